@@ -1,0 +1,35 @@
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  test: {
+    reporters: ['default', './test/closing-line.ts'],
+    projects: [
+      {
+        test: {
+          name: 'unit',
+          include: ['test/{core,lambdas,lib,cli,contract}/**/*.test.ts'],
+          testTimeout: 30_000,
+        },
+      },
+      {
+        // Real processes: the runner, the local SSM agent.
+        test: {
+          name: 'processes',
+          include: ['test/{instance,agent}/**/*.test.ts'],
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+        },
+      },
+      {
+        // One local cloud, shared by every file of the project.
+        test: {
+          name: 'local',
+          include: ['test/local/**/*.test.ts'],
+          testTimeout: 300_000,
+          hookTimeout: 300_000,
+          fileParallelism: false,
+        },
+      },
+    ],
+  },
+});
