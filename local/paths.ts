@@ -1,0 +1,36 @@
+import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/** The folder of the project: where package.json and cdk.json lie. */
+export const projectRoot = fileURLToPath(new URL('..', import.meta.url)).replace(/\/$/, '');
+
+/** Where everything that the local cloud writes lies. A second cloud is a second folder. */
+export interface StatePaths {
+  /** The folder itself; `down --purge` removes it. */
+  readonly base: string;
+  /** Python environments and package caches: kept by `down`, since they cost a download. */
+  readonly venvs: string;
+  readonly cache: string;
+  /** One cloud's own files; `down` removes it. */
+  readonly local: string;
+  readonly stateFile: string;
+  readonly lockFile: string;
+  readonly logs: string;
+  /** The instance's disk: `root` and `home` of the runner, and the agent's orchestration folders. */
+  readonly instance: string;
+}
+
+export function statePaths(base: string = join(projectRoot, '.runctl')): StatePaths {
+  const folder = resolve(base);
+  const local = join(folder, 'local');
+  return {
+    base: folder,
+    venvs: join(folder, 'venvs'),
+    cache: join(folder, 'cache'),
+    local,
+    stateFile: join(local, 'state.json'),
+    lockFile: join(folder, 'local.lock'),
+    logs: join(local, 'logs'),
+    instance: join(local, 'instance'),
+  };
+}
