@@ -52,8 +52,8 @@ def run(command, env=None, cwd=None, stdin=b"", timeout=None, allowed=(0,)):
 def follow(command, on_line, on_tick, env=None, cwd=None, tick=1.0):
     """Runs a program, handing over its output line by line while it lasts; returns its exit code (negative: a signal).
 
-    on_line(text): each line of stdout and stderr, in the order written, without its end. A carriage return also ends one:
-    that is how progress bars are drawn. on_tick(pid): about every `tick` seconds, whether or not anything was printed.
+    on_line(text): each line of stdout and stderr, in the order written, without its end. A carriage return ends
+    one too: that is how progress bars are drawn. on_tick(pid): about every `tick` seconds, printed anything or not.
     The program stays in this process group, so that whoever stops the job stops it as well.
     Raises ProcessFailed when it cannot start.
     """
