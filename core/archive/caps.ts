@@ -1,0 +1,66 @@
+import { ArchiveError, type ArchiveOffset } from './errors.ts';
+
+/** What an archive may be at most. Each is a context value of the stack. */
+export interface ArchiveCaps {
+  /** Bytes of the upload. */
+  readonly compressedBytes: number;
+  /** Bytes of the tar inside it, headers and padding included. */
+  readonly expandedBytes: number;
+  /** Expanded bytes for each compressed one, once past `RATIO_FLOOR_BYTES`. */
+  readonly ratio: number;
+  /** Files and folders, those only implied by a longer name included: what an extraction creates. */
+  readonly entries: number;
+  /** Parts of a name: `a/b/c` has three. */
+  readonly depth: number;
+  /** UTF-8 bytes of a whole name. */
+  readonly nameBytes: number;
+  /** Bytes of one PAX or GNU long-name header: held in memory. */
+  readonly headerBytes: number;
+}
+
+const MiB = 1024 * 1024;
+
+/** Sized for a project of 5,000 files and 500 MB to pass with room to spare. */
+export const DEFAULT_CAPS: ArchiveCaps = {
+  // Twice 500 MB. A 512 MB Lambda (0.29 vCPU) reads about 60 MB/s of incompressible data: 17 s of its 900.
+  compressedBytes: 1024 * MiB,
+  // Four times 500 MB. Old code, staged code and archive together are then at most 2 + 2 + 1 GiB of an 8 GiB root disk.
+  expandedBytes: 2048 * MiB,
+  // Source code reaches 5–10, JSON and logs 20–40, label masks about 100; deflate's own limit, which bombs use, is 1,032.
+  ratio: 200,
+  // Four times 5,000. A .venv (20,000–50,000) or node_modules packed by mistake is over it.
+  entries: 20_000,
+  // Twice the deepest that npm, Python packages and Java sources reach (about 30).
+  depth: 64,
+  // A quarter of Linux' PATH_MAX (4,096): room for home, project and staging in front.
+  nameBytes: 1024,
+  // macOS puts extended attributes here, a few KB each; four times the largest seen (256 KB).
+  headerBytes: MiB,
+};
+
+/** Small files may shrink as they like: below this an archive is harmless whatever its ratio. 32 MiB expand in 0.1 s. */
+export const RATIO_FLOOR_BYTES = 32 * MiB;
+
+/** NAME_MAX of ext4 and xfs: a longer part could not be created on the instance. */
+export const PART_BYTES = 255;
+
+/**
+ * bgzip starts a new gzip member every 64 KiB, the smallest that tools use: 2 GiB / 64 KiB = 32,768; twice that.
+ * Each costs about 50 µs, so a file made of empty ones is over after 3 s.
+ */
+export const GZIP_MEMBERS = 65_536;
+
+/** @returns the error for an archive over one of its caps. */
+export function overCap(cap: keyof ArchiveCaps, what: string, at?: ArchiveOffset): ArchiveError {
+  const next = `Leave out what the training does not need (data, .venv, .git, checkpoints), or raise the cap \`${cap}\`.`;
+  return new ArchiveError('ArchiveTooLarge', at ? { what, next, at } : { what, next });
+}
+
+/** @returns a number of bytes for people: `512 B`, `1.5 KiB`, `2 GiB`. */
+export function formatBytes(bytes: number): string {
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
+  let unit = 0;
+  let value = bytes;
+  for (; value >= 1024 && unit < units.length - 1; unit++) value /= 1024;
+  return `${unit === 0 ? value : Number(value.toFixed(1))} ${units[unit]}`;
+}

@@ -1,0 +1,133 @@
+import { ERRORS, type ErrorName, isErrorName, type Outcome } from './errors.ts';
+import type { Failure, FinishInput, FinishOutput, JobStep } from './run-states.ts';
+
+const LAST_LINES = 20;
+const LAST_LINES_BYTES = 4_096;
+
+interface Ending {
+  readonly name: ErrorName | null;
+  readonly message: string;
+  readonly step: JobStep | null;
+}
+
+/** Says how a run ended. Only an `exit.json` with code 0, written by the supervisor, can mean `succeeded`. */
+export function decideOutcome(input: FinishInput): FinishOutput {
+  const warnings = [...input.warnings, ...installWarning(input)];
+  const ending = findEnding(input);
+  const { name, step } = ending;
+  const outcome: Outcome = name === null ? 'succeeded' : ERRORS[name].outcome;
+  const message = ending.message + likelyCause(input, step);
+  const exitCode = step?.exit?.code ?? null;
+  const cause = {
+    outcome,
+    message,
+    next: name === null ? null : ERRORS[name].next,
+    exitCode,
+    signal: step?.exit?.signal ?? null,
+    warnings,
+    lastLines: lastLines(step),
+  };
+  return {
+    outcome,
+    message,
+    pid: input.train?.pid ?? null,
+    exitCode,
+    warnings,
+    error: name,
+    cause: name === null ? null : JSON.stringify(cause),
+  };
+}
+
+function findEnding(input: FinishInput): Ending {
+  const { sync, install, train, failure } = input;
+  if (train?.ended) return trainingEnding(train);
+  if (failure) return { ...readFailure(failure), step: null };
+  if (sync && !sync.ok) return jobEnding(sync, 'SyncFailed', 'Sync code');
+  if (install && isFailed(install) && input.spec?.install === 'required') {
+    return jobEnding(install, 'InstallFailed', 'Install requirements');
+  }
+  if (train) return jobEnding(train, 'Internal', 'Start training');
+  return { name: 'Internal', message: 'The run ended before training without saying why.', step: null };
+}
+
+function isFailed(install: JobStep): boolean {
+  return install.state !== 'skipped' && !install.ok;
+}
+
+/** A sync or install that did not end well, or a start that was not accepted. */
+function jobEnding(step: JobStep, fallback: ErrorName, state: string): Ending {
+  const { holder, result, exit } = step;
+  if (step.state === 'busy') {
+    const who = holder ? `run ${holder.run} since ${new Date(holder.since * 1000).toISOString()}` : 'another run';
+    return { name: 'InstanceBusy', message: `The instance is held by ${who}.`, step: null };
+  }
+  if (step.state === 'refused') {
+    return {
+      name: 'StartRefused',
+      message: `${state}: the instance refused the start (${step.reason ?? 'no reason'}).`,
+      step,
+    };
+  }
+  const error = result?.error;
+  if (error) return { name: isErrorName(error.name) ? error.name : fallback, message: error.message, step };
+  if (step.state === 'vanished')
+    return { name: fallback, message: `${state}: the job is gone and left no exit code.`, step };
+  const how = exit?.signal ? `was ended by ${exit.signal}` : `ended with exit code ${exit?.code ?? 'unknown'}`;
+  return { name: fallback, message: `${state}: the job ${how}.`, step };
+}
+
+function trainingEnding(train: JobStep): Ending {
+  const { exit, pid } = train;
+  const when = train.confirmed ? '' : ' before its PID was confirmed';
+  const ending = (name: ErrorName | null, message: string): Ending => ({ name, message, step: train });
+  if (train.state === 'vanished') {
+    return ending('TrainingVanished', `Training (PID ${pid}) is gone and left no exit code${when}.`);
+  }
+  if (train.state === 'stopped') {
+    return train.reason === 'max-duration'
+      ? ending('TrainingTimedOut', 'Training was stopped: it reached maxDuration.')
+      : ending('RunStopped', 'Training was stopped.');
+  }
+  if (exit?.outOfMemory) return ending('OutOfMemory', `Training was killed${when}: the instance ran out of memory.`);
+  if (exit?.signal) return ending('TrainingKilled', `Training was killed by ${exit.signal}${when}.`);
+  if (exit?.code === 0) return ending(null, 'Training ended with exit code 0.');
+  return ending('TrainingFailed', `Training ended with exit code ${exit?.code ?? 'unknown'}${when}.`);
+}
+
+/** Reads what a Catch caught: a named error of a Lambda, a failed nested watch, or something of the service's own. */
+export function readFailure(failure: Failure): { name: ErrorName; message: string } {
+  const cause = parseObject(failure.Cause);
+  if (failure.Error === 'States.TaskFailed' && typeof cause?.Error === 'string') {
+    return readFailure({ Error: cause.Error, Cause: String(cause.Cause ?? ''), state: failure.state });
+  }
+  const text = typeof cause?.errorMessage === 'string' ? cause.errorMessage : failure.Cause;
+  if (isErrorName(failure.Error)) return { name: failure.Error, message: text };
+  return { name: 'Internal', message: `${failure.state}: ${failure.Error}: ${text.slice(0, 1_000)}` };
+}
+
+function parseObject(text: string): Record<string, unknown> | null {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : null;
+  } catch {
+    return null; // A cause may be plain text; it is then used as it is.
+  }
+}
+
+function installWarning({ install }: FinishInput): string[] {
+  if (!install || !isFailed(install)) return [];
+  return [`The install failed: ${jobEnding(install, 'InstallFailed', 'Install requirements').message}`];
+}
+
+function likelyCause({ install }: FinishInput, step: JobStep | null): string {
+  if (step?.job !== 'train' || step.ok || !install || !isFailed(install)) return '';
+  const missing = step.tail?.some((line) => /^(ModuleNotFoundError|ImportError):/.test(line));
+  return missing ? ' Likely cause: the requirements were not installed (see warnings).' : '';
+}
+
+/** At most 20 lines and 4 KB, the last ones. */
+function lastLines(step: JobStep | null): string[] {
+  const lines = (step?.tail ?? []).slice(-LAST_LINES);
+  while (Buffer.byteLength(lines.join('\n')) > LAST_LINES_BYTES && lines.length > 1) lines.shift();
+  return lines;
+}

@@ -1,0 +1,104 @@
+import { createHash } from 'node:crypto';
+
+/** Names that people's scripts and our tests use; built and parsed here alone. */
+export const STACK_NAME = 'runctl';
+export const RUN_MACHINE = 'runctl-run';
+export const WATCH_MACHINE = 'runctl-watch';
+export const UPLOAD_PREFIX = 'uploads/';
+export const ARCHIVE_SUFFIX = '.tar.gz';
+export const RUN_LOG_GROUP = '/runctl/runs';
+export const PREPARE_DOCUMENT = 'runctl-prepare';
+export const JOB_DOCUMENT = 'runctl-job';
+export const DEFAULT_ROOT = '/var/lib/runctl';
+/** The one user-defined metadata key read from an upload (S3 returns keys in lower case). */
+export const METADATA_KEY = 'runctl';
+
+export const ENABLED_TAG = { key: 'runctl', value: 'enabled' } as const;
+/** Where an instance differs from the usual places, its tags say so. */
+export const INSTANCE_TAGS = { root: 'runctl:root', home: 'runctl:home', user: 'runctl:user' } as const;
+
+export const OUTPUTS = {
+  machine: 'RunStateMachineArn',
+  bucket: 'UploadBucketName',
+  logGroup: 'RunLogGroupName',
+} as const;
+
+/** Environment variables of the Lambdas: set by lib/, read in lambdas/adapters/environment.ts. */
+export const ENV = {
+  runMachineArn: 'RUNCTL_RUN_MACHINE_ARN',
+  uploadBucket: 'RUNCTL_UPLOAD_BUCKET',
+  logGroup: 'RUNCTL_LOG_GROUP',
+  prepareDocument: 'RUNCTL_PREPARE_DOCUMENT',
+  jobDocument: 'RUNCTL_JOB_DOCUMENT',
+  runnerSha256: 'RUNCTL_RUNNER_SHA256',
+  archiveCaps: 'RUNCTL_ARCHIVE_CAPS',
+} as const;
+
+export type JobName = 'sync' | 'install' | 'train';
+
+/** First 8 bytes of the SHA-256, as 16 hex digits: names come from few enough things that these never meet. */
+function shortHash(...parts: string[]): string {
+  return createHash('sha256').update(parts.join('\0')).digest('hex').slice(0, 16);
+}
+
+/** Step Functions allows 80 characters; the ones kept here are safe in a path, a stream's name and a shell as well. */
+function safe(text: string, length: number): string {
+  const cleaned = text.normalize('NFKD').replace(/[^A-Za-z0-9._-]+/g, '-');
+  return cleaned.replace(/^[-.]+/, '').slice(0, length);
+}
+
+/**
+ * The run's folder name on the instance, 64 characters at most, so that it also fits into the names of the nested watches (80).
+ * Execution names come back after 90 days; ARN and start together do not.
+ */
+export function runKey(run: { id: string; arn: string; startedAt: string }): string {
+  return `${safe(run.id, 47)}-${shortHash(run.arn, run.startedAt)}`;
+}
+
+/** The same S3 event twice gives the same execution name, and so one run. */
+export function executionNameForUpload(upload: { bucket: string; key: string; version: string }): string {
+  const stem = upload.key.slice(UPLOAD_PREFIX.length).replace(ARCHIVE_SUFFIX, '');
+  const readable = safe(stem, 60).replaceAll('.', '-');
+  return `${readable || 'run'}-${shortHash(upload.bucket, upload.key, upload.version)}`;
+}
+
+export function isUpload(key: string): boolean {
+  return key.startsWith(UPLOAD_PREFIX) && key.endsWith(ARCHIVE_SUFFIX);
+}
+
+/** `uploads/<project>/…` → `<project>`, or null when the archive lies directly under `uploads/`. */
+export function projectFolder(key: string): string | null {
+  if (!key.startsWith(UPLOAD_PREFIX)) return null;
+  const parts = key.slice(UPLOAD_PREFIX.length).split('/');
+  return parts.length > 1 ? (parts[0] ?? null) : null;
+}
+
+/** Makes a project name of a folder's or a package's name; null when nothing usable is left. */
+export function toProjectName(text: string): string | null {
+  const name = safe(text, 63)
+    .toLowerCase()
+    .replace(/^[^a-z0-9]+/, '');
+  return name === '' ? null : name;
+}
+
+export function logStream(runId: string, job: JobName): string {
+  return `${runId}/${job}`;
+}
+
+export interface ArchiveLocation {
+  readonly bucket: string;
+  readonly key: string;
+  readonly versionId: string | null;
+}
+
+/** Reads `s3://bucket/key`, with an optional `?versionId=` at the end; null when it is something else. */
+export function parseArchiveUri(uri: string): ArchiveLocation | null {
+  const match = /^s3:\/\/([^/]+)\/(.+?)(?:\?versionId=([^?]+))?$/s.exec(uri);
+  if (!match?.[1] || !match[2]) return null;
+  return { bucket: match[1], key: match[2], versionId: match[3] ?? null };
+}
+
+export function archiveUri(location: ArchiveLocation): string {
+  const version = location.versionId === null ? '' : `?versionId=${location.versionId}`;
+  return `s3://${location.bucket}/${location.key}${version}`;
+}

@@ -1,0 +1,17 @@
+/** A turn of runctl-watch costs 9 events (AWS-FACTS); 2,000 turns are 18,000 of 25,000, with room for retries at 3 events each. */
+export const POLLS_PER_WATCH = 2_000;
+
+const FIRST_WAIT = 2;
+export const LONGEST_WAIT = 20;
+/** The wait reaches LONGEST_WAIT after 400 s: short runs feel live, long ones cost 180 polls an hour. */
+const SECONDS_PER_SECOND_OF_WAIT = 20;
+
+/**
+ * Seconds until the next poll: none while more log waits, 2 at first, 20 from 400 s on.
+ * @param elapsed seconds since the job's start, by the instance's clock; anything that is no number counts as 0
+ */
+export function nextWait(elapsed: number, more: boolean): number {
+  if (more) return 0;
+  const wait = Math.round(elapsed / SECONDS_PER_SECOND_OF_WAIT);
+  return Number.isFinite(wait) ? Math.min(LONGEST_WAIT, Math.max(FIRST_WAIT, wait)) : FIRST_WAIT;
+}

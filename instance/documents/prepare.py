@@ -1,0 +1,20 @@
+# Puts the runner that this document carries where requests find it. Goes before the lines of job.py's run().
+import zlib
+
+
+def install(text, packed):
+    data = zlib.decompress(base64.b64decode(packed))
+    folder = os.path.join(json.loads(text)["root"], "runners")
+    path = os.path.join(folder, hashlib.sha256(data).hexdigest())
+    if os.path.exists(path):
+        return
+    try:
+        os.makedirs(folder, 0o755, exist_ok=True)
+        written = "%s.%d" % (path, os.getpid())
+        with open(written, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(written, path)
+    except OSError as error:
+        refuse("DiskFull" if error.errno == 28 else "RunnerBroken", "the runner cannot be written: %s" % error)

@@ -1,0 +1,100 @@
+import {
+  GetCommandInvocationCommand,
+  type GetCommandInvocationResult,
+  SendCommandCommand,
+  SSMClient,
+} from '@aws-sdk/client-ssm';
+import { RunError } from '../../core/errors.ts';
+import type { InstanceCommands } from '../../core/instance-commands.ts';
+import { MAX_REQUEST_BYTES, parseAnswer, type RunnerRequest, UnreadableAnswer } from '../../core/job-protocol.ts';
+import { CLIENT_SETTINGS, errorName, translate } from './aws-errors.ts';
+
+/** Seconds for the service to hand the command to the agent: SSM's minimum. */
+const DELIVERY_SECONDS = 30;
+/** An attempt outlives the document's own time-out, 60 s, so that two attempts rarely run side by side. */
+const ATTEMPT_MS = 75_000;
+const ATTEMPTS = 2;
+/** Waits between looks, ms: a tiny command takes 0.1 s of agent and 1 to 3 s of service and network (AWS-FACTS). */
+const LOOKS_MS = [200, 200, 300, 300, 500, 500];
+const LAST_LOOK_MS = 1_000;
+const ENDED = ['Success', 'Failed', 'TimedOut', 'Cancelled'];
+
+export interface CommandPorts {
+  readonly ssm: Pick<SSMClient, 'send'>;
+  readonly documents: { readonly prepare: string; readonly job: string };
+  readonly now: () => number;
+  readonly sleep: (ms: number) => Promise<void>;
+}
+
+export function createCommands(documents: CommandPorts['documents']): InstanceCommands {
+  const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+  return commandsOver({ ssm: new SSMClient(CLIENT_SETTINGS), documents, now: Date.now, sleep });
+}
+
+export function commandsOver(ports: CommandPorts): InstanceCommands {
+  return {
+    async ask(instanceId, document, request) {
+      let last = '';
+      for (let attempt = 1; attempt <= ATTEMPTS; attempt += 1) {
+        const commandId = await send(ports, instanceId, document, request);
+        const result = await waitForEnd(ports, instanceId, commandId);
+        try {
+          // The answer counts, not the status: an agent may report TimedOut for what has finished (M6).
+          return parseAnswer<object>(result?.StandardOutputContent ?? '');
+        } catch (error) {
+          if (!(error instanceof UnreadableAnswer)) throw error;
+          last = `status ${result?.StatusDetails ?? result?.Status ?? 'unknown'}, ${error.message}`;
+        }
+      }
+      throw new RunError(
+        'AgentSilent',
+        `${instanceId} gave no answer to ${request.verb} in ${ATTEMPTS} attempts: ${last}`,
+      );
+    },
+  };
+}
+
+async function send(ports: CommandPorts, instanceId: string, document: 'prepare' | 'job', request: RunnerRequest) {
+  const json = JSON.stringify(request);
+  if (Buffer.byteLength(json) > MAX_REQUEST_BYTES) {
+    throw new RunError('RequestTooLarge', `the request has ${json.length} bytes; ${MAX_REQUEST_BYTES} fit`);
+  }
+  const command = new SendCommandCommand({
+    DocumentName: ports.documents[document],
+    InstanceIds: [instanceId],
+    Parameters: { Request: [Buffer.from(json).toString('base64')] },
+    TimeoutSeconds: DELIVERY_SECONDS,
+    Comment: `runctl ${request.verb}`,
+  });
+  try {
+    const { Command } = await ports.ssm.send(command);
+    if (!Command?.CommandId) throw new RunError('ServiceUnavailable', 'ssm:SendCommand answered without a command id');
+    return Command.CommandId;
+  } catch (error) {
+    if (errorName(error) === 'InvalidInstanceId') {
+      throw new RunError(
+        'AgentOffline',
+        `${instanceId} takes no commands: it is not running, or its SSM agent is not connected`,
+      );
+    }
+    throw translate(error, `ssm:SendCommand with ${ports.documents[document]} to ${instanceId}`);
+  }
+}
+
+/** The invocation when it has ended, or as it was last seen; null when it never came to be. */
+async function waitForEnd(ports: CommandPorts, instanceId: string, commandId: string) {
+  const deadline = ports.now() + ATTEMPT_MS;
+  let seen: GetCommandInvocationResult | null = null;
+  for (let look = 0; ports.now() < deadline; look += 1) {
+    await ports.sleep(LOOKS_MS[look] ?? LAST_LOOK_MS);
+    try {
+      seen = await ports.ssm.send(new GetCommandInvocationCommand({ CommandId: commandId, InstanceId: instanceId }));
+      if (ENDED.includes(seen.Status ?? '')) return seen;
+    } catch (error) {
+      // Right after SendCommand the invocation does not exist yet.
+      if (errorName(error) !== 'InvocationDoesNotExist')
+        throw translate(error, `ssm:GetCommandInvocation of ${instanceId}`);
+    }
+  }
+  return seen;
+}

@@ -1,0 +1,55 @@
+import { DescribeInstancesCommand, EC2Client, type Filter } from '@aws-sdk/client-ec2';
+import { DescribeInstanceInformationCommand, SSMClient } from '@aws-sdk/client-ssm';
+import type { FoundInstance, InstanceSelector } from '../../core/choose-instance.ts';
+import { CLIENT_SETTINGS, errorName, translate } from './aws-errors.ts';
+
+const UNKNOWN = ['InvalidInstanceID.NotFound', 'InvalidInstanceID.Malformed'];
+
+export interface Instances {
+  /** All instances that fit, whatever their state; none is no error. */
+  find(selector: InstanceSelector): Promise<FoundInstance[]>;
+  /** Whether the instance's SSM agent is connected: SSM's PingStatus, or null when SSM does not know the instance. */
+  ping(instanceId: string): Promise<string | null>;
+}
+
+export function createInstances(): Instances {
+  const ec2 = new EC2Client(CLIENT_SETTINGS);
+  const ssm = new SSMClient(CLIENT_SETTINGS);
+  return {
+    async find(selector) {
+      const filters: Filter[] = 'id' in selector ? [] : [{ Name: `tag:${selector.tag}`, Values: [selector.value] }];
+      const found: FoundInstance[] = [];
+      let NextToken: string | undefined;
+      try {
+        do {
+          const input = 'id' in selector ? { InstanceIds: [selector.id] } : { Filters: filters, NextToken };
+          const page = await ec2.send(new DescribeInstancesCommand(input));
+          for (const instance of page.Reservations?.flatMap((reservation) => reservation.Instances ?? []) ?? []) {
+            found.push({
+              id: instance.InstanceId ?? '',
+              state: instance.State?.Name ?? 'unknown',
+              platform: instance.Platform?.toLowerCase() === 'windows' ? 'windows' : 'linux',
+              type: instance.InstanceType ?? 'unknown',
+              image: instance.ImageId ?? 'unknown',
+              tags: Object.fromEntries((instance.Tags ?? []).map((tag) => [tag.Key ?? '', tag.Value ?? ''])),
+            });
+          }
+          NextToken = page.NextToken;
+        } while (NextToken);
+        return found;
+      } catch (error) {
+        if (UNKNOWN.includes(errorName(error))) return [];
+        throw translate(error, 'ec2:DescribeInstances');
+      }
+    },
+    async ping(instanceId) {
+      const Filters = [{ Key: 'InstanceIds', Values: [instanceId] }];
+      try {
+        const answer = await ssm.send(new DescribeInstanceInformationCommand({ Filters }));
+        return answer.InstanceInformationList?.[0]?.PingStatus ?? null;
+      } catch (error) {
+        throw translate(error, `ssm:DescribeInstanceInformation of ${instanceId}`);
+      }
+    },
+  };
+}

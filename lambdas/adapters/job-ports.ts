@@ -1,0 +1,10 @@
+import type { JobPorts } from '../../core/job-steps.ts';
+import { createCommands } from './commands.ts';
+import { requireEnv } from './environment.ts';
+import { createLogStore } from './log-store.ts';
+
+/** What every step that runs or follows a job needs. */
+export function createJobPorts(): JobPorts {
+  const documents = { prepare: requireEnv('prepareDocument'), job: requireEnv('jobDocument') };
+  return { commands: createCommands(documents), logs: createLogStore(requireEnv('logGroup')), now: Date.now };
+}

@@ -1,0 +1,82 @@
+import {
+  CloudWatchLogsClient,
+  CreateLogStreamCommand,
+  GetLogEventsCommand,
+  PutLogEventsCommand,
+} from '@aws-sdk/client-cloudwatch-logs';
+import { RunError } from '../../core/errors.ts';
+import type { LogStore } from '../../core/follow-job.ts';
+import { toBatches } from '../../core/log-batching.ts';
+import { CLIENT_SETTINGS, errorName, translate } from './aws-errors.ts';
+
+export function createLogStore(logGroup: string): LogStore {
+  return logStoreOver(new CloudWatchLogsClient(CLIENT_SETTINGS), logGroup);
+}
+
+export function logStoreOver(logs: Pick<CloudWatchLogsClient, 'send'>, logGroupName: string): LogStore {
+  async function putBatch(logStreamName: string, batch: readonly string[], timestamp: number): Promise<void> {
+    const logEvents = batch.map((message) => ({ message, timestamp }));
+    const command = new PutLogEventsCommand({ logGroupName, logStreamName, logEvents });
+    const answer = await logs.send(command);
+    const rejected = answer.rejectedLogEventsInfo;
+    // Comes inside HTTP 200: the events are not there.
+    if (rejected)
+      throw new RunError(
+        'ServiceUnavailable',
+        `CloudWatch Logs rejected events of ${logStreamName}: ${JSON.stringify(rejected)}`,
+      );
+  }
+
+  async function createStream(logStreamName: string): Promise<void> {
+    try {
+      await logs.send(new CreateLogStreamCommand({ logGroupName, logStreamName }));
+    } catch (error) {
+      if (errorName(error) !== 'ResourceAlreadyExistsException') throw error;
+    }
+  }
+
+  return {
+    async put(stream, messages, time) {
+      try {
+        for (const batch of toBatches(messages)) {
+          try {
+            await putBatch(stream, batch, time);
+          } catch (error) {
+            if (errorName(error) !== 'ResourceNotFoundException') throw error;
+            await createStream(stream);
+            await putBatch(stream, batch, time);
+          }
+        }
+      } catch (error) {
+        throw translate(error, `logs:PutLogEvents to ${logGroupName} ${stream}`);
+      }
+    },
+
+    async bytesAt(logStreamName, time) {
+      let bytes = 0;
+      let nextToken: string | undefined;
+      try {
+        // A page may be empty before the end: the end is where the token repeats.
+        for (;;) {
+          const page = await logs.send(
+            new GetLogEventsCommand({
+              logGroupName,
+              logStreamName,
+              startTime: time,
+              endTime: time + 1,
+              startFromHead: true,
+              nextToken,
+            }),
+          );
+          for (const event of page.events ?? [])
+            if (event.timestamp === time) bytes += Buffer.byteLength(event.message ?? '');
+          if (page.nextForwardToken === undefined || page.nextForwardToken === nextToken) return bytes;
+          nextToken = page.nextForwardToken;
+        }
+      } catch (error) {
+        if (errorName(error) === 'ResourceNotFoundException') return 0;
+        throw translate(error, `logs:GetLogEvents of ${logGroupName} ${logStreamName}`);
+      }
+    },
+  };
+}

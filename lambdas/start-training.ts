@@ -1,0 +1,18 @@
+import { type JobPorts, startJob } from '../core/job-steps.ts';
+import type { JobInput, JobStep } from '../core/run-states.ts';
+import { entry } from './adapters/entry.ts';
+import { createJobPorts } from './adapters/job-ports.ts';
+
+/** Starts the job `train`; the answer has its PID. */
+export function createStart(ports: JobPorts) {
+  return (input: JobInput): Promise<JobStep> => {
+    const { script, args, env, python, maxDuration, stopGrace } = input.spec;
+    const train = { script, args, env, python, maxDuration, stopGrace };
+    return startJob(ports, input, { job: 'train', document: 'job', work: { train } });
+  };
+}
+
+export const handler = entry(
+  (input: JobInput) => input.run.id,
+  () => createStart(createJobPorts()),
+);

@@ -1,0 +1,92 @@
+import { chooseScript } from '../core/archive/choose-script.ts';
+import { type ArchiveCaps, verifyArchive } from '../core/archive/verify.ts';
+import {
+  CONFIG_FILE_BYTES,
+  DEFAULT_REQUIREMENTS,
+  deriveProject,
+  PACKAGE_FILE,
+  projectFiles,
+  readSpecFile,
+  readSpecMetadata,
+  SPEC_FILE,
+} from '../core/archive-spec.ts';
+import { RunError } from '../core/errors.ts';
+import { type ArchiveLocation, parseArchiveUri, runKey } from '../core/names.ts';
+import type { VerifyInput, VerifyOutput } from '../core/run-states.ts';
+import { InvalidSpec, parseSpec, type RunSpec, resolveSpec, type SpecInput, secretLookingNames } from '../core/spec.ts';
+import { type ArchiveStore, createArchiveStore } from './adapters/archive-store.ts';
+import { entry } from './adapters/entry.ts';
+import { requireEnv } from './adapters/environment.ts';
+import { logger } from './adapters/logger.ts';
+
+interface Ports {
+  readonly archives: ArchiveStore;
+  readonly caps: ArchiveCaps;
+  readonly runner: string;
+}
+
+/** Checks the spec, pins the object's version, and reads the archive once: nothing has touched an instance yet. */
+export function createVerify({ archives, caps, runner }: Ports) {
+  return async ({ execution, input }: VerifyInput): Promise<VerifyOutput> => {
+    const asked = parseSpec(input, "the execution's input");
+    const location = locate(asked);
+    const object = await archives.open(location);
+    const fromMetadata = readSpecMetadata(object.metadata);
+    const report = await verifyArchive(object.body, {
+      caps,
+      capture: { names: [SPEC_FILE, PACKAGE_FILE], maxBytes: CONFIG_FILE_BYTES },
+    });
+    const spec = resolveSpec(readSpecFile(report), fromMetadata, asked);
+    const files = projectFiles(report);
+    const { script } = chooseScript(files, spec.script);
+    const project = spec.project ?? deriveProject(location, report);
+    logger.info('verified', { bytes: report.bytes, files: report.files.length, sha256: report.sha256 });
+    const run = { id: execution.name, arn: execution.arn, startedAt: execution.startedAt };
+    return {
+      run: { ...run, key: runKey(run), runner },
+      spec: { ...spec, project, script, instance: spec.instance ?? `tag:Project=${project}` },
+      archive: {
+        bucket: location.bucket,
+        key: location.key,
+        versionId: object.versionId,
+        sha256: report.sha256,
+        bytes: report.bytes,
+        files: report.files.length,
+        expandedBytes: report.expandedBytes,
+        strip: report.topFolder,
+        requirements: chooseRequirements(files, spec),
+        gitCommit: report.gitCommit,
+      },
+      warnings: secretLookingNames(spec.env).map(
+        (name) => `env ${name} looks like a secret: its value is visible in the execution's history.`,
+      ),
+    };
+  };
+}
+
+function locate(asked: SpecInput): ArchiveLocation {
+  const location = parseArchiveUri(asked.archive ?? '');
+  if (!location) throw new InvalidSpec("the execution's input: archive is missing; give s3://bucket/key");
+  if (!location.key.endsWith('.tar.gz') && !location.key.endsWith('.tgz')) {
+    throw new RunError('ArchiveNotGzip', `${location.key} is not named .tar.gz. Pack the project with tar czf.`);
+  }
+  return location;
+}
+
+/** The requirements file of the archive, or null when there is nothing to install. */
+function chooseRequirements(files: readonly string[], spec: RunSpec): string | null {
+  if (spec.install === 'skip') return null;
+  if (spec.requirements === null) return files.includes(DEFAULT_REQUIREMENTS) ? DEFAULT_REQUIREMENTS : null;
+  if (!files.includes(spec.requirements)) {
+    throw new InvalidSpec(`requirements: there is no ${spec.requirements} in the archive`);
+  }
+  return spec.requirements;
+}
+
+export const handler = entry(
+  (input: VerifyInput) => input.execution.name,
+  () => {
+    const caps = JSON.parse(requireEnv('archiveCaps')) as ArchiveCaps;
+    return createVerify({ archives: createArchiveStore(), caps, runner: requireEnv('runnerSha256') });
+  },
+);
