@@ -1,0 +1,46 @@
+"""One request in, one answer out. Whatever goes wrong becomes an answer too: the agent reads exit codes its own way."""
+
+import errno
+import os
+
+import protocol
+from protocol import Refusal
+
+
+def main(source, sink):
+    """Reads the request from `source` and answers on `sink`. Returns the exit code: 1 for a request not understood."""
+    code = 0
+    os.umask(0o022)  # whatever the agent's was
+    try:
+        answer = dict(_handle(protocol.parse(source.read())), ok=True)
+    except Refusal as refusal:
+        code = 1 if refusal.name == "BadRequest" else 0
+        answer = _failure(refusal.name, str(refusal))
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        where = f": {error.filename}" if error.filename else ""
+        answer = _failure("DiskFull" if full else "RunnerBroken", f"{error.strerror or error}{where}")
+    except Exception as error:  # The contract: always an answer, never a traceback on a stream that the agent cuts.
+        answer = _failure("RunnerBroken", f"{type(error).__name__}: {error}")
+    sink.write(protocol.encode(answer) + b"\n")
+    sink.flush()
+    return code
+
+
+def _handle(request):
+    verb = request["verb"]
+    if verb == "poll":
+        import status
+
+        return status.answer(request)
+    if verb == "start":
+        import start
+
+        return start.answer(request)
+    import stop
+
+    return stop.answer(request) if verb == "stop" else stop.release(request)
+
+
+def _failure(name, message):
+    return {"ok": False, "error": {"name": name, "message": message[:2_000]}}

@@ -1,0 +1,115 @@
+"""Ends what is left of jobs: by asking their supervisor, and where that is gone, by itself."""
+
+import os
+import signal
+import time
+
+import marker
+import places
+import procs
+import status
+
+#: How long to wait for killed processes to be gone. The kernel takes milliseconds, unless one hangs in a driver.
+_GONE_SECONDS = 8.0
+_LOOK_AGAIN = 0.02
+
+
+def send(number, processes):
+    """A signal to each of them; whoever is gone by now needs none."""
+    for process in processes:
+        try:
+            os.kill(process.pid, number)
+        except ProcessLookupError:
+            continue
+
+
+def ask(folder, grace, unit):
+    """Has a running job ended: TERM now, KILL after `grace` seconds. Returns at once. Under the lease's lock."""
+    identity = marker.read(os.path.join(folder, places.IDENTITY))
+    marker.write(os.path.join(folder, places.STOP), {"grace": grace, "askedAt": time.time()})
+    if identity is None:
+        return  # Its supervisor has not yet written whom it started; it looks for stop.json before it waits.
+    supervisor = identity["supervisor"]
+    if procs.alive(supervisor["pid"], supervisor["startTime"]):
+        os.kill(supervisor["pid"], signal.SIGTERM)
+        return
+    import launch
+
+    launch.detached(["end", folder], unit + "-end", grace)
+
+
+def kill(root, key):
+    """Kills what lives of a run's jobs and waits until it is gone. Returns {job: state}. Under the lease's lock."""
+    for job, folder in jobs_of(root, key):
+        if status.find_state(folder)[0] == "running":
+            ask(folder, 0, f"runctl-{key}-{job}")
+    deadline = time.monotonic() + _GONE_SECONDS
+    while True:
+        states = {job: status.find_state(folder)[0] for job, folder in jobs_of(root, key)}
+        if "running" not in states.values() or time.monotonic() > deadline:
+            return states
+        time.sleep(_LOOK_AGAIN)
+
+
+def close(root, key, reason):
+    """Leaves the closing marker, after which no start of that run is accepted. The first one stays."""
+    folder = marker.folder(places.run_folder(root, key))
+    path = os.path.join(folder, places.CLOSED)
+    if not marker.exists(path):
+        marker.write(path, {"reason": reason, "at": time.time()})
+
+
+def clear(root, key):
+    """Clears up after a run whose execution has ended. Returns whether nothing of it lives any more."""
+    close(root, key, "its execution has ended")
+    return "running" not in kill(root, key).values()
+
+
+def jobs_of(root, key):
+    """[(job, folder)] of the jobs that the run has begun."""
+    import protocol
+
+    folders = [(job, places.job_folder(root, key, job)) for job in protocol.JOBS]
+    return [(job, folder) for job, folder in folders if os.path.isdir(folder)]
+
+
+def main(folder):
+    """The process `end`: ends a job whose supervisor is gone, and writes its end in the supervisor's stead."""
+    identity = marker.read(os.path.join(folder, places.IDENTITY))
+    pid, start = identity["pid"], identity["startTime"]
+    if identity["bootId"] != procs.boot_id() or not procs.group(pid, start):
+        return 0
+    grace = marker.read(os.path.join(folder, places.STOP))["grace"]
+    kill_at = time.monotonic() + grace
+    send(signal.SIGTERM, procs.group(pid, start))
+    send(signal.SIGCONT, procs.group(pid, start))
+    while True:
+        left = procs.group(pid, start)
+        if not left:
+            break
+        asked = marker.read(os.path.join(folder, places.STOP))["grace"]
+        if asked < grace:
+            grace, kill_at = asked, min(kill_at, time.monotonic() + asked)
+        if time.monotonic() >= kill_at:
+            send(signal.SIGKILL, left)
+        time.sleep(0.1)
+    write_end(os.path.join(folder, places.EXIT), reason="stop")
+    return 0
+
+
+def write_end(path, code=None, signal_name=None, max_rss=None, out_of_memory=False, reason=None, result=None):
+    """Writes exit.json. Nothing comes after it."""
+    marker.write(path, end_of(code, signal_name, max_rss, out_of_memory, reason, result))
+
+
+def end_of(code, signal_name, max_rss, out_of_memory, reason, result):
+    """The content of exit.json. max_rss: bytes. reason: `stop`, `max-duration` or None."""
+    return {
+        "code": code,
+        "signal": signal_name,
+        "endedAt": time.time(),
+        "maxRssBytes": max_rss,
+        "outOfMemory": out_of_memory,
+        "reason": reason,
+        "result": result,
+    }

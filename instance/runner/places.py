@@ -1,0 +1,26 @@
+"""Where things lie under the runner's root: the only place that puts these names together."""
+
+import os
+
+CLOSED = "closed.json"
+REQUEST = "request.json"
+INPUT = "input.json"
+IDENTITY = "identity.json"
+PROGRESS = "progress.json"
+EXIT = "exit.json"
+STOP = "stop.json"
+LOG = "log"
+LOG_START = "log-start.json"
+LOCK = "lock"
+
+
+def run_folder(root, key):
+    return os.path.join(root, "runs", key)
+
+
+def job_folder(root, key, job):
+    return os.path.join(root, "runs", key, job)
+
+
+def lease_folder(root):
+    return os.path.join(root, "lease")

@@ -1,0 +1,129 @@
+"""`start`: begins a job once, however often it is asked."""
+
+import contextlib
+import errno
+import os
+import time
+
+import accounts
+import ending
+import launch
+import lease
+import marker
+import places
+import procs
+import status
+import surroundings
+from protocol import Refusal
+
+#: A supervisor is up in 0.1 s; a machine whose disk is busy with an install takes longer.
+_LAUNCH_SECONDS = 15.0
+_LOOK_AGAIN = 0.01
+#: A start waits at most so long for a short job, whatever it is asked: the agent has five workers.
+_MOST_WAIT = 20.0
+#: Markers take a few KB. A job that begins with less than this free could not even say how it ended.
+_LEAST_FREE = 1 << 20
+
+
+def answer(request):
+    """Answers `start` with a job status. Raises Refusal."""
+    folder = places.job_folder(request["root"], request["run"]["key"], request["job"])
+    with lease.locked(request["root"]):
+        held_up = _begin(request, folder)
+    if held_up is not None:
+        return held_up
+    deadline = time.monotonic() + min(request["wait"] if request["job"] != "train" else 0, _MOST_WAIT)
+    while time.monotonic() < deadline and status.find_state(folder)[0] == "running":
+        time.sleep(0.05)
+    return status.describe(folder, request["job"], request["offset"], request["maxBytes"])
+
+
+def _begin(request, folder):
+    """Starts the job unless it has been; returns a job status when it may not be, else None."""
+    job, run, root = request["job"], request["run"], request["root"]
+    if status.find_state(folder)[0] != "absent":
+        return None
+    if marker.exists(os.path.join(places.run_folder(root, run["key"]), places.CLOSED)):
+        return _refused(job, "closed")
+    if time.time() > request["notAfter"]:
+        return _refused(job, "too-late")
+    account = accounts.find(request["user"], request["home"])
+    _check_space(root)
+    had = lease.is_holder(root, run["key"])
+    if job == "sync":
+        holder = lease.take(root, run, request["ended"], lambda key: ending.clear(root, key))
+        if holder is not None:
+            return dict(status.blank(job, "busy", procs.boot_id()), holder=holder)
+    elif not had:
+        return _refused(job, "no-lease")
+    try:
+        _write_request(request, folder, account)
+        _launch(request, folder)
+    except BaseException:
+        _take_back(folder)
+        if not had:
+            lease.drop(root, run["key"])
+        raise
+    return None
+
+
+def _refused(job, reason):
+    return dict(status.blank(job, "refused", procs.boot_id()), reason=reason)
+
+
+def _check_space(root):
+    free = os.statvfs(root)
+    if free.f_bavail * free.f_frsize < _LEAST_FREE:
+        raise Refusal("DiskFull", f"less than 1 MiB is free on the filesystem of {root}: make room on the instance")
+
+
+def _write_request(request, folder, account):
+    """input.json first: as long as it lies there nothing has begun."""
+    for path in (os.path.dirname(folder), folder):
+        marker.folder(path)
+    job = request["job"]
+    work = request[job]
+    whole = {name: request[name] for name in ("run", "project", "root", "job")}
+    whole.update(work=work, account=account._asdict(), agent=surroundings.of_agent())
+    marker.write(os.path.join(folder, places.INPUT), whole, mode=0o600)
+    shown = {name: request[name] for name in ("run", "project", "job", "user", "home", "notAfter", "runner")}
+    shown[job] = {name: value for name, value in work.items() if name != "url"}
+    if "env" in work:
+        shown[job]["env"] = {name: "***" for name in work["env"]}
+    marker.write(os.path.join(folder, places.REQUEST), shown)
+    lock = os.open(os.path.join(folder, places.LOCK), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    os.close(lock)
+
+
+def _launch(request, folder):
+    """Starts the supervisor and waits until it has written whom it stands over, or that nobody could be started."""
+    unit = "runctl-{}-{}".format(request["run"]["key"], request["job"])
+    grace = request[request["job"]].get("stopGrace", 10)
+    why = launch.detached(["supervise", folder], unit, grace)
+    deadline = time.monotonic() + _LAUNCH_SECONDS
+    signs = [os.path.join(folder, name) for name in (places.IDENTITY, places.EXIT)]
+    while not any(marker.exists(sign) for sign in signs):
+        claimed = not marker.exists(os.path.join(folder, places.INPUT))
+        if claimed and status.find_state(folder)[0] == "vanished":
+            return  # It took its input and died: the answer says so, and nobody else may take it again.
+        if not claimed and time.monotonic() > deadline:
+            raise Refusal("RunnerBroken", "the supervisor did not start" + (f" ({why})" if why else ""))
+        time.sleep(_LOOK_AGAIN)
+
+
+def _take_back(folder):
+    """Undoes what was written of a job whose supervisor did not take it; afterwards none can."""
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        if marker.remove(os.path.join(folder, places.INPUT)) or not marker.exists(os.path.join(folder, places.REQUEST)):
+            for name in os.listdir(folder):
+                os.unlink(os.path.join(folder, name))
+            os.rmdir(folder)
+            _remove_if_empty(os.path.dirname(folder))
+
+
+def _remove_if_empty(folder):
+    try:
+        os.rmdir(folder)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise

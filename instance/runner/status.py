@@ -1,0 +1,120 @@
+"""What is so with a job now: read from its markers and from /proc. Writes nothing, takes no lock."""
+
+import os
+import time
+
+import logread
+import marker
+import places
+import procs
+import protocol
+
+
+def answer(request):
+    """Answers `poll`."""
+    folder = places.job_folder(request["root"], request["run"]["key"], request["job"])
+    return describe(folder, request["job"], request["offset"], request["maxBytes"])
+
+
+def describe(folder, job, offset, most):
+    """The job status of instance/CONTRACT.md, as long as fits one answer."""
+    state, identity, end = find_state(folder)
+    status = blank(job, state, procs.boot_id())
+    status["pid"] = identity.get("pid")
+    status["startedAt"] = identity.get("startedAt")
+    status["progress"] = marker.read(os.path.join(folder, places.PROGRESS))
+    if end:
+        status["exit"] = {key: end[key] for key in ("code", "signal", "endedAt", "maxRssBytes", "outOfMemory")}
+        status["reason"] = end["reason"]
+        status["result"] = end["result"]
+    _add_log(status, folder, offset, most)
+    return status
+
+
+def blank(job, state, boot, **more):
+    """A job status that says only its state."""
+    return dict(
+        job=job,
+        state=state,
+        reason=None,
+        holder=None,
+        pid=None,
+        startedAt=None,
+        now=time.time(),
+        exit=None,
+        progress=None,
+        result=None,
+        log={"offset": 0, "bytes": 0, "size": 0, "data": logread.pack(None, 0, 0, 0)[1]},
+        tail=None,
+        bootId=boot,
+        **more,
+    )
+
+
+def find_state(folder):
+    """(state, identity or {}, end or None) of the job whose folder this is.
+
+    running    its supervisor, its process or a member of its group lives
+    vanished   none of them does, and nobody wrote how it ended; or the machine has started anew since
+    absent     never begun: the start was not asked for, or was cut off before it had any effect
+    """
+    end = marker.read(os.path.join(folder, places.EXIT))
+    identity = marker.read(os.path.join(folder, places.IDENTITY)) or {}
+    if end is None and is_running(folder, identity):
+        return "running", identity, None
+    if end is None:
+        # The supervisor may have written it, and gone, between the two looks.
+        end = marker.read(os.path.join(folder, places.EXIT))
+    if end is not None:
+        return ("stopped" if end["reason"] else "exited"), identity, end
+    if not marker.exists(os.path.join(folder, places.REQUEST)) or marker.exists(os.path.join(folder, places.INPUT)):
+        return "absent", identity, None
+    return "vanished", identity, None
+
+
+def is_running(folder, identity):
+    if not identity:
+        return _is_claimed(folder)
+    if identity["bootId"] != procs.boot_id():
+        return False
+    supervisor = identity["supervisor"]
+    if procs.alive(supervisor["pid"], supervisor["startTime"]):
+        return True
+    pid, start = identity["pid"], identity["startTime"]
+    return procs.alive(pid, start) or bool(procs.group(pid, start))
+
+
+def _is_claimed(folder):
+    """Whether a supervisor is between taking its input and writing whom it started: it holds the job's lock."""
+    import fcntl
+
+    try:
+        fd = os.open(os.path.join(folder, places.LOCK), os.O_RDONLY | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False
+
+
+def _add_log(status, folder, offset, most):
+    """Offsets count all bytes that the log ever had: what a job cut off its own log leaves a gap (logwatch.py)."""
+    begins = (marker.read(os.path.join(folder, places.LOG_START)) or {}).get("offset", 0)
+    fd = logread.open_log(os.path.join(folder, places.LOG))
+    try:
+        if status["state"] not in ("running", "absent"):
+            status["tail"] = logread.tail(fd)
+        end = begins + logread.size(fd)
+        if offset < begins or (offset > end and status["state"] != "running"):
+            offset = begins
+        status["log"] = {"offset": offset, "bytes": 0, "size": end, "data": ""}
+        room = protocol.MAX_ANSWER_BYTES - len(protocol.encode(dict(status, ok=True))) - 32
+        count, data = logread.pack(fd, max(offset - begins, 0), most, room)
+        status["log"].update(bytes=count, data=data)
+    finally:
+        if fd is not None:
+            os.close(fd)

@@ -1,0 +1,30 @@
+"""`stop` and `release`: the run is closed, what lives of it is ended, and the lease given back."""
+
+import ending
+import lease
+import status
+
+
+def answer(request):
+    """Answers `stop` at once: the jobs end on their own, TERM first."""
+    root, key = request["root"], request["run"]["key"]
+    states = {}
+    with lease.locked(root):
+        ending.close(root, key, request["reason"])
+        for job, folder in ending.jobs_of(root, key):
+            states[job] = status.find_state(folder)[0]
+            if states[job] == "running":
+                ending.ask(folder, request["grace"], f"runctl-{key}-{job}")
+    return {"jobs": states}
+
+
+def release(request):
+    """Answers `release`. `released`: nothing of the run lives, and it does not hold the lease any more."""
+    root, key = request["root"], request["run"]["key"]
+    with lease.locked(root):
+        ending.close(root, key, "released")
+        states = ending.kill(root, key)
+        gone = "running" not in states.values()
+        if gone:
+            lease.drop(root, key)
+    return {"released": gone, "jobs": states}

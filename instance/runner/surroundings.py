@@ -1,0 +1,36 @@
+"""The environment that a job sees. The agent's own has no HOME, no USER and a short PATH."""
+
+import os
+
+STANDARD_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+#: Kept from the agent's environment; the instance's id also marks our processes as this instance's.
+_KEPT = ("AWS_SSM_INSTANCE_ID", "AWS_SSM_REGION_NAME", "LANG")
+
+
+def of_agent():
+    """What is worth keeping of the environment that the agent gave this process."""
+    return {name: os.environ[name] for name in _KEPT if name in os.environ}
+
+
+def of_job(account, agent, run, project, python=None, own=None):
+    """The environment of a job's process.
+
+    python: the Interpreter whose programs and packages it uses, or None. own: the run spec's `env`, taken literally;
+    it wins over everything here.
+    """
+    bins = [os.path.join(account.home, ".local", "bin")] + ([python.bin] if python else [])
+    env = {
+        "HOME": account.home,
+        "USER": account.name,
+        "LOGNAME": account.name,
+        "SHELL": account.shell,
+        "LANG": "C.UTF-8",
+        "PATH": ":".join([*bins, STANDARD_PATH]),
+        "PYTHONUNBUFFERED": "1",
+        "RUNCTL_RUN_ID": run["id"],
+        "RUNCTL_PROJECT": project,
+    }
+    env.update(agent)
+    env.update(python.env if python else {})
+    env.update(own or {})
+    return env
