@@ -55,12 +55,3 @@ export function overCap(cap: keyof ArchiveCaps, what: string, at?: ArchiveOffset
   const next = `Leave out what the training does not need (data, .venv, .git, checkpoints), or raise the cap \`${cap}\`.`;
   return new ArchiveError('ArchiveTooLarge', at ? { what, next, at } : { what, next });
 }
-
-/** @returns a number of bytes for people: `512 B`, `1.5 KiB`, `2 GiB`. */
-export function formatBytes(bytes: number): string {
-  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
-  let unit = 0;
-  let value = bytes;
-  for (; value >= 1024 && unit < units.length - 1; unit++) value /= 1024;
-  return `${unit === 0 ? value : Number(value.toFixed(1))} ${units[unit]}`;
-}

@@ -3,6 +3,7 @@ import { GZIP_MEMBERS } from './caps.ts';
 import { ArchiveError, type ArchiveErrorName } from './errors.ts';
 import { gzipHeaderLength } from './gzip-header.ts';
 import { Inflate } from './inflate.ts';
+import { firstNonZero } from './zeros.ts';
 
 const TRAILER_BYTES = 8;
 const NOTHING = Buffer.alloc(0);
@@ -122,15 +123,18 @@ export class Gunzip {
   }
 
   #padding(chunk: Buffer): Buffer {
-    const garbage = chunk.findIndex((byte) => byte !== 0);
-    if (garbage >= 0) throw this.#garbage(this.#offset + garbage);
+    const garbage = firstNonZero(chunk);
+    if (garbage !== null) throw this.#garbage(this.#offset + garbage);
     this.#offset += chunk.length;
     return NOTHING;
   }
 
   #garbage(at: number): ArchiveError {
     if (this.#members === 0) {
-      return this.#error('ArchiveNotGzip', 'It does not begin with a gzip header', { at, next: 'Pack it with tar czf.' });
+      return this.#error('ArchiveNotGzip', 'It does not begin with a gzip header', {
+        at,
+        next: 'Pack it with tar czf.',
+      });
     }
     return this.#error('ArchiveTrailingData', 'Something follows the end of the gzip data', {
       at,
@@ -138,7 +142,11 @@ export class Gunzip {
     });
   }
 
-  #error(name: ArchiveErrorName, what: string, { next, at = this.#offset }: { next: string; at?: number }): ArchiveError {
+  #error(
+    name: ArchiveErrorName,
+    what: string,
+    { next, at = this.#offset }: { next: string; at?: number },
+  ): ArchiveError {
     return new ArchiveError(name, { what, next, at: { in: 'upload', byte: at } });
   }
 }

@@ -19,7 +19,7 @@ export function printable(text: string): string {
     characters.length <= SHOWN
       ? text
       : `${characters.slice(0, half).join('')}…${characters.slice(characters.length - half).join('')}`;
-  return `"${short.replace(/["\\]/g, '\\$&').replace(UNPRINTABLES, escape)}"`;
+  return `"${short.replace(/["\\]/g, '\\$&').replace(UNPRINTABLES, escaped)}"`;
 }
 
 /** @returns bytes that are not UTF-8 (or may not be) as `printable` does, each odd byte as `\xNN`. */
@@ -37,7 +37,7 @@ function hex(byte: number): string {
   return `\\x${byte.toString(16).padStart(2, '0')}`;
 }
 
-function escape(character: string): string {
+function escaped(character: string): string {
   const code = character.codePointAt(0) ?? 0;
   if (character === '\n') return '\\n';
   if (character === '\t') return '\\t';
