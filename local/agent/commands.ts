@@ -1,0 +1,147 @@
+import { randomUUID } from 'node:crypto';
+import { cancelInput, getInvocationInput, listInput, sendCommandInput } from './command-input.ts';
+import { commandOutput, invocationOutput, listedInvocation } from './command-output.ts';
+import type { Documents } from './documents.ts';
+import type { Executor } from './executor.ts';
+import type { Faults } from './faults.ts';
+import type { Instance, ListInstances } from './instances.ts';
+import { type Command, Invocation } from './invocation.ts';
+import { checkParameters } from './parameters.ts';
+import { ServiceError } from './service-error.ts';
+import { Workers } from './workers.ts';
+
+const workersPerInstance = 5;
+
+export interface CommandsOptions {
+  readonly region: string;
+  readonly documents: Documents;
+  readonly faults: Faults;
+  readonly instances: ListInstances;
+  readonly execute: Executor;
+  readonly onError: (error: unknown) => void;
+}
+
+/** Run Command: what was sent, to whom, and how far it is. Kept in memory, as long as the agent lives. */
+export class Commands {
+  readonly #options: CommandsOptions;
+  readonly #commands = new Map<string, { readonly command: Command; readonly invocations: readonly Invocation[] }>();
+  readonly #workers = new Map<string, Workers>();
+
+  constructor(options: CommandsOptions) {
+    this.#options = options;
+  }
+
+  /** SendCommand. `answerLost` says that the caller must not hear of it. */
+  async send(input: unknown): Promise<{ answer: object; answerLost: boolean }> {
+    const { documents, faults, instances } = this.#options;
+    const asked = sendCommandInput.parse(input);
+    const { name, version, content } = documents.content(asked.DocumentName, asked.DocumentVersion);
+    checkParameters(content, asked.Parameters);
+    const targets = chooseInstances(await instances(), asked);
+    const command: Command = {
+      id: randomUUID(),
+      documentName: name,
+      documentVersion: version,
+      content,
+      parameters: asked.Parameters,
+      comment: asked.Comment,
+      timeoutSeconds: asked.TimeoutSeconds,
+      requestedAt: new Date(),
+    };
+    const invocations = targets.map((instanceId) => new Invocation(command, instanceId));
+    this.#commands.set(command.id, { command, invocations });
+    for (const invocation of invocations) this.#deliver(invocation);
+    return {
+      answer: { Command: commandOutput(command, invocations) },
+      answerLost: faults.take('lose-answer', command) !== undefined,
+    };
+  }
+
+  getInvocation(input: unknown) {
+    const { CommandId, InstanceId, PluginName } = getInvocationInput.parse(input);
+    const invocation = this.#visible().find((one) => one.command.id === CommandId && one.instanceId === InstanceId);
+    if (invocation === undefined || this.#isMissing(invocation)) throw new ServiceError('InvocationDoesNotExist', '');
+    return invocationOutput(invocation, PluginName);
+  }
+
+  listInvocations(input: unknown) {
+    const { CommandId, InstanceId, Details } = listInput.parse(input);
+    const listed = this.#visible()
+      .filter(
+        (one) => (CommandId ?? one.command.id) === one.command.id && (InstanceId ?? one.instanceId) === one.instanceId,
+      )
+      .filter((one) => !this.#isMissing(one));
+    return { CommandInvocations: listed.map((one) => listedInvocation(one, Details)) };
+  }
+
+  list(input: unknown) {
+    const { CommandId, InstanceId } = listInput.parse(input);
+    const found = [...this.#commands.values()].filter(
+      ({ command, invocations }) =>
+        (CommandId ?? command.id) === command.id &&
+        (InstanceId === undefined || invocations.some((one) => one.instanceId === InstanceId)),
+    );
+    return { Commands: found.map(({ command, invocations }) => commandOutput(command, invocations)) };
+  }
+
+  cancel(input: unknown) {
+    const { CommandId, InstanceIds } = cancelInput.parse(input);
+    const found = this.#commands.get(CommandId);
+    if (found === undefined) throw new ServiceError('InvalidCommandId', 'The command ID is not valid.');
+    for (const invocation of found.invocations) {
+      if (InstanceIds.length === 0 || InstanceIds.includes(invocation.instanceId)) invocation.cancel();
+    }
+    return {};
+  }
+
+  /** Kills every script that runs. */
+  abandonAll(): void {
+    for (const { invocations } of this.#commands.values()) for (const one of invocations) one.abandon();
+  }
+
+  #deliver(invocation: Invocation): void {
+    const { region, execute, faults, onError } = this.#options;
+    let workers = this.#workers.get(invocation.instanceId);
+    if (workers === undefined) {
+      workers = new Workers(workersPerInstance);
+      this.#workers.set(invocation.instanceId, workers);
+    }
+    invocation.deliver({ region, execute, faults, workers }).catch(onError);
+  }
+
+  #visible(): Invocation[] {
+    const now = Date.now();
+    return [...this.#commands.values()].flatMap(({ invocations }) => invocations.filter((one) => one.visibleAt <= now));
+  }
+
+  #isMissing(invocation: Invocation): boolean {
+    return this.#options.faults.take('missing', invocation.command) !== undefined;
+  }
+}
+
+/** @throws ServiceError InvalidInstanceId for an instance that is not there or not running. */
+function chooseInstances(
+  all: readonly Instance[],
+  asked: { InstanceIds: readonly string[]; Targets: readonly { Key: string; Values: readonly string[] }[] },
+): string[] {
+  const running = all.filter((one) => one.state === 'running');
+  const named = asked.Targets.filter((target) => target.Key === 'InstanceIds').flatMap((target) => target.Values);
+  const wanted = [...asked.InstanceIds, ...named];
+  const absent = wanted.filter((id) => !running.some((one) => one.id === id));
+  if (absent.length > 0) {
+    throw new ServiceError(
+      'InvalidInstanceId',
+      `Instances [[${absent.join(', ')}]] not in a valid state for account 000000000000`,
+    );
+  }
+  const tagged = asked.Targets.filter((target) => target.Key !== 'InstanceIds');
+  if (tagged.length === 0) {
+    if (wanted.length === 0)
+      throw new ServiceError('ValidationException', 'Either InstanceIds or Targets must be given.');
+    return [...new Set(wanted)];
+  }
+  const matching = running.filter((one) =>
+    tagged.every(({ Key, Values }) => Key.startsWith('tag:') && Values.includes(one.tags[Key.slice(4)] ?? '')),
+  );
+  return [...new Set([...wanted, ...matching.map((one) => one.id)])];
+}

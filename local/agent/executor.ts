@@ -1,0 +1,45 @@
+import type { DocumentContent } from './document-content.ts';
+
+/** One command for one instance, as the agent on it would receive it. */
+export interface CommandRequest {
+  readonly commandId: string;
+  readonly instanceId: string;
+  readonly region: string;
+  readonly document: DocumentContent;
+  /** As SendCommand got them. */
+  readonly parameters: Readonly<Record<string, readonly string[]>>;
+}
+
+export type EndStatus = 'Success' | 'Failed' | 'TimedOut' | 'Cancelled';
+
+/** What one step of a document came to. */
+export interface StepResult {
+  readonly step: string;
+  readonly action: string;
+  readonly status: EndStatus;
+  /** Exit code; null when nothing was started. */
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly startedAt: Date;
+  readonly endedAt: Date;
+}
+
+export interface ExecutionResult {
+  readonly status: EndStatus;
+  readonly steps: readonly StepResult[];
+}
+
+/**
+ * The port: what runs a command on "the instance". Never rejects for what the command did; aborting `cancel` ends the
+ * command as CancelCommand does.
+ */
+export type Executor = (request: CommandRequest, cancel: AbortSignal) => Promise<ExecutionResult>;
+
+/** Failed > TimedOut > Cancelled > Success: the agent's own order of precedence. */
+export function overallStatus(steps: readonly StepResult[]): EndStatus {
+  for (const status of ['Failed', 'TimedOut', 'Cancelled'] as const) {
+    if (steps.some((step) => step.status === status)) return status;
+  }
+  return 'Success';
+}

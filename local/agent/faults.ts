@@ -1,0 +1,127 @@
+import { z } from 'zod';
+
+// Faults that tests switch on at run time: POST /_runctl/faults. Nothing here happens unless somebody asked for it.
+
+const matching = {
+  /** How many times it happens; without it, until the faults are replaced. */
+  times: z.number().int().positive().optional(),
+  /** Only for commands of this document, and whose base64 parameter `Request` holds these keys and values. */
+  document: z.string().optional(),
+  request: z.record(z.string(), z.unknown()).optional(),
+};
+
+const fault = z.discriminatedUnion('kind', [
+  /** SendCommand runs the command, and the connection breaks before the answer. */
+  z.strictObject({ kind: z.literal('lose-answer'), ...matching }),
+  /** The instance never gets the command: Pending, then TimedOut after TimeoutSeconds. */
+  z.strictObject({ kind: z.literal('never-deliver'), ...matching }),
+  z.strictObject({ kind: z.literal('deliver-late'), milliseconds: z.number().nonnegative(), ...matching }),
+  z.strictObject({ kind: z.literal('deliver-twice'), ...matching }),
+  /** The command runs to its end, and is reported InProgress for ever. */
+  z.strictObject({ kind: z.literal('stuck'), ...matching }),
+  /** The command runs to its end, and is reported otherwise. */
+  z.strictObject({ kind: z.literal('report'), status: z.enum(['TimedOut', 'Failed', 'Cancelled']), ...matching }),
+  /** What reaches the API instead of the command's stdout. */
+  z.strictObject({ kind: z.literal('stdout'), how: z.enum(['empty', 'garble', 'cut']), ...matching }),
+  /** GetCommandInvocation says InvocationDoesNotExist, ListCommandInvocations nothing. */
+  z.strictObject({ kind: z.literal('missing'), ...matching }),
+  /** Calls are refused: ThrottlingException, or what `name` and `httpStatus` say; `probability` from 0 to 1. */
+  z.strictObject({
+    kind: z.literal('refuse'),
+    operation: z.string().optional(),
+    name: z.string().default('ThrottlingException'),
+    httpStatus: z.number().int().default(400),
+    probability: z.number().min(0).max(1).default(1),
+    times: matching.times,
+  }),
+  /** PingStatus ConnectionLost; what is sent meanwhile is not delivered. */
+  z.strictObject({ kind: z.literal('offline'), instance: z.string().optional() }),
+]);
+
+export type Fault = z.infer<typeof fault>;
+type CommandFault = Exclude<Fault, { kind: 'refuse' | 'offline' }>;
+
+/** What a fault is compared with. */
+export interface FaultSubject {
+  readonly documentName: string;
+  readonly parameters: Readonly<Record<string, readonly string[]>>;
+}
+
+/** The faults switched on now. */
+export class Faults {
+  #active: { readonly fault: Fault; left: number }[] = [];
+  #random = 1;
+
+  /** Replaces all. @throws ZodError when `input` is not `{faults: Fault[], seed?}`. */
+  replace(input: unknown): void {
+    const parsed = z.strictObject({ faults: z.array(fault), seed: z.number().int().optional() }).parse(input);
+    this.#random = parsed.seed ?? 1;
+    this.#active = parsed.faults.map((one) => ({
+      fault: one,
+      left: ('times' in one && one.times) || Number.POSITIVE_INFINITY,
+    }));
+  }
+
+  /** Those still on, with how often each is left. */
+  list(): { fault: Fault; left: number | null }[] {
+    return this.#active.map(({ fault: one, left }) => ({ fault: one, left: Number.isFinite(left) ? left : null }));
+  }
+
+  /** The fault of this kind for this command, used up by one; undefined when there is none. */
+  take<K extends CommandFault['kind']>(kind: K, subject: FaultSubject): Extract<Fault, { kind: K }> | undefined {
+    const found = this.#active.find(
+      ({ fault: one, left }) => one.kind === kind && left > 0 && isFor(one as CommandFault, subject),
+    );
+    if (found === undefined) return undefined;
+    found.left -= 1;
+    return found.fault as Extract<Fault, { kind: K }>;
+  }
+
+  /** The refusal that this call of an operation meets, or undefined. */
+  takeRefusal(operation: string): Extract<Fault, { kind: 'refuse' }> | undefined {
+    for (const entry of this.#active) {
+      const { fault: one } = entry;
+      if (one.kind !== 'refuse' || entry.left <= 0) continue;
+      if (one.operation !== undefined && one.operation !== operation) continue;
+      if (this.#next() >= one.probability) continue;
+      entry.left -= 1;
+      return one;
+    }
+    return undefined;
+  }
+
+  isOffline(instanceId: string): boolean {
+    return this.#active.some(({ fault: one }) => one.kind === 'offline' && (one.instance ?? instanceId) === instanceId);
+  }
+
+  // Park and Miller's generator: the same seed gives the same run of refusals.
+  #next(): number {
+    this.#random = (this.#random * 48_271) % 2_147_483_647;
+    return this.#random / 2_147_483_647;
+  }
+}
+
+function isFor(one: CommandFault, subject: FaultSubject): boolean {
+  if (one.document !== undefined && one.document !== subject.documentName) return false;
+  if (one.request === undefined) return true;
+  const request = requestOf(subject);
+  return Object.entries(one.request).every(([key, value]) => JSON.stringify(request[key]) === JSON.stringify(value));
+}
+
+function requestOf(subject: FaultSubject): Record<string, unknown> {
+  try {
+    return JSON.parse(Buffer.from(subject.parameters.Request?.[0] ?? '', 'base64').toString()) as Record<
+      string,
+      unknown
+    >;
+  } catch {
+    return {}; // not a request of ours: no key of it matches
+  }
+}
+
+/** Applies the fault `stdout`. */
+export function spoil(stdout: string, how: 'empty' | 'garble' | 'cut'): string {
+  if (how === 'empty') return '';
+  if (how === 'cut') return stdout.slice(0, Math.floor(stdout.length / 2));
+  return `\u0000\uFFFD{"protocol":${stdout.slice(5, 40)}`;
+}

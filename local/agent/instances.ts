@@ -1,0 +1,37 @@
+import { DescribeInstancesCommand, EC2Client } from '@aws-sdk/client-ec2';
+import { dummyCredentials } from '../credentials.ts';
+
+export interface Instance {
+  readonly id: string;
+  readonly state: string;
+  readonly windows: boolean;
+  readonly privateIp: string;
+  readonly tags: Readonly<Record<string, string>>;
+}
+
+/** Asks the emulator for the instances that exist. */
+export type ListInstances = () => Promise<readonly Instance[]>;
+
+export function instancesOf(upstream: string, region: string): ListInstances {
+  const client = new EC2Client({ endpoint: upstream, region, credentials: dummyCredentials });
+  return async () => {
+    const instances: Instance[] = [];
+    let NextToken: string | undefined;
+    do {
+      const page = await client.send(
+        new DescribeInstancesCommand({ ...(NextToken === undefined ? {} : { NextToken }) }),
+      );
+      for (const one of page.Reservations?.flatMap((reservation) => reservation.Instances ?? []) ?? []) {
+        instances.push({
+          id: one.InstanceId ?? '',
+          state: one.State?.Name ?? 'unknown',
+          windows: one.Platform?.toLowerCase() === 'windows',
+          privateIp: one.PrivateIpAddress ?? '',
+          tags: Object.fromEntries((one.Tags ?? []).map((tag) => [tag.Key ?? '', tag.Value ?? ''])),
+        });
+      }
+      NextToken = page.NextToken === '' ? undefined : page.NextToken;
+    } while (NextToken !== undefined);
+    return instances;
+  };
+}

@@ -1,0 +1,106 @@
+import type { DocumentContent } from './document-content.ts';
+import type { CommandRequest, ExecutionResult, Executor, StepResult } from './executor.ts';
+import { type Faults, spoil } from './faults.ts';
+import type { Workers } from './workers.ts';
+
+export type Status = 'Pending' | 'InProgress' | 'Cancelling' | 'Success' | 'Failed' | 'TimedOut' | 'Cancelled';
+
+export interface Command {
+  readonly id: string;
+  readonly documentName: string;
+  readonly documentVersion: string;
+  readonly content: DocumentContent;
+  readonly parameters: Readonly<Record<string, readonly string[]>>;
+  readonly comment: string;
+  readonly timeoutSeconds: number;
+  readonly requestedAt: Date;
+}
+
+export interface DeliveryOptions {
+  readonly region: string;
+  readonly execute: Executor;
+  readonly faults: Faults;
+  readonly workers: Workers;
+}
+
+/** One command on one instance, from SendCommand to its end. */
+export class Invocation {
+  readonly command: Command;
+  readonly instanceId: string;
+  /** Until then the API does not know it yet, as after a real SendCommand. */
+  readonly visibleAt: number;
+  status: Status = 'Pending';
+  details = 'Pending';
+  steps: readonly StepResult[] = [];
+  readonly #cancel = new AbortController();
+
+  constructor(command: Command, instanceId: string) {
+    this.command = command;
+    this.instanceId = instanceId;
+    this.visibleAt = Date.now() + 50 + Math.random() * 50;
+  }
+
+  get ended(): boolean {
+    return !['Pending', 'InProgress', 'Cancelling'].includes(this.status);
+  }
+
+  /** Brings the command to the instance and follows it to its end. Resolves when nothing more will happen. */
+  async deliver(options: DeliveryOptions): Promise<void> {
+    const { faults } = options;
+    const subject = this.command;
+    const late = faults.take('deliver-late', subject);
+    const undelivered = faults.take('never-deliver', subject) !== undefined || faults.isOffline(this.instanceId);
+    const deadline = setTimeout(() => this.#expire(), this.command.timeoutSeconds * 1_000);
+    if (undelivered) return; // the deadline is all that is still to come
+    if (late !== undefined) await new Promise((resolve) => setTimeout(resolve, late.milliseconds));
+    const twice = faults.take('deliver-twice', subject) !== undefined;
+    await options.workers.run(async () => {
+      clearTimeout(deadline);
+      if (this.ended) return;
+      this.status = 'InProgress';
+      this.details = 'InProgress';
+      const request: CommandRequest = {
+        commandId: this.command.id,
+        instanceId: this.instanceId,
+        region: options.region,
+        document: this.command.content,
+        parameters: this.command.parameters,
+      };
+      let result = await options.execute(request, this.#cancel.signal);
+      if (twice) result = await options.execute(request, this.#cancel.signal);
+      this.#finish(result, faults);
+    });
+  }
+
+  /** CancelCommand: before it is delivered it never runs; while it runs it is killed; afterwards nothing happens. */
+  cancel(): void {
+    if (this.ended) return;
+    if (this.status === 'Pending') {
+      this.status = 'Cancelled';
+      this.details = 'Cancelled';
+    } else {
+      this.status = 'Cancelling';
+      this.details = 'Cancelling';
+    }
+    this.#cancel.abort();
+  }
+
+  /** Kills what runs, when the agent itself ends. */
+  abandon(): void {
+    this.#cancel.abort();
+  }
+
+  #expire(): void {
+    if (this.status !== 'Pending') return;
+    this.status = 'TimedOut';
+    this.details = 'Delivery Timed Out';
+  }
+
+  #finish(result: ExecutionResult, faults: Faults): void {
+    if (faults.take('stuck', this.command) !== undefined) return;
+    const spoiled = faults.take('stdout', this.command);
+    this.steps = result.steps.map((step) => (spoiled ? { ...step, stdout: spoil(step.stdout, spoiled.how) } : step));
+    this.status = faults.take('report', this.command)?.status ?? result.status;
+    this.details = this.status === 'TimedOut' ? 'Execution Timed Out' : this.status;
+  }
+}

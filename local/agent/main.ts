@@ -1,0 +1,77 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { GetParameterCommand, SSMClient } from '@aws-sdk/client-ssm';
+import { z } from 'zod';
+import { dummyCredentials } from '../credentials.ts';
+import { killInstanceProcesses } from '../instance-processes.ts';
+import { Commands } from './commands.ts';
+import { Documents } from './documents.ts';
+import type { Executor } from './executor.ts';
+import { Faults } from './faults.ts';
+import { imitation } from './imitation.ts';
+import { instancesOf } from './instances.ts';
+import { programExecutor } from './program-executor.ts';
+import { agentServer } from './server.ts';
+import { operations } from './service.ts';
+
+/** The one argument of this program, as JSON. */
+export const agentOptions = z.strictObject({
+  port: z.number().int(),
+  /** The emulator's address. */
+  upstream: z.string(),
+  region: z.string(),
+  /** Where documents, scripts and orchestration folders lie. */
+  folder: z.string(),
+  /** A program that runs the commands instead of the imitation. */
+  agentCommand: z.string().optional(),
+});
+export type AgentOptions = z.infer<typeof agentOptions>;
+
+const host = '127.0.0.1';
+const onError = (error: unknown) => console.error(new Date().toISOString(), error);
+
+const options = agentOptions.parse(JSON.parse(process.argv[2] ?? '{}'));
+mkdirSync(options.folder, { recursive: true });
+const faults = new Faults();
+const documents = new Documents(join(options.folder, 'documents.json'));
+const instances = instancesOf(options.upstream, options.region);
+const commands = new Commands({ region: options.region, documents, faults, instances, execute: executor(), onError });
+const server = agentServer({
+  upstream: options.upstream,
+  operations: operations({ commands, documents, faults, instances }),
+  faults,
+  onError,
+});
+
+server.listen(options.port, host, () =>
+  console.log(`SSM agent on http://${host}:${options.port}, the rest at ${options.upstream}`),
+);
+for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+  process.once(signal, () => {
+    commands.abandonAll();
+    server.close();
+    server.closeAllConnections();
+    // Scripts are killed by now; whatever a timer still waits for has nobody to tell it to.
+    setImmediate(() => process.exit(0));
+  });
+}
+
+function executor(): Executor {
+  if (options.agentCommand !== undefined)
+    return programExecutor(options.agentCommand, join(options.folder, 'commands'));
+  const parameterStore = new SSMClient({
+    endpoint: options.upstream,
+    region: options.region,
+    credentials: dummyCredentials,
+  });
+  return imitation({
+    folder: options.folder,
+    resolveSsmParameter: async (name) => {
+      const { Parameter } = await parameterStore.send(new GetParameterCommand({ Name: name, WithDecryption: false }));
+      return Parameter?.Value ?? '';
+    },
+    reboot: async (instanceId) => {
+      await killInstanceProcesses(instanceId, []);
+    },
+  });
+}

@@ -1,0 +1,54 @@
+// The agent's own numbers, and what the API shows of them.
+const agentBytes = 24_000;
+const suffix = '--output truncated--';
+const apiStdout = 24_000;
+const apiStderr = 8_000;
+const listOutput = 2_500;
+
+/** A stream as the agent reports it: cut at 24,000 bytes, then read as UTF-8 the way Go does. */
+export function agentOutput(bytes: Buffer): string {
+  if (bytes.length < agentBytes) return goText(bytes);
+  return goText(bytes.subarray(0, agentBytes - suffix.length)) + suffix;
+}
+
+export const apiOutput = {
+  stdout: (text: string): string => text.slice(0, apiStdout),
+  stderr: (text: string): string => text.slice(0, apiStderr),
+  /** ListCommandInvocations with Details shows both streams in one short text. */
+  listed: (stdout: string, stderr: string): string =>
+    (stderr === '' ? stdout : `${stdout}\n----------ERROR-------\n${stderr}`).slice(0, listOutput),
+};
+
+/** Go's JSON turns each byte that is no UTF-8 into one U+FFFD; a TextDecoder makes one of a whole unfinished character. */
+function goText(bytes: Buffer): string {
+  let text = '';
+  let valid = 0; // start of the bytes not yet decoded
+  let at = 0;
+  while (at < bytes.length) {
+    const width = characterWidth(bytes, at);
+    if (width > 0) {
+      at += width;
+      continue;
+    }
+    text += `${bytes.toString('utf8', valid, at)}\uFFFD`;
+    at += 1;
+    valid = at;
+  }
+  return text + bytes.toString('utf8', valid);
+}
+
+/** The bytes of the character at `at`, or 0 when there is none that is valid (RFC 3629). */
+function characterWidth(bytes: Buffer, at: number): number {
+  const first = bytes[at] ?? 0;
+  if (first < 0x80) return 1;
+  const width =
+    first >= 0xc2 && first <= 0xdf ? 2 : first >= 0xe0 && first <= 0xef ? 3 : first >= 0xf0 && first <= 0xf4 ? 4 : 0;
+  if (width === 0 || at + width > bytes.length) return 0;
+  for (let index = 1; index < width; index += 1) {
+    if (((bytes[at + index] ?? 0) & 0xc0) !== 0x80) return 0;
+  }
+  const second = bytes[at + 1] ?? 0;
+  const overlong = (first === 0xe0 && second < 0xa0) || (first === 0xf0 && second < 0x90);
+  const beyond = (first === 0xed && second > 0x9f) || (first === 0xf4 && second > 0x8f);
+  return overlong || beyond ? 0 : width;
+}

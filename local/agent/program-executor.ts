@@ -1,0 +1,94 @@
+import { spawn } from 'node:child_process';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { messageOf } from '../errors.ts';
+import { bareEnvironment } from './environment.ts';
+import {
+  type CommandRequest,
+  type ExecutionResult,
+  type Executor,
+  overallStatus,
+  type StepResult,
+} from './executor.ts';
+
+const answer = z.object({
+  status: z.enum(['Success', 'Failed', 'TimedOut', 'Cancelled']),
+  code: z.number().int().nullable(),
+  stdout: z.string(),
+  stderr: z.string(),
+});
+
+/**
+ * Hands each command to a program: two arguments, the files with the document's JSON and with the parameters as SendCommand
+ * got them; one JSON object `{status, code, stdout, stderr}` on its stdout. A cancelled command kills the program's group.
+ * A program that fails or answers something else makes the command Failed, with the reason in stderr.
+ */
+export function programExecutor(program: string, folder: string): Executor {
+  return async (request, cancel) => {
+    const startedAt = new Date();
+    const outcome = await ask(program, folder, request, cancel);
+    const [first] = request.document.mainSteps;
+    const step: StepResult = {
+      step: first?.name ?? '',
+      action: first?.action ?? '',
+      startedAt,
+      endedAt: new Date(),
+      ...outcome,
+    };
+    const result: ExecutionResult = { status: overallStatus([step]), steps: [step] };
+    return result;
+  };
+}
+
+async function ask(program: string, folder: string, request: CommandRequest, cancel: AbortSignal) {
+  const place = join(folder, request.commandId);
+  const files = { document: join(place, 'document.json'), parameters: join(place, 'parameters.json') };
+  try {
+    await mkdir(place, { recursive: true });
+    await writeFile(files.document, JSON.stringify(request.document));
+    await writeFile(files.parameters, JSON.stringify(request.parameters), { mode: 0o600 });
+    const { code, stdout, stderr } = await run(program, [files.document, files.parameters], request, cancel);
+    if (cancel.aborted) return { status: 'Cancelled' as const, code: 137, stdout: '', stderr: '' };
+    if (code !== 0) throw new Error(`it exited with ${code}: ${stderr.slice(-500)}`);
+    return answer.parse(JSON.parse(stdout));
+  } catch (error) {
+    return {
+      status: 'Failed' as const,
+      code: null,
+      stdout: '',
+      stderr: `The agent command ${program} failed: ${messageOf(error)}`,
+    };
+  }
+}
+
+async function run(program: string, args: readonly string[], request: CommandRequest, cancel: AbortSignal) {
+  const child = spawn(program, args, {
+    // The ids tell the program whom it stands for, and the local cloud finds by them what to end.
+    env: { ...bareEnvironment(request), PATH: process.env.PATH ?? '' },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    detached: true,
+  });
+  const onCancel = () => {
+    if (child.pid !== undefined && child.exitCode === null && child.signalCode === null)
+      process.kill(-child.pid, 'SIGKILL');
+  };
+  cancel.addEventListener('abort', onCancel, { once: true });
+  let stdout = '';
+  let stderr = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    stdout += text;
+  });
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text;
+  });
+  try {
+    const code = await new Promise<number | null>((resolve, reject) => {
+      child.once('error', reject);
+      child.once('close', resolve);
+    });
+    return { code, stdout, stderr };
+  } finally {
+    cancel.removeEventListener('abort', onCancel);
+  }
+}

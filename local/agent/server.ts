@@ -1,0 +1,117 @@
+import { randomUUID } from 'node:crypto';
+import {
+  createServer,
+  request as httpRequest,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+} from 'node:http';
+import { z } from 'zod';
+import { messageOf } from '../errors.ts';
+import type { Faults } from './faults.ts';
+import type { Answer } from './service.ts';
+import { ServiceError } from './service-error.ts';
+
+const contentType = 'application/x-amz-json-1.1';
+const target = 'AmazonSSM.';
+
+export interface ServerOptions {
+  /** The emulator: gets every call that is not in `operations`. */
+  readonly upstream: string;
+  readonly operations: ReadonlyMap<string, (input: unknown) => Promise<Answer>>;
+  readonly faults: Faults;
+  readonly onError: (error: unknown) => void;
+}
+
+/** SSM's JSON 1.1 protocol over HTTP, and `/_runctl/health` and `/_runctl/faults` beside it. */
+export function agentServer(options: ServerOptions): Server {
+  return createServer((request, response) => {
+    handle(request, response, options).catch((error: unknown) => {
+      options.onError(error);
+      response.destroy();
+    });
+  });
+}
+
+async function handle(request: IncomingMessage, response: ServerResponse, options: ServerOptions): Promise<void> {
+  const body = await readBody(request);
+  if (request.url?.startsWith('/_runctl/') === true) return send(response, ...administer(request, body, options));
+  const name = headerOf(request, 'x-amz-target');
+  const operation = name.startsWith(target) ? name.slice(target.length) : '';
+  const refusal = options.faults.takeRefusal(operation);
+  if (refusal !== undefined) {
+    return sendError(response, new ServiceError(refusal.name, 'A fault that a test switched on.', refusal.httpStatus));
+  }
+  const answerer = options.operations.get(operation);
+  if (answerer === undefined) return forward(request, response, body, options.upstream);
+  try {
+    const { answer, answerLost } = await answerer(body.length === 0 ? {} : JSON.parse(body.toString()));
+    if (answerLost === true) request.socket.destroy();
+    else send(response, 200, answer);
+  } catch (error) {
+    sendError(response, asServiceError(error, options.onError));
+  }
+}
+
+function asServiceError(error: unknown, onError: (error: unknown) => void): ServiceError {
+  if (error instanceof ServiceError) return error;
+  if (error instanceof z.ZodError) return new ServiceError('ValidationException', z.prettifyError(error));
+  if (error instanceof SyntaxError) return new ServiceError('SerializationException', error.message);
+  onError(error);
+  return new ServiceError('InternalServerError', messageOf(error), 500);
+}
+
+/** The calls of tests and of `runctl local`: beside the protocol, on the same port. */
+function administer(request: IncomingMessage, body: Buffer, { faults, upstream }: ServerOptions): [number, object] {
+  if (request.url === '/_runctl/health') return [200, { pid: process.pid, upstream }];
+  if (request.url !== '/_runctl/faults') return [404, { message: 'There is /_runctl/health and /_runctl/faults.' }];
+  try {
+    if (request.method === 'POST') faults.replace(JSON.parse(body.toString()));
+    if (request.method === 'DELETE') faults.replace({ faults: [] });
+    return [200, { faults: faults.list() }];
+  } catch (error) {
+    return [400, { message: error instanceof z.ZodError ? z.prettifyError(error) : messageOf(error) }];
+  }
+}
+
+async function forward(
+  request: IncomingMessage,
+  response: ServerResponse,
+  body: Buffer,
+  upstream: string,
+): Promise<void> {
+  const url = new URL(request.url ?? '/', upstream);
+  await new Promise<void>((resolve, reject) => {
+    const onward = httpRequest(
+      url,
+      { method: request.method ?? 'POST', headers: { ...request.headers, host: url.host } },
+      (answer) => {
+        response.writeHead(answer.statusCode ?? 502, answer.headers);
+        answer.pipe(response).once('finish', resolve).once('error', reject);
+      },
+    );
+    onward.once('error', reject);
+    onward.end(body);
+  });
+}
+
+function send(response: ServerResponse, status: number, body: object): void {
+  response.writeHead(status, { 'content-type': contentType, 'x-amzn-requestid': randomUUID() });
+  response.end(JSON.stringify(body));
+}
+
+function sendError(response: ServerResponse, error: ServiceError): void {
+  response.setHeader('x-amzn-errortype', error.name);
+  send(response, error.httpStatus, { __type: error.name, message: error.message });
+}
+
+async function readBody(request: IncomingMessage): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of request) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks);
+}
+
+function headerOf(request: IncomingMessage, name: string): string {
+  const value = request.headers[name];
+  return typeof value === 'string' ? value : '';
+}
