@@ -1,46 +1,18 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import {
-  chmodSync,
-  chownSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir, userInfo } from 'node:os';
 import { dirname, join } from 'node:path';
-import { gunzipSync } from 'node:zlib';
 import { afterEach } from 'vitest';
-import type { InstallRequest, JobStatus, SyncRequest, TrainRequest } from '../../core/job-protocol.ts';
+import type { JobStatus } from '../../core/job-protocol.ts';
 import type { JobName } from '../../core/names.ts';
 import { buildRunner } from '../../lib/runner-bundle.ts';
 import { killQuietly, processesWith, waitFor } from './processes.ts';
 
+import { type Answer, type Fields, type JobFields, type Reply, startRequest, type TestRun } from './requests.ts';
+
 export { isAlive, waitFor } from './processes.ts';
-
-/** A machine of our own to be the instance: a root, a home and the runner, driven as the SSM agent would drive it. */
-export interface TestRun {
-  readonly id: string;
-  readonly key: string;
-  readonly arn: string;
-}
-
-/** What the agent would have seen of one command. */
-export interface Reply<T> {
-  readonly code: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-  readonly millis: number;
-  readonly answer: T;
-}
-
-export type Answer<T> = T & {
-  readonly ok: boolean;
-  readonly error?: { readonly name: string; readonly message: string };
-};
+export * from './requests.ts';
 
 export interface InstanceOptions {
   /** Who runs the jobs. The runner must be root for anybody but the current user. */
@@ -53,27 +25,11 @@ export interface InstanceOptions {
   readonly env?: Readonly<Record<string, string>>;
 }
 
-type JobFields =
-  | { sync: Partial<SyncRequest> }
-  | { install: Partial<InstallRequest> }
-  | { train: Partial<TrainRequest> };
-type Fields = Readonly<Record<string, unknown>>;
-
 export const isRoot = process.getuid?.() === 0;
 export const NOBODY = { name: 'nobody', uid: 65_534, gid: 65_534 } as const;
 export const PROJECT = 'digits';
 
 const AGENT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin';
-const DEFAULT_TRAIN: TrainRequest = {
-  script: 'train.py',
-  args: [],
-  env: {},
-  python: null,
-  maxDuration: 300,
-  stopGrace: 5,
-};
-const DEFAULT_INSTALL: InstallRequest = { requirements: 'requirements.txt', installer: 'auto', python: null, env: {} };
-
 /** Makes instances for the tests of a file; each is removed, with all its processes, when its test has ended. */
 export function useInstances(): (options?: InstanceOptions) => TestInstance {
   const made: TestInstance[] = [];
@@ -87,6 +43,7 @@ export function useInstances(): (options?: InstanceOptions) => TestInstance {
   };
 }
 
+/** A machine of our own to be the instance: a root, a home and the runner, driven as the SSM agent would drive it. */
 export class TestInstance {
   readonly id = `i-${randomBytes(8).toString('hex')}`;
   readonly base: string;
@@ -259,30 +216,6 @@ export class TestInstance {
   private chown(owner: { uid: number; gid: number } | null, paths: readonly string[]): void {
     if (owner !== null) for (const path of paths) chownSync(path, owner.uid, owner.gid);
   }
-}
-
-export function startRequest(instance: TestInstance, run: TestRun, work: JobFields, fields: Fields = {}): Fields {
-  const job = Object.keys(work)[0] as JobName;
-  const defaults = { sync: {}, install: DEFAULT_INSTALL, train: DEFAULT_TRAIN }[job];
-  return {
-    ...instance.common('start', run),
-    job,
-    notAfter: Date.now() / 1000 + 60,
-    wait: job === 'train' ? 0 : 5,
-    offset: 0,
-    maxBytes: 1_000_000,
-    ended: [],
-    [job]: { ...defaults, ...Object.values(work)[0] },
-    ...fields,
-  };
-}
-
-/** The log bytes of an answer. */
-export function logBytes(status: JobStatus): Buffer {
-  const bytes = gunzipSync(Buffer.from(status.log.data, 'base64'));
-  if (bytes.length !== status.log.bytes)
-    throw new Error(`${bytes.length} bytes, and the answer says ${status.log.bytes}`);
-  return bytes;
 }
 
 async function textOf(stream: NonNullable<ChildProcess['stdout']>): Promise<string> {
