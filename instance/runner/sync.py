@@ -1,17 +1,17 @@
-"""The job `sync`: brings the code of a run to `<home>/<project>`, whole or not at all. Runs as the user (CONTRACT.md)."""
+"""The job `sync`: brings the code of a run to `<home>/<project>`, whole or not at all, as the user (CONTRACT.md)."""
 
 import errno
 import json
 import os
 import sys
 import time
-import traceback
 
 import sync_journal
 import sync_plan
 from sync_extract import expanded_size, extract, size_hint, verify_tree
 from sync_place import Place, Tree
 from sync_report import Reporter, SyncError, counted, say, size
+from sync_work import exists
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 KEPT_SHOWN = 50  # names in the result, which has to fit an answer
@@ -33,6 +33,8 @@ def main():
         where = " (%s)" % os.fsdecode(error.filename) if error.filename else ""
         failure = SyncError(name, "%s%s" % (error.strerror or type(error).__name__, where))
     except Exception as error:
+        import traceback
+
         traceback.print_tb(error.__traceback__, file=sys.stdout)  # the way, without values: one of them is the URL
         failure = SyncError("SyncFailed", "An error of runctl's own: %s" % type(error).__name__)
     say("%s: %s" % (failure.name, failure.message))
@@ -51,10 +53,12 @@ class Sync:
         self._place = Place(request["home"], request["project"])
 
     def run(self):
-        """Returns the contract's result."""
+        """Returns the contract's result; a request whose `sync` is null only ends what an interrupted sync began."""
         place, wanted = self._place, self._wanted
         place.lock()
         kept = sync_journal.recover(place)
+        if wanted is None:
+            return {"kept": kept[:KEPT_SHOWN]}
         old = place.load(sync_journal.MANIFEST) or {"sha256": None, "strip": None, "files": {}, "folders": []}
         if (old["sha256"], old["strip"]) == (wanted["sha256"], wanted["strip"]) and self._is_intact(old):
             say("This archive is in place already, and every file as it was brought: nothing to fetch")
@@ -65,7 +69,7 @@ class Sync:
             files, folders = self._unpacked()
             counts, now_kept = self._applied(files, folders, old)
         finally:
-            if place.load(sync_journal.JOURNAL) is None:
+            if not exists(place.own, sync_journal.JOURNAL):
                 sync_journal.clear(place)
         return self._told(files, counts, kept + now_kept, False)
 
@@ -79,9 +83,8 @@ class Sync:
     def _unpacked(self):
         """Fetches, extracts and verifies; staging is the tree then."""
         place, wanted = self._place, self._wanted
-        with open(
-            os.open(b"archive", os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=place.own), "rb+"
-        ) as archive:
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        with open(os.open(b"archive", flags, 0o600, dir_fd=place.own), "rb+", buffering=0) as archive:
             self._fetched(archive)
             os.mkdir(sync_journal.STAGING, 0o755, dir_fd=place.own)
             staging = place.open_own(sync_journal.STAGING)
@@ -180,9 +183,9 @@ class Sync:
         """The last lines of the log, and the result."""
         wanted = self._wanted
         python = sorted(name for name in files if name.endswith(".py"))
-        say("Python files (%d):" % len(python))
-        for name in python:
-            say("  %s  %s" % (name, size(files[name]["size"])))
+        say(
+            "\n  ".join(["Python files (%d):" % len(python)] + ["%s  %s" % (n, size(files[n]["size"])) for n in python])
+        )
         say("Verified: script %s is there" % wanted["script"])
         say("Verified: training folder %s is there" % self._place.path)
         requirements = wanted["requirements"] or "requirements.txt"

@@ -80,7 +80,7 @@ def ahead(chunks):
 
 
 class Names:
-    """Keeps an archive's names apart: none twice, none a file and a folder, none that differ in case or accents only."""
+    """Keeps an archive's names apart: none twice, none file and folder, none that differ in case or accents only."""
 
     def __init__(self):
         self.files = {}
@@ -131,7 +131,8 @@ def stripped(parts, strip):
 
 
 def extract(archive, staging, strip, tell):
-    """Unpacks the open file `archive` into the folder with descriptor `staging`; `tell(files, bytes, name)` hears of each.
+    """Unpacks the open file `archive` into the folder with descriptor `staging`; `tell(files, bytes, name)` hears of
+    each.
 
     Returns `(files, folders)`: `{name: {sha256, size, mode, sig}}` and the sorted folder names. Raises SyncError
     ArchiveUnsafe, and OSError (ENOSPC among them) as it comes.

@@ -39,7 +39,7 @@ def opener():
 
 
 def fetch(url, expected, sha256, file, tell):
-    """Downloads `expected` bytes into the open file, and checks size and SHA-256. `tell(bytes)` hears of each piece.
+    """Downloads `expected` bytes into the open, unbuffered file, and checks size and SHA-256. `tell(bytes)` hears of each piece.
 
     Raises SyncError FetchFailed or DigestMismatch; OSError when the file cannot be written.
     """
@@ -81,9 +81,10 @@ def once(url, expected, file, tell):
             if done > expected:
                 raise wrong_size("more than %d" % expected, expected)
             digest.update(piece)
-            file.write(piece)
+            left = memoryview(piece)
+            while left:
+                left = left[file.write(left) :]
             tell(done)
-    file.flush()
     if done < expected:
         if response.length:  # what Content-Length promised and the connection did not bring
             raise Again("the connection ended after %s of %s" % (size(done), size(expected)))

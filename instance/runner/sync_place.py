@@ -5,7 +5,6 @@ import fcntl
 import json
 import os
 import re
-import shutil
 import stat
 import time
 
@@ -69,6 +68,18 @@ class Tree:
 
 def is_link(leaf, fd):
     return stat.S_ISLNK(os.stat(leaf, dir_fd=fd, follow_symlinks=False).st_mode)
+
+
+def remove_tree(name, fd):
+    for _, folders, files, at in os.fwalk(name, topdown=False, dir_fd=fd):
+        for leaf in files:
+            os.unlink(leaf, dir_fd=at)
+        for leaf in folders:
+            if is_link(leaf, at):
+                os.unlink(leaf, dir_fd=at)
+            else:
+                os.rmdir(leaf, dir_fd=at)
+    os.rmdir(name, dir_fd=fd)
 
 
 class Place:
@@ -172,7 +183,7 @@ class Place:
         """Removes a file or a whole folder of the sync's own folder, if it is there."""
         try:
             if stat.S_ISDIR(os.stat(name, dir_fd=self.own, follow_symlinks=False).st_mode):
-                shutil.rmtree(os.path.join(b"/proc/self/fd/%d" % self.own, name))
+                remove_tree(name, self.own)
             else:
                 os.unlink(name, dir_fd=self.own)
         except FileNotFoundError:

@@ -31,6 +31,16 @@ def holds(tree, name, status, entry):
     return signature(status) == entry["sig"] or digest(tree, name) == entry["sha256"]
 
 
+def is_torn(status, sig):
+    """Whether a file is ours, untouched, and of another length than we wrote: the power went before the disk had it."""
+    return [status.st_ino, status.st_mtime_ns] == [sig[0], sig[2]] and status.st_size != sig[1]
+
+
+def is_ours(tree, name, status, entry):
+    """Whether nobody but the last sync wrote this file."""
+    return is_torn(status, entry["sig"]) or holds(tree, name, status, entry)
+
+
 def is_intact(tree, manifest):
     """Whether every file that the last sync brought is there, as it was brought."""
     for name, entry in manifest["files"].items():
@@ -78,7 +88,7 @@ def plan(tree, staged, old, files, folders):
         else:
             counts["changed"] += 1
             before = old["files"].get(name)
-            ours = (before is not None and holds(tree, name, status, before)) or holds(tree, name, status, entry)
+            ours = holds(tree, name, status, entry) or (before is not None and is_ours(tree, name, status, before))
             freshen(staged, name, entry, status)
             steps.append(["put", name, signature(status) if ours else None])
     check_folders(tree, staged, steps)
@@ -86,7 +96,7 @@ def plan(tree, staged, old, files, folders):
 
 
 def check_folders(tree, staged, steps):
-    """Finds out before the first step what would stop a later one: a folder of root's, a disk mounted in the project."""
+    """Finds out before the first step what would stop a later one: a folder of root's, a disk mounted in between."""
     disk = os.fstat(staged.folder("")).st_dev
     for name in sorted({step[1].rpartition("/")[0] for step in steps if step[0] != "prune"}):
         folder = tree.folder(name)
@@ -118,7 +128,7 @@ def removals(tree, old, files, folders, counts):
         if name in files or status is None or stat.S_ISDIR(status.st_mode):
             continue
         counts["removed"] += 1
-        steps.append(["remove", name, signature(status) if holds(tree, name, status, entry) else None])
+        steps.append(["remove", name, signature(status) if is_ours(tree, name, status, entry) else None])
         if name.endswith(".py"):
             cache = name.rpartition("/")[0] + "/__pycache__" if "/" in name else "__pycache__"
             made = [beside for beside in bytecode(tree, cache, name) if beside not in files]
