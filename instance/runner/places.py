@@ -12,6 +12,7 @@ STOP = "stop.json"
 LOG = "log"
 LOG_START = "log-start.json"
 LOCK = "lock"
+ERRORS = "supervisor.err"
 
 
 def run_folder(root, key):

@@ -1,7 +1,5 @@
 """`start`: begins a job once, however often it is asked."""
 
-import contextlib
-import errno
 import os
 import time
 
@@ -9,6 +7,7 @@ import accounts
 import ending
 import launch
 import lease
+import logread
 import marker
 import places
 import procs
@@ -56,12 +55,13 @@ def _begin(request, folder):
             return dict(status.blank(job, "busy", procs.boot_id()), holder=holder)
     elif not had:
         return _refused(job, "no-lease")
+    if not _withdraw(folder):
+        return None
     try:
         _write_request(request, folder, account)
         _launch(request, folder)
     except BaseException:
-        _take_back(folder)
-        if not had:
+        if _withdraw(folder) and not had:
             lease.drop(root, run["key"])
         raise
     return None
@@ -78,21 +78,19 @@ def _check_space(root):
 
 
 def _write_request(request, folder, account):
-    """input.json first: as long as it lies there nothing has begun."""
     for path in (os.path.dirname(folder), folder):
         marker.folder(path)
     job = request["job"]
     work = request[job]
-    whole = {name: request[name] for name in ("run", "project", "root", "job")}
-    whole.update(work=work, account=account._asdict(), agent=surroundings.of_agent())
-    marker.write(os.path.join(folder, places.INPUT), whole, mode=0o600)
     shown = {name: request[name] for name in ("run", "project", "job", "user", "home", "notAfter", "runner")}
     shown[job] = {name: value for name, value in work.items() if name != "url"}
     if "env" in work:
         shown[job]["env"] = {name: "***" for name in work["env"]}
     marker.write(os.path.join(folder, places.REQUEST), shown)
-    lock = os.open(os.path.join(folder, places.LOCK), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-    os.close(lock)
+    os.close(os.open(os.path.join(folder, places.LOCK), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600))
+    whole = {name: request[name] for name in ("run", "project", "root", "job")}
+    whole.update(work=work, account=account._asdict(), agent=surroundings.of_agent())
+    marker.write(os.path.join(folder, places.INPUT), whole, mode=0o600)
 
 
 def _launch(request, folder):
@@ -101,29 +99,34 @@ def _launch(request, folder):
     grace = request[request["job"]].get("stopGrace", 10)
     why = launch.detached(["supervise", folder], unit, grace)
     deadline = time.monotonic() + _LAUNCH_SECONDS
-    signs = [os.path.join(folder, name) for name in (places.IDENTITY, places.EXIT)]
-    while not any(marker.exists(sign) for sign in signs):
-        claimed = not marker.exists(os.path.join(folder, places.INPUT))
-        if claimed and status.find_state(folder)[0] == "vanished":
-            return  # It took its input and died: the answer says so, and nobody else may take it again.
-        if not claimed and time.monotonic() > deadline:
-            raise Refusal("RunnerBroken", "the supervisor did not start" + (f" ({why})" if why else ""))
+    while not _has_begun(folder):
+        late = time.monotonic() > deadline
+        if marker.exists(os.path.join(folder, places.INPUT)):
+            if late:
+                raise Refusal("RunnerBroken", "the supervisor did not start" + (f" ({why})" if why else ""))
+        elif status.find_state(folder)[0] == "absent":
+            raise Refusal("RunnerBroken", "the supervisor failed: " + _last_words(folder))
+        elif late:
+            return  # It is at it, on a very slow disk: the answer is "running", and a poll tells the rest.
         time.sleep(_LOOK_AGAIN)
 
 
-def _take_back(folder):
-    """Undoes what was written of a job whose supervisor did not take it; afterwards none can."""
-    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-        if marker.remove(os.path.join(folder, places.INPUT)) or not marker.exists(os.path.join(folder, places.REQUEST)):
-            for name in os.listdir(folder):
-                os.unlink(os.path.join(folder, name))
-            os.rmdir(folder)
-            _remove_if_empty(os.path.dirname(folder))
+def _has_begun(folder):
+    return any(marker.exists(os.path.join(folder, name)) for name in (places.IDENTITY, places.EXIT))
 
 
-def _remove_if_empty(folder):
-    try:
-        os.rmdir(folder)
-    except OSError as error:
-        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-            raise
+def _last_words(folder):
+    """The end of what the supervisor said of its own fault."""
+    lines = logread.tail(logread.open_log(os.path.join(folder, places.ERRORS)))
+    return lines[-1] if lines else "it left no word"
+
+
+def _withdraw(folder):
+    """Takes an input back that no supervisor took. Returns whether the job has still not begun, and cannot now."""
+    marker.remove(os.path.join(folder, places.INPUT))
+    if status.find_state(folder)[0] != "absent":
+        return False
+    for name in os.listdir(folder) if os.path.isdir(folder) else ():
+        if name != places.LOCK:  # A supervisor that comes late must find the lock that everybody looks at.
+            os.unlink(os.path.join(folder, name))
+    return True

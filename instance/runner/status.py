@@ -56,7 +56,8 @@ def find_state(folder):
 
     running    its supervisor, its process or a member of its group lives
     vanished   none of them does, and nobody wrote how it ended; or the machine has started anew since
-    absent     never begun: the start was not asked for, or was cut off before it had any effect
+    absent     never begun. A process runs nothing before its supervisor has written identity.json (spawn.py), so
+               without that file a start was not asked for, or was cut off before it had any effect
     """
     end = marker.read(os.path.join(folder, places.EXIT))
     identity = marker.read(os.path.join(folder, places.IDENTITY)) or {}
@@ -67,9 +68,7 @@ def find_state(folder):
         end = marker.read(os.path.join(folder, places.EXIT))
     if end is not None:
         return ("stopped" if end["reason"] else "exited"), identity, end
-    if not marker.exists(os.path.join(folder, places.REQUEST)) or marker.exists(os.path.join(folder, places.INPUT)):
-        return "absent", identity, None
-    return "vanished", identity, None
+    return ("vanished" if identity else "absent"), identity, None
 
 
 def is_running(folder, identity):

@@ -44,7 +44,7 @@ def _claim(path):
 
 def _redirect_errors(folder):
     """A fault of the supervisor's own must not vanish with its streams."""
-    path = os.path.join(folder, "supervisor.err")
+    path = os.path.join(folder, places.ERRORS)
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
     os.dup2(fd, 2)
     os.close(fd)
