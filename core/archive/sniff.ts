@@ -14,9 +14,6 @@ const KINDS: readonly { readonly kind: string; readonly offset?: number; readonl
   { kind: 'a tar that is not compressed', offset: 257, bytes: [0x75, 0x73, 0x74, 0x61, 0x72] },
 ];
 
-/** How many bytes `sniff` wants to see, if there are as many: one tar header. */
-export const SNIFF_BYTES = 512;
-
 /** @returns what the bytes look like, for a message: `a zip file`, `text ("#!/usr/bin/…")`, `unknown data (00 01 …)`. */
 export function sniff(head: Uint8Array): string {
   for (const { kind, offset = 0, bytes } of KINDS) {

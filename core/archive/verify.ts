@@ -5,7 +5,7 @@ import type { CaptureOptions } from './capture.ts';
 import { Entries, type EntriesReport } from './entries.ts';
 import { ArchiveError } from './errors.ts';
 import { Gunzip } from './gunzip.ts';
-import { SNIFF_BYTES, sniff } from './sniff.ts';
+import { sniff } from './sniff.ts';
 import { TarStream } from './tar-stream.ts';
 
 export { type ArchiveCaps, DEFAULT_CAPS } from './caps.ts';
@@ -68,19 +68,23 @@ export async function verifyArchive(body: AsyncIterable<Uint8Array>, options: Ve
   return { sha256: hash.digest('hex'), bytes, expandedBytes: tar.bytes, ...entries.result(tar.bytes) };
 }
 
-/** The upload in pieces of at most `PIECE_BYTES`, the first one large enough to recognise what it is. */
+/** The upload in pieces of about `PIECE_BYTES`: enough to recognise what it is, and few ways to zlib's thread and back. */
 async function* pieces(body: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer> {
-  let head: Buffer | null = Buffer.alloc(0);
+  let waiting: Uint8Array[] = [];
+  let size = 0;
   for await (const chunk of body) {
-    let rest = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
-    if (head !== null) {
-      head = rest = Buffer.concat([head, rest]);
-      if (head.length < SNIFF_BYTES) continue;
-      head = null;
-    }
-    for (let start = 0; start < rest.length; start += PIECE_BYTES) yield rest.subarray(start, start + PIECE_BYTES);
+    waiting.push(chunk);
+    size += chunk.length;
+    if (size < PIECE_BYTES) continue;
+    yield* cut(Buffer.concat(waiting, size));
+    waiting = [];
+    size = 0;
   }
-  if (head !== null && head.length > 0) yield head;
+  if (size > 0) yield Buffer.concat(waiting, size);
+}
+
+function* cut(bytes: Buffer): Generator<Buffer> {
+  for (let start = 0; start < bytes.length; start += PIECE_BYTES) yield bytes.subarray(start, start + PIECE_BYTES);
 }
 
 function checkIsGzip(head: Buffer): void {
