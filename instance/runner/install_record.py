@@ -1,0 +1,164 @@
+"""Remembers installs that ended well, so that unchanged requirements are not installed again.
+
+`<home>/.runctl/installs/<key>.json` is written when an install has ended well, and only then. `unfinished-…` stands
+there while one is at work: what a killed one left half done is found by it.
+"""
+
+import csv
+import hashlib
+import json
+import os
+import shutil
+
+from install_probe import requirements_of
+from install_redact import without_credentials
+
+_KEPT = 50
+#: Brought for the install, not by it.
+_TOOLS = {"uv", "pip"}
+#: Deeper files are too many to look at on a cold disk: torch and what comes with it have 20,000.
+_DEPTH = 2
+#: They change how, not what.
+_NO_MATTER = (
+    "CACHE_DIR",
+    "TIMEOUT",
+    "RETRIES",
+    "PROGRESS",
+    "CONCURRENT",
+    "LINK_MODE",
+    "CERT",
+    "NO_INPUT",
+    "VERSION_CHECK",
+)
+
+
+def key_of(requirements, target, spec_env):
+    """What an install depends on, as one SHA-256: requirements, interpreter, platform, and where packages come from."""
+    interpreter, facts = target.interpreter, target.facts
+    relevant = {
+        name: without_credentials(value)
+        for name, value in spec_env.items()
+        if name.startswith(("PIP_", "UV_")) and not any(word in name for word in (*_NO_MATTER, "PASSWORD", "USERNAME"))
+    }
+    parts = {
+        "requirements": requirements.digest(),
+        "interpreter": [interpreter.path, os.path.realpath(interpreter.path), interpreter.kind, target.own],
+        "python": [facts[name] for name in ("implementation", "version", "platform", "libc")],
+        "env": relevant,
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+class Records:
+    """The records in `folder`, which belongs to the user."""
+
+    def __init__(self, folder):
+        self._folder = folder
+
+    def find(self, key):
+        """The record of an install, or None."""
+        try:
+            with open(os.path.join(self._folder, f"{key}.json"), encoding="utf-8") as file:
+                record = json.load(file)
+            return record if isinstance(record.get("packages"), dict) else None
+        except (OSError, ValueError):
+            return None
+
+    def keep(self, key, record):
+        """Writes a record by rename, and drops the oldest of too many."""
+        path = os.path.join(self._folder, f"{key}.json")
+        with open(path + ".new", "w", encoding="utf-8") as file:
+            json.dump(record, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.rename(path + ".new", path)
+        records = [entry for entry in os.scandir(self._folder) if entry.name.endswith(".json")]
+        for entry in sorted(records, key=lambda entry: entry.stat().st_mtime)[:-_KEPT]:
+            os.unlink(entry.path)
+
+    def begin(self, target):
+        """Marks that packages are being changed; whether an earlier install was killed while it did."""
+        os.makedirs(self._folder, exist_ok=True)
+        marker = self._marker(target)
+        killed = os.path.exists(marker)
+        descriptor = os.open(marker, os.O_CREAT | os.O_WRONLY, 0o600)
+        os.fsync(descriptor)
+        os.close(descriptor)
+        return killed
+
+    def end(self, target):
+        """Nothing is half done any more."""
+        os.unlink(self._marker(target))
+
+    def _marker(self, target):
+        return os.path.join(self._folder, "unfinished-" + hashlib.sha256(target.own[0].encode()).hexdigest()[:16])
+
+
+def needed(requirements, before, after):
+    """The packages that an install is about: those asked for, those that it changed, and all that they require."""
+    names = {name for name, package in after.items() if before.get(name) != package} - _TOOLS
+    names.update(name for name in after if os.path.exists(os.path.join(after[name].info, "direct_url.json")))
+    queue = list(names | requirements.names)
+    found = {}
+    while queue:
+        name = queue.pop()
+        if name in after and name not in found:
+            found[name] = after[name]
+            queue.extend(requirements_of(after[name]))
+    return found
+
+
+def describe(packages):
+    """As they stand in a record."""
+    return {name: {"version": package.version, "info": package.info} for name, package in packages.items()}
+
+
+def missing(record, visible):
+    """Why what was recorded does not hold any more (one line), or None."""
+    for name, was in record["packages"].items():
+        package = visible.get(name)
+        if package is None:
+            return f"{name} is not there any more"
+        if package.version != was["version"]:
+            return f"{name} is {package.version} now, not {was['version']}"
+        damage = damaged(package, _DEPTH)
+        if damage:
+            return f"{name} is damaged: {damage}"
+    return None
+
+
+def damaged(package, depth=None):
+    """What an installed package lacks of the files that its RECORD names (one line), or None. depth: None for all.
+
+    Packages of a system's package manager have no RECORD; they are its business.
+    """
+    record = os.path.join(package.info, "RECORD")
+    if not package.info.endswith(".dist-info"):
+        return None
+    if not os.path.exists(record):
+        return None if os.path.exists(os.path.join(package.info, "INSTALLER")) else "its RECORD is missing"
+    try:
+        with open(record, encoding="utf-8", errors="surrogateescape", newline="") as file:
+            rows = [row for row in csv.reader(file) if row and not row[0].endswith(".pyc")]
+    except (OSError, csv.Error) as error:
+        return f"its RECORD cannot be read: {error}"
+    for row in rows:
+        if depth is not None and row[0].count("/") >= depth:
+            continue
+        try:
+            size = os.stat(os.path.join(package.root, row[0])).st_size
+        except OSError:
+            return f"{row[0]} is missing"
+        # Longer is somebody's change (a company adds its authority to certifi's list); shorter was cut off.
+        if len(row) > 2 and row[2].isdigit() and size < int(row[2]):
+            return f"{row[0]} has {size} bytes, not {row[2]}"
+    return None
+
+
+def clear_half_installed(target, say):
+    """Takes away what a killed install left: without its metadata a package counts as not installed, and comes anew."""
+    for package in target.visible().values():
+        damage = damaged(package) if target.is_own(package) else None
+        if damage:
+            say(f"an install was killed: {package.name} {package.version} is half there ({damage}), it comes again")
+            shutil.rmtree(package.info)

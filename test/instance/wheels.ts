@@ -1,0 +1,103 @@
+import { createHash } from 'node:crypto';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { gzipSync, strToU8, zipSync } from 'fflate';
+
+export interface PackageSpec {
+  readonly name: string;
+  readonly version: string;
+  /** PEP 508 requirements. */
+  readonly requires?: readonly string[];
+  /** Bytes that do not compress, to make a download last. */
+  readonly padding?: number;
+  /** More files of the package, by their path in the wheel. */
+  readonly files?: Readonly<Record<string, string>>;
+}
+
+export interface Wheel {
+  readonly file: string;
+  readonly bytes: Uint8Array;
+}
+
+const importName = (name: string) => name.toLowerCase().replaceAll(/[-.]+/g, '_');
+
+function metadata(spec: PackageSpec): string {
+  const requires = (spec.requires ?? []).map((requirement) => `Requires-Dist: ${requirement}\n`).join('');
+  return `Metadata-Version: 2.1\nName: ${spec.name}\nVersion: ${spec.version}\n${requires}`;
+}
+
+/** Deterministic bytes that gzip and zip cannot make smaller. */
+function noise(bytes: number, seed: string): Uint8Array {
+  const out = new Uint8Array(bytes);
+  let block = createHash('sha256').update(seed).digest();
+  for (let at = 0; at < bytes; at += block.length) {
+    out.set(block.subarray(0, Math.min(block.length, bytes - at)), at);
+    block = createHash('sha256').update(block).digest();
+  }
+  return out;
+}
+
+/** The files of an installed package, by path below site-packages. */
+function contents(spec: PackageSpec): Record<string, Uint8Array> {
+  const module = importName(spec.name);
+  const info = `${module}-${spec.version}.dist-info`;
+  const files: Record<string, Uint8Array> = {
+    [`${module}/__init__.py`]: strToU8(`__version__ = ${JSON.stringify(spec.version)}\n`),
+    [`${info}/METADATA`]: strToU8(metadata(spec)),
+    [`${info}/WHEEL`]: strToU8(
+      'Wheel-Version: 1.0\nGenerator: runctl-test\nRoot-Is-Purelib: true\nTag: py3-none-any\n',
+    ),
+  };
+  for (const [path, text] of Object.entries(spec.files ?? {})) files[path] = strToU8(text);
+  if (spec.padding) files[`${module}/weights.bin`] = noise(spec.padding, spec.name);
+  const record = Object.entries(files).map(([path, bytes]) => {
+    const digest = createHash('sha256').update(bytes).digest('base64url');
+    return `${path},sha256=${digest},${bytes.length}\n`;
+  });
+  files[`${info}/RECORD`] = strToU8(`${record.join('')}${info}/RECORD,,\n`);
+  return files;
+}
+
+/** A small valid wheel. */
+export function buildWheel(spec: PackageSpec): Wheel {
+  const file = `${importName(spec.name)}-${spec.version}-py3-none-any.whl`;
+  return { file, bytes: zipSync(contents(spec), { level: 0, mtime: '1980-01-01T00:00:00', os: 3 }) };
+}
+
+/** Puts the package into `sitePackages`, as though an image had shipped it. */
+export function placeInstalled(sitePackages: string, spec: PackageSpec): void {
+  for (const [path, bytes] of Object.entries(contents(spec))) {
+    const target = join(sitePackages, path);
+    mkdirSync(dirname(target), { recursive: true });
+    writeFileSync(target, bytes);
+  }
+  writeFileSync(join(sitePackages, `${importName(spec.name)}-${spec.version}.dist-info`, 'INSTALLER'), 'image\n');
+}
+
+/** A source distribution whose build cannot succeed, as a compiler that is missing makes it. */
+export function buildBrokenSdist(spec: PackageSpec): Wheel {
+  const folder = `${importName(spec.name)}-${spec.version}`;
+  const failure = `raise SystemExit("error: command 'gcc' failed: No such file or directory")\n`;
+  const bytes = gzipSync(tar({ [`${folder}/PKG-INFO`]: metadata(spec), [`${folder}/setup.py`]: failure }));
+  return { file: `${folder}.tar.gz`, bytes };
+}
+
+function tar(files: Readonly<Record<string, string>>): Uint8Array {
+  const blocks: Buffer[] = [];
+  for (const [path, text] of Object.entries(files)) {
+    const body = Buffer.from(text);
+    const header = Buffer.alloc(512);
+    header.write(path, 0);
+    header.write('0000644\0', 100);
+    header.write('0000000\0', 108);
+    header.write('0000000\0', 116);
+    header.write(`${body.length.toString(8).padStart(11, '0')}\0`, 124);
+    header.write('00000000000\0', 136);
+    header.write('        0', 148);
+    header.write('ustar\x0000', 257);
+    const sum = header.reduce((total, byte) => total + byte, 0);
+    header.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148);
+    blocks.push(header, body, Buffer.alloc((512 - (body.length % 512)) % 512));
+  }
+  return Buffer.concat([...blocks, Buffer.alloc(1024)]);
+}
