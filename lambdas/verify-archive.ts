@@ -23,13 +23,14 @@ interface Ports {
   readonly archives: ArchiveStore;
   readonly caps: ArchiveCaps;
   readonly runner: string;
+  readonly uploadBucket: string;
 }
 
 /** Checks the spec, pins the object's version, and reads the archive once: nothing has touched an instance yet. */
-export function createVerify({ archives, caps, runner }: Ports) {
+export function createVerify({ archives, caps, runner, uploadBucket }: Ports) {
   return async ({ execution, input }: VerifyInput): Promise<VerifyOutput> => {
     const asked = parseSpec(input, "the execution's input");
-    const location = locate(asked);
+    const location = locate(asked, uploadBucket);
     const object = await archives.open(location);
     const fromMetadata = readSpecMetadata(object.metadata);
     const report = await verifyArchive(object.body, {
@@ -64,9 +65,14 @@ export function createVerify({ archives, caps, runner }: Ports) {
   };
 }
 
-function locate(asked: SpecInput): ArchiveLocation {
+function locate(asked: SpecInput, uploadBucket: string): ArchiveLocation {
   const location = parseArchiveUri(asked.archive ?? '');
   if (!location) throw new InvalidSpec("the execution's input: archive is missing; give s3://bucket/key");
+  if (location.bucket !== uploadBucket) {
+    throw new InvalidSpec(
+      `archive: runctl reads archives from its own bucket, ${uploadBucket}, and not from ${location.bucket}`,
+    );
+  }
   if (!location.key.endsWith('.tar.gz') && !location.key.endsWith('.tgz')) {
     throw new RunError('ArchiveNotGzip', `${location.key} is not named .tar.gz. Pack the project with tar czf.`);
   }
@@ -87,6 +93,11 @@ export const handler = entry(
   (input: VerifyInput) => input.execution.name,
   () => {
     const caps = JSON.parse(requireEnv('archiveCaps')) as ArchiveCaps;
-    return createVerify({ archives: createArchiveStore(), caps, runner: requireEnv('runnerSha256') });
+    return createVerify({
+      archives: createArchiveStore(),
+      caps,
+      runner: requireEnv('runnerSha256'),
+      uploadBucket: requireEnv('uploadBucket'),
+    });
   },
 );

@@ -15,7 +15,13 @@ export type DocumentContent = Readonly<Record<string, unknown>>;
 
 /** Installs the runner that it carries, then runs the request. */
 export function prepareDocument(runner: RunnerBundle): DocumentContent {
-  const program = [code('job.py'), code('prepare.py'), 'text = base64.b64decode(sys.stdin.readline())', 'install(text, sys.stdin.readline())', 'run(text)'];
+  const program = [
+    code('job.py'),
+    code('prepare.py'),
+    'text = base64.b64decode(sys.stdin.readline())',
+    'install(text, sys.stdin.readline())',
+    'run(text)',
+  ];
   const packed = deflateSync(runner.bytes, { level: 9 }).toString('base64');
   return documentOf('runctl: puts the runner on the instance and runs one request', script(program, packed));
 }
@@ -28,13 +34,13 @@ export function jobDocument(): DocumentContent {
 
 /** A file's code without comments and blank lines: the document is copied on every poll. */
 function code(name: string): string {
-  const text = readFileSync(FOLDER + name, 'utf8');
-  if (text.includes("'")) throw new Error(`${name} has a single quote: it is put between single quotes in document.sh`);
-  return text
+  const text = readFileSync(FOLDER + name, 'utf8')
     .split('\n')
     .filter((line) => !/^\s*(#.*)?$/.test(line))
     .map((line) => line.replace(/^( {4})+/, (indent) => ' '.repeat(indent.length / 4)))
     .join('\n');
+  if (text.includes("'")) throw new Error(`${name} has a single quote: it is put between single quotes in document.sh`);
+  return text;
 }
 
 function script(program: readonly string[], packed: string | null): string[] {

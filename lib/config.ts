@@ -1,0 +1,75 @@
+import type { Node } from 'constructs';
+import * as z from 'zod';
+import { type ArchiveCaps, DEFAULT_CAPS } from '../core/archive/caps.ts';
+import { parseSpec, type SpecInput } from '../core/spec.ts';
+
+/** What `cdk.json` or `cdk deploy -c key=value` says. Read once, here. */
+export interface Config {
+  /** Folder of the bundled handlers (bundle-lambdas.ts). */
+  readonly bundles: string;
+  /** The emulator's CloudFormation has no AWS::SSM::Document: the template then carries the documents as metadata. */
+  readonly local: boolean;
+  readonly architecture: 'arm64' | 'x86_64';
+  readonly logRetentionDays: number;
+  readonly archiveCaps: ArchiveCaps;
+  readonly schedules: readonly ScheduleConfig[];
+}
+
+export interface ScheduleConfig {
+  readonly name: string;
+  /** `cron(…)` or `rate(…)` as EventBridge Scheduler reads it. */
+  readonly expression: string;
+  /** IANA name. */
+  readonly timezone: string;
+  readonly spec: SpecInput;
+}
+
+const flag = z.union([z.boolean(), z.enum(['true', 'false']).transform((text) => text === 'true')]);
+/** CloudWatch Logs takes these numbers of days only. */
+const RETENTION = [
+  1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653,
+];
+
+const capsSchema = z
+  .strictObject(Object.fromEntries(Object.keys(DEFAULT_CAPS).map((key) => [key, z.number().positive()])))
+  .partial();
+
+const scheduleSchema = z.strictObject({
+  name: z.string().regex(/^[A-Za-z0-9._-]{1,48}$/),
+  expression: z.string().regex(/^(rate|cron|at)\(.+\)$/),
+  timezone: z.string().default('UTC'),
+  spec: z.record(z.string(), z.unknown()),
+});
+
+/** @throws Error that names the context key */
+export function readConfig(node: Node, bundles: string): Config {
+  const read = <T>(key: string, schema: z.ZodType<T>, fallback: T): T => {
+    const value: unknown = node.tryGetContext(`runctl:${key}`);
+    if (value === undefined) return fallback;
+    const result = schema.safeParse(fromCommandLine(value));
+    if (result.success) return result.data;
+    throw new Error(`context runctl:${key}: ${z.prettifyError(result.error)}`);
+  };
+  const caps = read('archiveCaps', capsSchema, {}) as Partial<ArchiveCaps>;
+  const schedules = read('schedules', z.array(scheduleSchema), []);
+  return {
+    bundles,
+    local: read('local', flag, false),
+    architecture: read('architecture', z.enum(['arm64', 'x86_64']), 'arm64'),
+    logRetentionDays: read(
+      'logRetentionDays',
+      z.coerce.number().refine((days) => RETENTION.includes(days)),
+      90,
+    ),
+    archiveCaps: { ...DEFAULT_CAPS, ...caps },
+    schedules: schedules.map((schedule) => ({
+      ...schedule,
+      spec: parseSpec(schedule.spec, `context runctl:schedules, ${schedule.name}`),
+    })),
+  };
+}
+
+/** `cdk -c key=value` gives strings only; lists and maps come as JSON. */
+function fromCommandLine(value: unknown): unknown {
+  return typeof value === 'string' && /^\s*[[{]/.test(value) ? JSON.parse(value) : value;
+}

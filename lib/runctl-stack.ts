@@ -1,0 +1,58 @@
+import { CfnOutput, RemovalPolicy, Stack } from 'aws-cdk-lib';
+import { LogGroup } from 'aws-cdk-lib/aws-logs';
+import { CfnDocument } from 'aws-cdk-lib/aws-ssm';
+import type { Construct } from 'constructs';
+import { JOB_DOCUMENT, OUTPUTS, PREPARE_DOCUMENT, RUN_LOG_GROUP, STACK_NAME } from '../core/names.ts';
+import { readConfig } from './config.ts';
+import { createDeadLetterQueue } from './dead-letters.ts';
+import { type DocumentContent, jobDocument, prepareDocument } from './documents.ts';
+import { RunMachine } from './run-machine.ts';
+import { buildRunner } from './runner-bundle.ts';
+import { Schedules } from './schedules.ts';
+import { Steps } from './steps.ts';
+import { createUploadBucket } from './upload-bucket.ts';
+import { UploadTrigger } from './upload-trigger.ts';
+import { WatchMachine } from './watch-machine.ts';
+
+/** All that is deployed. Nothing of it costs money while nothing runs, but for what lies in the bucket and the logs. */
+export class RunctlStack extends Stack {
+  /** @param bundles folder of the bundled handlers */
+  constructor(scope: Construct, bundles: string) {
+    super(scope, STACK_NAME, { description: 'runctl: trains uploaded code on your EC2 instance, over SSM alone' });
+    const config = readConfig(this.node, bundles);
+    const runner = buildRunner();
+    const documents = { [PREPARE_DOCUMENT]: prepareDocument(runner), [JOB_DOCUMENT]: jobDocument() };
+    if (config.local) this.templateOptions.metadata = { runctlDocuments: documents };
+    else this.addDocuments(documents);
+
+    const runLogs = new LogGroup(this, 'RunLogs', {
+      logGroupName: RUN_LOG_GROUP,
+      retention: config.logRetentionDays,
+      removalPolicy: RemovalPolicy.RETAIN,
+    });
+    const bucket = createUploadBucket(this);
+    const deadLetters = createDeadLetterQueue(this);
+    const steps = new Steps(this, { config, bucket, runnerSha256: runner.sha256 });
+    const watch = new WatchMachine(this, 'Watch', steps);
+    const { machine } = new RunMachine(this, 'Run', { steps, watch: watch.machine });
+    new UploadTrigger(this, { config, bucket, machine, deadLetters });
+    new Schedules(this, { schedules: config.schedules, machine, deadLetters });
+
+    new CfnOutput(this, OUTPUTS.machine, { value: machine.stateMachineArn });
+    new CfnOutput(this, OUTPUTS.bucket, { value: bucket.bucketName });
+    new CfnOutput(this, OUTPUTS.logGroup, { value: runLogs.logGroupName });
+  }
+
+  private addDocuments(documents: Readonly<Record<string, DocumentContent>>): void {
+    for (const [name, content] of Object.entries(documents)) {
+      new CfnDocument(this, `Document-${name}`, {
+        name,
+        content,
+        documentType: 'Command',
+        documentFormat: 'JSON',
+        targetType: '/AWS::EC2::Instance',
+        updateMethod: 'NewVersion',
+      });
+    }
+  }
+}

@@ -1,0 +1,78 @@
+import { type Duration, RemovalPolicy } from 'aws-cdk-lib';
+import { Effect, PolicyDocument, PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
+import { Architecture, Code, type IDestination, type IFunction, Runtime } from 'aws-cdk-lib/aws-lambda';
+import { NodejsFunction } from 'aws-cdk-lib/aws-lambda-nodejs';
+import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
+import { Construct } from 'constructs';
+import { ENV, STACK_NAME } from '../core/names.ts';
+import type { Config } from './config.ts';
+
+export interface Permission {
+  readonly actions: readonly string[];
+  readonly resources: readonly string[];
+  readonly conditions?: Readonly<Record<string, Readonly<Record<string, string>>>>;
+}
+
+export interface StepLambdaProps {
+  readonly config: Config;
+  readonly description: string;
+  readonly permissions: readonly Permission[];
+  readonly environment: Partial<Record<keyof typeof ENV, string>>;
+  readonly timeout: Duration;
+  /** MiB. */
+  readonly memory?: number;
+  /** Where an asynchronous event goes that the function could not handle. */
+  readonly onFailure?: IDestination;
+}
+
+/** A Lambda function from `lambdas/<id>.ts` with a role, and a log group, of its own. */
+export class StepLambda extends Construct {
+  readonly function: IFunction;
+  readonly timeout: Duration;
+
+  constructor(scope: Construct, id: string, props: StepLambdaProps) {
+    super(scope, id);
+    this.timeout = props.timeout;
+    const functionName = `${STACK_NAME}-${id}`;
+    const logGroup = new LogGroup(this, 'Logs', {
+      logGroupName: `/aws/lambda/${functionName}`,
+      retention: RetentionDays.ONE_MONTH,
+      removalPolicy: RemovalPolicy.DESTROY,
+    });
+    // Streams of its own log group.
+    const writeLogs: Permission = {
+      actions: ['logs:CreateLogStream', 'logs:PutLogEvents'],
+      resources: [logGroup.logGroupArn],
+    };
+    const permissions = [writeLogs, ...props.permissions];
+    const role = new Role(this, 'Role', {
+      assumedBy: new ServicePrincipal('lambda.amazonaws.com'),
+      inlinePolicies: { step: new PolicyDocument({ statements: permissions.map(toStatement) }) },
+    });
+    this.function = new NodejsFunction(this, 'Function', {
+      functionName,
+      description: props.description,
+      code: Code.fromAsset(`${props.config.bundles}/${id}`),
+      handler: 'index.handler',
+      runtime: Runtime.NODEJS_22_X,
+      architecture: props.config.architecture === 'arm64' ? Architecture.ARM_64 : Architecture.X86_64,
+      memorySize: props.memory ?? 256,
+      timeout: props.timeout,
+      role,
+      logGroup,
+      environment: Object.fromEntries(
+        Object.entries(props.environment).map(([key, value]) => [ENV[key as keyof typeof ENV], value]),
+      ),
+      ...(props.onFailure ? { onFailure: props.onFailure } : {}),
+    });
+  }
+}
+
+function toStatement({ actions, resources, conditions }: Permission): PolicyStatement {
+  return new PolicyStatement({
+    effect: Effect.ALLOW,
+    actions: [...actions],
+    resources: [...resources],
+    ...(conditions ? { conditions } : {}),
+  });
+}

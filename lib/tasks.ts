@@ -1,0 +1,75 @@
+import { Duration } from 'aws-cdk-lib';
+import { type IChainable, JitterType, TaskInput, type TaskStateBase, Timeout } from 'aws-cdk-lib/aws-stepfunctions';
+import { LambdaInvoke } from 'aws-cdk-lib/aws-stepfunctions-tasks';
+import type { Construct } from 'constructs';
+import { ERRORS } from '../core/errors.ts';
+import type { StepLambda } from './step-lambda.ts';
+
+/** Faults of the Lambda service itself: AWS's own list. */
+const LAMBDA_FAULTS = [
+  'Lambda.ClientExecutionTimeoutException',
+  'Lambda.ServiceException',
+  'Lambda.AWSLambdaException',
+  'Lambda.SdkClientException',
+  'Lambda.TooManyRequestsException',
+];
+/** A function that ran out of time or memory. Every step may run twice, so another attempt harms nothing. */
+const FUNCTION_FAULTS = ['States.Timeout', 'Lambda.Unknown', 'Sandbox.Timedout', 'Runtime.ExitError'];
+const RETRIED_ERRORS = Object.entries(ERRORS)
+  .filter(([, entry]) => entry.retried)
+  .map(([name]) => name);
+
+/** The same on every retry of a state: by it a step knows what its own earlier attempt wrote. */
+export const STEP_CONTEXT = {
+  enteredAt: '{% $states.context.State.EnteredTime %}',
+  retryCount: '{% $states.context.State.RetryCount %}',
+};
+
+/** What a Catch keeps of an error; a cause may be missing. */
+export const CAUGHT = {
+  failure:
+    '{% {"Error": $states.errorOutput.Error, "Cause": $exists($states.errorOutput.Cause) ? $states.errorOutput.Cause : "", "state": $states.context.State.Name} %}',
+};
+
+/** A Task state that calls a step's function with variables of the machine, and keeps its answer in a variable. */
+export function stepTask(
+  scope: Construct,
+  name: string,
+  step: StepLambda,
+  options: { input: Record<string, unknown>; assign: Record<string, string>; comment: string },
+): LambdaInvoke {
+  const task = LambdaInvoke.jsonata(scope, name, {
+    comment: options.comment,
+    lambdaFunction: step.function,
+    payload: TaskInput.fromObject(options.input),
+    outputs: '{% $states.result.Payload %}',
+    assign: options.assign,
+    // The function ends by itself first; this is for an invocation that is lost.
+    taskTimeout: Timeout.duration(step.timeout.plus(Duration.seconds(30))),
+    retryOnServiceExceptions: false,
+  });
+  // 2 + 4 + 8 + 16 + 32 + 60 s: two minutes of Lambda's own trouble.
+  task.addRetry({
+    errors: LAMBDA_FAULTS,
+    interval: Duration.seconds(2),
+    maxAttempts: 6,
+    backoffRate: 2,
+    maxDelay: Duration.seconds(60),
+    jitterStrategy: JitterType.FULL,
+  });
+  // 10 + 20 + 40 + 60 + 60 s. Ten at least: what the attempt before wrote to CloudWatch must be readable.
+  task.addRetry({
+    errors: [...FUNCTION_FAULTS, ...RETRIED_ERRORS],
+    interval: Duration.seconds(10),
+    maxAttempts: 5,
+    backoffRate: 2,
+    maxDelay: Duration.seconds(60),
+  });
+  return task;
+}
+
+/** Every error leads to the clean-up. States.ALL does not contain DataLimitExceeded. */
+export function catchAll(task: TaskStateBase, next: IChainable): void {
+  task.addCatch(next, { errors: ['States.DataLimitExceeded'], assign: CAUGHT });
+  task.addCatch(next, { errors: ['States.ALL'], assign: CAUGHT });
+}
