@@ -20,9 +20,15 @@ sys.stdin.read()`;
 
 /**
  * Runs `work` while holding an exclusive lock on the file `path`, which is made when it is not there.
- * Waits for whoever holds it; `onWait` is called once if so.
+ * Waits for whoever holds it; `onWait` is called once if so, and `signal` ends the wait.
  */
-export async function withFileLock<T>(path: string, onWait: () => void, work: () => Promise<T>): Promise<T> {
+export async function withFileLock<T>(
+  path: string,
+  onWait: () => void,
+  work: () => Promise<T>,
+  signal?: AbortSignal,
+): Promise<T> {
+  signal?.throwIfAborted();
   await mkdir(dirname(path), { recursive: true });
   const python = await findPython();
   const child = spawn(python.path, ['-I', '-c', holder, path], {
@@ -30,7 +36,12 @@ export async function withFileLock<T>(path: string, onWait: () => void, work: ()
     // Its own group: Ctrl-C at a terminal must not free the lock while we still clean up.
     detached: true,
   });
-  const ended = new Promise<void>((resolve) => child.once('close', () => resolve()));
+  const stopWaiting = () => child.kill();
+  signal?.addEventListener('abort', stopWaiting, { once: true });
+  const ended = new Promise<void>((resolve) => {
+    child.once('close', () => resolve());
+    child.once('error', () => resolve()); // it never started: there is no close to wait for
+  });
   try {
     await new Promise<void>((resolve, reject) => {
       child.once('error', reject);
@@ -47,6 +58,8 @@ export async function withFileLock<T>(path: string, onWait: () => void, work: ()
         else onWait();
       });
     });
+    // From here on the work itself hears the signal, and the lock stays until it has cleaned up.
+    signal?.removeEventListener('abort', stopWaiting);
     return await work();
   } finally {
     child.stdin.end();

@@ -16,8 +16,10 @@ export interface StatePaths {
   readonly stateFile: string;
   readonly lockFile: string;
   readonly logs: string;
-  /** The instance's disk: `root` and `home` of the runner, and the agent's orchestration folders. */
+  /** The instance's disk: `root` and `home` of the runner. */
   readonly instance: string;
+  /** The SSM agent's own files: documents, and a folder for each instance with its scripts. */
+  readonly agent: string;
 }
 
 export function statePaths(base: string = join(projectRoot, '.runctl')): StatePaths {
@@ -32,5 +34,6 @@ export function statePaths(base: string = join(projectRoot, '.runctl')): StatePa
     lockFile: join(folder, 'local.lock'),
     logs: join(local, 'logs'),
     instance: join(local, 'instance'),
+    agent: join(local, 'agent'),
   };
 }

@@ -18,6 +18,7 @@ export const cloudRequirements = join(projectRoot, 'local', 'requirements-cloud.
 /**
  * The folder of a virtual environment that holds what `requirementsFile` pins. Made on first use, and again when the file's
  * content, the environment's place or its interpreter changed; two processes that ask at once make it once.
+ * `signal` stops the making.
  * @throws LocalError without a usable Python, or with pip's last lines when it failed.
  */
 export async function ensureVenv(
@@ -25,6 +26,7 @@ export async function ensureVenv(
   requirementsFile: string,
   report: Report,
   paths: StatePaths = statePaths(),
+  signal: AbortSignal = new AbortController().signal,
 ): Promise<string> {
   const folder = join(paths.venvs, name);
   const stamp = createHash('sha256')
@@ -37,7 +39,7 @@ export async function ensureVenv(
     () => report(`another process is making the Python environment ${name}; waiting for it`),
     async () => {
       if (await isReady(folder, stamp)) return folder;
-      await make(folder, requirementsFile, report, paths);
+      await make(folder, requirementsFile, report, paths, signal);
       await writeFile(stampFile(folder), stamp);
       return folder;
     },
@@ -57,12 +59,18 @@ async function isReady(folder: string, stamp: string): Promise<boolean> {
   }
 }
 
-async function make(folder: string, requirementsFile: string, report: Report, paths: StatePaths): Promise<void> {
+async function make(
+  folder: string,
+  requirementsFile: string,
+  report: Report,
+  paths: StatePaths,
+  signal: AbortSignal,
+): Promise<void> {
   const python = await findPython();
   report(`making a Python ${python.version} environment in ${folder}`);
   await rm(folder, { recursive: true, force: true });
   await mkdir(paths.cache, { recursive: true });
-  await runStep(python.path, ['-m', 'venv', folder], () => {});
+  await runStep(python.path, ['-m', 'venv', folder], () => {}, signal);
   await runStep(
     join(folder, 'bin', 'python'),
     [
@@ -80,6 +88,7 @@ async function make(folder: string, requirementsFile: string, report: Report, pa
       const step = /^(Collecting|Downloading|Building|Installing) .*/.exec(line.trim());
       if (step) report(`pip: ${step[0].slice(0, 100)}`);
     },
+    signal,
     { PIP_CACHE_DIR: join(paths.cache, 'pip') },
   );
   report(`installed what ${basename(requirementsFile)} names`);
@@ -90,9 +99,10 @@ async function runStep(
   program: string,
   args: readonly string[],
   onLine: (line: string) => void,
+  signal: AbortSignal,
   env: Record<string, string> = {},
 ): Promise<void> {
-  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...env, ...process.env } });
+  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...env, ...process.env }, signal });
   const last: string[] = [];
   for (const stream of [child.stdout, child.stderr]) {
     createInterface({ input: stream }).on('line', (line) => {

@@ -63,11 +63,8 @@ export class Documents {
       .parse(input);
     const { name, document } = this.#find(Name);
     parseDocumentContent(Content, DocumentFormat);
-    if (document.versions.some((one) => one.text === Content)) {
-      throw new ServiceError(
-        'DuplicateDocumentContent',
-        'The content of the association document matches another document.',
-      );
+    if (document.versions.at(-1)?.text === Content) {
+      throw new ServiceError('DuplicateDocumentContent', 'The content is that of the latest version.');
     }
     document.versions.push({ text: Content, format: DocumentFormat, createdAt: Date.now() });
     this.#save();

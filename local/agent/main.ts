@@ -1,7 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { GetParameterCommand, SSMClient } from '@aws-sdk/client-ssm';
-import { z } from 'zod';
 import { dummyCredentials } from '../credentials.ts';
 import { killInstanceProcesses } from '../instance-processes.ts';
 import { Commands } from './commands.ts';
@@ -10,22 +9,10 @@ import type { Executor } from './executor.ts';
 import { Faults } from './faults.ts';
 import { imitation } from './imitation.ts';
 import { instancesOf } from './instances.ts';
+import { agentOptions } from './options.ts';
 import { programExecutor } from './program-executor.ts';
 import { agentServer } from './server.ts';
 import { operations } from './service.ts';
-
-/** The one argument of this program, as JSON. */
-export const agentOptions = z.strictObject({
-  port: z.number().int(),
-  /** The emulator's address. */
-  upstream: z.string(),
-  region: z.string(),
-  /** Where documents, scripts and orchestration folders lie. */
-  folder: z.string(),
-  /** A program that runs the commands instead of the imitation. */
-  agentCommand: z.string().optional(),
-});
-export type AgentOptions = z.infer<typeof agentOptions>;
 
 const host = '127.0.0.1';
 const onError = (error: unknown) => console.error(new Date().toISOString(), error);
@@ -71,7 +58,7 @@ function executor(): Executor {
       return Parameter?.Value ?? '';
     },
     reboot: async (instanceId) => {
-      await killInstanceProcesses(instanceId, []);
+      await killInstanceProcesses(instanceId);
     },
   });
 }

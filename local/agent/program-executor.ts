@@ -3,6 +3,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { messageOf } from '../errors.ts';
+import { signalQuietly } from '../processes.ts';
 import { bareEnvironment } from './environment.ts';
 import {
   type CommandRequest,
@@ -71,7 +72,7 @@ async function run(program: string, args: readonly string[], request: CommandReq
   });
   const onCancel = () => {
     if (child.pid !== undefined && child.exitCode === null && child.signalCode === null)
-      process.kill(-child.pid, 'SIGKILL');
+      signalQuietly(-child.pid, 'SIGKILL');
   };
   cancel.addEventListener('abort', onCancel, { once: true });
   let stdout = '';

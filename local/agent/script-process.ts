@@ -4,6 +4,7 @@ import { mkdir, rm, stat, writeFile } from 'node:fs/promises';
 import { Socket } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { signalQuietly } from '../processes.ts';
 
 const runProgram = promisify(execFile);
 // Bare descriptors, not FileHandles: a FileHandle closes its descriptor when it is collected, whoever else uses it.
@@ -60,7 +61,7 @@ export async function runScript(script: Script, cancel: AbortSignal): Promise<Sc
     const interrupted = interruption(script.timeoutMs, cancel);
     const first = await Promise.race([finished, interrupted.happened]).finally(interrupted.dispose);
     if (typeof first === 'string') {
-      killGroup(child.pid);
+      if (child.pid !== undefined) signalQuietly(-child.pid, 'SIGKILL');
       return { code: 137, signal: null, ended: first, stdout: stdout.bytes(), stderr: stderr.bytes() };
     }
     return { ...first, ended: 'exit', stdout: stdout.bytes(), stderr: stderr.bytes() };
@@ -119,13 +120,4 @@ function interruption(timeoutMs: number, cancel: AbortSignal) {
     };
   });
   return { happened, dispose: () => dispose() };
-}
-
-function killGroup(pid: number | undefined): void {
-  if (pid === undefined) return;
-  try {
-    process.kill(-pid, 'SIGKILL');
-  } catch (error) {
-    if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error; // gone already is as good
-  }
 }

@@ -65,7 +65,7 @@ export class AgentProcess {
     this.client.destroy();
     this.#upstream.closeAllConnections();
     await new Promise((resolve) => this.#upstream.close(resolve));
-    await killInstanceProcesses(running, []);
+    await killInstanceProcesses(running);
     await rm(this.folder, { recursive: true, force: true });
   }
 

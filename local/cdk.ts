@@ -1,0 +1,71 @@
+import { spawn } from 'node:child_process';
+import { createWriteStream } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { cloudEnvironment, type Endpoints } from './environment.ts';
+import { LocalError } from './errors.ts';
+import { projectRoot, type StatePaths } from './paths.ts';
+import { signalQuietly, tailOf } from './processes.ts';
+import type { Report } from './python-tools.ts';
+
+const cdk = join(projectRoot, 'node_modules', 'aws-cdk', 'bin', 'cdk');
+
+export function cdkLog(paths: StatePaths): string {
+  return join(paths.logs, 'cdk.log');
+}
+
+/**
+ * Runs the CDK CLI against the local cloud, its output in the log file and each line of it handed to `report`. `signal`
+ * ends it and all it started.
+ * @throws LocalError with the log's last lines when it fails.
+ */
+export async function runCdk(
+  args: readonly string[],
+  endpoints: Endpoints,
+  paths: StatePaths,
+  report: Report,
+  signal: AbortSignal,
+): Promise<void> {
+  signal.throwIfAborted();
+  const logFile = cdkLog(paths);
+  await mkdir(dirname(logFile), { recursive: true });
+  const log = createWriteStream(logFile, { flags: 'a' });
+  log.write(`\n$ cdk ${args.join(' ')}\n`);
+  const child = spawn(process.execPath, [cdk, ...args, '--no-color', '--no-notices'], {
+    cwd: projectRoot,
+    env: {
+      ...cloudEnvironment(endpoints, paths),
+      CDK_HOME: join(paths.cache, 'cdk'),
+      CDK_DISABLE_CLI_TELEMETRY: 'true',
+      CDK_DISABLE_VERSION_CHECK: 'true',
+      // Its warning about the age of Node helps nobody here.
+      JSII_SILENCE_WARNING_DEPRECATED_NODE_VERSION: 'true',
+    },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    detached: true, // a group of its own, so that all of it can be ended at once
+  });
+  const kill = () => {
+    if (child.pid !== undefined && child.exitCode === null && child.signalCode === null)
+      signalQuietly(-child.pid, 'SIGKILL');
+  };
+  signal.addEventListener('abort', kill, { once: true });
+  for (const stream of [child.stdout, child.stderr]) {
+    createInterface({ input: stream }).on('line', (line) => {
+      log.write(`${line}\n`);
+      if (line.trim() !== '') report(line.trim());
+    });
+  }
+  const code = await new Promise<number | null>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', resolve);
+  }).finally(() => signal.removeEventListener('abort', kill));
+  await new Promise<void>((resolve) => log.end(resolve));
+  signal.throwIfAborted();
+  if (code !== 0) {
+    throw new LocalError(
+      `\`cdk ${args[0]}\` failed with exit code ${code}. The end of ${basename(logFile)}:\n${await tailOf(logFile, 20)}`,
+      `The whole output is in ${logFile}.`,
+    );
+  }
+}

@@ -1,0 +1,125 @@
+import { spawn } from 'node:child_process';
+import { closeSync, openSync } from 'node:fs';
+import { mkdir, readdir, readFile } from 'node:fs/promises';
+import { basename, dirname } from 'node:path';
+import { LocalError } from './errors.ts';
+import type { ProcessRef } from './state.ts';
+
+export interface Background {
+  readonly program: string;
+  readonly args: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  readonly cwd: string;
+  readonly logFile: string;
+}
+
+/** Starts a process that outlives this one, leader of a process group of its own, its streams in a log file. */
+export async function startBackground({ program, args, env, cwd, logFile }: Background): Promise<ProcessRef> {
+  await mkdir(dirname(logFile), { recursive: true });
+  const log = openSync(logFile, 'a');
+  try {
+    const child = spawn(program, args, { env, cwd, detached: true, stdio: ['ignore', log, log] });
+    await new Promise<void>((resolve, reject) => {
+      child.once('spawn', resolve);
+      child.once('error', (error) =>
+        reject(
+          new LocalError(
+            `${program} could not be started: ${error.message}`,
+            'Run `npm ci`, then `npx runctl local up` again.',
+          ),
+        ),
+      );
+    });
+    child.unref();
+    const pid = child.pid ?? 0;
+    return { pid, startTime: (await startTimeOf(pid)) ?? 'ended' };
+  } finally {
+    closeSync(log);
+  }
+}
+
+/** True while that very process runs: same pid, same start, not a zombie. */
+export async function isAlive(ref: ProcessRef): Promise<boolean> {
+  return (await startTimeOf(ref.pid)) === ref.startTime;
+}
+
+/** Start time of a running process in clock ticks since boot; undefined when there is none, or only its zombie. */
+async function startTimeOf(pid: number): Promise<string | undefined> {
+  try {
+    const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
+    // The name, in brackets, may hold anything; the fields after it start with the state.
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return fields[0] === 'Z' ? undefined : fields[19];
+  } catch {
+    return undefined; // no such process
+  }
+}
+
+/** Asks the process's whole group to end, waits `graceMs`, then kills what is left of it. */
+export async function endGroup(ref: ProcessRef, graceMs: number): Promise<void> {
+  if (!(await isAlive(ref))) return;
+  signalQuietly(-ref.pid, 'SIGTERM');
+  const deadline = Date.now() + graceMs;
+  while (Date.now() < deadline && (await isAlive(ref))) await new Promise((resolve) => setTimeout(resolve, 25));
+  signalQuietly(-ref.pid, 'SIGKILL');
+}
+
+/**
+ * SIGKILL to every process with an environment entry that `matches`, again and again until none is left: one may fork
+ * while we look. Never to this process. Returns how many there were. Linux.
+ * @throws LocalError when some do not go.
+ */
+export async function killMarked(matches: (entry: string) => boolean): Promise<number> {
+  const killed = new Set<number>();
+  for (let round = 0; round < 100; round += 1) {
+    const pids = await markedProcesses(matches);
+    if (pids.length === 0) return killed.size;
+    for (const pid of pids) {
+      killed.add(pid);
+      signalQuietly(pid, 'SIGKILL');
+    }
+    await new Promise((resolve) => setTimeout(resolve, 20)); // they need a moment to leave /proc
+  }
+  const left = await markedProcesses(matches);
+  throw new LocalError(`Processes ${left.join(', ')} do not end.`, `Look at them: ps -fp ${left.join(',')}`);
+}
+
+/** The running processes, without this one, that have an environment entry that `matches`. */
+export async function markedProcesses(matches: (entry: string) => boolean): Promise<number[]> {
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number);
+  const found = await Promise.all(
+    pids.map(async (pid) => {
+      if (pid === process.pid) return undefined;
+      return (await environmentOf(pid)).some(matches) ? pid : undefined;
+    }),
+  );
+  return found.filter((pid) => pid !== undefined);
+}
+
+async function environmentOf(pid: number): Promise<string[]> {
+  try {
+    return (await readFile(`/proc/${pid}/environ`, 'utf8')).split('\0');
+  } catch {
+    return []; // gone meanwhile, or another user's: in both cases not ours to end
+  }
+}
+
+/** Sends a signal; a process or group (negative pid) that is gone is as good. */
+export function signalQuietly(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error;
+  }
+}
+
+/** The last lines of a log file, for an error message. */
+export async function tailOf(logFile: string, lines = 12): Promise<string> {
+  const text = await readFile(logFile, 'utf8').catch(() => `(no ${basename(logFile)})`);
+  return text
+    .trimEnd()
+    .split('\n')
+    .slice(-lines)
+    .map((line) => `  ${line}`)
+    .join('\n');
+}

@@ -1,0 +1,64 @@
+import getPort from 'get-port';
+import { region } from './credentials.ts';
+import type { Endpoints } from './environment.ts';
+import { LocalError } from './errors.ts';
+import { host, ministackAnswers, ministackLog, startMinistack, untilReady } from './ministack.ts';
+import type { StatePaths } from './paths.ts';
+import { endGroup, isAlive } from './processes.ts';
+import { agentAnswers, agentLog, startSsmAgent } from './ssm-agent.ts';
+import { type LocalState, writeState } from './state.ts';
+
+export interface Health {
+  readonly ministack: boolean;
+  readonly agent: boolean;
+}
+
+/** Whether each of the two services runs and answers. */
+export async function healthOf(state: LocalState): Promise<Health> {
+  const [ministack, agent] = await Promise.all([
+    isAlive(state.ministack).then((alive) => alive && ministackAnswers(state.endpoint)),
+    state.agent === null ? false : isAlive(state.agent).then((alive) => alive && agentAnswers(state.ssmEndpoint)),
+  ]);
+  return { ministack, agent };
+}
+
+/** Starts the emulator on a free port and waits until it answers; the state is on disk before it does. */
+export async function bringMinistackUp(
+  venv: string,
+  agentCommand: string | null,
+  paths: StatePaths,
+  signal: AbortSignal,
+): Promise<LocalState> {
+  const [port, ssmPort] = [await getPort({ host }), await getPort({ host })];
+  if (port === ssmPort)
+    throw new LocalError('Two free ports on loopback were not to be had.', 'Run `npx runctl local up` again.');
+  const endpoints: Endpoints = { endpoint: `http://${host}:${port}`, ssmEndpoint: `http://${host}:${ssmPort}` };
+  const ministack = await startMinistack(venv, endpoints, paths);
+  const state: LocalState = {
+    ...endpoints,
+    region,
+    ministack,
+    agent: null,
+    agentCommand,
+    instanceId: null,
+    deployed: null,
+  };
+  await writeState(paths, state);
+  await untilReady('MiniStack', ministack, () => ministackAnswers(state.endpoint), ministackLog(paths), signal);
+  return state;
+}
+
+/** Starts the SSM agent at the address that the emulator's workers know, in the place of one that may still be there. */
+export async function bringAgentUp(
+  before: LocalState,
+  agentCommand: string | null,
+  paths: StatePaths,
+  signal: AbortSignal,
+): Promise<LocalState> {
+  if (before.agent !== null) await endGroup(before.agent, 3_000);
+  const agent = await startSsmAgent(before, agentCommand, paths);
+  const state: LocalState = { ...before, agent, agentCommand };
+  await writeState(paths, state);
+  await untilReady('The SSM agent', agent, () => agentAnswers(state.ssmEndpoint), agentLog(paths), signal);
+  return state;
+}

@@ -1,0 +1,55 @@
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { z } from 'zod';
+import { LocalError } from './errors.ts';
+import type { StatePaths } from './paths.ts';
+
+const processRef = z.object({
+  pid: z.number().int(),
+  /** Field 22 of /proc/<pid>/stat: a pid alone may be somebody else's by now. */
+  startTime: z.string(),
+});
+export type ProcessRef = z.infer<typeof processRef>;
+
+const localState = z.object({
+  /** Addresses, as in the variables AWS_ENDPOINT_URL and AWS_ENDPOINT_URL_SSM. */
+  endpoint: z.string(),
+  ssmEndpoint: z.string(),
+  region: z.string(),
+  ministack: processRef,
+  agent: processRef.nullable(),
+  agentCommand: z.string().nullable(),
+  instanceId: z.string().nullable(),
+  /** Of the last deployment: a hash of its sources, and the stack's outputs. */
+  deployed: z.object({ sources: z.string(), at: z.string(), outputs: z.record(z.string(), z.string()) }).nullable(),
+});
+/** What is known of a local cloud that was started; written as soon as anything runs. */
+export type LocalState = z.infer<typeof localState>;
+
+/** The state on disk, or undefined when no cloud was started. @throws LocalError when the file cannot be understood. */
+export async function readState(paths: StatePaths): Promise<LocalState | undefined> {
+  let text: string;
+  try {
+    text = await readFile(paths.stateFile, 'utf8');
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    throw error;
+  }
+  try {
+    return localState.parse(JSON.parse(text));
+  } catch (error) {
+    throw new LocalError(
+      `${paths.stateFile} is not what this version of runctl writes.`,
+      'Run `npx runctl local down`, then `npx runctl local up`.',
+      {
+        cause: error,
+      },
+    );
+  }
+}
+
+export async function writeState(paths: StatePaths, state: LocalState): Promise<void> {
+  await mkdir(dirname(paths.stateFile), { recursive: true });
+  await writeFile(`${paths.stateFile}.new`, `${JSON.stringify(state, null, 2)}\n`);
+  await rename(`${paths.stateFile}.new`, paths.stateFile);
+}
