@@ -39,7 +39,7 @@ def opener():
 
 
 def fetch(url, expected, sha256, file, tell):
-    """Downloads `expected` bytes into the open, unbuffered file, and checks size and SHA-256. `tell(bytes)` hears of each piece.
+    """Downloads `expected` bytes into the open, unbuffered file, checks size and SHA-256; `tell(bytes)` hears of it.
 
     Raises SyncError FetchFailed or DigestMismatch; OSError when the file cannot be written.
     """
