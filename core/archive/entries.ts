@@ -103,7 +103,7 @@ export class Entries implements TarConsumer {
     const folder = this.#isFolder(header, extensions, shown, at);
     const name = readEntryName(bytes, this.#caps, at);
     if (extensions.name !== null) checkOwnName(header, bytes, shown, at);
-    const { size } = header;
+    const { size } = extensions;
     this.#checkSize(size, folder, shown, at);
     this.#counted(at);
     if (name.parts.length === 0) {

@@ -11,8 +11,10 @@ export interface Extensions {
   readonly pax: PaxRecords;
   /** From PAX `path` or a GNU long name; null when the header's own name counts. */
   readonly name: Uint8Array | null;
-  /** Whether there was a GNU long link target. */
+  /** Whether there was the target of a link. */
   readonly link: boolean;
+  /** Bytes of content: the header's number, or PAX's where the header has no room for it. */
+  readonly size: number;
 }
 
 const NEXT = 'Pack it again with GNU tar, bsdtar, git archive or Python.';
@@ -59,7 +61,7 @@ export class ExtensionReader {
    */
   take(header: TarHeader, at: number): Extensions {
     const bodies = this.#bodies;
-    if (bodies.size === 0) return NONE;
+    if (bodies.size === 0) return { pax: new Map(), name: null, link: false, size: header.size };
     this.#bodies = new Map();
     const pax = records(bodies.get('x') ?? new Uint8Array(), at);
     const path = pax.get('path') ?? null;
@@ -68,8 +70,12 @@ export class ExtensionReader {
     const charset = pax.get('hdrcharset');
     if (charset !== undefined && !CHARSETS.includes(latin1(charset)))
       throw corrupt('A PAX header has an unknown charset', at);
-    checkSize(pax, header, at);
-    return { pax, name: long === undefined ? path : longName(long, at), link: bodies.has('K') || pax.has('linkpath') };
+    return {
+      pax,
+      name: long === undefined ? path : longName(long, at),
+      link: bodies.has('K') || pax.has('linkpath'),
+      size: readSize(pax, header, at),
+    };
   }
 
   #readGlobal(global: PaxRecords, at: number): void {
@@ -81,24 +87,19 @@ export class ExtensionReader {
   }
 }
 
-const NONE: Extensions = { pax: new Map(), name: null, link: false };
-
 /** 8 GiB: what the eleven octal digits of a header's size field cannot say. */
 const OCTAL_SIZES = 8 ** 11;
 
 /** A size that PAX and header disagree about hides entries from one of two readers (CVE-2025-62518 was this). */
-function checkSize(pax: PaxRecords, header: TarHeader, at: number): void {
+function readSize(pax: PaxRecords, header: TarHeader, at: number): number {
   const text = pax.get('size');
-  if (text === undefined) return;
+  if (text === undefined) return header.size;
   const digits = latin1(text);
-  const size = /^(0|[1-9][0-9]{0,15})$/.test(digits) ? Number(digits) : null;
-  // A size over 8 GiB has no room in the header. It is refused as too large when the header says 0 too.
-  if (size === null || (size !== header.size && size < OCTAL_SIZES)) {
-    throw corrupt(
-      `An entry has two sizes: ${header.size} in its header, ${JSON.stringify(digits.slice(0, 20))} in PAX`,
-      at,
-    );
-  }
+  const size = /^(0|[1-9][0-9]{0,15})$/.test(digits) ? Number(digits) : Number.NaN;
+  // A size with no room in the header leaves 0 there.
+  if (size === header.size || (size >= OCTAL_SIZES && header.size === 0)) return size;
+  const said = JSON.stringify(digits.slice(0, 20));
+  throw corrupt(`An entry has two sizes: ${header.size} in its header, ${said} in PAX`, at);
 }
 
 function records(body: Uint8Array, at: number): PaxRecords {
