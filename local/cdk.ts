@@ -15,17 +15,24 @@ export function cdkLog(paths: StatePaths): string {
   return join(paths.logs, 'cdk.log');
 }
 
+/** Where and how to run the CDK CLI. */
+export interface CdkRun {
+  readonly args: readonly string[];
+  /** With cdk.json in it the CLI starts the app; a command that needs no app runs elsewhere. */
+  readonly cwd: string;
+  readonly report: Report;
+  readonly signal: AbortSignal;
+}
+
 /**
  * Runs the CDK CLI against the local cloud, its output in the log file and each line of it handed to `report`. `signal`
  * ends it and all it started.
  * @throws LocalError with the log's last lines when it fails.
  */
 export async function runCdk(
-  args: readonly string[],
+  { args, cwd, report, signal }: CdkRun,
   endpoints: Endpoints,
   paths: StatePaths,
-  report: Report,
-  signal: AbortSignal,
 ): Promise<void> {
   signal.throwIfAborted();
   const logFile = cdkLog(paths);
@@ -33,7 +40,7 @@ export async function runCdk(
   const log = createWriteStream(logFile, { flags: 'a' });
   log.write(`\n$ cdk ${args.join(' ')}\n`);
   const child = spawn(process.execPath, [cdk, ...args, '--no-color', '--no-notices'], {
-    cwd: projectRoot,
+    cwd,
     env: {
       ...cloudEnvironment(endpoints, paths),
       CDK_HOME: join(paths.cache, 'cdk'),
@@ -53,7 +60,8 @@ export async function runCdk(
   for (const stream of [child.stdout, child.stderr]) {
     createInterface({ input: stream }).on('line', (line) => {
       log.write(`${line}\n`);
-      if (line.trim() !== '') report(line.trim());
+      const short = progressOf(line);
+      if (short !== undefined) report(short);
     });
   }
   const code = await new Promise<number | null>((resolve, reject) => {
@@ -68,4 +76,18 @@ export async function runCdk(
       `The whole output is in ${logFile}.`,
     );
   }
+}
+
+/** What a person wants to see of a line of the CDK CLI: how many resources are done, and its own headlines. */
+export function progressOf(line: string): string | undefined {
+  const event = /\|\s*(\d+)\/(\d+) \|/.exec(line);
+  // Every tenth resource: in a pipe each report is a line.
+  if (event)
+    return Number(event[1]) % 10 === 0 && line.includes('_COMPLETE')
+      ? `${event[1]} of ${event[2]} resources`
+      : undefined;
+  if (/FAILED|rollback|error/i.test(line)) return line.trim();
+  return /(Bootstrapping|Synthesis time|creating CloudFormation changeset|deploying\.\.\.)/.test(line)
+    ? line.trim()
+    : undefined;
 }

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CloudFormationClient, DescribeStacksCommand } from '@aws-sdk/client-cloudformation';
 import { STACK_NAME } from '../core/names.ts';
@@ -20,33 +20,48 @@ export async function bootstrap(
   report: Report,
   signal: AbortSignal,
 ): Promise<void> {
-  await runCdk(['bootstrap', `aws://${account}/${region}`, ...common(paths)], endpoints, paths, report, signal);
+  await runCdk(
+    { args: ['bootstrap', `aws://${account}/${region}`], cwd: paths.local, report, signal },
+    endpoints,
+    paths,
+  );
 }
 
-/** Deploys the real stack. The templates are then in {@link assembly}. */
+/**
+ * Synthesizes the real stack into {@link assembly}, unless what lies there was made from the same sources.
+ * MiniStack's CloudFormation has no AWS::SSM::Document: with the flag the stack leaves them to `pushDocuments`.
+ */
+export async function synthesize(
+  hash: string,
+  endpoints: Endpoints,
+  paths: StatePaths,
+  report: Report,
+  signal: AbortSignal,
+): Promise<void> {
+  const folder = assembly(paths);
+  const stamp = join(folder, '..', 'cdk.out.sources');
+  if ((await readFile(stamp, 'utf8').catch(() => '')) === hash) return report('the same sources as last time');
+  await rm(stamp, { force: true });
+  await rm(folder, { recursive: true, force: true });
+  const args = ['synth', '--quiet', '--context', 'runctl:local=true', '--output', folder];
+  await runCdk({ args, cwd: projectRoot, report, signal }, endpoints, paths);
+  await writeFile(stamp, hash);
+}
+
+/** Deploys what {@link synthesize} left. */
 export async function deploy(
   endpoints: Endpoints,
   paths: StatePaths,
   report: Report,
   signal: AbortSignal,
 ): Promise<void> {
-  await runCdk(
-    ['deploy', STACK_NAME, '--require-approval', 'never', '--progress', 'events', ...common(paths)],
-    endpoints,
-    paths,
-    report,
-    signal,
-  );
-}
-
-// MiniStack's CloudFormation has no AWS::SSM::Document: with this flag the stack leaves them to `pushDocuments`.
-function common(paths: StatePaths): string[] {
-  return ['--context', 'runctl:local=true', '--output', assembly(paths)];
+  const args = ['deploy', STACK_NAME, '--app', assembly(paths), '--require-approval', 'never', '--progress', 'events'];
+  await runCdk({ args, cwd: paths.local, report, signal }, endpoints, paths);
 }
 
 /** The folder of the synthesized templates: not cdk.out, which a `cdk synth` beside us may be writing. */
 export function assembly(paths: StatePaths): string {
-  return join(paths.local, 'cdk.out');
+  return join(paths.cache, 'cdk.out');
 }
 
 /** A hash of everything that a deployment is made from. */

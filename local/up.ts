@@ -6,9 +6,10 @@ import { withFileLock } from './file-lock.ts';
 import { registerInstance } from './instance.ts';
 import { prepareMinistack } from './ministack.ts';
 import type { StatePaths } from './paths.ts';
+import { endGroup } from './processes.ts';
 import type { Report } from './python-tools.ts';
 import { bringAgentUp, bringMinistackUp, healthOf } from './services.ts';
-import { bootstrap, deploy, sourcesHash, stackOutputs } from './stack.ts';
+import { bootstrap, deploy, sourcesHash, stackOutputs, synthesize } from './stack.ts';
 import { type LocalState, readState, writeState } from './state.ts';
 
 export interface UpOptions {
@@ -31,7 +32,8 @@ interface Context {
 
 /**
  * Brings the local cloud up, or repairs it: what runs and answers is left alone. @returns its state.
- * @throws LocalError that names the cause and the next step; nothing that this call started is then left running.
+ * @throws LocalError that names the cause and the next step. After an interruption nothing that this call started is left;
+ * after a failure the services stay, so that the next call goes on from there.
  */
 export async function up(paths: StatePaths, options: UpOptions): Promise<{ state: LocalState; untouched: boolean }> {
   const { signal } = options;
@@ -39,23 +41,28 @@ export async function up(paths: StatePaths, options: UpOptions): Promise<{ state
     paths.lockFile,
     () => console.error('Another `runctl local` is at work here; waiting for it.'),
     async () => {
-      const context: Context = { state: await readState(paths), venv: '', untouched: true };
-      const before = context.state?.ministack;
+      const before = await readState(paths);
+      const context: Context = { state: before, venv: '', untouched: true };
       try {
         await steps(paths, options).run(context);
       } catch (error) {
-        // A cloud that was there before stays: only what this call started is taken down again.
-        const now = await readState(paths);
-        if (now !== undefined && now.ministack.pid !== before?.pid) await endCloud(paths);
-        if (signal.aborted)
-          throw new LocalError('Interrupted; what had been started was ended.', 'Run `npx runctl local up` again.');
-        throw error;
+        if (!signal.aborted) throw error; // what runs stays, with its logs, for the next `up` to go on from
+        await endStarted(paths, before);
+        throw new LocalError('Interrupted; what had been started was ended.', 'Run `npx runctl local up` again.');
       }
       if (context.state === undefined) throw new Error('The steps of up left no state.');
       return { state: context.state, untouched: context.untouched };
     },
     signal,
   );
+}
+
+/** Ends what was started since `before`: all of it, or the agent alone when the emulator had been there already. */
+async function endStarted(paths: StatePaths, before: LocalState | undefined): Promise<void> {
+  const now = await readState(paths);
+  if (now === undefined) return;
+  if (now.ministack.pid !== before?.ministack.pid) await endCloud(paths);
+  else if (now.agent !== null && now.agent.pid !== before.agent?.pid) await endGroup(now.agent, 3_000);
 }
 
 function steps(paths: StatePaths, options: UpOptions): Listr<Context> {
@@ -125,16 +132,16 @@ function steps(paths: StatePaths, options: UpOptions): Listr<Context> {
           }
           context.untouched = false;
           const report = reportTo(task);
+          task.title = 'Stack: cdk synth';
+          await synthesize(sources, state, paths, report, signal);
           if (state.deployed === null) {
             task.title = 'Stack: cdk bootstrap';
             await bootstrap(state, paths, report, signal);
           }
           task.title = 'Stack: cdk deploy';
           await deploy(state, paths, report, signal);
-          context.state = {
-            ...state,
-            deployed: { sources, at: new Date().toISOString(), outputs: await stackOutputs(state.endpoint) },
-          };
+          const outputs = await stackOutputs(state.endpoint);
+          context.state = { ...state, deployed: { sources, at: new Date().toISOString(), outputs } };
           await writeState(paths, context.state);
           task.title = 'Stack deployed';
         },
