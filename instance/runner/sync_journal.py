@@ -10,6 +10,7 @@ import signal
 import time
 from contextlib import contextmanager
 
+from sync_place import NEW
 from sync_plan import is_torn
 from sync_report import SyncError, say
 from sync_work import Work, exists
@@ -19,7 +20,7 @@ JOURNAL, MANIFEST, NEXT, STAGING, OLD = b"journal.json", b"manifest.json", b"nex
 
 def clear(place):
     """Takes away what a killed sync left behind, once no journal needs it."""
-    for name in (NEXT, b"archive", STAGING, OLD):
+    for name in (NEXT, NEXT + NEW, JOURNAL + NEW, b"archive", STAGING, OLD):
         place.discard(name)
 
 

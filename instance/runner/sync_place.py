@@ -12,6 +12,7 @@ from sync_extract import FOLDER
 from sync_report import SyncError
 
 PROJECT = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+NEW = b".new"  # after the name of a file that is being written
 LOCK_WAIT = 10  # seconds: a sync that was killed may still be dying
 
 
@@ -170,7 +171,7 @@ class Place:
 
     def save(self, name, value):
         """Writes a JSON file whole or not at all, also when the power goes."""
-        new = name + b".new"
+        new = name + NEW
         fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=self.own)
         with open(fd, "wb") as file:
             file.write(json.dumps(value, separators=(",", ":")).encode())
