@@ -44,7 +44,8 @@ def main(opt="/opt"):
 
 
 def _failed(progress, redact, name, message):
-    progress.say(f"{name}: {message}")
+    # What the tools said stands above already; the result carries it to those who have no log at hand.
+    progress.say(f"{name}: {message.splitlines()[0]}")
     progress.result({"error": {"name": name, "message": redact(message)}})
     return 1
 
@@ -179,9 +180,7 @@ class Install:
 
 
 def _both(*attempts):
-    """One message from what each installer last said."""
-    parts = []
-    for name, failed in attempts:
-        last = "\n".join(failed.lines[-8:])
-        parts.append(f"{name}: {failed}\n{last}".strip())
-    return "\n".join(parts)
+    """One message from what each installer last said: the reasons on the first line, then the lines themselves."""
+    reasons = "; ".join(f"{name}: {failed}" for name, failed in attempts)
+    last = [f"{name}> {line}" for name, failed in attempts for line in failed.lines[-8:]]
+    return "\n".join([reasons, *last])

@@ -1,6 +1,5 @@
 """Installs with pip: into the user's site, or into the environment."""
 
-import os
 import re
 
 import install_env
@@ -16,6 +15,7 @@ _BUILDING = re.compile(
 )
 _INSTALLING = re.compile(r"^Installing collected packages: (.+)$")
 _RAW = re.compile(r"^Progress (\d+) of (\d+)$")
+_CANNOT_REMOVE = re.compile(r"Errno (13|30)\b")
 _NOISE = re.compile(r"^\s*(Requirement already satisfied|Looking in indexes|Looking in links|━)")
 
 
@@ -50,6 +50,8 @@ class PipInstall:
 
     def run(self):
         """Installs what is missing; raises ToolFailed."""
+        if self._target.interpreter.kind == "overlay":
+            self._target.prepare()
         try:
             stdout, _ = subp.run([self._python, "-m", "pip", "--version"], self._env, self._project, timeout=60)
         except subp.ProcessFailed as failed:
@@ -60,8 +62,16 @@ class PipInstall:
         if self._target.interpreter.kind == "system":
             command.append("--user")
         elif self._target.prefix:
-            os.makedirs(self._target.own[0], exist_ok=True)
             command += ["--prefix", self._target.prefix]
+        try:
+            self._install(command)
+        except ToolFailed as failed:
+            if self._target.interpreter.kind != "overlay" or not any(map(_CANNOT_REMOVE.search, failed.lines)):
+                raise
+            self._progress.say("the image's version cannot be taken away: installing all of it in front of the image's")
+            self._install([*command, "--ignore-installed"])
+
+    def _install(self, command):
         self._progress.enter("resolving")
         install_tool.run(self._progress, [*command, "-r", self._file], self._env, self._project, self._understand)
 
@@ -79,7 +89,7 @@ class PipInstall:
             progress.update(phase="downloading", done=self._fetched, current=fetched.group(1))
             self._fetched += 1
         elif _BUILDING.match(line):
-            progress.update(phase="building", current=line.strip())
+            progress.update(phase="building")
         elif installing:
             progress.enter("installing", len(installing.group(1).split(", ")))
         return not _NOISE.match(line)

@@ -8,7 +8,7 @@ import re
 import subp
 from install_errors import InstallError
 
-# Runs in the person's interpreter, whatever its version: plain old Python. sitecustomize may print: the last line is it.
+# Runs in the person's interpreter, of any version: plain old Python. sitecustomize may print: the last line counts.
 _SCRIPT = """
 import sys
 if sys.path and sys.path[0] == "":

@@ -64,12 +64,14 @@ class Progress:
     def tick(self, sample):
         """Called about every second with a Sample of the tools at work; speaks when it was quiet for too long."""
         now = self._clock()
-        if self._sample:
-            seconds = max(sample.at - self._sample.at, 0.001)
-            if sample.written > self._sample.written or (sample.cpu - self._sample.cpu) / seconds > _BUSY:
-                self._moved = now
-            if sample.written > self._sample.written:
-                self.bytes = (self.bytes or 0) + sample.written - self._sample.written
+        last = self._sample
+        if last is None or last.root != sample.root:
+            last = sample._replace(at=sample.at - 1, written=0, cpu=0.0)  # another tool, which began at nothing
+        if sample.written > last.written:
+            self.bytes = (self.bytes or 0) + sample.written - last.written
+            self._moved = now
+        if sample.cpu - last.cpu > _BUSY * (sample.at - last.at):
+            self._moved = now
         self._sample = sample
         self._report()
         if now - self._moved >= _STILL:

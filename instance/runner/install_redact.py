@@ -17,9 +17,9 @@ _PLAIN_USERS = ("git", "")
 class Redactor:
     """Callable: text in, text without credentials out.
 
-    Every URL loses its user and password and the values of its query. What stood in such places in `texts` (values of
-    variables, lines of requirements) is also recognised where it comes alone, and so are the values of variables in `env`
-    whose names speak of a secret.
+    Every URL loses its user and password and the values of its query. What stood in such places in `texts` (lines of
+    requirements) and in the values of `env` is also recognised where it comes alone, and so are the values of variables
+    in `env` whose names speak of a secret.
     """
 
     def __init__(self, env=None, texts=()):

@@ -5,6 +5,22 @@ import os
 from install_errors import ToolFailed
 from install_probe import installed
 
+# An overlay is on PYTHONPATH, where Python reads no .pth files; editable installs are made of them.
+_SITECUSTOMIZE = '''"""Written by runctl: reads this folder's .pth files, then the sitecustomize that this one hides."""
+import importlib.machinery
+import importlib.util
+import os
+import site
+import sys
+
+_here = os.path.dirname(os.path.abspath(__file__))
+site.addsitedir(_here)
+_others = [entry for entry in sys.path if os.path.abspath(entry) != _here]
+_spec = importlib.machinery.PathFinder.find_spec("sitecustomize", _others)
+if _spec and _spec.loader:
+    _spec.loader.exec_module(importlib.util.module_from_spec(_spec))
+'''
+
 
 class Target:
     """interpreter  interpreter.Interpreter
@@ -47,6 +63,9 @@ class Target:
         if not self.prefix:
             return
         os.makedirs(self.own[0], exist_ok=True)
+        if self.interpreter.kind == "overlay":
+            with open(os.path.join(self.own[0], "sitecustomize.py"), "w") as file:
+                file.write(_SITECUSTOMIZE)
         # Fedora and Amazon Linux keep compiled packages in lib64, and look for the user's own in lib alone.
         other = os.path.join(self.prefix, self.facts["platlibdir"])
         if self.facts["platlibdir"] == "lib" or os.path.islink(other):

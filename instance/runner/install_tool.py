@@ -12,7 +12,7 @@ _KEPT = 20
 def run(progress, command, env, cwd, understand, after_tick=None):
     """Runs a tool to its end and returns the lines it printed.
 
-    understand(line): updates the progress from a line and says whether the log needs it. after_tick(): about every second.
+    understand(line): updates the progress from a line, and says whether the log needs it. after_tick(): twice a second.
     Raises ToolFailed with the last lines.
     """
     lines = []
@@ -31,7 +31,7 @@ def run(progress, command, env, cwd, understand, after_tick=None):
         progress.tick(install_usage.sample(pid))
 
     try:
-        code = subp.follow(command, on_line, on_tick, env=env, cwd=cwd)
+        code = subp.follow(command, on_line, on_tick, env=env, cwd=cwd, tick=0.5)
     except subp.ProcessFailed as failed:
         raise ToolFailed(failed.reason) from failed
     if code != 0:

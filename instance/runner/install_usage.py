@@ -4,8 +4,9 @@ import collections
 import os
 import time
 
-#: at: monotonic seconds; written: bytes; cpu: seconds. A process that ends hands both on to its parent.
-Sample = collections.namedtuple("Sample", "at written cpu")
+#: root: the process id; at: monotonic seconds; written: bytes; cpu: seconds. A process that ends hands the last two on
+#: to its parent.
+Sample = collections.namedtuple("Sample", "root at written cpu")
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -21,7 +22,7 @@ def sample(root):
         # utime, stime, and the two of its children that have ended: fields 14 to 17 of proc(5), counted from the state
         cpu += sum(int(ticks) for ticks in fields[11:15]) / _TICKS
         written += _written(pid)
-    return Sample(time.monotonic(), written, cpu)
+    return Sample(root, time.monotonic(), written, cpu)
 
 
 def _family(root):

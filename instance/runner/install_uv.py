@@ -10,7 +10,7 @@ import subp
 from install_errors import ToolFailed
 from install_probe import metadata_file, normalize
 
-_CHANGE = re.compile(r"^ ([-+~]) ([A-Za-z0-9._-]+)==(\S+)")
+_CHANGE = re.compile(r"^ ([-+~]) ([A-Za-z0-9._-]+)(?:==(\S+)| @ )")
 _SIZED = re.compile(r"^\s*Downloading (\S+) \((.+)\)$")
 _STARTED = re.compile(r"^\s*(Downloading|Building|Updating) (\S+)")
 _FINISHED = re.compile(r"^\s*(Downloaded|Built|Updated) (\S+)")
@@ -62,7 +62,10 @@ class UvInstall:
         self._check(added)
 
     def _plan(self, before):
-        """What uv would change, seen from all that the interpreter has: (added, removed, number of downloads)."""
+        """What uv would change, seen from all that the interpreter has: (added, removed, number of downloads).
+
+        added: versions by name, None for what comes from a URL or a path.
+        """
         python = self._stand_in(before) if self._target.prefix else self._python
         command = [self._uv.path, "pip", "install", "--dry-run", "--python", python, "-r", self._file]
         lines = self._tool(command)
@@ -75,8 +78,8 @@ class UvInstall:
     def _stand_in(self, before):
         """A virtual environment that has the metadata of all that the interpreter has, wherever that lies.
 
-        uv looks at one folder of an environment only: not at the user's site, nor at Debian's dist-packages, nor at what
-        is behind an overlay. So it would fetch torch again where an image ships it.
+        uv looks at one folder of an environment only: not at the user's site, nor at Debian's dist-packages, nor behind
+        an overlay. So it would fetch torch again where an image ships it.
         """
         folder = os.path.join(self._work, "seen")
         shutil.rmtree(folder, ignore_errors=True)
@@ -105,7 +108,9 @@ class UvInstall:
 
     def _pins(self, added):
         """Without what was left out, uv might choose other versions than those that go together with it."""
-        return self._listed("--constraint", "pins.txt", [f"{name}=={added[name]}" for name in sorted(added)])
+        return self._listed(
+            "--constraint", "pins.txt", [f"{name}=={version}" for name, version in sorted(added.items()) if version]
+        )
 
     def _listed(self, option, name, lines):
         if not lines:
@@ -157,6 +162,8 @@ class UvInstall:
     def _check(self, added):
         """uv's word is not enough: a package in a folder that Python does not look into is as good as none."""
         seen = self._target.visible()
-        lost = [name for name, version in added.items() if name not in seen or seen[name].version != version]
+        lost = [
+            name for name, version in added.items() if name not in seen or version not in (None, seen[name].version)
+        ]
         if lost:
             raise ToolFailed(f"uv installed {', '.join(sorted(lost))} where {self._python} does not find it")

@@ -7,6 +7,8 @@ import type { Wheel } from './wheels.ts';
 export interface IndexOptions {
   /** Bytes a second for each download; unlimited when absent. */
   readonly rate?: number;
+  /** Accepts downloads of a file whose name contains this, and never sends its bytes. */
+  readonly silentAt?: string;
   /** Basic credentials that the index asks for. */
   readonly credentials?: { readonly user: string; readonly password: string };
 }
@@ -16,10 +18,14 @@ export interface PackageIndex {
   readonly url: string;
   /** Paths asked for, in order. */
   readonly requests: string[];
+  /** Names of the wheels and archives whose bytes were asked for. */
+  readonly downloads: () => string[];
   close(): Promise<void>;
 }
 
 const CHUNK = 16_384;
+/** Real indexes serve a wheel's metadata beside it (PEP 658); without it uv downloads whole wheels to resolve. */
+const METADATA = '.metadata';
 
 /** A simple index (PEP 503) on loopback that serves the given wheels, as slowly as wanted. */
 export async function servePackages(wheels: readonly Wheel[], options: IndexOptions = {}): Promise<PackageIndex> {
@@ -30,9 +36,11 @@ export async function servePackages(wheels: readonly Wheel[], options: IndexOpti
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
+  const isDownload = (path: string) => path.startsWith('/files/') && !path.endsWith(METADATA);
   return {
     url: `http://127.0.0.1:${port}/simple/`,
     requests,
+    downloads: () => requests.filter(isDownload).map((path) => path.slice('/files/'.length)),
     close: async () => {
       server.closeAllConnections();
       await new Promise<void>((resolve) => server.close(() => resolve()));
@@ -46,44 +54,49 @@ async function answer(
   wheels: readonly Wheel[],
   options: IndexOptions,
 ): Promise<void> {
-  if (options.credentials) {
-    const { user, password } = options.credentials;
-    const expected = `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`;
-    if (request.headers.authorization !== expected) {
-      response.writeHead(401, { 'www-authenticate': 'Basic realm="index"' }).end();
-      return;
-    }
+  if (!isAllowed(request, options)) {
+    response.writeHead(401, { 'www-authenticate': 'Basic realm="index"' }).end();
+    return;
   }
   const [, kind, name = ''] = new URL(request.url ?? '/', 'http://index').pathname.split('/');
-  if (kind === 'files')
-    return sendFile(
-      response,
-      wheels.find((wheel) => wheel.file === name),
-      options.rate,
-    );
-  const found = wheels.filter((wheel) => wheel.file.split('-')[0] === name.replaceAll('-', '_'));
-  if (kind !== 'simple' || found.length === 0) {
+  const wheel = wheels.find(({ file }) => file === name);
+  const described = wheels.find(({ file }) => file + METADATA === name);
+  const listed = wheels.filter(({ file }) => file.replace(/-\d.*/, '') === name.replaceAll('-', '_'));
+  if (kind === 'files' && described?.metadata) {
+    response.writeHead(200, { 'content-type': 'text/plain' }).end(described.metadata);
+  } else if (kind === 'files' && wheel) {
+    await sendFile(response, wheel, options);
+  } else if (kind === 'simple' && listed.length > 0) {
+    response.writeHead(200, { 'content-type': 'text/html' }).end(page(listed));
+  } else {
     response.writeHead(404).end();
-    return;
   }
-  const links = found.map(({ file, bytes }) => {
-    const digest = createHash('sha256').update(bytes).digest('hex');
-    return `<a href="/files/${file}#sha256=${digest}">${file}</a><br>`;
-  });
-  response
-    .writeHead(200, { 'content-type': 'text/html' })
-    .end(`<!DOCTYPE html><html><body>${links.join('\n')}</body></html>`);
 }
 
-async function sendFile(response: ServerResponse, wheel: Wheel | undefined, rate: number | undefined): Promise<void> {
-  if (!wheel) {
-    response.writeHead(404).end();
+function isAllowed(request: IncomingMessage, { credentials }: IndexOptions): boolean {
+  if (!credentials) return true;
+  const pair = Buffer.from(`${credentials.user}:${credentials.password}`).toString('base64');
+  return request.headers.authorization === `Basic ${pair}`;
+}
+
+function page(wheels: readonly Wheel[]): string {
+  const links = wheels.map(({ file, bytes, metadata }) => {
+    const digest = createHash('sha256').update(bytes).digest('hex');
+    const described = metadata ? ' data-dist-info-metadata="true" data-core-metadata="true"' : '';
+    return `<a href="/files/${file}#sha256=${digest}"${described}>${file}</a><br>`;
+  });
+  return `<!DOCTYPE html><html><body>${links.join('\n')}</body></html>`;
+}
+
+async function sendFile(response: ServerResponse, wheel: Wheel, options: IndexOptions): Promise<void> {
+  response.writeHead(200, { 'content-length': wheel.bytes.length });
+  if (options.silentAt && wheel.file.includes(options.silentAt)) {
+    response.flushHeaders();
     return;
   }
-  response.writeHead(200, { 'content-length': wheel.bytes.length });
   for (let at = 0; at < wheel.bytes.length && !response.destroyed; at += CHUNK) {
     response.write(wheel.bytes.subarray(at, at + CHUNK));
-    if (rate) await pause((CHUNK / rate) * 1000);
+    if (options.rate) await pause((CHUNK / options.rate) * 1000);
   }
   response.end();
 }

@@ -8,6 +8,8 @@ export interface PackageSpec {
   readonly version: string;
   /** PEP 508 requirements. */
   readonly requires?: readonly string[];
+  /** What building it from source needs; its backend imports each of them. */
+  readonly buildRequires?: readonly string[];
   /** Bytes that do not compress, to make a download last. */
   readonly padding?: number;
   /** More files of the package, by their path in the wheel. */
@@ -17,6 +19,8 @@ export interface PackageSpec {
 export interface Wheel {
   readonly file: string;
   readonly bytes: Uint8Array;
+  /** What an index serves beside it; absent for source distributions. */
+  readonly metadata?: string;
 }
 
 const importName = (name: string) => name.toLowerCase().replaceAll(/[-.]+/g, '_');
@@ -61,7 +65,8 @@ function contents(spec: PackageSpec): Record<string, Uint8Array> {
 /** A small valid wheel. */
 export function buildWheel(spec: PackageSpec): Wheel {
   const file = `${importName(spec.name)}-${spec.version}-py3-none-any.whl`;
-  return { file, bytes: zipSync(contents(spec), { level: 0, mtime: '1980-01-01T00:00:00', os: 3 }) };
+  const bytes = zipSync(contents(spec), { level: 0, mtime: '1980-01-01T00:00:00', os: 3 });
+  return { file, bytes, metadata: metadata(spec) };
 }
 
 /** Puts the package into `sitePackages`, as though an image had shipped it. */
@@ -74,12 +79,31 @@ export function placeInstalled(sitePackages: string, spec: PackageSpec): void {
   writeFileSync(join(sitePackages, `${importName(spec.name)}-${spec.version}.dist-info`, 'INSTALLER'), 'image\n');
 }
 
+/** A source distribution. It carries its own backend (PEP 517). */
+export function buildSdist(spec: PackageSpec): Wheel {
+  const wheel = buildWheel(spec);
+  const imports = (spec.buildRequires ?? []).map((name) => `import ${importName(name)}\n`).join('');
+  const backend = `${imports}import base64, os
+WHEEL = ${JSON.stringify(Buffer.from(wheel.bytes).toString('base64'))}
+def build_wheel(folder, config_settings=None, metadata_directory=None):
+    with open(os.path.join(folder, ${JSON.stringify(wheel.file)}), "wb") as file:
+        file.write(base64.b64decode(WHEEL))
+    return ${JSON.stringify(wheel.file)}
+`;
+  return sdist(spec, backend);
+}
+
 /** A source distribution whose build cannot succeed, as a compiler that is missing makes it. */
 export function buildBrokenSdist(spec: PackageSpec): Wheel {
+  return sdist(spec, `raise SystemExit("error: command 'gcc' failed: No such file or directory")\n`);
+}
+
+function sdist(spec: PackageSpec, backend: string): Wheel {
   const folder = `${importName(spec.name)}-${spec.version}`;
-  const failure = `raise SystemExit("error: command 'gcc' failed: No such file or directory")\n`;
-  const bytes = gzipSync(tar({ [`${folder}/PKG-INFO`]: metadata(spec), [`${folder}/setup.py`]: failure }));
-  return { file: `${folder}.tar.gz`, bytes };
+  const project = `[build-system]\nrequires = ${JSON.stringify(spec.buildRequires ?? [])}\nbuild-backend = "backend"\nbackend-path = ["."]\n`;
+  const files = { 'PKG-INFO': metadata(spec), 'pyproject.toml': project, 'backend.py': backend };
+  const entries = Object.entries(files).map(([name, text]) => [`${folder}/${name}`, text] as const);
+  return { file: `${folder}.tar.gz`, bytes: gzipSync(tar(Object.fromEntries(entries))) };
 }
 
 function tar(files: Readonly<Record<string, string>>): Uint8Array {
