@@ -19,14 +19,16 @@ export class Gunzip {
   #pending: Buffer = NOTHING;
   #inflate: Inflate | null = null;
   #members = 0;
+  readonly #maxMembers: number;
   /** Bytes of the upload dealt with. */
   #offset = 0;
   #crc = 0;
   #size = 0;
 
   /** @param consume gets the unpacked bytes; what it throws, `write` throws. */
-  constructor(consume: (output: Buffer) => void) {
+  constructor(consume: (output: Buffer) => void, maxMembers = GZIP_MEMBERS) {
     this.#consume = consume;
+    this.#maxMembers = maxMembers;
   }
 
   /**
@@ -100,8 +102,8 @@ export class Gunzip {
     if (!magic) throw this.#garbage(this.#offset);
     const length = gzipHeaderLength(bytes, this.#offset);
     if (length === null) return null;
-    if (++this.#members > GZIP_MEMBERS) {
-      throw this.#error('ArchiveTooLarge', `It is made of more than ${GZIP_MEMBERS} gzip members`, {
+    if (++this.#members > this.#maxMembers) {
+      throw this.#error('ArchiveTooLarge', `It is made of more than ${this.#maxMembers} gzip members`, {
         next: 'Pack it with tar czf.',
       });
     }
