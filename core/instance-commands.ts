@@ -2,14 +2,16 @@ import { isErrorName, RunError } from './errors.ts';
 import { isRefusal, PROTOCOL, type RequestBase, type RunnerRequest } from './job-protocol.ts';
 import type { Instance, Run } from './run-states.ts';
 
+/** `prepare` carries the runner and installs it, `prepare-install` the installer; `job` carries nothing and needs the runner there. */
+export type DocumentName = 'prepare' | 'prepare-install' | 'job';
+
 /** Speaks with the runner. Implemented on SSM in lambdas/adapters/. */
 export interface InstanceCommands {
   /**
    * Sends a request and waits for the runner's answer. Every verb may be sent twice, so a lost answer is asked for again.
-   * @param document `prepare` carries the runner and installs it; `job` needs it there
    * @throws RunError `AgentOffline`, `AgentSilent`, `AccessDenied`, `ServiceUnavailable`
    */
-  ask(instanceId: string, document: 'prepare' | 'job', request: RunnerRequest): Promise<object>;
+  ask(instanceId: string, document: DocumentName, request: RunnerRequest): Promise<object>;
 }
 
 /** What every request to the runner says about its run. */

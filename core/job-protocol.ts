@@ -17,6 +17,8 @@ export interface SyncRequest {
 
 export interface InstallRequest {
   readonly requirements: string;
+  /** Hex SHA-256 of the installer, which the document `prepare-install` carries. */
+  readonly program: string;
   readonly installer: 'auto' | 'uv' | 'pip';
   readonly python: string | null;
   readonly env: Readonly<Record<string, string>>;

@@ -1,5 +1,5 @@
 import { cursorOf, followJob, LOG_CHUNK_BYTES, type LogStore } from './follow-job.ts';
-import { accept, type InstanceCommands, requestBase } from './instance-commands.ts';
+import { accept, type DocumentName, type InstanceCommands, requestBase } from './instance-commands.ts';
 import type { JobStatus, JobWork, PollRequest, StartRequest } from './job-protocol.ts';
 import type { JobName } from './names.ts';
 import type { JobInput, JobStep } from './run-states.ts';
@@ -20,7 +20,7 @@ export interface JobPorts {
 export async function startJob(
   ports: JobPorts,
   input: JobInput,
-  start: { job: JobName; document: 'prepare' | 'job'; work: JobWork; ended?: readonly string[] },
+  start: { job: JobName; document: DocumentName; work: JobWork; ended?: readonly string[] },
 ): Promise<JobStep> {
   const request: StartRequest = {
     ...base(input),

@@ -8,6 +8,7 @@ export const UPLOAD_PREFIX = 'uploads/';
 export const ARCHIVE_SUFFIX = '.tar.gz';
 export const RUN_LOG_GROUP = '/runctl/runs';
 export const PREPARE_DOCUMENT = 'runctl-prepare';
+export const PREPARE_INSTALL_DOCUMENT = 'runctl-prepare-install';
 export const JOB_DOCUMENT = 'runctl-job';
 export const DEFAULT_ROOT = '/var/lib/runctl';
 /** The one user-defined metadata key read from an upload (S3 returns keys in lower case). */
@@ -29,7 +30,9 @@ export const ENV = {
   uploadBucket: 'RUNCTL_UPLOAD_BUCKET',
   logGroup: 'RUNCTL_LOG_GROUP',
   prepareDocument: 'RUNCTL_PREPARE_DOCUMENT',
+  prepareInstallDocument: 'RUNCTL_PREPARE_INSTALL_DOCUMENT',
   jobDocument: 'RUNCTL_JOB_DOCUMENT',
+  installerSha256: 'RUNCTL_INSTALLER_SHA256',
   runnerSha256: 'RUNCTL_RUNNER_SHA256',
   archiveCaps: 'RUNCTL_ARCHIVE_CAPS',
 } as const;

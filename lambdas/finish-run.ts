@@ -3,7 +3,6 @@ import { accept, type InstanceCommands, requestBase } from '../core/instance-com
 import type { FinishInput, FinishOutput } from '../core/run-states.ts';
 import { createCommands } from './adapters/commands.ts';
 import { entry } from './adapters/entry.ts';
-import { requireEnv } from './adapters/environment.ts';
 import { logger } from './adapters/logger.ts';
 
 /** Releases the instance and says how the run ended. Nothing that fails here changes what the markers said. */
@@ -32,8 +31,5 @@ export function createFinish(commands: InstanceCommands) {
 
 export const handler = entry(
   (input: FinishInput) => input.run?.id ?? 'unknown',
-  () => {
-    const documents = { prepare: requireEnv('prepareDocument'), job: requireEnv('jobDocument') };
-    return createFinish(createCommands(documents));
-  },
+  () => createFinish(createCommands()),
 );

@@ -2,24 +2,26 @@ import { RunError } from '../core/errors.ts';
 import { type JobPorts, startJob } from '../core/job-steps.ts';
 import type { JobInput, JobStep } from '../core/run-states.ts';
 import { entry } from './adapters/entry.ts';
+import { requireEnv } from './adapters/environment.ts';
 import { createJobPorts } from './adapters/job-ports.ts';
 
 /** Starts the job `install`. The machine comes here only when the archive has requirements. */
-export function createInstall(ports: JobPorts) {
+export function createInstall(ports: JobPorts, program: string) {
   return async (input: JobInput): Promise<JobStep> => {
     const { archive, spec } = input;
     if (archive.requirements === null) throw new RunError('Internal', 'there is nothing to install');
     const install = {
+      program,
       requirements: archive.requirements,
       installer: spec.installer,
       python: spec.python,
       env: spec.env,
     };
-    return startJob(ports, input, { job: 'install', document: 'job', work: { install } });
+    return startJob(ports, input, { job: 'install', document: 'prepare-install', work: { install } });
   };
 }
 
 export const handler = entry(
   (input: JobInput) => input.run.id,
-  () => createInstall(createJobPorts()),
+  () => createInstall(createJobPorts(), requireEnv('installerSha256')),
 );

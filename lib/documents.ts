@@ -13,8 +13,8 @@ export const LIMITS = { prepare: 48 * 1024, job: 2 * 1024 } as const;
 /** Content of an SSM Command document, schema 2.2. */
 export type DocumentContent = Readonly<Record<string, unknown>>;
 
-/** Installs the runner that it carries, then runs the request. */
-export function prepareDocument(runner: RunnerBundle): DocumentContent {
+/** Installs the program that it carries (the runner, or the installer), then runs the request. */
+export function prepareDocument(carried: RunnerBundle): DocumentContent {
   const program = [
     code('job.py'),
     code('prepare.py'),
@@ -22,8 +22,8 @@ export function prepareDocument(runner: RunnerBundle): DocumentContent {
     'install(text, sys.stdin.readline())',
     'run(text)',
   ];
-  const packed = deflateSync(runner.bytes, { level: 9 }).toString('base64');
-  return documentOf('runctl: puts the runner on the instance and runs one request', script(program, packed));
+  const packed = deflateSync(carried.bytes, { level: 9 }).toString('base64');
+  return documentOf('runctl: puts a program on the instance and runs one request', script(program, packed));
 }
 
 /** Runs the request with the runner that is there. */

@@ -1,15 +1,25 @@
 import { ArnFormat, type Stack } from 'aws-cdk-lib';
 import type { Bucket } from 'aws-cdk-lib/aws-s3';
-import { ENABLED_TAG, JOB_DOCUMENT, PREPARE_DOCUMENT, RUN_LOG_GROUP, RUN_MACHINE } from '../core/names.ts';
+import {
+  ENABLED_TAG,
+  JOB_DOCUMENT,
+  PREPARE_DOCUMENT,
+  PREPARE_INSTALL_DOCUMENT,
+  RUN_LOG_GROUP,
+  RUN_MACHINE,
+} from '../core/names.ts';
 import type { Permission } from './step-lambda.ts';
 
 /** What the steps may do, a function a task. A `*` as resource stands only where AWS offers nothing else. */
 
-/** Sends exactly the two documents, to instances with the tag runctl=enabled only. */
+/** Sends exactly our documents, to instances with the tag runctl=enabled only. */
 export function commandInstances(stack: Stack): Permission[] {
   const document = (resourceName: string) => stack.formatArn({ service: 'ssm', resource: 'document', resourceName });
   return [
-    { actions: ['ssm:SendCommand'], resources: [document(PREPARE_DOCUMENT), document(JOB_DOCUMENT)] },
+    {
+      actions: ['ssm:SendCommand'],
+      resources: [PREPARE_DOCUMENT, PREPARE_INSTALL_DOCUMENT, JOB_DOCUMENT].map(document),
+    },
     {
       actions: ['ssm:SendCommand'],
       resources: [stack.formatArn({ service: 'ec2', resource: 'instance', resourceName: '*' })],

@@ -2,12 +2,19 @@ import { CfnOutput, RemovalPolicy, Stack } from 'aws-cdk-lib';
 import { LogGroup } from 'aws-cdk-lib/aws-logs';
 import { CfnDocument } from 'aws-cdk-lib/aws-ssm';
 import type { Construct } from 'constructs';
-import { JOB_DOCUMENT, OUTPUTS, PREPARE_DOCUMENT, RUN_LOG_GROUP, STACK_NAME } from '../core/names.ts';
+import {
+  JOB_DOCUMENT,
+  OUTPUTS,
+  PREPARE_DOCUMENT,
+  PREPARE_INSTALL_DOCUMENT,
+  RUN_LOG_GROUP,
+  STACK_NAME,
+} from '../core/names.ts';
 import { readConfig } from './config.ts';
 import { createDeadLetterQueue } from './dead-letters.ts';
 import { type DocumentContent, jobDocument, prepareDocument } from './documents.ts';
 import { RunMachine } from './run-machine.ts';
-import { buildRunner } from './runner-bundle.ts';
+import { buildInstaller, buildRunner } from './runner-bundle.ts';
 import { Schedules } from './schedules.ts';
 import { Steps } from './steps.ts';
 import { createUploadBucket } from './upload-bucket.ts';
@@ -21,7 +28,12 @@ export class RunctlStack extends Stack {
     super(scope, STACK_NAME, { description: 'runctl: trains uploaded code on your EC2 instance, over SSM alone' });
     const config = readConfig(this.node, bundles);
     const runner = buildRunner();
-    const documents = { [PREPARE_DOCUMENT]: prepareDocument(runner), [JOB_DOCUMENT]: jobDocument() };
+    const installer = buildInstaller();
+    const documents = {
+      [PREPARE_DOCUMENT]: prepareDocument(runner),
+      [PREPARE_INSTALL_DOCUMENT]: prepareDocument(installer),
+      [JOB_DOCUMENT]: jobDocument(),
+    };
     if (config.local) this.templateOptions.metadata = { runctlDocuments: documents };
     else this.addDocuments(documents);
 
@@ -32,7 +44,7 @@ export class RunctlStack extends Stack {
     });
     const bucket = createUploadBucket(this);
     const deadLetters = createDeadLetterQueue(this);
-    const steps = new Steps(this, { config, bucket, runnerSha256: runner.sha256 });
+    const steps = new Steps(this, { config, bucket, runnerSha256: runner.sha256, installerSha256: installer.sha256 });
     const watch = new WatchMachine(this, 'Watch', steps);
     const { machine } = new RunMachine(this, 'Run', { steps, watch: watch.machine });
     new UploadTrigger(this, { config, bucket, machine, deadLetters });

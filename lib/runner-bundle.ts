@@ -1,25 +1,47 @@
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type Zippable, zipSync } from 'fflate';
+import { strToU8, type Zippable, zipSync } from 'fflate';
+import { stripPython } from './strip-python.ts';
 
 const RUNNER_FOLDER = fileURLToPath(new URL('../instance/runner/', import.meta.url));
 
 /** A zip's time stamps start in 1980; a fixed one keeps the bytes, and so the SHA-256, the same on every machine. */
 const STORED = { level: 0, mtime: '1980-01-01T00:00:00', os: 3 } as const;
 
+/** What of the runner the installer needs too: it is a program of its own, since one document could not carry both. */
+const SHARED = ['interpreter.py', 'subp.py'];
+const INSTALLER_MAIN = 'install_main.py';
+
 export interface RunnerBundle {
-  /** A zip of `instance/runner/*.py`, entries stored: document `prepare` compresses it as a whole, which is a third smaller. */
+  /** A zip of Python files, entries stored: the document that carries it compresses it as a whole, which is a third smaller. */
   readonly bytes: Uint8Array;
-  /** Hex SHA-256 of `bytes`; also the runner's file name on the instance. */
+  /** Hex SHA-256 of `bytes`; also the program's file name on the instance. */
   readonly sha256: string;
 }
 
-/** Builds the runner as `python3 <file>` runs it. The same sources give the same bytes. */
+const isInstaller = (name: string) => name.startsWith('install');
+
+/** The runner, as `python3 <file>` runs it: all verbs, and the job `sync`. The same sources give the same bytes. */
 export function buildRunner(folder: string = RUNNER_FOLDER): RunnerBundle {
+  return bundle(folder, (name) => (isInstaller(name) ? null : name));
+}
+
+/** The job `install`, started by the runner. */
+export function buildInstaller(folder: string = RUNNER_FOLDER): RunnerBundle {
+  return bundle(folder, (name) => {
+    if (name === INSTALLER_MAIN) return '__main__.py';
+    return isInstaller(name) || SHARED.includes(name) ? name : null;
+  });
+}
+
+/** @param place the name in the zip of a file of instance/runner/, or null to leave it out */
+function bundle(folder: string, place: (name: string) => string | null): RunnerBundle {
   const files: Zippable = {};
   for (const name of readdirSync(folder).sort()) {
-    if (name.endsWith('.py')) files[name] = [new Uint8Array(readFileSync(`${folder}/${name}`)), STORED];
+    const placed = name.endsWith('.py') ? place(name) : null;
+    if (placed !== null) files[placed] = [strToU8(stripPython(readFileSync(join(folder, name), 'utf8'))), STORED];
   }
   const bytes = zipSync(files);
   return { bytes, sha256: createHash('sha256').update(bytes).digest('hex') };

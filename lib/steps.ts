@@ -1,7 +1,7 @@
 import { Duration, type Stack } from 'aws-cdk-lib';
 import type { Bucket } from 'aws-cdk-lib/aws-s3';
 import { Construct } from 'constructs';
-import { JOB_DOCUMENT, PREPARE_DOCUMENT, RUN_LOG_GROUP } from '../core/names.ts';
+import { JOB_DOCUMENT, PREPARE_DOCUMENT, PREPARE_INSTALL_DOCUMENT, RUN_LOG_GROUP } from '../core/names.ts';
 import type { Config } from './config.ts';
 import {
   commandInstances,
@@ -32,10 +32,14 @@ export class Steps extends Construct {
   readonly checkInstance: StepLambda;
   readonly finishRun: StepLambda;
 
-  constructor(stack: Stack, props: { config: Config; bucket: Bucket; runnerSha256: string }) {
+  constructor(stack: Stack, props: { config: Config; bucket: Bucket; runnerSha256: string; installerSha256: string }) {
     super(stack, 'Steps');
     const { config, bucket } = props;
-    const documents = { prepareDocument: PREPARE_DOCUMENT, jobDocument: JOB_DOCUMENT };
+    const documents = {
+      prepareDocument: PREPARE_DOCUMENT,
+      prepareInstallDocument: PREPARE_INSTALL_DOCUMENT,
+      jobDocument: JOB_DOCUMENT,
+    };
     const jobStep = {
       config,
       environment: { ...documents, logGroup: RUN_LOG_GROUP },
@@ -69,6 +73,7 @@ export class Steps extends Construct {
     });
     this.installRequirements = new StepLambda(this, 'install-requirements', {
       ...jobStep,
+      environment: { ...jobStep.environment, installerSha256: props.installerSha256 },
       description: 'Starts the job install',
     });
     this.startTraining = new StepLambda(this, 'start-training', { ...jobStep, description: 'Starts the job train' });

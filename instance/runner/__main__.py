@@ -8,29 +8,20 @@ import sys
 
 def main(words):
     if words[:1] == ["child"]:
-        return _child(words[1])
+        import sync  # the job that is the runner itself, as the user; install is a program of its own
+
+        return sync.main()
     if words[:1] == ["supervise"]:
         import supervisor
 
         return supervisor.main(words[1])
-    if words[:1] == ["end"]:
-        import ending
+    if words[:1] == ["stop"]:
+        import stopper
 
-        return ending.main(words[1])
+        return stopper.main(words[1])
     import dispatch
 
     return dispatch.main(sys.stdin.buffer, sys.stdout.buffer)
-
-
-def _child(job):
-    """The jobs that are the runner itself, as the user: see instance/CONTRACT.md."""
-    if job == "sync":
-        import sync
-
-        return sync.main()
-    import install
-
-    return install.main()
 
 
 sys.exit(main(sys.argv[1:]))

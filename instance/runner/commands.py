@@ -31,7 +31,7 @@ def of(work):
     account = accounts.Account(**work["account"])
     own = work["work"].get("env")
     if job != "train":
-        words = [sys.executable, "-I", "-B", os.path.abspath(sys.argv[0]), "child", job]
+        words = [sys.executable, "-I", "-B", _program(work), "child", job]
         env = surroundings.of_job(account, work["agent"], work["run"], work["project"], own=own)
         asked = {name: work[name] for name in ("run", "project", "root")}
         asked.update({"home": account.home, job: work["work"]})
@@ -44,6 +44,12 @@ def of(work):
     env = surroundings.of_job(account, work["agent"], work["run"], work["project"], python, own)
     folder = os.path.join(account.home, work["project"])
     return Command(words, env, folder, account, None, {"python": python.path, "reason": python.reason})
+
+
+def _program(work):
+    """The runner itself, or the installer that came with the request's document."""
+    program = work["work"].get("program")
+    return os.path.abspath(sys.argv[0]) if program is None else os.path.join(work["root"], "runners", program)
 
 
 def most_seconds(work):

@@ -9,6 +9,7 @@ JOBS = ("sync", "install", "train")
 MAX_ANSWER_BYTES = 23_500
 #: Of raw log in one answer, when the request does not say.
 DEFAULT_LOG_BYTES = 1_000_000
+_HEX = frozenset("0123456789abcdef")
 _KEY = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
 _NUMBER = (int, float)
 _TEXT = (str,)
@@ -30,7 +31,7 @@ _OF_JOB = {
         "strip": _MAYBE_TEXT,
         "versionId": _MAYBE_TEXT,
     },
-    "install": {"requirements": _TEXT, "installer": _TEXT, "python": _MAYBE_TEXT, "env": (dict,)},
+    "install": {"requirements": _TEXT, "installer": _TEXT, "python": _MAYBE_TEXT, "env": (dict,), "program": _TEXT},
     "train": {
         "script": _TEXT,
         "args": (list,),
@@ -91,6 +92,8 @@ def _check_work(request):
     _check(request, {job: (dict,)}, "")
     work = request[job]
     _check(work, _OF_JOB[job], job + ".")
+    if job == "install" and (len(work["program"]) != 64 or not _HEX.issuperset(work["program"])):
+        raise Refusal("BadRequest", "install.program is not a SHA-256")
     words = list(work.get("args", ()))
     for name, value in work.get("env", {}).items():
         if not name or "=" in name:

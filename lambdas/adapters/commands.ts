@@ -5,9 +5,10 @@ import {
   SSMClient,
 } from '@aws-sdk/client-ssm';
 import { RunError } from '../../core/errors.ts';
-import type { InstanceCommands } from '../../core/instance-commands.ts';
+import type { DocumentName, InstanceCommands } from '../../core/instance-commands.ts';
 import { MAX_REQUEST_BYTES, parseAnswer, type RunnerRequest, UnreadableAnswer } from '../../core/job-protocol.ts';
 import { CLIENT_SETTINGS, errorName, translate } from './aws-errors.ts';
+import { requireEnv } from './environment.ts';
 
 /** Seconds for the service to hand the command to the agent: SSM's minimum. */
 const DELIVERY_SECONDS = 30;
@@ -21,12 +22,17 @@ const ENDED = ['Success', 'Failed', 'TimedOut', 'Cancelled'];
 
 export interface CommandPorts {
   readonly ssm: Pick<SSMClient, 'send'>;
-  readonly documents: { readonly prepare: string; readonly job: string };
+  readonly documents: Readonly<Record<DocumentName, string>>;
   readonly now: () => number;
   readonly sleep: (ms: number) => Promise<void>;
 }
 
-export function createCommands(documents: CommandPorts['documents']): InstanceCommands {
+export function createCommands(): InstanceCommands {
+  const documents = {
+    prepare: requireEnv('prepareDocument'),
+    'prepare-install': requireEnv('prepareInstallDocument'),
+    job: requireEnv('jobDocument'),
+  };
   const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
   return commandsOver({ ssm: new SSMClient(CLIENT_SETTINGS), documents, now: Date.now, sleep });
 }
@@ -54,7 +60,7 @@ export function commandsOver(ports: CommandPorts): InstanceCommands {
   };
 }
 
-async function send(ports: CommandPorts, instanceId: string, document: 'prepare' | 'job', request: RunnerRequest) {
+async function send(ports: CommandPorts, instanceId: string, document: DocumentName, request: RunnerRequest) {
   const json = JSON.stringify(request);
   if (Buffer.byteLength(json) > MAX_REQUEST_BYTES) {
     throw new RunError('RequestTooLarge', `the request has ${json.length} bytes; ${MAX_REQUEST_BYTES} fit`);

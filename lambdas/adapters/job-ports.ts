@@ -5,6 +5,5 @@ import { createLogStore } from './log-store.ts';
 
 /** What every step that runs or follows a job needs. */
 export function createJobPorts(): JobPorts {
-  const documents = { prepare: requireEnv('prepareDocument'), job: requireEnv('jobDocument') };
-  return { commands: createCommands(documents), logs: createLogStore(requireEnv('logGroup')), now: Date.now };
+  return { commands: createCommands(), logs: createLogStore(requireEnv('logGroup')), now: Date.now };
 }

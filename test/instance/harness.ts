@@ -1,12 +1,13 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { chmodSync, chownSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir, userInfo } from 'node:os';
 import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterEach } from 'vitest';
 import type { JobStatus } from '../../core/job-protocol.ts';
 import type { JobName } from '../../core/names.ts';
-import { buildRunner } from '../../lib/runner-bundle.ts';
+import { buildInstaller, buildRunner } from '../../lib/runner-bundle.ts';
 import { killQuietly, processesWith, waitFor } from './processes.ts';
 
 import { type Answer, type Fields, type JobFields, type Reply, startRequest, type TestRun } from './requests.ts';
@@ -21,6 +22,8 @@ export interface InstanceOptions {
   readonly runnerIs?: { readonly uid: number; readonly gid: number };
   /** Put before `python3`: a program and its arguments, such as `unshare`. */
   readonly before?: readonly string[];
+  /** Modules of the runner that are played: file name → source. */
+  readonly modules?: Readonly<Record<string, string>>;
   /** Beside the agent's own variables. */
   readonly env?: Readonly<Record<string, string>>;
 }
@@ -29,6 +32,7 @@ export const isRoot = process.getuid?.() === 0;
 export const NOBODY = { name: 'nobody', uid: 65_534, gid: 65_534 } as const;
 export const PROJECT = 'digits';
 
+const RUNNER_FOLDER = fileURLToPath(new URL('../../instance/runner', import.meta.url));
 const AGENT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin';
 /** Makes instances for the tests of a file; each is removed, with all its processes, when its test has ended. */
 export function useInstances(): (options?: InstanceOptions) => TestInstance {
@@ -51,6 +55,8 @@ export class TestInstance {
   readonly home: string;
   readonly user: string;
   readonly runner: string;
+  /** SHA-256 of the program that is the job `install`. */
+  readonly installer: string;
 
   private readonly options: InstanceOptions;
 
@@ -62,10 +68,13 @@ export class TestInstance {
     this.root = join(this.base, 'root');
     this.home = join(this.base, 'home');
     chmodSync(this.base, 0o755);
-    const { bytes, sha256 } = buildRunner();
+    const { bytes, sha256 } = buildRunner(this.runnerFolder());
     this.runner = join(this.root, 'runners', sha256);
     mkdirSync(dirname(this.runner), { recursive: true });
     writeFileSync(this.runner, bytes);
+    const installer = buildInstaller();
+    this.installer = installer.sha256;
+    writeFileSync(join(dirname(this.runner), installer.sha256), installer.bytes);
     mkdirSync(this.project, { recursive: true });
     this.chown(options.runnerIs ?? null, [this.root, dirname(this.runner), this.runner]);
     this.chown(options.user === NOBODY.name ? NOBODY : (options.runnerIs ?? null), [this.home, this.project]);
@@ -211,6 +220,14 @@ export class TestInstance {
       return left.length === 0 || null;
     });
     rmSync(this.base, { recursive: true, force: true });
+  }
+
+  private runnerFolder(): string {
+    if (!this.options.modules) return RUNNER_FOLDER;
+    const folder = join(this.base, 'modules');
+    cpSync(RUNNER_FOLDER, folder, { recursive: true });
+    for (const [name, source] of Object.entries(this.options.modules)) writeFileSync(join(folder, name), source);
+    return folder;
   }
 
   private chown(owner: { uid: number; gid: number } | null, paths: readonly string[]): void {

@@ -38,12 +38,13 @@ const DEFAULT_TRAIN: TrainRequest = {
   maxDuration: 300,
   stopGrace: 5,
 };
-const DEFAULT_INSTALL: InstallRequest = { requirements: 'requirements.txt', installer: 'auto', python: null, env: {} };
+const DEFAULT_INSTALL = { requirements: 'requirements.txt', installer: 'auto', python: null, env: {} };
 
 /** A start request, in which what is not said has the defaults of a plain run. */
 export function startRequest(instance: TestInstance, run: TestRun, work: JobFields, fields: Fields = {}): Fields {
   const job = Object.keys(work)[0] as JobName;
-  const defaults = { sync: {}, install: DEFAULT_INSTALL, train: DEFAULT_TRAIN }[job];
+  const install = { ...DEFAULT_INSTALL, program: instance.installer };
+  const defaults = { sync: {}, install, train: DEFAULT_TRAIN }[job];
   return {
     ...instance.common('start', run),
     job,
