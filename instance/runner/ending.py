@@ -24,9 +24,16 @@ def send(number, processes):
 
 
 def ask(folder, grace, unit):
-    """Has a running job ended: TERM now, KILL after `grace` seconds. Returns at once. Under the lease's lock."""
+    """Has a running job ended: TERM now, KILL after `grace` seconds. Returns at once. Under the lease's lock.
+
+    Asked again, it can only come sooner.
+    """
     identity = marker.read(os.path.join(folder, places.IDENTITY))
-    marker.write(os.path.join(folder, places.STOP), {"grace": grace, "askedAt": time.time()})
+    now = time.time()
+    before = marker.read(os.path.join(folder, places.STOP))
+    if before is not None:
+        grace = min(grace, max(0, before["askedAt"] + before["grace"] - now))
+    marker.write(os.path.join(folder, places.STOP), {"grace": grace, "askedAt": now})
     if identity is None:
         return  # Its supervisor has not yet written whom it started; it looks for stop.json before it waits.
     supervisor = identity["supervisor"]
@@ -35,7 +42,7 @@ def ask(folder, grace, unit):
         return
     import launch
 
-    launch.detached(["end", folder], unit + "-end", grace)
+    launch.detached(["stop", folder], unit + "-stop", grace)
 
 
 def kill(root, key):
@@ -71,35 +78,6 @@ def jobs_of(root, key):
 
     folders = [(job, places.job_folder(root, key, job)) for job in protocol.JOBS]
     return [(job, folder) for job, folder in folders if os.path.isdir(folder)]
-
-
-def main(folder):
-    """The process `end`: ends a job whose supervisor is gone, and writes its end in the supervisor's stead."""
-    identity = marker.read(os.path.join(folder, places.IDENTITY))
-    pid, start = identity["pid"], identity["startTime"]
-    if identity["bootId"] != procs.boot_id() or not procs.group(pid, start):
-        return 0
-    grace = marker.read(os.path.join(folder, places.STOP))["grace"]
-    kill_at = time.monotonic() + grace
-    send(signal.SIGTERM, procs.group(pid, start))
-    send(signal.SIGCONT, procs.group(pid, start))
-    while True:
-        left = procs.group(pid, start)
-        if not left:
-            break
-        asked = marker.read(os.path.join(folder, places.STOP))["grace"]
-        if asked < grace:
-            grace, kill_at = asked, min(kill_at, time.monotonic() + asked)
-        if time.monotonic() >= kill_at:
-            send(signal.SIGKILL, left)
-        time.sleep(0.1)
-    write_end(os.path.join(folder, places.EXIT), reason="stop")
-    return 0
-
-
-def write_end(path, code=None, signal_name=None, max_rss=None, out_of_memory=False, reason=None, result=None):
-    """Writes exit.json. Nothing comes after it."""
-    marker.write(path, end_of(code, signal_name, max_rss, out_of_memory, reason, result))
 
 
 def end_of(code, signal_name, max_rss, out_of_memory, reason, result):

@@ -17,6 +17,7 @@ class LogWatch:
 
     def __init__(self, folder):
         self._path = os.path.join(folder, places.LOG)
+        self._cut_path = os.path.join(folder, places.LOG_CUT)
         self._start_path = os.path.join(folder, places.LOG_START)
         self.fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_NOFOLLOW, 0o644)
         os.fchmod(self.fd, 0o644)
@@ -35,17 +36,29 @@ class LogWatch:
         if self._copy is None and not self._is_in_place():
             self._restore()
         size = os.fstat(self.fd).st_size
-        if size < self._size:
-            lost = self._size
-            self._start += lost
-            marker.write(self._start_path, {"offset": self._start})
-            if self._copy is not None:
-                os.ftruncate(self._copy, 0)
-                self._copied = 0
-            self.say(f"the log was cut by the job itself: {lost} bytes that stood before this are gone")
-            size = os.fstat(self.fd).st_size
-        self._size = size
+        known = self._start + self._size
+        read_to = self._what_a_poll_had_read()
+        if size < self._size or self._start + size < read_to:
+            self._mark_cut(max(known, read_to))
+        self._size = os.fstat(self.fd).st_size
         self._carry()
+
+    def _what_a_poll_had_read(self):
+        """The offset of a poll that found less than it had read before, between two looks of ours; else 0."""
+        cut = marker.read(self._cut_path)
+        if cut is None:
+            return 0
+        marker.remove(self._cut_path)
+        return cut["offset"]
+
+    def _mark_cut(self, reached):
+        """The file now begins with byte `reached` of all that the log ever had."""
+        gone, self._start = reached - self._start, reached
+        if self._copy is not None:
+            os.ftruncate(self._copy, 0)
+            self._copied = 0
+        self.say(f"the log was cut by the job itself: {gone} bytes that stood before this are gone")
+        marker.write(self._start_path, {"offset": reached})
 
     def close(self):
         """The last look, and everything on disk."""

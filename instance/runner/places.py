@@ -11,6 +11,7 @@ EXIT = "exit.json"
 STOP = "stop.json"
 LOG = "log"
 LOG_START = "log-start.json"
+LOG_CUT = "log-cut.json"
 LOCK = "lock"
 ERRORS = "supervisor.err"
 

@@ -27,7 +27,7 @@ def describe(folder, job, offset, most):
         status["exit"] = {key: end[key] for key in ("code", "signal", "endedAt", "maxRssBytes", "outOfMemory")}
         status["reason"] = end["reason"]
         status["result"] = end["result"]
-    _add_log(status, folder, offset, most)
+    _add_log(status, folder, identity, offset, most)
     return status
 
 
@@ -76,11 +76,15 @@ def is_running(folder, identity):
         return _is_claimed(folder)
     if identity["bootId"] != procs.boot_id():
         return False
-    supervisor = identity["supervisor"]
-    if procs.alive(supervisor["pid"], supervisor["startTime"]):
+    if _has_supervisor(identity):
         return True
     pid, start = identity["pid"], identity["startTime"]
     return procs.alive(pid, start) or bool(procs.group(pid, start))
+
+
+def _has_supervisor(identity):
+    supervisor = identity.get("supervisor")
+    return supervisor is not None and procs.alive(supervisor["pid"], supervisor["startTime"])
 
 
 def _is_claimed(folder):
@@ -100,15 +104,22 @@ def _is_claimed(folder):
     return False
 
 
-def _add_log(status, folder, offset, most):
-    """Offsets count all bytes that the log ever had: what a job cut off its own log leaves a gap (logwatch.py)."""
+def _add_log(status, folder, identity, offset, most):
+    """Offsets count all bytes that the log ever had: what a job cut off its own log leaves a gap (logwatch.py).
+
+    An offset beyond the end means that the log was cut since. The supervisor has not seen it yet: it is told, and
+    until it has marked the place there is nothing to read. (The only write of a poll.) Without a supervisor nothing
+    will be marked, and reading goes on with what the file has now.
+    """
     begins = (marker.read(os.path.join(folder, places.LOG_START)) or {}).get("offset", 0)
     fd = logread.open_log(os.path.join(folder, places.LOG))
     try:
         if status["state"] not in ("running", "absent"):
             status["tail"] = logread.tail(fd)
         end = begins + logread.size(fd)
-        if offset < begins or (offset > end and status["state"] != "running"):
+        if offset > end and status["state"] == "running" and _has_supervisor(identity):
+            marker.write(os.path.join(folder, places.LOG_CUT), {"offset": offset}, durable=False)
+        elif not begins <= offset <= end:
             offset = begins
         status["log"] = {"offset": offset, "bytes": 0, "size": end, "data": ""}
         room = protocol.MAX_ANSWER_BYTES - len(protocol.encode(dict(status, ok=True))) - 32
