@@ -141,6 +141,9 @@ def extract(archive, staging, strip, tell):
     written = 0
     source = Source(ahead(inflate(archive)))
     for parts, folder, length, executable in entries(source):
+        if strip is not None and not folder and parts == ["._" + strip]:
+            source.skip(length)  # what a Mac noted about the top folder
+            continue
         parts = stripped(parts, strip)
         for new in names.folder(parts if folder else parts[:-1]):
             os.mkdir(new.encode(), 0o755, dir_fd=staging)

@@ -14,8 +14,10 @@ from sync_report import SyncError, say, size
 
 PIECE = 1 << 18
 SILENCE = 30  # seconds without a byte until a try is given up
-TRIES = 6  # waits between them: 0.5 + 1 + 2 + 4 + 8 s, up to half as much again: below 25 s, of the URL's 300
+TRIES = 6
+FIRST_WAIT = 0.5  # seconds, then 1, 2, 4, 8, each up to half as much again: below 25 s, of the URL's 300
 RETRIED = {408, 425, 429, 500, 502, 503, 504}
+NO_URL = "The archive's address is not an http or https URL."
 LIMIT = " The link is good for a few minutes only, and for this one version of the archive: start the run again."
 
 
@@ -33,6 +35,7 @@ def opener():
         urllib.request.HTTPDefaultErrorHandler(),
         urllib.request.HTTPRedirectHandler(),
         urllib.request.HTTPErrorProcessor(),
+        urllib.request.UnknownHandler(),
     ):
         made.add_handler(handler)
     return made
@@ -43,7 +46,7 @@ def fetch(url, expected, sha256, file, tell):
 
     Raises SyncError FetchFailed or DigestMismatch; OSError when the file cannot be written.
     """
-    wait = 0.5
+    wait = FIRST_WAIT
     for attempt in range(1, TRIES + 1):
         try:
             digest = once(url, expected, file, tell)
@@ -70,9 +73,10 @@ def once(url, expected, file, tell):
     digest = hashlib.sha256()
     done = 0
     with answer(url) as response:
-        while True:
+        promised = response.length  # Content-Length, None for an answer in chunks
+        while done != promised:
             try:
-                piece = response.read(PIECE)
+                piece = response.read1(PIECE)  # what has come: read() would wait for the whole piece
             except (OSError, http.client.HTTPException) as error:
                 raise Again("the connection broke after %s (%s)" % (size(done), reason(error))) from None
             if not piece:
@@ -86,7 +90,7 @@ def once(url, expected, file, tell):
                 left = left[file.write(left) :]
             tell(done)
     if done < expected:
-        if response.length:  # what Content-Length promised and the connection did not bring
+        if promised and done < promised:
             raise Again("the connection ended after %s of %s" % (size(done), size(expected)))
         raise wrong_size(done, expected)
     return digest.hexdigest()
@@ -107,11 +111,13 @@ def answer(url):
             raise SyncError(
                 "FetchFailed", "The store's certificate is not trusted: " + error.reason.verify_message
             ) from None
+        if not isinstance(error.reason, OSError):
+            raise SyncError("FetchFailed", NO_URL) from None
         raise Again(reason(error.reason)) from None
     except (OSError, http.client.HTTPException) as error:
         raise Again(reason(error)) from None
     except ValueError:
-        raise SyncError("FetchFailed", "The archive's address is not an http or https URL.") from None
+        raise SyncError("FetchFailed", NO_URL) from None
 
 
 def reason(error):
@@ -122,6 +128,8 @@ def reason(error):
         return os.strerror(error.errno)
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
+    if isinstance(error, (ConnectionError, http.client.IncompleteRead)):
+        return "it was closed"
     return type(error).__name__
 
 

@@ -103,7 +103,9 @@ def checked(block):
     """The header block as bytes, once its checksum is right."""
     header = bytes(block)
     found = sum(header) - sum(header[148:156]) + 8 * 32
-    if found != number(header[148:156], "checksum", text(header[:100])):
+    said = number(header[148:156], "checksum", text(header[:100]))
+    # Some old programs summed signed bytes.
+    if said not in (found, found - 256 * sum(byte > 127 for byte in header[:148] + header[156:])):
         raise unsafe("The archive is damaged: a header has a wrong checksum, or this is not a tar archive")
     return header
 
@@ -172,10 +174,11 @@ def entries(source):
             elif b"path" in records or b"size" in records:
                 raise unsafe("The archive has a global header that renames entries")
             continue
-        if header[257:265] == b"ustar\x0000" and header[345]:
+        if header[257:263] == b"ustar\0" and header[345]:
             raw = text(header[345:500]) + b"/" + raw
         if path is not None:
-            parts(raw if is_text(raw) else b"")  # an unsafe name under a harmless one: some tool would follow it
+            # An unsafe name under a harmless one: some tool would follow it. One cut at 100 bytes means nothing.
+            parts(raw if is_text(raw) and not (len(raw) == 100 and path.startswith(raw)) else b"")
             raw = path
         if length is not None:
             if not length.isdigit() or (count and count != int(length)):
