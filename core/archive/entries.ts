@@ -11,6 +11,7 @@ import { printableBytes } from './printable.ts';
 import { sniff } from './sniff.ts';
 import { readTarHeader, type TarHeader } from './tar-header.ts';
 import type { TarBody, TarConsumer } from './tar-stream.ts';
+import { firstNonZero } from './zeros.ts';
 
 /** A regular file of the archive: its name as `EntryName.path`, the top folder included. */
 export interface ArchiveFile {
@@ -39,7 +40,7 @@ export class Entries implements TarConsumer {
   readonly #caps: ArchiveCaps;
   readonly #extensions = new ExtensionReader();
   #count = 0;
-  #body: ((bytes: Buffer) => void) | null = null;
+  #body: ((bytes: Buffer, padding: Buffer) => void) | null = null;
 
   constructor(caps: ArchiveCaps, capture: CaptureOptions) {
     this.#caps = caps;
@@ -73,8 +74,8 @@ export class Entries implements TarConsumer {
     return this.#entry(header, at);
   }
 
-  body(bytes: Buffer): void {
-    this.#body?.(bytes);
+  body(bytes: Buffer, padding: Buffer): void {
+    this.#body?.(bytes, padding);
     this.#body = null;
   }
 
@@ -91,7 +92,11 @@ export class Entries implements TarConsumer {
         },
       );
     }
-    this.#body = (bytes) => this.#extensions.add(type, bytes, at);
+    this.#body = (bytes, padding) => {
+      // Python's tarfile reads names and records on into the padding.
+      if (firstNonZero(padding) !== null) throw corrupt('An extension header goes on after its end', at);
+      this.#extensions.add(type, bytes, at);
+    };
     return { size, keep: true };
   }
 

@@ -15,8 +15,8 @@ export interface TarBody {
 export interface TarConsumer {
   /** @param block is overwritten by the next one. */
   header(block: Buffer, at: number): TarBody;
-  /** The whole content that was asked for. */
-  body(bytes: Buffer): void;
+  /** The whole content that was asked for, and the padding after it, which some readers read too. */
+  body(bytes: Buffer, padding: Buffer): void;
   /** What is being read, for a message: the words after "in the middle of". */
   readonly reading: string;
 }
@@ -30,8 +30,9 @@ export class TarStream {
   readonly #block = Buffer.alloc(BLOCK_BYTES);
   /** Bytes of `#block` that are there. */
   #filled = 0;
-  /** Content being kept, and how much of it is there. */
+  /** Whole blocks of content being kept, how much of that is content, and how much of it is there. */
   #kept: Buffer | null = null;
+  #keptSize = 0;
   #keptBytes = 0;
   /** Bytes to pass over: content that nobody wants, and padding. */
   #skip = 0;
@@ -96,25 +97,28 @@ export class TarStream {
     }
     const { size, keep } = this.#consumer.header(this.#block, at);
     this.#headers++;
-    if (!keep || size === 0) {
-      // The padding is passed over too. A number up to 2^53 stays exact.
-      this.#skip = Math.ceil(size / BLOCK_BYTES) * BLOCK_BYTES;
-      if (keep) this.#consumer.body(Buffer.alloc(0));
+    // A number up to 2^53 stays exact.
+    const blocks = Math.ceil(size / BLOCK_BYTES) * BLOCK_BYTES;
+    if (!keep) {
+      this.#skip = blocks;
       return;
     }
-    this.#kept = Buffer.alloc(size);
+    this.#kept = Buffer.alloc(blocks);
+    this.#keptSize = size;
     this.#keptBytes = 0;
+    if (size === 0) this.#handOver(this.#kept);
   }
 
   #keep(kept: Buffer, chunk: Buffer): number {
     const taken = chunk.copy(kept, this.#keptBytes);
     this.#keptBytes += taken;
-    if (this.#keptBytes === kept.length) {
-      this.#kept = null;
-      this.#skip = (BLOCK_BYTES - (kept.length % BLOCK_BYTES)) % BLOCK_BYTES;
-      this.#consumer.body(kept);
-    }
+    if (this.#keptBytes === kept.length) this.#handOver(kept);
     return taken;
+  }
+
+  #handOver(kept: Buffer): void {
+    this.#kept = null;
+    this.#consumer.body(kept.subarray(0, this.#keptSize), kept.subarray(this.#keptSize));
   }
 
   #padding(chunk: Buffer): number {

@@ -225,6 +225,18 @@ describe('PAX headers', () => {
     }
   });
 
+  it('that go on after their end are refused: Python’s tarfile reads on', async () => {
+    for (const extension of [pax({ path: 'good.py' }), gnuLong('good.py')]) {
+      const longer = Buffer.from(extension);
+      longer.write('x', 1000);
+      const error = await refusal(tgz(longer, file('a')));
+      expect(error).toMatchObject({
+        name: 'ArchiveCorrupt',
+        message: expect.stringContaining('goes on after its end'),
+      });
+    }
+  });
+
   it('speak about one entry only', async () => {
     expect(await names(tgz(pax({ path: 'x' }), file('a'), file('b')))).toEqual(['x', 'b']);
   });
