@@ -56,6 +56,7 @@ class Install:
     def __init__(self, wanted, home, project, redact, progress, opt):
         self._wanted, self._home, self._project = wanted, home, project
         self._redact, self._progress, self._opt = redact, progress, opt
+        self._damaged = []
         self._records = install_record.Records(os.path.join(home, ".runctl", "installs"))
 
     def run(self):
@@ -81,7 +82,7 @@ class Install:
         installer = self._work(target, file, env)
         packages = install_record.needed(requirements, before, target.visible())
         if key:
-            record = {"installer": installer, "packages": install_record.describe(packages)}
+            record = {"installer": installer, "packages": install_record.describe(packages, target)}
             self._records.keep(key, record)
         say(f"installed by {installer}: {len(packages)} packages in place, {self._progress.elapsed:.1f} s")
         return self._result(installer, False, target, len(packages))
@@ -100,7 +101,7 @@ class Install:
         record = self._records.find(key)
         if not record:
             return None
-        reason = install_record.missing(record, target.visible())
+        reason, self._damaged = install_record.doubts(record, target)
         if reason:
             self._progress.say(f"requirements have not changed, but {reason}")
             return None
@@ -112,8 +113,11 @@ class Install:
 
     def _work(self, target, file, env):
         """Installs, inside of the marks that tell a later install that this one was killed."""
-        if self._records.begin(target):
-            install_record.clear_half_installed(target, self._progress.say)
+        killed = self._records.begin(target)
+        if killed is not None:
+            self._progress.say("an earlier install did not end well: looking for what it left half done")
+            self._damaged += install_record.half_installed(target, killed)
+        install_record.take_away({package.info: package for package in self._damaged}.values(), self._progress.say)
         base = os.path.join(self._home, ".runctl", "tmp")
         shutil.rmtree(base, ignore_errors=True)  # only a killed install leaves anything; the lease allows one at a time
         os.makedirs(base)

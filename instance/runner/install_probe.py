@@ -79,12 +79,11 @@ def metadata_file(info):
 
 
 def requirements_of(package):
-    """Normalized names that a package may require, whatever the markers and extras say."""
+    """Normalized names that a package requires, without those of its extras, on whatever platform."""
     source = metadata_file(package.info)
-    names = (_value(line, "Requires-Dist") for line in _headers(source)) if source else ()
-    return {
-        normalize(match.group()) for match in (re.match(r"[A-Za-z0-9._-]+", name) for name in names if name) if match
-    }
+    texts = [_value(line, "Requires-Dist") for line in _headers(source)] if source else []
+    matches = [re.match(r"[A-Za-z0-9._-]+", text) for text in texts if text and not re.search(r"\bextra\s*==", text)]
+    return {normalize(match.group()) for match in matches if match}
 
 
 def _package(root, entry):

@@ -77,10 +77,10 @@ class Records:
             os.unlink(entry.path)
 
     def begin(self, target):
-        """Marks that packages are being changed; whether an earlier install was killed while it did."""
+        """Marks that packages are being changed. Returns when an install began that never ended (epoch), or None."""
         os.makedirs(self._folder, exist_ok=True)
         marker = self._marker(target)
-        killed = os.path.exists(marker)
+        killed = os.stat(marker).st_mtime if os.path.exists(marker) else None
         descriptor = os.open(marker, os.O_CREAT | os.O_WRONLY, 0o600)
         os.fsync(descriptor)
         os.close(descriptor)
@@ -108,42 +108,54 @@ def needed(requirements, before, after):
     return found
 
 
-def describe(packages):
-    """As they stand in a record."""
-    return {name: {"version": package.version, "info": package.info} for name, package in packages.items()}
+def describe(packages, target):
+    """As they stand in a record: [version, whether a later damage would be news]."""
+    return {name: [package.version, damage_of(package, target, _DEPTH) is None] for name, package in packages.items()}
 
 
-def missing(record, visible):
-    """Why what was recorded does not hold any more (one line), or None."""
-    for name, was in record["packages"].items():
+def doubts(record, target):
+    """(why what was recorded does not hold any more, the packages that are damaged); (None, []) when it holds."""
+    visible = target.visible()
+    reasons, damaged = [], []
+    for name, (version, whole) in record["packages"].items():
         package = visible.get(name)
         if package is None:
-            return f"{name} is not there any more"
-        if package.version != was["version"]:
-            return f"{name} is {package.version} now, not {was['version']}"
-        damage = damaged(package, _DEPTH)
-        if damage:
-            return f"{name} is damaged: {damage}"
-    return None
+            reasons.append(f"{name} is not there any more")
+        elif package.version != version:
+            reasons.append(f"{name} is {package.version} now, not {version}")
+        elif whole and damage_of(package, target, _DEPTH):
+            reasons.append(f"{name} is damaged ({damage_of(package, target, _DEPTH)})")
+            damaged.append(package)
+    return ("; ".join(reasons[:3]) or None), damaged
 
 
-def damaged(package, depth=None):
-    """What an installed package lacks of the files that its RECORD names (one line), or None. depth: None for all.
+def half_installed(target, since):
+    """The packages that an install left behind which began at `since` (epoch) and was killed."""
+    recent = [package for package in target.visible().values() if os.stat(package.info).st_mtime >= since - 1]
+    return [package for package in recent if damage_of(package, target)]
 
-    Packages of a system's package manager have no RECORD; they are its business.
+
+def take_away(packages, say):
+    """Without its metadata a package counts as not installed, and comes anew."""
+    for package in packages:
+        say(f"{package.name} {package.version} is not whole: it is installed again")
+        shutil.rmtree(package.info)
+
+
+def damage_of(package, target, depth=None):
+    """What a package lacks of the files that its RECORD names (one line), or None. depth: folders deep, None for all.
+
+    Only of what uv or pip put there: what a system or an image brings need not be as it was packed.
     """
-    record = os.path.join(package.info, "RECORD")
-    if not package.info.endswith(".dist-info"):
+    if not target.is_own(package) or not package.info.endswith(".dist-info"):
         return None
-    if not os.path.exists(record):
-        return None if os.path.exists(os.path.join(package.info, "INSTALLER")) else "its RECORD is missing"
-    try:
-        with open(record, encoding="utf-8", errors="surrogateescape", newline="") as file:
-            rows = [row for row in csv.reader(file) if row and not row[0].endswith(".pyc")]
-    except (OSError, csv.Error) as error:
-        return f"its RECORD cannot be read: {error}"
-    for row in rows:
-        if depth is not None and row[0].count("/") >= depth:
+    if _content(package.info, "INSTALLER").strip() not in ("uv", "pip", ""):
+        return None
+    record = _content(package.info, "RECORD")
+    if not record:
+        return "its RECORD is missing"
+    for row in csv.reader(record.splitlines()):
+        if not row or row[0].endswith(".pyc") or (depth is not None and row[0].count("/") >= depth):
             continue
         try:
             size = os.stat(os.path.join(package.root, row[0])).st_size
@@ -155,10 +167,9 @@ def damaged(package, depth=None):
     return None
 
 
-def clear_half_installed(target, say):
-    """Takes away what a killed install left: without its metadata a package counts as not installed, and comes anew."""
-    for package in target.visible().values():
-        damage = damaged(package) if target.is_own(package) else None
-        if damage:
-            say(f"an install was killed: {package.name} {package.version} is half there ({damage}), it comes again")
-            shutil.rmtree(package.info)
+def _content(folder, name):
+    try:
+        with open(os.path.join(folder, name), encoding="utf-8", errors="surrogateescape", newline="") as file:
+            return file.read()
+    except OSError:
+        return ""

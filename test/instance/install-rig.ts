@@ -1,0 +1,249 @@
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import {
+  chmodSync,
+  chownSync,
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, dirname, join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { afterEach } from 'vitest';
+import { buildInstaller } from '../../lib/runner-bundle.ts';
+import { type IndexOptions, type PackageIndex, servePackages } from './package-index.ts';
+import { sharedUv } from './shared-uv.ts';
+import { type PackageSpec, placeInstalled, type Wheel } from './wheels.ts';
+
+const STANDARD_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin';
+export const PROJECT = 'digits';
+/** `nobody`, for tests that run as root and need somebody who is not. */
+const NOBODY = 65_534;
+export const isRoot = process.getuid?.() === 0;
+
+export interface Progress {
+  readonly phase: string;
+  readonly done: number | null;
+  readonly total: number | null;
+  readonly bytes: number | null;
+  readonly elapsed: number;
+  readonly current: string | null;
+}
+
+export interface InstallResult {
+  readonly installer: string;
+  readonly cached: boolean;
+  readonly python: string;
+  readonly packages: number;
+  readonly seconds: number;
+  readonly error?: { readonly name: string; readonly message: string };
+}
+
+export interface InstallRun {
+  readonly code: number | null;
+  readonly log: string;
+  /** When each line of the log came, in milliseconds from the start. */
+  readonly times: readonly number[];
+  readonly progress: readonly Progress[];
+  readonly result: InstallResult;
+  readonly milliseconds: number;
+}
+
+export interface InstallOptions {
+  readonly requirements?: string;
+  readonly python?: string | null;
+  readonly installer?: 'auto' | 'uv' | 'pip';
+  /** The run spec's env; the rig's index is added unless `index` is false. */
+  readonly env?: Readonly<Record<string, string>>;
+  readonly index?: boolean;
+  readonly unprivileged?: boolean;
+  /** Called with the child as soon as it runs. */
+  readonly onStart?: (child: ChildProcess) => void;
+}
+
+/** A home, a project, an index and the installer as the supervisor starts it; gone when the test has ended. */
+export class InstallRig {
+  // A space in the name: homes have them.
+  readonly base = mkdtempSync(join(tmpdir(), 'runctl install-'));
+  readonly home = join(this.base, 'home');
+  readonly project = join(this.home, PROJECT);
+  readonly userBin = join(this.home, '.local', 'bin');
+  index: PackageIndex | null = null;
+  readonly #children = new Set<ChildProcess>();
+
+  constructor() {
+    chmodSync(this.base, 0o755);
+    mkdirSync(this.project, { recursive: true });
+    mkdirSync(this.userBin, { recursive: true });
+    writeFileSync(join(this.base, 'installer'), buildInstaller().bytes);
+  }
+
+  write(name: string, content: string): void {
+    mkdirSync(dirname(join(this.project, name)), { recursive: true });
+    writeFileSync(join(this.project, name), content);
+  }
+
+  /** A program in the user's ~/.local/bin. */
+  script(name: string, body: string): void {
+    writeFileSync(join(this.userBin, name), `#!/bin/sh\n${body}\n`, { mode: 0o755 });
+  }
+
+  useUv(): void {
+    copyFileSync(sharedUv(), join(this.userBin, 'uv'));
+  }
+
+  async serve(packages: readonly Wheel[], options: IndexOptions = {}): Promise<PackageIndex> {
+    this.index = await servePackages(packages, options);
+    return this.index;
+  }
+
+  /**
+   * An interpreter as a distribution ships it: its own prefix, marked externally managed (PEP 668).
+   * @param installed packages that the image brings
+   */
+  systemPython(installed: readonly PackageSpec[] = [], options: { pip?: boolean } = {}): string {
+    const real = ask('python3', 'import sys; print(sys.executable)');
+    const standard = ask(real, 'import sysconfig; print(sysconfig.get_path("stdlib"))');
+    const root = mkdtempSync(join(this.base, 'usr-'));
+    chmodSync(root, 0o755);
+    const python = join(root, 'bin', 'python3');
+    const lib = join(root, 'lib', basename(standard));
+    for (const folder of [dirname(python), lib, join(lib, 'site-packages'), join(root, 'lib/python3/dist-packages')])
+      mkdirSync(folder, { recursive: true });
+    copyFileSync(realpathSync(real), python);
+    for (const name of readdirSync(standard)) {
+      if (!/-packages$|^EXTERNALLY-MANAGED$/.test(name)) symlinkSync(join(standard, name), join(lib, name));
+    }
+    writeFileSync(join(lib, 'EXTERNALLY-MANAGED'), '[externally-managed]\nError=This belongs to the system.\n');
+    const site = ask(python, 'import sys; print([p for p in sys.path if p.endswith("-packages")][-1])');
+    for (const spec of installed) placeInstalled(site, spec);
+    if (options.pip ?? true) linkPip(real, site);
+    return python;
+  }
+
+  /** A virtual environment. */
+  venv(options: { pip?: boolean; installed?: readonly PackageSpec[]; at?: string } = {}): string {
+    const folder = options.at ?? join(this.base, 'pytorch');
+    const python = join(folder, 'bin', 'python3');
+    const done = spawnSync('python3', ['-m', 'venv', ...(options.pip ? [] : ['--without-pip']), folder], {
+      encoding: 'utf8',
+      env: { PATH: STANDARD_PATH },
+    });
+    if (done.status !== 0) throw new Error(`python3 -m venv: ${done.stdout}${done.stderr}`);
+    const site = ask(python, 'import sysconfig; print(sysconfig.get_path("purelib"))');
+    for (const spec of options.installed ?? []) placeInstalled(site, spec);
+    return python;
+  }
+
+  /** Runs the job to its end. */
+  async install(options: InstallOptions = {}): Promise<InstallRun> {
+    const unprivileged = options.unprivileged && isRoot;
+    if (unprivileged) this.#giveAway(this.home);
+    const began = performance.now();
+    const child = spawn('python3', ['-I', '-B', join(this.base, 'installer'), 'child', 'install'], {
+      cwd: this.home,
+      // As the SSM agent's: no HOME. The supervisor would set it; an install must not need it.
+      env: { PATH: STANDARD_PATH, LANG: 'C.UTF-8', RUNCTL_PROGRESS_FD: '3' },
+      stdio: ['pipe', 'pipe', 'pipe', 'pipe'],
+      detached: true,
+      ...(unprivileged ? { uid: NOBODY, gid: NOBODY } : {}),
+    });
+    this.#children.add(child);
+    options.onStart?.(child);
+    const log: string[] = [];
+    const times: number[] = [];
+    const keep = (chunk: Buffer) => {
+      log.push(chunk.toString());
+      times.push(performance.now() - began);
+    };
+    child.stdout?.on('data', keep);
+    child.stderr?.on('data', keep);
+    child.stdin?.end(JSON.stringify(this.#job(options)));
+    const reports = text(child.stdio[3] as NodeJS.ReadableStream & AsyncIterable<Buffer>);
+    const code = await new Promise<number | null>((resolve) => child.on('close', resolve));
+    this.#children.delete(child);
+    const messages = (await reports)
+      .trim()
+      .split('\n')
+      .filter(Boolean)
+      .map((line) => JSON.parse(line));
+    return {
+      code,
+      log: log.join(''),
+      times,
+      progress: messages.filter((message) => message.progress).map((message) => message.progress),
+      result: messages.find((message) => message.result)?.result,
+      milliseconds: performance.now() - began,
+    };
+  }
+
+  /** What Python says when the person's program would run: with the user's home, and what an overlay needs. */
+  ask(python: string, code: string, env: Readonly<Record<string, string>> = {}): string {
+    return ask(python, code, { HOME: this.home, ...env });
+  }
+
+  async close(): Promise<void> {
+    for (const child of this.#children) {
+      if (child.pid) process.kill(-child.pid, 'SIGKILL');
+    }
+    await this.index?.close();
+    rmSync(this.base, { recursive: true, force: true });
+  }
+
+  #job(options: InstallOptions): unknown {
+    const index: Record<string, string> =
+      this.index && options.index !== false ? { PIP_INDEX_URL: this.index.url } : {};
+    const install = {
+      requirements: options.requirements ?? 'requirements.txt',
+      installer: options.installer ?? 'auto',
+      python: options.python ?? null,
+      env: { ...index, ...options.env },
+    };
+    return {
+      run: { id: 'run-1', key: 'run-1-0', arn: 'arn' },
+      project: PROJECT,
+      home: this.home,
+      root: this.base,
+      install,
+    };
+  }
+
+  #giveAway(path: string): void {
+    for (const entry of readdirSync(path, { withFileTypes: true, recursive: true }))
+      if (!entry.isSymbolicLink()) chownSync(join(entry.parentPath, entry.name), NOBODY, NOBODY);
+    chownSync(path, NOBODY, NOBODY);
+  }
+}
+
+/** A rig that is taken down after each test. */
+export function useInstallRig(): () => InstallRig {
+  let rig: InstallRig | null = null;
+  afterEach(async () => {
+    await rig?.close();
+    rig = null;
+  });
+  return () => {
+    rig ??= new InstallRig();
+    return rig;
+  };
+}
+
+function ask(python: string, code: string, env: Readonly<Record<string, string>> = {}): string {
+  const done = spawnSync(python, ['-c', code], { encoding: 'utf8', env: { PATH: STANDARD_PATH, ...env }, cwd: '/' });
+  if (done.status !== 0) throw new Error(`${python}: ${done.error?.message ?? done.stderr}`);
+  return done.stdout.trim();
+}
+
+/** pip as a distribution's package puts it there. */
+function linkPip(real: string, site: string): void {
+  const folder = dirname(ask(real, 'import os, pip; print(os.path.dirname(pip.__file__))'));
+  for (const name of readdirSync(folder)) {
+    if (/^(pip|setuptools|pkg_resources|wheel|_distutils_hack)(-|$)/.test(name))
+      symlinkSync(join(folder, name), join(site, name));
+  }
+}
