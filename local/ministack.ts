@@ -1,4 +1,4 @@
-import { mkdir } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { cloudEnvironment, type Endpoints } from './environment.ts';
 import { LocalError } from './errors.ts';
@@ -19,6 +19,8 @@ export async function prepareMinistack(paths: StatePaths, report: Report, signal
 export async function startMinistack(venv: string, endpoints: Endpoints, paths: StatePaths): Promise<ProcessRef> {
   const tmp = join(paths.local, 'tmp');
   await mkdir(tmp, { recursive: true });
+  // The emulator's Lambda workers are CommonJS files in this folder; the project's own package.json would make them ES modules.
+  await writeFile(join(tmp, 'package.json'), '{"type":"commonjs"}\n');
   return await startBackground({
     program: join(venv, 'bin', 'python'),
     args: ['-m', 'ministack'],
