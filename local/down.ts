@@ -1,4 +1,4 @@
-import { rm } from 'node:fs/promises';
+import { rm, rmdir } from 'node:fs/promises';
 import { markName } from './environment.ts';
 import { withFileLock } from './file-lock.ts';
 import { killJobs } from './instance-processes.ts';
@@ -7,7 +7,7 @@ import { endGroup, killMarked } from './processes.ts';
 import { readState } from './state.ts';
 
 export interface DownOptions {
-  /** Remove the Python environments and caches too: the whole state folder. */
+  /** Remove what is kept between clouds too: Python environments and caches. */
   readonly purge: boolean;
 }
 
@@ -18,7 +18,7 @@ export async function down(paths: StatePaths, { purge }: DownOptions): Promise<{
     () => console.error('Another `runctl local` is at work here; waiting for it.'),
     async () => {
       const ended = await endCloud(paths);
-      if (purge) await rm(paths.base, { recursive: true, force: true });
+      if (purge) await removeAll(paths);
       return { ended };
     },
   );
@@ -37,4 +37,10 @@ export async function endCloud(paths: StatePaths): Promise<number> {
   const rest = await killMarked((entry) => entry === `${markName}=${paths.local}`);
   await rm(paths.local, { recursive: true, force: true, maxRetries: 5 });
   return jobs + rest + (state === undefined ? 0 : 1) + (state?.agent ? 1 : 0);
+}
+
+// By name, never the whole folder: somebody may have chosen one that holds other things.
+async function removeAll(paths: StatePaths): Promise<void> {
+  for (const path of [paths.venvs, paths.cache, paths.lockFile]) await rm(path, { recursive: true, force: true });
+  await rmdir(paths.base).catch(() => undefined); // not empty: it is not ours alone
 }

@@ -6,11 +6,8 @@ export const projectRoot = fileURLToPath(new URL('..', import.meta.url)).replace
 
 /** Where everything that the local cloud writes lies. A second cloud is a second folder. */
 export interface StatePaths {
-  /** The folder itself; `down --purge` removes it. */
+  /** The folder that the person chose, or `.runctl` in the project. */
   readonly base: string;
-  /** Python environments and package caches: kept by `down`, since they cost a download. */
-  readonly venvs: string;
-  readonly cache: string;
   /** One cloud's own files; `down` removes it. */
   readonly local: string;
   readonly stateFile: string;
@@ -20,20 +17,25 @@ export interface StatePaths {
   readonly instance: string;
   /** The SSM agent's own files: documents, and a folder for each instance with its scripts. */
   readonly agent: string;
+  /** Python environments and package caches: kept by `down`, since they cost a download; every cloud uses the same. */
+  readonly venvs: string;
+  readonly cache: string;
 }
 
-export function statePaths(base: string = join(projectRoot, '.runctl')): StatePaths {
+const projectState = join(projectRoot, '.runctl');
+
+export function statePaths(base: string = projectState): StatePaths {
   const folder = resolve(base);
   const local = join(folder, 'local');
   return {
     base: folder,
-    venvs: join(folder, 'venvs'),
-    cache: join(folder, 'cache'),
     local,
     stateFile: join(local, 'state.json'),
     lockFile: join(folder, 'local.lock'),
     logs: join(local, 'logs'),
     instance: join(local, 'instance'),
     agent: join(local, 'agent'),
+    venvs: join(projectState, 'venvs'),
+    cache: join(projectState, 'cache'),
   };
 }

@@ -85,8 +85,8 @@ async function make(
       requirementsFile,
     ],
     (line) => {
-      const step = /^(Collecting|Downloading|Building|Installing) .*/.exec(line.trim());
-      if (step) report(`pip: ${step[0].slice(0, 100)}`);
+      const step = /^(?:Collecting \S+|Installing collected packages)/.exec(line.trim());
+      if (step) report(`pip: ${step[0]}`);
     },
     signal,
     { PIP_CACHE_DIR: join(paths.cache, 'pip') },

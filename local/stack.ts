@@ -6,6 +6,7 @@ import { STACK_NAME } from '../core/names.ts';
 import { runCdk } from './cdk.ts';
 import { dummyCredentials, region } from './credentials.ts';
 import type { Endpoints } from './environment.ts';
+import { withFileLock } from './file-lock.ts';
 import { projectRoot, type StatePaths } from './paths.ts';
 import type { Report } from './python-tools.ts';
 
@@ -39,13 +40,17 @@ export async function synthesize(
   signal: AbortSignal,
 ): Promise<void> {
   const folder = assembly(paths);
-  const stamp = join(folder, '..', 'cdk.out.sources');
-  if ((await readFile(stamp, 'utf8').catch(() => '')) === hash) return report('the same sources as last time');
-  await rm(stamp, { force: true });
-  await rm(folder, { recursive: true, force: true });
-  const args = ['synth', '--quiet', '--context', 'runctl:local=true', '--output', folder];
-  await runCdk({ args, cwd: projectRoot, report, signal }, endpoints, paths);
-  await writeFile(stamp, hash);
+  const stamp = `${folder}.sources`;
+  // Another cloud of this project may be at it: they share the folder.
+  const onWait = () => report('another process is synthesizing; waiting for it');
+  await withFileLock(`${folder}.lock`, onWait, async () => {
+    if ((await readFile(stamp, 'utf8').catch(() => '')) === hash) return report('the same sources as last time');
+    await rm(stamp, { force: true });
+    await rm(folder, { recursive: true, force: true });
+    const args = ['synth', '--quiet', '--context', 'runctl:local=true', '--output', folder];
+    await runCdk({ args, cwd: projectRoot, report, signal }, endpoints, paths);
+    await writeFile(stamp, hash);
+  });
 }
 
 /** Deploys what {@link synthesize} left. */

@@ -94,6 +94,18 @@ export class Commands {
     return {};
   }
 
+  /** The instances that ever got a command. */
+  instanceIds(): string[] {
+    return [...this.#workers.keys()];
+  }
+
+  /** The instance does not run any more: its unfinished commands are never heard of again. */
+  loseInstance(instanceId: string): void {
+    for (const { invocations } of this.#commands.values()) {
+      for (const one of invocations) if (one.instanceId === instanceId && !one.ended) one.lose();
+    }
+  }
+
   /** Kills every script that runs. */
   abandonAll(): void {
     for (const { invocations } of this.#commands.values()) for (const one of invocations) one.abandon();

@@ -33,6 +33,7 @@ export class Invocation {
   details = 'Pending';
   steps: readonly StepResult[] = [];
   readonly #cancel = new AbortController();
+  #lost = false;
 
   constructor(command: Command, instanceId: string) {
     this.command = command;
@@ -85,6 +86,11 @@ export class Invocation {
     this.#cancel.abort();
   }
 
+  /** The instance went away: nobody is left to report how the command ended, so it stays as it is. */
+  lose(): void {
+    this.#lost = true;
+  }
+
   /** Kills what runs, when the agent itself ends. */
   abandon(): void {
     this.#cancel.abort();
@@ -97,7 +103,7 @@ export class Invocation {
   }
 
   #finish(result: ExecutionResult, faults: Faults): void {
-    if (faults.take('stuck', this.command) !== undefined) return;
+    if (this.#lost || faults.take('stuck', this.command) !== undefined) return;
     const spoiled = faults.take('stdout', this.command);
     this.steps = result.steps.map((step) => (spoiled ? { ...step, stdout: spoil(step.stdout, spoiled.how) } : step));
     this.status = faults.take('report', this.command)?.status ?? result.status;

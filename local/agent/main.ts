@@ -8,6 +8,7 @@ import { Documents } from './documents.ts';
 import type { Executor } from './executor.ts';
 import { Faults } from './faults.ts';
 import { imitation } from './imitation.ts';
+import { watchInstances } from './instance-watch.ts';
 import { instancesOf } from './instances.ts';
 import { agentOptions } from './options.ts';
 import { programExecutor } from './program-executor.ts';
@@ -23,6 +24,7 @@ const faults = new Faults();
 const documents = new Documents(join(options.folder, 'documents.json'));
 const instances = instancesOf(options.upstream, options.region);
 const commands = new Commands({ region: options.region, documents, faults, instances, execute: executor(), onError });
+watchInstances({ commands, instances, kill: killInstanceProcesses, onError });
 const server = agentServer({
   upstream: options.upstream,
   operations: operations({ commands, documents, faults, instances }),
