@@ -8,7 +8,8 @@ import time
 
 import sync_journal
 import sync_plan
-from sync_extract import expanded_size, extract, size_hint, verify_tree
+from sync_extract import extract, verify_tree
+from sync_inflate import expanded_size, size_hint, unpacked
 from sync_place import Place, Tree
 from sync_report import Reporter, SyncError, counted, say, size
 from sync_work import exists
@@ -130,12 +131,13 @@ class Sync:
         self._room(size_hint(archive), "to unpack the archive")
         strip = self._wanted["strip"]
         try:
-            files, folders = extract(
-                archive,
-                staging,
-                strip,
-                lambda done, written, name: self._reporter.progress("extracting", done, None, written, name),
-            )
+            with unpacked(archive) as source:
+                files, folders = extract(
+                    source,
+                    staging,
+                    strip,
+                    lambda done, written, name: self._reporter.progress("extracting", done, None, written, name),
+                )
         except OSError as error:
             self._place.discard(sync_journal.STAGING)
             self._full(error, lambda: expanded_size(archive), "to unpack the archive")

@@ -2,81 +2,13 @@
 
 import hashlib
 import os
-import queue
-import threading
 import unicodedata
-import zlib
 
 from sync_report import SyncError, counted, size
-from sync_tar import Source, entries, shown, unsafe
+from sync_tar import entries, shown, unsafe
 
-READ = 1 << 18
-AHEAD = 16  # chunks that the inflating thread may be ahead: about 16 MB at the usual ratio
-PIECE = 1 << 20
 WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-
-
-def inflate(file):
-    """Yields the bytes of a gzip file, of any number of members, in pieces of about 1 MB."""
-    member = None
-    while True:
-        data = file.read(READ)
-        if not data:
-            break
-        while data:
-            if member is None or member.eof:
-                if member is not None:
-                    data = data.lstrip(b"\0")  # padding between members, and after the last
-                    if not data:
-                        break
-                member = zlib.decompressobj(wbits=31)
-            try:
-                piece = member.decompress(data, PIECE)
-            except zlib.error:
-                raise unsafe("The archive is not gzip, is damaged, or is followed by other data") from None
-            data = member.unused_data if member.eof else member.unconsumed_tail
-            if piece:
-                yield piece
-    if member is None or not member.eof:
-        raise unsafe("The archive is cut off")
-
-
-def ahead(chunks):
-    """Runs a generator in a thread of its own (zlib lets go of the interpreter's lock), a few chunks ahead."""
-    line = queue.Queue(AHEAD)
-    stop = threading.Event()
-
-    def put(item):
-        while not stop.is_set():
-            try:
-                return line.put(item, timeout=0.5)
-            except queue.Full:
-                continue
-
-    def work():
-        try:
-            for chunk in chunks:
-                put((chunk, None))
-                if stop.is_set():
-                    return
-            put((None, None))
-        except BaseException as error:  # handed to the reader, which raises it
-            put((None, error))
-
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    try:
-        while True:
-            chunk, error = line.get()
-            if error is not None:
-                raise error
-            if chunk is None:
-                return
-            yield chunk
-    finally:
-        stop.set()
-        thread.join()
 
 
 class Names:
@@ -130,16 +62,14 @@ def stripped(parts, strip):
     return parts[1:]
 
 
-def extract(archive, staging, strip, tell):
-    """Unpacks the open file `archive` into the folder with descriptor `staging`; `tell(files, bytes, name)` hears of
-    each.
+def extract(source, staging, strip, tell):
+    """Unpacks a Source into the folder with descriptor `staging`; `tell(files, bytes, name)` hears of each piece.
 
     Returns `(files, folders)`: `{name: {sha256, size, mode, sig}}` and the sorted folder names. Raises SyncError
     ArchiveUnsafe, and OSError (ENOSPC among them) as it comes.
     """
     names = Names()
     written = 0
-    source = Source(ahead(inflate(archive)))
     for parts, folder, length, executable in entries(source):
         if strip is not None and not folder and parts == ["._" + strip]:
             source.skip(length)  # what a Mac noted about the top folder
@@ -156,38 +86,17 @@ def extract(archive, staging, strip, tell):
         try:
             for piece in source.pieces(length):
                 digest.update(piece)
+                written += len(piece)
+                tell(len(names.files), written, name)
                 while piece:
                     piece = piece[os.write(out, piece) :]
             sig = signature(os.fstat(out))
         finally:
             os.close(out)
         names.files[name] = {"sha256": digest.hexdigest(), "size": length, "mode": mode, "sig": sig}
-        written += length
-        tell(len(names.files), written, name)
     if not names.files:
         raise unsafe("The archive has no files")
     return names.files, sorted(names.folders)
-
-
-def size_hint(archive):
-    """Bytes that gzip says, at its end, it unpacks to: the truth for one member below 4 GiB, else too little."""
-    if archive.seek(0, os.SEEK_END) < 18:
-        return 0  # shorter than any gzip file
-    archive.seek(-4, os.SEEK_END)
-    hint = int.from_bytes(archive.read(4), "little")
-    archive.seek(0)
-    return hint
-
-
-def expanded_size(archive):
-    """Bytes on disk that the archive needs, with a block for each entry; reads it whole."""
-    archive.seek(0)
-    source = Source(ahead(inflate(archive)))
-    need = 0
-    for _, _, length, _ in entries(source):
-        need += length + 4096 - length % 4096
-        source.skip(length)
-    return need
 
 
 def signature(status):

@@ -7,7 +7,7 @@ import { describe, expect, it } from 'vitest';
 import { type SyncRig, useSync } from './sync-rig.ts';
 import { archive } from './tarball.ts';
 
-const KILL_AT = fileURLToPath(new URL('./sync-kill-at.py', import.meta.url));
+const FAULT = fileURLToPath(new URL('./sync-fault.py', import.meta.url));
 const rig = useSync();
 
 /** Every kind of change at once. */
@@ -52,7 +52,7 @@ describe('a sync that is killed', () => {
     for (let at = 1; ; at += 1) {
       rmSync(instance.home, { recursive: true });
       cpSync(template, instance.home, { recursive: true, preserveTimestamps: true });
-      const words = ['-I', '-B', KILL_AT, String(at), instance.runner];
+      const words = ['-I', '-B', FAULT, 'kill', String(at), instance.runner];
       const { code } = await instance.ended(instance.start(instance.request(bytes, url), { words }));
       if (code === 0) break;
       expect(code).toBe(null);
@@ -86,7 +86,7 @@ describe('a sync that is killed', () => {
     for (let at = 1; ; at += 1) {
       rmSync(instance.home, { recursive: true });
       mkdirSync(instance.home);
-      const words = ['-I', '-B', KILL_AT, String(at), instance.runner];
+      const words = ['-I', '-B', FAULT, 'kill', String(at), instance.runner];
       const { code } = await instance.ended(instance.start(instance.request(bytes, url), { words }));
       if (code === 0) break;
       if (existsSync(instance.project)) expect(codeOf(instance), `killed at ${at}`).toEqual(NEW);
@@ -132,6 +132,42 @@ describe('a sync that is killed', () => {
   });
 });
 
+describe('a sync that finds the disk full', () => {
+  it.each(['full-once', 'full'])(
+    'at each of its changes leaves the old code, or has the next one bring the new (%s)',
+    async (fault) => {
+      const instance = rig();
+      const template = join(instance.base, 'template');
+      await instance.sync(archive(OLD));
+      for (const [name, text] of Object.entries(OWN)) instance.write(name, text);
+      cpSync(instance.home, template, { recursive: true, preserveTimestamps: true });
+      const bytes = archive(NEW);
+      const url = await instance.serve((_, response) => void response.end(bytes));
+      let undone = 0;
+      for (let at = 1; ; at += 1) {
+        rmSync(instance.home, { recursive: true });
+        cpSync(template, instance.home, { recursive: true, preserveTimestamps: true });
+        const words = ['-I', '-B', FAULT, fault, String(at), instance.runner];
+        const { code, log, result } = await instance.ended(instance.start(instance.request(bytes, url), { words }));
+        if (code === 0) break;
+        expect(result.error?.name, `full at ${at}: ${log}`).toBe('DiskFull');
+        if (existsSync(join(instance.own, 'journal.json'))) {
+          expect(await instance.recover()).toMatchObject({ code: 0 });
+          expect(codeOf(instance), `full at ${at}`).toEqual(AS_NEW);
+          expect(keptBy(instance), `full at ${at}`).toEqual(['edited', 'edited']);
+        } else {
+          expect(codeOf(instance), `full at ${at}`).toEqual(AS_OLD);
+          expect(keptBy(instance), `full at ${at}`).toEqual([]);
+          if (log.includes('what was there before comes back')) undone += 1;
+        }
+        expect(readdirSync(instance.own).filter((name) => !['lock', 'manifest.json'].includes(name))).toEqual([]);
+      }
+      expect(codeOf(instance)).toEqual(AS_NEW);
+      if (fault === 'full-once') expect(undone).toBeGreaterThan(5);
+    },
+  );
+});
+
 describe('a sync interrupted while it was applied', () => {
   /** Kills a sync of NEW over OLD in the middle of its renames. */
   async function interrupted(instance: SyncRig): Promise<void> {
@@ -143,7 +179,7 @@ describe('a sync interrupted while it was applied', () => {
     for (let at = 20; at < 80; at += 1) {
       rmSync(instance.home, { recursive: true });
       cpSync(template, instance.home, { recursive: true, preserveTimestamps: true });
-      const words = ['-I', '-B', KILL_AT, String(at), instance.runner];
+      const words = ['-I', '-B', FAULT, 'kill', String(at), instance.runner];
       await instance.ended(instance.start(instance.request(bytes, url), { words }));
       if (existsSync(join(instance.own, 'journal.json')) && codeOf(instance)['train.py'] === '2') return;
     }
