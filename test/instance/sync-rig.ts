@@ -1,15 +1,6 @@
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import {
-  lstatSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  readlinkSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -184,13 +175,14 @@ export function useSync(): (home?: string) => SyncRig {
   };
 }
 
-export function treeOf(folder: string): Record<string, string> {
+/** Names to contents, of all that lies in a folder; no link is followed. */
+export function treeOf(folder: string, prefix = ''): Record<string, string> {
   const found: Record<string, string> = {};
-  for (const name of readdirSync(folder, { recursive: true, encoding: 'utf8' }).sort()) {
-    const path = join(folder, name);
-    const status = lstatSync(path);
-    if (status.isDirectory()) found[name] = '<folder>';
-    else found[name] = status.isSymbolicLink() ? `-> ${readlinkSync(path)}` : readFileSync(path, 'utf8');
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    const name = prefix + entry.name;
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) Object.assign(found, { [name]: '<folder>' }, treeOf(path, `${name}/`));
+    else found[name] = entry.isSymbolicLink() ? `-> ${readlinkSync(path)}` : readFileSync(path, 'utf8');
   }
   return found;
 }
