@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -15,9 +16,14 @@ import {
 import getPort from 'get-port';
 import { killInstanceProcesses } from '../../local/instance-processes.ts';
 
-export const running = 'i-0123456789abcdef0';
-export const stopped = 'i-0123456789abcdef1';
+/** Ids of this test process alone: what runs on an instance is found, and killed, by its id. */
+export const running = anInstanceId();
+export const stopped = anInstanceId();
 const main = fileURLToPath(new URL('../../local/agent/main.ts', import.meta.url));
+
+export function anInstanceId(): string {
+  return `i-${randomBytes(9).toString('hex').slice(0, 17)}`;
+}
 
 /** The agent as a process of its own, with an emulator that knows two instances and one parameter. */
 export class AgentProcess {
@@ -25,9 +31,9 @@ export class AgentProcess {
   readonly endpoint: string;
   readonly folder: string;
   readonly #child: ChildProcess;
-  readonly #upstream: Server;
+  readonly #upstream: Upstream;
 
-  private constructor(endpoint: string, folder: string, child: ChildProcess, upstream: Server) {
+  private constructor(endpoint: string, folder: string, child: ChildProcess, upstream: Upstream) {
     this.endpoint = endpoint;
     this.folder = folder;
     this.#child = child;
@@ -47,7 +53,7 @@ export class AgentProcess {
     const endpoint = `http://127.0.0.1:${port}`;
     const options = {
       port,
-      upstream: `http://127.0.0.1:${(upstream.address() as AddressInfo).port}`,
+      upstream: `http://127.0.0.1:${(upstream.server.address() as AddressInfo).port}`,
       region: 'us-east-1',
       folder,
       ...(agentCommand === undefined ? {} : { agentCommand }),
@@ -63,8 +69,8 @@ export class AgentProcess {
     this.#child.kill('SIGTERM');
     await ended;
     this.client.destroy();
-    this.#upstream.closeAllConnections();
-    await new Promise((resolve) => this.#upstream.close(resolve));
+    this.#upstream.server.closeAllConnections();
+    await new Promise((resolve) => this.#upstream.server.close(resolve));
     await killInstanceProcesses(running);
     await rm(this.folder, { recursive: true, force: true });
   }
@@ -103,6 +109,11 @@ export class AgentProcess {
     });
   }
 
+  /** As after StopInstances. */
+  stopInstance(): void {
+    this.#upstream.states.set(running, 'stopped');
+  }
+
   async faults(...faults: object[]): Promise<void> {
     const answer = await fetch(`${this.endpoint}/_runctl/faults`, { method: 'POST', body: JSON.stringify({ faults }) });
     if (!answer.ok) throw new Error(await answer.text());
@@ -125,8 +136,17 @@ export async function until<T>(what: string, ask: () => Promise<T | undefined | 
   throw new Error(`Gave up waiting until ${what}.`, { cause: last });
 }
 
-async function startUpstream(): Promise<Server> {
-  const item = (id: string, state: string) => `<item><instancesSet><item><instanceId>${id}</instanceId>
+interface Upstream {
+  readonly server: Server;
+  readonly states: Map<string, string>;
+}
+
+async function startUpstream(): Promise<Upstream> {
+  const states = new Map([
+    [running, 'running'],
+    [stopped, 'stopped'],
+  ]);
+  const item = ([id, state]: [string, string]) => `<item><instancesSet><item><instanceId>${id}</instanceId>
     <instanceState><name>${state}</name></instanceState><tagSet><item><key>runctl</key><value>enabled</value></item></tagSet>
     </item></instancesSet></item>`;
   const server = createServer((request, response) => {
@@ -137,8 +157,8 @@ async function startUpstream(): Promise<Server> {
     }
     response.writeHead(200, { 'content-type': 'text/xml' });
     response.end(`<DescribeInstancesResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/"><reservationSet>
-      ${item(running, 'running')}${item(stopped, 'stopped')}</reservationSet></DescribeInstancesResponse>`);
+      ${[...states].map(item).join('')}</reservationSet></DescribeInstancesResponse>`);
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  return server;
+  return { server, states };
 }

@@ -7,9 +7,9 @@ import { parseDocumentContent } from '../../local/agent/document-content.ts';
 import type { ExecutionResult } from '../../local/agent/executor.ts';
 import { executionTimeout, imitation } from '../../local/agent/imitation.ts';
 import { killInstanceProcesses } from '../../local/instance-processes.ts';
-import { until } from './agent-process.ts';
+import { anInstanceId, until } from './agent-process.ts';
 
-const instanceId = 'i-0feedfacefeedface';
+const instanceId = anInstanceId();
 
 describe('what the imitated agent does beyond the recorded cases', () => {
   let folder: string;
