@@ -53,8 +53,6 @@ export class Entries implements TarConsumer {
    * @throws ArchiveError ArchiveCorrupt, ArchiveEmpty, ArchiveTooLarge (a captured file).
    */
   result(at: number): EntriesReport {
-    if (this.#extensions.waiting)
-      throw corrupt(`The header after ${this.reading} speaks about an entry that is missing`, at);
     const { topFolder } = this.#tree;
     const inside = (file: ArchiveFile) => topFolder === null || file.name.startsWith(`${topFolder}/`);
     const files = this.#files.every(inside) ? this.#files : this.#files.filter(inside);
@@ -64,6 +62,8 @@ export class Entries implements TarConsumer {
         next: 'Pack the folder that holds the code.',
       });
     }
+    if (this.#extensions.waiting)
+      throw corrupt(`After ${this.reading} an entry is missing: its extension header is there`, at);
     return { files, topFolder, captured: this.#capture.result(topFolder), gitCommit: this.#extensions.gitCommit };
   }
 

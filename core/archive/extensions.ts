@@ -30,15 +30,16 @@ export function isExtension(type: string): type is ExtensionType {
 export class ExtensionReader {
   #bodies = new Map<ExtensionType, Uint8Array>();
   #commit: string | null = null;
+  #afterGlobal = false;
 
   /** The commit that `git archive` notes in a global header: 40 or 64 hex digits. */
   get gitCommit(): string | null {
     return this.#commit;
   }
 
-  /** Whether an extension header waits for its entry. */
+  /** Whether an extension header waits for an entry. A global one does too: Python's tarfile fails without one. */
   get waiting(): boolean {
-    return this.#bodies.size > 0;
+    return this.#afterGlobal || this.#bodies.size > 0;
   }
 
   /**
@@ -47,8 +48,9 @@ export class ExtensionReader {
    */
   add(type: ExtensionType, body: Buffer, at: number): void {
     if (type === 'g') {
-      if (this.waiting) throw corrupt('Between an extension header and its entry is a global one', at);
+      if (this.#bodies.size > 0) throw corrupt('Between an extension header and its entry is a global one', at);
       this.#readGlobal(records(body, at), at);
+      this.#afterGlobal = true;
       return;
     }
     if (this.#bodies.has(type)) throw corrupt('Two extension headers of one kind speak about one entry', at);
@@ -61,6 +63,7 @@ export class ExtensionReader {
    */
   take(header: TarHeader, at: number): Extensions {
     const bodies = this.#bodies;
+    this.#afterGlobal = false;
     if (bodies.size === 0) return { pax: new Map(), name: null, link: false, size: header.size };
     this.#bodies = new Map();
     const pax = records(bodies.get('x') ?? new Uint8Array(), at);

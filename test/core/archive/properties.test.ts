@@ -1,9 +1,9 @@
-import { gunzipSync, gzipSync } from 'node:zlib';
+import { gzipSync } from 'node:zlib';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ARCHIVE_ERROR_NAMES, ArchiveError, type ArchiveReport } from '../../../core/archive/verify.ts';
-import { checksum, chunked, END, file, folder, GNU, gnuLong, header, padded, pax, tgz, V7, verify } from './build.ts';
-import { readWithPython } from './python-reader.ts';
+import { checksum, chunked, END, file, folder, GNU, gnuLong, header, pax, tgz, verify } from './build.ts';
+import { SAMPLE } from './sample.ts';
 
 /** A part of a name that no other part can meet, whatever the case: a number makes it one of its kind. */
 const part = fc.string({ unit: fc.constantFrom(...'abz.-_ ~$({é漢🧪'), minLength: 0, maxLength: 40 });
@@ -106,30 +106,18 @@ describe('generated archives', () => {
   });
 });
 
-const sample = Buffer.concat([
-  pax({ comment: '0123456789abcdef0123456789abcdef01234567' }, 'g'),
-  folder('./'),
-  file('./train.py', 'print(1)\n'.repeat(90)),
-  Buffer.concat([pax({ path: `${'long/'.repeat(30)}x.py` }), file('short')]),
-  Buffer.concat([gnuLong(`${'gnu/'.repeat(40)}y.py`), file('other', 'y', { magic: GNU })]),
-  folder('old/', { magic: V7, type: '\0' }),
-  file('old/z.py', 'z', { magic: V7, type: '\0', prefix: '' }),
-  padded(''),
-  END,
-]);
-
 describe('damaged archives', () => {
   it('cut at every block are refused, or nothing is missing', async () => {
-    const whole = await judge(gzipSync(sample));
-    for (let length = 0; length < sample.length; length += 512) {
-      const report = await judge(gzipSync(sample.subarray(0, length)));
-      if (length >= sample.length - 512) expect(report).toMatchObject({ files: 'files' in whole ? whole.files : [] });
+    const whole = await judge(gzipSync(SAMPLE));
+    for (let length = 0; length < SAMPLE.length; length += 512) {
+      const report = await judge(gzipSync(SAMPLE.subarray(0, length)));
+      if (length >= SAMPLE.length - 512) expect(report).toMatchObject({ files: 'files' in whole ? whole.files : [] });
       else expect(report).toBeInstanceOf(ArchiveError);
     }
   });
 
   it('with any bit of the gzip file flipped are refused, or read the same', async () => {
-    const body = gzipSync(sample);
+    const body = gzipSync(SAMPLE);
     const whole = await judge(body);
     await fc.assert(
       fc.asyncProperty(fc.nat({ max: body.length * 8 - 1 }), async (bit) => {
@@ -138,53 +126,17 @@ describe('damaged archives', () => {
         const report = await judge(damaged);
         if ('files' in report && 'files' in whole) expect(report.files).toEqual(whole.files);
       }),
-      { numRuns: 1500 },
+      { numRuns: 700 },
     );
   });
 
   it('of random bytes are refused', async () => {
-    const seeds = [Buffer.alloc(0), gzipSync(sample).subarray(0, 30), Buffer.from([0x1f, 0x8b, 8, 0])];
+    const seeds = [Buffer.alloc(0), gzipSync(SAMPLE).subarray(0, 30), Buffer.from([0x1f, 0x8b, 8, 0])];
     await fc.assert(
       fc.asyncProperty(fc.constantFrom(...seeds), fc.uint8Array({ maxLength: 2000 }), async (seed, noise) => {
         expect(await judge(Buffer.concat([seed, noise]))).toBeInstanceOf(ArchiveError);
         expect(await judge(gzipSync(noise))).toBeInstanceOf(ArchiveError);
       }),
     );
-  });
-});
-
-describe('a second reader', () => {
-  /** Bytes of headers changed, their checksums made right again: what survives is read alike, or it is no use judging it. */
-  const changed = fc
-    .array(
-      fc.record({ at: fc.nat({ max: sample.length - 1 }), byte: fc.constantFrom(...'\0 /.0157xgLKS\x80\xff9a') }),
-      {
-        minLength: 1,
-        maxLength: 4,
-      },
-    )
-    .map((changes) => {
-      const tar = Buffer.from(sample);
-      for (const { at, byte } of changes) {
-        tar.write(byte, at, 'latin1');
-        const block = tar.subarray(at - (at % 512), at - (at % 512) + 512);
-        if (block.toString('latin1', 257, 262) === 'ustar') block.write(checksum(block), 148, 'latin1');
-      }
-      return gzipSync(tar);
-    });
-
-  it('sees the same files in whatever is accepted (Python’s tarfile, as on the instance)', async () => {
-    const archives = fc.sample(changed, { numRuns: 1500, seed: Date.now() });
-    const accepted: { body: Buffer; report: ArchiveReport }[] = [];
-    for (const body of [gzipSync(sample), ...archives]) {
-      const report = await judge(body);
-      if ('files' in report) accepted.push({ body, report });
-    }
-    expect(accepted.length).toBeGreaterThan(50);
-    const readings = readWithPython(accepted.map(({ body }) => body));
-    for (const [index, { body, report }] of accepted.entries()) {
-      const said = { files: report.files.map(({ name, size }) => [name, size]) };
-      expect(readings[index], gunzipSync(body).toString('base64')).toEqual(said);
-    }
   });
 });
