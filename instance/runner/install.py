@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 import tempfile
+import traceback
 
 import install_bring
 import install_env
@@ -39,6 +40,9 @@ def main(opt="/opt"):
         if disk_is_full([str(error)]):
             return _failed(progress, redact, "DiskFull", str(disk_full(home)))
         return _failed(progress, redact, "InstallFailed", f"{type(error).__name__}: {error}")
+    except Exception as error:
+        progress.say(traceback.format_exc().rstrip())
+        return _failed(progress, redact, "InstallFailed", f"an error of runctl's own: {type(error).__name__}: {error}")
     progress.result(result)
     return 0
 

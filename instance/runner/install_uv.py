@@ -15,6 +15,7 @@ _SIZED = re.compile(r"^\s*Downloading (\S+) \((.+)\)$")
 _STARTED = re.compile(r"^\s*(Downloading|Building|Updating) (\S+)")
 _FINISHED = re.compile(r"^\s*(Downloaded|Built|Updated) (\S+)")
 _COUNTED = re.compile(r"^(Resolved|Prepared|Installed|Would download|Would install) (\d+) packages?")
+_NOISE = ("Would ", "Using ", "Creating virtual environment", "Activate with")
 _METADATA = ("METADATA", "PKG-INFO", "WHEEL", "INSTALLER", "direct_url.json")
 
 
@@ -83,10 +84,7 @@ class UvInstall:
         """
         folder = os.path.join(self._work, "seen")
         shutil.rmtree(folder, ignore_errors=True)
-        try:
-            subp.run([self._uv.path, "venv", "--python", self._python, folder], self._env, self._work, timeout=120)
-        except subp.ProcessFailed as failed:
-            raise ToolFailed(f"uv venv: {failed}", failed.stderr.splitlines()[-20:]) from failed
+        self._tool([self._uv.path, "venv", "--python", self._python, folder])
         lib = os.path.join(folder, "lib")
         site = next(os.path.join(lib, name, "site-packages") for name in os.listdir(lib) if name.startswith("python"))
         for package in before.values():
@@ -142,7 +140,7 @@ class UvInstall:
             progress.enter("installing")
         elif counted and counted.group(1) == "Installed":
             progress.update(done=int(counted.group(2)), total=int(counted.group(2)), current=None)
-        return not line.startswith(("Would ", "Using ")) and not (progress.phase == "resolving" and _CHANGE.match(line))
+        return not line.startswith(_NOISE) and not (progress.phase == "resolving" and _CHANGE.match(line))
 
     def _count_archives(self):
         """uv announces large downloads only; each wheel that is complete becomes an entry of its cache."""

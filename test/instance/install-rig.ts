@@ -14,12 +14,14 @@ import {
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { text } from 'node:stream/consumers';
+import { fileURLToPath } from 'node:url';
 import { afterEach } from 'vitest';
 import { buildInstaller } from '../../lib/runner-bundle.ts';
 import { type IndexOptions, type PackageIndex, servePackages } from './package-index.ts';
 import { sharedUv } from './shared-uv.ts';
 import { type PackageSpec, placeInstalled, type Wheel } from './wheels.ts';
 
+const RUNNER = fileURLToPath(new URL('../../instance/runner', import.meta.url));
 const STANDARD_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin';
 export const PROJECT = 'digits';
 /** `nobody`, for tests that run as root and need somebody who is not. */
@@ -187,6 +189,11 @@ export class InstallRig {
     return ask(python, code, { HOME: this.home, ...env });
   }
 
+  /** What the runner chooses, asked as the one who asks for train. */
+  findInterpreter(python: string | null, options: { opt?: string; user?: string } = {}): Interpreter {
+    return findInterpreter(python, this.home, options);
+  }
+
   async close(): Promise<void> {
     for (const child of this.#children) {
       if (child.pid) process.kill(-child.pid, 'SIGKILL');
@@ -218,6 +225,30 @@ export class InstallRig {
       if (!entry.isSymbolicLink()) chownSync(join(entry.parentPath, entry.name), NOBODY, NOBODY);
     chownSync(path, NOBODY, NOBODY);
   }
+}
+
+export interface Interpreter {
+  readonly path: string;
+  readonly reason: string;
+  readonly kind: 'system' | 'venv' | 'conda' | 'overlay';
+  readonly bin: string;
+  readonly env: Readonly<Record<string, string>>;
+}
+
+/** interpreter.find() of the runner; throws with Python's last line. */
+export function findInterpreter(
+  python: string | null,
+  home: string,
+  options: { opt?: string; user?: string; path?: string } = {},
+): Interpreter {
+  const code = `import json, sys
+sys.path.insert(0, sys.argv[1])
+import interpreter
+print(json.dumps(interpreter.find(*json.loads(sys.argv[2]), **json.loads(sys.argv[3]))._asdict()))`;
+  const words = ['-I', '-B', '-c', code, RUNNER, JSON.stringify([python, home]), JSON.stringify(options)];
+  const done = spawnSync('python3', words, { encoding: 'utf8', env: { PATH: STANDARD_PATH } });
+  if (done.status !== 0) throw new Error(done.stderr.trim().split('\n').at(-1));
+  return JSON.parse(done.stdout);
 }
 
 /** A rig that is taken down after each test. */

@@ -12,6 +12,8 @@ export interface PackageSpec {
   readonly buildRequires?: readonly string[];
   /** Bytes that do not compress, to make a download last. */
   readonly padding?: number;
+  /** Goes where Python keeps what a compiler made. */
+  readonly compiled?: boolean;
   /** More files of the package, by their path in the wheel. */
   readonly files?: Readonly<Record<string, string>>;
 }
@@ -49,7 +51,7 @@ function contents(spec: PackageSpec): Record<string, Uint8Array> {
     [`${module}/__init__.py`]: strToU8(`__version__ = ${JSON.stringify(spec.version)}\n`),
     [`${info}/METADATA`]: strToU8(metadata(spec)),
     [`${info}/WHEEL`]: strToU8(
-      'Wheel-Version: 1.0\nGenerator: runctl-test\nRoot-Is-Purelib: true\nTag: py3-none-any\n',
+      'Wheel-Version: 1.0\nGenerator: runctl-test\nRoot-Is-Purelib: ${!spec.compiled}\nTag: py3-none-any\n',
     ),
   };
   for (const [path, text] of Object.entries(spec.files ?? {})) files[path] = strToU8(text);
