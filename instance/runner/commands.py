@@ -52,6 +52,12 @@ def _program(work):
     return os.path.abspath(sys.argv[0]) if program is None else os.path.join(work["root"], "runners", program)
 
 
+def folders(work):
+    """Where the job writes, besides its log."""
+    home = work["account"]["home"]
+    return [os.path.join(home, work["project"]), home, "/tmp"]  # noqa: S108 - only looked at
+
+
 def most_seconds(work):
     """How long the job may last before it is ended."""
     return work["work"].get("maxDuration", _MOST_SECONDS.get(work["job"]))

@@ -80,7 +80,7 @@ def jobs_of(root, key):
     return [(job, folder) for job, folder in folders if os.path.isdir(folder)]
 
 
-def end_of(code, signal_name, max_rss, out_of_memory, reason, result):
+def end_of(code=None, signal_name=None, max_rss=None, out_of_memory=False, reason=None, result=None):
     """The content of exit.json. max_rss: bytes. reason: `stop`, `max-duration` or None."""
     return {
         "code": code,

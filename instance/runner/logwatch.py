@@ -8,6 +8,7 @@ one the file now begins with), so neither makes them read a byte twice.
 import os
 import shutil
 
+import disk
 import marker
 import places
 
@@ -28,8 +29,11 @@ class LogWatch:
         self._copied = 0
 
     def say(self, text):
-        """A line of the runner's own in the log."""
-        os.write(self.fd, f"[runctl] {text}\n".encode("utf-8", "replace"))
+        """A line of the runner's own in the log, if there is room for it."""
+        try:
+            os.write(self.fd, f"[runctl] {text}\n".encode("utf-8", "replace"))
+        except OSError as error:
+            disk.complain(f"{text} (not in the log: {error})")
 
     def look(self):
         """Sees whether the log is still what it was; about once a second, and once more at the end. Raises OSError."""

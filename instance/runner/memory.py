@@ -1,8 +1,8 @@
 """Whether the kernel killed for memory. No single witness is there everywhere, so all are asked.
 
 cgroup   counts the kills where job and supervisor are: memory.events (v2), memory.oom_control (v1)
-vmstat   counts those on the whole machine
 kmsg     names the process that was killed; for root's eyes
+vmstat   counts those on the whole machine: the last resort of who cannot read kmsg
 """
 
 import os
@@ -19,14 +19,14 @@ class Witnesses:
         self._before = (_count(self._counter), _count("/proc/vmstat"))
         self._kernel_log = _open_kernel_log()
 
-    def was_killed_for_memory(self, pid, code, killed_by):
+    def killed_for_memory(self, pid, code, killed_by):
         """pid: the job's process. code, killed_by: how it ended (number of the signal or None), not by our own hand."""
         named = f"Killed process {pid} ("
         by_name = any(named in line for line in _lines(self._kernel_log))
         in_cgroup = _count(self._counter) > self._before[0]
         on_machine = _count("/proc/vmstat") > self._before[1]
         if killed_by == _SIGKILL or code == _SHELL_SIGKILL:
-            return by_name or in_cgroup or on_machine
+            return by_name or in_cgroup or (on_machine and self._kernel_log is None)
         # A worker was killed and its parent gave up, as a data loader's does. Only a cgroup of our own can tell.
         return code != 0 and in_cgroup and self._is_own
 

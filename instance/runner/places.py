@@ -12,6 +12,7 @@ STOP = "stop.json"
 LOG = "log"
 LOG_START = "log-start.json"
 LOG_CUT = "log-cut.json"
+ROOM = "room"
 LOCK = "lock"
 ERRORS = "supervisor.err"
 

@@ -6,9 +6,9 @@ trusted further than to be shown.
 
 import json
 import os
-import sys
 import time
 
+import disk
 import marker
 import places
 
@@ -21,15 +21,16 @@ _EVERY_SECONDS = 0.25
 
 
 class Progress:
-    """`fd` is the end to read from (None once it is closed), `job_end` the job's, `result` the last result or None."""
+    """`fds`: the end to read from, until it is closed. `job_end`: the job's. `result`: the last one, or None."""
 
     def __init__(self, folder):
         self._path = os.path.join(folder, places.PROGRESS)
-        self.fd, self.job_end = os.pipe()
-        os.set_blocking(self.fd, False)
+        end, self.job_end = os.pipe()
+        os.set_blocking(end, False)
+        self.fds = [end]
         self.result = None
         self._rest = b""
-        self._now = None
+        self._now = self._written = None
         self._written_at = 0.0
 
     def started(self):
@@ -38,28 +39,27 @@ class Progress:
 
     def read(self):
         """Takes in what has come, and writes progress.json if that is news. Never waits."""
-        before = self._now
-        while self.fd is not None:
+        while self.fds:
             try:
-                chunk = os.read(self.fd, _MOST_LINE)
+                chunk = os.read(self.fds[0], _MOST_LINE)
             except BlockingIOError:
                 break
             if not chunk:
-                os.close(self.fd)
-                self.fd = None
+                os.close(self.fds.pop())
             *lines, self._rest = (self._rest + chunk).split(b"\n")
             if len(self._rest) > _MOST_LINE:
                 self._rest = b""
             for line in lines:
                 self._take(line)
-        if self._now is not before and time.monotonic() - self._written_at >= _EVERY_SECONDS:
-            self._written_at = time.monotonic()
+        if self._now is not self._written and time.monotonic() - self._written_at >= _EVERY_SECONDS:
+            self._written, self._written_at = self._now, time.monotonic()
             self._write()
 
     def _take(self, line):
         try:
             said = json.loads(line.decode("utf-8"))
-        except ValueError:
+            json.dumps(said, allow_nan=False)
+        except (ValueError, RecursionError):
             return  # Not ours: a program that the job started writes to a descriptor that it inherited.
         if not isinstance(said, dict):
             return
@@ -72,7 +72,7 @@ class Progress:
         try:
             marker.write(self._path, self._now, durable=False)
         except OSError as error:
-            print(f"writing progress: {error}", file=sys.stderr)
+            disk.complain(f"writing progress: {error}")
 
 
 def _keep(value, kind):

@@ -4,6 +4,7 @@ import os
 import time
 
 import accounts
+import disk
 import ending
 import launch
 import lease
@@ -20,8 +21,6 @@ _LAUNCH_SECONDS = 15.0
 _LOOK_AGAIN = 0.01
 #: A start waits at most so long for a short job, whatever it is asked: the agent has five workers.
 _MOST_WAIT = 20.0
-#: Markers take a few KB. A job that begins with less than this free could not even say how it ended.
-_LEAST_FREE = 1 << 20
 
 
 def answer(request):
@@ -47,7 +46,7 @@ def _begin(request, folder):
     if time.time() > request["notAfter"]:
         return _refused(job, "too-late")
     account = accounts.find(request["user"], request["home"])
-    _check_space(root)
+    disk.check(root)
     had = lease.is_holder(root, run["key"])
     if job == "sync":
         holder = lease.take(root, run, request["ended"], lambda key: ending.clear(root, key))
@@ -69,12 +68,6 @@ def _begin(request, folder):
 
 def _refused(job, reason):
     return dict(status.blank(job, "refused", procs.boot_id()), reason=reason)
-
-
-def _check_space(root):
-    free = os.statvfs(root)
-    if free.f_bavail * free.f_frsize < _LEAST_FREE:
-        raise Refusal("DiskFull", f"less than 1 MiB is free on the filesystem of {root}: make room on the instance")
 
 
 def _write_request(request, folder, account):

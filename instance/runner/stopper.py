@@ -24,7 +24,7 @@ def main(folder):
     # From here on the job counts as running until its end is written, though its last process goes before that.
     marker.write(path, dict(identity, supervisor={"pid": me.pid, "startTime": me.start}))
     _end(folder, pid, start)
-    marker.write(os.path.join(folder, places.EXIT), ending.end_of(None, None, None, False, "stop", None))
+    marker.write(os.path.join(folder, places.EXIT), ending.end_of(reason="stop"))
     return 0
 
 

@@ -33,7 +33,7 @@ export const NOBODY = { name: 'nobody', uid: 65_534, gid: 65_534 } as const;
 export const PROJECT = 'digits';
 
 const RUNNER_FOLDER = fileURLToPath(new URL('../../instance/runner', import.meta.url));
-const AGENT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin';
+export const AGENT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin';
 /** Makes instances for the tests of a file; each is removed, with all its processes, when its test has ended. */
 export function useInstances(): (options?: InstanceOptions) => TestInstance {
   const made: TestInstance[] = [];

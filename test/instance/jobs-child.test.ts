@@ -63,6 +63,8 @@ describe('a sync or install', () => {
     const body = `
 os.write(fd, b"\\xff\\xfe not json\\n[1]\\n\\n")
 os.write(fd, b"x" * 200_000 + b"\\n")
+os.write(fd, b"[" * 20_000 + b"\\n")
+say(progress={"phase": "no number", "done": float("nan")})
 say(progress={"phase": 7, "done": "many", "current": "y" * 5_000, "evil": 1})
 say(result={"kept": ["name-%d" % i for i in range(5_000)], "files": 3})
 os.write(fd, b"half a line")
