@@ -1,4 +1,4 @@
-import { chmodSync, readdirSync, symlinkSync } from 'node:fs';
+import { chmodSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { useInstallRig } from './install-rig.ts';
@@ -69,14 +69,13 @@ describe('what an image ships', () => {
     const rig = rigOfTest();
     rig.useUv();
     await rig.serve(index);
-    const python = rig.systemPython([shipped]);
-    symlinkSync('lib', join(python, '..', '..', 'lib64'));
-    rig.write('requirements.txt', 'zz-needs-torch\n');
     // As Fedora and Amazon Linux build it.
-    const env = { PYTHONPLATLIBDIR: 'lib64' };
-    const run = await rig.install({ python, env });
+    const lib64 = { 'zz_fedora.pth': "import sys; sys.platlibdir = 'lib64'\n" };
+    const python = rig.systemPython([shipped, { name: 'zz-fedora', version: '1.0', files: lib64 }]);
+    rig.write('requirements.txt', 'zz-needs-torch\n');
+    const run = await rig.install({ python });
     expect(run.result).toMatchObject({ installer: 'uv', packages: 3 });
-    expect(rig.ask(python, 'import zz_leaf; print("there")', env)).toBe('there');
+    expect(rig.ask(python, 'import zz_leaf; print("there")')).toBe('there');
     expect(readdirSync(join(rig.home, '.local'))).toContain('lib64');
   });
 });

@@ -51,7 +51,7 @@ function contents(spec: PackageSpec): Record<string, Uint8Array> {
     [`${module}/__init__.py`]: strToU8(`__version__ = ${JSON.stringify(spec.version)}\n`),
     [`${info}/METADATA`]: strToU8(metadata(spec)),
     [`${info}/WHEEL`]: strToU8(
-      'Wheel-Version: 1.0\nGenerator: runctl-test\nRoot-Is-Purelib: ${!spec.compiled}\nTag: py3-none-any\n',
+      `Wheel-Version: 1.0\nGenerator: runctl-test\nRoot-Is-Purelib: ${!spec.compiled}\nTag: py3-none-any\n`,
     ),
   };
   for (const [path, text] of Object.entries(spec.files ?? {})) files[path] = strToU8(text);
