@@ -95,9 +95,7 @@ def _package(root, entry):
         version = version or _value(line, "Version")
         if name and version:
             return Package(name, version, info, root)
-    # Half an install may have left the folder alone: its name still says what it was going to be.
-    parts = entry.rsplit(".", 1)[0].split("-")
-    return Package(parts[0], parts[1], info, root) if len(parts) > 1 else None
+    return None  # what an uninstall or half an install left; no tool counts it
 
 
 def _headers(path):

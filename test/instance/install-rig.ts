@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import {
   chmodSync,
   chownSync,
@@ -9,6 +10,7 @@ import {
   realpathSync,
   rmSync,
   symlinkSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -187,6 +189,14 @@ export class InstallRig {
   /** What Python says when the person's program would run: with the user's home, and what an overlay needs. */
   ask(python: string, code: string, env: Readonly<Record<string, string>> = {}): string {
     return ask(python, code, { HOME: this.home, ...env });
+  }
+
+  /** The mark that an install leaves which is killed while it changes `site`. */
+  markUnfinished(site: string): void {
+    const digest = createHash('sha256').update(site).digest('hex').slice(0, 16);
+    const mark = join(this.home, '.runctl', 'installs', `unfinished-${digest}`);
+    writeFileSync(mark, '');
+    utimesSync(mark, new Date(0), new Date(0));
   }
 
   /** What the runner chooses, asked as the one who asks for train. */
