@@ -1,6 +1,7 @@
 import { mkdir } from 'node:fs/promises';
+import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import type { AgentOptions } from './agent/options.ts';
 import { region } from './credentials.ts';
 import { cloudEnvironment, type Endpoints } from './environment.ts';
@@ -27,7 +28,12 @@ export async function startSsmAgent(
   };
   return await startBackground({
     program: process.execPath,
-    args: ['--import', import.meta.resolve('tsx'), main, JSON.stringify(options)],
+    args: [
+      '--import',
+      pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href,
+      main,
+      JSON.stringify(options),
+    ],
     cwd: projectRoot,
     logFile: agentLog(paths),
     env: cloudEnvironment(endpoints, paths),
