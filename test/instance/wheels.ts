@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { gzipSync, strToU8, zipSync } from 'fflate';
 
@@ -76,6 +76,8 @@ export function placeInstalled(sitePackages: string, spec: PackageSpec): void {
   for (const [path, bytes] of Object.entries(contents(spec))) {
     const target = join(sitePackages, path);
     mkdirSync(dirname(target), { recursive: true });
+    // uv links files to its cache: written through, the cache would hold these too.
+    rmSync(target, { force: true });
     writeFileSync(target, bytes);
   }
   writeFileSync(join(sitePackages, `${importName(spec.name)}-${spec.version}.dist-info`, 'INSTALLER'), 'image\n');
