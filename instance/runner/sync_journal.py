@@ -6,10 +6,9 @@ Killed after: the next sync does the list again to its end, or undoes it where i
 """
 
 import os
-import signal
 import time
-from contextlib import contextmanager
 
+from sync_apart import apart
 from sync_place import NEW
 from sync_plan import is_torn
 from sync_report import SyncError, say
@@ -31,7 +30,7 @@ def recover(place):
     if journal is not None:
         say("An earlier sync was interrupted while it was applied: completing it")
         try:
-            kept = apply(place, journal, again=True)
+            kept = apart(lambda: apply(place, journal, again=True))
         except (OSError, SyncError):
             if exists(place.own, JOURNAL):
                 raise
@@ -45,19 +44,12 @@ def commit(place, steps, manifest, started):
     place.save(NEXT, manifest)  # now, because at the end a disk may be full
     suffix = ".local-" + time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(started))
     journal = {"steps": steps, "suffix": suffix}
-    with undisturbed():
+
+    def work():
         place.save(JOURNAL, journal)
         return apply(place, journal, again=False)
 
-
-@contextmanager
-def undisturbed():
-    """A stop waits the few milliseconds until all steps are done: then it need not be ended by the next sync."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    return apart(work)
 
 
 def apply(place, journal, again):

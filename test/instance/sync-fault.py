@@ -1,11 +1,13 @@
 """Runs the runner's sync, and at its Nth change to the file system kills it, or fills the disk.
 
-Usage: sync-fault.py kill|full-once|full <N> <runner>. Python tells an audit hook of every such call before it makes it,
-so the runner itself needs no hook for tests. `kill`: SIGKILL just before the change. `full-once`: that change fails with
-ENOSPC; `full`: and all later ones that need room. Exit code 0: the sync came to its end before its Nth change.
+Usage: sync-fault.py kill|kill-job|full-once|full <N> <runner>. Python tells an audit hook of every such call before it
+makes it, so the runner itself needs no hook for tests. `kill`: SIGKILL to all processes just before the change,
+`kill-job`: to the group of the first one, as a person would. `full-once`: that change fails with ENOSPC; `full`: and all
+later ones that need room. Exit code 0: the sync came to its end before its Nth change.
 """
 
 import errno
+import mmap
 import os
 import runpy
 import signal
@@ -13,17 +15,23 @@ import sys
 
 GROWS = {"os.rename", "os.mkdir", "os.link", "os.symlink"}
 CHANGES = GROWS | {"os.remove", "os.rmdir", "os.utime", "os.truncate", "os.chmod"}
-fault, left, runner = sys.argv[1], int(sys.argv[2]), sys.argv[3]
-counted = CHANGES if fault == "kill" else GROWS
+fault, runner = sys.argv[1], sys.argv[3]
+counted = GROWS if fault.startswith("full") else CHANGES
+job = os.getpid()
+if os.getpgid(0) != job:
+    os.setpgid(0, 0)
+left = memoryview(mmap.mmap(-1, 8)).cast("q")  # shared with the processes that it forks
+left[0] = int(sys.argv[2])
 
 
 def watch(event, args):
-    global left
     if event in counted or (event == "open" and isinstance(args[2], int) and args[2] & os.O_CREAT):
-        left -= 1
-        if left == 0 and fault == "kill":
-            os.kill(os.getpid(), signal.SIGKILL)
-        if left == 0 or (left < 0 and fault == "full"):
+        left[0] -= 1
+        if left[0] == 0 and fault.startswith("kill"):
+            os.killpg(job, signal.SIGKILL)
+            if fault == "kill":
+                os.kill(os.getpid(), signal.SIGKILL)
+        if left[0] == 0 if fault == "full-once" else fault == "full" and left[0] <= 0:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 

@@ -71,12 +71,35 @@ describe('a sync that is killed', () => {
       if (journalled) expect(isNew, `killed at ${at}`).toBe(true);
       seen[isNew ? 'completed' : 'old'] += 1;
 
+      if (at % 5 > 0) continue;
       expect(await instance.sync(bytes)).toMatchObject({ code: 0, result: { cached: isNew } });
       expect(codeOf(instance), `killed at ${at}`).toEqual(AS_NEW);
     }
     expect(codeOf(instance)).toEqual(AS_NEW);
     expect(seen.old).toBeGreaterThan(10);
     expect(seen.completed).toBeGreaterThan(10);
+  });
+
+  it('with its process group, ends what it began: no next one is needed', async () => {
+    const instance = rig();
+    const template = join(instance.base, 'template');
+    await instance.sync(archive(OLD));
+    cpSync(instance.home, template, { recursive: true, preserveTimestamps: true });
+    const bytes = archive(NEW);
+    const url = await instance.serve((_, response) => void response.end(bytes));
+    let completed = 0;
+    for (let at = 1; ; at += 1) {
+      rmSync(instance.home, { recursive: true });
+      cpSync(template, instance.home, { recursive: true, preserveTimestamps: true });
+      const words = ['-I', '-B', FAULT, 'kill-job', String(at), instance.runner];
+      const { code } = await instance.ended(instance.start(instance.request(bytes, url), { words }));
+      if (code === 0) break;
+      expect(existsSync(join(instance.own, 'journal.json')), `killed at ${at}`).toBe(false);
+      const now = codeOf(instance);
+      expect(now, `killed at ${at}`).toEqual(now['train.py'] === '2' ? NEW : OLD);
+      if (now['train.py'] === '2') completed += 1;
+    }
+    expect(completed).toBeGreaterThan(10);
   });
 
   it('at its very first, leaves no code or all of it', async () => {
