@@ -63,10 +63,10 @@ def _reduce(match):
 
 
 def _split(rest):
-    """(authority, the rest from the first of / ? #). A password may hold a slash or a hash that nobody escaped."""
+    """(authority, the rest from the first of / ? #). A password may hold a slash that nobody escaped; a port is none."""
     end = re.search(r"[/?#]", rest)
     plain = rest[: end.start()] if end else rest
-    if "@" not in plain and re.match(r"[^/@]*:[^@]*@", rest):
+    if "@" not in plain and re.match(r"[^/@]*:(?!\d+/)[^@]*@", rest):
         at = rest.index("@")
         end = re.search(r"[/?#]", rest[at:])
         cut = at + end.start() if end else len(rest)
