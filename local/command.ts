@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import type { StatePaths } from './paths.ts';
 
@@ -13,7 +14,7 @@ export function addLocalCommand(program: Command): void {
     .action(async (given: StateOption & { agentCommand?: string; deploy?: boolean }) => {
       const { runUp } = await import('./run-up.ts');
       await runUp(await paths(given), {
-        agentCommand: given.agentCommand ?? null,
+        agentCommand: given.agentCommand === undefined ? null : programPath(given.agentCommand),
         deploy: given.deploy === false ? 'never' : given.deploy === true ? 'always' : 'changed',
       });
     });
@@ -64,4 +65,9 @@ function withState(command: Command): Command {
 async function paths({ state }: StateOption): Promise<StatePaths> {
   const { statePaths } = await import('./paths.ts');
   return statePaths(state);
+}
+
+/** A program given by a path is meant from here, not from where the agent runs; a bare name is looked up on PATH. */
+function programPath(program: string): string {
+  return program.includes('/') ? resolve(program) : program;
 }

@@ -58,7 +58,10 @@ export class AgentProcess {
       folder,
       ...(agentCommand === undefined ? {} : { agentCommand }),
     };
-    const child = spawn(process.execPath, ['--import', 'tsx', main, JSON.stringify(options)], { stdio: 'inherit' });
+    const child = spawn(process.execPath, ['--import', 'tsx', main, JSON.stringify(options)], {
+      stdio: ['ignore', 'ignore', 'inherit'],
+      env: { ...process.env, AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: 'true' },
+    });
     const agent = new AgentProcess(endpoint, folder, child, upstream);
     await until('the agent answers', async () => (await fetch(`${endpoint}/_runctl/health`)).ok);
     return agent;

@@ -1,3 +1,5 @@
+import { rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import {
   CancelCommandCommand,
   CreateDocumentCommand,
@@ -14,7 +16,8 @@ import {
   UpdateDocumentCommand,
   UpdateDocumentDefaultVersionCommand,
 } from '@aws-sdk/client-ssm';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { markedProcesses } from '../../local/processes.ts';
 import { AgentProcess, running, stopped, until } from './agent-process.ts';
 
 function script(...runCommand: string[]): object {
@@ -29,9 +32,14 @@ describe('SSM as the local agent speaks it', () => {
       ...script('echo "{{ Text }}"'),
       parameters: { Text: { type: 'String', allowedPattern: '^[a-z]*$', maxChars: 5 } },
     });
-    await agent.createDocument('sleeps', script('sleep 1'));
+    await agent.createDocument('waits', script(`while [ ! -e '${gate()}' ]; do sleep 0.02; done`));
   });
   afterAll(() => agent.stop());
+
+  // The document `waits` runs until this file is there: no test depends on how fast the machine is.
+  const gate = () => join(agent.folder, 'gate');
+  const release = () => writeFile(gate(), '');
+  afterEach(() => rm(gate(), { force: true }));
 
   const send = (input: Partial<ConstructorParameters<typeof SendCommandCommand>[0]>) =>
     agent.client.send(
@@ -64,15 +72,14 @@ describe('SSM as the local agent speaks it', () => {
     expect((await agent.ended(Command?.CommandId ?? '')).StandardOutputContent).toBe('a\n');
   });
 
-  it('does not know an invocation for a moment, then shows nothing of it until it has ended', async () => {
-    const commandId = await agent.send('sleeps');
-    const asked = { CommandId: commandId, InstanceId: running };
-    await expect(agent.client.send(new GetCommandInvocationCommand(asked))).rejects.toMatchObject({
-      name: 'InvocationDoesNotExist',
+  it('shows nothing of an invocation until it has ended', async () => {
+    const commandId = await agent.send('waits');
+    const seen = await until('it runs', async () => {
+      const answer = await agent.invocation(commandId);
+      return answer?.Status === 'InProgress' ? answer : undefined;
     });
-    expect((await agent.client.send(new ListCommandInvocationsCommand(asked))).CommandInvocations).toEqual([]);
-    const seen = await until('the invocation exists', () => agent.invocation(commandId));
-    expect(seen).toMatchObject({ Status: 'InProgress', ResponseCode: -1, StandardOutputContent: '' });
+    expect(seen).toMatchObject({ StatusDetails: 'InProgress', ResponseCode: -1, StandardOutputContent: '' });
+    await release();
     expect(await agent.ended(commandId)).toMatchObject({
       Status: 'Success',
       StatusDetails: 'Success',
@@ -81,21 +88,23 @@ describe('SSM as the local agent speaks it', () => {
   });
 
   it('has five workers: of eight commands three wait', async () => {
-    const ids = await Promise.all(Array.from({ length: 8 }, () => agent.send('sleeps')));
-    const statuses = await until('all are visible', async () => {
+    const ids = await Promise.all(Array.from({ length: 8 }, () => agent.send('waits')));
+    const count = async () => {
       const all = await Promise.all(ids.map((id) => agent.invocation(id)));
-      return all.every((one) => one !== undefined) ? all.map((one) => one?.Status) : undefined;
-    });
-    expect(statuses.filter((status) => status === 'InProgress')).toHaveLength(5);
-    expect(statuses.filter((status) => status === 'Pending')).toHaveLength(3);
+      return ['InProgress', 'Pending'].map((status) => all.filter((one) => one?.Status === status).length);
+    };
+    await until('all are visible', async () => (await count()).reduce((sum, one) => sum + one) === 8);
+    expect(await count()).toEqual([5, 3]);
+    await release();
     await Promise.all(ids.map((id) => agent.ended(id)));
   });
 
   it('cancels what waits, and knows no foreign command', async () => {
-    const busy = await Promise.all(Array.from({ length: 5 }, () => agent.send('sleeps')));
-    const waiting = await agent.send('sleeps');
+    const busy = await Promise.all(Array.from({ length: 5 }, () => agent.send('waits')));
+    const waiting = await agent.send('waits');
     await agent.client.send(new CancelCommandCommand({ CommandId: waiting }));
     expect(await agent.ended(waiting)).toMatchObject({ Status: 'Cancelled', ResponseCode: -1 });
+    await release();
     await Promise.all(busy.map((id) => agent.ended(id)));
     const unknown = new CancelCommandCommand({ CommandId: '00000000-0000-0000-0000-000000000000' });
     await expect(agent.client.send(unknown)).rejects.toMatchObject({ name: 'InvalidCommandId' });
@@ -206,6 +215,5 @@ describe('SSM as the local agent speaks it', () => {
 });
 
 async function processesOn(instanceId: string): Promise<number[]> {
-  const { markedProcesses } = await import('../../local/processes.ts');
   return await markedProcesses((entry) => entry === `AWS_SSM_INSTANCE_ID=${instanceId}`);
 }

@@ -9,7 +9,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { markName } from '../../local/environment.ts';
 import { type StatePaths, statePaths } from '../../local/paths.ts';
 import { markedProcesses } from '../../local/processes.ts';
-import { readState } from '../../local/state.ts';
+import { type LocalState, readState } from '../../local/state.ts';
 import { until } from '../agent/agent-process.ts';
 import { listeningAddresses } from './listening.ts';
 
@@ -62,6 +62,8 @@ describe('the local cloud', () => {
   }
 
   const ours = () => markedProcesses((entry) => entry === `${markName}=${paths.local}`);
+  const listening = async () => (await Promise.all((await ours()).map(listeningAddresses))).flat().sort();
+  const hosts = (state: LocalState) => [state.endpoint, state.ssmEndpoint].map((url) => new URL(url).host).sort();
   const credentials = { accessKeyId: 'test', secretAccessKey: 'test' };
 
   /** Runs shell lines on the local instance. @returns its stdout. */
@@ -101,8 +103,7 @@ describe('the local cloud', () => {
       'runctl:user': userInfo().username,
     });
 
-    const addresses = (await Promise.all((await ours()).map(listeningAddresses))).flat();
-    expect(addresses.sort()).toEqual([state.endpoint, state.ssmEndpoint].map((url) => new URL(url).host).sort());
+    expect(await listening()).toEqual(hosts(state));
 
     const job = `setsid sh -c 'echo $$ > "${join(paths.local, 'job')}"; exec sleep 600' >/dev/null 2>&1 </dev/null &`;
     await onInstance(state.ssmEndpoint, state.instanceId, [job]);
@@ -159,7 +160,7 @@ describe('the local cloud', () => {
     const fourth = await up();
     expect(fourth.state.ministack.pid).not.toBe(first.state.ministack.pid);
     expect(JSON.parse((await run('status', '--json')).stdout)).toMatchObject({ up: true });
-    expect(await ours()).toHaveLength(2);
+    expect(await listening()).toEqual(hosts(fourth.state));
   });
 
   it.each(['SIGINT', 'SIGTERM'] as const)('ends what it started when %s interrupts its start', async (signal) => {
@@ -174,14 +175,14 @@ describe('the local cloud', () => {
 
   it('lets a program take the place of the imitated agent, and gives it back', async () => {
     const { state } = await up('--agent-command', standIn);
-    const home = ['echo "${HOME-unset} $PATH"'];
+    const home = ['echo "$HOME $PATH"'];
     const throughProgram = await run('status');
     expect(throughProgram.stdout).toContain(standIn);
     const after = await up();
     expect(after.state).toMatchObject({ endpoint: state.endpoint, ssmEndpoint: state.ssmEndpoint, agentCommand: null });
     expect(after.state.agent?.pid).not.toBe(state.agent?.pid);
     expect(await onInstance(after.state.ssmEndpoint, after.state.instanceId, home)).toBe(
-      'unset /usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin\n',
+      ' /usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin\n',
     );
   });
 });
