@@ -4,6 +4,7 @@ It is held before its program begins until the supervisor has written down who i
 come to be, whenever the supervisor may die.
 """
 
+import contextlib
 import os
 import signal
 
@@ -52,7 +53,8 @@ class Held:
     def go(self):
         """Lets it begin. Returns None when its program runs, else what hindered it."""
         with os.fdopen(self._trouble, "rb") as trouble:
-            os.write(self._go, b"!")
+            with contextlib.suppress(BrokenPipeError):  # killed before it began: how it ended tells
+                os.write(self._go, b"!")
             os.close(self._go)
             return trouble.read().decode("utf-8", "replace") or None
 

@@ -33,6 +33,8 @@ export const NOBODY = { name: 'nobody', uid: 65_534, gid: 65_534 } as const;
 export const PROJECT = 'digits';
 
 const RUNNER_FOLDER = fileURLToPath(new URL('../../instance/runner', import.meta.url));
+/** Another interpreter to run the runner with: it must stand on 3.8 and on whatever comes. */
+const PYTHON = process.env.RUNCTL_TEST_PYTHON ?? 'python3';
 export const AGENT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin';
 /** Makes instances for the tests of a file; each is removed, with all its processes, when its test has ended. */
 export function useInstances(): (options?: InstanceOptions) => TestInstance {
@@ -188,7 +190,7 @@ export class TestInstance {
 
   /** The same, in flight: its process group is its own, as the agent's are. */
   command(request: Fields | string) {
-    const words = [...(this.options.before ?? []), 'python3', '-I', '-B', this.runner];
+    const words = [...(this.options.before ?? []), PYTHON, '-I', '-B', this.runner];
     const command = spawn(words[0] as string, words.slice(1), {
       cwd: '/usr/bin',
       detached: true,

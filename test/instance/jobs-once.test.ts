@@ -97,6 +97,9 @@ describe('a start', () => {
     }
     expect(isAlive(pid as number)).toBe(true);
     expect((await box.poll(run, 'train')).state).toBe('running');
+    // Only a supervisor that lives can tell how its job ended.
+    await box.stop(run, 30);
+    expect(await box.ended(run, 'train')).toMatchObject({ state: 'stopped', exit: { signal: 'SIGTERM' } });
   });
 });
 
