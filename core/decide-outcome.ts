@@ -3,6 +3,8 @@ import type { Failure, FinishInput, FinishOutput, JobStep } from './run-states.t
 
 const LAST_LINES = 20;
 const LAST_LINES_BYTES = 4_096;
+/** A Fail state's cause may have 32,768 characters; the rest of it is small. */
+const MESSAGE_CHARACTERS = 8_000;
 
 interface Ending {
   readonly name: ErrorName | null;
@@ -16,7 +18,7 @@ export function decideOutcome(input: FinishInput): FinishOutput {
   const ending = findEnding(input);
   const { name, step } = ending;
   const outcome: Outcome = name === null ? 'succeeded' : ERRORS[name].outcome;
-  const message = ending.message + likelyCause(input, step);
+  const message = shorten(ending.message) + likelyCause(input, step);
   const exitCode = step?.exit?.code ?? null;
   const cause = {
     outcome,
@@ -45,6 +47,9 @@ function findEnding(input: FinishInput): Ending {
   if (sync && !sync.ok) return jobEnding(sync, 'SyncFailed', 'Sync code');
   if (install && isFailed(install) && input.spec?.install === 'required') {
     return jobEnding(install, 'InstallFailed', 'Install requirements');
+  }
+  if (train?.state === 'absent') {
+    return { name: 'TrainingVanished', message: 'The instance knows nothing of the training any more.', step: train };
   }
   if (train) return jobEnding(train, 'Internal', 'Start training');
   return { name: 'Internal', message: 'The run ended before training without saying why.', step: null };
@@ -77,7 +82,7 @@ function jobEnding(step: JobStep, fallback: ErrorName, state: string): Ending {
 }
 
 function trainingEnding(train: JobStep): Ending {
-  const { exit, pid } = train;
+  const { exit, pid, result } = train;
   const when = train.confirmed ? '' : ' before its PID was confirmed';
   const ending = (name: ErrorName | null, message: string): Ending => ({ name, message, step: train });
   if (train.state === 'vanished') {
@@ -90,8 +95,10 @@ function trainingEnding(train: JobStep): Ending {
   }
   if (exit?.outOfMemory) return ending('OutOfMemory', `Training was killed${when}: the instance ran out of memory.`);
   if (exit?.signal) return ending('TrainingKilled', `Training was killed by ${exit.signal}${when}.`);
-  if (exit?.code === 0) return ending(null, 'Training ended with exit code 0.');
-  return ending('TrainingFailed', `Training ended with exit code ${exit?.code ?? 'unknown'}${when}.`);
+  if (train.state === 'exited' && exit?.code === 0) return ending(null, 'Training ended with exit code 0.');
+  // What the supervisor knows beside the code: a disk that is full, a program that could not be started.
+  const why = result?.error ? ` ${result.error.message}.` : '';
+  return ending('TrainingFailed', `Training ended with exit code ${exit?.code ?? 'unknown'}${when}.${why}`);
 }
 
 /** Reads what a Catch caught: a named error of a Lambda, a failed nested watch, or something of the service's own. */
@@ -129,5 +136,17 @@ function likelyCause({ install }: FinishInput, step: JobStep | null): string {
 function lastLines(step: JobStep | null): string[] {
   const lines = (step?.tail ?? []).slice(-LAST_LINES);
   while (Buffer.byteLength(lines.join('\n')) > LAST_LINES_BYTES && lines.length > 1) lines.shift();
-  return lines;
+  return lines.length > 1 ? lines : lines.map(lastPart);
+}
+
+/** The end of one line that is too long by itself, begun at a whole character. */
+function lastPart(line: string): string {
+  const bytes = Buffer.from(line);
+  let start = Math.max(0, bytes.length - LAST_LINES_BYTES);
+  while (((bytes[start] ?? 0) & 0xc0) === 0x80) start += 1;
+  return bytes.toString('utf8', start);
+}
+
+function shorten(message: string): string {
+  return message.length > MESSAGE_CHARACTERS ? `${message.slice(0, MESSAGE_CHARACTERS)}…` : message;
 }

@@ -58,9 +58,26 @@ export async function followJob(
   };
 }
 
+/** The time of the events that an attempt in this context sends. */
+function nextEventTime(cursor: LogCursor, context: StepContext): number {
+  return cursor.unsettledTime ?? Math.max(Date.parse(context.enteredAt), cursor.eventTime + 1);
+}
+
+/** The cursor of a step that goes on without having looked: what earlier attempts of the state may have sent is remembered. */
+export function leaveUnread(cursor: LogCursor, context: StepContext): LogCursor {
+  return context.retryCount > 0 ? { ...cursor, unsettledTime: nextEventTime(cursor, context) } : cursor;
+}
+
 function readChunk(status: JobStatus, cursor: LogCursor): Uint8Array {
   if (status.log.bytes === 0) return new Uint8Array();
-  const chunk = gunzipSync(Buffer.from(status.log.data, 'base64'));
+  let chunk: Uint8Array;
+  try {
+    chunk = gunzipSync(Buffer.from(status.log.data, 'base64'));
+  } catch (error) {
+    throw new UnreadableAnswer(
+      `the log in the answer cannot be unpacked: ${error instanceof Error ? error.message : ''}`,
+    );
+  }
   if (status.log.offset !== cursor.offset || chunk.length !== status.log.bytes) {
     throw new UnreadableAnswer(
       `asked for log from ${cursor.offset}; the answer has ${chunk.length} of ${status.log.bytes} bytes from ${status.log.offset}`,
@@ -77,8 +94,9 @@ async function ship(
 ): Promise<LogCursor> {
   if (chunk.length === 0) return cursor;
   const stream = logStream(options.runId, options.job);
-  const time = Math.max(Date.parse(options.context.enteredAt), cursor.eventTime + 1);
-  const skip = options.context.retryCount > 0 ? await options.logs.bytesAt(stream, time) : 0;
+  const time = nextEventTime(cursor, options.context);
+  const unsettled = options.context.retryCount > 0 || cursor.unsettledTime !== undefined;
+  const skip = unsettled ? await options.logs.bytesAt(stream, time) : 0;
   const { messages, consumed } = toMessages(chunk, { final, skip });
   if (messages.length > 0) await options.logs.put(stream, messages, time);
   return { offset: cursor.offset + consumed, eventTime: time };

@@ -1,6 +1,7 @@
+import { RunError } from './errors.ts';
 import { cursorOf, followJob, LOG_CHUNK_BYTES, type LogStore } from './follow-job.ts';
 import { accept, type DocumentName, type InstanceCommands, requestBase } from './instance-commands.ts';
-import type { JobStatus, JobWork, PollRequest, StartRequest } from './job-protocol.ts';
+import { type JobStatus, type JobWork, type PollRequest, type StartRequest, UnreadableAnswer } from './job-protocol.ts';
 import type { JobName } from './names.ts';
 import type { JobInput, JobStep } from './run-states.ts';
 
@@ -39,16 +40,29 @@ export async function startJob(
 
 /** Asks how a job stands, and ships what its log has gained. */
 export async function pollJob(ports: JobPorts, input: JobInput, job: JobName): Promise<JobStep> {
+  return follow(ports, input, await askJob(ports, input, job));
+}
+
+/** Asks how a job stands. */
+export async function askJob(ports: JobPorts, input: JobInput, job: JobName): Promise<JobStatus> {
   const { offset } = cursorOf(input.step);
   const request: PollRequest = { ...base(input), verb: 'poll', job, offset, maxBytes: LOG_CHUNK_BYTES };
-  const status = accept<JobStatus>(await ports.commands.ask(input.instance.id, 'job', request));
-  return follow(ports, input, status);
+  return accept<JobStatus>(await ports.commands.ask(input.instance.id, 'job', request));
 }
 
 function base({ run, instance, spec }: JobInput) {
   return requestBase({ run, instance, project: spec.project, user: spec.user });
 }
 
-function follow(ports: JobPorts, input: JobInput, status: JobStatus): Promise<JobStep> {
-  return followJob(status, input.step, { runId: input.run.id, context: input.context, logs: ports.logs });
+/**
+ * Ships the log of an answer.
+ * @throws RunError `AgentSilent` for an answer whose log cannot be read: nothing has been shipped then; whatever the log store throws
+ */
+export async function follow(ports: JobPorts, input: JobInput, status: JobStatus): Promise<JobStep> {
+  try {
+    return await followJob(status, input.step, { runId: input.run.id, context: input.context, logs: ports.logs });
+  } catch (error) {
+    if (!(error instanceof UnreadableAnswer)) throw error;
+    throw new RunError('AgentSilent', `${input.instance.id}: ${error.message}`);
+  }
 }

@@ -55,7 +55,7 @@ function safe(text: string, length: number): string {
  * Execution names come back after 90 days; ARN and start together do not.
  */
 export function runKey(run: { id: string; arn: string; startedAt: string }): string {
-  return `${safe(run.id, 47)}-${shortHash(run.arn, run.startedAt)}`;
+  return `${safe(run.id, 47) || 'run'}-${shortHash(run.arn, run.startedAt)}`;
 }
 
 /** The same S3 event twice gives the same execution name, and so one run. */

@@ -67,6 +67,8 @@ export interface LogCursor {
   readonly offset: number;
   /** Epoch milliseconds of the last events sent; the next ones come later, so that a retry can tell its own. */
   readonly eventTime: number;
+  /** Epoch milliseconds of events that an attempt may have sent which did not live to say so: read back before the next are sent. */
+  readonly unsettledTime?: number;
 }
 
 /** What is known of a job after a step: the output of Sync code … Watch training. */

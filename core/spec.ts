@@ -1,6 +1,9 @@
 import { closest, distance } from 'fastest-levenshtein';
-import * as z from 'zod';
+import type * as z from 'zod/mini';
+import { type SpecInput, specSchema } from './spec-schema.ts';
 import { parseDuration, parseSize } from './units.ts';
+
+export { type SpecInput, specSchema } from './spec-schema.ts';
 
 /** A part of a run spec was not understood. The message names the source, the key and what to do. */
 export class InvalidSpec extends Error {
@@ -8,81 +11,8 @@ export class InvalidSpec extends Error {
 }
 
 const RESERVED = ['checkpoints', 'metrics', 'secrets', 'onFinish'];
-
-const duration = (description: string, most?: { seconds: number; text: string }) =>
-  z
-    .string()
-    .regex(/^\d+(\.\d+)?(s|m|h|d)$/, 'is a number with s, m, h or d, such as 90s, 30m, 6h or 2d')
-    .refine((text) => !most || parseDuration(text) <= most.seconds, `may be ${most?.text} at most`)
-    .describe(description);
-
-const relativePath = (description: string) =>
-  z
-    .string()
-    .min(1)
-    .max(1024)
-    .refine(
-      (path) => !path.startsWith('/') && !path.split('/').includes('..'),
-      'is a path inside the project: no leading / and no ..',
-    )
-    .refine((path) => !hasControlCharacter(path), 'has a control character')
-    .describe(description);
-
-function hasControlCharacter(text: string): boolean {
-  return [...text].some((character) => character < ' ' || character === '\x7f');
-}
-
-const literal = z.string().refine((text) => !text.includes('\0'), 'has a NUL character');
-
-/** Every key that a person may give, wherever it comes from. Defaults are applied after the sources are merged. */
-export const specSchema = z
-  .strictObject({
-    archive: z
-      .string()
-      .regex(/^s3:\/\/[^/]+\/.+/s, 'looks like s3://bucket/key, with an optional ?versionId=')
-      .describe('The uploaded .tar.gz: s3://bucket/key, optionally with ?versionId=. Only in StartExecution input.'),
-    project: z
-      .string()
-      .regex(/^[a-z0-9][a-z0-9._-]{0,62}$/, 'is 1 to 63 of a-z 0-9 . _ - and begins with a letter or digit')
-      .describe('Name of the code; also its folder on the instance, <home>/<project>.'),
-    instance: z
-      .string()
-      .regex(/^(i-[0-9a-f]{8,17}|tag:[^=]+=.+)$/, 'is an id such as i-0123456789abcdef0, or tag:Key=value')
-      .describe('i-… or tag:Key=value. Default: tag:Project=<project>.'),
-    script: relativePath(
-      'Entry script, relative to the project. Default: the only one of train.py, main.py at the top.',
-    ),
-    args: z.array(literal).max(256).describe('Arguments of the script, taken literally.'),
-    env: z
-      .record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'is not a name of an environment variable'), literal)
-      .describe('Environment of install and training. Not for secrets: values are visible in the execution history.'),
-    requirements: relativePath('Requirements file. Default: requirements.txt if it is there.'),
-    install: z
-      .enum(['best-effort', 'required', 'skip'])
-      .describe('What a failed install means. best-effort: a warning that the outcome carries, training is tried.'),
-    installer: z.enum(['auto', 'uv', 'pip']).describe('auto: uv, then pip3 install --user.'),
-    python: z
-      .string()
-      .regex(/^\/[^\0\n]*$/, 'is an absolute path on the instance')
-      .describe("Interpreter on the instance. Default: an active image's environment, else python3."),
-    maxDuration: duration('Longest time the training may take, e.g. 6h.', { seconds: 30 * 86_400, text: '30d' }),
-    stopGrace: duration('Time between TERM and KILL.', { seconds: 600, text: '10m' }),
-    ifBusy: z.enum(['queue', 'skip', 'refuse']).describe('What to do when the instance trains something else.'),
-    maxWait: duration('Longest time in the queue.', { seconds: 30 * 86_400, text: '30d' }),
-    maxLogBytes: z
-      .string()
-      .regex(/^\d+(\.\d+)?(B|KiB|MiB|GiB)$/, 'is a size such as 500MiB or 1GiB')
-      .describe('Log bytes to CloudWatch; the copy in S3 stays whole.'),
-    outputs: z.array(relativePath('A glob in the project.')).max(64).describe('Globs of files that are collected.'),
-    user: z
-      .string()
-      .regex(/^[a-z_][a-z0-9_-]{0,31}$/, 'is a user name')
-      .describe('Unprivileged user that runs the jobs. Default: ubuntu or ec2-user, whichever exists.'),
-  })
-  .partial();
-
-export type SpecInput = z.infer<typeof specSchema>;
-
+/** A message names at most so many things that are wrong: it travels in the execution's cause. */
+const PROBLEMS_SHOWN = 10;
 /** What a run was asked, after merging and defaults. Durations in seconds, sizes in bytes; null: found out later. */
 export interface RunSpec {
   readonly project: string | null;
@@ -113,23 +43,39 @@ const ARGS_AND_ENV_LIMIT = 12_000;
  */
 export function parseSpec(value: unknown, source: string): SpecInput {
   const result = specSchema.safeParse(value ?? {});
-  if (!result.success) throw new InvalidSpec(`${source}: ${result.error.issues.map(describeIssue).join('; ')}`);
-  const size = Buffer.byteLength(JSON.stringify([result.data.args ?? [], result.data.env ?? {}]));
-  if (size > ARGS_AND_ENV_LIMIT) {
-    throw new InvalidSpec(
-      `${source}: args and env take ${size} bytes; ${ARGS_AND_ENV_LIMIT} fit in a command. Put long values in a file of the archive.`,
-    );
-  }
+  if (!result.success) throw new InvalidSpec(`${source}: ${listProblems(result.error.issues.flatMap(describeIssue))}`);
+  checkSize(result.data, source);
   return result.data;
 }
 
-function describeIssue(issue: z.core.$ZodIssue): string {
-  if (issue.code === 'unrecognized_keys') return issue.keys.map(describeUnknownKey).join('; ');
-  const key = issue.path.map(String).join('.') || 'the spec';
-  if (issue.code === 'invalid_type')
-    return `${key} must be ${issue.expected === 'record' ? 'a map' : `a ${issue.expected}`}`;
-  if (issue.code === 'invalid_value') return `${key} must be one of ${issue.values.map(String).join(', ')}`;
-  return `${key} ${issue.message}`;
+function checkSize({ args, env }: SpecInput, source: string): void {
+  const size = Buffer.byteLength(JSON.stringify([args ?? [], env ?? {}]));
+  if (size <= ARGS_AND_ENV_LIMIT) return;
+  throw new InvalidSpec(
+    `${source}: args and env take ${size} bytes; ${ARGS_AND_ENV_LIMIT} fit in a command. Put long values in a file of the archive.`,
+  );
+}
+
+function listProblems(problems: readonly string[]): string {
+  const more = problems.length - PROBLEMS_SHOWN;
+  return problems.slice(0, PROBLEMS_SHOWN).join('; ') + (more > 0 ? `; and ${more} more` : '');
+}
+
+/** How a person calls what JSON and YAML know. */
+const KINDS: Readonly<Record<string, string>> = {
+  array: 'a list',
+  object: 'a map',
+  record: 'a map',
+  string: 'a string',
+};
+
+function describeIssue(issue: z.core.$ZodIssue): string[] {
+  if (issue.code === 'unrecognized_keys') return issue.keys.map(describeUnknownKey);
+  const key = issue.path.map((part) => String(part).slice(0, 80)).join('.') || 'the spec';
+  if (issue.code === 'invalid_type') return [`${key} must be ${KINDS[issue.expected] ?? `a ${issue.expected}`}`];
+  if (issue.code === 'invalid_value') return [`${key} must be one of ${issue.values.map(String).join(', ')}`];
+  if (issue.code === 'invalid_key') return [`${key} is not a name of an environment variable`];
+  return [`${key} ${issue.message}`];
 }
 
 function describeUnknownKey(key: string): string {
@@ -139,9 +85,13 @@ function describeUnknownKey(key: string): string {
   return `unknown key ${JSON.stringify(key.slice(0, 80))}${hint}`;
 }
 
-/** Merges sources, later ones win, and fills in the defaults of DESIGN's table. `env` is replaced, not merged. */
+/**
+ * Merges sources, later ones win, and fills in the defaults. `env` is replaced, not merged.
+ * @throws InvalidSpec when args and env of different sources are too long together
+ */
 export function resolveSpec(...sources: readonly SpecInput[]): RunSpec {
   const spec: SpecInput = Object.assign({}, ...sources);
+  checkSize(spec, 'the run spec'); // Each source alone may fit.
   return {
     project: spec.project ?? null,
     instance: spec.instance ?? null,

@@ -1,6 +1,7 @@
 import { RunError } from '../core/errors.ts';
-import { UnreadableAnswer } from '../core/job-protocol.ts';
-import { type JobPorts, pollJob } from '../core/job-steps.ts';
+import { leaveUnread } from '../core/follow-job.ts';
+import type { JobStatus } from '../core/job-protocol.ts';
+import { askJob, follow, type JobPorts } from '../core/job-steps.ts';
 import { LONGEST_WAIT } from '../core/poll-timing.ts';
 import type { JobStep, WatchInput } from '../core/run-states.ts';
 import { entry } from './adapters/entry.ts';
@@ -14,18 +15,27 @@ const SILENCE = ['AgentOffline', 'AgentSilent', 'ServiceUnavailable'];
 /** One look at a job. A look that fails is counted and does not end the run: the machine then asks whether the instance still runs. */
 export function createPoll(ports: JobPorts) {
   return async (input: WatchInput): Promise<JobStep> => {
-    try {
-      return await pollJob(ports, input, input.step.job);
-    } catch (error) {
-      const silent = error instanceof UnreadableAnswer || (error instanceof RunError && SILENCE.includes(error.name));
-      if (!silent) throw error;
+    const silent = (error: unknown, names: readonly string[]) => {
+      if (!(error instanceof RunError) || !names.includes(error.name)) throw error;
       logger.warn('the poll failed', error);
       return stillSilent(input, ports.now() / 1000, error.message);
+    };
+    let status: JobStatus;
+    try {
+      status = await askJob(ports, input, input.step.job);
+    } catch (error) {
+      return silent(error, SILENCE);
+    }
+    try {
+      return await follow(ports, input, status);
+    } catch (error) {
+      // Not ServiceUnavailable: part of the log may stand in CloudWatch, and only a retry of this state reads that back.
+      return silent(error, ['AgentSilent']);
     }
   };
 }
 
-function stillSilent({ instance, step }: WatchInput, now: number, message: string): JobStep {
+function stillSilent({ instance, step, context }: WatchInput, now: number, message: string): JobStep {
   const silentSince = step.silentSince ?? now;
   if (now - silentSince > LONGEST_SILENCE) {
     throw new RunError(
@@ -33,7 +43,8 @@ function stillSilent({ instance, step }: WatchInput, now: number, message: strin
       `${instance.id} has not answered for ${LONGEST_SILENCE / 60} minutes: ${message}`,
     );
   }
-  return { ...step, silentSince, pollFailures: step.pollFailures + 1, more: false, wait: LONGEST_WAIT };
+  const cursor = leaveUnread(step.cursor, context);
+  return { ...step, cursor, silentSince, pollFailures: step.pollFailures + 1, more: false, wait: LONGEST_WAIT };
 }
 
 export const handler = entry(

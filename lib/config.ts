@@ -37,7 +37,7 @@ const capsSchema = z
 const scheduleSchema = z.strictObject({
   name: z.string().regex(/^[A-Za-z0-9._-]{1,48}$/),
   expression: z.string().regex(/^(rate|cron|at)\(.+\)$/),
-  timezone: z.string().default('UTC'),
+  timezone: z.string().refine(isTimeZone, 'is not an IANA time zone, such as Europe/Berlin').default('UTC'),
   spec: z.record(z.string(), z.unknown()),
 });
 
@@ -46,7 +46,7 @@ export function readConfig(node: Node, bundles: string): Config {
   const read = <T>(key: string, schema: z.ZodType<T>, fallback: T): T => {
     const value: unknown = node.tryGetContext(`runctl:${key}`);
     if (value === undefined) return fallback;
-    const result = schema.safeParse(fromCommandLine(value));
+    const result = schema.safeParse(fromCommandLine(value, key));
     if (result.success) return result.data;
     throw new Error(`context runctl:${key}: ${z.prettifyError(result.error)}`);
   };
@@ -58,18 +58,35 @@ export function readConfig(node: Node, bundles: string): Config {
     architecture: read('architecture', z.enum(['arm64', 'x86_64']), 'arm64'),
     logRetentionDays: read(
       'logRetentionDays',
-      z.coerce.number().refine((days) => RETENTION.includes(days)),
+      z.coerce.number().refine((days) => RETENTION.includes(days), `is one of ${RETENTION.join(', ')}`),
       90,
     ),
     archiveCaps: { ...DEFAULT_CAPS, ...caps },
-    schedules: schedules.map((schedule) => ({
-      ...schedule,
-      spec: parseSpec(schedule.spec, `context runctl:schedules, ${schedule.name}`),
-    })),
+    schedules: schedules.map((schedule) => ({ ...schedule, spec: scheduledSpec(schedule) })),
   };
 }
 
+function scheduledSpec({ name, spec }: z.infer<typeof scheduleSchema>): SpecInput {
+  const source = `context runctl:schedules, ${name}`;
+  const parsed = parseSpec(spec, source);
+  if (parsed.archive === undefined) throw new Error(`${source}: the spec needs an archive, s3://bucket/key`);
+  return parsed;
+}
+
+function isTimeZone(name: string): boolean {
+  try {
+    return new Intl.DateTimeFormat('en', { timeZone: name }).resolvedOptions().timeZone !== '';
+  } catch {
+    return false; // RangeError: there is none of this name.
+  }
+}
+
 /** `cdk -c key=value` gives strings only; lists and maps come as JSON. */
-function fromCommandLine(value: unknown): unknown {
-  return typeof value === 'string' && /^\s*[[{]/.test(value) ? JSON.parse(value) : value;
+function fromCommandLine(value: unknown, key: string): unknown {
+  if (typeof value !== 'string' || !/^\s*[[{]/.test(value)) return value;
+  try {
+    return JSON.parse(value);
+  } catch (error) {
+    throw new Error(`context runctl:${key} is not JSON: ${error instanceof Error ? error.message : String(error)}`);
+  }
 }

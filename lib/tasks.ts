@@ -5,13 +5,14 @@ import type { Construct } from 'constructs';
 import { ERRORS } from '../core/errors.ts';
 import type { StepLambda } from './step-lambda.ts';
 
-/** Faults of the Lambda service itself: AWS's own list. */
-const LAMBDA_FAULTS = [
+/** The call was refused before the function began. */
+const REFUSED_CALLS = ['Lambda.TooManyRequestsException'];
+/** Faults of the Lambda service itself, AWS's own list: the function may have run, and its answer been lost. */
+const LOST_CALLS = [
   'Lambda.ClientExecutionTimeoutException',
   'Lambda.ServiceException',
   'Lambda.AWSLambdaException',
   'Lambda.SdkClientException',
-  'Lambda.TooManyRequestsException',
 ];
 /** A function that ran out of time or memory. Every step may run twice, so another attempt harms nothing. */
 const FUNCTION_FAULTS = ['States.Timeout', 'Lambda.Unknown', 'Sandbox.Timedout', 'Runtime.ExitError'];
@@ -48,9 +49,9 @@ export function stepTask(
     taskTimeout: Timeout.duration(step.timeout.plus(Duration.seconds(30))),
     retryOnServiceExceptions: false,
   });
-  // 2 + 4 + 8 + 16 + 32 + 60 s: two minutes of Lambda's own trouble.
+  // 2 + 4 + 8 + 16 + 32 + 60 s: two minutes of too many calls at once.
   task.addRetry({
-    errors: LAMBDA_FAULTS,
+    errors: REFUSED_CALLS,
     interval: Duration.seconds(2),
     maxAttempts: 6,
     backoffRate: 2,
@@ -59,7 +60,7 @@ export function stepTask(
   });
   // 10 + 20 + 40 + 60 + 60 s. Ten at least: what the attempt before wrote to CloudWatch must be readable.
   task.addRetry({
-    errors: [...FUNCTION_FAULTS, ...RETRIED_ERRORS],
+    errors: [...LOST_CALLS, ...FUNCTION_FAULTS, ...RETRIED_ERRORS],
     interval: Duration.seconds(10),
     maxAttempts: 5,
     backoffRate: 2,

@@ -48,8 +48,9 @@ export class WatchMachine extends Construct {
     });
     catchAll(poll, failed);
     catchAll(check, failed);
+    // Absent: the instance's folder of runs is gone, and will not come back by asking.
     const next = Choice.jsonata(this, 'Job ended?')
-      .when(Condition.jsonata('{% $step.ended %}'), Succeed.jsonata(this, 'Ended'))
+      .when(Condition.jsonata('{% $step.ended or $step.state = "absent" %}'), Succeed.jsonata(this, 'Ended'))
       .when(Condition.jsonata('{% $step.silentSince != null %}'), check)
       .when(Condition.jsonata(`{% $polls >= ${POLLS_PER_WATCH} %}`), Succeed.jsonata(this, 'Hand over'))
       .when(Condition.jsonata('{% $step.wait = 0 %}'), poll)

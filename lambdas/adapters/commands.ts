@@ -62,8 +62,9 @@ export function commandsOver(ports: CommandPorts): InstanceCommands {
 
 async function send(ports: CommandPorts, instanceId: string, document: DocumentName, request: RunnerRequest) {
   const json = JSON.stringify(request);
-  if (Buffer.byteLength(json) > MAX_REQUEST_BYTES) {
-    throw new RunError('RequestTooLarge', `the request has ${json.length} bytes; ${MAX_REQUEST_BYTES} fit`);
+  const bytes = Buffer.byteLength(json);
+  if (bytes > MAX_REQUEST_BYTES) {
+    throw new RunError('RequestTooLarge', `the request has ${bytes} bytes; ${MAX_REQUEST_BYTES} fit`);
   }
   const command = new SendCommandCommand({
     DocumentName: ports.documents[document],

@@ -10,14 +10,23 @@ import { toBatches } from '../../core/log-batching.ts';
 import { CLIENT_SETTINGS, errorName, translate } from './aws-errors.ts';
 
 export function createLogStore(logGroup: string): LogStore {
-  return logStoreOver(new CloudWatchLogsClient(CLIENT_SETTINGS), logGroup);
+  // A PutLogEvents whose answer was lost may have been carried out, and would double the lines if the SDK sent it again:
+  // the state's own retry first reads back what stands there.
+  const once = new CloudWatchLogsClient({ ...CLIENT_SETTINGS, maxAttempts: 1 });
+  return logStoreOver({ logs: new CloudWatchLogsClient(CLIENT_SETTINGS), once }, logGroup);
 }
 
-export function logStoreOver(logs: Pick<CloudWatchLogsClient, 'send'>, logGroupName: string): LogStore {
+/** What of the SDK is used. `logs` repeats a call that failed, `once` does not. */
+export interface LogClients {
+  readonly logs: Pick<CloudWatchLogsClient, 'send'>;
+  readonly once: Pick<CloudWatchLogsClient, 'send'>;
+}
+
+export function logStoreOver({ logs, once }: LogClients, logGroupName: string): LogStore {
   async function putBatch(logStreamName: string, batch: readonly string[], timestamp: number): Promise<void> {
     const logEvents = batch.map((message) => ({ message, timestamp }));
     const command = new PutLogEventsCommand({ logGroupName, logStreamName, logEvents });
-    const answer = await logs.send(command);
+    const answer = await once.send(command);
     const rejected = answer.rejectedLogEventsInfo;
     // Comes inside HTTP 200: the events are not there.
     if (rejected)
