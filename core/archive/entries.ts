@@ -3,12 +3,11 @@ import { type ArchiveCaps, overCap } from './caps.ts';
 import { Capture, type CaptureOptions } from './capture.ts';
 import { findDanger, readEntryName, unsafe } from './entry-name.ts';
 import { EntryTree } from './entry-tree.ts';
-import { refusedType, SPARSE, unsafeEntry } from './entry-type.ts';
 import { ArchiveError } from './errors.ts';
 import { ExtensionReader, type Extensions, type ExtensionType, isExtension } from './extensions.ts';
 import { sparseKey } from './pax.ts';
 import { printableBytes } from './printable.ts';
-import { sniff } from './sniff.ts';
+import { badHeader, corruptTar, refusedType, SPARSE, unsafeEntry } from './refusals.ts';
 import { readTarHeader, type TarHeader } from './tar-header.ts';
 import type { TarBody, TarConsumer } from './tar-stream.ts';
 import { firstNonZero } from './zeros.ts';
@@ -63,14 +62,14 @@ export class Entries implements TarConsumer {
       });
     }
     if (this.#extensions.waiting)
-      throw corrupt(`After ${this.reading} an entry is missing: its extension header is there`, at);
+      throw corruptTar(`After ${this.reading} an entry is missing: its extension header is there`, at);
     return { files, topFolder, captured: this.#capture.result(topFolder), gitCommit: this.#extensions.gitCommit };
   }
 
   header(block: Buffer, at: number): TarBody {
     const header = readTarHeader(block);
     if ('bad' in header) throw badHeader(header, block, at, this.reading);
-    if (isExtension(header.type)) return this.#extension(header.type, header.size, at);
+    if (isExtension(header.type)) return this.#extension(header.type, header, at);
     return this.#entry(header, at);
   }
 
@@ -79,7 +78,8 @@ export class Entries implements TarConsumer {
     this.#body = null;
   }
 
-  #extension(type: ExtensionType, size: number, at: number): TarBody {
+  #extension(type: ExtensionType, { size, extra }: TarHeader, at: number): TarBody {
+    if (extra) throw corruptTar(`The header after ${this.reading} has fields that readers understand differently`, at);
     if (type === 'g') this.#counted(at);
     if (size < 0 || size > this.#caps.headerBytes) {
       const cap = formatSize(this.#caps.headerBytes);
@@ -94,7 +94,7 @@ export class Entries implements TarConsumer {
     }
     this.#body = (bytes, padding) => {
       // Python's tarfile reads names and records on into the padding.
-      if (firstNonZero(padding) !== null) throw corrupt('An extension header goes on after its end', at);
+      if (firstNonZero(padding) !== null) throw corruptTar('An extension header goes on after its end', at);
       this.#extensions.add(type, bytes, at);
     };
     return { size, keep: true };
@@ -128,6 +128,7 @@ export class Entries implements TarConsumer {
   #isFolder(header: TarHeader, extensions: Extensions, shown: string, at: number): boolean {
     const { type } = header;
     if (!['0', '\0', '5'].includes(type)) throw refusedType(type, shown, at);
+    if (header.extra) throw corruptTar(`The header of ${shown} has fields that readers understand differently`, at);
     const sparse = sparseKey(extensions.pax);
     if (sparse !== null) throw unsafeEntry(`The entry ${shown} is ${SPARSE[0]}`, SPARSE[1], at);
     if (extensions.link) throw unsafeEntry(`The entry ${shown} has the target of a link`, 'Leave it out.', at);
@@ -183,26 +184,4 @@ function checkOwnName(header: TarHeader, name: Uint8Array, shown: string, at: nu
     `The entry ${shown} has a second name in its header, ${printableBytes(header.name)}, which ${danger}`,
     at,
   );
-}
-
-function badHeader(
-  header: { bad: string; foreign: boolean },
-  block: Buffer,
-  at: number,
-  reading: string,
-): ArchiveError {
-  if (at === 0 && header.foreign) {
-    const holds = sniff(block);
-    const twice = holds === 'a gzip file' ? ': it was compressed twice' : '';
-    const what = holds.startsWith('a tar')
-      ? `Its first header has ${header.bad}`
-      : `The gzip file holds ${holds}, not a tar${twice}`;
-    return new ArchiveError('ArchiveNotTar', { what, next: 'Pack it with tar czf.', at: { in: 'tar', byte: 0 } });
-  }
-  return corrupt(at === 0 ? `Its first header has ${header.bad}` : `The header after ${reading} has ${header.bad}`, at);
-}
-
-function corrupt(what: string, at: number): ArchiveError {
-  const next = 'Pack it again with GNU tar, bsdtar, git archive or Python.';
-  return new ArchiveError('ArchiveCorrupt', { what, next, at: { in: 'tar', byte: at } });
 }

@@ -1,5 +1,5 @@
-import { ArchiveError } from './errors.ts';
 import { type PaxRecords, readPax } from './pax.ts';
+import { corruptTar } from './refusals.ts';
 import { type TarHeader, untilZero } from './tar-header.ts';
 import { firstNonZero } from './zeros.ts';
 
@@ -17,7 +17,6 @@ export interface Extensions {
   readonly size: number;
 }
 
-const NEXT = 'Pack it again with GNU tar, bsdtar, git archive or Python.';
 /** What a global header must not say, since readers differ in whether they listen. */
 const NOT_GLOBAL = /^(path|linkpath|size|hdrcharset|GNU\.sparse\..*)$/;
 const CHARSETS = ['BINARY', 'ISO-IR 10646 2000 UTF-8'];
@@ -48,12 +47,12 @@ export class ExtensionReader {
    */
   add(type: ExtensionType, body: Buffer, at: number): void {
     if (type === 'g') {
-      if (this.#bodies.size > 0) throw corrupt('Between an extension header and its entry is a global one', at);
+      if (this.#bodies.size > 0) throw corruptTar('Between an extension header and its entry is a global one', at);
       this.#readGlobal(records(body, at), at);
       this.#afterGlobal = true;
       return;
     }
-    if (this.#bodies.has(type)) throw corrupt('Two extension headers of one kind speak about one entry', at);
+    if (this.#bodies.has(type)) throw corruptTar('Two extension headers of one kind speak about one entry', at);
     this.#bodies.set(type, body);
   }
 
@@ -69,10 +68,10 @@ export class ExtensionReader {
     const pax = records(bodies.get('x') ?? new Uint8Array(), at);
     const path = pax.get('path') ?? null;
     const long = bodies.get('L');
-    if (path !== null && long !== undefined) throw corrupt('An entry has both a PAX and a GNU long name', at);
+    if (path !== null && long !== undefined) throw corruptTar('An entry has both a PAX and a GNU long name', at);
     const charset = pax.get('hdrcharset');
     if (charset !== undefined && !CHARSETS.includes(latin1(charset)))
-      throw corrupt('A PAX header has an unknown charset', at);
+      throw corruptTar('A PAX header has an unknown charset', at);
     return {
       pax,
       name: long === undefined ? path : longName(long, at),
@@ -83,7 +82,8 @@ export class ExtensionReader {
 
   #readGlobal(global: PaxRecords, at: number): void {
     for (const key of global.keys()) {
-      if (NOT_GLOBAL.test(key)) throw corrupt(`A global PAX header sets \`${key.slice(0, 40)}\` for every entry`, at);
+      if (NOT_GLOBAL.test(key))
+        throw corruptTar(`A global PAX header sets \`${key.slice(0, 40)}\` for every entry`, at);
     }
     const comment = latin1(global.get('comment') ?? new Uint8Array());
     if (/^([0-9a-f]{40}|[0-9a-f]{64})$/.test(comment)) this.#commit = comment;
@@ -102,26 +102,22 @@ function readSize(pax: PaxRecords, header: TarHeader, at: number): number {
   // A size with no room in the header leaves 0 there.
   if (size === header.size || (size >= OCTAL_SIZES && header.size === 0)) return size;
   const said = JSON.stringify(digits.slice(0, 20));
-  throw corrupt(`An entry has two sizes: ${header.size} in its header, ${said} in PAX`, at);
+  throw corruptTar(`An entry has two sizes: ${header.size} in its header, ${said} in PAX`, at);
 }
 
 function records(body: Uint8Array, at: number): PaxRecords {
   const pax = readPax(body);
-  if (typeof pax === 'string') throw corrupt(`A PAX header has ${pax}`, at);
+  if (typeof pax === 'string') throw corruptTar(`A PAX header has ${pax}`, at);
   return pax;
 }
 
 /** GNU ends the name with a NUL; what follows one, some readers see and some do not. */
 function longName(body: Uint8Array, at: number): Uint8Array {
   const name = untilZero(body, 0, body.length);
-  if (firstNonZero(body.subarray(name.length)) !== null) throw corrupt('A GNU long name goes on after its end', at);
+  if (firstNonZero(body.subarray(name.length)) !== null) throw corruptTar('A GNU long name goes on after its end', at);
   return name;
 }
 
 function latin1(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString('latin1');
-}
-
-function corrupt(what: string, at: number): ArchiveError {
-  return new ArchiveError('ArchiveCorrupt', { what, next: NEXT, at: { in: 'tar', byte: at } });
 }

@@ -1,3 +1,5 @@
+import { firstNonZero } from './zeros.ts';
+
 /** A tar header is one block, and contents are padded to whole blocks. */
 export const BLOCK_BYTES = 512;
 
@@ -13,6 +15,11 @@ export interface TarHeader {
   readonly nameFull: boolean;
   /** Bytes of content that follow. May be negative or beyond 2^53 (then Infinity) in an attack. */
   readonly size: number;
+  /**
+   * Whether there is something where the format has nothing: times of incremental archives, sparse maps. Some readers take
+   * it for the front of the name, others for a map of the content, whatever the type.
+   */
+  readonly extra: boolean;
 }
 
 /** Name, first byte, length of every number field that tar programs read (Python's tarfile stops reading at a bad one). */
@@ -48,8 +55,6 @@ export function readTarHeader(block: Uint8Array): TarHeader | BadTarHeader {
     if (value === null) return { bad: `a damaged number (${field})`, foreign: false };
     if (field === 'size') size = value;
   }
-  // Some readers take these bytes for the front of the name, others for times: incremental GNU archives.
-  if (format !== 'ustar' && block[345] !== 0) return { bad: 'a name that can be read in two ways', foreign: false };
   const name = untilZero(block, 0, 100);
   const prefix = format === 'ustar' ? untilZero(block, 345, 155) : name.subarray(0, 0);
   return {
@@ -58,6 +63,7 @@ export function readTarHeader(block: Uint8Array): TarHeader | BadTarHeader {
     name: prefix.length === 0 ? name : joined(prefix, name),
     nameFull: name.length === 100,
     size,
+    extra: firstNonZero(block.subarray(format === 'ustar' ? 500 : 345)) !== null,
   };
 }
 
@@ -82,12 +88,13 @@ function readFormat(block: Uint8Array): TarHeader['format'] | null {
   return mark === '\0'.repeat(8) ? 'v7' : null;
 }
 
-/** Octal digits between spaces, ended by NUL or the field's end; or GNU's base 256. Null when it is neither. */
+/** Octal digits, spaces before them, spaces and NULs after; or GNU's base 256. Null when it is neither. */
 function readNumber(block: Uint8Array, start: number, length: number): number | null {
   const first = block[start] ?? 0;
   if (first === 0x80 || first === 0xff) return readBase256(block.subarray(start, start + length));
-  const text = String.fromCharCode(...untilZero(block, start, length));
-  const digits = /^ *([0-7]*) *$/.exec(text)?.[1];
+  const text = String.fromCharCode(...block.subarray(start, start + length));
+  // Digits after a NUL count for some readers.
+  const digits = /^ *([0-7]*)[ \0]*$/.exec(text)?.[1];
   return digits === undefined ? null : Number.parseInt(digits || '0', 8);
 }
 

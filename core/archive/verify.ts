@@ -76,7 +76,10 @@ async function* pieces(body: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer> 
     waiting.push(chunk);
     size += chunk.length;
     if (size < PIECE_BYTES) continue;
-    yield* cut(Buffer.concat(waiting, size));
+    // A source that comes in one piece is not copied.
+    yield* cut(
+      size === chunk.length ? Buffer.from(chunk.buffer, chunk.byteOffset, size) : Buffer.concat(waiting, size),
+    );
     waiting = [];
     size = 0;
   }

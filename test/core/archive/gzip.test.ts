@@ -117,6 +117,14 @@ describe('a damaged gzip file', () => {
     const data = Buffer.concat([good.subarray(0, 10), Buffer.alloc(40, 0xff), good.subarray(50)]);
     expect(await refusal(data)).toMatchObject({ name: 'ArchiveCorrupt', message: expect.stringContaining('damaged') });
     for (const at of [2, 3, 14, 25]) expect((await refusal(flipped(ornate(tar), at))).name).toBe('ArchiveCorrupt');
+    for (const [at, byte] of [
+      [2, 7],
+      [3, 0x20],
+    ] as const) {
+      const odd = Buffer.from(good);
+      odd[at] = byte;
+      expect((await refusal(odd)).message).toContain('gzip header is damaged');
+    }
     const endless = Buffer.concat([Buffer.from([0x1f, 0x8b, 8, 8, 0, 0, 0, 0, 0, 3]), Buffer.alloc(300_000, 65)]);
     expect((await refusal(endless)).message).toContain('header does not end');
   });

@@ -1,4 +1,6 @@
 import { ArchiveError } from './errors.ts';
+import { sniff } from './sniff.ts';
+import type { BadTarHeader } from './tar-header.ts';
 
 /** What is said about entries that are neither files nor folders, by type flag: what it is, what to do. */
 const REFUSED: Readonly<Record<string, readonly [what: string, next: string]>> = {
@@ -30,4 +32,29 @@ export function refusedType(type: string, shown: string, at: number): ArchiveErr
 /** @returns the error for an entry that could be taken for more than it is. */
 export function unsafeEntry(what: string, next: string, at: number): ArchiveError {
   return new ArchiveError('ArchiveUnsafeEntry', { what, next, at: { in: 'tar', byte: at } });
+}
+
+/** @returns the error for a tar that is damaged or was made up. */
+export function corruptTar(what: string, at: number): ArchiveError {
+  const next = 'Pack it again with GNU tar, bsdtar, git archive or Python.';
+  return new ArchiveError('ArchiveCorrupt', { what, next, at: { in: 'tar', byte: at } });
+}
+
+/**
+ * @param reading what was read before, for the message.
+ * @returns the error for a header that cannot be read: at the very beginning it may be no tar at all.
+ */
+export function badHeader(header: BadTarHeader, block: Buffer, at: number, reading: string): ArchiveError {
+  if (at === 0 && header.foreign) {
+    const holds = sniff(block);
+    const twice = holds === 'a gzip file' ? ': it was compressed twice' : '';
+    const what = holds.startsWith('a tar')
+      ? `Its first header has ${header.bad}`
+      : `The gzip file holds ${holds}, not a tar${twice}`;
+    return new ArchiveError('ArchiveNotTar', { what, next: 'Pack it with tar czf.', at: { in: 'tar', byte: 0 } });
+  }
+  return corruptTar(
+    at === 0 ? `Its first header has ${header.bad}` : `The header after ${reading} has ${header.bad}`,
+    at,
+  );
 }
