@@ -63,7 +63,7 @@ def _reduce(match):
 
 
 def _split(rest):
-    """(authority, the rest from the first of / ? #). A password may hold a slash that nobody escaped; a port is none."""
+    """(authority, the rest from the first of / ? #). A password may hold a slash; a port is no password."""
     end = re.search(r"[/?#]", rest)
     plain = rest[: end.start()] if end else rest
     if "@" not in plain and re.match(r"[^/@]*:(?!\d+/)[^@]*@", rest):

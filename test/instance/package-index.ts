@@ -20,6 +20,8 @@ export interface PackageIndex {
   readonly requests: string[];
   /** Names of the wheels and archives whose bytes were asked for. */
   readonly downloads: () => string[];
+  /** From now on, files whose name contains this are not what the page says. */
+  tamper(name: string): void;
   close(): Promise<void>;
 }
 
@@ -30,9 +32,10 @@ const METADATA = '.metadata';
 /** A simple index (PEP 503) on loopback that serves the given wheels, as slowly as wanted. */
 export async function servePackages(wheels: readonly Wheel[], options: IndexOptions = {}): Promise<PackageIndex> {
   const requests: string[] = [];
+  const tampered = new Set<string>();
   const server = createServer((request, response) => {
     requests.push(request.url ?? '');
-    answer(request, response, wheels, options).catch((error) => response.destroy(error));
+    answer(request, response, wheels, { ...options, tampered }).catch((error) => response.destroy(error));
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
@@ -41,6 +44,7 @@ export async function servePackages(wheels: readonly Wheel[], options: IndexOpti
     url: `http://127.0.0.1:${port}/simple/`,
     requests,
     downloads: () => requests.filter(isDownload).map((path) => path.slice('/files/'.length)),
+    tamper: (name) => tampered.add(name),
     close: async () => {
       server.closeAllConnections();
       await new Promise<void>((resolve) => server.close(() => resolve()));
@@ -52,7 +56,7 @@ async function answer(
   request: IncomingMessage,
   response: ServerResponse,
   wheels: readonly Wheel[],
-  options: IndexOptions,
+  options: IndexOptions & { readonly tampered: ReadonlySet<string> },
 ): Promise<void> {
   if (!isAllowed(request, options)) {
     response.writeHead(401, { 'www-authenticate': 'Basic realm="index"' }).end();
@@ -65,7 +69,8 @@ async function answer(
   if (kind === 'files' && described?.metadata) {
     response.writeHead(200, { 'content-type': 'text/plain' }).end(described.metadata);
   } else if (kind === 'files' && wheel) {
-    await sendFile(response, wheel, options);
+    const isTampered = [...options.tampered].some((part) => name.includes(part));
+    await sendFile(response, isTampered ? { ...wheel, bytes: new Uint8Array(10) } : wheel, options);
   } else if (kind === 'simple' && listed.length > 0) {
     response.writeHead(200, { 'content-type': 'text/html' }).end(page(listed));
   } else {
