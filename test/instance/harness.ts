@@ -32,7 +32,7 @@ export const isRoot = process.getuid?.() === 0;
 export const NOBODY = { name: 'nobody', uid: 65_534, gid: 65_534 } as const;
 export const PROJECT = 'digits';
 
-const RUNNER_FOLDER = fileURLToPath(new URL('../../instance/runner', import.meta.url));
+export const RUNNER_FOLDER = fileURLToPath(new URL('../../instance/runner', import.meta.url));
 /** Another interpreter to run the runner with: it must stand on 3.8 and on whatever comes. */
 const PYTHON = process.env.RUNCTL_TEST_PYTHON ?? 'python3';
 export const AGENT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin';

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { isAlive, type TestInstance, type TestRun, useInstances, waitFor } from './harness.ts';
+import { isAlive, RUNNER_FOLDER, type TestInstance, type TestRun, useInstances, waitFor } from './harness.ts';
 
 const instance = useInstances();
 
@@ -75,6 +75,21 @@ describe('what a poll says', () => {
     await kill(pid);
     expect((await box.poll(run, 'train')).state).toBe('running');
     process.kill(supervisor.pid, 'SIGCONT');
+    expect(await box.ended(run, 'train')).toMatchObject({ state: 'exited', exit: { signal: 'SIGKILL' } });
+  });
+
+  it('exited, of a process that was killed before its program began', async () => {
+    const source = readFileSync(join(RUNNER_FOLDER, 'spawn.py'), 'utf8');
+    const killed = `
+_go = Held.go
+def _killed_before(self):
+    os.kill(self.pid, signal.SIGKILL)
+    os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+    return _go(self)
+Held.go = _killed_before
+`;
+    const box = instance({ modules: { 'spawn.py': source + killed } });
+    const run = await running(box);
     expect(await box.ended(run, 'train')).toMatchObject({ state: 'exited', exit: { signal: 'SIGKILL' } });
   });
 
