@@ -41,6 +41,7 @@ def tool_environment(home, spec_env, prefix):
     for name, value in defaults.items():
         env.setdefault(name, value)
     env.update(spec_env)
+    env.pop("PYTHONPATH", None)  # the training's; a tool must not find the person's modules before its own
     for name, value in pip_settings_for_uv(env, home, prefix).items():
         env.setdefault(name, value)
     return env

@@ -80,6 +80,21 @@ describe('installing', () => {
     expect(rig.ask(python, 'import zz_tool; print(zz_tool.__version__)')).toBe('1.0');
   });
 
+  it.each(['uv', 'pip'] as const)(
+    "does not take the project's modules for the installer's own: %s",
+    async (installer) => {
+      const rig = rigOfTest();
+      rig.useUv();
+      await rig.serve([leaf]);
+      rig.write('logging.py', 'raise SystemExit("the wrong logging")\n');
+      rig.write('src/typing.py', 'raise SystemExit("the wrong typing")\n');
+      rig.write('requirements.txt', 'zz-leaf\n');
+      const env = { PYTHONPATH: join(rig.project, 'src') };
+      const run = await rig.install({ python: rig.systemPython(), installer, env });
+      expect(run.result).toMatchObject({ packages: 1 });
+    },
+  );
+
   it('fails with the last lines of both when both fail', async () => {
     const rig = rigOfTest();
     rig.useUv();
