@@ -1,4 +1,4 @@
-import { ERRORS, type ErrorName, isErrorName, type Outcome } from './errors.ts';
+import { ERRORS, type ErrorName, isErrorName, type Outcome, splitName } from './errors.ts';
 import type { Failure, FinishInput, FinishOutput, JobStep } from './run-states.ts';
 
 const LAST_LINES = 20;
@@ -108,6 +108,8 @@ export function readFailure(failure: Failure): { name: ErrorName; message: strin
     return readFailure({ Error: cause.Error, Cause: String(cause.Cause ?? ''), state: failure.state });
   }
   const text = typeof cause?.errorMessage === 'string' ? cause.errorMessage : failure.Cause;
+  const named = splitName(text);
+  if (named) return named;
   if (isErrorName(failure.Error)) return { name: failure.Error, message: text };
   return { name: 'Internal', message: `${failure.state}: ${failure.Error}: ${text.slice(0, 1_000)}` };
 }

@@ -149,3 +149,18 @@ export class RunError extends Error {
     this.name = name;
   }
 }
+
+/**
+ * Puts an error's name in front of its message. AWS keeps the name as the error's type, but not every runtime does: MiniStack's Node workers hand on the
+ * message alone.
+ */
+export function nameInMessage(error: unknown): unknown {
+  if (error instanceof Error && isErrorName(error.name)) error.message = `${error.name}: ${error.message}`;
+  return error;
+}
+
+/** Undoes {@link nameInMessage}; null for a text that begins with no error's name. */
+export function splitName(text: string): { name: ErrorName; message: string } | null {
+  const [, name = '', message = ''] = /^(\w+): (.*)$/s.exec(text) ?? [];
+  return isErrorName(name) ? { name, message } : null;
+}

@@ -1,3 +1,4 @@
+import { nameInMessage } from '../../core/errors.ts';
 import { withRun } from './logger.ts';
 
 /**
@@ -10,8 +11,12 @@ export function entry<I, O>(
 ): (input: I) => Promise<O> {
   let step: ((input: I) => Promise<O>) | null = null;
   return (input) =>
-    withRun(runId(input), () => {
-      step ??= create();
-      return step(input);
+    withRun(runId(input), async () => {
+      try {
+        step ??= create();
+        return await step(input);
+      } catch (error) {
+        throw nameInMessage(error);
+      }
     });
 }
