@@ -1,8 +1,8 @@
 """Runs a short piece of work where the kill of a job does not reach it.
 
 A `kill -9` of the sync in the middle of its renames would leave a mix of old and new code until the next sync. So a
-child does them, in a process group of its own: it ends them in milliseconds, whatever becomes of its parent. It stays in
-the job's session, so the supervisor waits for it; the project's lock is open in it, so the next sync waits as well.
+child does them, in a process group of its own: it ends them in milliseconds, whatever becomes of its parent. It stays
+in the job's session, so the supervisor waits for it; the project's lock is open in it, so the next sync waits as well.
 """
 
 import json

@@ -2,8 +2,8 @@
 
 Usage: sync-fault.py kill|kill-job|full-once|full <N> <runner>. Python tells an audit hook of every such call before it
 makes it, so the runner itself needs no hook for tests. `kill`: SIGKILL to all processes just before the change,
-`kill-job`: to the group of the first one, as a person would. `full-once`: that change fails with ENOSPC; `full`: and all
-later ones that need room. Exit code 0: the sync came to its end before its Nth change.
+`kill-job`: to the group of the first one, as a person would. `full-once`: that change fails with ENOSPC; `full`: and
+all later ones that need room. Exit code 0: the sync came to its end before its Nth change.
 """
 
 import errno

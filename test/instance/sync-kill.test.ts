@@ -167,7 +167,7 @@ describe('a sync that finds the disk full', () => {
       const bytes = archive(NEW);
       const url = await instance.serve((_, response) => void response.end(bytes));
       let undone = 0;
-      for (let at = 1; ; at += 1) {
+      for (let at = 1; ; at += fault === 'full' ? 2 : 1) {
         rmSync(instance.home, { recursive: true });
         cpSync(template, instance.home, { recursive: true, preserveTimestamps: true });
         const words = ['-I', '-B', FAULT, fault, String(at), instance.runner];
