@@ -1,0 +1,141 @@
+import { lstat, readdir, readFile, realpath, stat } from 'node:fs/promises';
+import { basename, join, relative, sep } from 'node:path';
+import ignore, { type Ignore } from 'ignore';
+
+/** A folder could not be packed; `next` says what to do about it. */
+export class PackError extends Error {
+  readonly next: string;
+
+  constructor(message: string, next: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'PackError';
+    this.next = next;
+  }
+}
+
+export interface ProjectFile {
+  /** Path in the archive, `/` between its parts. */
+  readonly name: string;
+  /** Where it is read from; a link is followed. */
+  readonly path: string;
+  readonly bytes: number;
+  readonly executable: boolean;
+}
+
+/** Later files decide over earlier ones: .runctlignore can bring back by `!name` what .gitignore leaves out. */
+const IGNORE_FILES = ['.gitignore', '.runctlignore'];
+/** Never part of a project's code, whatever the ignore files say. */
+const NEVER = new Set(['.git', '__pycache__', 'node_modules', '.runctl']);
+/** What makes a folder a virtual environment. */
+const VENV_MARK = 'pyvenv.cfg';
+
+/** The ignore rules of one folder, for the paths below it. */
+interface Scope {
+  /** Path in the archive of the folder, '' for the top. */
+  readonly folder: string;
+  readonly rules: Ignore;
+}
+
+/**
+ * The files of a project, sorted by name: what `.gitignore` and `.runctlignore` leave, in the folder and below it, without
+ * `.git`, virtual environments, `__pycache__`, `node_modules` and `.runctl`. Links inside the folder are followed, others
+ * are left out with a warning, as are sockets and devices. Folders without files are not kept.
+ * @throws PackError when nothing is left, or the folder is none.
+ */
+export async function listFiles(folder: string): Promise<{ files: ProjectFile[]; warnings: string[] }> {
+  const top = await realpath(folder).catch((cause: unknown) => {
+    throw new PackError(`There is no folder ${folder}`, 'Give the path of the project folder.', { cause });
+  });
+  if (!(await stat(top)).isDirectory())
+    throw new PackError(`${folder} is a file, not a folder`, 'Give the path of the project folder.');
+  const walk = new Walk(top);
+  await walk.enter(top, '', [], []);
+  if (walk.files.length === 0)
+    throw new PackError(
+      `There is nothing to pack in ${folder}${walk.ignored > 0 ? `: the ignore files leave out all ${walk.ignored} entries` : ''}`,
+      'Give the folder that holds the training script; see .gitignore and .runctlignore in it.',
+    );
+  // By code units, not by locale: the order must be the same on every machine.
+  walk.files.sort((a, b) => (a.name < b.name ? -1 : 1));
+  return { files: walk.files, warnings: walk.warnings };
+}
+
+class Walk {
+  readonly files: ProjectFile[] = [];
+  readonly warnings: string[] = [];
+  ignored = 0;
+  readonly #top: string;
+
+  constructor(top: string) {
+    this.#top = top;
+  }
+
+  /** @param above the real paths of the folders that this one lies in: a link to one of them has no end. */
+  async enter(folder: string, name: string, outer: readonly Scope[], above: readonly string[]): Promise<void> {
+    const names = (await readdir(folder)).sort();
+    if (names.includes(VENV_MARK) && name !== '') return;
+    const scopes = [...outer, ...(await scopeOf(folder, name, names))];
+    const inside = [...above, await realpath(folder)];
+    for (const child of names) {
+      const path = join(folder, child);
+      await this.#visit(path, name === '' ? child : `${name}/${child}`, scopes, inside);
+    }
+  }
+
+  async #visit(path: string, name: string, scopes: readonly Scope[], above: readonly string[]): Promise<void> {
+    if (NEVER.has(basename(path))) return;
+    const link = (await lstat(path).catch((error: unknown) => failed(name, error))).isSymbolicLink();
+    const target = link ? await this.#follow(path, name) : path;
+    if (target === undefined) return;
+    const info = await stat(target);
+    if (isIgnored(info.isDirectory() ? `${name}/` : name, scopes)) {
+      this.ignored += 1;
+      return;
+    }
+    if (info.isDirectory()) {
+      if (link && (above.includes(target) || NEVER.has(basename(target)))) return this.#leave(name, 'a link back');
+      await this.enter(target, name, scopes, above);
+    } else if (info.isFile()) {
+      this.files.push({ name, path: target, bytes: info.size, executable: (info.mode & 0o100) !== 0 });
+    } else this.#leave(name, 'neither a file nor a folder');
+  }
+
+  /** Where a link leads inside the project; undefined, with a warning, when it leads elsewhere. */
+  async #follow(path: string, name: string): Promise<string | undefined> {
+    const target = await realpath(path).catch(() => undefined); // nothing there, or a circle
+    if (target === undefined) return this.#leave(name, 'a link that leads nowhere');
+    const inside = relative(this.#top, target);
+    if (inside === '' || inside === '..' || inside.startsWith(`..${sep}`))
+      return this.#leave(name, `a link to ${target}, outside the project`);
+    return target;
+  }
+
+  #leave(name: string, why: string): undefined {
+    this.warnings.push(`${name} is left out: it is ${why}.`);
+  }
+}
+
+function failed(name: string, cause: unknown): never {
+  throw new PackError(
+    `${JSON.stringify(name)} cannot be looked at: ${cause instanceof Error ? cause.message : String(cause)}`,
+    'A name that is not UTF-8 must be changed; a file that comes and goes belongs into .runctlignore.',
+    { cause },
+  );
+}
+
+async function scopeOf(folder: string, name: string, names: readonly string[]): Promise<Scope[]> {
+  const present = IGNORE_FILES.filter((file) => names.includes(file));
+  if (present.length === 0) return [];
+  const rules = ignore();
+  for (const file of present) rules.add(await readFile(join(folder, file), 'utf8'));
+  return [{ folder: name, rules }];
+}
+
+/** The innermost folder whose rules say anything decides, as in git. */
+function isIgnored(name: string, scopes: readonly Scope[]): boolean {
+  for (const { folder, rules } of [...scopes].reverse()) {
+    const { ignored, unignored } = rules.test(folder === '' ? name : name.slice(folder.length + 1));
+    if (ignored || unignored) return ignored;
+  }
+  return false;
+}

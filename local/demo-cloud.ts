@@ -1,0 +1,79 @@
+import { access, mkdir, symlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { StopExecutionCommand } from '@aws-sdk/client-sfn';
+import { untilStarted } from '../cli/follow-run.ts';
+import { localClients } from './clients.ts';
+import { down } from './down.ts';
+import type { StatePaths } from './paths.ts';
+import { isAlive, killMarked } from './processes.ts';
+import { type LocalState, readState } from './state.ts';
+import { up } from './up.ts';
+
+/**
+ * Brings the local cloud up for a demo, with its progress. One that the demo started is marked as the demo's: a later demo
+ * ends it too, though `--keep` had left it. One that a person brought up stays that person's.
+ */
+export async function bringUp(paths: StatePaths, signal: AbortSignal): Promise<LocalState> {
+  const before = await readState(paths).catch(() => undefined); // `up` will say what is wrong with it
+  const theirs = before !== undefined && (await isAlive(before.ministack)) && !(await isDemosOwn(paths));
+  if (!theirs) await markAsDemos(paths); // before anything runs: what fails half-way is ended too
+  const { state } = await up(paths, { agentCommand: null, deploy: 'changed', signal, output: 'progress' });
+  // `up` may have begun anew, with an empty folder.
+  if (!theirs || state.ministack.pid !== before.ministack.pid) await markAsDemos(paths);
+  await keepPackageCaches(paths);
+  return state;
+}
+
+/** Ends the local cloud if it is the demo's own. @returns whether it was. */
+export async function takeDown(paths: StatePaths): Promise<boolean> {
+  if (!(await isDemosOwn(paths))) return false;
+  await down(paths, { purge: false });
+  return true;
+}
+
+/** Ends a run in a cloud that stays up: the execution, then what it started on the instance. */
+export async function endRun(endpoint: string, run: { executionArn: string; runId: string }): Promise<void> {
+  const clients = localClients(endpoint);
+  try {
+    // The upload may be on its way still; a run that begins when nobody looks any more is the worst of all.
+    const started = await untilStarted(clients.sfn, run.executionArn, 10_000, new AbortController().signal);
+    if (!started) return;
+    await clients.sfn.send(
+      new StopExecutionCommand({ executionArn: run.executionArn, cause: 'The demo was stopped.' }),
+    );
+    await killMarked((entry) => entry === `RUNCTL_RUN_ID=${run.runId}`);
+  } finally {
+    clients.destroy();
+  }
+}
+
+function mark(paths: StatePaths): string {
+  return join(paths.local, 'started-by-demo');
+}
+
+async function markAsDemos(paths: StatePaths): Promise<void> {
+  await mkdir(paths.local, { recursive: true });
+  await writeFile(mark(paths), '');
+}
+
+async function isDemosOwn(paths: StatePaths): Promise<boolean> {
+  return await access(mark(paths)).then(
+    () => true,
+    () => false,
+  );
+}
+
+/**
+ * The instance's home is a new one each time, so that every demo shows a whole install; what uv and pip have downloaded
+ * is kept, so that only the first one takes minutes.
+ */
+async function keepPackageCaches(paths: StatePaths): Promise<void> {
+  const caches = join(paths.cache, 'instance');
+  await mkdir(caches, { recursive: true });
+  try {
+    await symlink(caches, join(paths.instance, 'home', '.cache'));
+  } catch (error) {
+    // There is a cache already: a link from before, or what an earlier run made.
+    if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
+  }
+}

@@ -1,0 +1,101 @@
+import { mkdir, rm, stat } from 'node:fs/promises';
+import { userInfo } from 'node:os';
+import { basename, join, relative, resolve } from 'node:path';
+import { followRun, type RunEnd, type RunEvent, untilStarted } from '../cli/follow-run.ts';
+import { packFolder } from '../cli/pack.ts';
+import { uploadArchive } from '../cli/upload.ts';
+import { OUTPUTS, RUN_MACHINE, toProjectName } from '../core/names.ts';
+import type { SpecInput } from '../core/spec.ts';
+import { formatSize } from '../core/units.ts';
+import type { Clients } from './clients.ts';
+import type { DemoOptions } from './demo-options.ts';
+import type { Print } from './demo-view.ts';
+import { LocalError } from './errors.ts';
+import type { StatePaths } from './paths.ts';
+import type { LocalState } from './state.ts';
+
+/** Upload to execution: the emulator's event, and a Lambda that starts for the first time. */
+const START_WITHIN_MS = 60_000;
+
+export interface StartedRun {
+  readonly runId: string;
+  readonly executionArn: string;
+  readonly logGroup: string;
+  /** `s3://bucket/key` of the upload. */
+  readonly archive: string;
+}
+
+/** Packs the folder and uploads it; the upload starts the run. */
+export async function startRun(
+  options: DemoOptions,
+  { state, paths, clients }: { state: LocalState; paths: StatePaths; clients: Clients },
+  print: Print,
+  signal: AbortSignal,
+): Promise<StartedRun> {
+  const archive = join(paths.local, 'tmp', `demo-${process.pid}.tar.gz`);
+  await mkdir(join(paths.local, 'tmp'), { recursive: true });
+  try {
+    const packed = await packFolder(options.folder, archive, signal);
+    const shown = relative(process.cwd(), resolve(options.folder)) || '.';
+    print(
+      `Packed ${shown}: ${packed.files.length} files, ${formatSize(packed.bytes)}, as ${formatSize(packed.archiveBytes)}`,
+    );
+    for (const warning of packed.warnings) print(`warning: ${warning}`);
+    const bucket = outputOf(state, OUTPUTS.bucket);
+    const project = toProjectName(basename(resolve(options.folder))) ?? 'demo';
+    const spec = specOf(options, state);
+    const upload = await uploadArchive(clients.s3, { file: archive, bucket, project, name: 'demo' }, spec, signal);
+    const machine = outputOf(state, OUTPUTS.machine);
+    return {
+      runId: upload.runId,
+      executionArn: `${machine.replace(':stateMachine:', ':execution:')}:${upload.runId}`,
+      logGroup: outputOf(state, OUTPUTS.logGroup),
+      archive: `s3://${upload.bucket}/${upload.key}`,
+    };
+  } finally {
+    await rm(archive, { force: true });
+  }
+}
+
+/** Waits for the run that the upload starts, and follows it to its end. */
+export async function watchRun(
+  run: StartedRun,
+  clients: Clients,
+  show: (event: RunEvent) => void,
+  signal: AbortSignal,
+): Promise<RunEnd> {
+  if (!(await untilStarted(clients.sfn, run.executionArn, START_WITHIN_MS, signal))) {
+    throw new LocalError(
+      `The upload ${run.archive} started no run of ${RUN_MACHINE} within ${START_WITHIN_MS / 1_000} s.`,
+      'Look into the log group /aws/lambda/runctl-start-run, and into .runctl/local/logs; run it with --keep.',
+    );
+  }
+  return await followRun(clients, run, show, signal);
+}
+
+/** Checks what can be told before anything is started. @throws LocalError */
+export async function checkFolder({ folder, script }: DemoOptions): Promise<void> {
+  const info = await stat(folder).catch(() => undefined);
+  if (!info?.isDirectory()) throw new LocalError(`${folder} is no folder.`, 'Give the path of your project folder.');
+  if (script === null) return;
+  const file = await stat(join(folder, script)).catch(() => undefined);
+  if (!file?.isFile())
+    throw new LocalError(`There is no ${script} in ${folder}.`, 'Give --script relative to the project folder.');
+}
+
+/** A runctl.yaml may name the real instance and its user; here there is one instance, and nobody but the current user. */
+function specOf({ script, args }: DemoOptions, { instanceId }: LocalState): SpecInput {
+  return {
+    ...(instanceId === null ? {} : { instance: instanceId }),
+    ...(userInfo().uid === 0 ? { user: userInfo().username } : {}),
+    ...(script === null ? {} : { script }),
+    ...(args.length === 0 ? {} : { args: [...args] }),
+  };
+}
+
+function outputOf(state: LocalState, name: string): string {
+  const value = state.deployed?.outputs[name];
+  if (value === undefined)
+    throw new LocalError(`The stack has no output ${name}.`, 'Run `npx runctl local up --deploy`.');
+  return value;
+}
