@@ -26,6 +26,14 @@ export interface ArchiveStore {
 export function createArchiveStore(): ArchiveStore {
   // requestTimeout would cut a long download: a 500 MB archive streams for longer than a call may hang.
   const s3 = new S3Client({ ...CLIENT_SETTINGS, requestHandler: { connectionTimeout: 3_000 } });
+  return archiveStoreOver(s3, (command) => getSignedUrl(s3, command, { expiresIn: URL_SECONDS }));
+}
+
+/** @param sign makes a URL of the request that a command stands for */
+export function archiveStoreOver(
+  s3: Pick<S3Client, 'send'>,
+  sign: (command: GetObjectCommand) => Promise<string>,
+): ArchiveStore {
   const input = (location: ArchiveLocation) => ({
     Bucket: location.bucket,
     Key: location.key,
@@ -58,6 +66,6 @@ export function createArchiveStore(): ArchiveStore {
         throw failed(error, 's3:GetObject', location);
       }
     },
-    presign: (location) => getSignedUrl(s3, new GetObjectCommand(input(location)), { expiresIn: URL_SECONDS }),
+    presign: (location) => sign(new GetObjectCommand(input(location))),
   };
 }

@@ -9,7 +9,10 @@ export interface Executions {
 }
 
 export function createExecutions(stateMachineArn: string | null): Executions {
-  const sfn = new SFNClient(CLIENT_SETTINGS);
+  return executionsOver(new SFNClient(CLIENT_SETTINGS), stateMachineArn);
+}
+
+export function executionsOver(sfn: Pick<SFNClient, 'send'>, stateMachineArn: string | null): Executions {
   return {
     async start(name, input) {
       if (stateMachineArn === null) throw new Error('this function does not know the state machine');

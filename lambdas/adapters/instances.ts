@@ -13,8 +13,10 @@ export interface Instances {
 }
 
 export function createInstances(): Instances {
-  const ec2 = new EC2Client(CLIENT_SETTINGS);
-  const ssm = new SSMClient(CLIENT_SETTINGS);
+  return instancesOver(new EC2Client(CLIENT_SETTINGS), new SSMClient(CLIENT_SETTINGS));
+}
+
+export function instancesOver(ec2: Pick<EC2Client, 'send'>, ssm: Pick<SSMClient, 'send'>): Instances {
   return {
     async find(selector) {
       const filters: Filter[] = 'id' in selector ? [] : [{ Name: `tag:${selector.tag}`, Values: [selector.value] }];

@@ -1,0 +1,222 @@
+import { describe, expect, it } from 'vitest';
+import { RunError } from '../../core/errors.ts';
+import { createCheck } from '../../lambdas/check-instance.ts';
+import { createConfirm } from '../../lambdas/confirm-pid.ts';
+import { createFind } from '../../lambdas/find-instance.ts';
+import { createFinish } from '../../lambdas/finish-run.ts';
+import { createInstall } from '../../lambdas/install-requirements.ts';
+import { createStart } from '../../lambdas/start-training.ts';
+import { createSync } from '../../lambdas/sync-code.ts';
+import { FakeArchives, FakeCommands, FakeExecutions, fakePorts } from '../fakes/ports.ts';
+import {
+  archive,
+  exit,
+  finishInput,
+  foundInstance,
+  instance,
+  jobInput,
+  jobStatus,
+  jobStep,
+  run,
+  SHA256,
+  spec,
+  verified,
+  watchInput,
+} from '../fakes/samples.ts';
+
+const refusal = (name: string) => ({ protocol: 1, ok: false, error: { name, message: 'why' } });
+const busy = jobStatus('sync', '', { state: 'busy', holder: { run: 'other', arn: 'arn:other', since: 1 } });
+const done = jobStatus('sync', 'synced\n', { state: 'exited', exit: exit() });
+
+describe('Find instance', () => {
+  const find = (state: string, ping: string | null) =>
+    createFind({ find: () => Promise.resolve([{ ...foundInstance, state }]), ping: () => Promise.resolve(ping) })(
+      verified,
+    );
+
+  it('answers with the instance whose agent is online', async () => {
+    expect(await find('running', 'Online')).toEqual(instance);
+  });
+
+  it.each([
+    ['running', 'ConnectionLost', 'AgentOffline'],
+    ['running', null, 'AgentOffline'],
+    ['stopped', 'Online', 'InstanceNotRunning'],
+  ])('%s, agent %s: %s', async (state, ping, name) => {
+    await expect(find(state, ping)).rejects.toMatchObject({ name });
+  });
+});
+
+describe('Sync code', () => {
+  function sync(answers: (object | Error)[], ended: string[] = []) {
+    const commands = new FakeCommands(...answers);
+    const executions = new FakeExecutions();
+    for (const arn of ended) executions.ended.add(arn);
+    const ports = fakePorts(commands);
+    return { answer: createSync(ports, new FakeArchives(), executions)(jobInput()), commands, logs: ports.logs };
+  }
+
+  it('asks with the runner aboard, a URL of the pinned version, and ships the log', async () => {
+    const { answer, commands, logs } = sync([done]);
+    expect(await answer).toMatchObject({ job: 'sync', ended: true, ok: true });
+    const [asked] = commands.asked;
+    expect(asked).toMatchObject({ instanceId: instance.id, document: 'prepare' });
+    expect(asked?.request).toMatchObject({
+      protocol: 1,
+      verb: 'start',
+      job: 'sync',
+      runner: SHA256,
+      run: { id: run.id, key: run.key, arn: run.arn },
+      ended: [],
+      notAfter: 1_795_000_010 + 180,
+      sync: { url: 'https://signed.example/v1', sha256: archive.sha256, script: 'train.py', versionId: 'v1' },
+    });
+    expect(logs.text('demo-1/sync')).toBe('synced\n');
+  });
+
+  it('keeps the URL out of what it answers', async () => {
+    expect(JSON.stringify(await sync([done]).answer)).not.toContain('signed.example');
+  });
+
+  it('leaves a busy instance to a holder that still runs', async () => {
+    const { answer, commands } = sync([busy]);
+    expect(await answer).toMatchObject({ state: 'busy', holder: { run: 'other' }, ended: false });
+    expect(commands.asked.length).toBe(1);
+  });
+
+  it('asks again when the holder has ended, and says that it has', async () => {
+    const { answer, commands } = sync([busy, done], ['arn:other']);
+    expect(await answer).toMatchObject({ state: 'exited', ok: true });
+    expect(commands.asked[1]?.request).toMatchObject({ ended: ['arn:other'] });
+  });
+
+  it.each(['DiskFull', 'NoUser', 'NoHome', 'PythonMissing', 'RunnerBroken'])(
+    '%s of the runner is the step’s error',
+    async (name) => {
+      await expect(sync([refusal(name)]).answer).rejects.toMatchObject({ name, message: 'why' });
+    },
+  );
+
+  it('calls a refusal that the table does not know a defect', async () => {
+    await expect(sync([refusal('BadRequest')]).answer).rejects.toMatchObject({
+      name: 'RunnerBroken',
+      message: 'BadRequest: why',
+    });
+  });
+
+  it('takes an answer whose log cannot be read for none', async () => {
+    const unreadable = jobStatus('sync', '', { log: { offset: 9, bytes: 3, size: 12, data: '' } });
+    await expect(sync([unreadable]).answer).rejects.toMatchObject({ name: 'AgentSilent' });
+  });
+});
+
+describe('Install requirements', () => {
+  it('starts the installer that the document carries', async () => {
+    const commands = new FakeCommands(jobStatus('install', ''));
+    await createInstall(fakePorts(commands), SHA256)(jobInput());
+    expect(commands.asked[0]).toMatchObject({
+      document: 'prepare-install',
+      request: {
+        job: 'install',
+        install: { program: SHA256, requirements: 'requirements.txt', installer: 'auto', python: null, env: {} },
+      },
+    });
+  });
+
+  it('has nothing to do without requirements', async () => {
+    const input = jobInput({ archive: { ...archive, requirements: null } });
+    await expect(createInstall(fakePorts(new FakeCommands()), SHA256)(input)).rejects.toMatchObject({
+      name: 'Internal',
+    });
+  });
+});
+
+describe('Start training', () => {
+  it('hands on args and env to the letter, and answers with the PID', async () => {
+    const commands = new FakeCommands(jobStatus('train', '', { pid: 99 }));
+    const args = ['$(id)', '; rm -rf /', '{{ssm:/x}}', '\n', "'"];
+    const input = jobInput({ spec: { ...spec, args, env: { A: '$$' } } });
+    expect(await createStart(fakePorts(commands))(input)).toMatchObject({ pid: 99, confirmed: false });
+    expect(commands.asked[0]).toMatchObject({
+      document: 'job',
+      request: {
+        wait: 0,
+        train: { script: 'train.py', args, env: { A: '$$' }, python: null, maxDuration: 86_400, stopGrace: 30 },
+      },
+    });
+  });
+
+  it('prefers the user of the spec to the one of the tag', async () => {
+    const commands = new FakeCommands(jobStatus('train', ''), jobStatus('train', ''));
+    const start = createStart(fakePorts(commands));
+    await start(jobInput({ instance: { ...instance, user: 'tagged' } }));
+    await start(jobInput({ instance: { ...instance, user: 'tagged' }, spec: { ...spec, user: 'asked' } }));
+    expect(commands.asked.map(({ request }) => request.user)).toEqual(['tagged', 'asked']);
+  });
+});
+
+describe('Confirm PID', () => {
+  it.each([
+    ['running', null, true],
+    ['exited', 0, true],
+    ['exited', 1, false],
+    ['vanished', null, false],
+    ['stopped', 0, false],
+    ['absent', null, false],
+  ] as const)('%s with code %s: confirmed %s', async (state, code, confirmed) => {
+    const status = jobStatus('train', '', { state, exit: code === null ? null : exit({ code }) });
+    const step = await createConfirm(fakePorts(new FakeCommands(status)))(jobInput({ step: jobStep('train') }));
+    expect(step.confirmed).toBe(confirmed);
+  });
+});
+
+describe('Check instance', () => {
+  const check = (state: string | null) =>
+    createCheck({ find: () => Promise.resolve(state === null ? [] : [{ ...foundInstance, state }]) })(
+      watchInput(jobStep('train')),
+    );
+
+  it('goes on while EC2 says that the instance runs', async () => {
+    expect(await check('running')).toEqual({ state: 'running' });
+  });
+
+  it.each([['stopping'], ['stopped'], ['terminated'], [null]])('%s: InstanceLost, with the job', async (state) => {
+    await expect(check(state)).rejects.toMatchObject({
+      name: 'InstanceLost',
+      message: expect.stringContaining('train'),
+    });
+  });
+});
+
+describe('Finish run', () => {
+  it('releases the instance with a document that brings the runner, then says how the run ended', async () => {
+    const commands = new FakeCommands({ protocol: 1, ok: true, released: true, jobs: {} });
+    expect(await createFinish(commands)(finishInput())).toMatchObject({ outcome: 'succeeded', warnings: [] });
+    expect(commands.asked).toMatchObject([
+      { instanceId: instance.id, document: 'prepare', request: { verb: 'release', project: 'demo' } },
+    ]);
+  });
+
+  it.each([
+    ['a command that fails', new RunError('AgentSilent', 'no word')],
+    ['a refusal', refusal('RunnerBroken')],
+    ['something unforeseen', new TypeError('x')],
+  ])('keeps the outcome when the release meets %s: a warning', async (_, answer) => {
+    const output = await createFinish(new FakeCommands(answer))(finishInput({ warnings: ['old'] }));
+    expect(output).toMatchObject({ outcome: 'succeeded', error: null });
+    expect(output.warnings).toEqual(['old', expect.stringContaining('lease was not released')]);
+  });
+
+  it.each([
+    ['no run', { run: null, spec: null, instance: null }],
+    ['no instance', { instance: null }],
+  ])('sends nothing when the instance was never touched: %s', async (_, changes) => {
+    const commands = new FakeCommands();
+    const failure = { Error: 'InvalidSpec', Cause: 'x', state: 'Verify archive' };
+    const output = await createFinish(commands)(
+      finishInput({ ...changes, sync: null, install: null, train: null, failure }),
+    );
+    expect(output).toMatchObject({ outcome: 'rejected', error: 'InvalidSpec', warnings: [] });
+    expect(commands.asked).toEqual([]);
+  });
+});
