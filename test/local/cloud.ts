@@ -127,7 +127,7 @@ export class Cloud {
       status: seen.status ?? '',
       error: seen.error,
       cause: seen.cause ? JSON.parse(seen.cause) : null,
-      output: seen.output ? JSON.parse(seen.output) : null,
+      output: seen.status === 'SUCCEEDED' ? JSON.parse(seen.output ?? 'null') : null,
       states: events.flatMap((event) => event.stateEnteredEventDetails?.name ?? []),
       history: JSON.stringify(events),
     };
