@@ -170,7 +170,7 @@ describe('an archive that is refused', () => {
 
   it('is no .tar.gz, or empty, or not there', async () => {
     expect((await rejected('zip', Buffer.from('PK\x03\x04 and so on'))).error).toBe('ArchiveNotGzip');
-    expect((await rejected('zero', new Uint8Array())).error).toBe('ArchiveNotGzip');
+    expect((await rejected('zero', new Uint8Array())).error).toBe('ArchiveEmpty');
     expect((await rejected('empty', await tarGz({}))).error).toBe('ArchiveEmpty');
     const archive = `s3://${cloud.bucket}/archives/gone.tar.gz`;
     const run = await cloud.finished(await cloud.start(onInstance({ archive })));
