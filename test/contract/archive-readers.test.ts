@@ -79,7 +79,7 @@ const jumbled = fc
   )
   .map((parts) => gzipSync(Buffer.concat([...parts, END])));
 
-describe('whatever is accepted, the same files are seen', () => {
+describe('whatever is accepted, the same files are seen', { timeout: 120_000 }, () => {
   it.each<[Reader, string]>([
     ['runner', 'the runner, which unpacks it'],
     ['tarfile', 'Python’s tarfile'],

@@ -15,23 +15,25 @@ describe('PAX headers', () => {
   });
 
   it.each([
-    ['no length', 'path=x\n'],
-    ['a length of 0', '0 path=x\n'],
-    ['a length with a 0 before it', '011 path=xy\n'],
-    ['a length that is too short', '5 path=x\n'],
-    ['a length that is too long', '99 path=x\n'],
-    ['a length that ends in the key', '4 a=b\n'],
-    ['a length without end', `${'1'.repeat(40)} path=x\n`],
-    ['a signed length', '+10 path=x\n'],
-    ['no newline', '9 path=xy'],
-    ['no key', '5 =x\n'],
-    ['no equals sign', '7 path\n'],
-    ['NUL after its records', `${paxRecord('path', 'x')}\0\0\0`],
-    ['a newline in the key', '12 pa\nth=xy\n'],
-    ['a key twice', `${paxRecord('path', 'good')}${paxRecord('path', 'bad')}`],
-    ['an unknown charset', `${paxRecord('hdrcharset', 'EBCDIC')}`],
-  ])('with %s are refused', async (_what, body) => {
-    expect((await refusal(tgz(file('good.py'), pax(Buffer.from(body)), file('a')))).name).toBe('ArchiveCorrupt');
+    ['no length', 'path=x\n', 'without a length'],
+    ['a length of 0', '0 path=x\n', 'without a length'],
+    ['a length with a 0 before it', '011 path=x\n', 'without a length'],
+    ['a length that is too short', '5 path=x\n', 'damaged record'],
+    ['a length that is too long', '99 path=x\n', 'length is wrong'],
+    ['a length that ends in the key', '4 a=b\n', 'damaged record'],
+    ['a length without end', `${'1'.repeat(40)} path=x\n`, 'without a length'],
+    ['a signed length', '+10 path=x\n', 'without a length'],
+    ['no newline', '9 path=xy', 'damaged record'],
+    ['no key', '5 =x\n', 'damaged record'],
+    ['no equals sign', '7 path\n', 'damaged record'],
+    ['NUL after its records', `${paxRecord('path', 'x')}\0\0\0`, 'without a length'],
+    ['a newline in the key', '12 pa\nth=xy\n', 'damaged key'],
+    ['a key twice', `${paxRecord('path', 'good')}${paxRecord('path', 'bad')}`, 'two records `path`'],
+    ['an unknown charset', `${paxRecord('hdrcharset', 'EBCDIC')}`, 'unknown charset'],
+  ])('with %s are refused', async (_what, body, said) => {
+    const error = await refusal(tgz(file('good.py'), pax(Buffer.from(body)), file('a')));
+    expect(error.name).toBe('ArchiveCorrupt');
+    expect(error.message).toContain(said);
   });
 
   it.each([

@@ -23,12 +23,15 @@ async function* bomb(first: Buffer): AsyncGenerator<Buffer> {
   for (;;) yield zeros;
 }
 
+/** The processor time that something takes, in milliseconds: the machine may have other work. */
 async function timed<T>(work: Promise<T>): Promise<[T, number]> {
-  const start = performance.now();
-  return [await work, performance.now() - start];
+  const start = process.cpuUsage();
+  const result = await work;
+  const { user, system } = process.cpuUsage(start);
+  return [result, (user + system) / 1000];
 }
 
-describe('a bomb', () => {
+describe('a bomb', { timeout: 120_000 }, () => {
   const base256 = (size: number) => {
     const field = Buffer.alloc(12);
     field[0] = 0x80;
@@ -95,7 +98,7 @@ describe('a bomb', () => {
   });
 });
 
-describe('caps', () => {
+describe('caps', { timeout: 120_000 }, () => {
   it('let pass what lies exactly on them', async () => {
     const tar = Buffer.concat([file('a/b/one.py', 'x'.repeat(600)), file('two.py'), END]);
     const body = gzipSync(tar);
@@ -125,7 +128,7 @@ describe('caps', () => {
   });
 });
 
-describe('memory', () => {
+describe('memory', { timeout: 180_000 }, () => {
   it('stays flat while 5,000 files and 500 MB pass by the default caps', async () => {
     // Incompressible, so that the upload is as large. The same bytes again: they are what takes the time.
     const files = Array.from({ length: 50 }, (_, index) => file(`project/old/f${index}.bin`, randomBytes(100_000)));

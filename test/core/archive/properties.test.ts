@@ -55,7 +55,7 @@ async function judge(body: Buffer, chunk = 10_000): Promise<ArchiveReport | Arch
   }
 }
 
-describe('generated archives', () => {
+describe('generated archives', { timeout: 120_000 }, () => {
   it('that are good pass, and report exactly their files', async () => {
     await fc.assert(
       fc.asyncProperty(entries, fc.integer({ min: 1, max: 3000 }), fc.nat(), async (all, chunk, cut) => {
@@ -106,7 +106,7 @@ describe('generated archives', () => {
   });
 });
 
-describe('damaged archives', () => {
+describe('damaged archives', { timeout: 120_000 }, () => {
   it('cut at every block are refused, or nothing is missing', async () => {
     const whole = await judge(gzipSync(SAMPLE));
     for (let length = 0; length < SAMPLE.length; length += 512) {
