@@ -11,6 +11,8 @@ import { ServiceError } from './service-error.ts';
 import { Workers } from './workers.ts';
 
 const workersPerInstance = 5;
+// A long run polls thousands of times, with up to 24 KB an answer; nobody asks for an old one.
+const mostRemembered = 1_000;
 
 export interface CommandsOptions {
   readonly region: string;
@@ -50,6 +52,7 @@ export class Commands {
     };
     const invocations = targets.map((instanceId) => new Invocation(command, instanceId));
     this.#commands.set(command.id, { command, invocations });
+    this.#forgetOldest();
     for (const invocation of invocations) this.#deliver(invocation);
     return {
       answer: { Command: commandOutput(command, invocations) },
@@ -59,17 +62,15 @@ export class Commands {
 
   getInvocation(input: unknown) {
     const { CommandId, InstanceId, PluginName } = getInvocationInput.parse(input);
-    const invocation = this.#visible().find((one) => one.command.id === CommandId && one.instanceId === InstanceId);
+    const invocation = this.#visible(CommandId).find((one) => one.instanceId === InstanceId);
     if (invocation === undefined || this.#isMissing(invocation)) throw new ServiceError('InvocationDoesNotExist', '');
     return invocationOutput(invocation, PluginName);
   }
 
   listInvocations(input: unknown) {
     const { CommandId, InstanceId, Details } = listInput.parse(input);
-    const listed = this.#visible()
-      .filter(
-        (one) => (CommandId ?? one.command.id) === one.command.id && (InstanceId ?? one.instanceId) === one.instanceId,
-      )
+    const listed = this.#visible(CommandId)
+      .filter((one) => (InstanceId ?? one.instanceId) === one.instanceId)
       .filter((one) => !this.#isMissing(one));
     return { CommandInvocations: listed.map((one) => listedInvocation(one, Details)) };
   }
@@ -121,9 +122,19 @@ export class Commands {
     invocation.deliver({ region, execute, faults, workers }).catch(onError);
   }
 
-  #visible(): Invocation[] {
+  #forgetOldest(): void {
+    for (const [id, { invocations }] of this.#commands) {
+      if (this.#commands.size <= mostRemembered) return;
+      if (invocations.every((one) => one.ended)) this.#commands.delete(id);
+    }
+  }
+
+  /** The invocations that the API knows by now: of one command, or of all. */
+  #visible(commandId?: string): Invocation[] {
     const now = Date.now();
-    return [...this.#commands.values()].flatMap(({ invocations }) => invocations.filter((one) => one.visibleAt <= now));
+    const one = commandId === undefined ? undefined : this.#commands.get(commandId);
+    const asked = commandId === undefined ? [...this.#commands.values()] : one === undefined ? [] : [one];
+    return asked.flatMap(({ invocations }) => invocations.filter(({ visibleAt }) => visibleAt <= now));
   }
 
   #isMissing(invocation: Invocation): boolean {

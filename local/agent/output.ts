@@ -37,18 +37,17 @@ function goText(bytes: Buffer): string {
   return text + bytes.toString('utf8', valid);
 }
 
-/** The bytes of the character at `at`, or 0 when there is none that is valid (RFC 3629). */
+/**
+ * The bytes of the character that begins at `at`, or 0 where none does. What has the right form and is no character all the
+ * same (overlong, a surrogate) may pass: for those Node makes one U+FFFD a byte, too.
+ */
 function characterWidth(bytes: Buffer, at: number): number {
   const first = bytes[at] ?? 0;
   if (first < 0x80) return 1;
-  const width =
-    first >= 0xc2 && first <= 0xdf ? 2 : first >= 0xe0 && first <= 0xef ? 3 : first >= 0xf0 && first <= 0xf4 ? 4 : 0;
-  if (width === 0 || at + width > bytes.length) return 0;
+  const width = first < 0xc2 || first > 0xf4 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+  if (at + width > bytes.length) return 0;
   for (let index = 1; index < width; index += 1) {
     if (((bytes[at + index] ?? 0) & 0xc0) !== 0x80) return 0;
   }
-  const second = bytes[at + 1] ?? 0;
-  const overlong = (first === 0xe0 && second < 0xa0) || (first === 0xf0 && second < 0x90);
-  const beyond = (first === 0xed && second > 0x9f) || (first === 0xf4 && second > 0x8f);
-  return overlong || beyond ? 0 : width;
+  return width;
 }

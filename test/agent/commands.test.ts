@@ -65,4 +65,13 @@ describe('the moments of a command', () => {
       ResponseCode: -1,
     });
   });
+
+  it('is forgotten after a thousand others', async () => {
+    const first = await send();
+    for (let count = 0; count < 999; count += 1) await send();
+    vi.advanceTimersByTime(200);
+    expect(commands.getInvocation(first).Status).toBe('Success');
+    await send();
+    expect(() => commands.getInvocation(first)).toThrow(expect.objectContaining({ name: 'InvocationDoesNotExist' }));
+  });
 });

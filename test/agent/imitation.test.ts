@@ -74,6 +74,10 @@ describe('what the imitated agent does beyond the recorded cases', () => {
 
   it('makes one U+FFFD of every byte that is no UTF-8', async () => {
     expect(await stdoutOf(["printf '\\342\\202x\\377'"])).toBe('\uFFFD\uFFFDx\uFFFD');
+    // Overlong, a surrogate, beyond the last character; then good ones of each width.
+    const bad =
+      "printf '\\340\\200\\200|\\355\\240\\200|\\364\\220\\200\\200|\\303\\251\\342\\202\\254\\360\\237\\230\\200'";
+    expect(await stdoutOf([bad])).toBe(`${'\uFFFD'.repeat(3)}|${'\uFFFD'.repeat(3)}|${'\uFFFD'.repeat(4)}|é€😀`);
   });
 
   it('gives the script pipes, which it can open again', async () => {
@@ -150,6 +154,13 @@ describe('what the imitated agent does beyond the recorded cases', () => {
     const precondition = { StringEquals: ['platformType', 'Windows'] };
     const result = await execute([{ precondition, inputs: { runCommand: ['echo no'] } }]);
     expect(result).toMatchObject({ status: 'Success', steps: [] });
+  });
+
+  it.each(['>/dev/null', '2>/dev/null'])('waits for a child of which only %s is redirected', async (redirection) => {
+    const marker = join(folder, 'child-ended');
+    const child = `setsid sh -c 'sleep 0.5; : > ${marker}' </dev/null ${redirection} &`;
+    expect(await stdoutOf([child, 'echo parent done'])).toBe('parent done\n');
+    expect(existsSync(marker)).toBe(true);
   });
 
   it('lets a redirected child live after a normal end, and takes it along at a time-out unless it has its own session', async () => {
