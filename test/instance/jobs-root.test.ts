@@ -168,6 +168,8 @@ subprocess.Popen([sys.executable, "-c", deaf], start_new_session=True).wait()
     await here.until(run, 'train', () => existsSync(join(here.project, 'ready')));
     expect(await here.release(run)).toMatchObject({ released: true, jobs: { train: 'stopped' } });
     expect(here.processes()).toEqual([]);
+    // Killed with the job, not found and ended after it.
+    expect(here.logOf(run, 'train').toString()).toBe('');
   });
 
   it('needs a user and a home that exist', async () => {
