@@ -7,7 +7,6 @@ import install_env
 import install_wheel
 import subp
 from install_errors import ToolFailed
-from install_pip import pip_of
 from install_uv import Uv
 
 #: What a person types where nothing of this works.
@@ -55,14 +54,14 @@ def bring_uv(env, home, cwd, progress, target):
 def _by_pip(python, env, home):
     if not python:
         raise ToolFailed("there is no python3 outside of the image's environment")
-    subp.run([*pip_of(python), "install", "--user", "--quiet", "uv"], env=env, cwd=home, timeout=600)
+    subp.run([python, "-m", "pip", "install", "--user", "--quiet", "uv"], env=env, cwd=home, timeout=600)
 
 
 def _by_ensurepip(python, env, home):
     if not python:
         raise ToolFailed("there is no python3 outside of the image's environment")
     # With a pip that works it was the index that failed; the same pip will fail in the same way.
-    found, _ = subp.run([*pip_of(python), "--version"], env=env, cwd=home, timeout=60, allowed=None)
+    found, _ = subp.run([python, "-m", "pip", "--version"], env=env, cwd=home, timeout=60, allowed=None)
     if found:
         raise ToolFailed("pip is there already")
     subp.run([python, "-m", "ensurepip", "--user"], env=env, cwd=home, timeout=300)

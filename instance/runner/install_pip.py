@@ -19,16 +19,6 @@ _CANNOT_REMOVE = re.compile(r"Errno (13|30)\b")
 _NOISE = re.compile(r"^\s*(Requirement already satisfied|Looking in indexes|Looking in links|━)")
 
 
-# `-m` would put the current folder first on sys.path: the project, whose logging.py is not the one that pip means.
-_START = "import runpy, sys; sys.argv[0] = 'pip'; runpy.run_module('pip', run_name='__main__', alter_sys=True)"
-_PIP = "import sys; sys.path = [entry for entry in sys.path if entry]; " + _START
-
-
-def pip_of(python):
-    """The beginning of a command that runs an interpreter's pip."""
-    return [python, "-c", _PIP]
-
-
 def name_of(target):
     """How the log and the result call it."""
     return "pip3 --user" if target.interpreter.kind == "system" else "pip3"
@@ -63,12 +53,12 @@ class PipInstall:
         if self._target.interpreter.kind == "overlay":
             self._target.prepare()
         try:
-            stdout, _ = subp.run([*pip_of(self._python), "--version"], self._env, self._project, timeout=60)
+            stdout, _ = subp.run([self._python, "-m", "pip", "--version"], self._env, self._project, timeout=60)
         except subp.ProcessFailed as failed:
             raise ToolFailed(str(failed)) from failed
         # "raw" came with pip 24.1; an older one refuses the word, and draws its bar with nobody to see it.
         bar = "raw" if install_env.version_of(stdout) >= (24, 1) else "off"
-        command = [*pip_of(self._python), "install", "--progress-bar", bar]
+        command = [self._python, "-m", "pip", "install", "--progress-bar", bar]
         if self._target.interpreter.kind == "system":
             command.append("--user")
         elif self._target.prefix:

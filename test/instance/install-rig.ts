@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
   chmodSync,
@@ -7,24 +7,20 @@ import {
   mkdirSync,
   mkdtempSync,
   readdirSync,
-  realpathSync,
   rmSync,
-  symlinkSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { basename, dirname, join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { fileURLToPath } from 'node:url';
 import { afterEach } from 'vitest';
 import { buildInstaller } from '../../lib/runner-bundle.ts';
 import { type IndexOptions, type PackageIndex, servePackages } from './package-index.ts';
+import { ask, findInterpreter, type Interpreter, makeSystemPython, makeVenv, STANDARD_PATH } from './pythons.ts';
 import { sharedUv } from './shared-uv.ts';
-import { type PackageSpec, placeInstalled, type Wheel } from './wheels.ts';
+import type { PackageSpec, Wheel } from './wheels.ts';
 
-const RUNNER = fileURLToPath(new URL('../../instance/runner', import.meta.url));
-const STANDARD_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin';
 export const PROJECT = 'digits';
 /** `nobody`, for tests that run as root and need somebody who is not. */
 const NOBODY = 65_534;
@@ -106,42 +102,14 @@ export class InstallRig {
     return this.index;
   }
 
-  /**
-   * An interpreter as a distribution ships it: its own prefix, marked externally managed (PEP 668).
-   * @param installed packages that the image brings
-   */
+  /** An interpreter as a distribution ships it; `installed`: packages that the image brings. */
   systemPython(installed: readonly PackageSpec[] = [], options: { pip?: boolean } = {}): string {
-    const real = ask('python3', 'import sys; print(sys.executable)');
-    const standard = ask(real, 'import sysconfig; print(sysconfig.get_path("stdlib"))');
-    const root = mkdtempSync(join(this.base, 'usr-'));
-    chmodSync(root, 0o755);
-    const python = join(root, 'bin', 'python3');
-    const lib = join(root, 'lib', basename(standard));
-    for (const folder of [dirname(python), lib, join(lib, 'site-packages'), join(root, 'lib/python3/dist-packages')])
-      mkdirSync(folder, { recursive: true });
-    copyFileSync(realpathSync(real), python);
-    for (const name of readdirSync(standard)) {
-      if (!/-packages$|^EXTERNALLY-MANAGED$/.test(name)) symlinkSync(join(standard, name), join(lib, name));
-    }
-    writeFileSync(join(lib, 'EXTERNALLY-MANAGED'), '[externally-managed]\nError=This belongs to the system.\n');
-    const site = ask(python, 'import sys; print([p for p in sys.path if p.endswith("-packages")][-1])');
-    for (const spec of installed) placeInstalled(site, spec);
-    if (options.pip ?? true) linkPip(real, site);
-    return python;
+    return makeSystemPython(this.base, installed, options.pip ?? true);
   }
 
-  /** A virtual environment. */
-  venv(options: { pip?: boolean; installed?: readonly PackageSpec[]; at?: string } = {}): string {
-    const folder = options.at ?? join(this.base, 'pytorch');
-    const python = join(folder, 'bin', 'python3');
-    const done = spawnSync('python3', ['-m', 'venv', ...(options.pip ? [] : ['--without-pip']), folder], {
-      encoding: 'utf8',
-      env: { PATH: STANDARD_PATH },
-    });
-    if (done.status !== 0) throw new Error(`python3 -m venv: ${done.stdout}${done.stderr}`);
-    const site = ask(python, 'import sysconfig; print(sysconfig.get_path("purelib"))');
-    for (const spec of options.installed ?? []) placeInstalled(site, spec);
-    return python;
+  /** A virtual environment, as `/opt/pytorch` is one. */
+  venv(options: { pip?: boolean; installed?: readonly PackageSpec[] } = {}): string {
+    return makeVenv(join(this.base, 'pytorch'), options.installed ?? [], options.pip ?? false);
   }
 
   /** Runs the job to its end. */
@@ -237,30 +205,6 @@ export class InstallRig {
   }
 }
 
-export interface Interpreter {
-  readonly path: string;
-  readonly reason: string;
-  readonly kind: 'system' | 'venv' | 'conda' | 'overlay';
-  readonly bin: string;
-  readonly env: Readonly<Record<string, string>>;
-}
-
-/** interpreter.find() of the runner; throws with Python's last line. */
-export function findInterpreter(
-  python: string | null,
-  home: string,
-  options: { opt?: string; user?: string; path?: string } = {},
-): Interpreter {
-  const code = `import json, sys
-sys.path.insert(0, sys.argv[1])
-import interpreter
-print(json.dumps(interpreter.find(*json.loads(sys.argv[2]), **json.loads(sys.argv[3]))._asdict()))`;
-  const words = ['-I', '-B', '-c', code, RUNNER, JSON.stringify([python, home]), JSON.stringify(options)];
-  const done = spawnSync('python3', words, { encoding: 'utf8', env: { PATH: STANDARD_PATH } });
-  if (done.status !== 0) throw new Error(done.stderr.trim().split('\n').at(-1));
-  return JSON.parse(done.stdout);
-}
-
 /** A rig that is taken down after each test. */
 export function useInstallRig(): () => InstallRig {
   let rig: InstallRig | null = null;
@@ -272,19 +216,4 @@ export function useInstallRig(): () => InstallRig {
     rig ??= new InstallRig();
     return rig;
   };
-}
-
-function ask(python: string, code: string, env: Readonly<Record<string, string>> = {}): string {
-  const done = spawnSync(python, ['-c', code], { encoding: 'utf8', env: { PATH: STANDARD_PATH, ...env }, cwd: '/' });
-  if (done.status !== 0) throw new Error(`${python}: ${done.error?.message ?? done.stderr}`);
-  return done.stdout.trim();
-}
-
-/** pip as a distribution's package puts it there. */
-function linkPip(real: string, site: string): void {
-  const folder = dirname(ask(real, 'import os, pip; print(os.path.dirname(pip.__file__))'));
-  for (const name of readdirSync(folder)) {
-    if (/^(pip|setuptools|pkg_resources|wheel|_distutils_hack)(-|$)/.test(name))
-      symlinkSync(join(folder, name), join(site, name));
-  }
 }

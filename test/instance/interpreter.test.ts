@@ -2,7 +2,8 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync }
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { findInterpreter, isRoot } from './install-rig.ts';
+import { isRoot } from './install-rig.ts';
+import { findInterpreter } from './pythons.ts';
 
 let base: string;
 let home: string;
