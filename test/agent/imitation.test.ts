@@ -165,7 +165,7 @@ describe('what the imitated agent does beyond the recorded cases', () => {
 
   it('lets a redirected child live after a normal end, and takes it along at a time-out unless it has its own session', async () => {
     const file = (name: string) => join(folder, name);
-    const child = (name: string) => `sh -c 'echo $$ > ${file(name)}; exec sleep 60' >/dev/null 2>&1 </dev/null &`;
+    const child = (name: string) => `sh -c 'echo $$ > ${file(name)}; exec sleep 600' >/dev/null 2>&1 </dev/null &`;
     await execute([{ inputs: { runCommand: [child('survivor'), `while [ ! -s ${file('survivor')} ]; do :; done`] } }]);
     await execute([
       {
