@@ -22,7 +22,7 @@ const MiB = 1024 * 1024;
 
 /** Sized for a project of 5,000 files and 500 MB to pass with room to spare. */
 export const DEFAULT_CAPS: ArchiveCaps = {
-  // Twice 500 MB. A 512 MB Lambda (0.29 vCPU) reads about 60 MB/s of incompressible data: 17 s of its 900.
+  // Twice 500 MB. Incompressible data takes 1 CPU second for 155 MB; a 512 MB Lambda has 0.29 vCPU: 45 MB/s, 24 s of its 900.
   compressedBytes: 1024 * MiB,
   // Four times 500 MB. Old code, staged code and archive together are then at most 2 + 2 + 1 GiB of an 8 GiB root disk.
   expandedBytes: 2048 * MiB,
