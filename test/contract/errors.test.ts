@@ -1,0 +1,115 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+import { ARCHIVE_ERROR_NAMES } from '../../core/archive/errors.ts';
+import { ERRORS, isErrorName } from '../../core/errors.ts';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const read = (path: string) => readFileSync(join(ROOT, path), 'utf8');
+
+function sources(folder: string, ending: string): { path: string; text: string }[] {
+  const names = readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' });
+  return names
+    .filter((name) => name.endsWith(ending))
+    .map((name) => ({ path: join(folder, name), text: read(join(folder, name)) }));
+}
+
+const all = (text: string, pattern: RegExp) => [...text.matchAll(pattern)].map((match) => match[1] ?? '');
+const typescript = [...sources('core', '.ts'), ...sources('lambdas', '.ts')].filter(
+  ({ path }) => path !== 'core/errors.ts',
+);
+const python = [
+  ...sources('instance/runner', '.py'),
+  ...sources('instance/documents', '.py'),
+  ...sources('instance/documents', '.sh'),
+];
+
+/** By class, by `name:` of an ending, by the first argument of a named error. */
+const thrown = new Set<string>([
+  ...typescript.flatMap(({ text }) => all(text, /new RunError\(\s*(?:\w+ \? )?'(\w+)'/g)),
+  ...typescript.flatMap(({ text }) => all(text, /\? '[A-Z]\w+' : '([A-Z]\w+)', `/g)),
+  ...typescript.flatMap(({ text }) => all(text, /override readonly name = '(\w+)'/g)),
+  ...typescript.flatMap(({ text }) => all(text, /(?:ending|jobEnding)\([^()]*?'([A-Z]\w+)'/g)),
+  ...typescript.flatMap(({ text }) => all(text, /\bname: '([A-Z]\w+)'/g)),
+  ...ARCHIVE_ERROR_NAMES,
+]);
+const onInstance = new Set<string>([
+  ...python.flatMap(({ text }) =>
+    all(text, /\b(?:Refusal|Untrusted|InstallError|SyncError|CannotRun|_failure|_error|refuse)\(\s*"([A-Z]\w+)"/g),
+  ),
+  ...python.flatMap(({ text }) => all(text, /"([A-Z][a-z]\w+)" if /g)),
+  ...python.flatMap(({ text }) => all(text, / else "([A-Z][a-z]\w+)"/g)),
+  ...python.flatMap(({ text }) => all(text, /\bname = "([A-Z]\w+)"/g)),
+  ...python.flatMap(({ text }) => all(text, /"name":\s*"([A-Z]\w+)"/g)),
+]);
+
+/** Caught before a run could end with them. */
+const NOT_ENDINGS: Readonly<Record<string, string>> = {
+  UnreadableAnswer: 'asked again by the commands adapter, then AgentSilent',
+};
+/** What the runner says, and what a run ends with because of it. */
+const ON_INSTANCE_ONLY: Readonly<Record<string, string>> = {
+  BadRequest: 'core/instance-commands.ts makes it RunnerBroken: a request that we built was not understood',
+  StartFailed: 'a job that could not be started: TrainingFailed, SyncFailed or InstallFailed with its message',
+};
+/** In the table, and thrown by nobody yet. */
+const LATER: Readonly<Record<string, string>> = { RunSkipped: 'ifBusy: skip comes with the queue' };
+
+describe('error names', () => {
+  const table = Object.keys(ERRORS).sort();
+
+  it('are in the table when something in core or lambdas throws them', () => {
+    expect([...thrown].filter((name) => !isErrorName(name)).sort()).toEqual(Object.keys(NOT_ENDINGS).sort());
+  });
+
+  it('are in the table when the runner answers with them', () => {
+    expect([...onInstance].filter((name) => !isErrorName(name)).sort()).toEqual(Object.keys(ON_INSTANCE_ONLY).sort());
+  });
+
+  it('are thrown somewhere when they are in the table', () => {
+    const known = new Set([...thrown, ...onInstance]);
+    expect(table.filter((name) => !known.has(name))).toEqual(Object.keys(LATER).sort());
+  });
+
+  it('are in instance/CONTRACT.md when the runner answers with them', () => {
+    const contract = read('instance/CONTRACT.md');
+    const own = [...onInstance].filter((name) => name !== 'StartFailed' && name !== 'PythonMissing');
+    expect(own.filter((name) => !contract.includes(`\`${name}\``)).sort()).toEqual([]);
+  });
+
+  it('of archives are all rejections, never retried', () => {
+    for (const name of ARCHIVE_ERROR_NAMES)
+      expect(ERRORS[name], name).toMatchObject({ outcome: 'rejected', retried: false });
+  });
+
+  it('each say what to do next in one sentence', () => {
+    for (const [name, { next }] of Object.entries(ERRORS)) expect(next, name).toMatch(/^[A-Z][^\n]{15,}$/);
+  });
+});
+
+describe('docs/runbook.md', () => {
+  const sections = read('docs/runbook.md').split(/^## /m).slice(1);
+  const names = sections.map((section) => section.split('\n')[0] ?? '');
+
+  it('has one section for each error, and none for what is not', () => {
+    expect([...names].sort()).toEqual(Object.keys(ERRORS).sort());
+  });
+
+  it.each(sections.map((section, index) => [names[index] ?? '', section]))(
+    'says of %s what happened, how to see it, what to do',
+    (_, section) => {
+      for (const part of ['What happened', 'How to see it', 'What to do']) {
+        expect(section).toMatch(new RegExp(`\\*\\*${part}\\.\\*\\* .{10,}`));
+      }
+    },
+  );
+
+  it('stands under the heading of its outcome', () => {
+    const groups = read('docs/runbook.md').split(/^# /m).slice(2);
+    const outcomes = groups.map(
+      (group) => new Set(all(group, /^## (\w+)$/gm).map((name) => ERRORS[name as keyof typeof ERRORS].outcome)),
+    );
+    expect(outcomes.slice(0, 2).map((group) => [...group])).toEqual([['rejected'], ['instance-unavailable']]);
+  });
+});
