@@ -73,7 +73,7 @@ function findClash(found: Node, part: string, wanted: Kind): string | null {
 function fold(part: string): string {
   // Most names: one pass, and the same answer.
   if (/^[\x20-\x7e]*$/.test(part)) return part.toUpperCase();
-  // Lower first, or KELVIN SIGN stays apart from k; then upper, so that ß meets SS.
+  // Lower first, or the capital ẞ stays apart from ß; then upper, so that both meet SS.
   return part.normalize('NFD').toLowerCase().toUpperCase().normalize('NFD');
 }
 

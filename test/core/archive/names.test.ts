@@ -143,6 +143,7 @@ describe('names that meet', () => {
     ['case of a folder', file('Src/a.py'), file('src/b.py'), '"Src", differ only in case'],
     ['case beyond ASCII', file('É.py'), file('é.py'), 'differ only in case'],
     ['case that folds to two letters', file('straße'), file('STRASSE'), 'differ only in case'],
+    ['a capital that folds to two letters', file('STRAẞE'), file('strasse'), 'differ only in case'],
     ['final sigma', file('ΟΔΟΣ'), file('οδος'), 'differ only in case'],
     ['the kelvin sign', file('\u212a'), file('k'), 'differ only in case'],
     ['Unicode form', file('\u00e9.py'), file('e\u0301.py'), 'Unicode form'],
