@@ -160,6 +160,11 @@ describe('names that meet', () => {
     expect(error.at).toMatchObject({ in: 'tar' });
   });
 
+  it('an implied folder may be named once', async () => {
+    expect(await names(tgz(file('a/b'), folder('a')))).toEqual(['a/b']);
+    expect((await refusal(tgz(file('a/b'), folder('a'), folder('a/')))).message).toContain('"a" is there twice');
+  });
+
   it('are no trouble when they differ', async () => {
     const body = tgz(file('a/b'), folder('a'), folder('a/c/'), file('a/c/b'), file('ab'), file('a1/b'), file('1'));
     expect(await names(body)).toEqual(['a/b', 'a/c/b', 'ab', 'a1/b', '1']);
