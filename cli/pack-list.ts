@@ -93,7 +93,7 @@ class Walk {
       return;
     }
     if (info.isDirectory()) {
-      if (link && (above.includes(target) || NEVER.has(basename(target)))) return this.#leave(name, 'a link back');
+      if (link && above.includes(target)) return this.#leave(name, 'a link to a folder that it lies in');
       await this.enter(target, name, scopes, above);
     } else if (info.isFile()) {
       this.files.push({ name, path: target, bytes: info.size, executable: (info.mode & 0o100) !== 0 });
@@ -105,8 +105,9 @@ class Walk {
     const target = await realpath(path).catch(() => undefined); // nothing there, or a circle
     if (target === undefined) return this.#leave(name, 'a link that leads nowhere');
     const inside = relative(this.#top, target);
-    if (inside === '' || inside === '..' || inside.startsWith(`..${sep}`))
-      return this.#leave(name, `a link to ${target}, outside the project`);
+    const parts = inside.split(sep);
+    if (parts[0] === '..') return this.#leave(name, `a link to ${target}, outside the project`);
+    if (parts.some((part) => NEVER.has(part))) return this.#leave(name, `a link to ${inside}, which is never packed`);
     return target;
   }
 

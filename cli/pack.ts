@@ -108,6 +108,7 @@ async function addEntry(tar: Pack, file: ProjectFile, bytes: number, content: Bu
   const header = { name: file.name, size: bytes, mode: file.executable ? 0o755 : 0o644, mtime: MTIME };
   await new Promise<void>((resolve, reject) => {
     const entry = tar.entry(header, (error) => (error ? reject(changed(file, error)) : resolve()));
+    entry.on('error', (error: Error) => reject(changed(file, error))); // told both ways; the first one counts
     if (content !== null) entry.end(content);
     else streamInto(entry, file, bytes).catch((error: unknown) => entry.destroy(unreadable(file, error)));
   });

@@ -58,10 +58,12 @@ function stopOnRequest(): AbortController {
 }
 
 async function demo(options: DemoOptions, paths: StatePaths, signal: AbortSignal, begun: Begun): Promise<boolean> {
+  const beganAt = performance.now();
   const state = await bringUp(paths, signal);
   begun.endpoint = state.endpoint;
   const clients = localClients(state.endpoint);
   try {
+    print(`The local cloud is up after ${formatDuration((performance.now() - beganAt) / 1_000)}`);
     print('');
     const run = await startRun(options, { state, paths, clients }, print, signal);
     begun.run = run;
