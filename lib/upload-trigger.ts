@@ -1,7 +1,6 @@
 import { Duration, type Stack } from 'aws-cdk-lib';
 import { Match, Rule } from 'aws-cdk-lib/aws-events';
 import { LambdaFunction } from 'aws-cdk-lib/aws-events-targets';
-import { SqsDestination } from 'aws-cdk-lib/aws-lambda-destinations';
 import type { Bucket } from 'aws-cdk-lib/aws-s3';
 import type { IQueue } from 'aws-cdk-lib/aws-sqs';
 import type { StateMachine } from 'aws-cdk-lib/aws-stepfunctions';
@@ -26,7 +25,8 @@ export class UploadTrigger extends Construct {
         { actions: ['sqs:SendMessage'], resources: [deadLetters.queueArn] },
       ],
       timeout: Duration.seconds(60),
-      onFailure: new SqsDestination(deadLetters),
+      // Not SqsDestination: that grants reading the queue's attributes as well.
+      onFailure: { bind: () => ({ destination: deadLetters.queueArn }) },
     });
     new Rule(this, 'Rule', {
       description: 'Uploads to uploads/ start a run',

@@ -1,0 +1,147 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, describe, expect, it } from 'vitest';
+import { ENV, RUN_MACHINE, WATCH_MACHINE } from '../../core/names.ts';
+import { lambdaNames } from '../../lib/bundle-lambdas.ts';
+import { tasksOf } from '../lib/state-graph.ts';
+import { asList, synthesize } from '../lib/synth.ts';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const aws = synthesize();
+afterAll(() => aws.remove());
+
+const adapters = new Map(
+  readdirSync(join(ROOT, 'lambdas/adapters')).map((name) => [
+    name,
+    readFileSync(join(ROOT, 'lambdas/adapters', name), 'utf8'),
+  ]),
+);
+const handler = (name: string) => readFileSync(join(ROOT, 'lambdas', `${name}.ts`), 'utf8');
+const all = (text: string, pattern: RegExp) => [...text.matchAll(pattern)].map((match) => match[1] ?? '');
+
+/** The adapters that a handler's real dependencies come from: what its `handler` creates, and what those create. */
+function adaptersOf(text: string): string[] {
+  const files = all(text, /from '\.(?:\/adapters)?\/([\w-]+\.ts)'/g).filter((file) => {
+    const created = all(adapters.get(file) ?? '', /export function (create\w+)/g);
+    return created.some((name) => new RegExp(`\\b${name}\\(`).test(text));
+  });
+  return [...new Set([...files, ...files.flatMap((file) => adaptersOf(adapters.get(file) ?? ''))])];
+}
+
+const functions = new Map(
+  aws
+    .of('AWS::Lambda::Function')
+    .map(({ Properties }) => [String(Properties.FunctionName).replace(/^runctl-/, ''), Properties]),
+);
+
+describe('states and handlers', () => {
+  const kebab = (state: string) => state.toLowerCase().replaceAll(' ', '-');
+
+  it('have one name: a file in lambdas/ for each state that calls a function', () => {
+    const states = [RUN_MACHINE, WATCH_MACHINE].flatMap((machine) => {
+      const tasks = tasksOf(aws.machine(machine)).filter(([, { Resource }]) => Resource?.endsWith(':lambda:invoke'));
+      for (const [name, { Arguments }] of tasks) {
+        const id = String(Arguments?.FunctionName).split('.')[0] ?? '';
+        expect(aws.resources[id]?.Properties.FunctionName, name).toBe(`runctl-${kebab(name)}`);
+      }
+      return tasks.map(([name]) => kebab(name));
+    });
+    // The one function that is no state: it starts the machine.
+    expect([...states, 'start-run'].sort()).toEqual(lambdaNames().sort());
+  });
+});
+
+describe.each(lambdaNames())('%s', (name) => {
+  const files = adaptersOf(handler(name));
+  const texts = [handler(name), ...files.map((file) => adapters.get(file) ?? '')];
+
+  it('is given the environment that it reads, all of it and no more', () => {
+    const read = texts.flatMap((text) => all(text, /requireEnv\('(\w+)'\)/g)) as (keyof typeof ENV)[];
+    const { Variables } = (functions.get(name)?.Environment ?? { Variables: {} }) as {
+      Variables: Record<string, unknown>;
+    };
+    const given = Object.keys(Variables).filter((variable) => variable.startsWith('RUNCTL_'));
+    expect(given.sort()).toEqual([...new Set(read.map((key) => ENV[key]))].sort());
+  });
+
+  it('may do what its SDK calls need, and nothing else', () => {
+    const calls = CALLED.get(name);
+    const { 'Fn::GetAtt': attribute } = (functions.get(name)?.Role ?? { 'Fn::GetAtt': [''] }) as Record<
+      string,
+      string[]
+    >;
+    const role = attribute?.[0] ?? '';
+    const policies = [
+      ...asList(aws.resources[role]?.Properties.Policies as { PolicyDocument: unknown }[]).map(
+        ({ PolicyDocument }) => PolicyDocument,
+      ),
+      ...aws
+        .of('AWS::IAM::Policy')
+        .filter(({ Properties }) => JSON.stringify(Properties.Roles).includes(`"${role}"`))
+        .map(({ Properties }) => Properties.PolicyDocument),
+    ] as { Statement: { Action: string | string[] }[] }[];
+    const granted = new Set(policies.flatMap(({ Statement }) => Statement.flatMap(({ Action }) => asList(Action))));
+    const needed = new Set([
+      ...OWN_LOG,
+      ...(calls ?? []).flatMap((call) => ACTIONS[call] ?? [`no action known for ${call}`]),
+    ]);
+    if (name === 'start-run') needed.add('sqs:SendMessage'); // Lambda itself, for an event that failed.
+    expect([...granted].sort()).toEqual([...needed].sort());
+  });
+
+  it('makes the SDK calls that are listed here', () => {
+    const sent = new Set(files.flatMap((file) => all(adapters.get(file) ?? '', /new (\w+)Command\(/g)));
+    // A handler may use a part of an adapter: what it uses is among what its adapters can do.
+    const called = CALLED.get(name) ?? [];
+    expect(called.filter((call) => !sent.has(call))).toEqual([]);
+    const unused = [...sent].filter((call) => !called.includes(call));
+    for (const call of unused) {
+      const method = Object.entries(METHODS).find(([, calls]) => calls.includes(call))?.[0] ?? call;
+      expect(usesMethod(handler(name), method), `${name} uses ${method}, which calls ${call}`).toBe(false);
+    }
+  });
+});
+
+const OWN_LOG = ['logs:CreateLogStream', 'logs:PutLogEvents'];
+const COMMANDS = ['SendCommand', 'GetCommandInvocation'];
+const LOGS = ['CreateLogStream', 'PutLogEvents', 'GetLogEvents'];
+/** Methods of the ports that belong to one call each: some handlers use only a part of a port. */
+const METHODS: Readonly<Record<string, readonly string[]>> = {
+  currentVersion: ['HeadObject'],
+  start: ['StartExecution'],
+  hasEnded: ['DescribeExecution'],
+  ping: ['DescribeInstanceInformation'],
+  open: ['GetObject'],
+};
+const usesMethod = (text: string, method: string) =>
+  new RegExp(`(archives|executions|instances)\\.${method}\\(`).test(text);
+
+const CALLED = new Map<string, readonly string[]>([
+  ['verify-archive', ['GetObject']],
+  ['find-instance', ['DescribeInstances', 'DescribeInstanceInformation']],
+  // GetObject: the presigned URL carries this role's permission.
+  ['sync-code', [...COMMANDS, ...LOGS, 'GetObject', 'DescribeExecution']],
+  ['install-requirements', [...COMMANDS, ...LOGS]],
+  ['start-training', [...COMMANDS, ...LOGS]],
+  ['confirm-pid', [...COMMANDS, ...LOGS]],
+  ['poll-logs', [...COMMANDS, ...LOGS]],
+  ['check-instance', ['DescribeInstances']],
+  ['finish-run', COMMANDS],
+  ['start-run', ['HeadObject', 'StartExecution']],
+]);
+
+/** IAM's actions for each call. ListBucket: without it S3 answers 403, not 404, for what is not there. */
+const ACTIONS: Readonly<Record<string, readonly string[]>> = {
+  GetObject: ['s3:GetObject', 's3:GetObjectVersion', 's3:ListBucket'],
+  HeadObject: ['s3:GetObject', 's3:GetObjectVersion', 's3:ListBucket'],
+  SendCommand: ['ssm:SendCommand'],
+  GetCommandInvocation: ['ssm:GetCommandInvocation'],
+  CreateLogStream: ['logs:CreateLogStream'],
+  PutLogEvents: ['logs:PutLogEvents'],
+  GetLogEvents: ['logs:GetLogEvents'],
+  DescribeInstances: ['ec2:DescribeInstances'],
+  DescribeInstanceInformation: ['ssm:DescribeInstanceInformation'],
+  DescribeExecution: ['states:DescribeExecution'],
+  StartExecution: ['states:StartExecution'],
+};

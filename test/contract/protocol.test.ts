@@ -1,0 +1,124 @@
+import { spawnSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+import {
+  type InstallRequest,
+  MAX_REQUEST_BYTES,
+  type PollRequest,
+  PROTOCOL,
+  type ReleaseRequest,
+  type RequestBase,
+  type RunnerRequest,
+  type StartRequest,
+  type StopRequest,
+  type SyncRequest,
+  type TrainRequest,
+} from '../../core/job-protocol.ts';
+import { run, SHA256 } from '../fakes/samples.ts';
+
+const RUNNER = fileURLToPath(new URL('../../instance/runner', import.meta.url));
+
+/** Asks the runner's own protocol.py about each text. null: understood; else its refusal. */
+function understood(requests: readonly unknown[]): (string | null)[] {
+  const script = `
+import base64, json, sys
+sys.path.insert(0, sys.argv[1])
+import protocol
+for line in sys.stdin:
+    try:
+        protocol.parse(base64.b64decode(line))
+        print("null")
+    except protocol.Refusal as refusal:
+        print(json.dumps(str(refusal)))
+`;
+  const input = requests.map((request) => Buffer.from(JSON.stringify(request)).toString('base64')).join('\n');
+  const { stdout, stderr, status } = spawnSync('python3', ['-I', '-c', script, RUNNER], { input, encoding: 'utf8' });
+  if (status !== 0) throw new Error(stderr);
+  return stdout
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as string | null);
+}
+
+const base: RequestBase = {
+  protocol: PROTOCOL,
+  runner: SHA256,
+  root: '/var/lib/runctl',
+  home: null,
+  user: null,
+  run: { id: run.id, key: run.key, arn: run.arn },
+  project: 'demo',
+};
+const window = { offset: 0, maxBytes: 1_000_000 };
+const start = { ...base, ...window, verb: 'start', notAfter: 1, wait: 0, ended: [] } as const;
+// Each of these is checked by the compiler to have every key of its type.
+const sync: Required<SyncRequest> = {
+  url: 'https://x',
+  sha256: SHA256,
+  bytes: 1,
+  script: 'a.py',
+  requirements: null,
+  strip: null,
+  versionId: null,
+};
+const install: Required<InstallRequest> = {
+  requirements: 'r.txt',
+  program: SHA256,
+  installer: 'auto',
+  python: null,
+  env: {},
+};
+const train: Required<TrainRequest> = {
+  script: 'a.py',
+  args: [],
+  env: {},
+  python: null,
+  maxDuration: 0.5,
+  stopGrace: 0,
+};
+const starts: Record<string, StartRequest> = {
+  sync: { ...start, job: 'sync', sync },
+  install: { ...start, job: 'install', install },
+  train: { ...start, job: 'train', train },
+};
+const poll: PollRequest = { ...base, ...window, verb: 'poll', job: 'train' };
+const stop: StopRequest = { ...base, verb: 'stop', grace: 30, reason: 'stop' };
+const release: ReleaseRequest = { ...base, verb: 'release' };
+const requests: Record<string, RunnerRequest> = { ...starts, poll, stop, release };
+
+/** Keys that the runner can do without: it has a default, or reads them only when they are there. */
+const OPTIONAL = ['offset', 'maxBytes'];
+
+describe('requests', () => {
+  it.each(Object.entries(requests))('%s as core builds it is understood by the runner', (_, request) => {
+    expect(understood([request])).toEqual([null]);
+  });
+
+  it.each(Object.entries(requests))('%s without any one key is refused, with its name', (_, request) => {
+    const keys = Object.keys(request).filter((key) => !OPTIONAL.includes(key));
+    const answers = understood(keys.map((key) => ({ ...request, [key]: undefined })));
+    keys.forEach((key, index) => {
+      expect(answers[index], key).toContain(key);
+    });
+  });
+
+  it.each([
+    ['sync', sync],
+    ['install', install],
+    ['train', train],
+  ])('the work of %s without any one key is refused, with its name', (job, work) => {
+    const keys = Object.keys(work);
+    const answers = understood(keys.map((key) => ({ ...starts[job], [job]: { ...work, [key]: undefined } })));
+    keys.forEach((key, index) => {
+      expect(answers[index], key).toContain(`${job}.${key} is missing`);
+    });
+  });
+
+  it('of another protocol are refused', () => {
+    expect(understood([{ ...release, protocol: PROTOCOL + 1 }])).toEqual([`this runner speaks protocol ${PROTOCOL}`]);
+  });
+
+  it('fit into a pipe as a whole, and so into the document', () => {
+    expect(MAX_REQUEST_BYTES).toBeLessThan(65_536);
+  });
+});
