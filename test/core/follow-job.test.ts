@@ -155,7 +155,6 @@ describe('followJob', () => {
   });
 
   it.each([
-    ['from another place', { offset: 3, bytes: 2, size: 9, data: gzipSync('ab').toString('base64') }],
     ['of another length', { offset: 0, bytes: 5, size: 9, data: gzipSync('ab').toString('base64') }],
     ['that is no gzip', { offset: 0, bytes: 5, size: 9, data: Buffer.from('abcde').toString('base64') }],
     ['that is cut', { offset: 0, bytes: 2, size: 9, data: gzipSync('ab').subarray(0, 15).toString('base64') }],
@@ -164,5 +163,24 @@ describe('followJob', () => {
     const follow = followJob(jobStatus('train', '', { log }), null, { runId: 'demo-1', context: firstTry, logs });
     await expect(follow).rejects.toThrow(UnreadableAnswer);
     expect(logs.streams.size).toBe(0);
+  });
+
+  it('goes on where the log of a job goes on that cut it', async () => {
+    const logs = new FakeLogStore();
+    const before = jobStep('train', { cursor: { offset: 100, eventTime: 5 } });
+    const log = { offset: 300, bytes: 2, size: 302, data: gzipSync('ab').toString('base64') };
+    const step = await followJob(jobStatus('train', '', { log }), before, { runId: 'demo-1', context: firstTry, logs });
+    expect(step.cursor.offset).toBe(302);
+    expect(step.more).toBe(false);
+  });
+
+  it('keeps its place when an answer has no log at all', async () => {
+    const before = jobStep('train', { cursor: { offset: 100, eventTime: 5 } });
+    const step = await followJob(jobStatus('train', ''), before, {
+      runId: 'r',
+      context: firstTry,
+      logs: new FakeLogStore(),
+    });
+    expect(step.cursor.offset).toBe(100);
   });
 });
