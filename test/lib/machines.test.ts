@@ -36,7 +36,7 @@ describe.each(both)('%s', (name, machine) => {
   const tasks = tasksOf(machine);
 
   it('is right for asl-validator', () => {
-    const { isValid, errorsText } = validate(machine as never);
+    const { isValid, errorsText } = validate(machine);
     expect(isValid, errorsText('\n')).toBe(true);
   });
 
