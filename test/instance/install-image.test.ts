@@ -1,4 +1,4 @@
-import { chmodSync, readdirSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { useInstallRig } from './install-rig.ts';
@@ -102,7 +102,7 @@ describe('a virtual environment', () => {
     const { downloads } = await rig.serve(index);
     const python = rig.venv({ installed: [shipped], pip: installer === 'pip' });
     const site = rig.ask(python, 'import sysconfig; print(sysconfig.get_path("purelib"))');
-    chmodSync(site, 0o555);
+    rig.lock(site);
     rig.write('requirements.txt', 'zz-needs-torch\n');
 
     const run = await rig.install({ python, installer, unprivileged: true });
@@ -121,7 +121,6 @@ describe('a virtual environment', () => {
     expect((await rig.install({ python, installer, unprivileged: true })).result).toMatchObject({ packages: 1 });
     expect(rig.ask(python, torch, env)).toContain(`5.0 ${rig.home}`);
     expect(rig.ask(python, torch)).toContain(`2.0 ${rig.base}`);
-    chmodSync(site, 0o755);
   });
 
   it('finds an editable install in its overlay', async () => {
@@ -130,7 +129,7 @@ describe('a virtual environment', () => {
     await rig.serve([]);
     const python = rig.venv();
     const site = rig.ask(python, 'import sysconfig; print(sysconfig.get_path("purelib"))');
-    chmodSync(site, 0o555);
+    rig.lock(site);
     rig.write('requirements.txt', '-e ./mine\n');
     rig.write('mine/zz_mine.py', 'answer = 42\n');
     rig.write('mine/pyproject.toml', EDITABLE);
@@ -140,7 +139,6 @@ describe('a virtual environment', () => {
 
     expect(run.result).toMatchObject({ installer: 'uv', packages: 1 });
     expect(rig.ask(python, 'import zz_mine; print(zz_mine.answer)', rig.findInterpreter(python).env)).toBe('42');
-    chmodSync(site, 0o755);
   });
 });
 

@@ -75,6 +75,7 @@ export class InstallRig {
   readonly userBin = join(this.home, '.local', 'bin');
   index: PackageIndex | null = null;
   readonly #children = new Set<ChildProcess>();
+  readonly #locked: string[] = [];
 
   constructor() {
     chmodSync(this.base, 0o755);
@@ -172,7 +173,14 @@ export class InstallRig {
     return findInterpreter(python, this.home, options);
   }
 
+  /** Takes the right to write away from a folder and all below it, as of an image that belongs to root. */
+  lock(folder: string): void {
+    this.#locked.push(folder);
+    chmodFolders(folder, 0o555);
+  }
+
   async close(): Promise<void> {
+    for (const folder of this.#locked) chmodFolders(folder, 0o755);
     for (const child of this.#children) {
       if (child.pid) process.kill(-child.pid, 'SIGKILL');
     }
@@ -209,11 +217,20 @@ export class InstallRig {
 export function useInstallRig(): () => InstallRig {
   let rig: InstallRig | null = null;
   afterEach(async () => {
-    await rig?.close();
+    const used = rig;
     rig = null;
+    await used?.close();
   });
   return () => {
     rig ??= new InstallRig();
     return rig;
   };
+}
+
+function chmodFolders(folder: string, mode: number): void {
+  chmodSync(folder, mode | 0o700);
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    if (entry.isDirectory()) chmodFolders(join(folder, entry.name), mode);
+  }
+  chmodSync(folder, mode);
 }
