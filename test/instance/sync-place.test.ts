@@ -224,15 +224,17 @@ describe('a full disk', () => {
   ];
   it.for(TOO_MUCH)(
     '%s ends as DiskFull, says how much is missing, and leaves the old code',
-    async ([, files, message], { skip }) => {
+    async ([what, files, message], { skip }) => {
       if (!mayMount()) skip(NO_MOUNT);
       await onDisk(2_000_000, async (instance) => {
         await instance.sync(archive({ 'train.py': 'old' }));
 
-        const { code, result, log } = await instance.sync(archive({ 'train.py': 'new', ...files }));
+        const { code, result, log, phases } = await instance.sync(archive({ 'train.py': 'new', ...files }));
 
         expect({ code, log }).toMatchObject({ code: 1 });
         expect(result.error).toMatchObject({ name: 'DiskFull', message: expect.stringMatching(message) });
+        // What can be known before is: nothing is unpacked in vain.
+        expect(phases.includes('extracting')).toBe(what.includes('on the way'));
         expect(instance.tree()).toEqual({ 'train.py': 'old' });
         expect(readdirSync(instance.own).sort()).toEqual(['lock', 'manifest.json']);
         expect(await instance.sync(archive({ 'train.py': 'small' }))).toMatchObject({ code: 0 });
