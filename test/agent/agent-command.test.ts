@@ -49,16 +49,17 @@ describe('a program in the place of the imitated agent', () => {
 
 describe('a program that breaks the contract', () => {
   it.each([
-    ['is not there', '/not/there'],
-    ['answers nothing', '/bin/true'],
-    ['fails', '/bin/false'],
-  ])('that %s makes the command Failed, and says why', async (_what, program) => {
+    ['is not there', '/not/there', 'ENOENT'],
+    ['answers nothing', '/bin/true', 'JSON'],
+    ['fails', '/bin/false', 'it exited with 1'],
+  ])('that %s makes the command Failed, and says why', async (_what, program, reason) => {
     const agent = await AgentProcess.start(program);
     try {
       const commandId = await agent.send('AWS-RunShellScript', { commands: ['true'] });
       const ended = await agent.ended(commandId);
       expect(ended.Status).toBe('Failed');
       expect(ended.StandardErrorContent).toContain(program);
+      expect(ended.StandardErrorContent).toContain(reason);
     } finally {
       await agent.stop();
     }

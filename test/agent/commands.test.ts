@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Commands } from '../../local/agent/commands.ts';
 import { Documents } from '../../local/agent/documents.ts';
+import type { Executor } from '../../local/agent/executor.ts';
 import { Faults } from '../../local/agent/faults.ts';
 import { anInstanceId } from './agent-process.ts';
 
@@ -13,16 +14,18 @@ describe('the moments of a command', () => {
   let folder: string;
   let faults: Faults;
   let commands: Commands;
+  let execute: Executor;
   beforeEach(() => {
     folder = mkdtempSync(join(tmpdir(), 'runctl-commands-'));
     faults = new Faults();
     vi.useFakeTimers();
+    execute = async () => ({ status: 'Success', steps: [] });
     commands = new Commands({
       region: 'us-east-1',
       documents: new Documents(join(folder, 'documents.json')),
       faults,
       instances: async () => [{ id: instanceId, state: 'running', windows: false, privateIp: '', tags: {} }],
-      execute: async () => ({ status: 'Success', steps: [] }),
+      execute: (...given) => execute(...given),
       onError: (error) => {
         throw error;
       },
@@ -30,6 +33,7 @@ describe('the moments of a command', () => {
   });
   afterEach(() => {
     vi.useRealTimers();
+    vi.restoreAllMocks();
     rmSync(folder, { recursive: true });
   });
 
@@ -44,13 +48,38 @@ describe('the moments of a command', () => {
     return { CommandId: answer.Command.CommandId, InstanceId: instanceId };
   }
 
-  it('is unknown for 50 ms at least, and 100 ms at most', async () => {
+  it.each([
+    [0, 50],
+    [0.999, 100],
+  ])('is unknown for a while (luck %d: %i ms)', async (luck, milliseconds) => {
+    vi.spyOn(Math, 'random').mockReturnValue(luck);
     const asked = await send();
-    vi.advanceTimersByTime(49);
+    vi.advanceTimersByTime(milliseconds - 1);
     expect(() => commands.getInvocation(asked)).toThrow(expect.objectContaining({ name: 'InvocationDoesNotExist' }));
     expect(commands.listInvocations(asked)).toEqual({ CommandInvocations: [] });
-    vi.advanceTimersByTime(52);
+    vi.advanceTimersByTime(1);
     expect(commands.getInvocation(asked).Status).toBe('Success');
+  });
+
+  it('that times out while it waits for a worker never runs', async () => {
+    let release = () => {};
+    const released = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    let runs = 0;
+    execute = async () => {
+      runs += 1;
+      await released;
+      return { status: 'Success', steps: [] };
+    };
+    for (let count = 0; count < 5; count += 1) await send();
+    const sixth = await send();
+    vi.advanceTimersByTime(30_000);
+    release();
+    await vi.waitFor(() =>
+      expect(commands.list({}).Commands.filter((one) => one.Status === 'Success')).toHaveLength(5),
+    );
+    expect([runs, commands.getInvocation(sixth).Status]).toEqual([5, 'TimedOut']);
   });
 
   it('times out undelivered after TimeoutSeconds', async () => {
