@@ -17,9 +17,24 @@ module.exports = {
     only({ name: 'handlers', path: '^lambdas/[^/]+\\.ts$' }, '^(lambdas/adapters|core)/'),
     only('cli', '^(cli|core)/'),
     only('local', '^(local|cli|core)/'),
-    { name: 'core-is-pure', severity: 'error', from: { path: '^core/' }, to: { path: `node_modules/${sdk}|^(node:)?(fs|net|http|https|child_process|process|os)(/|$)` } },
-    { name: 'handlers-go-through-adapters', severity: 'error', from: { path: '^lambdas/[^/]+\\.ts$' }, to: { path: 'node_modules/@aws-sdk/' } },
-    { name: 'lib-is-synth-time', severity: 'error', from: { path: '^(lib|bin)/' }, to: { path: `node_modules/${sdk}` } },
+    {
+      name: 'core-is-pure',
+      severity: 'error',
+      from: { path: '^core/' },
+      to: { path: `node_modules/${sdk}|^(node:)?(fs|net|http|https|child_process|process|os)(/|$)` },
+    },
+    {
+      name: 'handlers-go-through-adapters',
+      severity: 'error',
+      from: { path: '^lambdas/[^/]+\\.ts$' },
+      to: { path: 'node_modules/@aws-sdk/' },
+    },
+    {
+      name: 'lib-is-synth-time',
+      severity: 'error',
+      from: { path: '^(lib|bin)/' },
+      to: { path: `node_modules/${sdk}` },
+    },
   ],
   options: {
     doNotFollow: { path: 'node_modules' },

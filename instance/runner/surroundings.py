@@ -33,4 +33,7 @@ def of_job(account, agent, run, project, python=None, own=None):
     env.update(agent)
     env.update(python.env if python else {})
     env.update(own or {})
+    if python and "PYTHONPATH" in python.env and "PYTHONPATH" in (own or {}):
+        # An overlay's packages are found by it: a person's own folders come before them, not in their place.
+        env["PYTHONPATH"] = "{}:{}".format(own["PYTHONPATH"], python.env["PYTHONPATH"])
     return env

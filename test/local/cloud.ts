@@ -32,6 +32,7 @@ export interface EndedRun {
     next: string;
     exitCode: number | null;
     lastLines: string[];
+    warnings: string[];
   } | null;
   /** Of Finish run, in a run that succeeded. */
   readonly output: { outcome: string; pid: number; warnings: string[] } | null;
