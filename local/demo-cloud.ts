@@ -2,6 +2,7 @@ import { access, mkdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { StopExecutionCommand } from '@aws-sdk/client-sfn';
 import { untilStarted } from '../cli/follow-run.ts';
+import { ERRORS } from '../core/errors.ts';
 import { localClients } from './clients.ts';
 import { down } from './down.ts';
 import type { StatePaths } from './paths.ts';
@@ -38,9 +39,13 @@ export async function endRun(endpoint: string, run: { executionArn: string; runI
     // The upload may be on its way still; a run that begins when nobody looks any more is the worst of all.
     const started = await untilStarted(clients.sfn, run.executionArn, 10_000, new AbortController().signal);
     if (!started) return;
-    await clients.sfn.send(
-      new StopExecutionCommand({ executionArn: run.executionArn, cause: 'The demo was stopped.' }),
-    );
+    const cause = JSON.stringify({
+      outcome: 'stopped',
+      message: 'The demo was interrupted.',
+      next: ERRORS.RunStopped.next,
+    });
+    const stop = { executionArn: run.executionArn, error: 'RunStopped', cause };
+    await clients.sfn.send(new StopExecutionCommand(stop));
     await killMarked((entry) => entry === `RUNCTL_RUN_ID=${run.runId}`);
   } finally {
     clients.destroy();

@@ -1,0 +1,124 @@
+import { readFile } from 'node:fs/promises';
+import { GetLogEventsCommand } from '@aws-sdk/client-cloudwatch-logs';
+import { PutObjectCommand } from '@aws-sdk/client-s3';
+import {
+  GetExecutionHistoryCommand,
+  type HistoryEvent,
+  ListExecutionsCommand,
+  StartExecutionCommand,
+} from '@aws-sdk/client-sfn';
+import { ListCommandsCommand, SSMClient } from '@aws-sdk/client-ssm';
+import { followRun, type RunEnd, type RunEvent } from '../cli/follow-run.ts';
+import { archiveUri, logStream, OUTPUTS, RUN_MACHINE, WATCH_MACHINE } from '../core/names.ts';
+import type { SpecInput } from '../core/spec.ts';
+import { type Clients, localClients } from '../local/clients.ts';
+import { dummyCredentials, region } from '../local/credentials.ts';
+import { RunRecord } from '../local/demo-summary.ts';
+import type { LocalState } from '../local/state.ts';
+
+/** What is measured of one run. Times in milliseconds. */
+export interface MeasuredRun {
+  readonly states: readonly { readonly state: string; readonly ms: number }[];
+  readonly total: number;
+  /** SendCommand calls from the start of Sync code to the end of Confirm PID. */
+  readonly roundTrips: number;
+  /** From the execution's start until the first line of the training stood in CloudWatch. */
+  readonly firstLine: number;
+  readonly events: { readonly run: number; readonly watches: number };
+  readonly trainLog: string;
+  /** Epoch milliseconds. */
+  readonly startedAt: number;
+}
+
+/** Starts runs in a local cloud that is up, and measures them from outside, by what the services answer. */
+export class BenchCloud {
+  readonly #clients: Clients;
+  readonly #ssm: SSMClient;
+  readonly #state: LocalState;
+
+  constructor(state: LocalState) {
+    this.#state = state;
+    this.#clients = localClients(state.endpoint);
+    this.#ssm = new SSMClient({ endpoint: state.ssmEndpoint, region, credentials: dummyCredentials });
+  }
+
+  close(): void {
+    this.#clients.destroy();
+    this.#ssm.destroy();
+  }
+
+  /** Runs an archive to its end. @throws when it does not succeed: what failed is no measure of anything. */
+  async run(archive: string, spec: SpecInput, signal: AbortSignal): Promise<MeasuredRun> {
+    const bucket = this.#output(OUTPUTS.bucket);
+    const key = `bench/${crypto.randomUUID()}.tar.gz`;
+    await this.#clients.s3.send(new PutObjectCommand({ Bucket: bucket, Key: key, Body: await readFile(archive) }));
+    const instance = this.#state.instanceId ?? '';
+    const input: SpecInput = { instance, ...spec, archive: archiveUri({ bucket, key, versionId: null }) };
+    const runId = `bench-${crypto.randomUUID()}`;
+    const stateMachineArn = this.#output(OUTPUTS.machine);
+    const start = new StartExecutionCommand({ stateMachineArn, name: runId, input: JSON.stringify(input) });
+    const executionArn = (await this.#clients.sfn.send(start)).executionArn ?? '';
+    const record = new RunRecord();
+    const events: RunEvent[] = [];
+    const logGroup = this.#output(OUTPUTS.logGroup);
+    const show = (event: RunEvent) => {
+      record.add(event);
+      events.push(event);
+    };
+    const end = await followRun(this.#clients, { executionArn, runId, logGroup }, show, signal);
+    if (end.status !== 'SUCCEEDED') throw new Error(`A run of the bench failed: ${end.error}: ${end.cause}`);
+    return {
+      states: record.durations(end.endedAt).map(({ state, seconds }) => ({ state, ms: seconds * 1_000 })),
+      total: end.endedAt - end.startedAt,
+      roundTrips: await this.#commandsBetween(
+        timeOf(events, 'entered', 'Sync code'),
+        timeOf(events, 'exited', 'Confirm PID'),
+      ),
+      events: await this.#countEvents(executionArn, stateMachineArn, runId),
+      ...(await this.#trainLog(logGroup, runId, end)),
+      startedAt: end.startedAt,
+    };
+  }
+
+  async #commandsBetween(from: number, to: number): Promise<number> {
+    const { Commands } = await this.#ssm.send(new ListCommandsCommand({}));
+    const times = (Commands ?? []).map((command) => command.RequestedDateTime?.getTime() ?? 0);
+    return times.filter((time) => time >= from && time <= to).length;
+  }
+
+  async #trainLog(logGroupName: string, runId: string, { startedAt }: RunEnd) {
+    const logStreamName = logStream(runId, 'train');
+    const { events } = await this.#clients.logs.send(
+      new GetLogEventsCommand({ logGroupName, logStreamName, startFromHead: true }),
+    );
+    const trainLog = (events ?? []).map((event) => event.message ?? '').join('');
+    return { trainLog, firstLine: (events?.[0]?.ingestionTime ?? Number.NaN) - startedAt };
+  }
+
+  async #countEvents(executionArn: string, machine: string, runId: string) {
+    const stateMachineArn = machine.replace(RUN_MACHINE, WATCH_MACHINE);
+    const { executions } = await this.#clients.sfn.send(new ListExecutionsCommand({ stateMachineArn }));
+    // The name of a nested watch begins with the run's key, and that with the beginning of the run's id.
+    const watches = (executions ?? []).filter((one) => one.name?.startsWith(runId.slice(0, 40)));
+    let watched = 0;
+    for (const one of watches) watched += (await this.#history(one.executionArn ?? '')).length;
+    return { run: (await this.#history(executionArn)).length, watches: watched };
+  }
+
+  async #history(executionArn: string): Promise<HistoryEvent[]> {
+    const { events } = await this.#clients.sfn.send(
+      new GetExecutionHistoryCommand({ executionArn, maxResults: 1_000 }),
+    );
+    return events ?? [];
+  }
+
+  #output(name: string): string {
+    return this.#state.deployed?.outputs[name] ?? '';
+  }
+}
+
+function timeOf(events: readonly RunEvent[], kind: 'entered' | 'exited', state: string): number {
+  for (const shown of events)
+    if (shown.kind === 'state' && shown.event.kind === kind && shown.event.state === state) return shown.event.at;
+  throw new Error(`The run's history has no ${state} ${kind}.`);
+}

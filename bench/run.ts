@@ -1,0 +1,98 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { packFolder } from '../cli/pack.ts';
+import { exampleFolder } from '../local/demo-options.ts';
+import { ensureVenv } from '../local/python-tools.ts';
+import type { LocalState } from '../local/state.ts';
+import { BenchCloud, type MeasuredRun } from './cloud.ts';
+import { atMost, type Section } from './report.ts';
+
+const ROUNDS = 3;
+/** A package of one file: the cached install is the same for any. */
+const SMALL_REQUIREMENTS = 'six==1.17.0\n';
+const CLOCK = 'import time\nprint(f"written={time.time():.3f}", flush=True)\n';
+const CACHED_MS = 2_000;
+const FIRST_LINE_MS = 5_000;
+const EVENTS = 20_000;
+
+/** Runs in a local cloud that is up: the digits without an install, a clock, and a clock whose install is cached. */
+export async function benchRuns(
+  state: LocalState,
+  work: string,
+  say: (line: string) => void,
+  signal: AbortSignal,
+): Promise<Section[]> {
+  const cloud = new BenchCloud(state);
+  try {
+    const best = async (name: string, archive: string, spec: object) => {
+      const runs: MeasuredRun[] = [];
+      for (let round = 1; round <= ROUNDS; round += 1) {
+        say(`${name}, round ${round} of ${ROUNDS}`);
+        runs.push(await cloud.run(archive, spec, signal));
+      }
+      return runs.reduce((a, b) => (a.total <= b.total ? a : b));
+    };
+    // The packages lie in an environment of the bench: what Python takes to import them is in the times.
+    const venv = await ensureVenv('bench-digits', join(exampleFolder, 'requirements.txt'), say, undefined, signal);
+    const digitsArchive = join(work, 'digits.tar.gz');
+    await packFolder(exampleFolder, digitsArchive, signal);
+    const digits = await best('digits without an install', digitsArchive, {
+      install: 'skip',
+      python: join(venv, 'bin', 'python'),
+      args: ['--epochs', '3', '--pace', '0'],
+    });
+    const clock = await best('a script that prints the time', await clockArchive(work, null), { project: 'clock' });
+    const cached = await best('the same, install cached', await clockArchive(work, SMALL_REQUIREMENTS), {
+      project: 'clock-cached',
+      install: 'required',
+    });
+    return [statesOf(digits), coreOf(digits, clock, cached)];
+  } finally {
+    cloud.close();
+  }
+}
+
+async function clockArchive(work: string, requirements: string | null): Promise<string> {
+  const folder = join(work, requirements === null ? 'clock' : 'clock-cached');
+  await mkdir(folder, { recursive: true });
+  await writeFile(join(folder, 'train.py'), CLOCK);
+  if (requirements !== null) await writeFile(join(folder, 'requirements.txt'), requirements);
+  await packFolder(folder, `${folder}.tar.gz`);
+  return `${folder}.tar.gz`;
+}
+
+function statesOf({ states, total }: MeasuredRun): Section {
+  const rows = states.map(({ state, ms }) => ({ name: state, value: ms, unit: 'ms' as const, target: null }));
+  return {
+    title: `Digits, 3 epochs unpaced, packages in a venv, no install: by state (best of ${ROUNDS})`,
+    rows: [...rows, { name: 'whole run', value: total, unit: 'ms', target: null }],
+  };
+}
+
+function coreOf(digits: MeasuredRun, clock: MeasuredRun, cached: MeasuredRun): Section {
+  const written = Number(/written=([\d.]+)/.exec(clock.trainLog)?.[1]) * 1_000 - clock.startedAt;
+  const install = cached.states.find(({ state }) => state === 'Install requirements')?.ms ?? null;
+  const events = ({ run, watches }: MeasuredRun['events']) => `${run} and ${watches} in its watches`;
+  return {
+    title: 'Of a run',
+    rows: [
+      { name: 'SSM round trips, nothing to install', value: clock.roundTrips, unit: '', target: atMost(3) },
+      { name: 'SSM round trips, install cached', value: cached.roundTrips, unit: '', target: atMost(4) },
+      { name: 'start to first training line, written', value: written, unit: 'ms', target: atMost(FIRST_LINE_MS) },
+      {
+        name: 'start to first training line, in CloudWatch',
+        value: clock.firstLine,
+        unit: 'ms',
+        target: atMost(FIRST_LINE_MS),
+      },
+      { name: 'Install requirements, cached', value: install, unit: 'ms', target: atMost(CACHED_MS) },
+      {
+        name: 'events of the digits run',
+        value: digits.events.run + digits.events.watches,
+        unit: '',
+        target: atMost(EVENTS),
+        note: events(digits.events),
+      },
+    ],
+  };
+}

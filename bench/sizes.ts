@@ -1,0 +1,40 @@
+import { readdir, readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import * as z from 'zod';
+import { JOB_DOCUMENT, STACK_NAME } from '../core/names.ts';
+import { LIMITS } from '../lib/documents.ts';
+import type { StatePaths } from '../local/paths.ts';
+import { assembly } from '../local/stack.ts';
+import { atMost, type Section } from './report.ts';
+
+const BUNDLE_BYTES = 600_000;
+const template = z.looseObject({
+  Metadata: z.looseObject({ runctlDocuments: z.record(z.string(), z.unknown()) }),
+});
+
+/** Sizes of what was synthesized: each Lambda's bundle and each document. */
+export async function benchSizes(paths: StatePaths): Promise<Section[]> {
+  const folder = assembly(paths);
+  const names = (await readdir(join(folder, 'lambdas'))).sort();
+  const bundles = await Promise.all(
+    names.map(async (name) => ({
+      name,
+      value: (await stat(join(folder, 'lambdas', name, 'index.mjs'))).size,
+      unit: 'bytes' as const,
+      target: atMost(BUNDLE_BYTES),
+    })),
+  );
+  const text = await readFile(join(folder, `${STACK_NAME}.template.json`), 'utf8');
+  const documents = Object.entries(template.parse(JSON.parse(text)).Metadata.runctlDocuments).map(
+    ([name, content]) => ({
+      name,
+      value: Buffer.byteLength(JSON.stringify(content)),
+      unit: 'bytes' as const,
+      target: atMost(name === JOB_DOCUMENT ? LIMITS.job : LIMITS.prepare),
+    }),
+  );
+  return [
+    { title: 'Lambda bundles', rows: bundles },
+    { title: 'SSM documents', rows: documents },
+  ];
+}
