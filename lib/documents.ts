@@ -32,11 +32,11 @@ export function jobDocument(): DocumentContent {
   return documentOf('runctl: runs one request', script(program, null));
 }
 
-/** A file's code without comments and blank lines: the document is copied on every poll. */
+/** A file's code without comments and blank lines: the document is copied on every poll. What job.py has is there already. */
 function code(name: string): string {
   const text = readFileSync(FOLDER + name, 'utf8')
     .split('\n')
-    .filter((line) => !/^\s*(#.*)?$/.test(line))
+    .filter((line) => !/^\s*(#.*)?$|^from job import /.test(line))
     .map((line) => line.replace(/^( {4})+/, (indent) => ' '.repeat(indent.length / 4)))
     .join('\n');
   if (text.includes("'")) throw new Error(`${name} has a single quote: it is put between single quotes in document.sh`);

@@ -1,5 +1,4 @@
 # Runs the request with the runner that it names, once that file's SHA-256 is right. Python 3.6 can still read this far.
-import base64
 import hashlib
 import json
 import os

@@ -1,5 +1,11 @@
-# Puts the runner that this document carries where requests find it. Goes before the lines of job.py's run().
+# Puts the program that this document carries where requests find it. Stands behind job.py in the same program.
+import base64
+import hashlib
+import json
+import os
 import zlib
+
+from job import refuse
 
 
 def install(text, packed):
