@@ -42,7 +42,7 @@ describe('executionNameForUpload', () => {
     expect(name('a', 'uploads/x.tar.gz', 'v')).not.toBe(name('b', 'uploads/x.tar.gz', 'v'));
     expect(name('a', 'uploads/x.tar.gz', 'v')).not.toBe(name('a', 'uploads/x.tar.gz', 'w'));
     // The parts cannot flow into each other.
-    expect(name('a', 'uploads/x.tar.gz', 'v')).not.toBe(name('a\0uploads/x.tar.gz', '', 'v'));
+    expect(name('a', 'uploads/訓', '練')).not.toBe(name('a', 'uploads/訓練', ''));
     // What the readable part drops, the hash keeps.
     expect(name('a', 'uploads/a b.tar.gz', '')).not.toBe(name('a', 'uploads/a+b.tar.gz', ''));
   });
@@ -58,7 +58,11 @@ describe('executionNameForUpload', () => {
 });
 
 describe('runKey', () => {
-  const anyRun = fc.record({ id: fc.string({ unit: 'binary' }), arn: fc.string(), startedAt: fc.string() });
+  const anyRun = fc.record({
+    id: fc.oneof(fc.string({ unit: 'binary' }), fc.stringMatching(/^[\w.-]{1,80}$/)),
+    arn: fc.string(),
+    startedAt: fc.string(),
+  });
 
   it('is a folder name that the runner takes, 64 characters at most, whatever the execution is called', () => {
     fc.assert(
