@@ -95,6 +95,7 @@ describe('captured files', () => {
       'runctl.yaml': yaml,
     });
     expect(await captured(file('p/q/runctl.yaml', yaml))).toEqual({});
+    expect(await captured(file('runctl.yaml/q/a', yaml), file('b.py'))).toEqual({});
     expect(await captured(file('._p'), file('p/runctl.yaml', yaml))).toEqual({ 'runctl.yaml': yaml });
   });
 
