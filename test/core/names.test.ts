@@ -72,6 +72,10 @@ describe('runKey', () => {
     );
   });
 
+  it('has 64 characters for the longest name that Step Functions allows', () => {
+    expect(runKey({ id: 'x'.repeat(80), arn: 'a', startedAt: 'b' })).toMatch(/^x{47}-[0-9a-f]{16}$/);
+  });
+
   it('leaves room for the names of nested watches', () => {
     fc.assert(
       fc.property(anyRun, fc.nat({ max: 99_999 }), (run, watches) => {
