@@ -83,6 +83,7 @@ return 0`;
     });
     const kept = status.result?.kept as string[] | undefined;
     expect(kept?.length).toBeGreaterThan(10);
+    expect(JSON.stringify(status).length).toBeLessThan(23_500);
   });
 
   it('leaves no URL behind', async () => {
@@ -133,6 +134,17 @@ describe('the lease', () => {
     expect((await box.poll(orphan, 'sync')).state).toBe('stopped');
     expect(await box.start(orphan, { install: {} })).toMatchObject({ state: 'refused', reason: 'closed' });
     await waitFor(() => (box.processes().length === 2 ? 'supervisor and job of the next run' : null));
+  });
+
+  it('is not kept by a start whose supervisor could not be started', async () => {
+    const broken = 'def detached(words, unit, grace):\n    raise OSError(12, "Cannot allocate memory")\n';
+    const box = instance({ modules: { 'launch.py': broken } });
+    const run = box.run();
+    const failed = await box.start(run, { sync: SYNC });
+    expect(failed).toMatchObject({ ok: false, error: { name: 'RunnerBroken', message: 'Cannot allocate memory' } });
+    expect(readdirSync(`${box.root}/lease`)).toEqual(['lock']);
+    expect(readdirSync(box.jobFolder(run, 'sync'))).toEqual(['lock']);
+    expect((await box.poll(run, 'sync')).state).toBe('absent');
   });
 
   it('is not kept by a start that failed', async () => {

@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { lstatSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { startRequest, useInstances } from './harness.ts';
@@ -94,5 +94,6 @@ describe('an answer', () => {
     const run = here.giveLease(here.run());
     await here.start(run, { train: {} }, { later: { key: 1 } });
     expect((await here.ended(run, 'train')).tail).toEqual(['0o22']);
+    expect(lstatSync(here.jobFolder(run, 'train')).mode & 0o777).toBe(0o755);
   });
 });
