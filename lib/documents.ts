@@ -18,7 +18,7 @@ export function prepareDocument(carried: RunnerBundle): DocumentContent {
   const program = [
     code('job.py'),
     code('prepare.py'),
-    'text = base64.b64decode(sys.stdin.readline())',
+    'text = read()',
     'install(text, sys.stdin.readline())',
     'run(text)',
   ];
@@ -28,7 +28,7 @@ export function prepareDocument(carried: RunnerBundle): DocumentContent {
 
 /** Runs the request with the runner that is there. */
 export function jobDocument(): DocumentContent {
-  const program = [code('job.py'), 'run(base64.b64decode(sys.stdin.readline()))'];
+  const program = [code('job.py'), 'run(read())'];
   return documentOf('runctl: runs one request', script(program, null));
 }
 

@@ -85,7 +85,7 @@ def _child(command, env, cwd, account, streams, keep, oom_score, go_in, trouble_
         step = f"enter {cwd}"
         os.chdir(cwd)
         step = f"run {command[0]}"
-        os.execve(command[0], command, env)  # noqa: S606 - a list, no shell: what the job is for
+        os.execve(command[0], command, env)
     except BaseException as error:
         text = getattr(error, "strerror", None) or str(error)
         os.write(trouble_out, f"could not {step}: {text}".encode("utf-8", "replace"))
