@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { AGENT_PATH, isRoot, type TestInstance, useInstances } from './harness.ts';
 
 /** A mount namespace of our own, in which /run/systemd/system exists: no other process of this machine sees it. */
@@ -33,7 +33,11 @@ const skipped = !isRoot ? 'only root asks systemd' : whyNoNamespace();
 if (skipped) console.log(`skipped: jobs-systemd.test.ts, since ${skipped}`);
 
 const instance = useInstances();
-const fake = mkdtempSync(join(tmpdir(), 'runctl-systemd-'));
+let fake = '';
+// In a hook, since no hook would take it away again where every test is skipped.
+beforeAll(() => {
+  fake = mkdtempSync(join(tmpdir(), 'runctl-systemd-'));
+});
 afterAll(() => rmSync(fake, { recursive: true, force: true }));
 
 function withSystemd(name: string): { box: TestInstance; calls: () => string[][]; folder: string } {
