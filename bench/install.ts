@@ -66,6 +66,7 @@ async function plainUv(uv: string, requirements: string, home: string): Promise<
     HOME: home,
     UV_CACHE_DIR: join(home, '.cache', 'uv'),
     UV_PYTHON_DOWNLOADS: 'never',
+    UV_SYSTEM_CERTS: '1', // as our installer: a company's own authority is in the system's list
   };
   return (await timed(uv, args, { cwd: home, env })).ms;
 }
