@@ -32,6 +32,17 @@ const RUN_STATES = [
 /** Tasks beside those: the sync may last longer than its start waits. `Wait for instance` comes with the queue. */
 const MORE_TASKS = ['Watch sync'];
 
+/** What AWS says to retry for every Lambda task, and what a function that ran out of time or memory looks like. */
+const LAMBDA_FAULTS = [
+  'Lambda.ClientExecutionTimeoutException',
+  'Lambda.ServiceException',
+  'Lambda.AWSLambdaException',
+  'Lambda.SdkClientException',
+  'Lambda.TooManyRequestsException',
+  'Lambda.Unknown',
+  'States.Timeout',
+];
+
 describe.each(both)('%s', (name, machine) => {
   const tasks = tasksOf(machine);
 
@@ -90,6 +101,7 @@ describe.each(both)('%s', (name, machine) => {
         state,
       ).toEqual(again);
       expect(retried, state).not.toContain('States.ALL');
+      expect(retried, state).toEqual(expect.arrayContaining(LAMBDA_FAULTS));
       for (const { ErrorEquals, IntervalSeconds, JitterStrategy, MaxAttempts } of task.Retry ?? []) {
         expect(MaxAttempts).toBeLessThanOrEqual(6);
         if (ErrorEquals.join() === 'Lambda.TooManyRequestsException') continue; // The function has not begun.
