@@ -52,10 +52,11 @@ class Progress:
 
     def update(self, **changes):
         """Sets what is known anew, and reports it."""
+        new_phase = changes.get("phase", self.phase) != self.phase
         for name, value in changes.items():
             setattr(self, name, value)
         self._moved = self._clock()
-        self._report()
+        self._report(at_once=new_phase)  # a short phase is shown as well
 
     def enter(self, phase, total=None):
         """A new phase: the counts of the last one do not hold for it."""

@@ -101,13 +101,13 @@ describe('faults that a test switches on', () => {
   });
 
   it('reports InProgress for ever, or TimedOut, though it is done', async () => {
+    await agent.faults({ kind: 'report', status: 'TimedOut', times: 1 });
+    const reported = await agent.ended(await agent.send('counts'));
+    expect(reported).toMatchObject({ Status: 'TimedOut', StatusDetails: 'Execution Timed Out' });
     const before = await runs();
     await agent.faults({ kind: 'stuck', times: 1 });
     const stuck = await agent.send('counts');
     await until('it ran', async () => (await runs()) === before + 1);
-    await agent.faults({ kind: 'report', status: 'TimedOut', times: 1 });
-    const reported = await agent.ended(await agent.send('counts'));
-    expect(reported).toMatchObject({ Status: 'TimedOut', StatusDetails: 'Execution Timed Out' });
     expect((await agent.invocation(stuck))?.Status).toBe('InProgress');
   });
 
