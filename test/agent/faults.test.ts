@@ -108,6 +108,7 @@ describe('faults that a test switches on', () => {
     await agent.faults({ kind: 'stuck', times: 1 });
     const stuck = await agent.send('counts');
     await until('it ran', async () => (await runs()) === before + 1);
+    await agent.ended(await agent.send('counts'));
     expect((await agent.invocation(stuck))?.Status).toBe('InProgress');
   });
 
