@@ -1,3 +1,4 @@
+import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
@@ -9,6 +10,8 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
+          // aws-cdk-lib keeps fingerprints of assets under the home folder: ours, not the person's.
+          env: { HOME: fileURLToPath(new URL('.runctl/cache/home', import.meta.url)) },
           include: ['test/{core,lambdas,lib,cli,contract}/**/*.test.ts'],
           testTimeout: 30_000,
         },

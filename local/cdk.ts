@@ -44,6 +44,8 @@ export async function runCdk(
     env: {
       ...cloudEnvironment(endpoints, paths),
       CDK_HOME: join(paths.cache, 'cdk'),
+      // aws-cdk-lib keeps fingerprints under the home folder, whatever CDK_HOME says.
+      HOME: join(paths.cache, 'home'),
       CDK_DISABLE_CLI_TELEMETRY: 'true',
       CDK_DISABLE_VERSION_CHECK: 'true',
       // Its warning about the age of Node helps nobody here.

@@ -41,6 +41,7 @@ describe('readConfig', () => {
     ['logRetentionDays', 42, /context runctl:logRetentionDays.*is one of 1, 3, 5/s],
     ['archiveCaps', { files: 5 }, /context runctl:archiveCaps.*files/s],
     ['archiveCaps', { entries: -5 }, /context runctl:archiveCaps.*entries/s],
+    ['archiveCaps', { depth: 201 }, /context runctl:archiveCaps.*depth/s],
     ['schedules', '[{', /context runctl:schedules is not JSON/],
     ['schedules', schedule, /context runctl:schedules/],
     ['schedules', [{ ...schedule, name: 'no spaces' }], /context runctl:schedules.*name/s],
