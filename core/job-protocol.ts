@@ -61,11 +61,34 @@ export type StartRequest = RequestBase &
     readonly notAfter: number;
     readonly wait: number;
     readonly ended: readonly string[];
+    /** Of sync: leave a ticket that is void when not renewed for `ttl` seconds; null: do not wait. */
+    readonly queue: { readonly ttl: number } | null;
   } & JobWork;
-export type PollRequest = RequestBase & LogWindow & { readonly verb: 'poll'; readonly job: JobName };
+export type PollRequest = RequestBase &
+  LogWindow & {
+    readonly verb: 'poll';
+    readonly job: JobName;
+    /** A presigned URL for a piece of log that does not fit the answer. */
+    readonly put?: string;
+  };
 export type StopRequest = RequestBase & { readonly verb: 'stop'; readonly grace: number; readonly reason: string };
+export type CollectRequest = RequestBase & {
+  readonly verb: 'collect';
+  /** Hex SHA-256 of the finisher, which the document `prepare-finish` carries. */
+  readonly program: string;
+  readonly grace: number;
+  readonly wait: number;
+  readonly outputs: readonly string[];
+  readonly maxBytes: number;
+};
+export type UploadRequest = RequestBase & {
+  readonly verb: 'upload';
+  readonly program: string;
+  readonly wait: number;
+  readonly puts: Readonly<Record<string, string>>;
+};
 export type ReleaseRequest = RequestBase & { readonly verb: 'release' };
-export type RunnerRequest = StartRequest | PollRequest | StopRequest | ReleaseRequest;
+export type RunnerRequest = StartRequest | PollRequest | StopRequest | CollectRequest | UploadRequest | ReleaseRequest;
 
 export type JobState = 'running' | 'exited' | 'stopped' | 'vanished' | 'absent' | 'busy' | 'refused';
 
@@ -92,6 +115,16 @@ export interface LeaseHolder {
   readonly since: number;
 }
 
+/** Where a run stands that waits for the instance. */
+export interface QueuePlace {
+  /** 1 is next. */
+  readonly place: number;
+  readonly length: number;
+  readonly since: number;
+  /** The oldest three before this run. */
+  readonly ahead: readonly { readonly run: string; readonly arn: string }[];
+}
+
 export type JobResult = Readonly<Record<string, unknown>> & {
   readonly error?: { readonly name: string; readonly message: string };
 };
@@ -101,15 +134,52 @@ export interface JobStatus {
   readonly state: JobState;
   readonly reason: 'closed' | 'too-late' | 'no-lease' | 'stop' | 'max-duration' | null;
   readonly holder: LeaseHolder | null;
+  readonly queue: QueuePlace | null;
   readonly pid: number | null;
   readonly startedAt: number | null;
   readonly now: number;
   readonly exit: JobExit | null;
   readonly progress: JobProgress | null;
   readonly result: JobResult | null;
-  readonly log: { readonly offset: number; readonly bytes: number; readonly size: number; readonly data: string };
+  readonly log: {
+    readonly offset: number;
+    readonly bytes: number;
+    readonly size: number;
+    readonly data: string;
+    /** Hex SHA-256 of the gzip that was PUT instead of answered. */
+    readonly put: string | null;
+  };
   readonly tail: readonly string[] | null;
   readonly bootId: string;
+}
+
+export type JobStates = Readonly<Partial<Record<JobName, JobState>>>;
+
+export interface StopAnswer {
+  readonly jobs: JobStates;
+}
+
+export interface CollectedFile {
+  readonly name: string;
+  readonly bytes: number;
+  readonly sha256: string;
+}
+
+export interface CollectAnswer {
+  readonly state: 'ending' | 'collecting' | 'collected';
+  readonly jobs: JobStates;
+  readonly files: readonly CollectedFile[] | null;
+  readonly warnings: readonly string[];
+}
+
+export interface UploadAnswer {
+  readonly state: 'uploading' | 'uploaded' | 'absent';
+  readonly failed: Readonly<Record<string, string>>;
+}
+
+export interface ReleaseAnswer {
+  readonly released: boolean;
+  readonly jobs: JobStates;
 }
 
 export interface RunnerRefusal {
