@@ -1,10 +1,13 @@
 import { ERRORS, type ErrorName, isErrorName, type Outcome, splitName } from './errors.ts';
-import type { Failure, FinishInput, FinishOutput, JobStep } from './run-states.ts';
+import type { Failure, JobStep, RunFacts, RunOutcome } from './run-states.ts';
 
 const LAST_LINES = 20;
 const LAST_LINES_BYTES = 4_096;
 /** A Fail state's cause may have 32,768 characters; the rest of it is small. */
 const MESSAGE_CHARACTERS = 8_000;
+
+/** Why the execution did not come to its own end. */
+export type Interruption = 'stopped' | 'timed-out' | null;
 
 interface Ending {
   readonly name: ErrorName | null;
@@ -13,36 +16,52 @@ interface Ending {
 }
 
 /** Says how a run ended. Only an `exit.json` with code 0, written by the supervisor, can mean `succeeded`. */
-export function decideOutcome(input: FinishInput): FinishOutput {
+export function decideOutcome(input: RunFacts, interrupted: Interruption = null): RunOutcome {
   const warnings = [...input.warnings, ...installWarning(input)];
-  const ending = findEnding(input);
+  const ending = interrupted ? interruptedEnding(input, interrupted) : findEnding(input);
   const { name, step } = ending;
   const outcome: Outcome = name === null ? 'succeeded' : ERRORS[name].outcome;
   const message = shorten(ending.message) + likelyCause(input, step);
   const exitCode = step?.exit?.code ?? null;
+  const signal = step?.exit?.signal ?? null;
+  const last = lastLines(step);
   const cause = {
     outcome,
     message,
     next: name === null ? null : ERRORS[name].next,
     exitCode,
-    signal: step?.exit?.signal ?? null,
+    signal,
     warnings,
-    lastLines: lastLines(step),
+    lastLines: last,
   };
   return {
     outcome,
     message,
     pid: input.train?.pid ?? null,
     exitCode,
+    signal,
     warnings,
+    lastLines: last,
     error: name,
     cause: name === null ? null : JSON.stringify(cause),
   };
 }
 
-function findEnding(input: FinishInput): Ending {
+/** The execution was ended from outside: by a person, or by its own time-out. How its training ended then is told beside it. */
+function interruptedEnding({ train }: RunFacts, interrupted: 'stopped' | 'timed-out'): Ending {
+  const name = interrupted === 'stopped' ? 'RunStopped' : 'RunTimedOut';
+  const why =
+    interrupted === 'stopped' ? 'The run was stopped.' : 'The run reached the longest time that a run may take.';
+  const byItself = train?.ended && train.state === 'exited';
+  const how = byItself ? ` Before that: ${trainingEnding(train).message}` : '';
+  return { name, message: why + how, step: train };
+}
+
+function findEnding(input: RunFacts): Ending {
   const { sync, install, train, failure } = input;
-  if (train?.ended) return trainingEnding(train);
+  // What ended because Finish run ended it says nothing of why.
+  const endedByUs = failure && (train?.state === 'vanished' || train?.reason === 'stop');
+  if (train?.ended && !endedByUs) return trainingEnding(train);
   if (failure) return { ...readFailure(failure), step: null };
   if (sync && !sync.ok) return jobEnding(sync, 'SyncFailed', 'Sync code');
   if (install && isFailed(install) && input.spec?.install === 'required') {
@@ -56,15 +75,20 @@ function findEnding(input: FinishInput): Ending {
 }
 
 function isFailed(install: JobStep): boolean {
-  return install.state !== 'skipped' && !install.ok;
+  return !install.ok;
 }
 
 /** A sync or install that did not end well, or a start that was not accepted. */
 function jobEnding(step: JobStep, fallback: ErrorName, state: string): Ending {
-  const { holder, result, exit } = step;
+  const { holder, waiting, result, exit } = step;
   if (step.state === 'busy') {
-    const who = holder ? `run ${holder.run} since ${new Date(holder.since * 1000).toISOString()}` : 'another run';
-    return { name: 'InstanceBusy', message: `The instance is held by ${who}.`, step: null };
+    const who = holder
+      ? `run ${holder.run} since ${new Date(holder.since * 1000).toISOString()}`
+      : 'runs that came before';
+    const held = `The instance is held by ${who}`;
+    if (waiting?.over === 'skip') return { name: 'RunSkipped', message: `${held}, and ifBusy is skip.`, step: null };
+    const waited = waiting?.over === 'max-wait' ? ', and this run has waited for maxWait' : '';
+    return { name: 'InstanceBusy', message: `${held}${waited}.`, step: null };
   }
   if (step.state === 'refused') {
     return {
@@ -123,12 +147,12 @@ function parseObject(text: string): Record<string, unknown> | null {
   }
 }
 
-function installWarning({ install }: FinishInput): string[] {
+function installWarning({ install }: RunFacts): string[] {
   if (!install || !isFailed(install)) return [];
   return [`The install failed: ${jobEnding(install, 'InstallFailed', 'Install requirements').message}`];
 }
 
-function likelyCause({ install }: FinishInput, step: JobStep | null): string {
+function likelyCause({ install }: RunFacts, step: JobStep | null): string {
   if (step?.job !== 'train' || step.ok || !install || !isFailed(install)) return '';
   const missing = step.tail?.some((line) => /^(ModuleNotFoundError|ImportError):/.test(line));
   return missing ? ' Likely cause: the requirements were not installed (see warnings).' : '';

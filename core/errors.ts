@@ -1,20 +1,22 @@
 /** How a run can end. A closed list: people's scripts compare with it. */
-export type Outcome =
-  | 'succeeded'
-  | 'failed'
-  | 'killed'
-  | 'out-of-memory'
-  | 'vanished'
-  | 'instance-unavailable'
-  | 'instance-lost'
-  | 'sync-failed'
-  | 'install-failed'
-  | 'rejected'
-  | 'busy'
-  | 'skipped'
-  | 'timed-out'
-  | 'stopped'
-  | 'internal';
+export const OUTCOMES = [
+  'succeeded',
+  'failed',
+  'killed',
+  'out-of-memory',
+  'vanished',
+  'instance-unavailable',
+  'instance-lost',
+  'sync-failed',
+  'install-failed',
+  'rejected',
+  'busy',
+  'skipped',
+  'timed-out',
+  'stopped',
+  'internal',
+] as const;
+export type Outcome = (typeof OUTCOMES)[number];
 
 export interface ErrorEntry {
   readonly outcome: Outcome;
@@ -97,6 +99,10 @@ export const ERRORS = {
     'Look whether the instance rebooted: the process is gone and left no exit code.',
   ),
   TrainingTimedOut: training('timed-out', 'Raise maxDuration, or resume from the last checkpoint.'),
+  RunTimedOut: training(
+    'timed-out',
+    'Start the run again: the execution reached the longest time that a run may take.',
+  ),
   RunStopped: training('stopped', 'Nothing: a person stopped the run. Start it again to go on.'),
   InstanceLost: training(
     'instance-lost',

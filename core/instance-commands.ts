@@ -2,8 +2,8 @@ import { isErrorName, RunError } from './errors.ts';
 import { isRefusal, PROTOCOL, type RequestBase, type RunnerRequest } from './job-protocol.ts';
 import type { Instance, Run } from './run-states.ts';
 
-/** `prepare` carries the runner and installs it, `prepare-install` the installer; `job` carries nothing and needs the runner there. */
-export type DocumentName = 'prepare' | 'prepare-install' | 'job';
+/** `prepare` carries the runner and installs it, `prepare-install` the installer, `prepare-finish` the finisher; `job` carries nothing and needs the runner there. */
+export type DocumentName = 'prepare' | 'prepare-install' | 'prepare-finish' | 'job';
 
 /** Speaks with the runner. Implemented on SSM in lambdas/adapters/. */
 export interface InstanceCommands {

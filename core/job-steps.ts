@@ -1,8 +1,9 @@
 import { RunError } from './errors.ts';
-import { cursorOf, followJob, LOG_CHUNK_BYTES, type LogStore } from './follow-job.ts';
+import { bytesWanted, cursorOf, followJob, LOG_CHUNK_BYTES, type LogStore } from './follow-job.ts';
 import { accept, type DocumentName, type InstanceCommands, requestBase } from './instance-commands.ts';
 import { type JobStatus, type JobWork, type PollRequest, type StartRequest, UnreadableAnswer } from './job-protocol.ts';
-import type { JobName } from './names.ts';
+import { type LogPieces, PIECE_BYTES, readPiece, wantsPiece } from './log-pieces.ts';
+import { type JobName, logPieceKey } from './names.ts';
 import type { JobInput, JobStep } from './run-states.ts';
 
 /** A start that reaches the instance later than this many seconds after it was sent is refused there. */
@@ -13,6 +14,8 @@ const WAIT_FOR_SHORT_JOB = { sync: 8, install: 8, train: 0 } as const;
 export interface JobPorts {
   readonly commands: InstanceCommands;
   readonly logs: LogStore;
+  /** Carries what is too much for answers; null for steps that need only the first of a log. */
+  readonly pieces: LogPieces | null;
   /** Epoch milliseconds. */
   readonly now: () => number;
 }
@@ -21,7 +24,13 @@ export interface JobPorts {
 export async function startJob(
   ports: JobPorts,
   input: JobInput,
-  start: { job: JobName; document: DocumentName; work: JobWork; ended?: readonly string[] },
+  start: {
+    job: JobName;
+    document: DocumentName;
+    work: JobWork;
+    ended?: readonly string[];
+    queue?: StartRequest['queue'];
+  },
 ): Promise<JobStep> {
   const request: StartRequest = {
     ...base(input),
@@ -30,8 +39,9 @@ export async function startJob(
     notAfter: Math.floor(ports.now() / 1000) + START_WITHIN,
     wait: WAIT_FOR_SHORT_JOB[start.job],
     ended: start.ended ?? [],
+    queue: start.queue ?? null,
     offset: cursorOf(input.step).offset,
-    maxBytes: LOG_CHUNK_BYTES,
+    maxBytes: bytesWanted(input.step, LOG_CHUNK_BYTES),
     ...start.work,
   };
   const status = accept<JobStatus>(await ports.commands.ask(input.instance.id, start.document, request));
@@ -46,7 +56,17 @@ export async function pollJob(ports: JobPorts, input: JobInput, job: JobName): P
 /** Asks how a job stands. */
 export async function askJob(ports: JobPorts, input: JobInput, job: JobName): Promise<JobStatus> {
   const { offset } = cursorOf(input.step);
-  const request: PollRequest = { ...base(input), verb: 'poll', job, offset, maxBytes: LOG_CHUNK_BYTES };
+  const { pieces } = ports;
+  const put = pieces && wantsPiece(input.step) ? await pieces.presignPut(logPieceKey(input.run.id, job, offset)) : null;
+  const maxBytes = bytesWanted(input.step, put === null ? LOG_CHUNK_BYTES : PIECE_BYTES);
+  const request: PollRequest = {
+    ...base(input),
+    verb: 'poll',
+    job,
+    offset,
+    maxBytes,
+    ...(put === null ? {} : { put }),
+  };
   return accept<JobStatus>(await ports.commands.ask(input.instance.id, 'job', request));
 }
 
@@ -60,7 +80,13 @@ function base({ run, instance, spec }: JobInput) {
  */
 export async function follow(ports: JobPorts, input: JobInput, status: JobStatus): Promise<JobStep> {
   try {
-    return await followJob(status, input.step, { runId: input.run.id, context: input.context, logs: ports.logs });
+    return await followJob(status, input.step, {
+      runId: input.run.id,
+      context: input.context,
+      logs: ports.logs,
+      maxLogBytes: input.spec.maxLogBytes,
+      piece: ports.pieces && (await readPiece(ports.pieces, status, input)),
+    });
   } catch (error) {
     if (!(error instanceof UnreadableAnswer)) throw error;
     throw new RunError('AgentSilent', `${input.instance.id}: ${error.message}`);

@@ -1,9 +1,14 @@
+import { RunError } from './errors.ts';
+
 /** PutLogEvents' limits: 1,048,576 bytes counting 26 an event, 10,000 events. */
 const EVENT_OVERHEAD = 26;
 const BATCH_BYTES = 1_048_576;
 const BATCH_EVENTS = 10_000;
 /** Older regions take 256 KB an event. */
 const EVENT_BYTES = 262_144 - EVENT_OVERHEAD;
+/** Events older or later than this come back as rejected, inside a successful answer. */
+const OLDEST_MS = 14 * 86_400_000;
+const LATEST_MS = 2 * 3_600_000;
 const NEWLINE = 0x0a;
 
 export interface LogMessages {
@@ -11,6 +16,8 @@ export interface LogMessages {
   readonly messages: readonly string[];
   /** Raw bytes of the chunk that the messages stand for; the rest is the beginning of a character, sent with the next chunk. */
   readonly consumed: number;
+  /** UTF-8 bytes of the text that they stand for, those skipped included. */
+  readonly textBytes: number;
 }
 
 /**
@@ -22,8 +29,8 @@ export function toMessages(chunk: Uint8Array, options: { final: boolean; skip?: 
   const held = options.final ? 0 : unfinishedCharacter(chunk);
   const consumed = chunk.length - held;
   const text = decode(chunk.subarray(0, consumed));
-  const bytes = Buffer.from(text, 'utf8').subarray(options.skip ?? 0);
-  return { messages: lines(bytes), consumed };
+  const bytes = Buffer.from(text, 'utf8');
+  return { messages: lines(bytes.subarray(options.skip ?? 0)), consumed, textBytes: bytes.length };
 }
 
 function decode(bytes: Uint8Array): string {
@@ -94,6 +101,27 @@ function lines(bytes: Buffer): string[] {
     start = end;
   }
   return messages;
+}
+
+/**
+ * What CloudWatch would refuse, or drop inside a 200, is a defect of ours and must not pass on an emulator that takes everything.
+ * @param time of all the messages, and `now`: epoch ms
+ * @throws RunError `Internal` that says which limit
+ */
+export function checkBatch(batch: readonly string[], time: number, now: number): void {
+  const sizes = batch.map((message) => Buffer.byteLength(message));
+  const bytes = sizes.reduce((sum, size) => sum + size + EVENT_OVERHEAD, 0);
+  const wrong = [
+    [batch.length === 0, 'no event'],
+    [batch.length > BATCH_EVENTS, `more than ${BATCH_EVENTS} events`],
+    [bytes > BATCH_BYTES, `${bytes} bytes, and ${BATCH_BYTES} fit`],
+    [sizes.includes(0), 'an empty message'],
+    [sizes.some((size) => size > EVENT_BYTES), `an event of more than ${EVENT_BYTES} bytes`],
+    [!Number.isSafeInteger(time) || time < now - OLDEST_MS, 'an event of more than 14 days ago'],
+    [time > now + LATEST_MS, 'an event of more than 2 hours ahead'],
+  ] as const;
+  const found = wrong.find(([is]) => is);
+  if (found) throw new RunError('Internal', `a batch of log events has ${found[1]}`);
 }
 
 /** Groups messages into PutLogEvents calls, in order. */

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 
 /** Names that people's scripts and our tests use; built and parsed here alone. */
 export const STACK_NAME = 'runctl';
+export const STOP_FUNCTION = `${STACK_NAME}-stop-run`;
 export const RUN_MACHINE = 'runctl-run';
 export const WATCH_MACHINE = 'runctl-watch';
 export const UPLOAD_PREFIX = 'uploads/';
@@ -9,6 +10,7 @@ export const ARCHIVE_SUFFIX = '.tar.gz';
 export const RUN_LOG_GROUP = '/runctl/runs';
 export const PREPARE_DOCUMENT = 'runctl-prepare';
 export const PREPARE_INSTALL_DOCUMENT = 'runctl-prepare-install';
+export const PREPARE_FINISH_DOCUMENT = 'runctl-prepare-finish';
 export const JOB_DOCUMENT = 'runctl-job';
 export const DEFAULT_ROOT = '/var/lib/runctl';
 /** The one user-defined metadata key read from an upload (S3 returns keys in lower case). */
@@ -31,13 +33,18 @@ export const ENV = {
   logGroup: 'RUNCTL_LOG_GROUP',
   prepareDocument: 'RUNCTL_PREPARE_DOCUMENT',
   prepareInstallDocument: 'RUNCTL_PREPARE_INSTALL_DOCUMENT',
+  prepareFinishDocument: 'RUNCTL_PREPARE_FINISH_DOCUMENT',
   jobDocument: 'RUNCTL_JOB_DOCUMENT',
   installerSha256: 'RUNCTL_INSTALLER_SHA256',
+  finisherSha256: 'RUNCTL_FINISHER_SHA256',
+  stopFunction: 'RUNCTL_STOP_FUNCTION',
+  watchMachineArn: 'RUNCTL_WATCH_MACHINE_ARN',
   runnerSha256: 'RUNCTL_RUNNER_SHA256',
   archiveCaps: 'RUNCTL_ARCHIVE_CAPS',
 } as const;
 
-export type JobName = 'sync' | 'install' | 'train';
+export const JOBS = ['sync', 'install', 'train'] as const;
+export type JobName = (typeof JOBS)[number];
 
 /** First 8 bytes of the SHA-256, as 16 hex digits: names come from few enough things that these never meet. */
 function shortHash(...parts: string[]): string {
@@ -82,6 +89,26 @@ export function toProjectName(text: string): string | null {
     .toLowerCase()
     .replace(/^[^a-z0-9]+/, '');
   return name === '' ? null : name;
+}
+
+/** Under `runs/<run id>/` lies what outlives the instance. */
+export const RUN_PREFIX = 'runs/';
+export const MANIFEST = 'manifest.json';
+
+export function runFileKey(runId: string, name: string): string {
+  return `${RUN_PREFIX}${runId}/${name}`;
+}
+
+/** Log on its way to CloudWatch. Expires after a day. */
+export const PIECE_PREFIX = 'pieces/';
+
+export function logPieceKey(runId: string, job: JobName, offset: number): string {
+  return `${PIECE_PREFIX}${runId}/${job}-${offset}.gz`;
+}
+
+/** The nested watch number `count` of a run: its execution's name. */
+export function watchName(runKey: string, count: number): string {
+  return `${runKey}-${count}`;
 }
 
 export function logStream(runId: string, job: JobName): string {

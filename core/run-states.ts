@@ -1,4 +1,14 @@
-import type { JobExit, JobProgress, JobResult, JobState, LeaseHolder } from './job-protocol.ts';
+import type { ErrorName, Outcome } from './errors.ts';
+import type {
+  CollectedFile,
+  JobExit,
+  JobProgress,
+  JobResult,
+  JobState,
+  JobStates,
+  LeaseHolder,
+  QueuePlace,
+} from './job-protocol.ts';
 import type { JobName } from './names.ts';
 import type { RunSpec } from './spec.ts';
 
@@ -67,14 +77,27 @@ export interface LogCursor {
   readonly offset: number;
   /** Epoch milliseconds of the last events sent; the next ones come later, so that a retry can tell its own. */
   readonly eventTime: number;
-  /** Epoch milliseconds of events that an attempt may have sent which did not live to say so: read back before the next are sent. */
-  readonly unsettledTime?: number;
+  /**
+   * There may be events later than `eventTime`, of attempts that did not live to say so: they are read back before the next are sent. How many UTF-8 bytes
+   * of them stand for log before `offset`.
+   */
+  readonly unsettled?: number;
+}
+
+/** Of a run that found the instance busy. */
+export interface Waiting {
+  /** Epoch seconds, by the Lambda's clock. */
+  readonly since: number;
+  /** Why it waits no longer; null while it does. */
+  readonly over: 'refuse' | 'skip' | 'max-wait' | null;
+  /** A holder whose execution has ended: since when (epoch seconds) its clean-up is under way. */
+  readonly clearing: { readonly arn: string; readonly since: number } | null;
 }
 
 /** What is known of a job after a step: the output of Sync code … Watch training. */
 export interface JobStep {
   readonly job: JobName;
-  readonly state: JobState | 'skipped';
+  readonly state: JobState;
   /** The job has ended and its log is whole in CloudWatch. */
   readonly ended: boolean;
   /** Ended well: exit code 0. */
@@ -89,10 +112,18 @@ export interface JobStep {
   readonly progress: JobProgress | null;
   readonly result: JobResult | null;
   readonly holder: LeaseHolder | null;
+  readonly queue: QueuePlace | null;
+  /** Of Sync code on a busy instance. */
+  readonly waiting: Waiting | null;
   readonly tail: readonly string[] | null;
   readonly cursor: LogCursor;
+  /** Bytes of log that wait on the instance. */
+  readonly backlog: number;
+  /** CloudWatch has maxLogBytes of it. */
+  readonly logFull: boolean;
   /** Epoch seconds since when the instance has not answered; null when it does. */
   readonly silentSince: number | null;
+  readonly polls: number;
   readonly pollFailures: number;
 }
 
@@ -114,7 +145,27 @@ export interface Failure {
   readonly state: string;
 }
 
+/** How far the end of a run has come. What it names has been done and is not done again. */
+export interface EndProgress {
+  readonly phase: 'collect' | 'upload' | 'release' | 'drain' | 'done';
+  /** Epoch seconds when the phase began. */
+  readonly since: number;
+  /** What was packed on the instance; null before it is known. */
+  readonly files: readonly CollectedFile[] | null;
+  /** Of `files`: those in S3. */
+  readonly uploaded: readonly string[];
+  /** The jobs that the run has on the instance. */
+  readonly jobs: JobStates;
+  /** Looks in this phase that got no answer. */
+  readonly failures: number;
+  readonly warnings: readonly string[];
+}
+
 export interface FinishInput {
+  readonly execution: { readonly name: string; readonly arn: string; readonly startedAt: string };
+  /** The execution's input, for a run whose spec was refused. */
+  readonly input: unknown;
+  readonly context: StepContext;
   readonly run: Run | null;
   readonly spec: VerifyOutput['spec'] | null;
   readonly archive: VerifiedArchive | null;
@@ -124,16 +175,39 @@ export interface FinishInput {
   readonly install: JobStep | null;
   readonly train: JobStep | null;
   readonly failure: Failure | null;
+  /** How many nested watches have handed over. */
+  readonly watches: number;
+  /** Of this state's visit before; null on the first. */
+  readonly finish: FinishOutput | null;
 }
 
-export interface FinishOutput {
-  readonly outcome: string;
+/** What is known of a run at its end. */
+export type RunFacts = Pick<
+  FinishInput,
+  'run' | 'spec' | 'archive' | 'instance' | 'warnings' | 'sync' | 'install' | 'train' | 'failure'
+>;
+
+export interface RunOutcome {
+  readonly outcome: Outcome;
   readonly message: string;
   readonly pid: number | null;
   readonly exitCode: number | null;
+  readonly signal: string | null;
   readonly warnings: readonly string[];
+  readonly lastLines: readonly string[];
   /** Of the Fail state; null when the run succeeded. */
-  readonly error: string | null;
-  /** JSON: outcome, message, next, exitCode, lastLines. */
+  readonly error: ErrorName | null;
+  /** JSON: outcome, message, next, exitCode, signal, warnings, lastLines. */
   readonly cause: string | null;
 }
+
+/** Not over while `wait` (seconds) is a number: the machine waits and comes back with `progress`. */
+export type FinishOutput =
+  | {
+      readonly wait: number;
+      readonly progress: EndProgress;
+      readonly sync: JobStep | null;
+      readonly install: JobStep | null;
+      readonly train: JobStep | null;
+    }
+  | (RunOutcome & { readonly wait: null });

@@ -35,6 +35,7 @@ export interface RunSpec {
 
 /** Request ≤ 16 KB as JSON (instance/CONTRACT.md); what remains beside args and env is under 4 KB. */
 const ARGS_AND_ENV_LIMIT = 12_000;
+const GLOBS_LIMIT = 8_000;
 
 /**
  * Checks one source of a spec.
@@ -48,7 +49,10 @@ export function parseSpec(value: unknown, source: string): SpecInput {
   return result.data;
 }
 
-function checkSize({ args, env }: SpecInput, source: string): void {
+function checkSize({ args, env, outputs }: SpecInput, source: string): void {
+  const globs = Buffer.byteLength(JSON.stringify(outputs ?? []));
+  if (globs > GLOBS_LIMIT)
+    throw new InvalidSpec(`${source}: outputs take ${globs} bytes; ${GLOBS_LIMIT} fit in a command`);
   const size = Buffer.byteLength(JSON.stringify([args ?? [], env ?? {}]));
   if (size <= ARGS_AND_ENV_LIMIT) return;
   throw new InvalidSpec(

@@ -7,7 +7,7 @@ import { createJobPorts } from './adapters/job-ports.ts';
 export function createConfirm(ports: JobPorts) {
   return async (input: JobInput): Promise<JobStep> => {
     const step = await pollJob(ports, input, 'train');
-    return { ...step, confirmed: step.state === 'running' || step.ok };
+    return { ...step, polls: step.polls + 1, confirmed: step.state === 'running' || step.ok };
   };
 }
 

@@ -1,35 +1,80 @@
-import { decideOutcome } from '../core/decide-outcome.ts';
-import { accept, type InstanceCommands, requestBase } from '../core/instance-commands.ts';
-import type { FinishInput, FinishOutput } from '../core/run-states.ts';
-import { createCommands } from './adapters/commands.ts';
+import { type ConcludePorts, concludeRun } from '../core/conclude-run.ts';
+import { readFailure } from '../core/decide-outcome.ts';
+import { beginEnd, type EndPorts, endRun, type Steps } from '../core/end-run.ts';
+import { lastStep, watchArn } from '../core/interrupted-run.ts';
+import { JOBS } from '../core/names.ts';
+import { WATCHES } from '../core/run-events.ts';
+import type { EndProgress, FinishInput, FinishOutput, RunFacts } from '../core/run-states.ts';
+import { createEndPorts } from './adapters/end-ports.ts';
 import { entry } from './adapters/entry.ts';
+import { requireEnv } from './adapters/environment.ts';
+import { createExecutions, type Executions } from './adapters/executions.ts';
 import { logger } from './adapters/logger.ts';
 
-/** Releases the instance and says how the run ended. Nothing that fails here changes what the markers said. */
-export function createFinish(commands: InstanceCommands) {
+/** No request is begun later than this after the function's: the last one may take 150 s. */
+const BEGIN_WITHIN_MS = 100_000;
+/** Looks without an answer: an agent comes back within minutes, an instance that is lost already is asked once. */
+const PATIENCE = { alive: 8, lost: 1 };
+
+interface Ports extends EndPorts, ConcludePorts {
+  readonly executions: Pick<Executions, 'describe' | 'lastOutput'>;
+  readonly watchMachineArn: string;
+}
+
+/** Puts outputs and logs into S3, gives the instance back, says how the run ended, and writes the manifest. Comes back until all is done. */
+export function createFinish(ports: Ports) {
   return async (input: FinishInput): Promise<FinishOutput> => {
-    const warning = await release(input);
-    return decideOutcome({ ...input, warnings: [...input.warnings, ...(warning === null ? [] : [warning])] });
+    const { run, spec, archive, instance } = input;
+    // Rejected, or no instance found: nothing was touched.
+    if (!run || !spec || !archive || !instance) return conclude(input, input, null);
+    const before = input.finish?.wait == null ? null : input.finish;
+    const facts: RunFacts = { ...input, ...stepsOf(before ?? (await withLastLook(input))) };
+    const { wait, progress, steps } = await endRun(ports, {
+      run,
+      spec,
+      archive,
+      instance,
+      context: input.context,
+      grace: spec.stopGrace,
+      steps: stepsOf(facts),
+      progress: before?.progress ?? beginEnd(ports.now()),
+      patience: isLost(input) ? PATIENCE.lost : PATIENCE.alive,
+      until: ports.now() + BEGIN_WITHIN_MS,
+    });
+    if (wait !== null) return { wait, progress, ...steps };
+    for (const warning of progress.warnings) logger.warn(warning);
+    return conclude(input, { ...facts, ...steps }, progress);
   };
 
-  async function release({ run, instance, spec }: FinishInput): Promise<string | null> {
-    if (!run || !instance || !spec) return null; // The instance was never touched.
-    const request = {
-      ...requestBase({ run, instance, project: spec.project, user: spec.user }),
-      verb: 'release',
-    } as const;
-    try {
-      // With the runner in it: Sync code may have failed before the runner was there.
-      accept(await commands.ask(instance.id, 'prepare', request));
-      return null;
-    } catch (error) {
-      logger.error('the lease was not released', error as Error);
-      return `The instance's lease was not released (${(error as Error).message}); the next run clears it.`;
-    }
+  async function conclude(
+    { execution, input }: FinishInput,
+    facts: RunFacts,
+    progress: EndProgress | null,
+  ): Promise<FinishOutput> {
+    const outcome = await concludeRun(ports, { execution, input, facts, progress, interrupted: null });
+    return { ...outcome, wait: null };
+  }
+
+  /** A nested watch that failed hands nothing on: how far it came stands in its history. */
+  async function withLastLook(input: FinishInput): Promise<Steps> {
+    const { failure, run } = input;
+    const job = JOBS.find((name) => WATCHES[name] === failure?.state);
+    if (!job || !run) return input;
+    const step = await lastStep(ports.executions, watchArn(ports.watchMachineArn, run.key, input.watches));
+    return { ...input, [job]: step ?? input[job] };
   }
 }
 
+const stepsOf = ({ sync, install, train }: Steps): Steps => ({ sync, install, train });
+
+function isLost({ failure }: FinishInput): boolean {
+  return failure !== null && readFailure(failure).name === 'InstanceLost';
+}
+
 export const handler = entry(
-  (input: FinishInput) => input.run?.id ?? 'unknown',
-  () => createFinish(createCommands()),
+  (input: FinishInput) => input.execution.name,
+  () => {
+    const executions = createExecutions(null);
+    return createFinish({ ...createEndPorts(), executions, watchMachineArn: requireEnv('watchMachineArn') });
+  },
 );

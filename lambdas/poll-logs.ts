@@ -7,6 +7,7 @@ import type { JobStep, WatchInput } from '../core/run-states.ts';
 import { entry } from './adapters/entry.ts';
 import { createJobPorts } from './adapters/job-ports.ts';
 import { logger } from './adapters/logger.ts';
+import { createRunFiles } from './adapters/run-files.ts';
 
 /** An instance that says nothing for this long is given up: agents come back within minutes, a reboot takes ten at most. Seconds. */
 const LONGEST_SILENCE = 1_800;
@@ -27,7 +28,8 @@ export function createPoll(ports: JobPorts) {
       return silent(error, SILENCE);
     }
     try {
-      return await follow(ports, input, status);
+      const step = await follow(ports, input, status);
+      return { ...step, polls: input.step.polls + 1 };
     } catch (error) {
       // Not ServiceUnavailable: part of the log may stand in CloudWatch, and only a retry of this state reads that back.
       return silent(error, ['AgentSilent']);
@@ -44,10 +46,11 @@ function stillSilent({ instance, step, context }: WatchInput, now: number, messa
     );
   }
   const cursor = leaveUnread(step.cursor, context);
-  return { ...step, cursor, silentSince, pollFailures: step.pollFailures + 1, more: false, wait: LONGEST_WAIT };
+  const counted = { polls: step.polls + 1, pollFailures: step.pollFailures + 1 };
+  return { ...step, cursor, silentSince, more: false, wait: LONGEST_WAIT, ...counted };
 }
 
 export const handler = entry(
   (input: WatchInput) => input.run.id,
-  () => createPoll(createJobPorts()),
+  () => createPoll({ ...createJobPorts(), pieces: createRunFiles() }),
 );

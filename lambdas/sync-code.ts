@@ -1,33 +1,80 @@
 import { type JobPorts, startJob } from '../core/job-steps.ts';
-import type { JobInput, JobStep } from '../core/run-states.ts';
+import { isOverdue, ticketLife, waitForInstance } from '../core/queue-wait.ts';
+import type { JobInput, JobStep, Waiting } from '../core/run-states.ts';
 import { type ArchiveStore, createArchiveStore } from './adapters/archive-store.ts';
 import { entry } from './adapters/entry.ts';
+import { requireEnv } from './adapters/environment.ts';
 import { createExecutions, type Executions } from './adapters/executions.ts';
+import { createFunctions, type Functions } from './adapters/functions.ts';
 import { createJobPorts } from './adapters/job-ports.ts';
 
-/** Takes the instance's lease and starts the job `sync`. The holder of a busy instance is looked up: one that has ended is cleared up. */
-export function createSync(ports: JobPorts, archives: ArchiveStore, executions: Pick<Executions, 'hasEnded'>) {
+interface Ports extends JobPorts {
+  readonly archives: Pick<ArchiveStore, 'presign'>;
+  readonly executions: Pick<Executions, 'hasEnded'>;
+  /** Has stop-run clear up after an execution. Returns at once. */
+  readonly clearUp: (executionArn: string) => Promise<void>;
+}
+
+/**
+ * Takes the instance's lease and starts the job `sync`. On a busy instance AWS is asked about those before this run: an ended holder is handed to stop-run, since
+ * the event of its end may never have come (W9), and an ended run in the queue loses its place.
+ */
+export function createSync(ports: Ports) {
   return async (input: JobInput): Promise<JobStep> => {
-    const { archive, spec } = input;
-    const start = async (ended: readonly string[]) => {
-      const sync = {
-        url: await archives.presign(archive),
-        sha256: archive.sha256,
-        bytes: archive.bytes,
-        script: spec.script,
-        requirements: archive.requirements,
-        strip: archive.strip,
-        versionId: archive.versionId,
-      };
-      return startJob(ports, input, { job: 'sync', document: 'prepare', work: { sync }, ended });
-    };
-    const step = await start([]);
-    if (step.state !== 'busy' || !step.holder) return step;
-    return (await executions.hasEnded(step.holder.arn)) ? start([step.holder.arn]) : step;
+    const { spec } = input;
+    const before = input.step?.waiting ?? null;
+    const now = ports.now() / 1_000;
+    const queued = spec.ifBusy === 'queue' || before !== null ? { ttl: ticketLife(spec.maxWait) } : null;
+    // A clean-up that did not come to its end is overridden: the instance kills what is left of the holder.
+    const overdue = before?.clearing && isOverdue(before.clearing, now) ? [before.clearing.arn] : [];
+    const first = await start(input, overdue, queued);
+    if (first.state !== 'busy') return first;
+    const gone = await endedAhead(first, input.run.arn);
+    const clearing = await clearUpHolder(first, before, now);
+    const step =
+      gone.length > 0 ? await start(input, gone, clearing ? { ttl: ticketLife(spec.maxWait) } : queued) : first;
+    return step.state === 'busy' ? waitForInstance(step, before, { spec, now, clearing }) : step;
   };
+
+  async function start(input: JobInput, ended: readonly string[], queue: { ttl: number } | null): Promise<JobStep> {
+    const { archive, spec } = input;
+    const sync = {
+      url: await ports.archives.presign(archive),
+      sha256: archive.sha256,
+      bytes: archive.bytes,
+      script: spec.script,
+      requirements: archive.requirements,
+      strip: archive.strip,
+      versionId: archive.versionId,
+    };
+    return startJob(ports, input, { job: 'sync', document: 'prepare', work: { sync }, ended, queue });
+  }
+
+  /** Of those who came before this run and wait as well. */
+  async function endedAhead({ queue, holder }: JobStep, own: string): Promise<string[]> {
+    const arns = (queue?.ahead ?? []).map(({ arn }) => arn).filter((arn) => arn !== own && arn !== holder?.arn);
+    const ended = await Promise.all(arns.map((arn) => ports.executions.hasEnded(arn)));
+    return arns.filter((_, index) => ended[index]);
+  }
+
+  async function clearUpHolder({ holder }: JobStep, before: Waiting | null, now: number): Promise<Waiting['clearing']> {
+    if (holder === null || !(await ports.executions.hasEnded(holder.arn))) return null;
+    if (before?.clearing?.arn === holder.arn) return before.clearing;
+    await ports.clearUp(holder.arn);
+    return { arn: holder.arn, since: now };
+  }
 }
 
 export const handler = entry(
   (input: JobInput) => input.run.id,
-  () => createSync(createJobPorts(), createArchiveStore(), createExecutions(null)),
+  () => {
+    const functions: Functions = createFunctions();
+    const stopRun = requireEnv('stopFunction');
+    return createSync({
+      ...createJobPorts(),
+      archives: createArchiveStore(),
+      executions: createExecutions(null),
+      clearUp: (executionArn) => functions.invokeLater(stopRun, { detail: { executionArn, holdsInstance: true } }),
+    });
+  },
 );

@@ -1,4 +1,4 @@
-import { RemovalPolicy } from 'aws-cdk-lib';
+import { type Duration, RemovalPolicy } from 'aws-cdk-lib';
 import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
 import {
   DefinitionBody,
@@ -14,7 +14,7 @@ import type { Construct } from 'constructs';
 export function createMachine(
   scope: Construct,
   id: string,
-  options: { name: string; comment: string; start: IChainable },
+  options: { name: string; comment: string; start: IChainable; timeout?: Duration },
 ): StateMachine {
   const logs = new LogGroup(scope, `${id}Logs`, {
     logGroupName: `/aws/vendedlogs/states/${options.name}`,
@@ -26,6 +26,7 @@ export function createMachine(
     stateMachineType: StateMachineType.STANDARD,
     comment: options.comment,
     queryLanguage: QueryLanguage.JSONATA,
+    ...(options.timeout ? { timeout: options.timeout } : {}),
     definitionBody: DefinitionBody.fromChainable(options.start),
     logs: { destination: logs, level: LogLevel.ALL, includeExecutionData: false },
   });

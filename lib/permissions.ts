@@ -3,10 +3,14 @@ import type { Bucket } from 'aws-cdk-lib/aws-s3';
 import {
   ENABLED_TAG,
   JOB_DOCUMENT,
+  PIECE_PREFIX,
   PREPARE_DOCUMENT,
+  PREPARE_FINISH_DOCUMENT,
   PREPARE_INSTALL_DOCUMENT,
   RUN_LOG_GROUP,
   RUN_MACHINE,
+  RUN_PREFIX,
+  WATCH_MACHINE,
 } from '../core/names.ts';
 import type { Permission } from './step-lambda.ts';
 
@@ -18,7 +22,7 @@ export function commandInstances(stack: Stack): Permission[] {
   return [
     {
       actions: ['ssm:SendCommand'],
-      resources: [PREPARE_DOCUMENT, PREPARE_INSTALL_DOCUMENT, JOB_DOCUMENT].map(document),
+      resources: [PREPARE_DOCUMENT, PREPARE_INSTALL_DOCUMENT, PREPARE_FINISH_DOCUMENT, JOB_DOCUMENT].map(document),
     },
     {
       actions: ['ssm:SendCommand'],
@@ -30,15 +34,35 @@ export function commandInstances(stack: Stack): Permission[] {
   ];
 }
 
-/** Writes the jobs' logs, and reads back what an attempt that died had written. */
+/** Writes the jobs' logs, reads back what an attempt that died had written, and makes the group again when somebody has deleted it. */
 export function writeRunLogs(stack: Stack): Permission[] {
-  const streams = stack.formatArn({
-    service: 'logs',
-    resource: 'log-group',
-    resourceName: `${RUN_LOG_GROUP}:*`,
-    arnFormat: ArnFormat.COLON_RESOURCE_NAME,
-  });
-  return [{ actions: ['logs:CreateLogStream', 'logs:PutLogEvents', 'logs:GetLogEvents'], resources: [streams] }];
+  const group = (resourceName: string) =>
+    stack.formatArn({
+      service: 'logs',
+      resource: 'log-group',
+      resourceName,
+      arnFormat: ArnFormat.COLON_RESOURCE_NAME,
+    });
+  return [
+    {
+      actions: ['logs:CreateLogStream', 'logs:PutLogEvents', 'logs:GetLogEvents'],
+      resources: [group(`${RUN_LOG_GROUP}:*`)],
+    },
+    { actions: ['logs:CreateLogGroup'], resources: [group(RUN_LOG_GROUP), group(`${RUN_LOG_GROUP}:*`)] },
+  ];
+}
+
+/** Lets an instance PUT log on its way to CloudWatch, by presigned URL, and reads it. */
+export function carryLogPieces(bucket: Bucket): Permission[] {
+  return [{ actions: ['s3:PutObject', 's3:GetObject'], resources: [bucket.arnForObjects(`${PIECE_PREFIX}*`)] }];
+}
+
+/** What a run leaves behind: written by the instance, by presigned URL, and by the function itself. */
+export function keepRunFiles(bucket: Bucket): Permission[] {
+  return [
+    { actions: ['s3:PutObject', 's3:GetObject'], resources: [bucket.arnForObjects(`${RUN_PREFIX}*`)] },
+    { actions: ['s3:ListBucket'], resources: [bucket.bucketArn] },
+  ];
 }
 
 /** Reads any archive of the bucket; with ListBucket a missing key is 404 and not 403. */
@@ -58,10 +82,46 @@ export function describeAgents(): Permission {
   return { actions: ['ssm:DescribeInstanceInformation'], resources: ['*'] };
 }
 
-/** By name, not by reference: the machine itself refers to the functions that ask. */
-export function describeRuns(stack: Stack): Permission {
-  const resourceName = `${RUN_MACHINE}:*`;
+/** By name, not by reference: the machines themselves refer to the functions that ask. */
+function executionsOf(stack: Stack, machine: string): string {
   const arnFormat = ArnFormat.COLON_RESOURCE_NAME;
-  const executions = stack.formatArn({ service: 'states', resource: 'execution', resourceName, arnFormat });
-  return { actions: ['states:DescribeExecution'], resources: [executions] };
+  return stack.formatArn({ service: 'states', resource: 'execution', resourceName: `${machine}:*`, arnFormat });
+}
+
+function machineArn(stack: Stack, resourceName: string): string {
+  const arnFormat = ArnFormat.COLON_RESOURCE_NAME;
+  return stack.formatArn({ service: 'states', resource: 'stateMachine', resourceName, arnFormat });
+}
+
+export function runMachineArn(stack: Stack): string {
+  return machineArn(stack, RUN_MACHINE);
+}
+
+export function watchMachineArn(stack: Stack): string {
+  return machineArn(stack, WATCH_MACHINE);
+}
+
+export function describeRuns(stack: Stack): Permission {
+  return { actions: ['states:DescribeExecution'], resources: [executionsOf(stack, RUN_MACHINE)] };
+}
+
+/** The times of a run's states, and how far its nested watch came. */
+export function readHistories(stack: Stack): Permission {
+  return {
+    actions: ['states:DescribeExecution', 'states:GetExecutionHistory'],
+    resources: [executionsOf(stack, RUN_MACHINE), executionsOf(stack, WATCH_MACHINE)],
+  };
+}
+
+export function stopWatches(stack: Stack): Permission {
+  return { actions: ['states:StopExecution'], resources: [executionsOf(stack, WATCH_MACHINE)] };
+}
+
+export function invokeFunction(stack: Stack, name: string): Permission {
+  const resourceName = name;
+  const arnFormat = ArnFormat.COLON_RESOURCE_NAME;
+  return {
+    actions: ['lambda:InvokeFunction'],
+    resources: [stack.formatArn({ service: 'lambda', resource: 'function', resourceName, arnFormat })],
+  };
 }

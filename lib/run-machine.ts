@@ -10,6 +10,8 @@ import {
   Succeed,
   TaskInput,
   Timeout,
+  Wait,
+  WaitTime,
 } from 'aws-cdk-lib/aws-stepfunctions';
 import { StepFunctionsStartExecution } from 'aws-cdk-lib/aws-stepfunctions-tasks';
 import { Construct } from 'constructs';
@@ -22,6 +24,8 @@ import { catchAll, STEP_CONTEXT, stepTask } from './tasks.ts';
 
 /** 2,000 polls at 20 s are 11 hours; a watch that lasts a day is lost. */
 const LONGEST_WATCH = Duration.hours(24);
+/** 30 days in the queue, an install, 30 days of training, and the outputs (core/spec-schema.ts). */
+const LONGEST_RUN = Duration.days(65);
 const NULL = '{% null %}';
 /** Variables that every state from Sync code on hands to its function. */
 const RUN_VARIABLES = {
@@ -29,6 +33,11 @@ const RUN_VARIABLES = {
   spec: '{% $spec %}',
   archive: '{% $archive %}',
   warnings: '{% $warnings %}',
+};
+const EXECUTION = {
+  name: '{% $states.context.Execution.Name %}',
+  arn: '{% $states.context.Execution.Id %}',
+  startedAt: '{% $states.context.Execution.StartTime %}',
 };
 /** A job is on its way, or has ended with log still to read. */
 const inProgress = (job: JobName) =>
@@ -57,11 +66,7 @@ export class RunMachine extends Construct {
     const verify = this.task('Verify archive', steps.verifyArchive, {
       comment: 'Checks the spec, pins the version, reads the archive once. Never extracts.',
       input: {
-        execution: {
-          name: '{% $states.context.Execution.Name %}',
-          arn: '{% $states.context.Execution.Id %}',
-          startedAt: '{% $states.context.Execution.StartTime %}',
-        },
+        execution: EXECUTION,
         input: '{% $states.context.Execution.Input %}',
       },
       assign: {
@@ -74,6 +79,7 @@ export class RunMachine extends Construct {
     this.machine = createMachine(this, 'Machine', {
       name: RUN_MACHINE,
       comment: 'Trains an uploaded archive on an EC2 instance, over SSM alone',
+      timeout: LONGEST_RUN,
       start: this.createBegin().next(verify).next(find).next(sync),
     });
   }
@@ -93,10 +99,14 @@ export class RunMachine extends Construct {
       steps.syncCode,
       'Takes the lease; brings the code to <home>/<project>.',
     );
-    // A later version waits here for its turn (Wait for instance); this one refuses.
-    const refuse = Pass.jsonata(this, 'Refuse busy instance').next(this.finish);
+    const wait = Wait.jsonata(this, 'Wait for instance', {
+      comment: 'First come, first served. Its output says who holds the instance, and the place in the queue.',
+      time: WaitTime.seconds('{% $sync.wait %}'),
+      outputs: '{% {"holder": $sync.holder, "queue": $sync.queue, "waiting": $sync.waiting} %}',
+    }).next(start);
     const synced = Choice.jsonata(this, 'Code synced?')
-      .when(Condition.jsonata('{% $sync.state = "busy" %}'), refuse)
+      .when(Condition.jsonata('{% $sync.state = "busy" and $sync.waiting.over = null %}'), wait)
+      .when(Condition.jsonata('{% $sync.state = "busy" %}'), this.finish)
       .when(endedWell('sync'), next);
     synced.when(inProgress('sync'), this.watchJob('Watch sync', 'sync').next(synced)).otherwise(this.finish);
     return start.next(synced);
@@ -143,7 +153,7 @@ export class RunMachine extends Construct {
       comment: 'The error is a name of docs/runbook.md; the cause is JSON.',
     });
     const task = stepTask(this, 'Finish run', finishRun, {
-      comment: 'Releases the instance and says how the run ended.',
+      comment: 'Keeps outputs and logs, releases the instance, says how the run ended.',
       input: {
         ...RUN_VARIABLES,
         instance: '{% $instance %}',
@@ -151,6 +161,11 @@ export class RunMachine extends Construct {
         install: '{% $install %}',
         train: '{% $train %}',
         failure: '{% $failure %}',
+        execution: EXECUTION,
+        input: '{% $states.context.Execution.Input %}',
+        watches: '{% $watches %}',
+        finish: '{% $finish %}',
+        context: STEP_CONTEXT,
       },
       assign: { finish: '{% $states.result.Payload %}' },
     });
@@ -165,7 +180,12 @@ export class RunMachine extends Construct {
       },
     });
     catchAll(task, lost.next(failed));
+    const wait = Wait.jsonata(this, 'Wait for outputs', {
+      comment: 'What still lives is being ended, or outputs are on their way to S3.',
+      time: WaitTime.seconds('{% $finish.wait %}'),
+    }).next(task);
     const succeeded = Choice.jsonata(this, 'Run succeeded?')
+      .when(Condition.jsonata('{% $finish.wait != null %}'), wait)
       .when(Condition.jsonata('{% $finish.outcome = "succeeded" %}'), Succeed.jsonata(this, 'Succeeded'))
       .otherwise(failed);
     return task.next(succeeded);

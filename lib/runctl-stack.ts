@@ -6,6 +6,7 @@ import {
   JOB_DOCUMENT,
   OUTPUTS,
   PREPARE_DOCUMENT,
+  PREPARE_FINISH_DOCUMENT,
   PREPARE_INSTALL_DOCUMENT,
   RUN_LOG_GROUP,
   STACK_NAME,
@@ -14,9 +15,10 @@ import { readConfig } from './config.ts';
 import { createDeadLetterQueue } from './dead-letters.ts';
 import { type DocumentContent, jobDocument, prepareDocument } from './documents.ts';
 import { RunMachine } from './run-machine.ts';
-import { buildInstaller, buildRunner } from './runner-bundle.ts';
+import { buildFinisher, buildInstaller, buildRunner } from './runner-bundle.ts';
 import { Schedules } from './schedules.ts';
 import { Steps } from './steps.ts';
+import { stopEndedRuns } from './stop-trigger.ts';
 import { createUploadBucket } from './upload-bucket.ts';
 import { UploadTrigger } from './upload-trigger.ts';
 import { WatchMachine } from './watch-machine.ts';
@@ -29,9 +31,11 @@ export class RunctlStack extends Stack {
     const config = readConfig(this.node, bundles);
     const runner = buildRunner();
     const installer = buildInstaller();
+    const finisher = buildFinisher();
     const documents = {
       [PREPARE_DOCUMENT]: prepareDocument(runner),
       [PREPARE_INSTALL_DOCUMENT]: prepareDocument(installer),
+      [PREPARE_FINISH_DOCUMENT]: prepareDocument(finisher),
       [JOB_DOCUMENT]: jobDocument(),
     };
     if (config.local) this.templateOptions.metadata = { runctlDocuments: documents };
@@ -44,9 +48,11 @@ export class RunctlStack extends Stack {
     });
     const bucket = createUploadBucket(this);
     const deadLetters = createDeadLetterQueue(this);
-    const steps = new Steps(this, { config, bucket, runnerSha256: runner.sha256, installerSha256: installer.sha256 });
+    const programs = { runner: runner.sha256, installer: installer.sha256, finisher: finisher.sha256 };
+    const steps = new Steps(this, { config, bucket, deadLetters, ...programs });
     const watch = new WatchMachine(this, 'Watch', steps);
     const { machine } = new RunMachine(this, 'Run', { steps, watch: watch.machine });
+    stopEndedRuns(this, { machine, stopRun: steps.stopRun, deadLetters });
     new UploadTrigger(this, { config, bucket, machine, deadLetters });
     new Schedules(this, { schedules: config.schedules, machine, deadLetters });
 

@@ -13,6 +13,8 @@ const STORED = { level: 0, mtime: '1980-01-01T00:00:00', os: 3 } as const;
 /** What of the runner the installer needs too: it is a program of its own, since one document could not carry both. */
 const SHARED = ['interpreter.py', 'subp.py'];
 const INSTALLER_MAIN = 'install_main.py';
+const SHARED_WITH_FINISHER = ['accounts.py', 'marker.py', 'places.py', 'interpreter.py', 'subp.py'];
+const FINISHER_MAIN = 'finish_main.py';
 
 export interface RunnerBundle {
   /** A zip of Python files, entries stored: the document that carries it compresses it as a whole, which is a third smaller. */
@@ -23,9 +25,11 @@ export interface RunnerBundle {
 
 const isInstaller = (name: string) => name.startsWith('install');
 
+const isFinisher = (name: string) => name.startsWith('finish');
+
 /** The runner, as `python3 <file>` runs it: all verbs, and the job `sync`. The same sources give the same bytes. */
 export function buildRunner(folder: string = RUNNER_FOLDER): RunnerBundle {
-  return bundle(folder, (name) => (isInstaller(name) ? null : name));
+  return bundle(folder, (name) => (isInstaller(name) || isFinisher(name) ? null : name));
 }
 
 /** The job `install`, started by the runner. */
@@ -33,6 +37,14 @@ export function buildInstaller(folder: string = RUNNER_FOLDER): RunnerBundle {
   return bundle(folder, (name) => {
     if (name === INSTALLER_MAIN) return '__main__.py';
     return isInstaller(name) || SHARED.includes(name) ? name : null;
+  });
+}
+
+/** Packs and sends what outlives the instance, started by the runner. */
+export function buildFinisher(folder: string = RUNNER_FOLDER): RunnerBundle {
+  return bundle(folder, (name) => {
+    if (name === FINISHER_MAIN) return '__main__.py';
+    return isFinisher(name) || SHARED_WITH_FINISHER.includes(name) ? name : null;
   });
 }
 

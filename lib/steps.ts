@@ -1,14 +1,29 @@
 import { Duration, type Stack } from 'aws-cdk-lib';
 import type { Bucket } from 'aws-cdk-lib/aws-s3';
+import type { IQueue } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
-import { JOB_DOCUMENT, PREPARE_DOCUMENT, PREPARE_INSTALL_DOCUMENT, RUN_LOG_GROUP } from '../core/names.ts';
+import {
+  JOB_DOCUMENT,
+  PREPARE_DOCUMENT,
+  PREPARE_FINISH_DOCUMENT,
+  PREPARE_INSTALL_DOCUMENT,
+  RUN_LOG_GROUP,
+  STOP_FUNCTION,
+} from '../core/names.ts';
 import type { Config } from './config.ts';
 import {
+  carryLogPieces,
   commandInstances,
   describeAgents,
   describeInstances,
   describeRuns,
+  invokeFunction,
+  keepRunFiles,
   readArchives,
+  readHistories,
+  runMachineArn,
+  stopWatches,
+  watchMachineArn,
   writeRunLogs,
 } from './permissions.ts';
 import { StepLambda } from './step-lambda.ts';
@@ -19,6 +34,22 @@ const ONE_LOOK = Duration.seconds(180);
 const TWO_LOOKS = Duration.seconds(330);
 /** 500 MB of archive at 20 MB/s, the slowest that half a vCPU inflates and hashes. */
 const READ_ARCHIVE = Duration.seconds(300);
+/** Begins no request after 100 s (lambdas/finish-run.ts), and then writes the manifest. */
+const END_RUN = Duration.seconds(300);
+/** Stays with a run until it is over: the longest that a function may. */
+const STOP_RUN = Duration.minutes(15);
+/** Holds a piece of log as bytes and as text (core/log-pieces.ts). */
+const LOG_MEMORY = 512;
+
+export interface StepsProps {
+  readonly config: Config;
+  readonly bucket: Bucket;
+  readonly deadLetters: IQueue;
+  /** Hex SHA-256 of the programs that the documents carry. */
+  readonly runner: string;
+  readonly installer: string;
+  readonly finisher: string;
+}
 
 /** The Lambda functions behind the states of runctl-run and runctl-watch, named as their states. */
 export class Steps extends Construct {
@@ -31,13 +62,16 @@ export class Steps extends Construct {
   readonly pollLogs: StepLambda;
   readonly checkInstance: StepLambda;
   readonly finishRun: StepLambda;
+  /** No state: an event starts it. */
+  readonly stopRun: StepLambda;
 
-  constructor(stack: Stack, props: { config: Config; bucket: Bucket; runnerSha256: string; installerSha256: string }) {
+  constructor(stack: Stack, props: StepsProps) {
     super(stack, 'Steps');
     const { config, bucket } = props;
     const documents = {
       prepareDocument: PREPARE_DOCUMENT,
       prepareInstallDocument: PREPARE_INSTALL_DOCUMENT,
+      prepareFinishDocument: PREPARE_FINISH_DOCUMENT,
       jobDocument: JOB_DOCUMENT,
     };
     const jobStep = {
@@ -51,7 +85,7 @@ export class Steps extends Construct {
       description: 'Checks the spec and reads the archive once, without extracting it',
       environment: {
         archiveCaps: JSON.stringify(config.archiveCaps),
-        runnerSha256: props.runnerSha256,
+        runnerSha256: props.runner,
         uploadBucket: bucket.bucketName,
       },
       permissions: readArchives(bucket),
@@ -68,12 +102,18 @@ export class Steps extends Construct {
     this.syncCode = new StepLambda(this, 'sync-code', {
       ...jobStep,
       description: 'Takes the lease and starts the job sync',
-      permissions: [...jobStep.permissions, ...readArchives(bucket), describeRuns(stack)],
+      environment: { ...jobStep.environment, stopFunction: STOP_FUNCTION },
+      permissions: [
+        ...jobStep.permissions,
+        ...readArchives(bucket),
+        describeRuns(stack),
+        invokeFunction(stack, STOP_FUNCTION),
+      ],
       timeout: TWO_LOOKS,
     });
     this.installRequirements = new StepLambda(this, 'install-requirements', {
       ...jobStep,
-      environment: { ...jobStep.environment, installerSha256: props.installerSha256 },
+      environment: { ...jobStep.environment, installerSha256: props.installer },
       description: 'Starts the job install',
     });
     this.startTraining = new StepLambda(this, 'start-training', { ...jobStep, description: 'Starts the job train' });
@@ -84,6 +124,9 @@ export class Steps extends Construct {
     this.pollLogs = new StepLambda(this, 'poll-logs', {
       ...jobStep,
       description: 'Asks how a job stands and ships its log to CloudWatch',
+      environment: { ...jobStep.environment, uploadBucket: bucket.bucketName },
+      permissions: [...jobStep.permissions, ...carryLogPieces(bucket)],
+      memory: LOG_MEMORY,
     });
     this.checkInstance = new StepLambda(this, 'check-instance', {
       config,
@@ -92,12 +135,33 @@ export class Steps extends Construct {
       permissions: [describeInstances()],
       timeout: Duration.seconds(60),
     });
-    this.finishRun = new StepLambda(this, 'finish-run', {
+    const endRun = {
       config,
-      description: 'Releases the instance and says how the run ended',
-      environment: documents,
-      permissions: commandInstances(stack),
-      timeout: ONE_LOOK,
+      environment: {
+        ...jobStep.environment,
+        uploadBucket: bucket.bucketName,
+        finisherSha256: props.finisher,
+        watchMachineArn: watchMachineArn(stack),
+      },
+      permissions: [...jobStep.permissions, ...carryLogPieces(bucket), ...keepRunFiles(bucket), readHistories(stack)],
+      memory: LOG_MEMORY,
+    };
+    this.finishRun = new StepLambda(this, 'finish-run', {
+      ...endRun,
+      description: 'Keeps outputs and logs, releases the instance, says how the run ended',
+      timeout: END_RUN,
+    });
+    this.stopRun = new StepLambda(this, 'stop-run', {
+      ...endRun,
+      description: 'Ends a run whose execution was aborted or timed out',
+      environment: { ...endRun.environment, runMachineArn: runMachineArn(stack) },
+      permissions: [
+        ...endRun.permissions,
+        stopWatches(stack),
+        { actions: ['sqs:SendMessage'], resources: [props.deadLetters.queueArn] },
+      ],
+      timeout: STOP_RUN,
+      onFailure: { bind: () => ({ destination: props.deadLetters.queueArn }) },
     });
   }
 }

@@ -15,6 +15,8 @@ const DELIVERY_SECONDS = 30;
 /** An attempt outlives the document's own time-out, 60 s, so that two attempts rarely run side by side. */
 const ATTEMPT_MS = 75_000;
 const ATTEMPTS = 2;
+/** Right after SendCommand an invocation does not exist yet; one that has not come to be by now never will. */
+const APPEARS_WITHIN_MS = 60_000;
 /** Waits between looks, ms: a tiny command takes 0.1 s of agent and 1 to 3 s of service and network (AWS-FACTS). */
 const LOOKS_MS = [200, 200, 300, 300, 500, 500];
 const LAST_LOOK_MS = 1_000;
@@ -31,6 +33,7 @@ export function createCommands(): InstanceCommands {
   const documents = {
     prepare: requireEnv('prepareDocument'),
     'prepare-install': requireEnv('prepareInstallDocument'),
+    'prepare-finish': requireEnv('prepareFinishDocument'),
     job: requireEnv('jobDocument'),
   };
   const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
@@ -44,12 +47,18 @@ export function commandsOver(ports: CommandPorts): InstanceCommands {
       for (let attempt = 1; attempt <= ATTEMPTS; attempt += 1) {
         const commandId = await send(ports, instanceId, document, request);
         const result = await waitForEnd(ports, instanceId, commandId);
+        if (result === null) {
+          throw new RunError(
+            'AgentSilent',
+            `${instanceId} never saw the command for ${request.verb}: SSM had no invocation of it within ${APPEARS_WITHIN_MS / 1_000} s`,
+          );
+        }
         try {
           // The answer counts, not the status: an agent may report TimedOut for what has finished (M6).
-          return parseAnswer<object>(result?.StandardOutputContent ?? '');
+          return parseAnswer<object>(result.StandardOutputContent ?? '');
         } catch (error) {
           if (!(error instanceof UnreadableAnswer)) throw error;
-          last = `status ${result?.StatusDetails ?? result?.Status ?? 'unknown'}, ${error.message}`;
+          last = `status ${result.StatusDetails ?? result.Status ?? 'unknown'}, ${error.message}`;
         }
       }
       throw new RunError(
@@ -88,11 +97,11 @@ async function send(ports: CommandPorts, instanceId: string, document: DocumentN
   }
 }
 
-/** The invocation when it has ended, or as it was last seen; null when it never came to be. */
+/** The invocation when it has ended, or as it was last seen; null when it did not come to be. */
 async function waitForEnd(ports: CommandPorts, instanceId: string, commandId: string) {
-  const deadline = ports.now() + ATTEMPT_MS;
+  const began = ports.now();
   let seen: GetCommandInvocationResult | null = null;
-  for (let look = 0; ports.now() < deadline; look += 1) {
+  for (let look = 0; ports.now() < began + (seen === null ? APPEARS_WITHIN_MS : ATTEMPT_MS); look += 1) {
     await ports.sleep(LOOKS_MS[look] ?? LAST_LOOK_MS);
     try {
       seen = await ports.ssm.send(new GetCommandInvocationCommand({ CommandId: commandId, InstanceId: instanceId }));

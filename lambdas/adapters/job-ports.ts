@@ -3,7 +3,7 @@ import { createCommands } from './commands.ts';
 import { requireEnv } from './environment.ts';
 import { createLogStore } from './log-store.ts';
 
-/** What every step that runs or follows a job needs. */
+/** What every step that starts a job needs. */
 export function createJobPorts(): JobPorts {
-  return { commands: createCommands(), logs: createLogStore(requireEnv('logGroup')), now: Date.now };
+  return { commands: createCommands(), logs: createLogStore(requireEnv('logGroup')), pieces: null, now: Date.now };
 }

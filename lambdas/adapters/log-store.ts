@@ -1,12 +1,13 @@
 import {
   CloudWatchLogsClient,
+  CreateLogGroupCommand,
   CreateLogStreamCommand,
   GetLogEventsCommand,
   PutLogEventsCommand,
 } from '@aws-sdk/client-cloudwatch-logs';
 import { RunError } from '../../core/errors.ts';
 import type { LogStore } from '../../core/follow-job.ts';
-import { toBatches } from '../../core/log-batching.ts';
+import { checkBatch, toBatches } from '../../core/log-batching.ts';
 import { CLIENT_SETTINGS, errorName, translate } from './aws-errors.ts';
 
 export function createLogStore(logGroup: string): LogStore {
@@ -24,6 +25,7 @@ export interface LogClients {
 
 export function logStoreOver({ logs, once }: LogClients, logGroupName: string): LogStore {
   async function putBatch(logStreamName: string, batch: readonly string[], timestamp: number): Promise<void> {
+    checkBatch(batch, timestamp, Date.now());
     const logEvents = batch.map((message) => ({ message, timestamp }));
     const command = new PutLogEventsCommand({ logGroupName, logStreamName, logEvents });
     const answer = await once.send(command);
@@ -36,11 +38,15 @@ export function logStoreOver({ logs, once }: LogClients, logGroupName: string): 
       );
   }
 
+  /** Also the group, when somebody has deleted it: a run's log must go somewhere. */
   async function createStream(logStreamName: string): Promise<void> {
+    const stream = () => unlessThere(() => logs.send(new CreateLogStreamCommand({ logGroupName, logStreamName })));
     try {
-      await logs.send(new CreateLogStreamCommand({ logGroupName, logStreamName }));
+      await stream();
     } catch (error) {
-      if (errorName(error) !== 'ResourceAlreadyExistsException') throw error;
+      if (errorName(error) !== 'ResourceNotFoundException') throw error;
+      await unlessThere(() => logs.send(new CreateLogGroupCommand({ logGroupName })));
+      await stream();
     }
   }
 
@@ -61,7 +67,7 @@ export function logStoreOver({ logs, once }: LogClients, logGroupName: string): 
       }
     },
 
-    async bytesAt(logStreamName, time) {
+    async bytesAfter(logStreamName, time) {
       let bytes = 0;
       let nextToken: string | undefined;
       try {
@@ -71,14 +77,14 @@ export function logStoreOver({ logs, once }: LogClients, logGroupName: string): 
             new GetLogEventsCommand({
               logGroupName,
               logStreamName,
-              startTime: time,
-              endTime: time + 1,
+              startTime: time + 1,
               startFromHead: true,
               nextToken,
             }),
           );
-          for (const event of page.events ?? [])
-            if (event.timestamp === time) bytes += Buffer.byteLength(event.message ?? '');
+          for (const event of page.events ?? []) {
+            if ((event.timestamp ?? 0) > time) bytes += Buffer.byteLength(event.message ?? '');
+          }
           if (page.nextForwardToken === undefined || page.nextForwardToken === nextToken) return bytes;
           nextToken = page.nextForwardToken;
         }
@@ -88,4 +94,12 @@ export function logStoreOver({ logs, once }: LogClients, logGroupName: string): 
       }
     },
   };
+}
+
+async function unlessThere(create: () => Promise<unknown>): Promise<void> {
+  try {
+    await create();
+  } catch (error) {
+    if (errorName(error) !== 'ResourceAlreadyExistsException') throw error;
+  }
 }

@@ -26,8 +26,8 @@ export class FakeLogStore implements LogStore {
     return dies ? Promise.reject(new Error('the Lambda died')) : Promise.resolve();
   }
 
-  bytesAt(stream: string, time: number): Promise<number> {
-    const events = this.streams.get(stream)?.filter((event) => event.time === time) ?? [];
+  bytesAfter(stream: string, time: number): Promise<number> {
+    const events = this.streams.get(stream)?.filter((event) => event.time > time) ?? [];
     return Promise.resolve(events.reduce((sum, event) => sum + Buffer.byteLength(event.message), 0));
   }
 

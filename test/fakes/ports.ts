@@ -1,7 +1,9 @@
+import type { RunFiles } from '../../core/conclude-run.ts';
 import type { InstanceCommands } from '../../core/instance-commands.ts';
 import type { RunnerRequest } from '../../core/job-protocol.ts';
+import type { StateEvent } from '../../core/run-events.ts';
 import type { ArchiveStore, OpenArchive } from '../../lambdas/adapters/archive-store.ts';
-import type { Executions } from '../../lambdas/adapters/executions.ts';
+import type { ExecutionState, Executions } from '../../lambdas/adapters/executions.ts';
 import { logger } from '../../lambdas/adapters/logger.ts';
 import { FakeLogStore } from './log-store.ts';
 
@@ -25,7 +27,7 @@ export class FakeCommands implements InstanceCommands {
 }
 
 export function fakePorts(commands: InstanceCommands, logs = new FakeLogStore(), now = 1_795_000_010_000) {
-  return { commands, logs, now: () => now };
+  return { commands, logs, pieces: null, now: () => now };
 }
 
 /** One stored upload. */
@@ -54,6 +56,9 @@ async function* emptyBody(): AsyncGenerator<Uint8Array> {}
 export class FakeExecutions implements Executions {
   readonly inputs = new Map<string, object>();
   readonly ended = new Set<string>();
+  readonly states = new Map<string, ExecutionState>();
+  readonly histories = new Map<string, StateEvent[]>();
+  readonly stopped: string[] = [];
 
   start(name: string, input: object): Promise<boolean> {
     if (this.inputs.has(name)) return Promise.resolve(false);
@@ -64,4 +69,71 @@ export class FakeExecutions implements Executions {
   hasEnded(arn: string): Promise<boolean> {
     return Promise.resolve(this.ended.has(arn));
   }
+
+  describe(arn: string): Promise<ExecutionState | null> {
+    return Promise.resolve(this.states.get(arn) ?? null);
+  }
+
+  history(arn: string): Promise<StateEvent[]> {
+    return Promise.resolve(this.histories.get(arn) ?? []);
+  }
+
+  async lastOutput(arn: string, state: string): Promise<string | null> {
+    const exits = (await this.history(arn)).filter((event) => event.kind === 'exited' && event.state === state);
+    return exits.at(-1)?.output ?? null;
+  }
+
+  stop(arn: string): Promise<void> {
+    this.stopped.push(arn);
+    return Promise.resolve();
+  }
+}
+
+/** The bucket, as far as runs leave things in it. */
+export class FakeRunFiles implements RunFiles {
+  readonly bucket = 'uploads-bucket';
+  readonly objects = new Map<string, Uint8Array>();
+
+  presignPut(key: string): Promise<string> {
+    return Promise.resolve(`https://signed.example/put/${key}`);
+  }
+
+  read(key: string): Promise<Uint8Array> {
+    const object = this.objects.get(key);
+    return object ? Promise.resolve(object) : Promise.reject(new Error(`there is no ${key}`));
+  }
+
+  exists(key: string): Promise<boolean> {
+    return Promise.resolve(this.objects.has(key));
+  }
+
+  write(key: string, text: string, { onlyFirst }: { onlyFirst: boolean }): Promise<boolean> {
+    if (onlyFirst && this.objects.has(key)) return Promise.resolve(false);
+    this.objects.set(key, Buffer.from(text));
+    return Promise.resolve(true);
+  }
+
+  json(key: string): Record<string, unknown> {
+    return JSON.parse(Buffer.from(this.objects.get(key) ?? '').toString('utf8')) as Record<string, unknown>;
+  }
+}
+
+/** What finish-run and stop-run need. */
+export function fakeEndPorts(
+  commands: InstanceCommands,
+  options: { logs?: FakeLogStore; files?: FakeRunFiles; executions?: FakeExecutions } = {},
+) {
+  const files = options.files ?? new FakeRunFiles();
+  const executions = options.executions ?? new FakeExecutions();
+  return {
+    ...fakePorts(commands, options.logs),
+    files,
+    presignPut: (key: string) => files.presignPut(key),
+    finisher: 'f'.repeat(64),
+    executions,
+    history: (arn: string) => executions.history(arn),
+    runMachineArn: 'arn:aws:states:eu-central-1:111122223333:stateMachine:runctl-run',
+    watchMachineArn: 'arn:aws:states:eu-central-1:111122223333:stateMachine:runctl-watch',
+    sleep: () => Promise.resolve(),
+  };
 }

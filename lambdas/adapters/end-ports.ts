@@ -1,0 +1,20 @@
+import type { ConcludePorts } from '../../core/conclude-run.ts';
+import type { EndPorts } from '../../core/end-run.ts';
+import { requireEnv } from './environment.ts';
+import { createExecutions } from './executions.ts';
+import { createJobPorts } from './job-ports.ts';
+import { createRunFiles } from './run-files.ts';
+
+/** What brings a run to its end. */
+export function createEndPorts(): EndPorts & ConcludePorts {
+  const files = createRunFiles();
+  const executions = createExecutions(null);
+  return {
+    ...createJobPorts(),
+    pieces: files,
+    files,
+    presignPut: (key) => files.presignPut(key),
+    finisher: requireEnv('finisherSha256'),
+    history: (arn) => executions.history(arn, { data: false }),
+  };
+}
