@@ -67,7 +67,7 @@ export async function endRun(ports: EndPorts, ending: Ending): Promise<Turn> {
       );
     }
     if (turn.wait !== null) return turn;
-    if (ports.now() >= turn.until && turn.progress.phase !== 'done') return { ...turn, wait: 1 };
+    if (ports.now() >= turn.until && turn.progress.phase !== 'done') return { ...turn, wait: 0 };
   }
   return turn;
 }
@@ -121,7 +121,7 @@ const PHASES: Record<Exclude<EndProgress['phase'], 'done'>, (ports: EndPorts, tu
 
   /** Logs are on the instance's disk: they can be read when the lease is another's already. */
   async drain(ports, turn) {
-    const job = JOBS.find((name) => name in turn.progress.jobs && !turn.steps[name]?.ended);
+    const job = undrained(turn);
     if (job === undefined) return next(turn, ports.now(), null);
     // Read back first: a function that died, or a nested watch that failed, may have sent more than is known here.
     const context = { ...turn.context, retryCount: 1 };
@@ -131,6 +131,11 @@ const PHASES: Record<Exclude<EndProgress['phase'], 'done'>, (ports: EndPorts, tu
     return { ...turn, progress: { ...turn.progress, jobs }, steps: { ...turn.steps, [job]: step } };
   },
 };
+
+/** A job of which CloudWatch may not have the whole log. */
+export function undrained({ progress, steps }: Pick<Ending, 'progress' | 'steps'>): JobName | undefined {
+  return JOBS.find((name) => name in progress.jobs && !steps[name]?.ended);
+}
 
 function base({ run, instance, spec }: Ending) {
   return requestBase({ run, instance, project: spec.project, user: spec.user });

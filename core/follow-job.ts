@@ -69,7 +69,7 @@ export async function followJob(status: JobStatus, previous: JobStep | null, opt
     progress: status.progress,
     result: status.result,
     holder: status.holder,
-    queue: status.queue,
+    queue: status.queue ?? null,
     waiting: null,
     tail: status.tail,
     cursor: shipped,

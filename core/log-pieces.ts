@@ -26,7 +26,8 @@ export function wantsPiece(step: JobStep | null): boolean {
  * @throws UnreadableAnswer when what lies there is not what the answer speaks of
  */
 export async function readPiece(pieces: LogPieces, status: JobStatus, input: JobInput): Promise<Uint8Array | null> {
-  if (status.log.put === null) return null;
+  // A run keeps the runner that it began with: an older one says nothing of it.
+  if (!status.log.put) return null;
   const gzip = await pieces.read(logPieceKey(input.run.id, status.job, cursorOf(input.step).offset));
   const found = createHash('sha256').update(gzip).digest('hex');
   if (found !== status.log.put) throw new UnreadableAnswer('the piece of log in S3 is not the one that was sent');

@@ -1,5 +1,5 @@
 import { type ConcludePorts, concludeRun, isManifestOf } from '../core/conclude-run.ts';
-import { beginEnd, type EndPorts, endRun } from '../core/end-run.ts';
+import { beginEnd, type EndPorts, endRun, undrained } from '../core/end-run.ts';
 import { RunError } from '../core/errors.ts';
 import { accept, requestBase } from '../core/instance-commands.ts';
 import { findRun, type InterruptedRun } from '../core/interrupted-run.ts';
@@ -107,9 +107,9 @@ export function createStop(ports: Ports) {
       if (ports.now() - began > BEGIN_WITHIN_MS) {
         throw new RunError('ServiceUnavailable', `the run could not be stopped in ${BEGIN_WITHIN_MS / 60_000} minutes`);
       }
-      const isDraining = turn.progress.phase === 'drain';
-      const settled = began + LAST_LOOK_MS - ports.now();
-      await ports.sleep(isDraining ? Math.max(settled, 0) : turn.wait * 1_000);
+      const isDraining = turn.progress.phase === 'drain' && undrained(turn) !== undefined;
+      const unsettled = isDraining ? began + LAST_LOOK_MS - ports.now() : 0;
+      await ports.sleep(Math.max(turn.wait * 1_000, unsettled));
     }
   }
 
