@@ -1,8 +1,14 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CloudWatchLogsClient, GetLogEventsCommand } from '@aws-sdk/client-cloudwatch-logs';
+import {
+  DisableRuleCommand,
+  EnableRuleCommand,
+  EventBridgeClient,
+  ListRulesCommand,
+} from '@aws-sdk/client-eventbridge';
 import { InvokeCommand, LambdaClient } from '@aws-sdk/client-lambda';
-import { PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
+import { GetObjectCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import {
   DescribeExecutionCommand,
   type DescribeExecutionOutput,
@@ -14,11 +20,13 @@ import {
   StopExecutionCommand,
 } from '@aws-sdk/client-sfn';
 import { inject } from 'vitest';
-import { type JobName, logStream, OUTPUTS } from '../../core/names.ts';
+import { type Manifest, manifestSchema } from '../../core/manifest-schema.ts';
+import { type JobName, logStream, MANIFEST, OUTPUTS, runFileKey, STOP_FUNCTION } from '../../core/names.ts';
+import type { Fault } from '../../local/agent/faults.ts';
 import { dummyCredentials } from '../../local/credentials.ts';
 import { statePaths } from '../../local/paths.ts';
 import { readState } from '../../local/state.ts';
-import { waitFor } from '../instance/processes.ts';
+import { processesWith, waitFor } from '../instance/processes.ts';
 
 export interface EndedRun {
   readonly id: string;
@@ -43,11 +51,14 @@ export interface EndedRun {
 
 /** What a person does with a run, through clients that we did not write. */
 export class Cloud {
+  private readonly settings: { endpoint: string; region: string; credentials: typeof dummyCredentials };
   private readonly folder: string;
   private readonly sfn: SFNClient;
   private readonly s3: S3Client;
   private readonly logs: CloudWatchLogsClient;
   private readonly lambda: LambdaClient;
+  private readonly events: EventBridgeClient;
+  private readonly ssmEndpoint: string;
   readonly machine: string;
   readonly bucket: string;
   readonly instanceId: string;
@@ -56,12 +67,15 @@ export class Cloud {
 
   private constructor(state: NonNullable<Awaited<ReturnType<typeof readState>>>, folder: string) {
     const client = { endpoint: state.endpoint, region: state.region, credentials: dummyCredentials };
+    this.settings = client;
     this.folder = folder;
     this.endpoint = state.endpoint;
     this.sfn = new SFNClient(client);
     this.s3 = new S3Client(client);
     this.logs = new CloudWatchLogsClient(client);
     this.lambda = new LambdaClient(client);
+    this.events = new EventBridgeClient(client);
+    this.ssmEndpoint = state.ssmEndpoint;
     const output = (name: string): string => {
       const value = state.deployed?.outputs[name];
       if (!value) throw new Error(`the stack has no output ${name}`);
@@ -71,6 +85,11 @@ export class Cloud {
     this.bucket = output(OUTPUTS.bucket);
     this.logGroup = output(OUTPUTS.logGroup);
     this.instanceId = state.instanceId ?? '';
+  }
+
+  /** Another client of this cloud. */
+  client<T>(Client: new (settings: typeof this.settings) => T): T {
+    return new Client(this.settings);
   }
 
   static async connect(): Promise<Cloud> {
@@ -143,6 +162,13 @@ export class Cloud {
     await waitFor(look, 60);
   }
 
+  /** What a state gave when it was left last. */
+  async outputOf(arn: string, state: string): Promise<unknown> {
+    const exits = (await this.history(arn)).map((event) => event.stateExitedEventDetails);
+    const last = exits.findLast((exit) => exit?.name === state);
+    return last?.output ? JSON.parse(last.output) : null;
+  }
+
   private async history(arn: string): Promise<HistoryEvent[]> {
     const events: HistoryEvent[] = [];
     let nextToken: string | undefined;
@@ -178,6 +204,65 @@ export class Cloud {
   /** The instance's disk. */
   get home(): string {
     return join(statePaths(this.folder).instance, 'home');
+  }
+
+  /** The manifest of a run, once it is there. */
+  async manifest(arn: string): Promise<Manifest> {
+    const Key = runFileKey(arn.split(':').at(-1) ?? '', MANIFEST);
+    const look = async () => {
+      const body = await this.object(Key);
+      return body === null ? null : manifestSchema.parse(JSON.parse(body.toString('utf8')));
+    };
+    return waitFor(look, 120);
+  }
+
+  /** What lies at a key of the bucket, or null. */
+  async object(Key: string): Promise<Buffer | null> {
+    try {
+      const object = await this.s3.send(new GetObjectCommand({ Bucket: this.bucket, Key }));
+      return Buffer.from((await object.Body?.transformToByteArray()) ?? []);
+    } catch (error) {
+      if ((error as Error).name === 'NoSuchKey') return null;
+      throw error;
+    }
+  }
+
+  /** Switches the rule that tells stop-run of ended executions off and on. */
+  async tellStopRun(told: boolean): Promise<void> {
+    const { Rules } = await this.events.send(new ListRulesCommand({}));
+    const Name = Rules?.find((rule) => rule.EventPattern?.includes('ABORTED'))?.Name;
+    if (Name === undefined) throw new Error('there is no rule for stop-run');
+    await this.events.send(told ? new EnableRuleCommand({ Name }) : new DisableRuleCommand({ Name }));
+  }
+
+  async invokeStopRun(executionArn: string): Promise<unknown> {
+    const Payload = JSON.stringify({ detail: { executionArn } });
+    const answer = await this.lambda.send(new InvokeCommand({ FunctionName: STOP_FUNCTION, Payload }));
+    return JSON.parse(Buffer.from(answer.Payload ?? []).toString());
+  }
+
+  /** Switches faults of the SSM agent on; none: off. */
+  async faults(...faults: Fault[]): Promise<void> {
+    const answer = await fetch(`${this.ssmEndpoint}/_runctl/faults`, {
+      method: 'POST',
+      body: JSON.stringify({ faults }),
+    });
+    if (!answer.ok) throw new Error(await answer.text());
+  }
+
+  /** Processes of a run's training that live. */
+  processesOf(arn: string): number[] {
+    return processesWith(`RUNCTL_RUN_ID=${arn.split(':').at(-1)}`);
+  }
+
+  /** Who holds the instance, or null. */
+  holder(): { run: string } | null {
+    const path = join(statePaths(this.folder).instance, 'root/lease/holder.json');
+    return existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as { run: string }) : null;
+  }
+
+  readHome(name: string): string {
+    return readFileSync(join(this.home, name), 'utf8');
   }
 
   /** A file of a job on the instance. */

@@ -1,0 +1,118 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { waitFor } from '../instance/processes.ts';
+import { tarGz } from './archives.ts';
+import { Cloud } from './cloud.ts';
+
+let cloud: Cloud;
+let patient: string;
+let short: string;
+beforeAll(async () => {
+  cloud = await Cloud.connect();
+  const checkpoint = `import os, signal, sys, time
+def leave(*_):
+    os.makedirs("outputs", exist_ok=True)
+    open("outputs/checkpoint", "w").write("42")
+    print("checkpoint written", flush=True)
+    sys.exit(0)
+signal.signal(signal.SIGTERM, leave)
+for step in range(10_000):
+    print("step", step, flush=True)
+    time.sleep(0.1)
+`;
+  const body = await tarGz({ 'train.py': checkpoint, 'requirements.txt': 'tiny_stop_wheel_that_is_not_there\n' });
+  patient = await cloud.put('archives/patient.tar.gz', body);
+  short = await cloud.put('archives/after.tar.gz', await tarGz({ 'train.py': 'print("done")\n' }));
+});
+afterAll(() => cloud.tellStopRun(true));
+
+const start = (archive: string, project: string, spec: object = {}) =>
+  cloud.start({ instance: cloud.instanceId, archive, project, ...spec });
+
+/** What is so after every stop, however early or late it came. */
+async function isOver(arn: string) {
+  const manifest = await cloud.manifest(arn);
+  expect(manifest).toMatchObject({ outcome: 'stopped', error: 'RunStopped' });
+  await waitFor(() => cloud.processesOf(arn).length === 0 || null);
+  return manifest;
+}
+
+describe('an abort', () => {
+  it('while training: TERM, a checkpoint, outputs and the whole log in S3, every line in CloudWatch', async () => {
+    const arn = await start(patient, 'patient', { install: 'skip' });
+    await cloud.entered(arn, 'Watch training');
+    const id = arn.split(':').at(-1) ?? '';
+    await waitFor(() => cloud.jobFile(id, 'train', 'log').includes('step 10') || null);
+    await cloud.stop(arn);
+    await cloud.stop(arn);
+    const manifest = await isOver(arn);
+    const log = cloud.jobFile(id, 'train', 'log');
+    expect(log).toMatch(/checkpoint written\n$/);
+    expect(await cloud.log(id, 'train')).toBe(log);
+    expect(manifest.outputs.files.map(({ path }) => path)).toEqual(['outputs/checkpoint']);
+    expect(manifest.logs.map(({ job }) => job)).toEqual(['sync', 'train']);
+    expect(manifest.spec?.project).toBe('patient');
+    expect(cloud.holder()).toBe(null);
+    expect(await cloud.invokeStopRun(arn)).toEqual({ outcome: 'concluded before' });
+  });
+
+  const STATES = [
+    'Verify archive',
+    'Find instance',
+    'Sync code',
+    'Install requirements',
+    'Start training',
+    'Confirm PID',
+    'Watch training',
+    'Finish run',
+  ];
+  it('in every state: each run ends as stopped, and the next one has the instance', async () => {
+    const stopped: string[] = [];
+    for (const state of STATES) {
+      const ends = state === 'Finish run';
+      const arn = await start(ends ? short : patient, ends ? 'after' : 'patient', { stopGrace: '5s' });
+      await cloud.entered(arn, state);
+      await cloud.stop(arn);
+      stopped.push(arn);
+    }
+    const last = await cloud.finished(await start(short, 'after'));
+    expect(last.status).toBe('SUCCEEDED');
+    for (const arn of stopped.slice(0, -1)) await isOver(arn);
+    // Finish run's own function may have written its manifest before the abort reached anything.
+    expect((await cloud.manifest(stopped.at(-1) ?? '')).outcome).toMatch(/^(stopped|succeeded)$/);
+    expect(stopped.flatMap((arn) => cloud.processesOf(arn))).toEqual([]);
+    await waitFor(() => cloud.holder() === null || null);
+  });
+
+  it('whose event never comes: the next run finds the orphan and has it cleared up', async () => {
+    await cloud.tellStopRun(false);
+    const orphan = await start(patient, 'patient', { install: 'skip' });
+    await cloud.entered(orphan, 'Watch training');
+    await cloud.stop(orphan);
+    const next = await cloud.finished(await start(short, 'after'));
+    await cloud.tellStopRun(true);
+    expect(next.status).toBe('SUCCEEDED');
+    expect(next.states).toContain('Wait for instance');
+    const manifest = await isOver(orphan);
+    expect(manifest.outputs.files.map(({ path }) => path)).toEqual(['outputs/checkpoint']);
+  });
+
+  it('is not believed when somebody made the event up', async () => {
+    const arn = await start(patient, 'patient', { install: 'skip' });
+    await cloud.entered(arn, 'Watch training');
+    expect(await cloud.invokeStopRun(arn)).toEqual({ outcome: 'not an ended run' });
+    expect(cloud.processesOf(arn).length).toBeGreaterThan(0);
+    await cloud.stop(arn);
+    await isOver(arn);
+  });
+});
+
+describe('maxDuration', () => {
+  it('ends the training by itself, with its grace', async () => {
+    const run = await cloud.finished(
+      await start(patient, 'patient', { install: 'skip', maxDuration: '2s', stopGrace: '5s' }),
+    );
+    expect(run).toMatchObject({ status: 'FAILED', error: 'TrainingTimedOut', cause: { outcome: 'timed-out' } });
+    expect(run.cause?.lastLines.at(-1)).toBe('checkpoint written');
+    expect((await cloud.manifest(run.arn)).outputs.count).toBe(1);
+  });
+});
