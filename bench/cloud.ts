@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { GetLogEventsCommand } from '@aws-sdk/client-cloudwatch-logs';
-import { PutObjectCommand } from '@aws-sdk/client-s3';
+import { GetObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3';
 import {
   GetExecutionHistoryCommand,
   type HistoryEvent,
@@ -49,6 +49,56 @@ export class BenchCloud {
 
   /** Runs an archive to its end. @throws when it does not succeed: what failed is no measure of anything. */
   async run(archive: string, spec: SpecInput, signal: AbortSignal): Promise<MeasuredRun> {
+    const { runId, executionArn, end, record, events, logGroup } = await this.#follow(archive, spec, signal);
+    if (end.status !== 'SUCCEEDED') throw new Error(`A run of the bench failed: ${end.error}: ${end.cause}`);
+    return {
+      states: record.durations(end.endedAt).map(({ state, seconds }) => ({ state, ms: seconds * 1_000 })),
+      total: end.endedAt - end.startedAt,
+      roundTrips: await this.#commandsBetween(
+        timeOf(events, 'entered', 'Sync code'),
+        timeOf(events, 'exited', 'Confirm PID'),
+      ),
+      events: await this.#countEvents(executionArn, this.#output(OUTPUTS.machine), runId),
+      ...(await this.#trainLog(logGroup, runId, end)),
+      startedAt: end.startedAt,
+    };
+  }
+
+  /** Runs an archive to its end, whatever that is. */
+  async runs(archive: string, spec: SpecInput, signal: AbortSignal) {
+    const { runId, end, record } = await this.#follow(archive, spec, signal);
+    const states = record.durations(end.endedAt).map(({ state, seconds }) => ({ state, ms: seconds * 1_000 }));
+    return { runId, states, endedAt: end.endedAt };
+  }
+
+  /** The whole log of a training, as it stands in CloudWatch. */
+  async log(runId: string): Promise<string> {
+    return (await this.logEvents(runId)).map(({ message }) => message).join('');
+  }
+
+  /** Times in epoch ms. */
+  async logEvents(runId: string): Promise<{ message: string; ingested: number }[]> {
+    const found: { message: string; ingested: number }[] = [];
+    const logGroupName = this.#output(OUTPUTS.logGroup);
+    const logStreamName = logStream(runId, 'train');
+    let nextToken: string | undefined;
+    for (;;) {
+      const page = await this.#clients.logs.send(
+        new GetLogEventsCommand({ logGroupName, logStreamName, startFromHead: true, nextToken }),
+      );
+      for (const event of page.events ?? [])
+        found.push({ message: event.message ?? '', ingested: event.ingestionTime ?? Number.NaN });
+      if (page.nextForwardToken === undefined || page.nextForwardToken === nextToken) return found;
+      nextToken = page.nextForwardToken;
+    }
+  }
+
+  async object(Key: string): Promise<Buffer> {
+    const object = await this.#clients.s3.send(new GetObjectCommand({ Bucket: this.#output(OUTPUTS.bucket), Key }));
+    return Buffer.from((await object.Body?.transformToByteArray()) ?? []);
+  }
+
+  async #follow(archive: string, spec: SpecInput, signal: AbortSignal) {
     const bucket = this.#output(OUTPUTS.bucket);
     const key = `bench/${crypto.randomUUID()}.tar.gz`;
     await this.#clients.s3.send(new PutObjectCommand({ Bucket: bucket, Key: key, Body: await readFile(archive) }));
@@ -66,18 +116,7 @@ export class BenchCloud {
       events.push(event);
     };
     const end = await followRun(this.#clients, { executionArn, runId, logGroup }, show, signal);
-    if (end.status !== 'SUCCEEDED') throw new Error(`A run of the bench failed: ${end.error}: ${end.cause}`);
-    return {
-      states: record.durations(end.endedAt).map(({ state, seconds }) => ({ state, ms: seconds * 1_000 })),
-      total: end.endedAt - end.startedAt,
-      roundTrips: await this.#commandsBetween(
-        timeOf(events, 'entered', 'Sync code'),
-        timeOf(events, 'exited', 'Confirm PID'),
-      ),
-      events: await this.#countEvents(executionArn, stateMachineArn, runId),
-      ...(await this.#trainLog(logGroup, runId, end)),
-      startedAt: end.startedAt,
-    };
+    return { runId, executionArn, end, record, events, logGroup };
   }
 
   async #commandsBetween(from: number, to: number): Promise<number> {

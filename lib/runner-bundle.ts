@@ -13,7 +13,15 @@ const STORED = { level: 0, mtime: '1980-01-01T00:00:00', os: 3 } as const;
 /** What of the runner the installer needs too: it is a program of its own, since one document could not carry both. */
 const SHARED = ['interpreter.py', 'subp.py'];
 const INSTALLER_MAIN = 'install_main.py';
-const SHARED_WITH_FINISHER = ['accounts.py', 'marker.py', 'places.py', 'interpreter.py', 'subp.py'];
+const SHARED_WITH_FINISHER = [
+  'accounts.py',
+  'interpreter.py',
+  'marker.py',
+  'places.py',
+  'procs.py',
+  'protocol.py',
+  'surroundings.py',
+];
 const FINISHER_MAIN = 'finish_main.py';
 
 export interface RunnerBundle {

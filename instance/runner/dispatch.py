@@ -37,6 +37,10 @@ def _handle(request):
         import start
 
         return start.answer(request)
+    if verb in ("collect", "upload"):
+        import outlive
+
+        return outlive.collect(request) if verb == "collect" else outlive.upload(request)
     import stop
 
     return stop.answer(request) if verb == "stop" else stop.release(request)

@@ -4,6 +4,7 @@ import os
 import signal
 import time
 
+import lease
 import marker
 import places
 import procs
@@ -60,6 +61,7 @@ def kill(root, key):
 
 def close(root, key, reason):
     """Leaves the closing marker, after which no start of that run is accepted. The first one stays."""
+    lease.leave(root, key)
     folder = marker.folder(places.run_folder(root, key))
     path = os.path.join(folder, places.CLOSED)
     if not marker.exists(path):

@@ -28,14 +28,13 @@ _PROPERTIES = (
 )
 
 
-def detached(words, unit, grace):
-    """Runs this runner with the arguments `words`, detached.
+def detached(words, unit, grace, program=None):
+    """Runs this runner, or another program of ours, with the arguments `words`, detached.
 
     unit: name of its systemd unit. grace: seconds that it may take to end when the machine goes down.
     Returns why systemd did not take it, or None. Raises OSError.
     """
-    runner = os.path.abspath(sys.argv[0])
-    command = [sys.executable, "-I", "-B", runner, *words]
+    command = [sys.executable, "-I", "-B", program or os.path.abspath(sys.argv[0]), *words]
     kept = surroundings.of_agent()
     why = None
     if _has_systemd():

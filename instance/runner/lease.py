@@ -1,7 +1,7 @@
-"""Who may use the instance. One run at a time: the one that holds the lease.
+"""Who may use the instance. One run at a time: the one that holds the lease; the others wait for it in a queue.
 
 Everything that changes something on the instance (a start, a stop, a release) happens under `lease/lock`; a poll needs
-no lock. A queue of waiting runs belongs here as well: tickets beside holder.json, served in `take`.
+no lock. A ticket is a file as well: the queue survives what the holder's marker survives.
 """
 
 import contextlib
@@ -16,6 +16,8 @@ from protocol import Refusal
 #: Longer than whoever holds the lock can need: a launch (15 s), or killing what is left of a run (8 s).
 _LOCK_SECONDS = 30.0
 _LOOK_AGAIN = 0.02
+#: Of those before a run in the queue: enough for the asker to find the next that has ended.
+_AHEAD_SHOWN = 3
 
 
 @contextlib.contextmanager
@@ -51,20 +53,85 @@ def holder(root):
     return marker.read(_holder_path(root))
 
 
-def take(root, run, ended, clear):
-    """Gives the instance to `run` and returns None; or returns the holder that it has to wait for.
+def take(root, run, ended, clear, ttl):
+    """Gives the instance to `run` and returns None; or returns (holder or None, queue or None): what it waits for.
 
     ended: ARNs of executions that have ended: a holder among them is cleared up by `clear(key)`, which says whether
-    nothing of it is left. Under the lock.
+    nothing of it is left; a ticket of theirs is void. ttl: seconds that a ticket lives unless renewed; None: the run
+    does not wait. Under the lock.
     """
     now = holder(root)
-    if now is not None and now["key"] == run["key"]:
+    if now is not None and now["arn"] in ended and now["key"] != run["key"] and clear(now["key"]):
+        drop(root, now["key"])
+        now = None
+    tickets = _tickets(root, ended)
+    mine = next((ticket for ticket in tickets if ticket["key"] == run["key"]), None)
+    others = [ticket for ticket in tickets if ticket is not mine]
+    before = others if mine is None else [ticket for ticket in others if _order(ticket) < _order(mine)]
+    is_mine = now is not None and now["key"] == run["key"]
+    if is_mine or (now is None and not before):
+        if not is_mine:
+            taken = {"run": run["id"], "key": run["key"], "arn": run["arn"], "since": time.time()}
+            marker.write(_holder_path(root), taken)
+        leave(root, run["key"])
         return None
-    if now is not None and not (now["arn"] in ended and clear(now["key"])):
-        return {name: now[name] for name in ("run", "arn", "since")}
-    mine = {"run": run["id"], "key": run["key"], "arn": run["arn"], "since": time.time()}
-    marker.write(_holder_path(root), mine)
-    return None
+    shown = None if now is None else {name: now[name] for name in ("run", "arn", "since")}
+    if ttl is None:
+        leave(root, run["key"])
+        return shown, None
+    mine = _renew(root, run, mine, others, ttl)
+    ahead = [{"run": ticket["run"], "arn": ticket["arn"]} for ticket in before[:_AHEAD_SHOWN]]
+    place = {"place": len(before) + 1, "length": len(others) + 1, "since": mine["arrivedAt"], "ahead": ahead}
+    return shown, place
+
+
+def _renew(root, run, mine, others, ttl):
+    """Writes the run's ticket, behind all that are there when it is new."""
+    now = time.time()
+    arrived = now
+    if mine is not None:
+        arrived = mine["arrivedAt"]
+    elif others and others[-1]["arrivedAt"] > now:
+        arrived = others[-1]["arrivedAt"] + 0.001  # a clock that was set back lets nobody go before others
+    marker.folder(_queue_folder(root))
+    ticket = {
+        "run": run["id"],
+        "key": run["key"],
+        "arn": run["arn"],
+        "arrivedAt": arrived,
+        "renewedAt": now,
+        "ttl": ttl,
+    }
+    marker.write(_ticket_path(root, run["key"]), ticket)
+    return ticket
+
+
+def _tickets(root, ended):
+    """The tickets that hold, the oldest first; void ones are removed."""
+    try:
+        names = os.listdir(_queue_folder(root))
+    except FileNotFoundError:
+        return []
+    found = []
+    for name in names:
+        ticket = None if name.startswith(".") else marker.read(os.path.join(_queue_folder(root), name))
+        if ticket is None:
+            continue
+        # Times of a clock that was set back lie in the future: such a ticket lives on, and is renewed soon.
+        if ticket["arn"] in ended or time.time() > ticket["renewedAt"] + ticket["ttl"]:
+            marker.remove(os.path.join(_queue_folder(root), name))
+        else:
+            found.append(ticket)
+    return sorted(found, key=_order)
+
+
+def _order(ticket):
+    return ticket["arrivedAt"], ticket["run"]
+
+
+def leave(root, key):
+    """Takes the run's ticket away, if it has one. Under the lock."""
+    marker.remove(_ticket_path(root, key))
 
 
 def is_holder(root, key):
@@ -81,3 +148,11 @@ def drop(root, key):
 
 def _holder_path(root):
     return os.path.join(places.lease_folder(root), "holder.json")
+
+
+def _queue_folder(root):
+    return os.path.join(places.lease_folder(root), "queue")
+
+
+def _ticket_path(root, key):
+    return os.path.join(_queue_folder(root), key + ".json")

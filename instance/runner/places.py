@@ -15,6 +15,11 @@ LOG_CUT = "log-cut.json"
 ROOM = "room"
 LOCK = "lock"
 ERRORS = "supervisor.err"
+#: Of the finisher: what it packed, the URLs to send it to, what has been sent, and that all was tried.
+COLLECTED = "collected.json"
+PUTS = "puts.json"
+SENT = "sent.json"
+UPLOADED = "uploaded.json"
 
 
 def run_folder(root, key):
@@ -23,6 +28,10 @@ def run_folder(root, key):
 
 def job_folder(root, key, job):
     return os.path.join(root, "runs", key, job)
+
+
+def finish_folder(root, key):
+    return os.path.join(root, "runs", key, "finish")
 
 
 def lease_folder(root):

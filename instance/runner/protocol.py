@@ -3,7 +3,7 @@
 import json
 
 PROTOCOL = 1
-VERBS = ("start", "poll", "stop", "release")
+VERBS = ("start", "poll", "stop", "collect", "upload", "release")
 JOBS = ("sync", "install", "train")
 #: SSM cuts a stream of 24,000 bytes; the document may add a line of its own.
 MAX_ANSWER_BYTES = 23_500
@@ -16,9 +16,11 @@ _TEXT = (str,)
 _MAYBE_TEXT = (str, type(None))
 _EVERY = {"runner": _TEXT, "root": _TEXT, "home": _MAYBE_TEXT, "user": _MAYBE_TEXT, "run": (dict,), "project": _TEXT}
 _OF_VERB = {
-    "start": {"job": _TEXT, "notAfter": _NUMBER, "wait": _NUMBER, "ended": (list,)},
+    "start": {"job": _TEXT, "notAfter": _NUMBER, "wait": _NUMBER, "ended": (list,), "queue": (dict, type(None))},
     "poll": {"job": _TEXT},
     "stop": {"grace": _NUMBER, "reason": _TEXT},
+    "collect": {"program": _TEXT, "grace": _NUMBER, "wait": _NUMBER, "outputs": (list,), "maxBytes": _NUMBER},
+    "upload": {"program": _TEXT, "wait": _NUMBER, "puts": (dict,)},
     "release": {},
 }
 _OF_JOB = {
@@ -74,6 +76,8 @@ def parse(data):
         _check_window(request)
     if request["verb"] == "start":
         _check_work(request)
+    if "program" in _OF_VERB[request["verb"]]:
+        _check_program(request, "")
     return request
 
 
@@ -92,8 +96,10 @@ def _check_work(request):
     _check(request, {job: (dict,)}, "")
     work = request[job]
     _check(work, _OF_JOB[job], job + ".")
-    if job == "install" and (len(work["program"]) != 64 or not _HEX.issuperset(work["program"])):
-        raise Refusal("BadRequest", "install.program is not a SHA-256")
+    if job == "install":
+        _check_program(work, "install.")
+    if request["queue"] is not None:
+        _check(request["queue"], {"ttl": _NUMBER}, "queue.")
     words = list(work.get("args", ()))
     for name, value in work.get("env", {}).items():
         if not name or "=" in name:
@@ -102,6 +108,11 @@ def _check_work(request):
     words += [work[key] for key in ("script", "python") if work.get(key)]
     if not all(isinstance(word, str) and "\0" not in word for word in words):
         raise Refusal("BadRequest", f"{job}: args and env are text without NUL")
+
+
+def _check_program(values, prefix):
+    if len(values["program"]) != 64 or not _HEX.issuperset(values["program"]):
+        raise Refusal("BadRequest", f"{prefix}program is not a SHA-256")
 
 
 def _check(values, wanted, prefix):

@@ -49,9 +49,10 @@ def _begin(request, folder):
     disk.check(root)
     had = lease.is_holder(root, run["key"])
     if job == "sync":
-        holder = lease.take(root, run, request["ended"], lambda key: ending.clear(root, key))
-        if holder is not None:
-            return dict(status.blank(job, "busy", procs.boot_id()), holder=holder)
+        ttl = request["queue"]["ttl"] if request["queue"] else None
+        held_by = lease.take(root, run, request["ended"], lambda key: ending.clear(root, key), ttl)
+        if held_by is not None:
+            return dict(status.blank(job, "busy", procs.boot_id()), holder=held_by[0], queue=held_by[1])
     elif not had:
         return _refused(job, "no-lease")
     if not _withdraw(folder):

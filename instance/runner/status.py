@@ -13,11 +13,11 @@ import protocol
 def answer(request):
     """Answers `poll`."""
     folder = places.job_folder(request["root"], request["run"]["key"], request["job"])
-    return describe(folder, request["job"], request["offset"], request["maxBytes"])
+    return describe(folder, request["job"], request["offset"], request["maxBytes"], request.get("put"))
 
 
-def describe(folder, job, offset, most):
-    """The job status of instance/CONTRACT.md, as long as fits one answer."""
+def describe(folder, job, offset, most, put=None):
+    """The job status of instance/CONTRACT.md, as long as fits one answer. put: a URL for log that does not fit."""
     state, identity, end = find_state(folder)
     status = blank(job, state, procs.boot_id())
     status["pid"] = identity.get("pid")
@@ -27,7 +27,7 @@ def describe(folder, job, offset, most):
         status["exit"] = {key: end[key] for key in ("code", "signal", "endedAt", "maxRssBytes", "outOfMemory")}
         status["reason"] = end["reason"]
         status["result"] = end["result"]
-    _add_log(status, folder, identity, offset, most)
+    _add_log(status, folder, identity, offset, most, put)
     return status
 
 
@@ -38,13 +38,14 @@ def blank(job, state, boot, **more):
         state=state,
         reason=None,
         holder=None,
+        queue=None,
         pid=None,
         startedAt=None,
         now=time.time(),
         exit=None,
         progress=None,
         result=None,
-        log={"offset": 0, "bytes": 0, "size": 0, "data": logread.pack(None, 0, 0, 0)[1]},
+        log={"offset": 0, "bytes": 0, "size": 0, "data": logread.pack(None, 0, 0, 0)[1], "put": None},
         tail=None,
         bootId=boot,
         **more,
@@ -104,7 +105,7 @@ def _is_claimed(folder):
     return False
 
 
-def _add_log(status, folder, identity, offset, most):
+def _add_log(status, folder, identity, offset, most, put):
     """Offsets count all bytes that the log ever had: what a job cut off its own log leaves a gap (logwatch.py).
 
     An offset beyond the end means that the log was cut since. The supervisor has not seen it yet: it is told, and
@@ -121,10 +122,19 @@ def _add_log(status, folder, identity, offset, most):
             marker.write(os.path.join(folder, places.LOG_CUT), {"offset": offset}, durable=False)
         elif not begins <= offset <= end:
             offset = begins
-        status["log"] = {"offset": offset, "bytes": 0, "size": end, "data": ""}
+        status["log"] = {"offset": offset, "bytes": 0, "size": end, "data": "", "put": None}
         room = protocol.MAX_ANSWER_BYTES - len(protocol.encode(dict(status, ok=True))) - 32
-        count, data = logread.pack(fd, max(offset - begins, 0), most, room)
-        status["log"].update(bytes=count, data=data)
+        start = max(offset - begins, 0)
+        count, data = logread.pack(fd, start, most, room)
+        sent = None
+        if put is not None and count < min(most, end - offset):
+            import logput  # a poll imports little
+
+            sent = logput.send(fd, start, most, put)
+        if sent is not None:
+            status["log"].update(bytes=sent[0], put=sent[1])
+        else:
+            status["log"].update(bytes=count, data=data)
     finally:
         if fd is not None:
             os.close(fd)

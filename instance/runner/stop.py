@@ -2,6 +2,7 @@
 
 import ending
 import lease
+import outlive
 import status
 
 
@@ -24,6 +25,7 @@ def release(request):
     with lease.locked(root):
         ending.close(root, key, "released")
         states = ending.kill(root, key)
+        outlive.kill(root, key)
         gone = "running" not in states.values()
         if gone:
             lease.drop(root, key)

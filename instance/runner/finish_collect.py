@@ -1,0 +1,82 @@
+"""Packs what outlives the instance: the jobs' logs, the outputs, and a list of what is what."""
+
+import json
+import os
+
+import accounts
+import finish_inventory
+import finish_outputs
+import finish_stream
+import marker
+import places
+
+JOBS = ("sync", "install", "train")
+OUTPUTS = "outputs.tar.gz"
+INVENTORY = "inventory.json"
+
+
+def main(folder):
+    """Writes collected.json. Whatever cannot be packed is a warning there."""
+    asked = marker.read(os.path.join(folder, places.INPUT))
+    account = accounts.Account(**asked["account"])
+    files, warnings = [], []
+    run = os.path.dirname(folder)
+    for job in JOBS:
+        _log(os.path.join(run, job, places.LOG), job, files, warnings)
+    listed = _outputs(folder, asked, account, files, warnings)
+    python, packages = _packages(os.path.join(run, "train"), asked, account, warnings)
+    _inventory(folder, {"outputs": listed, "python": python, "packages": packages}, files, warnings)
+    marker.write(os.path.join(folder, places.COLLECTED), {"files": files, "warnings": warnings})
+
+
+def _log(path, job, files, warnings):
+    try:
+        fd = marker.open_regular(path)
+    except FileNotFoundError:
+        return  # The run never came to this job.
+    except (OSError, marker.Untrusted) as error:
+        warnings.append(f"The log of {job} cannot be read: {error}")
+        return
+    try:
+        if os.fstat(fd).st_size > 0:
+            size, digest = finish_stream.measure(finish_stream.gzipped(fd))
+            files.append({"name": f"{job}.log.gz", "bytes": size, "sha256": digest})
+    finally:
+        os.close(fd)
+
+
+def _outputs(folder, asked, account, files, warnings):
+    path = os.path.join(folder, OUTPUTS)
+    project = os.path.join(account.home, asked["project"])
+    try:
+        listed = finish_outputs.pack(path, project, asked["outputs"], asked["maxBytes"], account, warnings)
+    except OSError as error:
+        warnings.append(f"The outputs were not packed: {error.strerror or error}")
+        listed = []
+    if not listed:
+        marker.remove(path)
+        return []
+    with open(path, "rb") as file:
+        size, digest = finish_stream.measure(finish_stream.plain(file.fileno()))
+    files.append({"name": OUTPUTS, "bytes": size, "sha256": digest})
+    return [entry for entry in listed if "sha256" in entry]
+
+
+def _packages(train, asked, account, warnings):
+    try:
+        request = marker.read(os.path.join(train, places.REQUEST))
+        return finish_inventory.look(request["train"]["python"], asked, account) if request else (None, {})
+    except Exception as error:  # A list for people: whatever hinders it hinders nothing else.
+        warnings.append(f"The installed packages are not known: {type(error).__name__}: {error}")
+        return None, {}
+
+
+def _inventory(folder, inventory, files, warnings):
+    data = json.dumps(inventory, sort_keys=True).encode("utf-8")
+    try:
+        marker.replace(os.path.join(folder, INVENTORY), data)
+    except OSError as error:
+        warnings.append(f"The list of outputs was not written: {error.strerror or error}")
+        return
+    size, digest = finish_stream.measure([data])
+    files.append({"name": INVENTORY, "bytes": size, "sha256": digest})

@@ -1,0 +1,36 @@
+"""The finisher's entrance: `collect <folder>` or `upload <folder>`, detached; the folder is the run's `finish`."""
+
+import fcntl
+import os
+import sys
+
+import marker
+import places
+import procs
+
+
+def main(work, folder):
+    """Returns 0; also when another finisher is at it."""
+    os.umask(0o022)
+    os.chdir("/")
+    lock = os.open(os.path.join(folder, places.LOCK), os.O_RDWR | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return 0
+    errors = os.open(os.path.join(folder, places.ERRORS), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
+    os.dup2(errors, 2)
+    me = procs.look(os.getpid())
+    marker.write(os.path.join(folder, places.IDENTITY), {"pid": me.pid, "startTime": me.start})
+    if work == "collect":
+        import finish_collect
+
+        finish_collect.main(folder)
+    else:
+        import finish_upload
+
+        finish_upload.main(folder)
+    return 0
+
+
+sys.exit(main(*sys.argv[1:]))
