@@ -49,12 +49,11 @@ export function decideOutcome(input: RunFacts, interrupted: Interruption = null)
 
 /** The execution was ended from outside: by a person, or by its own time-out. How its training ended then is told beside it. */
 function interruptedEnding({ train }: RunFacts, interrupted: 'stopped' | 'timed-out'): Ending {
-  const name = interrupted === 'stopped' ? 'RunStopped' : 'RunTimedOut';
-  const why =
-    interrupted === 'stopped' ? 'The run was stopped.' : 'The run reached the longest time that a run may take.';
   const byItself = train?.ended && train.state === 'exited';
   const how = byItself ? ` Before that: ${trainingEnding(train).message}` : '';
-  return { name, message: why + how, step: train };
+  if (interrupted === 'stopped') return { name: 'RunStopped', message: `The run was stopped.${how}`, step: train };
+  const message = `The run reached the longest time that a run may take.${how}`;
+  return { name: 'RunTimedOut', message, step: train };
 }
 
 function findEnding(input: RunFacts): Ending {

@@ -162,8 +162,8 @@ const GIVEN_UP = {
 
 function troubled(turn: Turn, error: unknown, now: number): Turn {
   const { phase, failures } = turn.progress;
-  if (!(error instanceof RunError) || phase === 'done') throw error;
-  const silent = SILENT.includes(error.name);
+  if (!(error instanceof Error) || phase === 'done') throw error;
+  const silent = error instanceof RunError && SILENT.includes(error.name);
   if (silent && failures + 1 < turn.patience) {
     return { ...turn, progress: { ...turn.progress, failures: failures + 1 }, wait: LONG_WAIT };
   }

@@ -47,8 +47,8 @@ describe('states and handlers', () => {
       }
       return tasks.map(([name]) => kebab(name));
     });
-    // The one function that is no state: it starts the machine.
-    expect([...states, 'start-run'].sort()).toEqual(lambdaNames().sort());
+    // Those that are no state: one starts the machine, one ends what it left.
+    expect([...states, 'start-run', 'stop-run'].sort()).toEqual(lambdaNames().sort());
   });
 });
 
@@ -86,14 +86,14 @@ describe.each(lambdaNames())('%s', (name) => {
       ...OWN_LOG,
       ...(calls ?? []).flatMap((call) => ACTIONS[call] ?? [`no action known for ${call}`]),
     ]);
-    if (name === 'start-run') needed.add('sqs:SendMessage'); // Lambda itself, for an event that failed.
+    if (name === 'start-run' || name === 'stop-run') needed.add('sqs:SendMessage'); // Lambda itself, for an event that failed.
     expect([...granted].sort()).toEqual([...needed].sort());
   });
 
   it('makes the SDK calls that are listed here', () => {
     const sent = new Set(files.flatMap((file) => all(adapters.get(file) ?? '', /new (\w+)Command\(/g)));
     // A handler may use a part of an adapter: what it uses is among what its adapters can do.
-    const called = CALLED.get(name) ?? [];
+    const called = (CALLED.get(name) ?? []).map((call) => call.replace('RunFile', 'Object'));
     expect(called.filter((call) => !sent.has(call))).toEqual([]);
     const unused = [...sent].filter((call) => !called.includes(call));
     for (const call of unused) {
@@ -105,12 +105,18 @@ describe.each(lambdaNames())('%s', (name) => {
 
 const OWN_LOG = ['logs:CreateLogStream', 'logs:PutLogEvents'];
 const COMMANDS = ['SendCommand', 'GetCommandInvocation'];
-const LOGS = ['CreateLogStream', 'PutLogEvents', 'GetLogEvents'];
+const LOGS = ['CreateLogStream', 'CreateLogGroup', 'PutLogEvents', 'GetLogEvents'];
+/** PutObject: what the instance sends by presigned URL has this role's permission. */
+const FILES = ['PutObject', 'GetRunFile'];
+const END = [...COMMANDS, ...LOGS, ...FILES, 'HeadRunFile', 'DescribeExecution', 'GetExecutionHistory'];
 /** Methods of the ports that belong to one call each: some handlers use only a part of a port. */
 const METHODS: Readonly<Record<string, readonly string[]>> = {
   currentVersion: ['HeadObject'],
   start: ['StartExecution'],
   hasEnded: ['DescribeExecution'],
+  history: ['GetExecutionHistory'],
+  lastOutput: ['GetExecutionHistory'],
+  stop: ['StopExecution'],
   ping: ['DescribeInstanceInformation'],
   open: ['GetObject'],
 };
@@ -121,13 +127,14 @@ const CALLED = new Map<string, readonly string[]>([
   ['verify-archive', ['GetObject']],
   ['find-instance', ['DescribeInstances', 'DescribeInstanceInformation']],
   // GetObject: the presigned URL carries this role's permission.
-  ['sync-code', [...COMMANDS, ...LOGS, 'GetObject', 'DescribeExecution']],
+  ['sync-code', [...COMMANDS, ...LOGS, 'GetObject', 'DescribeExecution', 'Invoke']],
   ['install-requirements', [...COMMANDS, ...LOGS]],
   ['start-training', [...COMMANDS, ...LOGS]],
   ['confirm-pid', [...COMMANDS, ...LOGS]],
-  ['poll-logs', [...COMMANDS, ...LOGS]],
+  ['poll-logs', [...COMMANDS, ...LOGS, ...FILES]],
   ['check-instance', ['DescribeInstances']],
-  ['finish-run', COMMANDS],
+  ['finish-run', END],
+  ['stop-run', [...END, 'StopExecution']],
   ['start-run', ['HeadObject', 'StartExecution']],
 ]);
 
@@ -137,6 +144,13 @@ const ACTIONS: Readonly<Record<string, readonly string[]>> = {
   HeadObject: ['s3:GetObject', 's3:GetObjectVersion', 's3:ListBucket'],
   SendCommand: ['ssm:SendCommand'],
   GetCommandInvocation: ['ssm:GetCommandInvocation'],
+  GetRunFile: ['s3:GetObject'],
+  HeadRunFile: ['s3:GetObject', 's3:ListBucket'],
+  PutObject: ['s3:PutObject'],
+  CreateLogGroup: ['logs:CreateLogGroup'],
+  GetExecutionHistory: ['states:GetExecutionHistory'],
+  StopExecution: ['states:StopExecution'],
+  Invoke: ['lambda:InvokeFunction'],
   CreateLogStream: ['logs:CreateLogStream'],
   PutLogEvents: ['logs:PutLogEvents'],
   GetLogEvents: ['logs:GetLogEvents'],

@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import {
+  type CollectRequest,
   type InstallRequest,
   MAX_REQUEST_BYTES,
   type PollRequest,
@@ -13,6 +14,7 @@ import {
   type StopRequest,
   type SyncRequest,
   type TrainRequest,
+  type UploadRequest,
 } from '../../core/job-protocol.ts';
 import { run, SHA256 } from '../fakes/samples.ts';
 
@@ -50,7 +52,7 @@ const base: RequestBase = {
   project: 'demo',
 };
 const window = { offset: 0, maxBytes: 1_000_000 };
-const start = { ...base, ...window, verb: 'start', notAfter: 1, wait: 0, ended: [] } as const;
+const start = { ...base, ...window, verb: 'start', notAfter: 1, wait: 0, ended: [], queue: null } as const;
 // Each of these is checked by the compiler to have every key of its type.
 const sync: Required<SyncRequest> = {
   url: 'https://x',
@@ -84,7 +86,17 @@ const starts: Record<string, StartRequest> = {
 const poll: PollRequest = { ...base, ...window, verb: 'poll', job: 'train' };
 const stop: StopRequest = { ...base, verb: 'stop', grace: 30, reason: 'stop' };
 const release: ReleaseRequest = { ...base, verb: 'release' };
-const requests: Record<string, RunnerRequest> = { ...starts, poll, stop, release };
+const finisher = { program: SHA256, wait: 8 } as const;
+const collect: CollectRequest = {
+  ...base,
+  ...finisher,
+  verb: 'collect',
+  grace: 1,
+  outputs: ['outputs/**'],
+  maxBytes: 9,
+};
+const upload: UploadRequest = { ...base, ...finisher, verb: 'upload', puts: { 'train.log.gz': 'https://x' } };
+const requests: Record<string, RunnerRequest> = { ...starts, poll, stop, collect, upload, release };
 
 /** Keys that the runner can do without: it has a default, or reads them only when they are there. */
 const OPTIONAL = ['offset', 'maxBytes'];
@@ -112,6 +124,11 @@ describe('requests', () => {
     keys.forEach((key, index) => {
       expect(answers[index], key).toContain(`${job}.${key} is missing`);
     });
+  });
+
+  it('a queue without its ttl is refused, with its name', () => {
+    const asked = { ...starts.sync, queue: { ttl: 60 } };
+    expect(understood([asked, { ...asked, queue: {} }])).toEqual([null, 'queue.ttl is missing']);
   });
 
   it('of another protocol are refused', () => {

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { decideOutcome, readFailure } from '../../core/decide-outcome.ts';
 import { ERRORS } from '../../core/errors.ts';
 import type { JobState } from '../../core/job-protocol.ts';
-import type { FinishInput, FinishOutput, JobStep } from '../../core/run-states.ts';
+import type { FinishInput, JobStep, RunOutcome } from '../../core/run-states.ts';
 import { endedStep, exit, finishInput, jobStep, spec } from '../fakes/samples.ts';
 
 const required = { ...spec, install: 'required' } as const;
@@ -11,6 +11,13 @@ const failedIn = (job: 'sync' | 'install', name: string, message = 'why') =>
   endedStep(job, 1, { result: { error: { name, message } } });
 const end = (job: 'train', state: JobState, changes: Partial<JobStep> = {}) =>
   jobStep(job, { state, ended: true, confirmed: true, ...changes });
+
+const busy = (over: 'skip' | 'refuse' | 'max-wait') =>
+  jobStep('sync', {
+    state: 'busy',
+    holder: { run: 'other', arn: 'arn:other', since: 1 },
+    waiting: { since: 1, over, clearing: null },
+  });
 
 interface Cause {
   readonly outcome: string;
@@ -21,7 +28,7 @@ interface Cause {
   readonly warnings: string[];
   readonly lastLines: string[];
 }
-const causeOf = (output: FinishOutput) => JSON.parse(output.cause ?? 'null') as Cause;
+const causeOf = (output: RunOutcome) => JSON.parse(output.cause ?? 'null') as Cause;
 
 const rows: [what: string, changes: Partial<FinishInput>, outcome: string, error: string | null][] = [
   ['exit code 0', {}, 'succeeded', null],
@@ -99,7 +106,21 @@ const rows: [what: string, changes: Partial<FinishInput>, outcome: string, error
     'succeeded',
     null,
   ],
-  ['install skipped', { install: jobStep('install', { state: 'skipped' }) }, 'succeeded', null],
+  [
+    'Finish run ended what its failed watch had left running',
+    { train: end('train', 'stopped', { reason: 'stop' }), failure: failure('AccessDenied', 'why', 'Watch training') },
+    'internal',
+    'AccessDenied',
+  ],
+  [
+    'the watch failed, and the training had ended well by then',
+    { failure: failure('InstanceLost', 'why', 'Watch training') },
+    'succeeded',
+    null,
+  ],
+  ['skipped', { sync: busy('skip'), install: null, train: null }, 'skipped', 'RunSkipped'],
+  ['refused', { sync: busy('refuse'), install: null, train: null }, 'busy', 'InstanceBusy'],
+  ['waited too long', { sync: busy('max-wait'), install: null, train: null }, 'busy', 'InstanceBusy'],
   [
     'a bad spec',
     { run: null, spec: null, sync: null, install: null, train: null, failure: failure('InvalidSpec') },
@@ -257,5 +278,17 @@ describe('readFailure', () => {
     expect(name).toBe('Internal');
     expect(message).toMatch(/^Watch training: /);
     expect(message.length).toBeLessThan(1_200);
+  });
+});
+
+describe('an execution that was ended from outside', () => {
+  it.each([
+    ['stopped', 'stopped', 'RunStopped'],
+    ['timed-out', 'timed-out', 'RunTimedOut'],
+  ] as const)('%s: never succeeded, also when the training had just ended well', (interrupted, outcome, error) => {
+    const decided = decideOutcome(finishInput(), interrupted);
+    expect(decided).toMatchObject({ outcome, error, exitCode: 0 });
+    expect(decided.message).toContain('Before that: Training ended with exit code 0.');
+    expect(decideOutcome(finishInput({ train: null }), interrupted).message).not.toContain('Before that');
   });
 });

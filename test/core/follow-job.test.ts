@@ -15,9 +15,13 @@ function look(logs: FakeLogStore, log: Uint8Array, step: JobStep | null, context
   const part = log.subarray(offset);
   const status = jobStatus('train', part, {
     ...(ended ? { state: 'exited' as const, exit: exit() } : {}),
-    log: { offset, bytes: part.length, size: log.length, data: gzipSync(part).toString('base64') },
+    log: { offset, bytes: part.length, size: log.length, data: gzipSync(part).toString('base64'), put: null },
   });
-  return followJob(status, step, { runId: 'demo-1', context, logs });
+  return followJob(status, step, options(logs, context));
+}
+
+function options(logs: FakeLogStore, context: StepContext, maxLogBytes = 1_000_000) {
+  return { runId: 'demo-1', context, logs, maxLogBytes };
 }
 
 /** What a poll that met a silent instance hands on. */
@@ -106,6 +110,59 @@ describe('followJob', () => {
     );
   });
 
+  it('goes on right when the attempt that died had a longer piece of log than the next ones', async () => {
+    const logs = new FakeLogStore();
+    const log = Buffer.from('one\ntwo\nthree\nfour\n');
+    logs.dieAfterPut = true;
+    await expect(look(logs, log.subarray(0, 14), null, firstTry)).rejects.toThrow('died');
+    const first = await look(logs, log.subarray(0, 4), null, secondTry);
+    expect(first.cursor).toEqual({ offset: 4, eventTime: 0, unsettled: 4 });
+    const second = await look(logs, log.subarray(0, 8), first, later(1));
+    const third = await look(logs, log, second, later(2));
+    expect(logs.text(STREAM)).toBe('one\ntwo\nthree\nfour\n');
+    expect(third.cursor).toEqual({ offset: 19, eventTime: ENTERED + 2_000 });
+  });
+
+  it('stops at maxLogBytes with one line that says so, through a death as well, and follows the job to its end', async () => {
+    const logs = new FakeLogStore();
+    const log = Buffer.from('0123456789'.repeat(10));
+    const short = (step: JobStep | null, size: number, context: StepContext, ended = false) => {
+      const part = log.subarray(step?.cursor.offset ?? 0, size);
+      const status = jobStatus('train', part, {
+        ...(ended ? { state: 'exited' as const, exit: exit() } : {}),
+        log: {
+          offset: step?.cursor.offset ?? 0,
+          bytes: step?.logFull ? 0 : part.length,
+          size,
+          data: step?.logFull ? '' : gzipSync(part).toString('base64'),
+          put: null,
+        },
+      });
+      return followJob(status, step, options(logs, context, 25));
+    };
+    const first = await short(null, 20, firstTry);
+    expect(first.logFull).toBe(false);
+    logs.dieAfterPut = true;
+    await expect(short(first, 60, later(1))).rejects.toThrow('died');
+    const second = await short(first, 60, { ...later(1), retryCount: 1 });
+    expect(second).toMatchObject({ logFull: true, more: false, ended: false, cursor: { offset: 25 } });
+    const third = await short(second, 100, later(2), true);
+    expect(third).toMatchObject({ logFull: true, more: false, ended: true, ok: true });
+    const text = logs.text(STREAM);
+    expect(text.startsWith(`${log.subarray(0, 25)}\n[runctl] `)).toBe(true);
+    expect(text.split('maxLogBytes').length).toBe(2);
+    expect(text.endsWith('\n')).toBe(true);
+  });
+
+  it('ships a piece that came by way of S3', async () => {
+    const logs = new FakeLogStore();
+    const log = { offset: 0, bytes: 4, size: 9, data: '', put: 'a'.repeat(64) };
+    const status = jobStatus('train', '', { log });
+    const step = await followJob(status, null, { ...options(logs, firstTry), piece: Buffer.from('one\n') });
+    expect(step).toMatchObject({ more: true, backlog: 5, cursor: { offset: 4 } });
+    expect(logs.text(STREAM)).toBe('one\n');
+  });
+
   it('holds back half a character, and takes it up with the next look', async () => {
     const logs = new FakeLogStore();
     const log = Buffer.from('é');
@@ -118,9 +175,9 @@ describe('followJob', () => {
 
   it('ends only when the whole log is shipped: until then it is asked again at once', async () => {
     const logs = new FakeLogStore();
-    const part = { offset: 0, bytes: 2, size: 4, data: gzipSync('a\n').toString('base64') };
+    const part = { offset: 0, bytes: 2, size: 4, data: gzipSync('a\n').toString('base64'), put: null };
     const status = jobStatus('train', '', { state: 'exited', exit: exit(), log: part });
-    const step = await followJob(status, null, { runId: 'demo-1', context: firstTry, logs });
+    const step = await followJob(status, null, options(logs, firstTry));
     expect(step).toMatchObject({ ended: false, more: true, wait: 0, ok: true });
     expect(await look(logs, Buffer.from('a\nb\n'), step, later(1), true)).toMatchObject({ ended: true, more: false });
   });
@@ -136,14 +193,14 @@ describe('followJob', () => {
     ['busy', null, false, false],
   ] as const)('%s with code %s: ended %s, ok %s', async (state, code, ended, ok) => {
     const status = jobStatus('train', '', { state, exit: code === null ? null : exit({ code }) });
-    const step = await followJob(status, null, { runId: 'demo-1', context: firstTry, logs: new FakeLogStore() });
+    const step = await followJob(status, null, options(new FakeLogStore(), firstTry));
     expect(step).toMatchObject({ ended, ok });
   });
 
   it('waits longer the longer the job has lasted, by the clock of the instance', async () => {
     const wait = async (startedAt: number | null) => {
       const status = jobStatus('train', '', { startedAt, now: 1000 });
-      return (await followJob(status, null, { runId: 'r', context: firstTry, logs: new FakeLogStore() })).wait;
+      return (await followJob(status, null, options(new FakeLogStore(), firstTry))).wait;
     };
     expect([await wait(990), await wait(800), await wait(100), await wait(null)]).toEqual([2, 10, 20, 2]);
   });
@@ -155,12 +212,15 @@ describe('followJob', () => {
   });
 
   it.each([
-    ['of another length', { offset: 0, bytes: 5, size: 9, data: gzipSync('ab').toString('base64') }],
-    ['that is no gzip', { offset: 0, bytes: 5, size: 9, data: Buffer.from('abcde').toString('base64') }],
-    ['that is cut', { offset: 0, bytes: 2, size: 9, data: gzipSync('ab').subarray(0, 15).toString('base64') }],
+    ['of another length', { offset: 0, bytes: 5, size: 9, data: gzipSync('ab').toString('base64'), put: null }],
+    ['that is no gzip', { offset: 0, bytes: 5, size: 9, data: Buffer.from('abcde').toString('base64'), put: null }],
+    [
+      'that is cut',
+      { offset: 0, bytes: 2, size: 9, data: gzipSync('ab').subarray(0, 15).toString('base64'), put: null },
+    ],
   ])('ships nothing of a log %s', async (_, log) => {
     const logs = new FakeLogStore();
-    const follow = followJob(jobStatus('train', '', { log }), null, { runId: 'demo-1', context: firstTry, logs });
+    const follow = followJob(jobStatus('train', '', { log }), null, options(logs, firstTry));
     await expect(follow).rejects.toThrow(UnreadableAnswer);
     expect(logs.streams.size).toBe(0);
   });
@@ -168,19 +228,15 @@ describe('followJob', () => {
   it('goes on where the log of a job goes on that cut it', async () => {
     const logs = new FakeLogStore();
     const before = jobStep('train', { cursor: { offset: 100, eventTime: 5 } });
-    const log = { offset: 300, bytes: 2, size: 302, data: gzipSync('ab').toString('base64') };
-    const step = await followJob(jobStatus('train', '', { log }), before, { runId: 'demo-1', context: firstTry, logs });
+    const log = { offset: 300, bytes: 2, size: 302, data: gzipSync('ab').toString('base64'), put: null };
+    const step = await followJob(jobStatus('train', '', { log }), before, options(logs, firstTry));
     expect(step.cursor.offset).toBe(302);
     expect(step.more).toBe(false);
   });
 
   it('keeps its place when an answer has no log at all', async () => {
     const before = jobStep('train', { cursor: { offset: 100, eventTime: 5 } });
-    const step = await followJob(jobStatus('train', ''), before, {
-      runId: 'r',
-      context: firstTry,
-      logs: new FakeLogStore(),
-    });
+    const step = await followJob(jobStatus('train', ''), before, options(new FakeLogStore(), firstTry));
     expect(step.cursor.offset).toBe(100);
   });
 });

@@ -87,7 +87,7 @@ describe('toMessages', () => {
   });
 
   it('gives nothing for nothing', () => {
-    expect(toMessages(new Uint8Array(), { final: true })).toEqual({ messages: [], consumed: 0 });
+    expect(toMessages(new Uint8Array(), { final: true })).toEqual({ messages: [], consumed: 0, textBytes: 0 });
   });
 
   it('shows NUL and bytes that are no UTF-8 as escapes, and keeps a byte order mark', () => {
@@ -111,8 +111,9 @@ describe('toMessages', () => {
     expect(toMessages(Buffer.concat([Buffer.from('a'), half]), { final: false })).toEqual({
       messages: ['a'],
       consumed: 1,
+      textBytes: 1,
     });
-    expect(toMessages(half, { final: false })).toEqual({ messages: [], consumed: 0 });
+    expect(toMessages(half, { final: false })).toEqual({ messages: [], consumed: 0, textBytes: 0 });
     expect(toMessages(half, { final: true }).messages.join('')).toMatch(/^(\\x[0-9a-f]{2})+$/);
   });
 

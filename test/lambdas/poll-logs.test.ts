@@ -3,7 +3,7 @@ import { type ErrorName, RunError } from '../../core/errors.ts';
 import { createPoll } from '../../lambdas/poll-logs.ts';
 import { FakeLogStore } from '../fakes/log-store.ts';
 import { FakeCommands, fakePorts } from '../fakes/ports.ts';
-import { ENTERED, firstTry, jobStatus, jobStep, secondTry, watchInput } from '../fakes/samples.ts';
+import { firstTry, jobStatus, jobStep, secondTry, watchInput } from '../fakes/samples.ts';
 
 const NOW = 1_795_000_010;
 const silence = (name: ErrorName = 'AgentSilent') => new RunError(name, 'no word');
@@ -12,7 +12,9 @@ const poll = (answer: object | Error, step = jobStep('train'), logs = new FakeLo
 
 describe('Poll logs', () => {
   it('asks from where the log stands, with the small document', async () => {
-    const commands = new FakeCommands(jobStatus('install', '', { log: { offset: 7, bytes: 0, size: 7, data: '' } }));
+    const commands = new FakeCommands(
+      jobStatus('install', '', { log: { offset: 7, bytes: 0, size: 7, data: '', put: null } }),
+    );
     const step = jobStep('install', { cursor: { offset: 7, eventTime: 1 } });
     await createPoll(fakePorts(commands))(watchInput(step));
     expect(commands.asked).toMatchObject([{ document: 'job', request: { verb: 'poll', job: 'install', offset: 7 } }]);
@@ -21,11 +23,11 @@ describe('Poll logs', () => {
   it.each(['AgentSilent', 'AgentOffline', 'ServiceUnavailable'] as const)('counts %s, and waits long', async (name) => {
     const before = jobStep('train', { more: true, wait: 0, pollFailures: 2, cursor: { offset: 7, eventTime: 1 } });
     const step = await poll(silence(name), before);
-    expect(step).toEqual({ ...before, silentSince: NOW, pollFailures: 3, more: false, wait: 20 });
+    expect(step).toEqual({ ...before, silentSince: NOW, polls: 1, pollFailures: 3, more: false, wait: 20 });
   });
 
   it('counts an answer that cannot be read as none', async () => {
-    const unreadable = jobStatus('train', '', { log: { offset: 5, bytes: 1, size: 6, data: '' } });
+    const unreadable = jobStatus('train', '', { log: { offset: 5, bytes: 1, size: 6, data: '', put: null } });
     expect(await poll(unreadable)).toMatchObject({ silentSince: NOW, pollFailures: 1 });
   });
 
@@ -62,10 +64,10 @@ describe('Poll logs', () => {
     // The retry meets a silent instance; the state after it an instance that speaks.
     const ports = (next: object | Error) => fakePorts(new FakeCommands(next), logs);
     const silent = await createPoll(ports(silence()))(watchInput(jobStep('train'), secondTry));
-    expect(silent.cursor).toEqual({ offset: 0, eventTime: 0, unsettledTime: ENTERED });
+    expect(silent.cursor).toEqual({ offset: 0, eventTime: 0, unsettled: 0 });
     const later = { ...firstTry, enteredAt: '2026-11-24T10:01:00.000Z' };
     const step = await createPoll(ports(jobStatus('train', 'one\ntwo\n')))(watchInput(silent, later));
     expect(logs.text('demo-1/train')).toBe('one\ntwo\n');
-    expect(step.cursor).toEqual({ offset: 8, eventTime: ENTERED });
+    expect(step.cursor).toEqual({ offset: 8, eventTime: Date.parse(later.enteredAt) });
   });
 });

@@ -1,9 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { RunError } from '../../core/errors.ts';
+import type { JobInput } from '../../core/run-states.ts';
 import { createCheck } from '../../lambdas/check-instance.ts';
 import { createConfirm } from '../../lambdas/confirm-pid.ts';
 import { createFind } from '../../lambdas/find-instance.ts';
-import { createFinish } from '../../lambdas/finish-run.ts';
 import { createInstall } from '../../lambdas/install-requirements.ts';
 import { createStart } from '../../lambdas/start-training.ts';
 import { createSync } from '../../lambdas/sync-code.ts';
@@ -11,7 +10,6 @@ import { FakeArchives, FakeCommands, FakeExecutions, fakePorts } from '../fakes/
 import {
   archive,
   exit,
-  finishInput,
   foundInstance,
   instance,
   jobInput,
@@ -48,12 +46,15 @@ describe('Find instance', () => {
 });
 
 describe('Sync code', () => {
-  function sync(answers: (object | Error)[], ended: string[] = []) {
+  function sync(answers: (object | Error)[], ended: string[] = [], input: Partial<JobInput> = {}) {
     const commands = new FakeCommands(...answers);
     const executions = new FakeExecutions();
     for (const arn of ended) executions.ended.add(arn);
     const ports = fakePorts(commands);
-    return { answer: createSync(ports, new FakeArchives(), executions)(jobInput()), commands, logs: ports.logs };
+    const cleared: string[] = [];
+    const clearUp = (arn: string) => Promise.resolve(void cleared.push(arn));
+    const step = createSync({ ...ports, archives: new FakeArchives(), executions, clearUp });
+    return { answer: step(jobInput(input)), commands, logs: ports.logs, cleared };
   }
 
   it('asks with the runner aboard, a URL of the pinned version, and ships the log', async () => {
@@ -84,10 +85,52 @@ describe('Sync code', () => {
     expect(commands.asked.length).toBe(1);
   });
 
-  it('asks again when the holder has ended, and says that it has', async () => {
-    const { answer, commands } = sync([busy, done], ['arn:other']);
+  it('has stop-run clear up after a holder that has ended, once, and waits for it', async () => {
+    const { answer, commands, cleared } = sync([busy], ['arn:other']);
+    const step = await answer;
+    expect(step).toMatchObject({ state: 'busy', waiting: { over: null, clearing: { arn: 'arn:other' } } });
+    expect(cleared).toEqual(['arn:other']);
+    expect(commands.asked[0]?.request).toMatchObject({ ended: [], queue: { ttl: 780 } });
+    const again = sync([busy], ['arn:other'], { step });
+    expect(await again.answer).toMatchObject({ waiting: { clearing: step.waiting?.clearing } });
+    expect(again.cleared).toEqual([]);
+  });
+
+  it('has the instance itself kill what is left when the clean-up does not come to its end', async () => {
+    const clearing = { arn: 'arn:other', since: 1_795_000_010 - 1_201 };
+    const step = { ...(await sync([busy]).answer), waiting: { since: clearing.since, over: null, clearing } };
+    const { answer, commands } = sync([done], ['arn:other'], { step });
     expect(await answer).toMatchObject({ state: 'exited', ok: true });
-    expect(commands.asked[1]?.request).toMatchObject({ ended: ['arn:other'] });
+    expect(commands.asked[0]?.request).toMatchObject({ ended: ['arn:other'] });
+  });
+
+  it('tells the instance which of those ahead have ended', async () => {
+    const queue = {
+      place: 3,
+      length: 3,
+      since: 1,
+      ahead: [
+        { run: 'a', arn: 'arn:a' },
+        { run: 'b', arn: 'arn:b' },
+      ],
+    };
+    const { answer, commands } = sync(
+      [
+        { ...busy, queue },
+        { ...busy, queue: { ...queue, place: 2 } },
+      ],
+      ['arn:b'],
+    );
+    expect(await answer).toMatchObject({ queue: { place: 2 }, waiting: { over: null } });
+    expect(commands.asked[1]?.request).toMatchObject({ ended: ['arn:b'] });
+  });
+
+  it.each(['skip', 'refuse'] as const)('%s: leaves no ticket, and waits only for a clean-up', async (ifBusy) => {
+    const input = { spec: { ...spec, ifBusy } };
+    const { answer, commands } = sync([busy], [], input);
+    expect(await answer).toMatchObject({ waiting: { over: ifBusy } });
+    expect(commands.asked[0]?.request).toMatchObject({ queue: null });
+    expect(await sync([busy], ['arn:other'], input).answer).toMatchObject({ waiting: { over: null } });
   });
 
   it.each(['DiskFull', 'NoUser', 'NoHome', 'PythonMissing', 'RunnerBroken'])(
@@ -105,7 +148,7 @@ describe('Sync code', () => {
   });
 
   it('takes an answer whose log cannot be read for none', async () => {
-    const unreadable = jobStatus('sync', '', { log: { offset: 9, bytes: 3, size: 12, data: '' } });
+    const unreadable = jobStatus('sync', '', { log: { offset: 9, bytes: 3, size: 12, data: '', put: null } });
     await expect(sync([unreadable]).answer).rejects.toMatchObject({ name: 'AgentSilent' });
   });
 });
@@ -185,38 +228,5 @@ describe('Check instance', () => {
       name: 'InstanceLost',
       message: expect.stringContaining('train'),
     });
-  });
-});
-
-describe('Finish run', () => {
-  it('releases the instance with a document that brings the runner, then says how the run ended', async () => {
-    const commands = new FakeCommands({ protocol: 1, ok: true, released: true, jobs: {} });
-    expect(await createFinish(commands)(finishInput())).toMatchObject({ outcome: 'succeeded', warnings: [] });
-    expect(commands.asked).toMatchObject([
-      { instanceId: instance.id, document: 'prepare', request: { verb: 'release', project: 'demo' } },
-    ]);
-  });
-
-  it.each([
-    ['a command that fails', new RunError('AgentSilent', 'no word')],
-    ['a refusal', refusal('RunnerBroken')],
-    ['something unforeseen', new TypeError('x')],
-  ])('keeps the outcome when the release meets %s: a warning', async (_, answer) => {
-    const output = await createFinish(new FakeCommands(answer))(finishInput({ warnings: ['old'] }));
-    expect(output).toMatchObject({ outcome: 'succeeded', error: null });
-    expect(output.warnings).toEqual(['old', expect.stringContaining('lease was not released')]);
-  });
-
-  it.each([
-    ['no run', { run: null, spec: null, instance: null }],
-    ['no instance', { instance: null }],
-  ])('sends nothing when the instance was never touched: %s', async (_, changes) => {
-    const commands = new FakeCommands();
-    const failure = { Error: 'InvalidSpec', Cause: 'x', state: 'Verify archive' };
-    const output = await createFinish(commands)(
-      finishInput({ ...changes, sync: null, install: null, train: null, failure }),
-    );
-    expect(output).toMatchObject({ outcome: 'rejected', error: 'InvalidSpec', warnings: [] });
-    expect(commands.asked).toEqual([]);
   });
 });

@@ -55,8 +55,12 @@ const ACCEPTED: readonly [finding: RegExp, reason: string][] = [
     'Streams are named after runs, which are not known before.',
   ],
   [
-    /^AwsSolutions-IAM5\[Resource::arn:<AWS::Partition>:states:.*:execution:runctl-run:\*\] /,
-    'Executions of this one machine.',
+    /^AwsSolutions-IAM5\[Resource::arn:<AWS::Partition>:states:.*:execution:runctl-(run|watch):\*\] /,
+    'Executions of these two machines.',
+  ],
+  [
+    /^AwsSolutions-IAM5\[Resource::<Uploads\w+\.Arn>\/(runs|pieces)\/\*\] /,
+    'What runs leave: keys begin with the run, which is not known before.',
   ],
   [
     /^AwsSolutions-IAM5\[Resource::arn:<AWS::Partition>:states:.*:execution:\{.*\*\] runctl\/Run\/Machine\//,

@@ -29,7 +29,7 @@ const RUN_STATES = [
   'Succeeded',
   'Failed',
 ];
-/** Tasks beside those: the sync may last longer than its start waits. `Wait for instance` comes with the queue. */
+/** Tasks beside those: the sync may last longer than its start waits. */
 const MORE_TASKS = ['Watch sync'];
 
 /** What AWS says to retry for every Lambda task, and what a function that ran out of time or memory looks like. */
@@ -133,6 +133,10 @@ describe('runctl-run', () => {
     expect(run.States.Failed?.Type).toBe('Fail');
   });
 
+  it('waits for its turn in a state of the name that the contract gives it', () => {
+    expect(run.States['Wait for instance']?.Type).toBe('Wait');
+  });
+
   it('ends in Succeeded or Failed and nowhere else', () => {
     const ends = Object.entries(run.States).filter(([, { Type }]) => Type === 'Succeed' || Type === 'Fail');
     expect(ends.map(([name]) => name).sort()).toEqual(['Failed', 'Succeeded']);
@@ -150,7 +154,10 @@ describe('runctl-run', () => {
     expect(into.map(([name]) => name)).toEqual(['Run succeeded?']);
     expect(into[0]?.[1]).toMatchObject({
       Default: 'Failed',
-      Choices: [{ Condition: '{% $finish.outcome = "succeeded" %}', Next: 'Succeeded' }],
+      Choices: [
+        { Condition: '{% $finish.wait != null %}', Next: 'Wait for outputs' },
+        { Condition: '{% $finish.outcome = "succeeded" %}', Next: 'Succeeded' },
+      ],
     });
     expect(Object.values(run.States).some((state) => state.Next === 'Succeeded' || state.Default === 'Succeeded')).toBe(
       false,
@@ -166,13 +173,17 @@ describe('runctl-run', () => {
     expect(run.States.Failed).toMatchObject({ Error: '{% $finish.error %}', Cause: '{% $finish.cause %}' });
   });
 
-  it('never starts a run beside another on a busy instance', () => {
-    const synced = run.States['Code synced?'];
-    expect(synced?.Choices?.[0]).toMatchObject({
-      Condition: '{% $sync.state = "busy" %}',
-      Next: 'Refuse busy instance',
-    });
-    expect([...reachable(run, 'Refuse busy instance')].some((name) => name === 'Start training')).toBe(false);
+  it('never starts a run beside another on a busy instance: it asks for the lease again, or ends', () => {
+    const busy = run.States['Code synced?']?.Choices?.filter(({ Condition }) => Condition.includes('"busy"'));
+    expect(busy?.slice(0, 2)).toMatchObject([
+      { Condition: '{% $sync.state = "busy" and $sync.waiting.over = null %}', Next: 'Wait for instance' },
+      { Condition: '{% $sync.state = "busy" %}', Next: 'Finish run' },
+    ]);
+    expect(run.States['Wait for instance']).toMatchObject({ Type: 'Wait', Next: 'Sync code' });
+  });
+
+  it('ends by itself, in the end', () => {
+    expect(run.TimeoutSeconds).toBe(65 * 86_400);
   });
 
   it('goes on to training only by a sync that ended well', () => {

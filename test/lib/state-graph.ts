@@ -27,6 +27,7 @@ export interface State {
 export interface MachineDefinition {
   readonly StartAt: string;
   readonly QueryLanguage?: string;
+  readonly TimeoutSeconds?: number;
   readonly States: Readonly<Record<string, State>>;
 }
 

@@ -1,5 +1,11 @@
 import { afterAll, describe, expect, it } from 'vitest';
-import { JOB_DOCUMENT, OUTPUTS, PREPARE_DOCUMENT, PREPARE_INSTALL_DOCUMENT } from '../../core/names.ts';
+import {
+  JOB_DOCUMENT,
+  OUTPUTS,
+  PREPARE_DOCUMENT,
+  PREPARE_FINISH_DOCUMENT,
+  PREPARE_INSTALL_DOCUMENT,
+} from '../../core/names.ts';
 import { lambdaNames } from '../../lib/bundle-lambdas.ts';
 import { asList, joined, synthesize } from './synth.ts';
 
@@ -32,6 +38,7 @@ const policies = ({ of }: typeof aws) => [
     ),
   ),
 ];
+const isForStops = (properties: Record<string, unknown>) => JSON.stringify(properties).includes('aws.states');
 const statements = policies(aws).flatMap((document) => (document as { Statement: Statement[] }).Statement);
 const allowed = statements.filter(({ Effect }) => Effect === 'Allow');
 
@@ -57,6 +64,12 @@ describe('the stack', () => {
       LifecycleConfiguration: {
         Rules: [
           {
+            Prefix: 'pieces/',
+            ExpirationInDays: 1,
+            NoncurrentVersionExpiration: { NoncurrentDays: 1 },
+            Status: 'Enabled',
+          },
+          {
             NoncurrentVersionExpiration: { NoncurrentDays: 30 },
             AbortIncompleteMultipartUpload: { DaysAfterInitiation: 2 },
             Status: 'Enabled',
@@ -71,8 +84,7 @@ describe('the stack', () => {
   });
 
   it('starts runs only of uploads/ of its own bucket, and loses no event', () => {
-    const [rule, ...more] = aws.of('AWS::Events::Rule');
-    expect(more).toEqual([]);
+    const rule = aws.of('AWS::Events::Rule').find(({ Properties }) => !isForStops(Properties));
     expect(rule?.Properties).toMatchObject({
       EventPattern: {
         source: ['aws.s3'],
@@ -90,6 +102,27 @@ describe('the stack', () => {
       ],
     });
     expect(JSON.stringify(aws.of('AWS::Lambda::EventInvokeConfig'))).toContain('DeadLetters');
+  });
+
+  it('tells stop-run of runs that were ended from outside, and loses no event', () => {
+    const rules = aws.of('AWS::Events::Rule');
+    expect(rules.length).toBe(2);
+    expect(rules.find(({ Properties }) => isForStops(Properties))?.Properties).toMatchObject({
+      EventPattern: {
+        'detail-type': ['Step Functions Execution Status Change'],
+        detail: {
+          stateMachineArn: [{ Ref: expect.stringContaining('RunMachine') }],
+          status: ['ABORTED', 'TIMED_OUT', 'FAILED'],
+        },
+      },
+      Targets: [
+        {
+          Arn: { 'Fn::GetAtt': [expect.stringContaining('stoprun'), 'Arn'] },
+          DeadLetterConfig: { Arn: expect.anything() },
+          RetryPolicy: { MaximumRetryAttempts: 185, MaximumEventAgeInSeconds: 86_400 },
+        },
+      ],
+    });
   });
 
   it('has a schedule for each in the context, with time zone, spec and dead letters', () => {
@@ -172,7 +205,9 @@ describe('permissions', () => {
     for (const { Resource, Condition } of sends) {
       const resources = asList(Resource).map(joined);
       if (Condition === undefined)
-        expect(resources).toEqual([PREPARE_DOCUMENT, PREPARE_INSTALL_DOCUMENT, JOB_DOCUMENT].map(document));
+        expect(resources).toEqual(
+          [PREPARE_DOCUMENT, PREPARE_INSTALL_DOCUMENT, PREPARE_FINISH_DOCUMENT, JOB_DOCUMENT].map(document),
+        );
       else {
         expect(resources).toEqual(['arn:aws:ec2:eu-central-1:111122223333:instance/*']);
         expect(Condition).toEqual({ StringEquals: { 'ssm:resourceTag/runctl': 'enabled' } });
@@ -183,7 +218,7 @@ describe('permissions', () => {
 });
 
 describe('the documents', () => {
-  const names = [PREPARE_DOCUMENT, PREPARE_INSTALL_DOCUMENT, JOB_DOCUMENT].sort();
+  const names = [PREPARE_DOCUMENT, PREPARE_INSTALL_DOCUMENT, PREPARE_FINISH_DOCUMENT, JOB_DOCUMENT].sort();
 
   it('are resources on AWS', () => {
     expect(

@@ -12,7 +12,7 @@ beforeAll(async () => {
     await tarGz({ 'train.py': 'import time\nprint("begun", flush=True)\ntime.sleep(600)\n' }),
   );
   const script = `import os, time
-path = os.path.expanduser("~/turns")
+path = os.path.expanduser("~/order.txt")
 with open(path, "a") as turns:
     print("begin", os.environ["RUNCTL_RUN_ID"], file=turns)
 time.sleep(0.2)
@@ -47,7 +47,7 @@ describe('a busy instance', () => {
     const waits = await cloud.outputOf(second, 'Sync code');
     expect(waits).toMatchObject({
       holder: { run: holder.split(':').at(-1) },
-      queue: { place: 2, length: 2, ahead: [{ run: first.split(':').at(-1) }] },
+      queue: { place: 2, ahead: [{ run: first.split(':').at(-1) }] },
     });
     await cloud.stop(first);
     expect(await cloud.manifest(first)).toMatchObject({ outcome: 'stopped' });
@@ -61,7 +61,7 @@ describe('a busy instance', () => {
       Array.from({ length: 5 }, (_, index) => start(stamped, 'turns', {}, `turn-${index}`)),
     );
     for (const arn of arns) expect(await cloud.finished(arn)).toMatchObject({ status: 'SUCCEEDED' });
-    const turns = cloud.readHome('turns').trim().split('\n').slice(-10);
+    const turns = cloud.readHome('order.txt').trim().split('\n').slice(-10);
     expect(turns.filter((line) => line.startsWith('begin')).length).toBe(5);
     turns.forEach((line, index) => {
       const [what, run] = line.split(' ');

@@ -38,7 +38,12 @@ function ssm(
   let time = 0;
   const commands = commandsOver({
     ssm: fake.client,
-    documents: { prepare: 'runctl-prepare', 'prepare-install': 'runctl-prepare-install', job: 'runctl-job' },
+    documents: {
+      prepare: 'runctl-prepare',
+      'prepare-install': 'runctl-prepare-install',
+      'prepare-finish': 'runctl-prepare-finish',
+      job: 'runctl-job',
+    },
     now: () => time,
     sleep: (ms) => {
       time += ms;
@@ -78,7 +83,6 @@ describe('ask', () => {
   });
 
   it.each([
-    ['never comes to be', () => awsError('InvocationDoesNotExist')],
     ['stays InProgress for ever', () => done('', 'InProgress')],
     ['is pending for ever', () => done('', 'Pending')],
   ])('sends again when the invocation %s, then gives up: AgentSilent', async (_, looks) => {
@@ -89,6 +93,13 @@ describe('ask', () => {
     });
     expect(count('SendCommandCommand')).toBe(2);
     expect(elapsed()).toBeLessThanOrEqual(155_000);
+  });
+
+  it('gives up after a minute when the invocation never comes to be: AgentSilent', async () => {
+    const { ask, count, elapsed } = ssm(() => awsError('InvocationDoesNotExist'));
+    await expect(ask()).rejects.toMatchObject({ name: 'AgentSilent', message: expect.stringContaining('60 s') });
+    expect(count('SendCommandCommand')).toBe(1);
+    expect(elapsed()).toBeLessThanOrEqual(62_000);
   });
 
   it.each([
