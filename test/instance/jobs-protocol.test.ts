@@ -70,7 +70,7 @@ describe('an answer', () => {
     const run = here.giveLease(here.run());
     const keys = [
       ...['protocol', 'ok', 'job', 'state', 'reason', 'holder', 'pid', 'startedAt', 'now', 'exit', 'progress'],
-      ...['result', 'log', 'tail', 'bootId'],
+      ...['result', 'log', 'tail', 'bootId', 'queue'],
     ].sort();
     const absent = await here.poll(run, 'install');
     const started = await here.start(run, { train: {} });
@@ -84,7 +84,7 @@ describe('an answer', () => {
     ]);
     for (const status of [absent, started, ended, refused]) expect(Object.keys(status).sort()).toEqual(keys);
     for (const status of [absent, started, ended, refused]) {
-      expect(Object.keys(status.log).sort()).toEqual(['bytes', 'data', 'offset', 'size']);
+      expect(Object.keys(status.log).sort()).toEqual(['bytes', 'data', 'offset', 'put', 'size']);
     }
   });
 

@@ -53,6 +53,7 @@ export function startRequest(instance: TestInstance, run: TestRun, work: JobFiel
     offset: 0,
     maxBytes: 1_000_000,
     ended: [],
+    queue: null,
     [job]: { ...defaults, ...Object.values(work)[0] },
     ...fields,
   };
