@@ -177,21 +177,3 @@ describe('an archive that is refused', () => {
     expect(run).toMatchObject({ error: 'ArchiveNotFound', cause: { outcome: 'rejected' } });
   });
 });
-
-describe('a busy instance', () => {
-  it('refuses a second run, which leaves the first alone; after an abort the next run goes ahead', async () => {
-    const script = 'import time\nprint("begun", flush=True)\ntime.sleep(120)\n';
-    const archive = await cloud.put('archives/long.tar.gz', await tarGz({ 'train.py': script }));
-    const short = await cloud.put('archives/short.tar.gz', await tarGz({ 'train.py': 'print("done")\n' }));
-    const first = await cloud.start(onInstance({ archive, project: 'long' }));
-    await cloud.entered(first, 'Watch training');
-
-    const second = await cloud.finished(await cloud.start(onInstance({ archive: short, project: 'short' })));
-    expect(second).toMatchObject({ status: 'FAILED', error: 'InstanceBusy', cause: { outcome: 'busy' } });
-    expect(second.states).not.toContain('Start training');
-
-    await cloud.stop(first);
-    const third = await cloud.finished(await cloud.start(onInstance({ archive: short, project: 'short' })));
-    expect(third).toMatchObject({ status: 'SUCCEEDED' });
-  });
-});
