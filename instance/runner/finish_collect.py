@@ -18,29 +18,39 @@ INVENTORY = "inventory.json"
 def main(folder):
     """Writes collected.json. Whatever cannot be packed is a warning there."""
     asked = marker.read(os.path.join(folder, places.INPUT))
-    account = accounts.Account(**asked["account"])
     files, warnings = [], []
     run = os.path.dirname(folder)
-    for job in JOBS:
-        _log(os.path.join(run, job, places.LOG), job, files, warnings)
+    raw = {job: _log(os.path.join(run, job, places.LOG), job, files, warnings) for job in JOBS}
+    if asked.get("logsOnly"):
+        marker.remove(os.path.join(folder, OUTPUTS))
+        warnings.append("The outputs were not packed: whoever packed them died, again and again")
+    else:
+        _everything_else(folder, asked, files, warnings)
+    marker.write(os.path.join(folder, places.COLLECTED), {"files": files, "warnings": warnings, "raw": raw})
+
+
+def _everything_else(folder, asked, files, warnings):
+    account = accounts.Account(**asked["account"])
     listed = _outputs(folder, asked, account, files, warnings)
-    python, packages = _packages(os.path.join(run, "train"), asked, account, warnings)
+    python, packages = _packages(os.path.join(os.path.dirname(folder), "train"), asked, account, warnings)
     _inventory(folder, {"outputs": listed, "python": python, "packages": packages}, files, warnings)
-    marker.write(os.path.join(folder, places.COLLECTED), {"files": files, "warnings": warnings})
 
 
 def _log(path, job, files, warnings):
+    """Returns how many bytes of the log are meant: what escaped its supervisor may still write."""
     try:
         fd = marker.open_regular(path)
     except FileNotFoundError:
-        return  # The run never came to this job.
+        return 0  # The run never came to this job.
     except (OSError, marker.Untrusted) as error:
         warnings.append(f"The log of {job} cannot be read: {error}")
-        return
+        return 0
     try:
-        if os.fstat(fd).st_size > 0:
-            size, digest = finish_stream.measure(finish_stream.gzipped(fd))
+        raw = os.fstat(fd).st_size
+        if raw > 0:
+            size, digest = finish_stream.measure(finish_stream.gzipped(fd, raw))
             files.append({"name": f"{job}.log.gz", "bytes": size, "sha256": digest})
+        return raw
     finally:
         os.close(fd)
 
@@ -57,6 +67,7 @@ def _outputs(folder, asked, account, files, warnings):
         marker.remove(path)
         return []
     with open(path, "rb") as file:
+        os.fsync(file.fileno())  # collected.json, which promises it, is durable too
         size, digest = finish_stream.measure(finish_stream.plain(file.fileno()))
     files.append({"name": OUTPUTS, "bytes": size, "sha256": digest})
     return [entry for entry in listed if "sha256" in entry]

@@ -3,10 +3,14 @@
 import fcntl
 import os
 import sys
+import time
 
 import marker
 import places
 import procs
+
+#: Half a second, in steps of 0.01 s.
+_TRIES = 50
 
 
 def main(work, folder):
@@ -14,14 +18,13 @@ def main(work, folder):
     os.umask(0o022)
     os.chdir("/")
     lock = os.open(os.path.join(folder, places.LOCK), os.O_RDWR | os.O_NOFOLLOW)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    if not _taken(lock):
         return 0
     errors = os.open(os.path.join(folder, places.ERRORS), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
     os.dup2(errors, 2)
     me = procs.look(os.getpid())
-    marker.write(os.path.join(folder, places.IDENTITY), {"pid": me.pid, "startTime": me.start})
+    identity = {"pid": me.pid, "startTime": me.start, "bootId": procs.boot_id()}
+    marker.write(os.path.join(folder, places.IDENTITY), identity)
     if work == "collect":
         import finish_collect
 
@@ -31,6 +34,18 @@ def main(work, folder):
 
         finish_upload.main(folder)
     return 0
+
+
+def _taken(lock):
+    """Takes the lock, which a request that looks whether it is taken holds for a moment; not for longer."""
+    for _ in range(_TRIES):
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(0.01)
+        else:
+            return True
+    return False
 
 
 sys.exit(main(*sys.argv[1:]))

@@ -9,6 +9,7 @@ import tarfile
 import traceback
 
 import accounts
+import finish_globs
 
 _CHUNK = 1 << 20
 #: Left free on the disk, in bytes, beside what a file needs.
@@ -54,11 +55,13 @@ class _Packer:
         self._archive = archive
         self._project = project
         self._most = most
-        self._patterns = [_regex(glob) for glob in globs]
-        self._begins = sorted({_literal_part(glob) for glob in globs})
         self._files = []
         self._warnings = []
         self._unshown = 0
+        self._patterns = []
+        self._begins = set()
+        for glob in globs:
+            self._take(glob)
 
     def run(self):
         try:
@@ -74,26 +77,49 @@ class _Packer:
             self._warnings.append(f"{self._unshown} more warnings about outputs")
         return {"files": self._files, "warnings": self._warnings}
 
+    def _take(self, glob):
+        try:
+            pattern = finish_globs.regex(glob)
+        except re.error:
+            self._warn(f"the pattern {glob} of outputs is not understood")
+            return
+        if ".." in glob.split("/"):
+            self._warn(f"the pattern {glob} of outputs leads out of the project")
+            return
+        self._patterns.append(pattern)
+        self._begins.add(finish_globs.literal_part(glob))
+
+    def _matches(self, name):
+        return any(pattern.match(name) for pattern in self._patterns)
+
     def _names(self):
         """Paths in the project of what matches, each once."""
         found = set()
-        for begin in self._begins:
-            self._walk(begin, found)
+        todo = [begin for begin in sorted(self._begins) if not self._is_behind_link(begin)]
+        while todo:
+            name = todo.pop()
+            path = os.path.join(self._project, name)
+            try:
+                if stat.S_ISDIR(os.lstat(path).st_mode):
+                    todo += [os.path.join(name, entry) for entry in os.listdir(path)]
+                elif self._matches(name):
+                    found.add(name)
+            except (FileNotFoundError, NotADirectoryError):
+                continue  # Nothing of that name: nothing to collect is no error.
+            except OSError as error:
+                self._warn(f"{name}: {error.strerror}")
         return found
 
-    def _walk(self, name, found):
-        try:
-            mode = os.lstat(os.path.join(self._project, name)).st_mode
-            if not stat.S_ISDIR(mode):
-                if any(pattern.match(name) for pattern in self._patterns):
-                    found.add(name)
-                return
-            for entry in os.listdir(os.path.join(self._project, name)):
-                self._walk(os.path.join(name, entry) if name else entry, found)
-        except (FileNotFoundError, NotADirectoryError):
-            return  # Nothing of that name: nothing to collect is no error.
-        except OSError as error:
-            self._warn(f"{name}: {error.strerror}")
+    def _is_behind_link(self, name):
+        """Whether a search cannot begin there without following a link. A link that is meant itself may be packed."""
+        parts = name.split("/")
+        for count in range(1, len(parts) + 1):
+            above = "/".join(parts[:count])
+            is_meant = count == len(parts) and self._matches(above)
+            if os.path.islink(os.path.join(self._project, above)) and not is_meant:
+                self._warn(f"{above} is a link: what lies behind it was left out")
+                return True
+        return False
 
     def _add(self, archive, file, name):
         path = os.path.join(self._project, name)
@@ -137,7 +163,7 @@ class _Packer:
             reader = _Reader(source, info.st_size)
             archive.addfile(entry, reader)
             if reader.missing:
-                self._warn(f"{name} became shorter while it was packed")
+                self._warn(f"{name} could not be read to its end: {reader.missing}")
             self._files.append({"path": name, "bytes": info.st_size, "sha256": reader.digest.hexdigest()})
 
     def _warn(self, text):
@@ -148,18 +174,22 @@ class _Packer:
 
 
 class _Reader:
-    """Gives exactly `size` bytes of a file, zeros where it has become shorter, and knows their SHA-256."""
+    """Gives exactly `size` bytes of a file, zeros where it cannot be read, and knows their SHA-256."""
 
     def __init__(self, source, size):
         self._source, self._left = source, size
         self.digest = hashlib.sha256()
-        self.missing = False
+        self.missing = None
 
     def read(self, count):
         count = min(count, self._left, _CHUNK)
-        data = self._source.read(count)
+        data = b""
+        try:
+            data = self._source.read(count)
+        except OSError as error:  # a bad block of one file must not cost the others
+            self.missing = error.strerror
         if len(data) < count:
-            self.missing = True
+            self.missing = self.missing or "it became shorter meanwhile"
             data += bytes(count - len(data))
         self._left -= count
         self.digest.update(data)
@@ -171,46 +201,3 @@ def _entry(name, info):
     entry.mtime = int(info.st_mtime)
     entry.mode = stat.S_IMODE(info.st_mode) & 0o777
     return entry
-
-
-def _literal_part(glob):
-    """The folder, or file, at which a glob's matches begin."""
-    parts = []
-    for part in glob.strip("/").split("/"):
-        if re.search(r"[*?\[]", part):
-            break
-        parts.append(part)
-    begin = os.path.normpath("/".join(parts)) if parts else ""
-    return "" if begin == "." else begin
-
-
-def _regex(glob):
-    """A glob of the spec: `*` and `?` stay within a folder, `**` goes through folders; a folder means all in it."""
-    words = []
-    parts = [part for part in glob.strip("/").split("/") if part not in ("", ".")]
-    for index, part in enumerate(parts):
-        last = index == len(parts) - 1
-        if part == "**":
-            words.append(".*" if last else "(?:.*/)?")
-        else:
-            words.append(_segment(part) + ("" if last else "/"))
-    return re.compile("".join(words) + r"(?:/.*)?\Z", re.DOTALL)
-
-
-def _segment(part):
-    out, at = [], 0
-    while at < len(part):
-        char = part[at]
-        end = part.find("]", at + 2) if char == "[" else -1
-        if char == "*":
-            out.append("[^/]*")
-        elif char == "?":
-            out.append("[^/]")
-        elif end > 0:
-            inner = part[at + 1 : end].replace("\\", "\\\\")
-            out.append("[" + ("^" + inner[1:] if inner[0] in "!^" else inner) + "]")
-            at = end
-        else:
-            out.append(re.escape(char))
-        at += 1
-    return "".join(out)

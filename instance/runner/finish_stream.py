@@ -7,12 +7,12 @@ import zlib
 _CHUNK = 1 << 20
 
 
-def gzipped(fd):
-    """The gzip of a whole file in chunks. zlib writes no time stamp, so that two readings give the same."""
+def gzipped(fd, most):
+    """The gzip of a file's first `most` bytes, in chunks. zlib writes no time stamp: two readings give the same."""
     packer = zlib.compressobj(6, zlib.DEFLATED, 31)
     at = 0
-    while True:
-        chunk = os.pread(fd, _CHUNK, at)
+    while at < most:
+        chunk = os.pread(fd, min(_CHUNK, most - at), at)
         if not chunk:
             break
         at += len(chunk)

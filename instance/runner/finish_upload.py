@@ -29,13 +29,13 @@ def main(folder):
     sent_path = os.path.join(folder, places.SENT)
     sent = (marker.read(sent_path) or {"names": []})["names"]
     failed = {}
-    files = marker.read(os.path.join(folder, places.COLLECTED))["files"]
+    collected = marker.read(os.path.join(folder, places.COLLECTED))
     # The small ones first: their URLs are young then.
-    for file in sorted(files, key=lambda one: one["bytes"]):
+    for file in sorted(collected["files"], key=lambda one: one["bytes"]):
         name = file["name"]
         if name in sent or name not in puts:
             continue
-        why = _send(folder, file, puts[name])
+        why = _send(folder, file, collected["raw"], puts[name])
         if why is None:
             sent.append(name)
             _note(sent_path, {"names": sent})
@@ -52,16 +52,16 @@ def _note(path, value):
         marker.write(path, value)
 
 
-def _send(folder, file, url):
+def _send(folder, file, raw, url):
     """Returns why it could not be sent, or None. Never with the URL."""
     why = ""
     for attempt in range(_ATTEMPTS):
         if attempt:
             time.sleep(_BETWEEN_SECONDS)
         try:
-            status = _put(folder, file, url)
+            status = _put(folder, file, raw, url)
         except (OSError, http.client.HTTPException) as error:
-            why = f"{type(error).__name__}: {error}"
+            why = getattr(error, "strerror", None) or type(error).__name__  # the whole text may hold the URL
         else:
             if status == 200:
                 return None
@@ -69,22 +69,25 @@ def _send(folder, file, url):
     return why
 
 
-def _put(folder, file, url):
+def _put(folder, file, raw, url):
     parts = urlsplit(url)
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     connection = kind(parts.hostname, parts.port, timeout=_SILENCE_SECONDS)
-    fd, chunks = _open(folder, file["name"])
+    fd, chunks = _open(folder, file["name"], raw)
     try:
         headers = {"Content-Length": str(file["bytes"])}
-        connection.request("PUT", f"{parts.path}?{parts.query}", chunks(fd), headers)
+        connection.request("PUT", f"{parts.path}?{parts.query}", chunks, headers)
         return connection.getresponse().status
     finally:
         connection.close()
         os.close(fd)
 
 
-def _open(folder, name):
+def _open(folder, name, raw):
+    """(descriptor, the bytes to send in chunks)."""
     if name.endswith(".log.gz"):
         job = name[: -len(".log.gz")]
-        return marker.open_regular(os.path.join(os.path.dirname(folder), job, places.LOG)), finish_stream.gzipped
-    return marker.open_regular(os.path.join(folder, name)), finish_stream.plain
+        fd = marker.open_regular(os.path.join(os.path.dirname(folder), job, places.LOG))
+        return fd, finish_stream.gzipped(fd, raw[job])
+    fd = marker.open_regular(os.path.join(folder, name))
+    return fd, finish_stream.plain(fd)

@@ -3,6 +3,7 @@
 import hashlib
 import http.client
 import os
+import time
 import zlib
 from urllib.parse import urlsplit
 
@@ -21,6 +22,8 @@ def send(fd, start, most, url):
             break
         packed.append(packer.compress(chunk))
         taken += len(chunk)
+    if not taken:
+        return None  # its job has cut the log meanwhile
     packed.append(packer.flush())
     body = b"".join(packed)
     try:
@@ -32,9 +35,13 @@ def send(fd, start, most, url):
 def _put(url, body):
     parts = urlsplit(url)
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    connection = kind(parts.hostname, parts.port, timeout=_SECONDS)
+    ends = time.monotonic() + _SECONDS
+    connection = kind(parts.hostname, parts.port, timeout=_SECONDS / 2)
     try:
+        connection.connect()
+        connection.sock.settimeout(max(ends - time.monotonic(), 0.1))
         connection.request("PUT", f"{parts.path}?{parts.query}", body)
+        connection.sock.settimeout(max(ends - time.monotonic(), 0.1))
         return connection.getresponse().status == 200
     finally:
         connection.close()

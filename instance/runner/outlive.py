@@ -19,9 +19,10 @@ import surroundings
 _MOST_WAIT = 20.0
 _LAUNCH_SECONDS = 10.0
 _LOOK_AGAIN = 0.05
-#: A finisher that dies so often is not started again.
-_MOST_ATTEMPTS = 3
+#: A finisher that dies so often is not started again. The last one packs logs only.
+_MOST_ATTEMPTS = 4
 _GRACE = 10
+_KILL_SECONDS = 5.0
 
 
 def collect(request):
@@ -65,10 +66,16 @@ def upload(request):
 
 
 def kill(root, key):
-    """Ends a finisher that still works: its run is released."""
-    identity = marker.read(os.path.join(places.finish_folder(root, key), places.IDENTITY))
-    if identity is not None and procs.alive(identity["pid"], identity["startTime"]):
-        ending.send(signal.SIGKILL, procs.group(identity["pid"], identity["startTime"]))
+    """Ends a finisher that still works, since its run is released. No URL that nobody read stays behind."""
+    folder = places.finish_folder(root, key)
+    deadline = time.monotonic() + _KILL_SECONDS
+    # One that has its lock writes in a moment who it is; its packing child may outlive it, and holds the lock then.
+    while _is_working(folder) and time.monotonic() < deadline:
+        identity = marker.read(os.path.join(folder, places.IDENTITY))
+        if identity is not None and identity["bootId"] == procs.boot_id():
+            ending.send(signal.SIGKILL, procs.group(identity["pid"], identity["startTime"]))
+        time.sleep(0.01)
+    marker.remove(os.path.join(folder, places.PUTS))
 
 
 def _ask_living(root, key, grace):
@@ -102,19 +109,19 @@ def _advance(request, folder, work, done, give_up):
         marker.write(path, give_up(folder))
         return done.rsplit(".", 1)[0]
     marker.write(count_path, {"count": attempts + 1})
-    _write_input(request, folder, work)
+    _write_input(request, folder, work, attempts + 1 == _MOST_ATTEMPTS)
     _launch(request, folder, work, path)
     return "working"
 
 
-def _write_input(request, folder, work):
+def _write_input(request, folder, work, is_last):
     os.close(os.open(os.path.join(folder, places.LOCK), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600))
     if work == "upload":
         marker.write(os.path.join(folder, places.PUTS), request["puts"], mode=0o600)
         return
     account = accounts.find(request["user"], request["home"])
     asked = {name: request[name] for name in ("project", "run", "outputs", "maxBytes")}
-    asked.update(account=account._asdict(), agent=surroundings.of_agent())
+    asked.update(account=account._asdict(), agent=surroundings.of_agent(), logsOnly=is_last)
     marker.write(os.path.join(folder, places.INPUT), asked, mode=0o600)
 
 

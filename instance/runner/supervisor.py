@@ -1,6 +1,7 @@
 """Stands over one job: starts it, waits for it and all it starts, ends it when its time is over, writes its end."""
 
 import fcntl
+import json
 import os
 import signal
 import sys
@@ -19,6 +20,8 @@ import spawn
 import vigil
 
 _WRITE_AGAIN = 1.0
+#: Renames take milliseconds. A filesystem that hangs must not keep the end of a job from being told.
+_MEND_SECONDS = 30.0
 
 
 def main(folder):
@@ -77,7 +80,13 @@ class Supervisor:
         self.vigil.end_leftovers(self.log.say)
         self._look()
         result = self.progress.result if self.progress else None
-        return self._write_end(_error("StartFailed", trouble) if trouble else result, **self._how_it_ended())
+        how = self._how_it_ended()
+        if how["signal_name"] and self.work["job"] == "sync":
+            try:
+                self._mend(command)
+            except OSError as error:
+                disk.complain(f"completing a killed sync: {error}")  # then the next sync does it
+        return self._write_end(_error("StartFailed", trouble) if trouble else result, **how)
 
     def _start(self, command, oom_score):
         """Starts the job's process and writes identity.json. Returns what hindered it, or None."""
@@ -106,6 +115,21 @@ class Supervisor:
         self.vigil = vigil.Vigil(self.folder, held.pid, identity["startTime"], most, grace)
         marker.write(os.path.join(self.folder, places.IDENTITY), identity)
         return held.go()
+
+    def _mend(self, command):
+        """A KILL of all of a sync's processes may have left old and new code mixed: a sync of nothing completes it."""
+        self.log.say("the sync was killed; ending what it had begun")
+        stdin = _pipe_of(json.dumps(dict(json.loads(command.stdin), sync=None)).encode("utf-8"))
+        env = {name: value for name, value in command.env.items() if name != "RUNCTL_PROGRESS_FD"}
+        account = None if command.account.uid == os.geteuid() else command.account
+        held = spawn.Held(command.words, env, command.cwd, account, (stdin, self.log.fd))
+        os.close(stdin)
+        held.go()
+        deadline = time.monotonic() + _MEND_SECONDS
+        while os.waitpid(held.pid, os.WNOHANG)[0] == 0:
+            if time.monotonic() > deadline:
+                os.kill(held.pid, signal.SIGKILL)
+            time.sleep(0.05)
 
     def _look(self):
         """At what the job says of itself. A full disk, say, must not take the supervisor from its job."""
