@@ -47,7 +47,7 @@ export async function followJob(status: JobStatus, previous: JobStep | null, opt
   const chunk = options.piece ?? readChunk(status);
   const cursor = previous?.logFull ? previous.cursor : followCut(cursorOf(previous), status);
   const jobEnded = status.state === 'exited' || status.state === 'stopped' || status.state === 'vanished';
-  const room = previous?.logFull ? 0 : options.maxLogBytes - cursor.offset;
+  const room = previous?.logFull ? 0 : Math.max(0, options.maxLogBytes - cursor.offset); // A log that was cut may go on behind it.
   const logFull = previous?.logFull || chunk.length > room;
   const backlog = logFull ? 0 : Math.max(0, status.log.size - cursor.offset - chunk.length);
   const more = backlog > 0;
