@@ -64,6 +64,7 @@ export async function endRun(ports: EndPorts, ending: Ending): Promise<Turn> {
         turn,
         ports.now(),
         `After ${LONGEST_PHASE / 3600} hours of ${phase} the run went on without its end.`,
+        phase === 'collect' ? 2 : 1, // What was not collected cannot be sent.
       );
     }
     if (turn.wait !== null) return turn;
