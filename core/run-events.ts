@@ -34,7 +34,7 @@ export function stateTimes(events: readonly StateEvent[], now: number): StateTim
   return [...times].map(([name, { entered, ms, since }]) => ({
     name,
     entered,
-    seconds: (ms + (since === null ? 0 : now - since)) / 1_000,
+    seconds: (ms + (since === null ? 0 : Math.max(0, now - since))) / 1_000,
   }));
 }
 

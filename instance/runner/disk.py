@@ -9,8 +9,9 @@ from protocol import Refusal
 
 #: Markers take a few KB. What has less than this is full: not even a checkpoint of digits fits.
 _LEAST_FREE = 1 << 20
-#: Kept for exit.json, so that a job whose log filled the disk can still say how it ended.
-_RESERVED = bytes(16_384)
+#: Kept, so that a job whose log filled the disk can still be stopped, say how it ended, and be collected.
+_RESERVED = bytes(65_536)
+_PIECE = 16_384
 
 
 def is_full(folder):
@@ -35,10 +36,15 @@ def complain(text):
 
 
 def reserve(path):
-    """Takes room that `free` gives back."""
+    """Takes room that `free` gives back, a piece at a time."""
     marker.replace(path, _RESERVED)
 
 
 def free(path):
-    """Whether there was any."""
-    return marker.remove(path)
+    """Whether there was any left."""
+    try:
+        left = os.stat(path).st_size - _PIECE
+        os.truncate(path, left) if left > 0 else os.unlink(path)
+    except FileNotFoundError:
+        return False
+    return True

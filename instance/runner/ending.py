@@ -1,9 +1,11 @@
 """Ends what is left of jobs: by asking their supervisor, and where that is gone, by itself."""
 
+import errno
 import os
 import signal
 import time
 
+import disk
 import lease
 import marker
 import places
@@ -34,7 +36,7 @@ def ask(folder, grace, unit):
     before = marker.read(os.path.join(folder, places.STOP))
     if before is not None:
         grace = min(grace, max(0, before["askedAt"] + before["grace"] - now))
-    marker.write(os.path.join(folder, places.STOP), {"grace": grace, "askedAt": now})
+    _insist(os.path.dirname(folder), os.path.join(folder, places.STOP), {"grace": grace, "askedAt": now})
     if identity is None:
         return  # Its supervisor has not yet written whom it started; it looks for stop.json before it waits.
     supervisor = identity["supervisor"]
@@ -65,7 +67,26 @@ def close(root, key, reason):
     folder = marker.folder(places.run_folder(root, key))
     path = os.path.join(folder, places.CLOSED)
     if not marker.exists(path):
-        marker.write(path, {"reason": reason, "at": time.time()})
+        _insist(folder, path, {"reason": reason, "at": time.time()})
+
+
+def _insist(run, path, value):
+    """Writes a marker, on a full disk with the room that the run's jobs keep: nothing may hinder a stop."""
+    import protocol
+
+    rooms = [os.path.join(run, job, places.ROOM) for job in protocol.JOBS]
+    while True:
+        try:
+            return marker.write(path, value)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT) or not any(map(disk.free, rooms)):
+                raise
+
+
+def free_rooms(root, key):
+    """Gives back what is left of the room that ended jobs kept; the finisher may need it."""
+    for _, folder in jobs_of(root, key):
+        marker.remove(os.path.join(folder, places.ROOM))
 
 
 def clear(root, key):

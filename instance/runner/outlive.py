@@ -38,6 +38,7 @@ def collect(request):
         jobs.update({job: status.find_state(path)[0] for job, path in ending.jobs_of(root, key)})
         if "running" in jobs.values():
             return "ending"
+        ending.free_rooms(root, key)
         return _advance(request, folder, "collect", places.COLLECTED, _give_up_collecting)
 
     state = _until(root, request["wait"], look, "collected")

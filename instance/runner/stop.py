@@ -28,5 +28,6 @@ def release(request):
         outlive.kill(root, key)
         gone = "running" not in states.values()
         if gone:
+            ending.free_rooms(root, key)
             lease.drop(root, key)
     return {"released": gone, "jobs": states}

@@ -163,7 +163,6 @@ class Supervisor:
     def _try_to_write(self, end):
         try:
             marker.write(os.path.join(self.folder, places.EXIT), end)
-            disk.free(self.room)
         except OSError as error:
             disk.complain(f"writing the end: {error}")
             return disk.free(self.room) and self._try_to_write(end)
