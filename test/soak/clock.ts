@@ -1,0 +1,124 @@
+/** Time as everything in a schedule sees it. Milliseconds since the epoch. */
+export interface Clock {
+  now(): number;
+  sleep(ms: number): Promise<void>;
+  /** Calls back once, unless cancelled before. Returns the cancelling. */
+  timer(ms: number, call: () => void): () => void;
+}
+
+interface Entry {
+  readonly at: number;
+  readonly order: number;
+  call: (() => void) | null;
+}
+
+/** Time that stands still until everything that could happen at a moment has happened, and then jumps to the next. */
+export class VirtualClock implements Clock {
+  private time: number;
+  private order = 0;
+  private readonly heap: Entry[] = [];
+
+  constructor(start: number) {
+    this.time = start;
+  }
+
+  now(): number {
+    return this.time;
+  }
+
+  sleep(ms: number): Promise<void> {
+    return new Promise((resolve) => void this.timer(ms, resolve));
+  }
+
+  timer(ms: number, call: () => void): () => void {
+    const entry: Entry = { at: this.time + Math.max(0, ms), order: this.order, call };
+    this.order += 1;
+    this.push(entry);
+    return () => {
+      entry.call = null;
+    };
+  }
+
+  /** Lets time pass until `met`, until nothing is left to happen, or until `horizon`. Returns whether it was met. */
+  async run(met: () => boolean, horizon: number): Promise<boolean> {
+    for (;;) {
+      // Promises are settled before immediates run: nothing is under way afterwards that does not wait for a timer.
+      await new Promise((resolve) => setImmediate(resolve));
+      if (met()) return true;
+      const next = this.pop();
+      if (next === null) return false;
+      if (next.at > horizon) {
+        this.push(next);
+        this.time = horizon;
+        return false;
+      }
+      this.time = next.at;
+      next.call?.();
+    }
+  }
+
+  private push(entry: Entry): void {
+    const { heap } = this;
+    let at = heap.push(entry) - 1;
+    while (at > 0) {
+      const parent = (at - 1) >> 1;
+      if (!isBefore(entry, heap[parent] as Entry)) break;
+      heap[at] = heap[parent] as Entry;
+      at = parent;
+    }
+    heap[at] = entry;
+  }
+
+  private pop(): Entry | null {
+    for (;;) {
+      const first = this.heap[0];
+      if (first === undefined) return null;
+      const last = this.heap.pop() as Entry;
+      if (this.heap.length > 0) this.sink(last);
+      if (first.call !== null) return first;
+    }
+  }
+
+  private sink(entry: Entry): void {
+    const { heap } = this;
+    let at = 0;
+    for (;;) {
+      let child = 2 * at + 1;
+      if (child >= heap.length) break;
+      if (child + 1 < heap.length && isBefore(heap[child + 1] as Entry, heap[child] as Entry)) child += 1;
+      if (!isBefore(heap[child] as Entry, entry)) break;
+      heap[at] = heap[child] as Entry;
+      at = child;
+    }
+    heap[at] = entry;
+  }
+}
+
+function isBefore(one: Entry, other: Entry): boolean {
+  return one.at < other.at || (one.at === other.at && one.order < other.order);
+}
+
+/** Real time that passes faster: a second of it is `1 / scale` seconds. */
+export class ScaledClock implements Clock {
+  private readonly scale: number;
+  private readonly epoch: number;
+  private readonly began = performance.now();
+
+  constructor(scale: number, epoch: number) {
+    this.scale = scale;
+    this.epoch = epoch;
+  }
+
+  now(): number {
+    return Math.floor(this.epoch + (performance.now() - this.began) * this.scale);
+  }
+
+  sleep(ms: number): Promise<void> {
+    return new Promise((resolve) => void this.timer(ms, resolve));
+  }
+
+  timer(ms: number, call: () => void): () => void {
+    const timeout = setTimeout(call, ms / this.scale);
+    return () => clearTimeout(timeout);
+  }
+}

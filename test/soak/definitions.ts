@@ -1,0 +1,39 @@
+import { RUN_MACHINE, WATCH_MACHINE } from '../../core/names.ts';
+import { synthesize } from '../lib/synth.ts';
+import type { Definition } from './asl/definition.ts';
+import type { Machine } from './asl/executions.ts';
+
+/** The stack's machines and functions, as synthesized: plain JSON, so that one process synthesizes for all workers. */
+export interface Definitions {
+  /** By the id that a definition refers to them with. */
+  readonly machines: Readonly<Record<string, Machine>>;
+  /** The id that a definition refers to a function with → its name and time-out (seconds). */
+  readonly functions: Readonly<Record<string, { readonly name: string; readonly timeout: number }>>;
+}
+
+export function readDefinitions(): Definitions {
+  const stack = synthesize();
+  try {
+    const machines: Record<string, Machine> = {};
+    const functions: Record<string, { name: string; timeout: number }> = {};
+    for (const [id, { Type, Properties }] of Object.entries(stack.resources)) {
+      if (Type === 'AWS::StepFunctions::StateMachine') {
+        const name = String(Properties.StateMachineName);
+        if (name !== RUN_MACHINE && name !== WATCH_MACHINE) continue;
+        machines[id] = { name, definition: stack.machine(name) as unknown as Definition };
+      } else if (Type === 'AWS::Lambda::Function') {
+        functions[`${id}.Arn`] = { name: String(Properties.FunctionName), timeout: Number(Properties.Timeout) };
+      }
+    }
+    return { machines, functions };
+  } finally {
+    stack.remove();
+  }
+}
+
+/** The id of a machine in its definitions. */
+export function machineId({ machines }: Definitions, name: string): string {
+  const found = Object.entries(machines).find(([, machine]) => machine.name === name);
+  if (!found) throw new Error(`there is no machine ${name}`);
+  return found[0];
+}

@@ -1,0 +1,336 @@
+import { createHash } from 'node:crypto';
+import { gzipSync } from 'node:zlib';
+import type {
+  CollectAnswer,
+  CollectRequest,
+  JobState,
+  JobStatus,
+  PollRequest,
+  ReleaseAnswer,
+  RunnerRequest,
+  StartRequest,
+  StopAnswer,
+  StopRequest,
+  UploadAnswer,
+  UploadRequest,
+} from '../../../core/job-protocol.ts';
+import { PROTOCOL } from '../../../core/job-protocol.ts';
+import { JOBS, type JobName } from '../../../core/names.ts';
+import type { Clock } from '../clock.ts';
+import type { Random } from '../random.ts';
+import { blank, describe } from './answers.ts';
+import { type Command, Lock } from './command.ts';
+import { ModelFinisher, type PutUrl } from './finisher.ts';
+import { findState, type JobPlan, type ModelJob, newJob } from './job.ts';
+import { ModelLease, type ModelRun } from './lease.ts';
+import { ModelSupervisor, type SupervisorPorts } from './supervisor.ts';
+
+const GONE_MS = 8_000;
+const LAUNCH_MS = 15_000;
+const MOST_WAIT = 20;
+/** As long as a job lasts at most, and its grace, when the request does not say. Seconds. */
+const MOST = { sync: 7_200, install: 21_600, train: 86_400 } as const;
+
+export interface RunnerPorts {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly plan: (runId: string, job: JobName) => JobPlan;
+  readonly onStart: (run: ModelRun, job: ModelJob) => void;
+  readonly putUrl: PutUrl;
+  readonly finisherDies: () => boolean;
+  readonly withOutputs: (runId: string) => boolean;
+}
+
+interface RunFolder {
+  readonly run: ModelRun;
+  readonly jobs: Map<JobName, ModelJob>;
+  closed: boolean;
+  finisher: ModelFinisher | null;
+}
+
+/** A refusal of the runner's: nothing was changed. */
+export class ModelRefusal extends Error {
+  override readonly name: string;
+
+  constructor(name: string, message: string) {
+    super(message);
+    this.name = name;
+  }
+}
+
+/** A pure model of instance/runner: it answers requests as instance/CONTRACT.md says, in the time of a clock that it is given. */
+export class ModelRunner {
+  readonly lease: ModelLease;
+  readonly runs = new Map<string, RunFolder>();
+  bootId = 'boot-1';
+  private readonly lock = new Lock();
+  private pid = 1_000;
+  private readonly ports: RunnerPorts;
+
+  constructor(ports: RunnerPorts) {
+    this.ports = ports;
+    this.lease = new ModelLease(() => this.now());
+  }
+
+  /** The runner's answer as it prints it. */
+  async answer(command: Command, request: RunnerRequest): Promise<string> {
+    await command.spend(this.ports.random.between(30, 120));
+    try {
+      return JSON.stringify({ ...(await this.handle(command, request)), ok: true, protocol: PROTOCOL });
+    } catch (error) {
+      if (!(error instanceof ModelRefusal)) throw error;
+      const { name, message } = error;
+      return JSON.stringify({ ok: false, error: { name, message }, protocol: PROTOCOL });
+    }
+  }
+
+  /** The machine goes down: nothing of it lives afterwards. What supervisors write on the way is theirs. */
+  powerOff(soft: boolean): void {
+    for (const { jobs, finisher } of this.runs.values()) {
+      finisher?.kill();
+      for (const job of jobs.values()) this.cutOff(job, soft);
+    }
+    this.bootId = `boot-${Number(this.bootId.slice(5)) + 1}`;
+  }
+
+  allJobs(): { run: ModelRun; job: ModelJob }[] {
+    return [...this.runs.values()].flatMap(({ run, jobs }) => [...jobs.values()].map((job) => ({ run, job })));
+  }
+
+  private cutOff(job: ModelJob, soft: boolean): void {
+    const { supervisor, process } = job;
+    const wasSupervised = supervisor?.alive && process?.alive;
+    process?.finish({ code: null, signal: soft ? 'SIGTERM' : 'SIGKILL', outOfMemory: false });
+    supervisor?.kill();
+    job.input = null;
+    if (!soft || !wasSupervised || job.exit) return;
+    const end = { code: null, signal: 'SIGTERM', endedAt: this.now(), maxRssBytes: 1_000_000, outOfMemory: false };
+    job.exit = { ...end, reason: job.stop ? 'stop' : null, result: null };
+  }
+
+  private now(): number {
+    return this.ports.clock.now() / 1000;
+  }
+
+  private folder(run: ModelRun): RunFolder {
+    const there = this.runs.get(run.key);
+    if (there) return there;
+    const made = { run: { id: run.id, key: run.key, arn: run.arn }, jobs: new Map(), closed: false, finisher: null };
+    this.runs.set(run.key, made);
+    return made;
+  }
+
+  private handle(command: Command, request: RunnerRequest): Promise<object> {
+    switch (request.verb) {
+      case 'start':
+        return this.start(command, request);
+      case 'poll':
+        return Promise.resolve(this.poll(request));
+      case 'stop':
+        return this.stop(command, request);
+      case 'collect':
+        return this.collect(command, request);
+      case 'upload':
+        return this.upload(command, request);
+      case 'release':
+        return this.release(command, request.run);
+    }
+  }
+
+  private stateOf(key: string, job: JobName): JobState {
+    return findState(this.runs.get(key)?.jobs.get(job), this.bootId);
+  }
+
+  // start
+
+  private async start(command: Command, request: StartRequest): Promise<JobStatus> {
+    const { job, run } = request;
+    const heldUp = await command.locked(this.lock, () => this.begin(command, request));
+    if (heldUp) return heldUp;
+    const deadline = this.now() + Math.min(job === 'train' ? 0 : request.wait, MOST_WAIT);
+    while (this.now() < deadline && this.stateOf(run.key, job) === 'running') await command.spend(250);
+    return this.status(run.key, job, request);
+  }
+
+  private async begin(command: Command, request: StartRequest): Promise<JobStatus | null> {
+    const { job, run } = request;
+    const refused = (reason: JobStatus['reason']) => ({ ...this.blank(job, 'refused'), reason });
+    if (this.stateOf(run.key, job) !== 'absent') return null;
+    if (this.runs.get(run.key)?.closed) return refused('closed');
+    if (this.now() > request.notAfter) return refused('too-late');
+    const had = this.lease.isHolder(run.key);
+    if (job === 'sync') {
+      const clear = (key: string) => this.clear(command, key);
+      const busy = await this.lease.take(run, request.ended, clear, request.queue?.ttl ?? null);
+      if (busy) return { ...this.blank(job, 'busy'), ...busy };
+    } else if (!had) {
+      return refused('no-lease');
+    }
+    await command.spend(2);
+    const { jobs } = this.folder(run);
+    const there = jobs.get(job) ?? newJob(job, this.ports.plan(run.id, job));
+    jobs.set(job, there);
+    await command.spend(2);
+    const train = 'train' in request ? request.train : null;
+    there.input = { maxDuration: train?.maxDuration ?? MOST[job], grace: train?.stopGrace ?? 10 };
+    await command.spend(2);
+    ModelSupervisor.launch(there, this.supervisorPorts(run));
+    await this.untilBegun(command, there, () => {
+      there.input = null;
+      if (!had && this.stateOf(run.key, job) === 'absent') this.lease.drop(run.key);
+    });
+    return null;
+  }
+
+  private async untilBegun(command: Command, job: ModelJob, withdraw: () => void): Promise<void> {
+    const deadline = this.ports.clock.now() + LAUNCH_MS;
+    while (job.identity === null && job.exit === null) {
+      const failed = job.input === null && findState(job, this.bootId) === 'absent';
+      if (failed || this.ports.clock.now() > deadline) {
+        withdraw();
+        throw new ModelRefusal('RunnerBroken', 'the supervisor failed');
+      }
+      await command.spend(20);
+    }
+  }
+
+  private supervisorPorts(run: ModelRun): SupervisorPorts {
+    const { clock, random, onStart } = this.ports;
+    const nextPid = () => {
+      this.pid += 1;
+      return this.pid;
+    };
+    return { clock, random, nextPid, bootId: () => this.bootId, onStart: (job) => onStart(run, job) };
+  }
+
+  // poll
+
+  private poll(request: PollRequest): JobStatus {
+    const status = this.status(request.run.key, request.job, request);
+    const { put } = request;
+    const log = this.runs.get(request.run.key)?.jobs.get(request.job)?.log;
+    const { offset, bytes, size } = status.log;
+    if (put === undefined || !log || bytes >= Math.min(request.maxBytes, size - offset)) return status;
+    const piece = log.subarray(offset, offset + request.maxBytes);
+    const body = gzipSync(piece, { level: 1 });
+    if (this.ports.putUrl(put, body) !== 200) return status;
+    const sha256 = createHash('sha256').update(body).digest('hex');
+    return { ...status, log: { ...status.log, bytes: piece.length, data: '', put: sha256 } };
+  }
+
+  private status(key: string, job: JobName, asked: { offset: number; maxBytes: number }): JobStatus {
+    const there = this.runs.get(key)?.jobs.get(job);
+    const state = findState(there, this.bootId);
+    return there ? describe(there, state, asked, { now: this.now(), bootId: this.bootId }) : this.blank(job, state);
+  }
+
+  private blank(job: JobName, state: JobState): JobStatus {
+    return blank(job, state, this.now(), this.bootId);
+  }
+
+  // stop, release
+
+  private async stop(command: Command, { run, grace }: StopRequest): Promise<StopAnswer> {
+    return command.locked(this.lock, async () => {
+      this.close(run);
+      const jobs = this.states(run.key);
+      this.askLiving(run, grace);
+      await command.spend(3);
+      return { jobs };
+    });
+  }
+
+  private async release(command: Command, run: ModelRun): Promise<ReleaseAnswer> {
+    return command.locked(this.lock, async () => {
+      this.close(run);
+      await command.spend(2);
+      const jobs = await this.kill(command, run);
+      this.runs.get(run.key)?.finisher?.kill();
+      const released = !Object.values(jobs).includes('running');
+      if (released) this.lease.drop(run.key);
+      return { released, jobs };
+    });
+  }
+
+  private close(run: ModelRun): void {
+    this.lease.leave(run.key);
+    this.folder(run).closed = true;
+  }
+
+  /** A holder whose execution has ended. Under the lock. */
+  private async clear(command: Command, key: string): Promise<boolean> {
+    const folder = this.runs.get(key);
+    if (!folder) return true;
+    this.close(folder.run);
+    return !Object.values(await this.kill(command, folder.run)).includes('running');
+  }
+
+  private async kill(command: Command, run: ModelRun): Promise<Partial<Record<JobName, JobState>>> {
+    this.askLiving(run, 0);
+    const deadline = this.ports.clock.now() + GONE_MS;
+    for (;;) {
+      const states = this.states(run.key);
+      if (!Object.values(states).includes('running') || this.ports.clock.now() > deadline) return states;
+      await command.spend(50);
+    }
+  }
+
+  private askLiving(run: ModelRun, grace: number): void {
+    for (const job of this.runs.get(run.key)?.jobs.values() ?? []) {
+      if (findState(job, this.bootId) !== 'running') continue;
+      const left = job.stop ? Math.max(0, job.stop.askedAt + job.stop.grace - this.now()) : grace;
+      job.stop = { grace: Math.min(grace, left), askedAt: this.now() };
+      if (job.identity === null) continue;
+      if (job.supervisor?.alive) job.supervisor.wake();
+      else ModelSupervisor.stopInstead(job, this.supervisorPorts(run));
+    }
+  }
+
+  private states(key: string): Partial<Record<JobName, JobState>> {
+    const jobs = this.runs.get(key)?.jobs;
+    return Object.fromEntries(JOBS.filter((name) => jobs?.has(name)).map((name) => [name, this.stateOf(key, name)]));
+  }
+
+  // collect, upload
+
+  private async collect(command: Command, { run, grace, wait }: CollectRequest): Promise<CollectAnswer> {
+    await command.locked(this.lock, async () => {
+      this.close(run);
+      this.askLiving(run, grace);
+    });
+    const folder = this.folder(run);
+    folder.finisher ??= this.newFinisher();
+    const { finisher } = folder;
+    let jobs: CollectAnswer['jobs'] = {};
+    const state = await this.until(command, wait, () => {
+      jobs = this.states(run.key);
+      if (Object.values(jobs).includes('running')) return 'ending';
+      const done = finisher.advanceCollect([...folder.jobs.values()], this.ports.withOutputs(run.id));
+      return done ? 'collected' : 'collecting';
+    });
+    const found = state === 'collected' ? finisher.collected : null;
+    return { state, jobs, files: found?.files ?? null, warnings: found?.warnings ?? [] };
+  }
+
+  private newFinisher(): ModelFinisher {
+    const { clock, random, putUrl, finisherDies } = this.ports;
+    return new ModelFinisher({ clock, random, putUrl, dies: finisherDies });
+  }
+
+  private async upload(command: Command, { run, wait, puts }: UploadRequest): Promise<UploadAnswer> {
+    const finisher = this.runs.get(run.key)?.finisher;
+    if (!finisher?.collected) return { state: 'absent', failed: {} };
+    const state = await this.until(command, wait, () => (finisher.advanceUpload(puts) ? 'uploaded' : 'uploading'));
+    return { state, failed: state === 'uploaded' ? (finisher.uploaded?.failed ?? {}) : {} };
+  }
+
+  /** Looks, under the lock each time, until the work is done or the time is over. */
+  private async until<S extends string>(command: Command, wait: number, look: () => S): Promise<S> {
+    const deadline = this.now() + Math.min(wait, MOST_WAIT);
+    for (;;) {
+      const seen = await command.locked(this.lock, async () => look());
+      if (seen === 'collected' || seen === 'uploaded' || this.now() > deadline) return seen;
+      await command.spend(400);
+    }
+  }
+}
