@@ -1,16 +1,41 @@
-import { Command } from 'commander';
+import { Command, CommanderError } from 'commander';
+import { InvalidSpec } from '../core/spec.ts';
+import { CliError, EXIT } from './errors.ts';
 
 /** The `runctl` command with the subcommands of this folder; local/ adds its own. */
 export function createProgram(): Command {
-  return new Command('runctl')
+  const program = new Command('runctl')
     .description('Upload your code; a Step Functions state machine trains it on your own EC2 instance, over SSM alone.')
-    .showHelpAfterError();
+    .option('--profile <name>', 'AWS profile (default: as the AWS CLI finds it)')
+    .option('--region <name>', 'AWS region')
+    .showHelpAfterError()
+    .exitOverride()
+    .addHelpText('after', '\nExit codes: 0 succeeded, 1 the run failed, 2 usage, 3 AWS or set-up.');
+  return program;
 }
 
-/** Says what went wrong and what to do about it, and makes the process end with 1. */
+/** Runs it as a process does: says what went wrong and what to do about it, and sets the exit code. */
+export async function runProgram(program: Command, argv: readonly string[] = process.argv): Promise<void> {
+  try {
+    await program.parseAsync([...argv]);
+  } catch (error) {
+    fail(error);
+  }
+}
+
 export function fail(error: unknown): void {
+  if (error instanceof CommanderError) {
+    // It has said so itself. Help that was asked for is no error.
+    process.exitCode = error.exitCode === 0 ? EXIT.succeeded : EXIT.usage;
+    return;
+  }
   const message = error instanceof Error ? error.message : String(error);
   console.error(`error: ${message}`);
   if (error instanceof Error && 'next' in error && typeof error.next === 'string') console.error(error.next);
-  process.exitCode = 1;
+  process.exitCode = exitCodeOf(error);
+}
+
+function exitCodeOf(error: unknown): number {
+  if (error instanceof CliError) return error.exitCode;
+  return error instanceof InvalidSpec ? EXIT.usage : EXIT.runFailed;
 }

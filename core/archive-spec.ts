@@ -17,7 +17,14 @@ export const DEFAULT_PROJECT = 'runctl';
  */
 export function readSpecFile(report: ArchiveReport): SpecInput {
   const text = captured(report, SPEC_FILE);
-  if (text === null) return {};
+  return text === null ? {} : parseSpecFile(text);
+}
+
+/**
+ * Reads the text of a runctl.yaml.
+ * @throws InvalidSpec
+ */
+export function parseSpecFile(text: string): SpecInput {
   let value: unknown;
   try {
     value = parseYaml(text);
@@ -60,7 +67,11 @@ export function deriveProject(location: ArchiveLocation, report: ArchiveReport):
 
 function pyprojectName(report: ArchiveReport): string | null {
   const text = captured(report, PACKAGE_FILE);
-  if (text === null) return null;
+  return text === null ? null : packageName(text);
+}
+
+/** `[project] name` of the text of a pyproject.toml, or null. */
+export function packageName(text: string): string | null {
   try {
     const { project } = parseToml(text) as { project?: { name?: unknown } };
     return typeof project?.name === 'string' ? project.name : null;

@@ -1,0 +1,43 @@
+import type { Command } from 'commander';
+import { Account, type AccountOptions } from './account.ts';
+import type { ExitCode } from './errors.ts';
+import { Terminal } from './terminal.ts';
+
+/** What every command gets. */
+export interface Context {
+  readonly account: Account;
+  readonly terminal: Terminal;
+  /** Aborted by the first Ctrl-C (or TERM, HUP). A command that ends then leaves nothing behind. */
+  readonly signal: AbortSignal;
+  /** The folder that the person stands in, absolute. */
+  readonly folder: string;
+}
+
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+/** What a shell shows for a program that was ended by SIGINT. */
+const INTERRUPTED = 130;
+
+/**
+ * Runs a command's work with its context, and cleans up after it.
+ * @param work returns the exit code
+ */
+export async function withContext(command: Command, work: (context: Context) => Promise<ExitCode>): Promise<void> {
+  // Node 20.20 must do; the SDK's reminder about 2027 would stand between the results.
+  process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= 'true';
+  const account = new Account(command.optsWithGlobals<AccountOptions>());
+  const terminal = new Terminal({ out: process.stdout, err: process.stderr, in: process.stdin, env: process.env });
+  const controller = new AbortController();
+  const stop = () => controller.abort();
+  for (const name of SIGNALS) process.on(name, stop);
+  // Nobody reads any more (`runctl logs | head`): that is an end like Ctrl-C.
+  process.stdout.on('error', stop);
+  try {
+    process.exitCode = await work({ account, terminal, signal: controller.signal, folder: process.cwd() });
+  } catch (error) {
+    if (!controller.signal.aborted) throw error;
+    process.exitCode = INTERRUPTED;
+  } finally {
+    for (const name of SIGNALS) process.off(name, stop);
+    account.destroy();
+  }
+}
