@@ -24,7 +24,17 @@ export const OUTPUTS = {
   machine: 'RunStateMachineArn',
   bucket: 'UploadBucketName',
   logGroup: 'RunLogGroupName',
+  scheduleRole: 'ScheduleRoleArn',
+  deadLetters: 'DeadLetterQueueArn',
+  notifications: 'NotificationTopicArn',
 } as const;
+
+/** EventBridge Scheduler's group of all schedules that start runs: only from it they may. */
+export const SCHEDULE_GROUP = STACK_NAME;
+
+export function scheduleName(name: string): string {
+  return `${STACK_NAME}-${name}`;
+}
 
 /** Environment variables of the Lambdas: set by lib/, read in lambdas/adapters/environment.ts. */
 export const ENV = {

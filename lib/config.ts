@@ -13,6 +13,8 @@ export interface Config {
   readonly logRetentionDays: number;
   readonly archiveCaps: ArchiveCaps;
   readonly schedules: readonly ScheduleConfig[];
+  /** Addresses that the notifications go to. */
+  readonly notifyEmails: readonly string[];
 }
 
 export interface ScheduleConfig {
@@ -70,6 +72,7 @@ export function readConfig(node: Node, bundles: string): Config {
     ),
     archiveCaps: { ...DEFAULT_CAPS, ...caps },
     schedules: schedules.map((schedule) => ({ ...schedule, spec: scheduledSpec(schedule) })),
+    notifyEmails: read('notifyEmails', z.array(z.email()), []),
   };
 }
 

@@ -12,7 +12,7 @@ import {
   RUN_PREFIX,
   WATCH_MACHINE,
 } from '../core/names.ts';
-import type { Permission } from './step-lambda.ts';
+import type { Permission } from './permission.ts';
 
 /** What the steps may do, a function a task. A `*` as resource stands only where AWS offers nothing else. */
 

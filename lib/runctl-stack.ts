@@ -14,6 +14,7 @@ import {
 import { readConfig } from './config.ts';
 import { createDeadLetterQueue } from './dead-letters.ts';
 import { type DocumentContent, jobDocument, prepareDocument } from './documents.ts';
+import { createNotificationTopic } from './notifications.ts';
 import { RunMachine } from './run-machine.ts';
 import { buildFinisher, buildInstaller, buildRunner } from './runner-bundle.ts';
 import { Schedules } from './schedules.ts';
@@ -48,17 +49,26 @@ export class RunctlStack extends Stack {
     });
     const bucket = createUploadBucket(this);
     const deadLetters = createDeadLetterQueue(this);
+    const topic = createNotificationTopic(this, config.notifyEmails);
     const programs = { runner: runner.sha256, installer: installer.sha256, finisher: finisher.sha256 };
     const steps = new Steps(this, { config, bucket, deadLetters, ...programs });
     const watch = new WatchMachine(this, 'Watch', steps);
     const { machine } = new RunMachine(this, 'Run', { steps, watch: watch.machine });
     stopEndedRuns(this, { machine, stopRun: steps.stopRun, deadLetters });
     new UploadTrigger(this, { config, bucket, machine, deadLetters });
-    new Schedules(this, { schedules: config.schedules, machine, deadLetters });
+    const schedules = new Schedules(this, { schedules: config.schedules, machine, deadLetters });
 
-    new CfnOutput(this, OUTPUTS.machine, { value: machine.stateMachineArn });
-    new CfnOutput(this, OUTPUTS.bucket, { value: bucket.bucketName });
-    new CfnOutput(this, OUTPUTS.logGroup, { value: runLogs.logGroupName });
+    const outputs: Record<keyof typeof OUTPUTS, string> = {
+      machine: machine.stateMachineArn,
+      bucket: bucket.bucketName,
+      logGroup: runLogs.logGroupName,
+      scheduleRole: schedules.role.roleArn,
+      deadLetters: deadLetters.queueArn,
+      notifications: topic.topicArn,
+    };
+    for (const [key, name] of Object.entries(OUTPUTS)) {
+      new CfnOutput(this, name, { value: outputs[key as keyof typeof OUTPUTS] });
+    }
   }
 
   private addDocuments(documents: Readonly<Record<string, DocumentContent>>): void {

@@ -1,17 +1,12 @@
 import { type Duration, RemovalPolicy } from 'aws-cdk-lib';
-import { Effect, PolicyDocument, PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
+import { Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import { Architecture, Code, type IDestination, type IFunction, Runtime } from 'aws-cdk-lib/aws-lambda';
 import { NodejsFunction } from 'aws-cdk-lib/aws-lambda-nodejs';
 import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
 import { ENV, STACK_NAME } from '../core/names.ts';
 import type { Config } from './config.ts';
-
-export interface Permission {
-  readonly actions: readonly string[];
-  readonly resources: readonly string[];
-  readonly conditions?: Readonly<Record<string, Readonly<Record<string, string>>>>;
-}
+import { type Permission, toPolicy } from './permission.ts';
 
 export interface StepLambdaProps {
   readonly config: Config;
@@ -47,7 +42,7 @@ export class StepLambda extends Construct {
     const permissions = [writeLogs, ...props.permissions];
     const role = new Role(this, 'Role', {
       assumedBy: new ServicePrincipal('lambda.amazonaws.com'),
-      inlinePolicies: { step: new PolicyDocument({ statements: permissions.map(toStatement) }) },
+      inlinePolicies: { step: toPolicy(permissions) },
     });
     this.function = new NodejsFunction(this, 'Function', {
       functionName,
@@ -66,13 +61,4 @@ export class StepLambda extends Construct {
       ...(props.onFailure ? { onFailure: props.onFailure } : {}),
     });
   }
-}
-
-function toStatement({ actions, resources, conditions }: Permission): PolicyStatement {
-  return new PolicyStatement({
-    effect: Effect.ALLOW,
-    actions: [...actions],
-    resources: [...resources],
-    ...(conditions ? { conditions } : {}),
-  });
 }

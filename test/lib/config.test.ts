@@ -15,6 +15,7 @@ describe('readConfig', () => {
       logRetentionDays: 90,
       archiveCaps: DEFAULT_CAPS,
       schedules: [],
+      notifyEmails: [],
     });
   });
 
@@ -42,6 +43,7 @@ describe('readConfig', () => {
     ['archiveCaps', { files: 5 }, /context runctl:archiveCaps.*files/s],
     ['archiveCaps', { entries: -5 }, /context runctl:archiveCaps.*entries/s],
     ['archiveCaps', { depth: 201 }, /context runctl:archiveCaps.*depth/s],
+    ['notifyEmails', ['nobody'], /context runctl:notifyEmails/],
     ['schedules', '[{', /context runctl:schedules is not JSON/],
     ['schedules', schedule, /context runctl:schedules/],
     ['schedules', [{ ...schedule, name: 'no spaces' }], /context runctl:schedules.*name/s],

@@ -5,6 +5,7 @@ import {
   PREPARE_DOCUMENT,
   PREPARE_FINISH_DOCUMENT,
   PREPARE_INSTALL_DOCUMENT,
+  SCHEDULE_GROUP,
 } from '../../core/names.ts';
 import { lambdaNames } from '../../lib/bundle-lambdas.ts';
 import { asList, joined, synthesize } from './synth.ts';
@@ -17,6 +18,7 @@ const schedule = {
 };
 const aws = synthesize({
   'runctl:schedules': [schedule, { ...schedule, name: 'often', expression: 'rate(1 minute)', timezone: undefined }],
+  'runctl:notifyEmails': ['ml@example.org'],
 });
 const local = synthesize({ 'runctl:local': 'true' });
 afterAll(() => {
@@ -139,6 +141,45 @@ describe('the stack', () => {
     expect(local.of('AWS::Scheduler::Schedule')).toEqual([]);
   });
 
+  it('lets EventBridge Scheduler start runs for schedules of its own group alone', () => {
+    expect(aws.of('AWS::Scheduler::ScheduleGroup')[0]?.Properties.Name).toBe(SCHEDULE_GROUP);
+    for (const { Properties } of aws.of('AWS::Scheduler::Schedule')) expect(Properties.GroupName).toBeDefined();
+    const roles = aws
+      .of('AWS::IAM::Role')
+      .filter(({ Properties }) => JSON.stringify(Properties).includes('scheduler.'));
+    expect(roles).toHaveLength(1);
+    expect(roles[0]?.Properties.AssumeRolePolicyDocument).toMatchObject({
+      Statement: [
+        {
+          Condition: {
+            StringEquals: { 'aws:SourceArn': { 'Fn::GetAtt': [expect.stringContaining('SchedulesGroup'), 'Arn'] } },
+          },
+        },
+      ],
+    });
+    expect(roles[0]?.Properties.Policies).toMatchObject([
+      { PolicyDocument: { Statement: [{ Action: 'states:StartExecution' }, { Action: 'sqs:SendMessage' }] } },
+    ]);
+  });
+
+  it('tells people over a topic for TLS only, on which alarms of the account may speak', () => {
+    const [policy] = aws.of('AWS::SNS::TopicPolicy');
+    expect(policy?.Properties.PolicyDocument).toMatchObject({
+      Statement: [
+        { Effect: 'Deny', Condition: { Bool: { 'aws:SecureTransport': 'false' } } },
+        {
+          Effect: 'Allow',
+          Action: 'sns:Publish',
+          Principal: { Service: 'cloudwatch.amazonaws.com' },
+          Condition: { StringEquals: { 'aws:SourceAccount': { Ref: 'AWS::AccountId' } } },
+        },
+      ],
+    });
+    expect(
+      aws.of('AWS::SNS::Subscription').map(({ Properties }) => [Properties.Protocol, Properties.Endpoint]),
+    ).toEqual([['email', 'ml@example.org']]);
+  });
+
   it('sets a retention on every log group', () => {
     const groups = aws.of('AWS::Logs::LogGroup');
     expect(groups.length).toBe(lambdaNames().length + 3);
@@ -247,10 +288,10 @@ describe('the documents', () => {
       Object.entries(resources)
         .filter(([, { Type }]) => Type !== 'AWS::SSM::Document')
         .map(([id]) => id);
-    const scheduled = /Schedule|SchedulerRole/;
+    const fromContext = /^Schedules(nightly|often)|mlexampleorg/;
     expect(others(local).sort()).toEqual(
       others(aws)
-        .filter((id) => !scheduled.test(id))
+        .filter((id) => !fromContext.test(id))
         .sort(),
     );
   });
