@@ -1,20 +1,12 @@
 import { gunzipSync } from 'node:zlib';
 import { type JobStatus, UnreadableAnswer } from './job-protocol.ts';
-import { toMessages } from './log-batching.ts';
+import { type LogStore, type LogVisit, openVisit, takeLog } from './log-visit.ts';
 import { logStream } from './names.ts';
 import { nextWait } from './poll-timing.ts';
 import type { JobStep, LogCursor, StepContext } from './run-states.ts';
 
 /** Raw bytes asked for at once: the answer's own limit, 23,500 bytes compressed, is reached long before for most logs. */
 export const LOG_CHUNK_BYTES = 1_000_000;
-
-/** Where job logs go. Implemented on CloudWatch Logs in lambdas/adapters/. */
-export interface LogStore {
-  /** Appends messages, all at one time (epoch ms), in order. */
-  put(stream: string, messages: readonly string[], time: number): Promise<void>;
-  /** UTF-8 bytes of the messages that stand later than this time. */
-  bytesAfter(stream: string, time: number): Promise<number>;
-}
 
 export interface FollowOptions {
   readonly runId: string;
@@ -24,11 +16,17 @@ export interface FollowOptions {
   readonly maxLogBytes: number;
   /** The piece of log that was PUT instead of answered, unpacked; null: it is in the answer. */
   readonly piece?: Uint8Array | null;
+  /** Asks for the log that follows, or gives null: enough for now, or no answer. Never rejects; left out: one answer is all. */
+  readonly ahead?: (step: JobStep) => Promise<Answer | null>;
+}
+
+/** What the instance said, and the raw bytes of log that came with it. */
+export interface Answer {
+  readonly status: JobStatus;
+  readonly chunk: Uint8Array;
 }
 
 const START: LogCursor = { offset: 0, eventTime: 0 };
-const FULL =
-  '[runctl] This job has written maxLogBytes of log. No more of it comes here; the whole log will be kept in S3, beside the manifest of the run.\n';
 
 export function cursorOf(step: JobStep | null): LogCursor {
   return step?.cursor ?? START;
@@ -40,22 +38,43 @@ export function bytesWanted(step: JobStep | null, most: number): number {
 }
 
 /**
- * Ships the log bytes of an answer and says what is known of the job now. Nothing is lost and nothing doubled when the Lambda dies half-way: all
- * events of one state entry carry one time, later than any before, so a retry reads back what its predecessor wrote and skips as many bytes.
+ * Ships the log bytes of an answer, and of the further ones that are had meanwhile; says what is known of the job then.
+ * @throws UnreadableAnswer for a first answer whose log cannot be read: nothing has been shipped then; whatever the log store throws
  */
-export async function followJob(status: JobStatus, previous: JobStep | null, options: FollowOptions): Promise<JobStep> {
-  const chunk = options.piece ?? readChunk(status);
+export async function followJob(first: JobStatus, previous: JobStep | null, options: FollowOptions): Promise<JobStep> {
+  const stream = logStream(options.runId, first.job);
+  let answer: Answer | null = { status: first, chunk: options.piece ?? readChunk(first) };
+  let visit = await openVisit(options.logs, stream, cursorOf(previous), options.context, answer.chunk.length > 0);
+  for (let before = previous; ; ) {
+    const look = lookAt(answer, before, visit, options.maxLogBytes);
+    // Begun before this log is sent: both take seconds.
+    const ahead: Promise<Answer | null> | undefined = answer.chunk.length > 0 ? options.ahead?.(look.step) : undefined;
+    if (look.messages.length > 0) await options.logs.put(stream, look.messages, visit.time);
+    answer = (await ahead) ?? null;
+    if (answer === null) return look.step;
+    before = look.step;
+    visit = look.visit;
+  }
+}
+
+interface Look {
+  /** True once `messages` stand in CloudWatch. */
+  readonly step: JobStep;
+  readonly messages: readonly string[];
+  readonly visit: LogVisit;
+}
+
+function lookAt({ status, chunk }: Answer, previous: JobStep | null, visit: LogVisit, maxLogBytes: number): Look {
   const cursor = previous?.logFull ? previous.cursor : followCut(cursorOf(previous), status);
   const jobEnded = status.state === 'exited' || status.state === 'stopped' || status.state === 'vanished';
-  const room = previous?.logFull ? 0 : Math.max(0, options.maxLogBytes - cursor.offset); // A log that was cut may go on behind it.
+  const room = previous?.logFull ? 0 : Math.max(0, maxLogBytes - cursor.offset); // A log that was cut may go on behind it.
   const logFull = previous?.logFull || chunk.length > room;
   const backlog = logFull ? 0 : Math.max(0, status.log.size - cursor.offset - chunk.length);
   const more = backlog > 0;
-  const shipped = previous?.logFull
-    ? cursor
-    : await ship(chunk, { room, final: jobEnded && !more }, cursor, { ...options, job: status.job });
+  const final = jobEnded && !more;
+  const taken = previous?.logFull ? { cursor, messages: [], visit } : takeLog(chunk, { room, final }, cursor, visit);
   const elapsed = status.startedAt === null ? 0 : status.now - status.startedAt;
-  return {
+  const step: JobStep = {
     job: status.job,
     state: status.state,
     ended: jobEnded && !more,
@@ -72,13 +91,14 @@ export async function followJob(status: JobStatus, previous: JobStep | null, opt
     queue: status.queue ?? null,
     waiting: null,
     tail: status.tail,
-    cursor: shipped,
+    cursor: taken.cursor,
     backlog,
     logFull,
     silentSince: null,
     polls: previous?.polls ?? 0,
     pollFailures: previous?.pollFailures ?? 0,
   };
+  return { step, messages: taken.messages, visit: taken.visit };
 }
 
 /** The cursor of a step that goes on without having looked: what earlier attempts of the state may have sent is remembered. */
@@ -111,27 +131,4 @@ export function unpackLog(gzip: Uint8Array, status: JobStatus): Uint8Array {
     throw new UnreadableAnswer(`the answer has ${chunk.length} of ${status.log.bytes} bytes of log`);
   }
   return chunk;
-}
-
-async function ship(
-  chunk: Uint8Array,
-  { room, final }: { room: number; final: boolean },
-  cursor: LogCursor,
-  options: FollowOptions & { job: JobStatus['job'] },
-): Promise<LogCursor> {
-  if (chunk.length === 0) return cursor;
-  const stream = logStream(options.runId, options.job);
-  const fits = chunk.length <= room;
-  const bytes = fits ? chunk : Buffer.concat([chunk.subarray(0, room), Buffer.from(`\n${FULL}`)]);
-  // Of what stands there later than the cursor's time, `covered` bytes belong to the log before the cursor's offset.
-  const covered = cursor.unsettled ?? 0;
-  const unsettled = options.context.retryCount > 0 || cursor.unsettled !== undefined;
-  const skip = unsettled ? (await options.logs.bytesAfter(stream, cursor.eventTime)) - covered : 0;
-  const { messages, consumed, textBytes } = toMessages(bytes, { final: final || !fits, skip });
-  const offset = cursor.offset + (fits ? consumed : room);
-  // An attempt before had a longer piece of log than this one: what it wrote reaches into the next piece.
-  if (skip > textBytes) return { ...cursor, offset, unsettled: covered + textBytes };
-  const time = Math.max(Date.parse(options.context.enteredAt), cursor.eventTime + 1);
-  if (messages.length > 0) await options.logs.put(stream, messages, time);
-  return { offset, eventTime: time };
 }

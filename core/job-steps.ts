@@ -1,8 +1,9 @@
 import { RunError } from './errors.ts';
-import { bytesWanted, cursorOf, followJob, LOG_CHUNK_BYTES, type LogStore } from './follow-job.ts';
+import { type Answer, bytesWanted, cursorOf, followJob, LOG_CHUNK_BYTES } from './follow-job.ts';
 import { accept, type DocumentName, type InstanceCommands, requestBase } from './instance-commands.ts';
 import { type JobStatus, type JobWork, type PollRequest, type StartRequest, UnreadableAnswer } from './job-protocol.ts';
 import { type LogPieces, PIECE_BYTES, readPiece, wantsPiece } from './log-pieces.ts';
+import type { LogStore } from './log-visit.ts';
 import { type JobName, logPieceKey } from './names.ts';
 import type { JobInput, JobStep } from './run-states.ts';
 
@@ -10,6 +11,12 @@ import type { JobInput, JobStep } from './run-states.ts';
 const START_WITHIN = 180;
 /** How long the instance waits for a short job before it answers, so that small work costs one round trip. */
 const WAIT_FOR_SHORT_JOB = { sync: 8, install: 8, train: 0 } as const;
+
+/**
+ * No further piece of log is taken up in a visit that could then last longer, ms: stop-run waits 15 s for a look that was under way when its run was
+ * stopped, and a step that says nothing for long is no progress to look at.
+ */
+const VISIT_MS = 12_000;
 
 export interface JobPorts {
   readonly commands: InstanceCommands;
@@ -45,12 +52,13 @@ export async function startJob(
     ...start.work,
   };
   const status = accept<JobStatus>(await ports.commands.ask(input.instance.id, start.document, request));
-  return follow(ports, input, status);
+  return follow(ports, input, status, ports.now());
 }
 
 /** Asks how a job stands, and ships what its log has gained. */
 export async function pollJob(ports: JobPorts, input: JobInput, job: JobName): Promise<JobStep> {
-  return follow(ports, input, await askJob(ports, input, job));
+  const began = ports.now();
+  return follow(ports, input, await askJob(ports, input, job), began);
 }
 
 /** Asks how a job stands. */
@@ -75,20 +83,45 @@ function base({ run, instance, spec }: JobInput) {
 }
 
 /**
- * Ships the log of an answer.
+ * Ships the log of an answer, and goes on with what waits behind it, for as long as one visit of a state may last.
+ * @param began when the visit began, epoch ms
  * @throws RunError `AgentSilent` for an answer whose log cannot be read: nothing has been shipped then; whatever the log store throws
  */
-export async function follow(ports: JobPorts, input: JobInput, status: JobStatus): Promise<JobStep> {
+export async function follow(ports: JobPorts, input: JobInput, status: JobStatus, began: number): Promise<JobStep> {
+  const { pieces } = ports;
+  const ends = began + VISIT_MS;
+  let asked = began;
+  const ahead = async (step: JobStep) => {
+    // The piece that is being sent now, and then the next one: each may take as long as the last.
+    const now = ports.now();
+    const isTime = now + 2 * (now - asked) < ends;
+    asked = now;
+    if (!pieces || !isTime || !wantsPiece(step)) return null;
+    const answer = await askAhead(ports, pieces, { ...input, step }, status.job);
+    return ports.now() < ends ? answer : null;
+  };
   try {
     return await followJob(status, input.step, {
       runId: input.run.id,
       context: input.context,
       logs: ports.logs,
       maxLogBytes: input.spec.maxLogBytes,
-      piece: ports.pieces && (await readPiece(ports.pieces, status, input)),
+      piece: pieces && (await readPiece(pieces, status, input)),
+      ahead,
     });
   } catch (error) {
     if (!(error instanceof UnreadableAnswer)) throw error;
     throw new RunError('AgentSilent', `${input.instance.id}: ${error.message}`);
+  }
+}
+
+/** null: the instance, or S3, gave nothing that can be used. The state's next visit asks again, and tells what is wrong. */
+async function askAhead(ports: JobPorts, pieces: LogPieces, input: JobInput, job: JobName): Promise<Answer | null> {
+  try {
+    const status = await askJob(ports, input, job);
+    const chunk = await readPiece(pieces, status, input);
+    return chunk && { status, chunk };
+  } catch {
+    return null;
   }
 }

@@ -4,8 +4,11 @@ import { type JobStatus, UnreadableAnswer } from './job-protocol.ts';
 import { logPieceKey } from './names.ts';
 import type { JobInput, JobStep } from './run-states.ts';
 
-/** Raw bytes of a piece: at 5 MB/s one a poll is enough, and a function of 512 MiB holds it as bytes and as text. */
-export const PIECE_BYTES = 24_000_000;
+/**
+ * Raw bytes of a piece: sending it to CloudWatch takes about as long, 2 s, as fetching the next one meanwhile; and a function of 512 MiB holds two, as
+ * bytes and as text.
+ */
+export const PIECE_BYTES = 12_000_000;
 /** An answer carries about 90 KB of a training's log; with more than a few of those waiting, a piece is sooner there. */
 const BACKLOG = 500_000;
 

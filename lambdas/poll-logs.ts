@@ -21,6 +21,7 @@ export function createPoll(ports: JobPorts) {
       logger.warn('the poll failed', error);
       return stillSilent(input, ports.now() / 1000, error.message);
     };
+    const began = ports.now();
     let status: JobStatus;
     try {
       status = await askJob(ports, input, input.step.job);
@@ -28,7 +29,7 @@ export function createPoll(ports: JobPorts) {
       return silent(error, SILENCE);
     }
     try {
-      const step = await follow(ports, input, status);
+      const step = await follow(ports, input, status, began);
       return { ...step, polls: input.step.polls + 1 };
     } catch (error) {
       // Not ServiceUnavailable: part of the log may stand in CloudWatch, and only a retry of this state reads that back.

@@ -1,4 +1,4 @@
-import type { LogStore } from '../../core/follow-job.ts';
+import type { LogStore } from '../../core/log-visit.ts';
 
 interface Event {
   readonly message: string;
