@@ -56,7 +56,7 @@ export class Commands {
     for (const invocation of invocations) this.#deliver(invocation);
     return {
       answer: { Command: commandOutput(command, invocations) },
-      answerLost: faults.take('lose-answer', command) !== undefined,
+      answerLost: faults.take('lose-answer', { ...command, instanceIds: targets }) !== undefined,
     };
   }
 
@@ -138,7 +138,7 @@ export class Commands {
   }
 
   #isMissing(invocation: Invocation): boolean {
-    return this.#options.faults.take('missing', invocation.command) !== undefined;
+    return this.#options.faults.take('missing', invocation.subject) !== undefined;
   }
 }
 

@@ -5,6 +5,8 @@ import { z } from 'zod';
 const matching = {
   /** How many times it happens; without it, until the faults are replaced. */
   times: z.number().int().positive().optional(),
+  /** Only on this instance. */
+  instance: z.string().optional(),
   /** Only for commands of this document, and whose base64 parameter `Request` holds these keys and values. */
   document: z.string().optional(),
   request: z.record(z.string(), z.unknown()).optional(),
@@ -33,33 +35,52 @@ const fault = z.discriminatedUnion('kind', [
     httpStatus: z.number().int().default(400),
     probability: z.number().min(0).max(1).default(1),
     times: matching.times,
+    instance: matching.instance,
   }),
   /** PingStatus ConnectionLost; what is sent meanwhile is not delivered. */
-  z.strictObject({ kind: z.literal('offline'), instance: z.string().optional() }),
+  z.strictObject({ kind: z.literal('offline'), instance: matching.instance }),
 ]);
+
+const replacement = z.strictObject({
+  faults: z.array(fault),
+  seed: z.number().int().optional(),
+  /** All of `faults` are for this instance, and only what was switched on for it is replaced. */
+  instance: z.string().optional(),
+});
 
 export type Fault = z.infer<typeof fault>;
 type CommandFault = Exclude<Fault, { kind: 'refuse' | 'offline' }>;
 
 /** What a fault is compared with. */
 export interface FaultSubject {
+  readonly instanceIds: readonly string[];
   readonly documentName: string;
   readonly parameters: Readonly<Record<string, readonly string[]>>;
 }
 
+interface Entry {
+  readonly fault: Fault;
+  /** Whose call switched it on: an instance's, or (undefined) everybody's. */
+  readonly scope: string | undefined;
+  readonly random: () => number;
+  left: number;
+}
+
 /** The faults switched on now. */
 export class Faults {
-  #active: { readonly fault: Fault; left: number }[] = [];
-  #random = 1;
+  #active: Entry[] = [];
 
-  /** Replaces all. @throws ZodError when `input` is not `{faults: Fault[], seed?}`. */
+  /** Replaces all, or those of one instance. @throws ZodError when `input` is not `{faults: Fault[], seed?, instance?}`. */
   replace(input: unknown): void {
-    const parsed = z.strictObject({ faults: z.array(fault), seed: z.number().int().optional() }).parse(input);
-    this.#random = parsed.seed ?? 1;
-    this.#active = parsed.faults.map((one) => ({
-      fault: one,
+    const { faults, seed, instance: scope } = replacement.parse(input);
+    const random = generator(seed ?? 1);
+    const added = faults.map((one) => ({
+      fault: scope === undefined ? one : { ...one, instance: scope },
+      scope,
+      random,
       left: ('times' in one && one.times) || Number.POSITIVE_INFINITY,
     }));
+    this.#active = [...this.#active.filter((entry) => scope !== undefined && entry.scope !== scope), ...added];
   }
 
   /** Those still on, with how often each is left. */
@@ -77,13 +98,14 @@ export class Faults {
     return found.fault as Extract<Fault, { kind: K }>;
   }
 
-  /** The refusal that this call of an operation meets, or undefined. */
-  takeRefusal(operation: string): Extract<Fault, { kind: 'refuse' }> | undefined {
+  /** The refusal that this call of an operation, which names these instances, meets; or undefined. */
+  takeRefusal(operation: string, instanceIds: readonly string[]): Extract<Fault, { kind: 'refuse' }> | undefined {
     for (const entry of this.#active) {
       const { fault: one } = entry;
       if (one.kind !== 'refuse' || entry.left <= 0) continue;
       if (one.operation !== undefined && one.operation !== operation) continue;
-      if (this.#next() >= one.probability) continue;
+      if (one.instance !== undefined && !instanceIds.includes(one.instance)) continue;
+      if (entry.random() >= one.probability) continue;
       entry.left -= 1;
       return one;
     }
@@ -93,15 +115,19 @@ export class Faults {
   isOffline(instanceId: string): boolean {
     return this.#active.some(({ fault: one }) => one.kind === 'offline' && (one.instance ?? instanceId) === instanceId);
   }
+}
 
-  // Park and Miller's generator: the same seed gives the same run of refusals.
-  #next(): number {
-    this.#random = (this.#random * 48_271) % 2_147_483_647;
-    return this.#random / 2_147_483_647;
-  }
+/** Park and Miller's generator: the same seed gives the same run of refusals. */
+function generator(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state * 48_271) % 2_147_483_647;
+    return state / 2_147_483_647;
+  };
 }
 
 function isFor(one: CommandFault, subject: FaultSubject): boolean {
+  if (one.instance !== undefined && !subject.instanceIds.includes(one.instance)) return false;
   if (one.document !== undefined && one.document !== subject.documentName) return false;
   if (one.request === undefined) return true;
   const request = requestOf(subject);

@@ -1,6 +1,6 @@
 import type { DocumentContent } from './document-content.ts';
 import type { CommandRequest, ExecutionResult, Executor, StepResult } from './executor.ts';
-import { type Faults, spoil } from './faults.ts';
+import { type FaultSubject, type Faults, spoil } from './faults.ts';
 import type { Workers } from './workers.ts';
 
 export type Status = 'Pending' | 'InProgress' | 'Cancelling' | 'Success' | 'Failed' | 'TimedOut' | 'Cancelled';
@@ -41,6 +41,11 @@ export class Invocation {
     this.visibleAt = Date.now() + 50 + Math.random() * 50;
   }
 
+  /** What a fault is compared with. */
+  get subject(): FaultSubject {
+    return { ...this.command, instanceIds: [this.instanceId] };
+  }
+
   get ended(): boolean {
     return !['Pending', 'InProgress', 'Cancelling'].includes(this.status);
   }
@@ -48,7 +53,7 @@ export class Invocation {
   /** Brings the command to the instance and follows it to its end. Resolves when nothing more will happen. */
   async deliver(options: DeliveryOptions): Promise<void> {
     const { faults } = options;
-    const subject = this.command;
+    const { subject } = this;
     const late = faults.take('deliver-late', subject);
     const undelivered = faults.take('never-deliver', subject) !== undefined || faults.isOffline(this.instanceId);
     const deadline = setTimeout(() => this.#expire(), this.command.timeoutSeconds * 1_000);
@@ -103,10 +108,10 @@ export class Invocation {
   }
 
   #finish(result: ExecutionResult, faults: Faults): void {
-    if (this.#lost || faults.take('stuck', this.command) !== undefined) return;
-    const spoiled = faults.take('stdout', this.command);
+    if (this.#lost || faults.take('stuck', this.subject) !== undefined) return;
+    const spoiled = faults.take('stdout', this.subject);
     this.steps = result.steps.map((step) => (spoiled ? { ...step, stdout: spoil(step.stdout, spoiled.how) } : step));
-    this.status = faults.take('report', this.command)?.status ?? result.status;
+    this.status = faults.take('report', this.subject)?.status ?? result.status;
     this.details = this.status === 'TimedOut' ? 'Execution Timed Out' : this.status;
   }
 }

@@ -38,7 +38,7 @@ async function handle(request: IncomingMessage, response: ServerResponse, option
   if (request.url?.startsWith('/_runctl/') === true) return send(response, ...administer(request, body, options));
   const name = headerOf(request, 'x-amz-target');
   const operation = name.startsWith(target) ? name.slice(target.length) : '';
-  const refusal = options.faults.takeRefusal(operation);
+  const refusal = options.faults.takeRefusal(operation, instancesIn(body));
   if (refusal !== undefined) {
     return sendError(response, new ServiceError(refusal.name, 'A fault that a test switched on.', refusal.httpStatus));
   }
@@ -103,6 +103,11 @@ function send(response: ServerResponse, status: number, body: object): void {
 function sendError(response: ServerResponse, error: ServiceError): void {
   response.setHeader('x-amzn-errortype', error.name);
   send(response, error.httpStatus, { __type: error.name, message: error.message });
+}
+
+/** The instances that a call names; those that it means by tag are not known here. */
+function instancesIn(body: Buffer): readonly string[] {
+  return body.toString('latin1').match(/\bi-[0-9a-f]{8,17}\b/g) ?? [];
 }
 
 async function readBody(request: IncomingMessage): Promise<Buffer> {

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DescribeInstanceInformationCommand, ListCommandsCommand } from '@aws-sdk/client-ssm';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { AgentProcess, running, until } from './agent-process.ts';
+import { AgentProcess, anInstanceId, running, until } from './agent-process.ts';
 
 // Faults stand in for what AWS does to a run on its bad days: FAULTS M1–M10.
 describe('faults that a test switches on', () => {
@@ -135,6 +135,22 @@ describe('faults that a test switches on', () => {
       await agent.invocation(commandId),
     ];
     expect(seen.map((one) => one?.Status)).toEqual([undefined, undefined, 'Success']);
+  });
+
+  it('keeps the faults of one instance from the others, and from being replaced with theirs', async () => {
+    const other = anInstanceId();
+    const replace = (body: object) =>
+      fetch(`${agent.endpoint}/_runctl/faults`, { method: 'POST', body: JSON.stringify(body) });
+    const status = async () => (await agent.ended(await agent.send('counts'))).Status;
+    await replace({ instance: running, faults: [{ kind: 'report', status: 'Failed' }] });
+    await replace({ instance: other, faults: [{ kind: 'refuse' }, { kind: 'report', status: 'TimedOut' }] });
+    expect(await status()).toBe('Failed');
+    await replace({ instance: running, faults: [] });
+    expect(await status()).toBe('Success');
+    await replace({ instance: running, faults: [{ kind: 'refuse', operation: 'SendCommand' }] });
+    await expect(agent.send('counts')).rejects.toThrow('A fault that a test switched on.');
+    await agent.faults({ kind: 'offline', instance: other });
+    expect(await status()).toBe('Success');
   });
 
   it('says what it does not understand', async () => {
