@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 
@@ -6,6 +7,8 @@ export default defineConfig({
     reporters: ['default', './test/closing-line.ts'],
     // Node 20.20 must do; the SDK's reminder about 2027 would stand between the results.
     env: { AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: 'true' },
+    // Most tests wait, for processes or for the cloud: more workers than cores. Unless told, Vitest leaves one core free, which is one worker on two.
+    maxWorkers: Math.max(4, availableParallelism()),
     projects: [
       {
         test: {
@@ -26,14 +29,14 @@ export default defineConfig({
         },
       },
       {
-        // One local cloud, shared by every file of the project.
+        // One local cloud, shared by every file of the project; each file has an instance of its own in it (test/local/own-instance.ts).
         test: {
           name: 'local',
           include: ['test/local/**/*.test.ts'],
           globalSetup: ['test/local/global-setup.ts'],
+          setupFiles: ['test/local/leave-instances.ts'],
           testTimeout: 300_000,
           hookTimeout: 300_000,
-          fileParallelism: false,
         },
       },
     ],

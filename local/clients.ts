@@ -10,9 +10,14 @@ export interface Clients {
   destroy(): void;
 }
 
+/** For any client of the AWS SDK: the emulator at `endpoint`, whatever the person's own AWS settings say. */
+export function localSettings(endpoint: string) {
+  return { endpoint, region, credentials: dummyCredentials };
+}
+
 /** Clients of the emulator at `endpoint`, whatever the person's own AWS settings say. */
 export function localClients(endpoint: string): Clients {
-  const settings = { endpoint, region, credentials: dummyCredentials };
+  const settings = localSettings(endpoint);
   const s3 = new S3Client({ ...settings, forcePathStyle: true });
   const sfn = new SFNClient(settings);
   const logs = new CloudWatchLogsClient(settings);

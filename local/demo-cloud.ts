@@ -1,10 +1,11 @@
-import { access, mkdir, symlink, writeFile } from 'node:fs/promises';
+import { access, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { StopExecutionCommand } from '@aws-sdk/client-sfn';
 import { untilStarted } from '../cli/follow-run.ts';
 import { ERRORS } from '../core/errors.ts';
 import { localClients } from './clients.ts';
 import { down } from './down.ts';
+import { keepPackageCaches } from './instance.ts';
 import type { StatePaths } from './paths.ts';
 import { isAlive, killMarked } from './processes.ts';
 import { type LocalState, readState } from './state.ts';
@@ -21,7 +22,7 @@ export async function bringUp(paths: StatePaths, signal: AbortSignal): Promise<L
   const { state } = await up(paths, { agentCommand: null, deploy: 'changed', signal, output: 'progress' });
   // `up` may have begun anew, with an empty folder.
   if (!theirs || state.ministack.pid !== before.ministack.pid) await markAsDemos(paths);
-  await keepPackageCaches(paths);
+  await keepPackageCaches(join(paths.instance, 'home'), paths);
   return state;
 }
 
@@ -66,19 +67,4 @@ async function isDemosOwn(paths: StatePaths): Promise<boolean> {
     () => true,
     () => false,
   );
-}
-
-/**
- * The instance's home is a new one each time, so that every demo shows a whole install; what uv and pip have downloaded
- * is kept, so that only the first one takes minutes.
- */
-async function keepPackageCaches(paths: StatePaths): Promise<void> {
-  const caches = join(paths.cache, 'instance');
-  await mkdir(caches, { recursive: true });
-  try {
-    await symlink(caches, join(paths.instance, 'home', '.cache'));
-  } catch (error) {
-    // There is a cache already: a link from before, or what an earlier run made.
-    if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
-  }
 }

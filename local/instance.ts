@@ -1,4 +1,4 @@
-import { mkdir } from 'node:fs/promises';
+import { mkdir, symlink } from 'node:fs/promises';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { DescribeInstancesCommand, EC2Client, RunInstancesCommand } from '@aws-sdk/client-ec2';
@@ -8,15 +8,27 @@ import type { StatePaths } from './paths.ts';
 
 /** The demo's project: `tag:Project=<project>` is what a run looks for when nobody names an instance. */
 export const demoProject = 'digits';
-const name = 'runctl-local';
 
-/** Registers the one local instance, unless it is there and running. @returns its id. */
-export async function registerInstance(endpoint: string, paths: StatePaths): Promise<string> {
+export interface LocalInstance {
+  /** Its tag `Name`: two of one name are one. */
+  readonly name: string;
+  readonly project: string;
+  /** Its disk: `root` and `home` of the runner lie here. */
+  readonly folder: string;
+}
+
+/** The one that `up` registers. */
+export function defaultInstance(paths: StatePaths): LocalInstance {
+  return { name: 'runctl-local', project: demoProject, folder: paths.instance };
+}
+
+/** Registers a local instance, unless it is there and running. @returns its id. */
+export async function registerInstance(endpoint: string, { name, project, folder }: LocalInstance): Promise<string> {
   const client = new EC2Client({ endpoint, region, credentials: dummyCredentials });
   try {
-    const home = join(paths.instance, 'home');
-    const root = join(paths.instance, 'root');
-    await Promise.all([home, root].map((folder) => mkdir(folder, { recursive: true })));
+    const home = join(folder, 'home');
+    const root = join(folder, 'root');
+    await Promise.all([home, root].map((path) => mkdir(path, { recursive: true })));
     const present = await client.send(
       new DescribeInstancesCommand({
         Filters: [
@@ -29,7 +41,7 @@ export async function registerInstance(endpoint: string, paths: StatePaths): Pro
     if (known !== undefined) return known;
     const tags = {
       Name: name,
-      Project: demoProject,
+      Project: project,
       runctl: 'enabled',
       'runctl:root': root,
       'runctl:home': home,
@@ -52,5 +64,20 @@ export async function registerInstance(endpoint: string, paths: StatePaths): Pro
     return id;
   } finally {
     client.destroy();
+  }
+}
+
+/**
+ * An instance's home is a new one each time, so that whole installs happen; what uv and pip have downloaded is kept, so that only the first one takes
+ * minutes.
+ */
+export async function keepPackageCaches(home: string, paths: StatePaths): Promise<void> {
+  const caches = join(paths.cache, 'instance');
+  await mkdir(caches, { recursive: true });
+  try {
+    await symlink(caches, join(home, '.cache'));
+  } catch (error) {
+    // There is a cache already: a link from before, or what an earlier run made.
+    if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
   }
 }

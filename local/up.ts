@@ -3,7 +3,7 @@ import { pushDocuments } from './documents.ts';
 import { endCloud } from './down.ts';
 import { LocalError } from './errors.ts';
 import { withFileLock } from './file-lock.ts';
-import { registerInstance } from './instance.ts';
+import { defaultInstance, registerInstance } from './instance.ts';
 import { prepareMinistack } from './ministack.ts';
 import type { StatePaths } from './paths.ts';
 import { endGroup } from './processes.ts';
@@ -113,7 +113,7 @@ function steps(paths: StatePaths, options: UpOptions): Listr<Context> {
         title: 'Local instance',
         task: async (context, task) => {
           const state = have(context);
-          const instanceId = await registerInstance(state.endpoint, paths);
+          const instanceId = await registerInstance(state.endpoint, defaultInstance(paths));
           if (instanceId !== state.instanceId) context.untouched = false;
           context.state = { ...state, instanceId };
           await writeState(paths, context.state);

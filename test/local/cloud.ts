@@ -1,12 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CloudWatchLogsClient, GetLogEventsCommand } from '@aws-sdk/client-cloudwatch-logs';
-import {
-  DisableRuleCommand,
-  EnableRuleCommand,
-  EventBridgeClient,
-  ListRulesCommand,
-} from '@aws-sdk/client-eventbridge';
+import { EventBridgeClient, ListRulesCommand, PutRuleCommand } from '@aws-sdk/client-eventbridge';
 import { InvokeCommand, LambdaClient } from '@aws-sdk/client-lambda';
 import { GetObjectCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import {
@@ -14,7 +9,7 @@ import {
   type DescribeExecutionOutput,
   GetExecutionHistoryCommand,
   type HistoryEvent,
-  ListExecutionsCommand,
+  paginateListExecutions,
   SFNClient,
   StartExecutionCommand,
   StopExecutionCommand,
@@ -25,8 +20,9 @@ import { type JobName, logStream, MANIFEST, OUTPUTS, runFileKey, STOP_FUNCTION }
 import type { Fault } from '../../local/agent/faults.ts';
 import { dummyCredentials } from '../../local/credentials.ts';
 import { statePaths } from '../../local/paths.ts';
-import { readState } from '../../local/state.ts';
+import { type LocalState, readState } from '../../local/state.ts';
 import { processesWith, waitFor } from '../instance/processes.ts';
+import { type OwnInstance, ownInstance } from './own-instance.ts';
 
 export interface EndedRun {
   readonly id: string;
@@ -52,23 +48,24 @@ export interface EndedRun {
 /** What a person does with a run, through clients that we did not write. */
 export class Cloud {
   private readonly settings: { endpoint: string; region: string; credentials: typeof dummyCredentials };
-  private readonly folder: string;
   private readonly sfn: SFNClient;
   private readonly s3: S3Client;
   private readonly logs: CloudWatchLogsClient;
   private readonly lambda: LambdaClient;
   private readonly events: EventBridgeClient;
   private readonly ssmEndpoint: string;
+  private readonly instance: OwnInstance;
+  /** The archives of the executions seen so far. */
+  private readonly archives = new Map<string, string>();
   readonly machine: string;
   readonly bucket: string;
-  readonly instanceId: string;
   readonly endpoint: string;
   private readonly logGroup: string;
 
-  private constructor(state: NonNullable<Awaited<ReturnType<typeof readState>>>, folder: string) {
+  private constructor(state: LocalState, instance: OwnInstance) {
     const client = { endpoint: state.endpoint, region: state.region, credentials: dummyCredentials };
     this.settings = client;
-    this.folder = folder;
+    this.instance = instance;
     this.endpoint = state.endpoint;
     this.sfn = new SFNClient(client);
     this.s3 = new S3Client(client);
@@ -84,7 +81,6 @@ export class Cloud {
     this.machine = output(OUTPUTS.machine);
     this.bucket = output(OUTPUTS.bucket);
     this.logGroup = output(OUTPUTS.logGroup);
-    this.instanceId = state.instanceId ?? '';
   }
 
   /** Another client of this cloud. */
@@ -92,11 +88,21 @@ export class Cloud {
     return new Client(this.settings);
   }
 
-  static async connect(): Promise<Cloud> {
-    const folder = inject('cloudFolder');
-    const state = await readState(statePaths(folder));
-    if (!state) throw new Error('there is no local cloud: global-setup.ts brings it up');
-    return new Cloud(state, folder);
+  /** Connects to a cloud that is up, the shared one unless told, with an instance that is this test file's alone. */
+  static async connect(folder = inject('cloudFolder')): Promise<Cloud> {
+    const paths = statePaths(folder);
+    const state = await readState(paths);
+    if (!state) throw new Error(`there is no local cloud in ${folder}`);
+    return new Cloud(state, await ownInstance(state.endpoint, paths));
+  }
+
+  get instanceId(): string {
+    return this.instance.id;
+  }
+
+  /** An upload to `uploads/<project>/` leads to this file's instance when its spec names none. */
+  get project(): string {
+    return this.instance.project;
   }
 
   async put(key: string, body: Uint8Array, spec?: object): Promise<string> {
@@ -117,8 +123,26 @@ export class Cloud {
   }
 
   async executions(): Promise<string[]> {
-    const list = await this.sfn.send(new ListExecutionsCommand({ stateMachineArn: this.machine }));
-    return (list.executions ?? []).map((execution) => execution.executionArn ?? '');
+    const arns: string[] = [];
+    const pages = paginateListExecutions({ client: this.sfn }, { stateMachineArn: this.machine });
+    for await (const { executions = [] } of pages) arns.push(...executions.map((one) => one.executionArn ?? ''));
+    return arns;
+  }
+
+  /** The runs of the archive at a key, whatever started them. Other test files' runs stand beside them in the list of executions. */
+  async runsOf(key: string): Promise<string[]> {
+    const arns = await this.executions();
+    for (const executionArn of arns) {
+      if (this.archives.has(executionArn)) continue;
+      const { input } = await this.sfn.send(new DescribeExecutionCommand({ executionArn }));
+      this.archives.set(executionArn, String(JSON.parse(input ?? '{}').archive).split('?')[0] ?? '');
+    }
+    return arns.filter((arn) => this.archives.get(arn) === `s3://${this.bucket}/${key}`);
+  }
+
+  /** Waits for the run of an archive that something else starts. */
+  async runAppears(key: string): Promise<string> {
+    return waitFor(async () => (await this.runsOf(key)).at(0) ?? null, 90);
   }
 
   /** Sends start-run the event of an upload, as EventBridge may do more than once. */
@@ -127,11 +151,6 @@ export class Cloud {
     const Payload = JSON.stringify(event);
     const answer = await this.lambda.send(new InvokeCommand({ FunctionName: 'runctl-start-run', Payload }));
     return JSON.parse(Buffer.from(answer.Payload ?? []).toString());
-  }
-
-  /** Waits for an execution that something else starts. */
-  async appears(test: (arn: string) => boolean): Promise<string> {
-    return waitFor(async () => (await this.executions()).find(test) ?? null, 90);
   }
 
   async finished(arn: string): Promise<EndedRun> {
@@ -203,7 +222,7 @@ export class Cloud {
 
   /** The instance's disk. */
   get home(): string {
-    return join(statePaths(this.folder).instance, 'home');
+    return join(this.instance.folder, 'home');
   }
 
   /** The manifest of a run, once it is there. */
@@ -227,12 +246,14 @@ export class Cloud {
     }
   }
 
-  /** Switches the rule that tells stop-run of ended executions off and on. */
-  async tellStopRun(told: boolean): Promise<void> {
+  /** Has the status event of an execution's end get lost on its way to stop-run; those of all others arrive. */
+  async loseEndOf(arn: string): Promise<void> {
     const { Rules } = await this.events.send(new ListRulesCommand({}));
-    const Name = Rules?.find((rule) => rule.EventPattern?.includes('ABORTED'))?.Name;
-    if (Name === undefined) throw new Error('there is no rule for stop-run');
-    await this.events.send(told ? new EnableRuleCommand({ Name }) : new DisableRuleCommand({ Name }));
+    const rule = Rules?.find(({ EventPattern }) => EventPattern?.includes('ABORTED'));
+    if (!rule?.EventPattern) throw new Error('there is no rule for stop-run');
+    const pattern = JSON.parse(rule.EventPattern);
+    pattern.detail.executionArn = [{ 'anything-but': [arn] }];
+    await this.events.send(new PutRuleCommand({ Name: rule.Name, EventPattern: JSON.stringify(pattern) }));
   }
 
   async invokeStopRun(executionArn: string): Promise<unknown> {
@@ -241,11 +262,11 @@ export class Cloud {
     return JSON.parse(Buffer.from(answer.Payload ?? []).toString());
   }
 
-  /** Switches faults of the SSM agent on; none: off. */
+  /** Switches faults of the SSM agent on for this file's instance; none: off. */
   async faults(...faults: Fault[]): Promise<void> {
     const answer = await fetch(`${this.ssmEndpoint}/_runctl/faults`, {
       method: 'POST',
-      body: JSON.stringify({ faults }),
+      body: JSON.stringify({ instance: this.instanceId, faults }),
     });
     if (!answer.ok) throw new Error(await answer.text());
   }
@@ -257,7 +278,7 @@ export class Cloud {
 
   /** Who holds the instance, or null. */
   holder(): { run: string } | null {
-    const path = join(statePaths(this.folder).instance, 'root/lease/holder.json');
+    const path = join(this.instance.folder, 'root/lease/holder.json');
     return existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as { run: string }) : null;
   }
 
@@ -267,7 +288,7 @@ export class Cloud {
 
   /** A file of a job on the instance. */
   jobFile(runId: string, job: JobName, name: string): string {
-    const runs = join(statePaths(this.folder).instance, 'root', 'runs');
+    const runs = join(this.instance.folder, 'root', 'runs');
     const key = readdirSync(runs).find((folder) => folder.startsWith(runId.slice(0, 47)));
     if (key === undefined) throw new Error(`run ${runId} left nothing on the instance`);
     return readFileSync(join(runs, key, job, name), 'utf8');
@@ -275,7 +296,7 @@ export class Cloud {
 
   runFolders(): string[] {
     try {
-      return readdirSync(join(statePaths(this.folder).instance, 'root', 'runs'));
+      return readdirSync(join(this.instance.folder, 'root', 'runs'));
     } catch {
       return []; // No run has touched the instance yet.
     }

@@ -1,10 +1,10 @@
-import { mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
-import { down } from '../../local/down.ts';
 import { projectRoot, statePaths } from '../../local/paths.ts';
 import { up } from '../../local/up.ts';
 import { isAlive } from '../instance/processes.ts';
+import { removeCloud } from './own-cloud.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -31,18 +31,14 @@ export default async function setUp(project: TestProject): Promise<() => Promise
     output: 'progress',
   });
   project.provide('cloudFolder', folder);
-  return () => remove(folder);
+  return () => removeCloud(folder);
 }
 
-/** Clouds of test runs that were killed. */
+/** Clouds of test runs that were killed: `<pid>`, and `<pid>-<name>` of a file that has its own. */
 async function removeLeftovers(): Promise<void> {
   mkdirSync(CLOUDS, { recursive: true });
   for (const name of readdirSync(CLOUDS)) {
-    if (/^\d+$/.test(name) && !isAlive(Number(name))) await remove(join(CLOUDS, name));
+    const pid = /^(\d+)(-|$)/.exec(name)?.[1];
+    if (pid !== undefined && !isAlive(Number(pid))) await removeCloud(join(CLOUDS, name));
   }
-}
-
-async function remove(folder: string): Promise<void> {
-  await down(statePaths(folder), { purge: false });
-  rmSync(folder, { recursive: true, force: true });
 }

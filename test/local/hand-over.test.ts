@@ -1,7 +1,6 @@
-import { CreateFunctionCommand, DeleteFunctionCommand, GetFunctionCommand, LambdaClient } from '@aws-sdk/client-lambda';
+import { CreateFunctionCommand, GetFunctionCommand, LambdaClient } from '@aws-sdk/client-lambda';
 import {
   CreateStateMachineCommand,
-  DeleteStateMachineCommand,
   DescribeExecutionCommand,
   DescribeStateMachineCommand,
   GetExecutionHistoryCommand,
@@ -14,64 +13,67 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { EVENTS_PER_EXECUTION, EVENTS_PER_STATE, forecastWatch } from '../../core/history-events.ts';
 import { WATCH_MACHINE } from '../../core/names.ts';
 import { POLLS_PER_WATCH } from '../../core/poll-timing.ts';
+import { localSettings } from '../../local/clients.ts';
 import { jobStep, watchInput } from '../fakes/samples.ts';
 import { waitFor } from '../instance/processes.ts';
 import { Cloud } from './cloud.ts';
+import { bringUpOwnCloud, type OwnCloud } from './own-cloud.ts';
 
 /** A poll that never sees an end. It counts where it is, so that a cursor which is not handed on shows. */
 const POLL = `exports.handler = async ({ step }) => ({ ...step, wait: 20, polls: step.polls + 1 });`;
 const NAME = 'hand-over-test';
 
-let cloud: Cloud;
-let sfn: SFNClient;
-let lambda: LambdaClient;
-let machine: string | undefined;
-const scaleWaits = (scale: string) =>
-  fetch(`${cloud.endpoint}/_ministack/config`, {
-    method: 'POST',
-    body: JSON.stringify({ 'stepfunctions._SFN_WAIT_SCALE': scale }),
-  });
-
+let shared: Cloud;
+let own: OwnCloud;
 beforeAll(async () => {
-  cloud = await Cloud.connect();
-  sfn = cloud.client(SFNClient);
-  lambda = cloud.client(LambdaClient);
+  shared = await Cloud.connect();
+  own = await bringUpOwnCloud('hand-over', 'never');
+  await fetch(`${own.state.endpoint}/_ministack/config`, {
+    method: 'POST',
+    body: JSON.stringify({ 'stepfunctions._SFN_WAIT_SCALE': '0.0001' }),
+  });
 });
-afterAll(async () => {
-  await scaleWaits('1');
-  if (machine) await sfn.send(new DeleteStateMachineCommand({ stateMachineArn: machine }));
-  await lambda.send(new DeleteFunctionCommand({ FunctionName: NAME })).catch(() => undefined);
-});
+afterAll(() => own.remove());
 
-it('a nested watch hands over after its polls, with all that it knows, and far from the end of its history', async () => {
+/** The definition of runctl-watch as it is deployed, and the function that it polls by. */
+async function deployedWatch(): Promise<{ definition: string; roleArn: string; poll: string }> {
+  const sfn = shared.client(SFNClient);
   const { stateMachines } = await sfn.send(new ListStateMachinesCommand({}));
-  const watch = stateMachines?.find(({ name }) => name === WATCH_MACHINE)?.stateMachineArn;
-  const { definition = '', roleArn } = await sfn.send(new DescribeStateMachineCommand({ stateMachineArn: watch }));
+  const stateMachineArn = stateMachines?.find(({ name }) => name === WATCH_MACHINE)?.stateMachineArn;
+  const { definition = '', roleArn = '' } = await sfn.send(new DescribeStateMachineCommand({ stateMachineArn }));
+  const lambda = shared.client(LambdaClient);
   const { Configuration } = await lambda.send(new GetFunctionCommand({ FunctionName: 'runctl-poll-logs' }));
-  const stub = await lambda.send(
+  return { definition, roleArn, poll: Configuration?.FunctionArn ?? '' };
+}
+
+/** The same machine in the file's own cloud, where waits are short, and its polls answered by {@link POLL}. */
+async function createWatch(sfn: SFNClient): Promise<string> {
+  const { definition, roleArn, poll } = await deployedWatch();
+  expect(definition).toContain(poll);
+  const stub = await new LambdaClient(localSettings(own.state.endpoint)).send(
     new CreateFunctionCommand({
       FunctionName: NAME,
       Runtime: 'nodejs22.x',
       Handler: 'index.handler',
-      Role: Configuration?.Role,
+      Role: roleArn,
       Code: { ZipFile: zipSync({ 'index.js': strToU8(POLL) }) },
     }),
   );
-  const arn = Configuration?.FunctionArn ?? '';
-  expect(definition).toContain(arn);
   const created = await sfn.send(
     new CreateStateMachineCommand({
       name: NAME,
       roleArn,
-      definition: definition.replaceAll(arn, stub.FunctionArn ?? ''),
+      definition: definition.replaceAll(poll, stub.FunctionArn ?? ''),
     }),
   );
-  machine = created.stateMachineArn;
-  await scaleWaits('0.0001');
+  return created.stateMachineArn ?? '';
+}
+
+it('a nested watch hands over after its polls, with all that it knows, and far from the end of its history', async () => {
+  const sfn = new SFNClient(localSettings(own.state.endpoint));
+  const stateMachineArn = await createWatch(sfn);
   const { context: _, ...input } = watchInput(jobStep('train'));
-  const { executionArn } = await sfn.send(
-    new StartExecutionCommand({ stateMachineArn: machine, input: JSON.stringify(input) }),
-  );
+  const { executionArn } = await sfn.send(new StartExecutionCommand({ stateMachineArn, input: JSON.stringify(input) }));
   const ended = await waitFor(async () => {
     const seen = await sfn.send(new DescribeExecutionCommand({ executionArn }));
     return seen.status === 'RUNNING' ? null : seen;

@@ -14,9 +14,8 @@ beforeAll(async () => {
 
 /** Uploads, waits for the run that the upload starts, and for its end. */
 async function upload(key: string, body: Uint8Array, spec?: object) {
-  const known = new Set(await cloud.executions());
   await cloud.put(key, body, spec);
-  return cloud.finished(await cloud.appears((arn) => !known.has(arn)));
+  return cloud.finished(await cloud.runAppears(key));
 }
 
 const onInstance = (spec: object) => ({ instance: cloud.instanceId, ...spec });
@@ -26,7 +25,10 @@ describe('the digits run, by upload', () => {
     const read = (name: string) => readFileSync(join(DIGITS, name), 'utf8');
     const names = ['train.py', 'requirements.txt', 'runctl.yaml'];
     const body = await tarGz(Object.fromEntries(names.map((name) => [`digits/${name}`, read(name)])));
-    const run = await upload('uploads/digits/first try.tar.gz', body, { args: ['--epochs', '6', '--pace', '0.5'] });
+    const run = await upload('uploads/runs/first try.tar.gz', body, {
+      instance: `tag:Project=${cloud.project}`,
+      args: ['--epochs', '6', '--pace', '0.5'],
+    });
 
     expect(run).toMatchObject({ status: 'SUCCEEDED', output: { outcome: 'succeeded', warnings: [] } });
     const shown = run.states.filter((state, at) => !state.endsWith('?') && state !== run.states[at - 1]);
@@ -61,27 +63,26 @@ describe('the digits run, by upload', () => {
 
   it('is one run however often the same event comes', async () => {
     const script = await tarGz({ 'train.py': 'print("once")\n' });
-    const run = await upload('uploads/digits/once.tar.gz', script);
-    const again = await cloud.invokeStartRun('uploads/digits/once.tar.gz');
+    const run = await upload('uploads/runs/once.tar.gz', script);
+    const again = await cloud.invokeStartRun('uploads/runs/once.tar.gz');
     expect(again).toEqual({ execution: run.id, started: false });
-    expect((await cloud.executions()).filter((arn) => arn.endsWith(run.id))).toHaveLength(1);
+    expect(await cloud.runsOf('uploads/runs/once.tar.gz')).toEqual([run.arn]);
   });
 
   it('works with a key of spaces, quotes, unicode and +', async () => {
     const script = await tarGz({ 'main.py': 'print("hello")\n' });
-    const run = await upload(`uploads/digits/it's a "tést" +1 ü.tar.gz`, script);
+    const run = await upload(`uploads/runs/it's a "tést" +1 ü.tar.gz`, script);
     expect(run).toMatchObject({ status: 'SUCCEEDED' });
     expect(await cloud.log(run.id, 'train')).toBe('hello\n');
   });
 
   it('is not started outside the prefix', async () => {
-    const known = await cloud.executions();
     const script = await tarGz({ 'train.py': 'print("no")\n' });
-    await cloud.put('archives/uploads/no.tar.gz', script);
-    await cloud.put('uploads/digits/notes.txt', script);
+    const others = ['archives/uploads/no.tar.gz', 'uploads/runs/notes.txt'];
+    for (const key of others) await cloud.put(key, script);
     // An upload that does start a run comes after them: when it is there, theirs would be too.
-    const run = await upload('uploads/digits/after.tar.gz', script);
-    expect((await cloud.executions()).filter((arn) => !known.includes(arn))).toEqual([run.arn]);
+    await upload('uploads/runs/after.tar.gz', script);
+    for (const key of others) expect(await cloud.runsOf(key)).toEqual([]);
   });
 });
 

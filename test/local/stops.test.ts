@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { waitFor } from '../instance/processes.ts';
 import { tarGz } from './archives.ts';
 import { Cloud } from './cloud.ts';
@@ -23,7 +23,6 @@ for step in range(10_000):
   patient = await cloud.put('archives/patient.tar.gz', body);
   short = await cloud.put('archives/after.tar.gz', await tarGz({ 'train.py': 'print("done")\n' }));
 });
-afterAll(() => cloud.tellStopRun(true));
 
 const start = (archive: string, project: string, spec: object = {}) =>
   cloud.start({ instance: cloud.instanceId, archive, project, ...spec });
@@ -84,12 +83,11 @@ describe('an abort', () => {
   });
 
   it('whose event never comes: the next run finds the orphan and has it cleared up', async () => {
-    await cloud.tellStopRun(false);
     const orphan = await start(patient, 'patient', { install: 'skip' });
+    await cloud.loseEndOf(orphan);
     await cloud.entered(orphan, 'Watch training');
     await cloud.stop(orphan);
     const next = await cloud.finished(await start(short, 'after'));
-    await cloud.tellStopRun(true);
     expect(next.status).toBe('SUCCEEDED');
     expect(next.states).toContain('Wait for instance');
     const manifest = await isOver(orphan);
