@@ -9,6 +9,7 @@ import {
 } from '@aws-sdk/client-sfn';
 import { ListCommandsCommand, SSMClient } from '@aws-sdk/client-ssm';
 import { followRun, type RunEnd, type RunEvent } from '../cli/follow-run.ts';
+import { retryNotes } from '../cli/retry.ts';
 import { archiveUri, logStream, OUTPUTS, RUN_MACHINE, WATCH_MACHINE } from '../core/names.ts';
 import type { SpecInput } from '../core/spec.ts';
 import { type Clients, localClients } from '../local/clients.ts';
@@ -115,7 +116,12 @@ export class BenchCloud {
       record.add(event);
       events.push(event);
     };
-    const end = await followRun(this.#clients, { executionArn, runId, logGroup }, show, signal);
+    const end = await followRun(
+      this.#clients,
+      { executionArn, runId, logGroup },
+      { show, notes: retryNotes(console.error) },
+      signal,
+    );
     return { runId, executionArn, end, record, events, logGroup };
   }
 

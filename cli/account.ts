@@ -16,6 +16,8 @@ export interface AccountOptions {
 }
 
 type OutputName = keyof typeof OUTPUTS;
+/** A connection that the network has swallowed says nothing for a quarter of an hour: it is given up long before, and tried again. In ms. */
+const TIMEOUTS = { connectionTimeout: 5_000, socketTimeout: 20_000 };
 const HALF_DONE = /(_IN_PROGRESS|_FAILED)$/;
 
 /**
@@ -102,7 +104,7 @@ export class Account {
   #client<T extends { destroy(): void }>(Client: new (settings: Record<string, unknown>) => T): T {
     const there = this.#made.get(Client);
     if (there) return there as T;
-    const made = new Client({ ...this.#settings });
+    const made = new Client({ ...this.#settings, requestHandler: TIMEOUTS });
     this.#made.set(Client, made);
     return made;
   }

@@ -1,11 +1,14 @@
 import { setTimeout } from 'node:timers/promises';
 import type { CloudWatchLogsClient } from '@aws-sdk/client-cloudwatch-logs';
 import { DescribeExecutionCommand, type SFNClient } from '@aws-sdk/client-sfn';
+import { persistently, type RetryNotes } from './retry.ts';
 import { RunHistory, type StateEvent } from './run-history.ts';
 import { type LogLine, RunLogs } from './run-logs.ts';
 
 /** Often enough to feel live; far below what the two services allow (GetLogEvents: 25 a second). */
 const POLL_MS = 400;
+/** CloudWatch shows new events a little late: after the end this many reads in a row must bring nothing (1.2 s). */
+const QUIET_READS = 3;
 
 export interface FollowedRun {
   readonly executionArn: string;
@@ -35,25 +38,27 @@ export interface RunEnd {
 
 /**
  * Follows a run that has been started: hands each state and each log line to `show` once, in the order of their times, until
- * the execution has ended and its log is read to the end.
+ * the execution has ended and its log is read to the end. A network that is gone is waited for.
+ * @throws what a moment does not mend, such as expired credentials
  */
 export async function followRun(
   clients: RunClients,
   run: FollowedRun,
-  show: (event: RunEvent) => void,
+  { show, notes }: { show: (event: RunEvent) => void; notes: RetryNotes },
   signal: AbortSignal,
 ): Promise<RunEnd> {
   const history = new RunHistory(clients.sfn, run.executionArn);
   const logs = new RunLogs(clients.logs, run.logGroup, run.runId);
-  for (;;) {
-    const states = await history.read(signal);
+  for (let quiet = 0; quiet < QUIET_READS; ) {
+    const states = await persistently(() => history.read(signal), notes, signal);
     // After the history: a line that was there before a state began is then read with it, and shown before it.
-    const lines = await logs.read(signal);
-    if (history.ended) lines.push(...logs.rest());
+    const lines = await persistently(() => logs.read(signal), notes, signal);
     for (const event of inOrder(states, lines, history.startedAt ?? 0)) show(event);
-    if (history.ended) return await endOf(clients.sfn, run.executionArn);
+    quiet = history.ended && lines.length === 0 ? quiet + 1 : 0;
     await pause(signal);
   }
+  for (const line of logs.rest()) show({ kind: 'line', line });
+  return await persistently(() => endOf(clients.sfn, run.executionArn, signal), notes, signal);
 }
 
 /** Waits until the execution exists. @returns false when it does not within `withinMs`. */
@@ -87,8 +92,8 @@ function inOrder(states: readonly StateEvent[], lines: readonly LogLine[], start
   return timed.sort((a, b) => a.at - b.at).map(({ event }) => event);
 }
 
-async function endOf(sfn: Pick<SFNClient, 'send'>, executionArn: string): Promise<RunEnd> {
-  const execution = await sfn.send(new DescribeExecutionCommand({ executionArn }));
+async function endOf(sfn: Pick<SFNClient, 'send'>, executionArn: string, signal: AbortSignal): Promise<RunEnd> {
+  const execution = await sfn.send(new DescribeExecutionCommand({ executionArn }), { abortSignal: signal });
   const status = execution.status;
   if (status === undefined || status === 'RUNNING' || status === 'PENDING_REDRIVE')
     throw new Error(`The history of ${executionArn} has ended, but its status is ${status}.`);

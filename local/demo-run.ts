@@ -3,13 +3,14 @@ import { userInfo } from 'node:os';
 import { basename, join, relative, resolve } from 'node:path';
 import { followRun, type RunEnd, type RunEvent, untilStarted } from '../cli/follow-run.ts';
 import { packFolder } from '../cli/pack.ts';
+import { retryNotes } from '../cli/retry.ts';
+import type { Print } from '../cli/run-view.ts';
 import { uploadArchive } from '../cli/upload.ts';
 import { OUTPUTS, RUN_MACHINE, toProjectName } from '../core/names.ts';
 import type { SpecInput } from '../core/spec.ts';
 import { formatSize } from '../core/units.ts';
 import type { Clients } from './clients.ts';
 import type { DemoOptions } from './demo-options.ts';
-import type { Print } from './demo-view.ts';
 import { LocalError } from './errors.ts';
 import type { StatePaths } from './paths.ts';
 import type { LocalState } from './state.ts';
@@ -61,7 +62,7 @@ export async function startRun(
 export async function watchRun(
   run: StartedRun,
   clients: Clients,
-  show: (event: RunEvent) => void,
+  { show, print }: { show: (event: RunEvent) => void; print: Print },
   signal: AbortSignal,
 ): Promise<RunEnd> {
   if (!(await untilStarted(clients.sfn, run.executionArn, START_WITHIN_MS, signal))) {
@@ -70,7 +71,7 @@ export async function watchRun(
       'Look into the log group /aws/lambda/runctl-start-run, and into .runctl/local/logs; run it with --keep.',
     );
   }
-  return await followRun(clients, run, show, signal);
+  return await followRun(clients, run, { show, notes: retryNotes(print) }, signal);
 }
 
 /** Checks what can be told before anything is started. @throws LocalError */

@@ -1,28 +1,9 @@
 import * as z from 'zod';
 import type { RunEnd, RunEvent } from '../cli/follow-run.ts';
+import { json, readEnd } from '../cli/run-end.ts';
 import { formatDuration } from '../core/units.ts';
 
-const json = z.string().transform((text, context): unknown => {
-  try {
-    return JSON.parse(text);
-  } catch {
-    context.addIssue('not JSON');
-    return z.NEVER;
-  }
-});
 const step = json.pipe(z.looseObject({ job: z.literal('train'), pid: z.number().nullable() }));
-/** What Finish run says: the output of a run that succeeded, the cause of one that failed. */
-const ending = json.pipe(
-  z.looseObject({
-    outcome: z.string(),
-    message: z.string(),
-    next: z.string().nullable().default(null),
-    exitCode: z.number().nullable().default(null),
-    warnings: z.array(z.string()).default([]),
-    lastLines: z.array(z.string()).default([]),
-  }),
-);
-
 /** Gathers from a run's events what its summary tells. */
 export class RunRecord {
   readonly #states = new Map<string, { entered: number | null; ms: number; times: number }>();
@@ -78,19 +59,4 @@ export class RunRecord {
     ];
     return rows.filter(([, value]) => value !== null).map(([label, value]) => [label, String(value)]);
   }
-}
-
-function readEnd({ status, output, cause }: RunEnd): z.infer<typeof ending> {
-  const said = ending.safeParse((status === 'SUCCEEDED' ? output : cause) ?? '').data;
-  // A cause that is no JSON comes from Step Functions itself, as with an abort.
-  return (
-    said ?? {
-      outcome: status.toLowerCase(),
-      message: cause ?? 'no reason was given',
-      next: null,
-      exitCode: null,
-      warnings: [],
-      lastLines: [],
-    }
-  );
 }

@@ -1,6 +1,7 @@
 import { CommanderError } from 'commander';
 import { createColors } from 'picocolors';
 import { fail } from '../cli/main.ts';
+import { eventPrinter } from '../cli/run-view.ts';
 import { logStream } from '../core/names.ts';
 import { formatDuration } from '../core/units.ts';
 import { localClients } from './clients.ts';
@@ -8,7 +9,6 @@ import { bringUp, endRun, takeDown } from './demo-cloud.ts';
 import { type DemoOptions, parseDemoOptions } from './demo-options.ts';
 import { checkFolder, type StartedRun, startRun, watchRun } from './demo-run.ts';
 import { RunRecord } from './demo-summary.ts';
-import { eventPrinter } from './demo-view.ts';
 import { type StatePaths, statePaths } from './paths.ts';
 
 // Says every day that Node 22 will be needed in 2027; the README says it once.
@@ -74,9 +74,12 @@ async function demo(options: DemoOptions, paths: StatePaths, signal: AbortSignal
     const end = await watchRun(
       run,
       clients,
-      (event) => {
-        record.add(event);
-        show(event);
+      {
+        print,
+        show: (event) => {
+          record.add(event);
+          show(event);
+        },
       },
       signal,
     );

@@ -1,6 +1,6 @@
 import type { createColors } from 'picocolors';
-import type { RunEvent } from '../cli/follow-run.ts';
 import type { JobName } from '../core/names.ts';
+import type { RunEvent } from './follow-run.ts';
 
 export type Colors = ReturnType<typeof createColors>;
 export type Print = (line: string) => void;
