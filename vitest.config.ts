@@ -15,7 +15,7 @@ export default defineConfig({
           name: 'unit',
           // aws-cdk-lib keeps fingerprints of assets under the home folder: ours, not the person's.
           env: { HOME: fileURLToPath(new URL('.runctl/cache/home', import.meta.url)) },
-          include: ['test/{core,lambdas,lib,cli,contract}/**/*.test.ts'],
+          include: ['test/{bench,core,lambdas,lib,cli,contract}/**/*.test.ts'],
           testTimeout: 30_000,
         },
       },

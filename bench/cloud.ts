@@ -1,7 +1,9 @@
 import { readFile } from 'node:fs/promises';
+import { setTimeout } from 'node:timers/promises';
 import { GetLogEventsCommand } from '@aws-sdk/client-cloudwatch-logs';
 import { GetObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3';
 import {
+  DescribeExecutionCommand,
   GetExecutionHistoryCommand,
   type HistoryEvent,
   ListExecutionsCommand,
@@ -10,8 +12,11 @@ import {
 import { ListCommandsCommand, SSMClient } from '@aws-sdk/client-ssm';
 import { followRun, type RunEnd, type RunEvent } from '../cli/follow-run.ts';
 import { retryNotes } from '../cli/retry.ts';
+import { RunHistory } from '../cli/run-history.ts';
+import { toMessages } from '../core/log-batching.ts';
 import { archiveUri, logStream, OUTPUTS, RUN_MACHINE, WATCH_MACHINE } from '../core/names.ts';
 import type { SpecInput } from '../core/spec.ts';
+import { logStoreOver } from '../lambdas/adapters/log-store.ts';
 import { type Clients, localClients } from '../local/clients.ts';
 import { dummyCredentials, region } from '../local/credentials.ts';
 import { RunRecord } from '../local/demo-summary.ts';
@@ -30,6 +35,17 @@ export interface MeasuredRun {
   /** Epoch milliseconds. */
   readonly startedAt: number;
 }
+
+/** Times in epoch milliseconds. */
+export interface WatchedRun {
+  readonly runId: string;
+  readonly status: string;
+  /** When each state was entered first. */
+  readonly entered: ReadonlyMap<string, number>;
+  readonly endedAt: number;
+}
+
+const LOOK_MS = 500;
 
 /** Starts runs in a local cloud that is up, and measures them from outside, by what the services answer. */
 export class BenchCloud {
@@ -65,21 +81,22 @@ export class BenchCloud {
     };
   }
 
-  /** Runs an archive to its end, whatever that is. */
-  async runs(archive: string, spec: SpecInput, signal: AbortSignal) {
-    const { runId, end, record } = await this.#follow(archive, spec, signal);
-    const states = record.durations(end.endedAt).map(({ state, seconds }) => ({ state, ms: seconds * 1_000 }));
-    return { runId, states, endedAt: end.endedAt };
+  /** Runs an archive to its end, whatever that is, without reading its log meanwhile: that would take the emulator's time. */
+  async watch(archive: string, spec: SpecInput, signal: AbortSignal): Promise<WatchedRun> {
+    const { runId, executionArn } = await this.#start(archive, spec);
+    const history = new RunHistory(this.#clients.sfn, executionArn);
+    const entered = new Map<string, number>();
+    while (!history.ended) {
+      await setTimeout(LOOK_MS, undefined, { signal });
+      for (const { kind, state, at } of await history.read(signal))
+        if (kind === 'entered' && !entered.has(state)) entered.set(state, at);
+    }
+    const { status, stopDate } = await this.#clients.sfn.send(new DescribeExecutionCommand({ executionArn }));
+    return { runId, entered, status: status ?? '', endedAt: stopDate?.getTime() ?? Number.NaN };
   }
 
-  /** The whole log of a training, as it stands in CloudWatch. */
-  async log(runId: string): Promise<string> {
-    return (await this.logEvents(runId)).map(({ message }) => message).join('');
-  }
-
-  /** Times in epoch ms. */
-  async logEvents(runId: string): Promise<{ message: string; ingested: number }[]> {
-    const found: { message: string; ingested: number }[] = [];
+  /** The log of a training as it stands in CloudWatch, a page at a time. Times in epoch ms. */
+  async *logPages(runId: string): AsyncGenerator<{ message: string; ingested: number }[]> {
     const logGroupName = this.#output(OUTPUTS.logGroup);
     const logStreamName = logStream(runId, 'train');
     let nextToken: string | undefined;
@@ -87,11 +104,23 @@ export class BenchCloud {
       const page = await this.#clients.logs.send(
         new GetLogEventsCommand({ logGroupName, logStreamName, startFromHead: true, nextToken }),
       );
-      for (const event of page.events ?? [])
-        found.push({ message: event.message ?? '', ingested: event.ingestionTime ?? Number.NaN });
-      if (page.nextForwardToken === undefined || page.nextForwardToken === nextToken) return found;
+      yield (page.events ?? []).map(({ message, ingestionTime }) => ({
+        message: message ?? '',
+        ingested: ingestionTime ?? Number.NaN,
+      }));
+      if (page.nextForwardToken === undefined || page.nextForwardToken === nextToken) return;
       nextToken = page.nextForwardToken;
     }
+  }
+
+  /** Sends log as the functions do, with nothing beside it. @returns milliseconds */
+  async send(log: Uint8Array): Promise<number> {
+    const { logs } = this.#clients;
+    const store = logStoreOver({ logs, once: logs }, this.#output(OUTPUTS.logGroup));
+    const { messages } = toMessages(log, { final: true });
+    const began = performance.now();
+    await store.put(`bench-${crypto.randomUUID()}/alone`, messages, Date.now());
+    return performance.now() - began;
   }
 
   async object(Key: string): Promise<Buffer> {
@@ -99,7 +128,7 @@ export class BenchCloud {
     return Buffer.from((await object.Body?.transformToByteArray()) ?? []);
   }
 
-  async #follow(archive: string, spec: SpecInput, signal: AbortSignal) {
+  async #start(archive: string, spec: SpecInput) {
     const bucket = this.#output(OUTPUTS.bucket);
     const key = `bench/${crypto.randomUUID()}.tar.gz`;
     await this.#clients.s3.send(new PutObjectCommand({ Bucket: bucket, Key: key, Body: await readFile(archive) }));
@@ -108,7 +137,11 @@ export class BenchCloud {
     const runId = `bench-${crypto.randomUUID()}`;
     const stateMachineArn = this.#output(OUTPUTS.machine);
     const start = new StartExecutionCommand({ stateMachineArn, name: runId, input: JSON.stringify(input) });
-    const executionArn = (await this.#clients.sfn.send(start)).executionArn ?? '';
+    return { runId, executionArn: (await this.#clients.sfn.send(start)).executionArn ?? '' };
+  }
+
+  async #follow(archive: string, spec: SpecInput, signal: AbortSignal) {
+    const { runId, executionArn } = await this.#start(archive, spec);
     const record = new RunRecord();
     const events: RunEvent[] = [];
     const logGroup = this.#output(OUTPUTS.logGroup);

@@ -33,7 +33,7 @@ export function tableOf({ title, rows }: Section): string[] {
   return [title, ...lines, ''];
 }
 
-function format(value: number | null, row: Pick<Row, 'unit'>): string {
+export function format(value: number | null, row: Pick<Row, 'unit'>): string {
   const { unit } = row;
   if (value === null) return '-';
   const digits = Number.isInteger(value) || value >= 100 ? 0 : row.unit === '$' ? 4 : 2;
@@ -48,19 +48,4 @@ function targetOf(row: Row): string {
 function verdict(row: Row): string {
   const good = reached(row);
   return good === null ? '' : good ? 'ok' : 'MISSED';
-}
-
-/** How the numbers stand to those of another time: the same names in both. */
-export function compare(now: readonly Section[], before: readonly Section[]): string[] {
-  const old = new Map(
-    before.flatMap(({ title, rows }) => rows.map((row) => [`${title}/${row.name}`, row.value] as const)),
-  );
-  return now.flatMap(({ title, rows }) =>
-    rows.flatMap((row) => {
-      const was = old.get(`${title}/${row.name}`);
-      if (was == null || row.value === null || was === row.value) return [];
-      const ratio = was === 0 ? '' : `  x ${(row.value / was).toFixed(2)}`;
-      return [`  ${row.name}: ${format(was, row)} -> ${format(row.value, row)}${ratio}`];
-    }),
-  );
 }

@@ -1,11 +1,10 @@
-import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { packFolder } from '../cli/pack.ts';
 import { exampleFolder } from '../local/demo-options.ts';
 import { ensureVenv } from '../local/python-tools.ts';
-import type { LocalState } from '../local/state.ts';
-import { BenchCloud, type MeasuredRun } from './cloud.ts';
+import type { BenchCloud, MeasuredRun } from './cloud.ts';
 import { atMost, type Section } from './report.ts';
+import { scriptArchive } from './scripts.ts';
 
 const ROUNDS = 3;
 /** A package of one file: the cached install is the same for any. */
@@ -17,48 +16,40 @@ const EVENTS = 20_000;
 
 /** Runs in a local cloud that is up: the digits without an install, a clock, and a clock whose install is cached. */
 export async function benchRuns(
-  state: LocalState,
+  cloud: BenchCloud,
   work: string,
   say: (line: string) => void,
   signal: AbortSignal,
 ): Promise<Section[]> {
-  const cloud = new BenchCloud(state);
-  try {
-    const best = async (name: string, archive: string, spec: object) => {
-      const runs: MeasuredRun[] = [];
-      for (let round = 1; round <= ROUNDS; round += 1) {
-        say(`${name}, round ${round} of ${ROUNDS}`);
-        runs.push(await cloud.run(archive, spec, signal));
-      }
-      return runs.reduce((a, b) => (a.total <= b.total ? a : b));
-    };
-    // The packages lie in an environment of the bench: what Python takes to import them is in the times.
-    const venv = await ensureVenv('bench-digits', join(exampleFolder, 'requirements.txt'), say, undefined, signal);
-    const digitsArchive = join(work, 'digits.tar.gz');
-    await packFolder(exampleFolder, digitsArchive, signal);
-    const digits = await best('digits without an install', digitsArchive, {
-      install: 'skip',
-      python: join(venv, 'bin', 'python'),
-      args: ['--epochs', '3', '--pace', '0'],
-    });
-    const clock = await best('a script that prints the time', await clockArchive(work, null), { project: 'clock' });
-    const cached = await best('the same, install cached', await clockArchive(work, SMALL_REQUIREMENTS), {
+  const best = async (name: string, archive: string, spec: object) => {
+    const runs: MeasuredRun[] = [];
+    for (let round = 1; round <= ROUNDS; round += 1) {
+      say(`${name}, round ${round} of ${ROUNDS}`);
+      runs.push(await cloud.run(archive, spec, signal));
+    }
+    return runs.reduce((a, b) => (a.total <= b.total ? a : b));
+  };
+  // The packages lie in an environment of the bench: what Python takes to import them is in the times.
+  const venv = await ensureVenv('bench-digits', join(exampleFolder, 'requirements.txt'), say, undefined, signal);
+  const digitsArchive = join(work, 'digits.tar.gz');
+  await packFolder(exampleFolder, digitsArchive, signal);
+  const digits = await best('digits without an install', digitsArchive, {
+    install: 'skip',
+    python: join(venv, 'bin', 'python'),
+    args: ['--epochs', '3', '--pace', '0'],
+  });
+  const clock = await best('a script that prints the time', await scriptArchive(work, 'clock', CLOCK), {
+    project: 'clock',
+  });
+  const cached = await best(
+    'the same, install cached',
+    await scriptArchive(work, 'clock-cached', CLOCK, SMALL_REQUIREMENTS),
+    {
       project: 'clock-cached',
       install: 'required',
-    });
-    return [statesOf(digits), coreOf(digits, clock, cached)];
-  } finally {
-    cloud.close();
-  }
-}
-
-async function clockArchive(work: string, requirements: string | null): Promise<string> {
-  const folder = join(work, requirements === null ? 'clock' : 'clock-cached');
-  await mkdir(folder, { recursive: true });
-  await writeFile(join(folder, 'train.py'), CLOCK);
-  if (requirements !== null) await writeFile(join(folder, 'requirements.txt'), requirements);
-  await packFolder(folder, `${folder}.tar.gz`);
-  return `${folder}.tar.gz`;
+    },
+  );
+  return [statesOf(digits), coreOf(digits, clock, cached)];
 }
 
 function statesOf({ states, total }: MeasuredRun): Section {

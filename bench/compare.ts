@@ -1,0 +1,96 @@
+import { cpus, totalmem } from 'node:os';
+import * as z from 'zod';
+import { format, type Row, reached, type Section } from './report.ts';
+
+/** A change below this share is what machines do by themselves. */
+const NOISE = 0.1;
+const HIGHER_IS_BETTER = ['MB/s'];
+
+const row = z.looseObject({
+  name: z.string(),
+  value: z.number().nullable(),
+  unit: z.enum(['ms', 's', 'bytes', 'MB/s', 'MB', 'x', '$', '']),
+  target: z.object({ is: z.enum(['most', 'least']), value: z.number() }).nullable(),
+});
+const schema = z.looseObject({
+  at: z.string(),
+  node: z.string(),
+  cpus: z.number(),
+  cpu: z.string().nullable(),
+  memoryMb: z.number(),
+  sections: z.array(z.looseObject({ title: z.string(), rows: z.array(row) })),
+});
+
+/** What `--json` writes. */
+export type Results = Machine & { readonly sections: readonly Section[] };
+
+interface Machine {
+  /** ISO 8601. */
+  readonly at: string;
+  readonly node: string;
+  readonly cpus: number;
+  readonly cpu: string | null;
+  readonly memoryMb: number;
+}
+
+export function thisMachine(): Machine {
+  const [cpu] = cpus();
+  const memoryMb = Math.round(totalmem() / 1e6);
+  return {
+    at: new Date().toISOString(),
+    node: process.version,
+    cpus: cpus().length,
+    cpu: cpu?.model ?? null,
+    memoryMb,
+  };
+}
+
+/** @throws with the place in the file that is not as `--json` writes it */
+export function parseResults(text: string, file: string): Results {
+  try {
+    return schema.parse(JSON.parse(text)) as Results;
+  } catch (error) {
+    const why = error instanceof z.ZodError ? z.prettifyError(error) : String(error);
+    throw new Error(`${file} is not what npm run bench -- --json writes: ${why}`);
+  }
+}
+
+/** How two results stand to each other, number by number, for a person. */
+export function compare(before: Results, after: Results): string[] {
+  const lines = [`Before: ${before.at}. After: ${after.at}.`];
+  for (const key of ['cpu', 'cpus', 'memoryMb', 'node'] as const) {
+    if (before[key] !== after[key]) lines.push(`Not the same machine: ${key} ${before[key]}, then ${after[key]}.`);
+  }
+  const old = new Map(before.sections.flatMap(({ title, rows }) => rows.map((one) => [`${title}\n${one.name}`, one])));
+  const only: string[] = [];
+  for (const { title, rows } of after.sections) {
+    const cells = rows.flatMap((now) => {
+      const was = old.get(`${title}\n${now.name}`);
+      old.delete(`${title}\n${now.name}`);
+      if (was === undefined) only.push(`  only after: ${title}: ${now.name}`);
+      return was === undefined ? [] : [[now.name, format(was.value, was), format(now.value, now), verdict(was, now)]];
+    });
+    if (cells.length > 0) lines.push('', title, ...table(cells));
+  }
+  only.push(...[...old.keys()].map((key) => `  only before: ${key.replace('\n', ': ')}`));
+  return only.length > 0 ? [...lines, '', ...only] : lines;
+}
+
+function verdict(was: Row, now: Row): string {
+  if (reached(was) === true && reached(now) === false) return 'TARGET NOW MISSED';
+  if (was.value === null || now.value === null || was.value === now.value) return '';
+  const target = reached(was) === false && reached(now) === true ? ', target now reached' : '';
+  if (was.value === 0) return `changed${target}`;
+  const share = now.value / was.value - 1;
+  const percent = `${share > 0 ? '+' : ''}${(share * 100).toFixed(0)} %`;
+  if (Math.abs(share) < NOISE) return `${percent}${target}`;
+  const wantsMore = now.target ? now.target.is === 'least' : HIGHER_IS_BETTER.includes(now.unit);
+  return `${percent}, ${share > 0 === wantsMore ? 'better' : 'worse'}${target}`;
+}
+
+function table(cells: readonly string[][]): string[] {
+  const widths = [0, 1, 2].map((column) => Math.max(...cells.map((line) => line[column]?.length ?? 0)));
+  return cells.map(([name = '', was = '', now = '', verdict = '']) =>
+    `  ${name.padEnd(widths[0] ?? 0)}  ${was.padStart(widths[1] ?? 0)} -> ${now.padEnd(widths[2] ?? 0)}  ${verdict}`.trimEnd(),
+  );
+}

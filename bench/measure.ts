@@ -1,0 +1,100 @@
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { down } from '../local/down.ts';
+import { type StatePaths, statePaths } from '../local/paths.ts';
+import type { LocalState } from '../local/state.ts';
+import { up } from '../local/up.ts';
+import { benchArchive } from './archive.ts';
+import { BenchCloud } from './cloud.ts';
+import { benchInstall } from './install.ts';
+import { benchBurst } from './log-burst.ts';
+import { benchLatency } from './log-latency.ts';
+import { benchPoll } from './poll-cost.ts';
+import type { Section } from './report.ts';
+import { benchRuns } from './run.ts';
+import { benchSizes } from './sizes.ts';
+import { benchWatchCost } from './watch-cost.ts';
+
+type Say = (line: string) => void;
+
+interface Bench {
+  readonly work: string;
+  readonly say: Say;
+  readonly signal: AbortSignal;
+}
+
+interface CloudBench extends Bench {
+  readonly paths: StatePaths;
+  readonly state: LocalState;
+  readonly cloud: BenchCloud;
+}
+
+/** First what needs no cloud: nothing else may run beside what is timed. */
+export const PARTS = {
+  archive: {
+    what: 'packing, syncing and verifying 2,000 files, beside GNU tar',
+    alone: ({ work, say, signal }: Bench) => benchArchive(work, say, signal),
+  },
+  install: {
+    what: "the digits' requirements from the package index, beside uv and pip3",
+    alone: async ({ work, say, signal }: Bench) => [await benchInstall(work, say, signal)],
+  },
+  poll: {
+    what: 'processor and disk that one poll costs the instance',
+    alone: async ({ work, say }: Bench) => [await benchPoll(work, say)],
+  },
+  watch: {
+    what: 'events and dollars of an hour, 7 days and 30 days, computed',
+    alone: async () => benchWatchCost(),
+  },
+  sizes: {
+    what: 'Lambda bundles and SSM documents',
+    inCloud: ({ paths }: CloudBench) => benchSizes(paths),
+  },
+  runs: {
+    what: 'whole runs by state; round trips; time to the first line',
+    inCloud: ({ cloud, work, say, signal }: CloudBench) => benchRuns(cloud, work, say, signal),
+  },
+  log: {
+    what: 'speed and exactness of the log; how late lines and ends are known',
+    inCloud: async ({ cloud, paths, work, say, signal }: CloudBench) => [
+      await benchLatency(cloud, work, say, signal),
+      ...(await benchBurst(cloud, { work, runs: join(paths.instance, 'root', 'runs') }, say, signal)),
+    ],
+  },
+} as const satisfies Record<
+  string,
+  { what: string } & (
+    | { alone: (bench: Bench) => Promise<Section[]> }
+    | { inCloud: (bench: CloudBench) => Promise<Section[]> }
+  )
+>;
+export type Part = keyof typeof PARTS;
+
+/** Measures in a local cloud of its own, so that a person's is left alone; all of it is gone at the end. */
+export async function measure(parts: readonly Part[], say: Say, signal: AbortSignal): Promise<Section[]> {
+  const paths = statePaths(join(statePaths().base, 'bench'));
+  const work = join(paths.base, 'work');
+  await rm(work, { recursive: true, force: true });
+  await mkdir(work, { recursive: true });
+  const sections: Section[] = [];
+  const asked = Object.entries(PARTS).filter(([name]) => parts.includes(name as Part));
+  let cloud: BenchCloud | null = null;
+  try {
+    for (const [, part] of asked) {
+      signal.throwIfAborted();
+      if ('alone' in part) sections.push(...(await part.alone({ work, say, signal })));
+    }
+    const inCloud = asked.flatMap(([, part]) => ('inCloud' in part ? [part.inCloud] : []));
+    if (inCloud.length === 0) return sections;
+    say('a local cloud');
+    const { state } = await up(paths, { agentCommand: null, deploy: 'changed', signal, output: 'progress' });
+    cloud = new BenchCloud(state);
+    for (const part of inCloud) sections.push(...(await part({ work, say, signal, paths, state, cloud })));
+    return sections;
+  } finally {
+    cloud?.close();
+    await down(paths, { purge: false });
+    await rm(paths.base, { recursive: true, force: true });
+  }
+}
