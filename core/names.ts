@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 /** Names that people's scripts and our tests use; built and parsed here alone. */
 export const STACK_NAME = 'runctl';
 export const STOP_FUNCTION = `${STACK_NAME}-stop-run`;
+export const ANNOUNCE_FUNCTION = `${STACK_NAME}-announce-run`;
 export const RUN_MACHINE = 'runctl-run';
 export const WATCH_MACHINE = 'runctl-watch';
 export const UPLOAD_PREFIX = 'uploads/';
@@ -48,6 +49,9 @@ export const ENV = {
   installerSha256: 'RUNCTL_INSTALLER_SHA256',
   finisherSha256: 'RUNCTL_FINISHER_SHA256',
   stopFunction: 'RUNCTL_STOP_FUNCTION',
+  announceFunction: 'RUNCTL_ANNOUNCE_FUNCTION',
+  topicArn: 'RUNCTL_TOPIC_ARN',
+  longWait: 'RUNCTL_LONG_WAIT',
   watchMachineArn: 'RUNCTL_WATCH_MACHINE_ARN',
   runnerSha256: 'RUNCTL_RUNNER_SHA256',
   archiveCaps: 'RUNCTL_ARCHIVE_CAPS',
@@ -107,6 +111,19 @@ export const MANIFEST = 'manifest.json';
 
 export function runFileKey(runId: string, name: string): string {
   return `${RUN_PREFIX}${runId}/${name}`;
+}
+
+/** The run whose manifest lies at this key; null for any other key. */
+export function runOfManifest(key: string): string | null {
+  const name = key.slice(RUN_PREFIX.length).split('/')[0] ?? '';
+  return key === runFileKey(name, MANIFEST) ? name : null;
+}
+
+/** Notes of what people have been told. Expire after a day. */
+export const ANNOUNCED_PREFIX = 'announced/';
+
+export function announcedKey(what: string): string {
+  return `${ANNOUNCED_PREFIX}${what}`;
 }
 
 /** Log on its way to CloudWatch. Expires after a day. */

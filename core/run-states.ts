@@ -92,6 +92,8 @@ export interface Waiting {
   readonly over: 'refuse' | 'skip' | 'max-wait' | null;
   /** A holder whose execution has ended: since when (epoch seconds) its clean-up is under way. */
   readonly clearing: { readonly arn: string; readonly since: number } | null;
+  /** People have been told that it waits long. */
+  readonly told?: boolean;
 }
 
 /** What is known of a job after a step: the output of Sync code … Watch training. */

@@ -1,5 +1,6 @@
 import { type JobPorts, startJob } from '../core/job-steps.ts';
-import { isOverdue, ticketLife, waitForInstance } from '../core/queue-wait.ts';
+import { waitingNews } from '../core/news.ts';
+import { isOverdue, ticketLife, untoldWait, waitForInstance } from '../core/queue-wait.ts';
 import type { JobInput, JobStep, Waiting } from '../core/run-states.ts';
 import { type ArchiveStore, createArchiveStore } from './adapters/archive-store.ts';
 import { entry } from './adapters/entry.ts';
@@ -7,12 +8,16 @@ import { requireEnv } from './adapters/environment.ts';
 import { createExecutions, type Executions } from './adapters/executions.ts';
 import { createFunctions, type Functions } from './adapters/functions.ts';
 import { createJobPorts } from './adapters/job-ports.ts';
+import { createTell, type Tell } from './adapters/tell.ts';
 
 interface Ports extends JobPorts {
   readonly archives: Pick<ArchiveStore, 'presign'>;
   readonly executions: Pick<Executions, 'hasEnded'>;
   /** Has stop-run clear up after an execution. Returns at once. */
   readonly clearUp: (executionArn: string) => Promise<void>;
+  readonly tell: Tell;
+  /** Seconds in the queue after which people are told. */
+  readonly longWait: number;
 }
 
 /**
@@ -33,8 +38,16 @@ export function createSync(ports: Ports) {
     const clearing = await clearUpHolder(first, before, now);
     const step =
       gone.length > 0 ? await start(input, gone, clearing ? { ttl: ticketLife(spec.maxWait) } : queued) : first;
-    return step.state === 'busy' ? waitForInstance(step, before, { spec, now, clearing }) : step;
+    if (step.state !== 'busy') return step;
+    return tellOfLongWait(input, waitForInstance(step, before, { spec, now, clearing }), now);
   };
+
+  async function tellOfLongWait(input: JobInput, step: JobStep, now: number): Promise<JobStep> {
+    const waited = untoldWait(step, now, ports.longWait);
+    if (waited === null || step.waiting === null) return step;
+    await ports.tell(waitingNews(input, step, waited));
+    return { ...step, waiting: { ...step.waiting, told: true } };
+  }
 
   async function start(input: JobInput, ended: readonly string[], queue: { ttl: number } | null): Promise<JobStep> {
     const { archive, spec } = input;
@@ -75,6 +88,8 @@ export const handler = entry(
       archives: createArchiveStore(),
       executions: createExecutions(null),
       clearUp: (executionArn) => functions.invokeLater(stopRun, { detail: { executionArn, holdsInstance: true } }),
+      tell: createTell(),
+      longWait: Number(requireEnv('longWait')),
     });
   },
 );

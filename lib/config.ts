@@ -15,6 +15,8 @@ export interface Config {
   readonly schedules: readonly ScheduleConfig[];
   /** Addresses that the notifications go to. */
   readonly notifyEmails: readonly string[];
+  /** After so long in the queue people are told. */
+  readonly waitingMinutes: number;
 }
 
 export interface ScheduleConfig {
@@ -73,6 +75,7 @@ export function readConfig(node: Node, bundles: string): Config {
     archiveCaps: { ...DEFAULT_CAPS, ...caps },
     schedules: schedules.map((schedule) => ({ ...schedule, spec: scheduledSpec(schedule) })),
     notifyEmails: read('notifyEmails', z.array(z.email()), []),
+    waitingMinutes: read('waitingMinutes', z.coerce.number().positive(), 30),
   };
 }
 

@@ -1,6 +1,7 @@
 import { ArnFormat, type Stack } from 'aws-cdk-lib';
 import type { Bucket } from 'aws-cdk-lib/aws-s3';
 import {
+  ANNOUNCED_PREFIX,
   ENABLED_TAG,
   JOB_DOCUMENT,
   PIECE_PREFIX,
@@ -65,6 +66,16 @@ export function keepRunFiles(bucket: Bucket): Permission[] {
   ];
 }
 
+/** Reads manifests, and notes of whom it has told. */
+export function announceRuns(bucket: Bucket, topicArn: string): Permission[] {
+  return [
+    { actions: ['s3:GetObject'], resources: [bucket.arnForObjects(`${RUN_PREFIX}*`)] },
+    { actions: ['s3:GetObject', 's3:PutObject'], resources: [bucket.arnForObjects(`${ANNOUNCED_PREFIX}*`)] },
+    { actions: ['s3:ListBucket'], resources: [bucket.bucketArn] },
+    { actions: ['sns:Publish'], resources: [topicArn] },
+  ];
+}
+
 /** Reads any archive of the bucket; with ListBucket a missing key is 404 and not 403. */
 export function readArchives(bucket: Bucket): Permission[] {
   return [
@@ -117,11 +128,9 @@ export function stopWatches(stack: Stack): Permission {
   return { actions: ['states:StopExecution'], resources: [executionsOf(stack, WATCH_MACHINE)] };
 }
 
-export function invokeFunction(stack: Stack, name: string): Permission {
-  const resourceName = name;
+export function invokeFunction(stack: Stack, ...names: string[]): Permission {
   const arnFormat = ArnFormat.COLON_RESOURCE_NAME;
-  return {
-    actions: ['lambda:InvokeFunction'],
-    resources: [stack.formatArn({ service: 'lambda', resource: 'function', resourceName, arnFormat })],
-  };
+  const arnOf = (resourceName: string) =>
+    stack.formatArn({ service: 'lambda', resource: 'function', resourceName, arnFormat });
+  return { actions: ['lambda:InvokeFunction'], resources: names.map(arnOf) };
 }

@@ -11,6 +11,7 @@ import {
   RUN_LOG_GROUP,
   STACK_NAME,
 } from '../core/names.ts';
+import { Announcements } from './announcements.ts';
 import { readConfig } from './config.ts';
 import { createDeadLetterQueue } from './dead-letters.ts';
 import { type DocumentContent, jobDocument, prepareDocument } from './documents.ts';
@@ -56,6 +57,7 @@ export class RunctlStack extends Stack {
     const { machine } = new RunMachine(this, 'Run', { steps, watch: watch.machine });
     stopEndedRuns(this, { machine, stopRun: steps.stopRun, deadLetters });
     new UploadTrigger(this, { config, bucket, machine, deadLetters });
+    new Announcements(this, { config, bucket, topic, deadLetters });
     const schedules = new Schedules(this, { schedules: config.schedules, machine, deadLetters });
 
     const outputs: Record<keyof typeof OUTPUTS, string> = {

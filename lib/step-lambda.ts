@@ -1,8 +1,9 @@
 import { type Duration, RemovalPolicy } from 'aws-cdk-lib';
 import { Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
-import { Architecture, Code, type IDestination, type IFunction, Runtime } from 'aws-cdk-lib/aws-lambda';
+import { Architecture, Code, type IFunction, Runtime } from 'aws-cdk-lib/aws-lambda';
 import { NodejsFunction } from 'aws-cdk-lib/aws-lambda-nodejs';
 import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
+import type { IQueue } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
 import { ENV, STACK_NAME } from '../core/names.ts';
 import type { Config } from './config.ts';
@@ -17,7 +18,7 @@ export interface StepLambdaProps {
   /** MiB. */
   readonly memory?: number;
   /** Where an asynchronous event goes that the function could not handle. */
-  readonly onFailure?: IDestination;
+  readonly deadLetters?: IQueue;
 }
 
 /** A Lambda function from `lambdas/<id>.ts` with a role, and a log group, of its own. */
@@ -39,7 +40,9 @@ export class StepLambda extends Construct {
       actions: ['logs:CreateLogStream', 'logs:PutLogEvents'],
       resources: [logGroup.logGroupArn],
     };
-    const permissions = [writeLogs, ...props.permissions];
+    const { deadLetters } = props;
+    const buryEvents = deadLetters ? [{ actions: ['sqs:SendMessage'], resources: [deadLetters.queueArn] }] : [];
+    const permissions = [writeLogs, ...props.permissions, ...buryEvents];
     const role = new Role(this, 'Role', {
       assumedBy: new ServicePrincipal('lambda.amazonaws.com'),
       inlinePolicies: { step: toPolicy(permissions) },
@@ -58,7 +61,8 @@ export class StepLambda extends Construct {
       environment: Object.fromEntries(
         Object.entries(props.environment).map(([key, value]) => [ENV[key as keyof typeof ENV], value]),
       ),
-      ...(props.onFailure ? { onFailure: props.onFailure } : {}),
+      // Not SqsDestination: that grants reading the queue's attributes as well.
+      ...(deadLetters ? { onFailure: { bind: () => ({ destination: deadLetters.queueArn }) } } : {}),
     });
   }
 }

@@ -3,6 +3,7 @@ import type { Bucket } from 'aws-cdk-lib/aws-s3';
 import type { IQueue } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
 import {
+  ANNOUNCE_FUNCTION,
   JOB_DOCUMENT,
   PREPARE_DOCUMENT,
   PREPARE_FINISH_DOCUMENT,
@@ -102,12 +103,17 @@ export class Steps extends Construct {
     this.syncCode = new StepLambda(this, 'sync-code', {
       ...jobStep,
       description: 'Takes the lease and starts the job sync',
-      environment: { ...jobStep.environment, stopFunction: STOP_FUNCTION },
+      environment: {
+        ...jobStep.environment,
+        stopFunction: STOP_FUNCTION,
+        announceFunction: ANNOUNCE_FUNCTION,
+        longWait: String(config.waitingMinutes * 60),
+      },
       permissions: [
         ...jobStep.permissions,
         ...readArchives(bucket),
         describeRuns(stack),
-        invokeFunction(stack, STOP_FUNCTION),
+        invokeFunction(stack, STOP_FUNCTION, ANNOUNCE_FUNCTION),
       ],
       timeout: TWO_LOOKS,
     });
@@ -119,6 +125,8 @@ export class Steps extends Construct {
     this.startTraining = new StepLambda(this, 'start-training', { ...jobStep, description: 'Starts the job train' });
     this.confirmPid = new StepLambda(this, 'confirm-pid', {
       ...jobStep,
+      environment: { ...jobStep.environment, announceFunction: ANNOUNCE_FUNCTION },
+      permissions: [...jobStep.permissions, invokeFunction(stack, ANNOUNCE_FUNCTION)],
       description: 'Looks once whether the training lives',
     });
     this.pollLogs = new StepLambda(this, 'poll-logs', {
@@ -155,13 +163,9 @@ export class Steps extends Construct {
       ...endRun,
       description: 'Ends a run whose execution was aborted or timed out',
       environment: { ...endRun.environment, runMachineArn: runMachineArn(stack) },
-      permissions: [
-        ...endRun.permissions,
-        stopWatches(stack),
-        { actions: ['sqs:SendMessage'], resources: [props.deadLetters.queueArn] },
-      ],
+      permissions: [...endRun.permissions, stopWatches(stack)],
       timeout: STOP_RUN,
-      onFailure: { bind: () => ({ destination: props.deadLetters.queueArn }) },
+      deadLetters: props.deadLetters,
     });
   }
 }

@@ -1,9 +1,8 @@
-import { Duration } from 'aws-cdk-lib';
 import { Rule } from 'aws-cdk-lib/aws-events';
-import { LambdaFunction } from 'aws-cdk-lib/aws-events-targets';
 import type { IQueue } from 'aws-cdk-lib/aws-sqs';
 import type { StateMachine } from 'aws-cdk-lib/aws-stepfunctions';
 import type { Construct } from 'constructs';
+import { target } from './dead-letters.ts';
 import type { StepLambda } from './step-lambda.ts';
 
 /** Abort and time-out run no Catch: EventBridge tells stop-run of them. The event may get lost; a run that finds the instance held then calls stop-run itself. */
@@ -21,12 +20,6 @@ export function stopEndedRuns(
         status: ['ABORTED', 'TIMED_OUT', 'FAILED'],
       },
     },
-    targets: [
-      new LambdaFunction(props.stopRun.function, {
-        deadLetterQueue: props.deadLetters,
-        maxEventAge: Duration.hours(24),
-        retryAttempts: 185,
-      }),
-    ],
+    targets: [target(props.stopRun.function, props.deadLetters)],
   });
 }

@@ -1,13 +1,13 @@
 import { Duration, RemovalPolicy } from 'aws-cdk-lib';
 import { BlockPublicAccess, Bucket, BucketEncryption, type CfnBucket } from 'aws-cdk-lib/aws-s3';
 import type { Construct } from 'constructs';
-import { PIECE_PREFIX } from '../core/names.ts';
+import { ANNOUNCED_PREFIX, PIECE_PREFIX } from '../core/names.ts';
 
 /** Versions that nobody can start a run from any more, and uploads that never ended. */
 const OLD_VERSIONS = Duration.days(30);
 const UNFINISHED_UPLOADS = Duration.days(2);
-/** Log that has gone to CloudWatch within seconds. */
-const PIECES = Duration.days(1);
+/** Log that has gone to CloudWatch within seconds, and notes for events that come twice within minutes. */
+const PASSING = Duration.days(1);
 
 /** Archives in, logs and outputs out. Kept when the stack is deleted: it holds people's results. */
 export function createUploadBucket(scope: Construct): Bucket {
@@ -19,7 +19,11 @@ export function createUploadBucket(scope: Construct): Bucket {
     versioned: true,
     removalPolicy: RemovalPolicy.RETAIN,
     lifecycleRules: [
-      { prefix: PIECE_PREFIX, expiration: PIECES, noncurrentVersionExpiration: PIECES },
+      ...[PIECE_PREFIX, ANNOUNCED_PREFIX].map((prefix) => ({
+        prefix,
+        expiration: PASSING,
+        noncurrentVersionExpiration: PASSING,
+      })),
       { noncurrentVersionExpiration: OLD_VERSIONS, abortIncompleteMultipartUploadAfter: UNFINISHED_UPLOADS },
     ],
   });

@@ -1,12 +1,12 @@
 import { Duration, type Stack } from 'aws-cdk-lib';
 import { Match, Rule } from 'aws-cdk-lib/aws-events';
-import { LambdaFunction } from 'aws-cdk-lib/aws-events-targets';
 import type { Bucket } from 'aws-cdk-lib/aws-s3';
 import type { IQueue } from 'aws-cdk-lib/aws-sqs';
 import type { StateMachine } from 'aws-cdk-lib/aws-stepfunctions';
 import { Construct } from 'constructs';
 import { UPLOAD_PREFIX } from '../core/names.ts';
 import type { Config } from './config.ts';
+import { target } from './dead-letters.ts';
 import { readArchives } from './permissions.ts';
 import { StepLambda } from './step-lambda.ts';
 
@@ -22,11 +22,9 @@ export class UploadTrigger extends Construct {
       permissions: [
         ...readArchives(bucket),
         { actions: ['states:StartExecution'], resources: [machine.stateMachineArn] },
-        { actions: ['sqs:SendMessage'], resources: [deadLetters.queueArn] },
       ],
       timeout: Duration.seconds(60),
-      // Not SqsDestination: that grants reading the queue's attributes as well.
-      onFailure: { bind: () => ({ destination: deadLetters.queueArn }) },
+      deadLetters,
     });
     new Rule(this, 'Rule', {
       description: 'Uploads to uploads/ start a run',
@@ -35,13 +33,7 @@ export class UploadTrigger extends Construct {
         detailType: ['Object Created'],
         detail: { bucket: { name: [bucket.bucketName] }, object: { key: Match.prefix(UPLOAD_PREFIX) } },
       },
-      targets: [
-        new LambdaFunction(startRun.function, {
-          deadLetterQueue: deadLetters,
-          maxEventAge: Duration.hours(24),
-          retryAttempts: 185,
-        }),
-      ],
+      targets: [target(startRun.function, deadLetters)],
     });
   }
 }

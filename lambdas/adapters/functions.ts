@@ -1,4 +1,4 @@
-import { InvokeCommand, LambdaClient } from '@aws-sdk/client-lambda';
+import { InvokeCommand, LambdaClient, type LambdaClientConfig } from '@aws-sdk/client-lambda';
 import { CLIENT_SETTINGS, translate } from './aws-errors.ts';
 
 export interface Functions {
@@ -6,8 +6,8 @@ export interface Functions {
   invokeLater(name: string, event: object): Promise<void>;
 }
 
-export function createFunctions(): Functions {
-  return functionsOver(new LambdaClient(CLIENT_SETTINGS));
+export function createFunctions(settings: LambdaClientConfig = {}): Functions {
+  return functionsOver(new LambdaClient({ ...CLIENT_SETTINGS, ...settings }));
 }
 
 export function functionsOver(lambda: Pick<LambdaClient, 'send'>): Functions {

@@ -47,8 +47,8 @@ describe('states and handlers', () => {
       }
       return tasks.map(([name]) => kebab(name));
     });
-    // Those that are no state: one starts the machine, one ends what it left.
-    expect([...states, 'start-run', 'stop-run'].sort()).toEqual(lambdaNames().sort());
+    // Those that are no state: one starts the machine, one ends what it left, one tells of it.
+    expect([...states, 'announce-run', 'start-run', 'stop-run'].sort()).toEqual(lambdaNames().sort());
   });
 });
 
@@ -86,7 +86,7 @@ describe.each(lambdaNames())('%s', (name) => {
       ...OWN_LOG,
       ...(calls ?? []).flatMap((call) => ACTIONS[call] ?? [`no action known for ${call}`]),
     ]);
-    if (name === 'start-run' || name === 'stop-run') needed.add('sqs:SendMessage'); // Lambda itself, for an event that failed.
+    if (['announce-run', 'start-run', 'stop-run'].includes(name)) needed.add('sqs:SendMessage'); // Lambda itself, for an event that failed.
     expect([...granted].sort()).toEqual([...needed].sort());
   });
 
@@ -130,7 +130,8 @@ const CALLED = new Map<string, readonly string[]>([
   ['sync-code', [...COMMANDS, ...LOGS, 'GetObject', 'DescribeExecution', 'Invoke']],
   ['install-requirements', [...COMMANDS, ...LOGS]],
   ['start-training', [...COMMANDS, ...LOGS]],
-  ['confirm-pid', [...COMMANDS, ...LOGS]],
+  ['confirm-pid', [...COMMANDS, ...LOGS, 'Invoke']],
+  ['announce-run', [...FILES, 'HeadRunFile', 'Publish']],
   ['poll-logs', [...COMMANDS, ...LOGS, ...FILES]],
   ['check-instance', ['DescribeInstances']],
   ['finish-run', END],
@@ -151,6 +152,7 @@ const ACTIONS: Readonly<Record<string, readonly string[]>> = {
   GetExecutionHistory: ['states:GetExecutionHistory'],
   StopExecution: ['states:StopExecution'],
   Invoke: ['lambda:InvokeFunction'],
+  Publish: ['sns:Publish'],
   CreateLogStream: ['logs:CreateLogStream'],
   PutLogEvents: ['logs:PutLogEvents'],
   GetLogEvents: ['logs:GetLogEvents'],

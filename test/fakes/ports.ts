@@ -1,10 +1,12 @@
 import type { RunFiles } from '../../core/conclude-run.ts';
 import type { InstanceCommands } from '../../core/instance-commands.ts';
 import type { RunnerRequest } from '../../core/job-protocol.ts';
+import type { News } from '../../core/news.ts';
 import type { StateEvent } from '../../core/run-events.ts';
 import type { ArchiveStore, OpenArchive } from '../../lambdas/adapters/archive-store.ts';
 import type { ExecutionState, Executions } from '../../lambdas/adapters/executions.ts';
 import { logger } from '../../lambdas/adapters/logger.ts';
+import type { Tell } from '../../lambdas/adapters/tell.ts';
 import { FakeLogStore } from './log-store.ts';
 
 logger.setLogLevel('SILENT'); // A test that fails says why by itself.
@@ -28,6 +30,12 @@ export class FakeCommands implements InstanceCommands {
 
 export function fakePorts(commands: InstanceCommands, logs = new FakeLogStore(), now = 1_795_000_010_000) {
   return { commands, logs, pieces: null, now: () => now };
+}
+
+/** Keeps what people would be told. */
+export function fakeTell(): { tell: Tell; told: News[] } {
+  const told: News[] = [];
+  return { tell: (news) => Promise.resolve(void told.push(news)), told };
 }
 
 /** One stored upload. */

@@ -6,7 +6,7 @@ import { createFind } from '../../lambdas/find-instance.ts';
 import { createInstall } from '../../lambdas/install-requirements.ts';
 import { createStart } from '../../lambdas/start-training.ts';
 import { createSync } from '../../lambdas/sync-code.ts';
-import { FakeArchives, FakeCommands, FakeExecutions, fakePorts } from '../fakes/ports.ts';
+import { FakeArchives, FakeCommands, FakeExecutions, fakePorts, fakeTell } from '../fakes/ports.ts';
 import {
   archive,
   exit,
@@ -53,8 +53,9 @@ describe('Sync code', () => {
     const ports = fakePorts(commands);
     const cleared: string[] = [];
     const clearUp = (arn: string) => Promise.resolve(void cleared.push(arn));
-    const step = createSync({ ...ports, archives: new FakeArchives(), executions, clearUp });
-    return { answer: step(jobInput(input)), commands, logs: ports.logs, cleared };
+    const { tell, told } = fakeTell();
+    const step = createSync({ ...ports, archives: new FakeArchives(), executions, clearUp, tell, longWait: 600 });
+    return { answer: step(jobInput(input)), commands, logs: ports.logs, cleared, told };
   }
 
   it('asks with the runner aboard, a URL of the pinned version, and ships the log', async () => {
@@ -123,6 +124,26 @@ describe('Sync code', () => {
     );
     expect(await answer).toMatchObject({ queue: { place: 2 }, waiting: { over: null } });
     expect(commands.asked[1]?.request).toMatchObject({ ended: ['arn:b'] });
+  });
+
+  it('tells people once that the run waits long', async () => {
+    const waits = (seconds: number, more: object = {}) =>
+      jobStep('sync', {
+        state: 'busy',
+        waiting: { since: 1_795_000_010 - seconds, over: null, clearing: null, ...more },
+      });
+    const early = sync([busy], [], { step: waits(599) });
+    expect((await early.answer).waiting?.told).toBeUndefined();
+    expect(early.told).toEqual([]);
+    const late = sync([busy], [], { step: waits(600) });
+    const step = await late.answer;
+    expect(late.told).toMatchObject([{ news: 'waiting', waited: 600, holder: 'other', project: 'demo' }]);
+    const later = sync([busy], [], { step });
+    expect(await later.answer).toMatchObject({ waiting: { told: true } });
+    expect(later.told).toEqual([]);
+    const last = sync([busy], [], { step: waits(90_000) });
+    expect(await last.answer).toMatchObject({ waiting: { over: 'max-wait' } });
+    expect(last.told).toEqual([]);
   });
 
   it.each(['skip', 'refuse'] as const)('%s: leaves no ticket, and waits only for a clean-up', async (ifBusy) => {
@@ -208,8 +229,11 @@ describe('Confirm PID', () => {
     ['absent', null, false],
   ] as const)('%s with code %s: confirmed %s', async (state, code, confirmed) => {
     const status = jobStatus('train', '', { state, exit: code === null ? null : exit({ code }) });
-    const step = await createConfirm(fakePorts(new FakeCommands(status)))(jobInput({ step: jobStep('train') }));
+    const { tell, told } = fakeTell();
+    const confirm = createConfirm({ ...fakePorts(new FakeCommands(status)), tell });
+    const step = await confirm(jobInput({ step: jobStep('train') }));
     expect(step.confirmed).toBe(confirmed);
+    expect(told).toHaveLength(state === 'running' ? 1 : 0);
   });
 });
 

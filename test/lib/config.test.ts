@@ -16,6 +16,7 @@ describe('readConfig', () => {
       archiveCaps: DEFAULT_CAPS,
       schedules: [],
       notifyEmails: [],
+      waitingMinutes: 30,
     });
   });
 
@@ -43,6 +44,7 @@ describe('readConfig', () => {
     ['archiveCaps', { files: 5 }, /context runctl:archiveCaps.*files/s],
     ['archiveCaps', { entries: -5 }, /context runctl:archiveCaps.*entries/s],
     ['archiveCaps', { depth: 201 }, /context runctl:archiveCaps.*depth/s],
+    ['waitingMinutes', 0, /context runctl:waitingMinutes/],
     ['notifyEmails', ['nobody'], /context runctl:notifyEmails/],
     ['schedules', '[{', /context runctl:schedules is not JSON/],
     ['schedules', schedule, /context runctl:schedules/],

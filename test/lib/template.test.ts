@@ -65,12 +65,12 @@ describe('the stack', () => {
       NotificationConfiguration: { EventBridgeConfiguration: { EventBridgeEnabled: true } },
       LifecycleConfiguration: {
         Rules: [
-          {
-            Prefix: 'pieces/',
+          ...['pieces/', 'announced/'].map((Prefix) => ({
+            Prefix,
             ExpirationInDays: 1,
             NoncurrentVersionExpiration: { NoncurrentDays: 1 },
             Status: 'Enabled',
-          },
+          })),
           {
             NoncurrentVersionExpiration: { NoncurrentDays: 30 },
             AbortIncompleteMultipartUpload: { DaysAfterInitiation: 2 },
@@ -86,7 +86,7 @@ describe('the stack', () => {
   });
 
   it('starts runs only of uploads/ of its own bucket, and loses no event', () => {
-    const rule = aws.of('AWS::Events::Rule').find(({ Properties }) => !isForStops(Properties));
+    const rule = aws.of('AWS::Events::Rule').find(({ Properties }) => JSON.stringify(Properties).includes('uploads/'));
     expect(rule?.Properties).toMatchObject({
       EventPattern: {
         source: ['aws.s3'],
@@ -108,7 +108,6 @@ describe('the stack', () => {
 
   it('tells stop-run of runs that were ended from outside, and loses no event', () => {
     const rules = aws.of('AWS::Events::Rule');
-    expect(rules.length).toBe(2);
     expect(rules.find(({ Properties }) => isForStops(Properties))?.Properties).toMatchObject({
       EventPattern: {
         'detail-type': ['Step Functions Execution Status Change'],
@@ -124,6 +123,20 @@ describe('the stack', () => {
           RetryPolicy: { MaximumRetryAttempts: 185, MaximumEventAgeInSeconds: 86_400 },
         },
       ],
+    });
+  });
+
+  it('tells of the runs whose manifest is written, and of nothing else that runs leave', () => {
+    const rule = aws.of('AWS::Events::Rule').find(({ Properties }) => JSON.stringify(Properties).includes('manifest'));
+    expect(rule?.Properties).toMatchObject({
+      EventPattern: {
+        source: ['aws.s3'],
+        detail: {
+          bucket: { name: [{ Ref: expect.anything() }] },
+          object: { key: [{ wildcard: 'runs/*/manifest.json' }] },
+        },
+      },
+      Targets: [{ DeadLetterConfig: { Arn: expect.anything() } }],
     });
   });
 
