@@ -61,6 +61,7 @@ export class Cloud {
   readonly bucket: string;
   readonly endpoint: string;
   private readonly logGroup: string;
+  private readonly outputs: Readonly<Record<string, string>>;
 
   private constructor(state: LocalState, instance: OwnInstance) {
     const client = { endpoint: state.endpoint, region: state.region, credentials: dummyCredentials };
@@ -73,14 +74,17 @@ export class Cloud {
     this.lambda = new LambdaClient(client);
     this.events = new EventBridgeClient(client);
     this.ssmEndpoint = state.ssmEndpoint;
-    const output = (name: string): string => {
-      const value = state.deployed?.outputs[name];
-      if (!value) throw new Error(`the stack has no output ${name}`);
-      return value;
-    };
-    this.machine = output(OUTPUTS.machine);
-    this.bucket = output(OUTPUTS.bucket);
-    this.logGroup = output(OUTPUTS.logGroup);
+    this.outputs = state.deployed?.outputs ?? {};
+    this.machine = this.output(OUTPUTS.machine);
+    this.bucket = this.output(OUTPUTS.bucket);
+    this.logGroup = this.output(OUTPUTS.logGroup);
+  }
+
+  /** An output of the stack. */
+  output(name: string): string {
+    const value = this.outputs[name];
+    if (!value) throw new Error(`the stack has no output ${name}`);
+    return value;
   }
 
   /** Another client of this cloud. */
