@@ -32,7 +32,7 @@ export async function benchRuns(
   // The packages lie in an environment of the bench: what Python takes to import them is in the times.
   const venv = await ensureVenv('bench-digits', join(exampleFolder, 'requirements.txt'), say, undefined, signal);
   const digitsArchive = join(work, 'digits.tar.gz');
-  await packFolder(exampleFolder, digitsArchive, signal);
+  await packFolder(exampleFolder, digitsArchive, { signal });
   const digits = await best('digits without an install', digitsArchive, {
     install: 'skip',
     python: join(venv, 'bin', 'python'),

@@ -1,6 +1,10 @@
 import { Command, CommanderError } from 'commander';
+import { ScriptNotFound } from '../core/archive/choose-script.ts';
 import { InvalidSpec } from '../core/spec.ts';
+import { addPushCommand } from './commands/push.ts';
+import { addRunCommand } from './commands/run.ts';
 import { CliError, EXIT } from './errors.ts';
+import { PackError } from './pack-error.ts';
 
 /** The `runctl` command with the subcommands of this folder; local/ adds its own. */
 export function createProgram(): Command {
@@ -11,6 +15,8 @@ export function createProgram(): Command {
     .showHelpAfterError()
     .exitOverride()
     .addHelpText('after', '\nExit codes: 0 succeeded, 1 the run failed, 2 usage, 3 AWS or set-up.');
+  addPushCommand(program);
+  addRunCommand(program);
   return program;
 }
 
@@ -37,5 +43,6 @@ export function fail(error: unknown): void {
 
 function exitCodeOf(error: unknown): number {
   if (error instanceof CliError) return error.exitCode;
-  return error instanceof InvalidSpec ? EXIT.usage : EXIT.runFailed;
+  const isUsage = error instanceof InvalidSpec || error instanceof ScriptNotFound || error instanceof PackError;
+  return isUsage ? EXIT.usage : EXIT.runFailed;
 }

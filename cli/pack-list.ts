@@ -1,17 +1,8 @@
 import { lstat, readdir, readFile, realpath, stat } from 'node:fs/promises';
 import { basename, join, relative, sep } from 'node:path';
 import ignore, { type Ignore } from 'ignore';
-
-/** A folder could not be packed; `next` says what to do about it. */
-export class PackError extends Error {
-  readonly next: string;
-
-  constructor(message: string, next: string, options?: ErrorOptions) {
-    super(message, options);
-    this.name = 'PackError';
-    this.next = next;
-  }
-}
+import { PackError } from './pack-error.ts';
+import { isSecretName } from './secrets.ts';
 
 export interface ProjectFile {
   /** Path in the archive, `/` between its parts. */
@@ -36,44 +27,60 @@ interface Scope {
   readonly rules: Ignore;
 }
 
+/** What was found in a project folder. */
+export interface Listing {
+  /** By code units of their names, not by locale: the order must be the same on every machine. */
+  readonly files: readonly ProjectFile[];
+  /** Left out since they look like secrets. */
+  readonly secrets: readonly string[];
+  /** What else was left out though nobody asked for it, one sentence each. */
+  readonly warnings: readonly string[];
+}
+
 /**
- * The files of a project, sorted by name: what `.gitignore` and `.runctlignore` leave, in the folder and below it, without
- * `.git`, virtual environments, `__pycache__`, `node_modules` and `.runctl`. Links inside the folder are followed, others
- * are left out with a warning, as are sockets and devices. Folders without files are not kept.
+ * The files of a project: what `.gitignore` and `.runctlignore` leave, in the folder and below it, without `.git`, virtual
+ * environments, `__pycache__`, `node_modules` and `.runctl`, and without secrets unless they are asked for. Links inside
+ * the folder are followed, others are left out with a warning, as are sockets, devices, and what cannot be read. Folders
+ * without files are not kept.
  * @throws PackError when nothing is left, or the folder is none.
  */
-export async function listFiles(folder: string): Promise<{ files: ProjectFile[]; warnings: string[] }> {
+export async function listFiles(folder: string, options: { includeSecrets?: boolean } = {}): Promise<Listing> {
   const top = await realpath(folder).catch((cause: unknown) => {
     throw new PackError(`There is no folder ${folder}`, 'Give the path of the project folder.', { cause });
   });
   if (!(await stat(top)).isDirectory())
     throw new PackError(`${folder} is a file, not a folder`, 'Give the path of the project folder.');
-  const walk = new Walk(top);
+  const walk = new Walk(top, options.includeSecrets === true);
   await walk.enter(top, '', [], []);
-  if (walk.files.length === 0)
-    throw new PackError(
-      `There is nothing to pack in ${folder}${walk.ignored > 0 ? `: the ignore files leave out all ${walk.ignored} entries` : ''}`,
-      'Give the folder that holds the training script; see .gitignore and .runctlignore in it.',
-    );
-  // By code units, not by locale: the order must be the same on every machine.
+  if (walk.files.length === 0) throw nothingToPack(folder, walk.ignored);
   walk.files.sort((a, b) => (a.name < b.name ? -1 : 1));
-  return { files: walk.files, warnings: walk.warnings };
+  return { files: walk.files, secrets: walk.secrets, warnings: walk.warnings };
+}
+
+export function nothingToPack(folder: string, ignored = 0): PackError {
+  return new PackError(
+    `There is nothing to pack in ${folder}${ignored > 0 ? `: the ignore files leave out all ${ignored} entries` : ''}`,
+    'Give the folder that holds the training script; see .gitignore and .runctlignore in it.',
+  );
 }
 
 class Walk {
   readonly files: ProjectFile[] = [];
   readonly warnings: string[] = [];
+  readonly secrets: string[] = [];
   ignored = 0;
   readonly #top: string;
+  readonly #includeSecrets: boolean;
 
-  constructor(top: string) {
+  constructor(top: string, includeSecrets: boolean) {
     this.#top = top;
+    this.#includeSecrets = includeSecrets;
   }
 
   /** @param above the real paths of the folders that this one lies in: a link to one of them has no end. */
   async enter(folder: string, name: string, outer: readonly Scope[], above: readonly string[]): Promise<void> {
-    const names = (await readdir(folder)).sort();
-    if (names.includes(VENV_MARK) && name !== '') return;
+    const names = (await this.#look(name, readdir(folder)))?.sort();
+    if (names === undefined || (names.includes(VENV_MARK) && name !== '')) return;
     const scopes = [...outer, ...(await scopeOf(folder, name, names))];
     const inside = [...above, await realpath(folder)];
     for (const child of names) {
@@ -84,10 +91,12 @@ class Walk {
 
   async #visit(path: string, name: string, scopes: readonly Scope[], above: readonly string[]): Promise<void> {
     if (NEVER.has(basename(path))) return;
-    const link = (await lstat(path).catch((error: unknown) => failed(name, error))).isSymbolicLink();
+    const link = (await this.#look(name, lstat(path)))?.isSymbolicLink();
+    if (link === undefined) return;
     const target = link ? await this.#follow(path, name) : path;
     if (target === undefined) return;
-    const info = await stat(target);
+    const info = await this.#look(name, stat(target));
+    if (info === undefined) return;
     if (isIgnored(info.isDirectory() ? `${name}/` : name, scopes)) {
       this.ignored += 1;
       return;
@@ -95,6 +104,8 @@ class Walk {
     if (info.isDirectory()) {
       if (link && above.includes(target)) return this.#leave(name, 'a link to a folder that it lies in');
       await this.enter(target, name, scopes, above);
+    } else if (info.isFile() && !this.#includeSecrets && isSecretName(name)) {
+      this.secrets.push(name);
     } else if (info.isFile()) {
       this.files.push({ name, path: target, bytes: info.size, executable: (info.mode & 0o100) !== 0 });
     } else this.#leave(name, 'neither a file nor a folder');
@@ -111,17 +122,37 @@ class Walk {
     return target;
   }
 
+  /** What the file system says; undefined, with a warning, when it says nothing, as of a file that has gone meanwhile. */
+  async #look<T>(name: string, looking: Promise<T>): Promise<T | undefined> {
+    try {
+      return await looking;
+    } catch (cause) {
+      // Node has put U+FFFD for the bytes that are no UTF-8, and finds no such file: that one has not gone.
+      if (!name.includes('\ufffd')) return this.#leave(name, notReadable(cause));
+      throw new PackError(
+        `${JSON.stringify(name)} has a name that is not UTF-8`,
+        'Give it a name in UTF-8, or take it out of the folder.',
+        {
+          cause,
+        },
+      );
+    }
+  }
+
   #leave(name: string, why: string): undefined {
-    this.warnings.push(`${name} is left out: it is ${why}.`);
+    this.warnings.push(leftOut(name, why));
   }
 }
 
-function failed(name: string, cause: unknown): never {
-  throw new PackError(
-    `${JSON.stringify(name)} cannot be looked at: ${cause instanceof Error ? cause.message : String(cause)}`,
-    'A name that is not UTF-8 must be changed; a file that comes and goes belongs into .runctlignore.',
-    { cause },
-  );
+export function leftOut(name: string, why: string): string {
+  return `${name} is left out: it is ${why}.`;
+}
+
+/** Why a file is left out that the file system did not give, to follow "it is". */
+export function notReadable(error: unknown): string {
+  const code = error instanceof Error && 'code' in error ? error.code : null;
+  if (code === 'ENOENT') return 'gone';
+  return `not readable (${code ?? String(error)})`;
 }
 
 async function scopeOf(folder: string, name: string, names: readonly string[]): Promise<Scope[]> {

@@ -1,11 +1,13 @@
 import { createWriteStream } from 'node:fs';
-import { open, readFile, rm, stat } from 'node:fs/promises';
+import { type FileHandle, open, readFile, rm, stat } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 import { constants, createGzip } from 'node:zlib';
 import { type Pack, pack } from 'tar-stream';
-import { listFiles, PackError, type ProjectFile } from './pack-list.ts';
-
-export { PackError } from './pack-list.ts';
+import { type GitState, gitComment } from '../core/git-state.ts';
+import { PackError } from './pack-error.ts';
+import { type Listing, leftOut, listFiles, nothingToPack, notReadable, type ProjectFile } from './pack-list.ts';
+import { globalHeader } from './pax-comment.ts';
+import { isSecretContent } from './secrets.ts';
 
 /** Level 6 is what `tar czf` takes; a higher one costs twice the time for a few per cent. */
 const GZIP_LEVEL = 6;
@@ -33,25 +35,46 @@ export interface Packed {
   readonly bytes: number;
   /** Size of the archive. */
   readonly archiveBytes: number;
-  /** What was left out though nobody asked for it, one sentence each. */
+  /** Left out since they look like secrets. */
+  readonly secrets: readonly string[];
+  /** What else was left out though nobody asked for it, one sentence each. */
   readonly warnings: readonly string[];
 }
 
+export interface PackOptions {
+  readonly includeSecrets?: boolean;
+  /** Noted in the archive; null where there is no git. */
+  readonly git?: GitState | null;
+  readonly signal?: AbortSignal;
+}
+
+/** Packs a project folder: {@link listFiles}, then {@link packFiles}. */
+export async function packFolder(folder: string, archive: string, options: PackOptions = {}): Promise<Packed> {
+  return await packFiles(folder, await listFiles(folder, options), archive, options);
+}
+
 /**
- * Packs a project folder into the .tar.gz file `archive`. The same tree gives the same bytes: sorted, no owners, one time,
- * modes 0644 and 0755. Which files: see pack-list.ts.
- * @throws PackError when there is nothing to pack, or a file changed meanwhile; then no archive is left.
+ * Packs the listed files of a project into the .tar.gz file `archive`. The same tree at the same commit gives the same
+ * bytes: sorted, no owners, one time, modes 0644 and 0755. Files that have gone or cannot be read are left out.
+ * @throws PackError when there is nothing to pack, or a large file shrank meanwhile; then no archive is left.
  */
-export async function packFolder(folder: string, archive: string, signal?: AbortSignal): Promise<Packed> {
-  const { files, warnings } = await listFiles(folder);
+export async function packFiles(
+  folder: string,
+  listing: Listing,
+  archive: string,
+  options: PackOptions = {},
+): Promise<Packed> {
+  const found = { packed: [] as PackedFile[], secrets: [...listing.secrets], warnings: [...listing.warnings] };
   try {
-    const packed = await writeArchive(files, archive, signal);
+    await writeArchive(listing.files, archive, options, found);
+    if (found.packed.length === 0) throw nothingToPack(folder);
     await markAsUnix(archive);
     return {
-      files: packed,
-      bytes: packed.reduce((sum, file) => sum + file.bytes, 0),
+      files: found.packed,
+      bytes: found.packed.reduce((sum, file) => sum + file.bytes, 0),
       archiveBytes: (await stat(archive)).size,
-      warnings,
+      secrets: found.secrets,
+      warnings: found.warnings,
     };
   } catch (error) {
     await rm(archive, { force: true });
@@ -59,16 +82,23 @@ export async function packFolder(folder: string, archive: string, signal?: Abort
   }
 }
 
-async function writeArchive(files: readonly ProjectFile[], archive: string, signal?: AbortSignal) {
+/** What packing finds out on its way. */
+interface Found {
+  readonly packed: PackedFile[];
+  readonly secrets: string[];
+  readonly warnings: string[];
+}
+
+async function writeArchive(files: readonly ProjectFile[], archive: string, options: PackOptions, found: Found) {
   const tar = pack();
   const gzip = createGzip({ level: GZIP_LEVEL, memLevel: constants.Z_MAX_MEMLEVEL, chunkSize: 256 * 1024 });
+  if (options.git) gzip.write(globalHeader(gitComment(options.git), MTIME));
   const written = pipeline(tar, gzip, createWriteStream(archive));
   try {
     // The disk may be full long before the last file is read: whichever fails first is told.
-    const packed = await Promise.race([addAll(tar, files, signal), written.then(() => [])]);
+    await Promise.race([addAll(tar, files, options, found), written]);
     tar.finalize();
     await written;
-    return packed;
   } catch (error) {
     tar.destroy();
     await written.catch(() => undefined); // the first error is the one to tell
@@ -76,47 +106,50 @@ async function writeArchive(files: readonly ProjectFile[], archive: string, sign
   }
 }
 
-async function addAll(tar: Pack, files: readonly ProjectFile[], signal?: AbortSignal): Promise<PackedFile[]> {
-  const ahead: Promise<Buffer | null>[] = [];
-  const packed: PackedFile[] = [];
+async function addAll(tar: Pack, files: readonly ProjectFile[], options: PackOptions, found: Found): Promise<void> {
+  const ahead: Promise<Content>[] = [];
   for (const [index, file] of files.entries()) {
-    signal?.throwIfAborted();
+    options.signal?.throwIfAborted();
     for (let next = ahead.length; next < Math.min(files.length, index + READ_AHEAD); next += 1) {
-      const reading = readSmall(files[next]);
+      const reading = openFile(files[next] as ProjectFile);
       reading.catch(() => undefined); // told when its turn comes
       ahead.push(reading);
     }
-    const content = await ahead[index];
-    ahead[index] = Promise.resolve(null); // the bytes are not needed any more
-    const bytes = content?.length ?? file.bytes;
-    await addEntry(tar, file, bytes, content ?? null);
-    packed.push({ name: file.name, bytes });
+    const content = await (ahead[index] as Promise<Content>);
+    delete ahead[index]; // the bytes are not needed any more
+    if ('missing' in content) found.warnings.push(leftOut(file.name, content.missing));
+    else if (Buffer.isBuffer(content) && !options.includeSecrets && isSecretContent(file.name, content))
+      found.secrets.push(file.name);
+    else found.packed.push({ name: file.name, bytes: await addFile(tar, file, content) });
   }
-  return packed;
 }
 
-async function readSmall(file: ProjectFile | undefined): Promise<Buffer | null> {
-  if (file === undefined || file.bytes > WHOLE_BYTES) return null;
+/** A file's bytes, when it is small; an open file of a large one; or why there is neither. */
+type Content = Buffer | FileHandle | { readonly missing: string };
+
+async function openFile(file: ProjectFile): Promise<Content> {
   try {
-    return await readFile(file.path);
+    return file.bytes > WHOLE_BYTES ? await open(file.path) : await readFile(file.path);
   } catch (error) {
-    throw unreadable(file, error);
+    return { missing: notReadable(error) };
   }
 }
 
-async function addEntry(tar: Pack, file: ProjectFile, bytes: number, content: Buffer | null): Promise<void> {
-  const header = { name: file.name, size: bytes, mode: file.executable ? 0o755 : 0o644, mtime: MTIME };
+/** @returns the bytes that went into the archive. */
+async function addFile(tar: Pack, file: ProjectFile, content: Buffer | FileHandle): Promise<number> {
+  const size = Buffer.isBuffer(content) ? content.length : file.bytes;
+  const header = { name: file.name, size, mode: file.executable ? 0o755 : 0o644, mtime: MTIME };
   await new Promise<void>((resolve, reject) => {
     const entry = tar.entry(header, (error) => (error ? reject(changed(file, error)) : resolve()));
     entry.on('error', (error: Error) => reject(changed(file, error))); // told both ways; the first one counts
-    if (content !== null) entry.end(content);
-    else streamInto(entry, file, bytes).catch((error: unknown) => entry.destroy(unreadable(file, error)));
+    if (Buffer.isBuffer(content)) entry.end(content);
+    else streamInto(entry, content, size).catch((error: unknown) => entry.destroy(error as Error));
   });
+  return size;
 }
 
 /** Exactly the bytes that the header promises, also when the file is being written to: a growing log is cut there. */
-async function streamInto(entry: NodeJS.WritableStream, file: ProjectFile, bytes: number): Promise<void> {
-  const handle = await open(file.path);
+async function streamInto(entry: NodeJS.WritableStream, handle: FileHandle, bytes: number): Promise<void> {
   try {
     const source = handle.createReadStream({ end: bytes - 1, highWaterMark: 256 * 1024, autoClose: false });
     for await (const chunk of source) {
@@ -135,13 +168,6 @@ async function markAsUnix(archive: string): Promise<void> {
   } finally {
     await handle.close();
   }
-}
-
-function unreadable(file: ProjectFile, cause: unknown): PackError {
-  const why = cause instanceof Error ? cause.message : String(cause);
-  return new PackError(`${file.name} cannot be read: ${why}`, 'Make it readable, or leave it out by .runctlignore.', {
-    cause,
-  });
 }
 
 function changed(file: ProjectFile, cause: Error): PackError {

@@ -1,6 +1,8 @@
 import type { createColors } from 'picocolors';
 import type { JobName } from '../core/names.ts';
-import type { RunEvent } from './follow-run.ts';
+import { formatDuration } from '../core/units.ts';
+import type { RunEnd, RunEvent } from './follow-run.ts';
+import type { Ending } from './run-end.ts';
 
 export type Colors = ReturnType<typeof createColors>;
 export type Print = (line: string) => void;
@@ -25,4 +27,23 @@ export function eventPrinter(print: Print, colors: Colors): (event: RunEvent) =>
       print(`${colors.dim(`${sinceStart.toFixed(1)} s`.padStart(WIDTH - 1))} ${colors.bold(event.state)}`);
     }
   };
+}
+
+/** How it ended, in a few lines; the last lines of the log have been seen. */
+export function endLines(end: RunEnd, said: Ending, runId: string, colors: Colors): string[] {
+  const succeeded = end.status === 'SUCCEEDED';
+  const title = `${succeeded ? 'Succeeded' : 'Failed'} after ${formatDuration((end.endedAt - end.startedAt) / 1_000)}`;
+  const rows: [string, string | number | null][] = [
+    ['outcome', said.outcome],
+    ['message', said.message],
+    ['next step', said.next],
+    ['exit code', said.exitCode],
+    ...said.warnings.map((warning): [string, string] => ['warning', warning]),
+    ['results', `runctl pull ${runId}`],
+  ];
+  return [
+    '',
+    colors.bold(succeeded ? colors.green(title) : colors.red(title)),
+    ...rows.filter(([, value]) => value !== null).map(([label, value]) => `  ${colors.dim(label.padEnd(9))} ${value}`),
+  ];
 }

@@ -1,18 +1,39 @@
 import { createReadStream } from 'node:fs';
-import { stat } from 'node:fs/promises';
-import { PutObjectCommand, type S3Client } from '@aws-sdk/client-s3';
-import { ARCHIVE_SUFFIX, executionNameForUpload, METADATA_KEY, UPLOAD_PREFIX } from '../core/names.ts';
+import { HeadObjectCommand, type S3Client } from '@aws-sdk/client-s3';
+import { Upload as MultipartUpload } from '@aws-sdk/lib-storage';
+import {
+  type ArchiveLocation,
+  archiveKey,
+  executionNameForUpload,
+  METADATA_KEY,
+  UPLOAD_PREFIX,
+} from '../core/names.ts';
 import { InvalidSpec, parseSpec, type SpecInput } from '../core/spec.ts';
+import { isAbort } from './aws-errors.ts';
 
 /** S3 takes 2 KB of metadata with an object, names included. */
 const METADATA_BYTES = 2_048;
+/** Four parts are held in memory and on their way at once; 10,000 of them are 80 GB. */
+const PART_BYTES = 8 * 1024 * 1024;
+/** Metadata that says which bytes an object has: S3's own checksum of a large object is one of its parts' checksums. */
+const SHA256_KEY = 'sha256';
 
-export interface Upload {
-  readonly bucket: string;
-  readonly key: string;
-  /** null in a bucket without versions. */
-  readonly versionId: string | null;
-  /** Name of the execution that the upload starts: it is made from bucket, key and version alone. */
+/** A packed project on this machine. */
+export interface LocalArchive {
+  readonly file: string;
+  /** Hex digest of the file. */
+  readonly sha256: string;
+  readonly bytes: number;
+}
+
+export interface UploadOptions {
+  readonly signal?: AbortSignal;
+  /** Bytes that have arrived. */
+  readonly onProgress?: (bytes: number) => void;
+}
+
+/** An upload, and the name of the execution that it starts: made from bucket, key and version alone. */
+export interface StartingUpload extends ArchiveLocation {
   readonly runId: string;
 }
 
@@ -22,23 +43,85 @@ export interface Upload {
  * @throws InvalidSpec before anything is sent
  */
 export async function uploadArchive(
-  s3: Pick<S3Client, 'send'>,
-  archive: { readonly file: string; readonly bucket: string; readonly project: string; readonly name: string },
-  spec: SpecInput,
-  signal?: AbortSignal,
-): Promise<Upload> {
-  const { bucket } = archive;
-  const key = `${UPLOAD_PREFIX}${archive.project}/${archive.name}${ARCHIVE_SUFFIX}`;
-  const command = new PutObjectCommand({
-    Bucket: bucket,
-    Key: key,
-    Body: createReadStream(archive.file),
-    ContentLength: (await stat(archive.file)).size,
-    Metadata: { [METADATA_KEY]: specMetadata(spec) },
-  });
-  const { VersionId } = await s3.send(command, signal ? { abortSignal: signal } : {});
-  const versionId = VersionId ?? null;
+  s3: S3Client,
+  archive: LocalArchive,
+  to: { readonly bucket: string; readonly project: string; readonly spec: SpecInput },
+  options: UploadOptions = {},
+): Promise<StartingUpload> {
+  const { bucket } = to;
+  const key = archiveKey(to.project, archive.sha256, UPLOAD_PREFIX);
+  const versionId = await put(
+    s3,
+    archive,
+    { bucket, key, metadata: { [METADATA_KEY]: specMetadata(to.spec) } },
+    options,
+  );
   return { bucket, key, versionId, runId: executionNameForUpload({ bucket, key, version: versionId ?? '' }) };
+}
+
+/** Uploads an archive to where it starts nothing. What lies there already, from an earlier time, is not sent again. */
+export async function storeArchive(
+  s3: S3Client,
+  archive: LocalArchive,
+  to: { readonly bucket: string; readonly project: string },
+  options: UploadOptions = {},
+): Promise<ArchiveLocation & { readonly reused: boolean }> {
+  const { bucket } = to;
+  const key = archiveKey(to.project, archive.sha256);
+  const there = await find(s3, archive, { bucket, key }, options.signal);
+  if (there) return { bucket, key, versionId: there.versionId, reused: true };
+  const metadata = { [SHA256_KEY]: archive.sha256 };
+  return { bucket, key, versionId: await put(s3, archive, { bucket, key, metadata }, options), reused: false };
+}
+
+async function find(
+  s3: S3Client,
+  archive: LocalArchive,
+  { bucket, key }: { bucket: string; key: string },
+  signal?: AbortSignal,
+): Promise<{ versionId: string | null } | null> {
+  try {
+    const head = await s3.send(
+      new HeadObjectCommand({ Bucket: bucket, Key: key }),
+      signal ? { abortSignal: signal } : {},
+    );
+    const same = head.ContentLength === archive.bytes && head.Metadata?.[SHA256_KEY] === archive.sha256;
+    return same ? { versionId: head.VersionId ?? null } : null;
+  } catch (error) {
+    const status = (error as { $metadata?: { httpStatusCode?: number } }).$metadata?.httpStatusCode;
+    // Who may only upload may not look: then it is sent.
+    if (status === 404 || status === 403) return null;
+    throw error;
+  }
+}
+
+/** @returns the version; null in a bucket without versions. */
+async function put(
+  s3: S3Client,
+  archive: LocalArchive,
+  to: { bucket: string; key: string; metadata: Record<string, string> },
+  { signal, onProgress }: UploadOptions,
+): Promise<string | null> {
+  signal?.throwIfAborted();
+  const body = createReadStream(archive.file);
+  const upload = new MultipartUpload({
+    client: s3,
+    params: { Bucket: to.bucket, Key: to.key, Body: body, Metadata: to.metadata },
+    partSize: PART_BYTES,
+  });
+  upload.on('httpUploadProgress', ({ loaded }) => onProgress?.(loaded ?? 0));
+  const abort = () => void upload.abort();
+  signal?.addEventListener('abort', abort);
+  try {
+    const { VersionId } = await upload.done();
+    return VersionId ?? null;
+  } catch (error) {
+    if (isAbort(error)) signal?.throwIfAborted();
+    throw error;
+  } finally {
+    signal?.removeEventListener('abort', abort);
+    body.destroy();
+  }
 }
 
 /**

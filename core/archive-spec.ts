@@ -86,7 +86,7 @@ function captured(report: ArchiveReport, name: string): string | null {
 }
 
 /** Names as the project sees them: without the single top folder that is stripped. */
-export function projectFiles(report: ArchiveReport): string[] {
+export function projectFiles(report: Pick<ArchiveReport, 'files' | 'topFolder'>): string[] {
   const prefix = report.topFolder === null ? '' : `${report.topFolder}/`;
   return report.files.map((file) => file.name.slice(prefix.length));
 }

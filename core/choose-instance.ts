@@ -14,6 +14,36 @@ export interface FoundInstance {
   readonly tags: Readonly<Record<string, string>>;
 }
 
+/** As EC2 describes an instance. */
+interface DescribedInstance {
+  readonly InstanceId?: string | undefined;
+  readonly State?: { readonly Name?: string | undefined } | undefined;
+  readonly Platform?: string | undefined;
+  readonly InstanceType?: string | undefined;
+  readonly ImageId?: string | undefined;
+  readonly Tags?: readonly { readonly Key?: string | undefined; readonly Value?: string | undefined }[] | undefined;
+}
+
+export function foundInstance(instance: DescribedInstance): FoundInstance {
+  return {
+    id: instance.InstanceId ?? '',
+    state: instance.State?.Name ?? 'unknown',
+    platform: instance.Platform?.toLowerCase() === 'windows' ? 'windows' : 'linux',
+    type: instance.InstanceType ?? 'unknown',
+    image: instance.ImageId ?? 'unknown',
+    tags: Object.fromEntries((instance.Tags ?? []).map((tag) => [tag.Key ?? '', tag.Value ?? ''])),
+  };
+}
+
+/** What DescribeInstances is asked for a selector. */
+export function describeInput(selector: InstanceSelector) {
+  if ('id' in selector) return { InstanceIds: [selector.id] };
+  return { Filters: [{ Name: `tag:${selector.tag}`, Values: [selector.value] }] };
+}
+
+/** Errors of DescribeInstances that say: there is none. */
+export const UNKNOWN_INSTANCE = ['InvalidInstanceID.NotFound', 'InvalidInstanceID.Malformed'];
+
 /** `i-…` or `tag:Key=value`, as the spec's schema has checked. */
 export function parseSelector(text: string): InstanceSelector {
   if (!text.startsWith('tag:')) return { id: text };

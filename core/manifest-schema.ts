@@ -46,6 +46,8 @@ export const manifestSchema = z.object({
       bytes: count,
       files: count,
       gitCommit: text,
+      /** Something in the archive is not as that commit has it; null without a commit. */
+      gitDirty: z.nullable(z.boolean()),
     }),
   ),
   instance: z.nullable(z.object({ id: z.string(), type: z.string(), image: z.string(), platform: z.string() })),

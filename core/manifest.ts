@@ -57,6 +57,7 @@ export function buildManifest(parts: ManifestParts): Manifest {
       bytes: archive.bytes,
       files: archive.files,
       gitCommit: archive.gitCommit,
+      gitDirty: archive.gitDirty,
     },
     instance: instance && {
       id: instance.id,

@@ -7,6 +7,8 @@ export const ANNOUNCE_FUNCTION = `${STACK_NAME}-announce-run`;
 export const RUN_MACHINE = 'runctl-run';
 export const WATCH_MACHINE = 'runctl-watch';
 export const UPLOAD_PREFIX = 'uploads/';
+/** Archives that start nothing by themselves. */
+export const ARCHIVE_PREFIX = 'archives/';
 export const ARCHIVE_SUFFIX = '.tar.gz';
 export const RUN_LOG_GROUP = '/runctl/runs';
 export const PREPARE_DOCUMENT = 'runctl-prepare';
@@ -84,6 +86,17 @@ export function executionNameForUpload(upload: { bucket: string; key: string; ve
   const stem = upload.key.slice(UPLOAD_PREFIX.length).replace(ARCHIVE_SUFFIX, '');
   const readable = safe(stem, 60).replaceAll('.', '-');
   return `${readable || 'run'}-${shortHash(upload.bucket, upload.key, upload.version)}`;
+}
+
+/** Where the CLI puts an archive: the same bytes have the same key. */
+export function archiveKey(project: string, sha256: string, prefix = ARCHIVE_PREFIX): string {
+  return `${prefix}${project}/${sha256.slice(0, 16)}${ARCHIVE_SUFFIX}`;
+}
+
+/** Name of an execution that a person starts: `digits-20261124-171530-3f9a`, in UTC. @param random hex digits */
+export function executionNameAt(project: string, at: Date, random: string): string {
+  const stamp = at.toISOString().slice(0, 19).replace(/[-:]/g, '').replace('T', '-');
+  return `${safe(project, 50)}-${stamp}-${random}`;
 }
 
 export function isUpload(key: string): boolean {

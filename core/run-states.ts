@@ -45,6 +45,8 @@ export interface VerifiedArchive {
   readonly strip: string | null;
   readonly requirements: string | null;
   readonly gitCommit: string | null;
+  /** Something in it is not as that commit has it; null without a commit. */
+  readonly gitDirty: boolean | null;
 }
 
 export interface VerifyInput {

@@ -56,7 +56,8 @@ export function createVerify({ archives, caps, runner, uploadBucket }: Ports) {
         expandedBytes: report.expandedBytes,
         strip: report.topFolder,
         requirements: chooseRequirements(files, spec),
-        gitCommit: report.gitCommit,
+        gitCommit: report.git?.commit ?? null,
+        gitDirty: report.git?.dirty ?? null,
       },
       warnings: secretLookingNames(spec.env).map(
         (name) => `env ${name} looks like a secret: its value is visible in the execution's history.`,

@@ -1,8 +1,8 @@
-import { mkdir, rm, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { userInfo } from 'node:os';
 import { basename, join, relative, resolve } from 'node:path';
+import { lookAtCode, packWarnings, withArchive } from '../cli/code.ts';
 import { followRun, type RunEnd, type RunEvent, untilStarted } from '../cli/follow-run.ts';
-import { packFolder } from '../cli/pack.ts';
 import { retryNotes } from '../cli/retry.ts';
 import type { Print } from '../cli/run-view.ts';
 import { uploadArchive } from '../cli/upload.ts';
@@ -12,7 +12,6 @@ import { formatSize } from '../core/units.ts';
 import type { Clients } from './clients.ts';
 import type { DemoOptions } from './demo-options.ts';
 import { LocalError } from './errors.ts';
-import type { StatePaths } from './paths.ts';
 import type { LocalState } from './state.ts';
 
 /** Upload to execution: the emulator's event, and a Lambda that starts for the first time. */
@@ -29,23 +28,20 @@ export interface StartedRun {
 /** Packs the folder and uploads it; the upload starts the run. */
 export async function startRun(
   options: DemoOptions,
-  { state, paths, clients }: { state: LocalState; paths: StatePaths; clients: Clients },
+  { state, clients }: { state: LocalState; clients: Clients },
   print: Print,
   signal: AbortSignal,
 ): Promise<StartedRun> {
-  const archive = join(paths.local, 'tmp', `demo-${process.pid}.tar.gz`);
-  await mkdir(join(paths.local, 'tmp'), { recursive: true });
-  try {
-    const packed = await packFolder(options.folder, archive, signal);
+  const code = await lookAtCode(options.folder, { includeSecrets: false });
+  return await withArchive(code, { includeSecrets: false, signal }, async (archive, packed) => {
     const shown = relative(process.cwd(), resolve(options.folder)) || '.';
     print(
       `Packed ${shown}: ${packed.files.length} files, ${formatSize(packed.bytes)}, as ${formatSize(packed.archiveBytes)}`,
     );
-    for (const warning of packed.warnings) print(`warning: ${warning}`);
-    const bucket = outputOf(state, OUTPUTS.bucket);
+    for (const warning of packWarnings(code, packed)) print(`warning: ${warning}`);
     const project = toProjectName(basename(resolve(options.folder))) ?? 'demo';
-    const spec = specOf(options, state);
-    const upload = await uploadArchive(clients.s3, { file: archive, bucket, project, name: 'demo' }, spec, signal);
+    const to = { bucket: outputOf(state, OUTPUTS.bucket), project, spec: specOf(options, state) };
+    const upload = await uploadArchive(clients.s3, archive, to, { signal });
     const machine = outputOf(state, OUTPUTS.machine);
     return {
       runId: upload.runId,
@@ -53,9 +49,7 @@ export async function startRun(
       logGroup: outputOf(state, OUTPUTS.logGroup),
       archive: `s3://${upload.bucket}/${upload.key}`,
     };
-  } finally {
-    await rm(archive, { force: true });
-  }
+  });
 }
 
 /** Waits for the run that the upload starts, and follows it to its end. */

@@ -65,7 +65,7 @@ async function demo(options: DemoOptions, paths: StatePaths, signal: AbortSignal
   try {
     print(`The local cloud is up after ${formatDuration((performance.now() - beganAt) / 1_000)}`);
     print('');
-    const run = await startRun(options, { state, paths, clients }, print, signal);
+    const run = await startRun(options, { state, clients }, print, signal);
     begun.run = run;
     print(`Uploaded to ${run.archive}; the upload starts the run ${colors.bold(run.runId)}`);
     print('');

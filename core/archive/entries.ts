@@ -1,3 +1,4 @@
+import type { GitState } from '../git-state.ts';
 import { formatSize } from '../units.ts';
 import { type ArchiveCaps, overCap } from './caps.ts';
 import { Capture, type CaptureOptions } from './capture.ts';
@@ -26,8 +27,8 @@ export interface EntriesReport {
   readonly topFolder: string | null;
   /** The files that `capture` asked for, by the names it gave. */
   readonly captured: ReadonlyMap<string, Uint8Array>;
-  /** The commit that `git archive` noted, or null. */
-  readonly gitCommit: string | null;
+  /** The commit that `git archive`, or `runctl push`, noted, or null. */
+  readonly git: GitState | null;
 }
 
 /** Judges each entry of a tar by its headers, and remembers what the archive holds. */
@@ -63,7 +64,7 @@ export class Entries implements TarConsumer {
     }
     if (this.#extensions.waiting)
       throw corruptTar(`After ${this.reading} an entry is missing: its extension header is there`, at);
-    return { files, topFolder, captured: this.#capture.result(topFolder), gitCommit: this.#extensions.gitCommit };
+    return { files, topFolder, captured: this.#capture.result(topFolder), git: this.#extensions.git };
   }
 
   header(block: Buffer, at: number): TarBody {

@@ -1,3 +1,4 @@
+import { type GitState, parseGitComment } from '../git-state.ts';
 import { type PaxRecords, readPax } from './pax.ts';
 import { corruptTar } from './refusals.ts';
 import { type TarHeader, untilZero } from './tar-header.ts';
@@ -28,12 +29,12 @@ export function isExtension(type: string): type is ExtensionType {
 /** Collects extension headers until the entry that they speak about. */
 export class ExtensionReader {
   #bodies = new Map<ExtensionType, Uint8Array>();
-  #commit: string | null = null;
+  #git: GitState | null = null;
   #afterGlobal = false;
 
-  /** The commit that `git archive` notes in a global header: 40 or 64 hex digits. */
-  get gitCommit(): string | null {
-    return this.#commit;
+  /** The commit that `git archive`, or `runctl push`, notes in a global header. */
+  get git(): GitState | null {
+    return this.#git;
   }
 
   /** Whether an extension header waits for an entry. A global one does too: Python's tarfile fails without one. */
@@ -85,8 +86,7 @@ export class ExtensionReader {
       if (NOT_GLOBAL.test(key))
         throw corruptTar(`A global PAX header sets \`${key.slice(0, 40)}\` for every entry`, at);
     }
-    const comment = latin1(global.get('comment') ?? new Uint8Array());
-    if (/^([0-9a-f]{40}|[0-9a-f]{64})$/.test(comment)) this.#commit = comment;
+    this.#git = parseGitComment(latin1(global.get('comment') ?? new Uint8Array())) ?? this.#git;
   }
 }
 

@@ -1,9 +1,13 @@
-import { DescribeInstancesCommand, EC2Client, type Filter } from '@aws-sdk/client-ec2';
+import { DescribeInstancesCommand, EC2Client } from '@aws-sdk/client-ec2';
 import { DescribeInstanceInformationCommand, SSMClient } from '@aws-sdk/client-ssm';
-import type { FoundInstance, InstanceSelector } from '../../core/choose-instance.ts';
+import {
+  describeInput,
+  type FoundInstance,
+  foundInstance,
+  type InstanceSelector,
+  UNKNOWN_INSTANCE,
+} from '../../core/choose-instance.ts';
 import { CLIENT_SETTINGS, errorName, translate } from './aws-errors.ts';
-
-const UNKNOWN = ['InvalidInstanceID.NotFound', 'InvalidInstanceID.Malformed'];
 
 export interface Instances {
   /** All instances that fit, whatever their state; none is no error. */
@@ -19,28 +23,19 @@ export function createInstances(): Instances {
 export function instancesOver(ec2: Pick<EC2Client, 'send'>, ssm: Pick<SSMClient, 'send'>): Instances {
   return {
     async find(selector) {
-      const filters: Filter[] = 'id' in selector ? [] : [{ Name: `tag:${selector.tag}`, Values: [selector.value] }];
       const found: FoundInstance[] = [];
       let NextToken: string | undefined;
       try {
         do {
-          const input = 'id' in selector ? { InstanceIds: [selector.id] } : { Filters: filters, NextToken };
-          const page = await ec2.send(new DescribeInstancesCommand(input));
-          for (const instance of page.Reservations?.flatMap((reservation) => reservation.Instances ?? []) ?? []) {
-            found.push({
-              id: instance.InstanceId ?? '',
-              state: instance.State?.Name ?? 'unknown',
-              platform: instance.Platform?.toLowerCase() === 'windows' ? 'windows' : 'linux',
-              type: instance.InstanceType ?? 'unknown',
-              image: instance.ImageId ?? 'unknown',
-              tags: Object.fromEntries((instance.Tags ?? []).map((tag) => [tag.Key ?? '', tag.Value ?? ''])),
-            });
-          }
+          const paging = NextToken === undefined ? {} : { NextToken };
+          const page = await ec2.send(new DescribeInstancesCommand({ ...describeInput(selector), ...paging }));
+          const instances = page.Reservations?.flatMap((reservation) => reservation.Instances ?? []) ?? [];
+          found.push(...instances.map(foundInstance));
           NextToken = page.NextToken;
         } while (NextToken);
         return found;
       } catch (error) {
-        if (UNKNOWN.includes(errorName(error))) return [];
+        if (UNKNOWN_INSTANCE.includes(errorName(error))) return [];
         throw translate(error, 'ec2:DescribeInstances');
       }
     },

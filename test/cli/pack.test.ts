@@ -17,7 +17,8 @@ import {
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { PackError, packFolder } from '../../cli/pack.ts';
+import { packFolder } from '../../cli/pack.ts';
+import { PackError } from '../../cli/pack-error.ts';
 import { DEFAULT_CAPS, verifyArchive } from '../../core/archive/verify.ts';
 
 describe('packing a project', () => {

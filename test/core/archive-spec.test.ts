@@ -13,7 +13,7 @@ function report(captured: Record<string, string>, changes: Partial<ArchiveReport
     files: [],
     topFolder: null,
     captured: new Map(Object.entries(captured).map(([name, text]) => [name, Buffer.from(text)])),
-    gitCommit: null,
+    git: null,
     ...changes,
   } as ArchiveReport;
 }

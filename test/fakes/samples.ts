@@ -39,6 +39,7 @@ export const archive: VerifiedArchive = {
   strip: null,
   requirements: 'requirements.txt',
   gitCommit: null,
+  gitDirty: null,
 };
 
 export const instance: Instance = {

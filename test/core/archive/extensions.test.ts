@@ -107,8 +107,10 @@ describe('PAX headers', () => {
 
   it('of git archive name the commit', async () => {
     const commit = '0123456789abcdef0123456789abcdef01234567';
-    expect((await verify(tgz(pax({ comment: commit }, 'g'), file('p/a')))).gitCommit).toBe(commit);
-    expect((await verify(tgz(pax({ comment: `${commit}0` }, 'g'), file('p/a')))).gitCommit).toBe(null);
+    expect((await verify(tgz(pax({ comment: commit }, 'g'), file('p/a')))).git).toEqual({ commit, dirty: false });
+    const dirty = pax({ comment: `${commit}-dirty` }, 'g');
+    expect((await verify(tgz(dirty, file('p/a')))).git).toEqual({ commit, dirty: true });
+    expect((await verify(tgz(pax({ comment: `${commit}0` }, 'g'), file('p/a')))).git).toBe(null);
   });
 
   it.each(['path', 'size', 'linkpath', 'hdrcharset', 'GNU.sparse.major'])(

@@ -40,7 +40,7 @@ describe('a good gzip file', () => {
         files: [{ name: 'train.py', size: 3000 }],
         topFolder: null,
         captured: new Map(),
-        gitCommit: null,
+        git: null,
       });
     }
   });

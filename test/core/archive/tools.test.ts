@@ -157,9 +157,9 @@ describe('git archive', () => {
       encoding: 'utf8',
     }).trim();
     git('archive', '--format=tar.gz', '-o', '../git.tgz', 'HEAD');
-    expect((await check(join(root, 'git.tgz'), 'everything', null)).gitCommit).toBe(commit);
+    expect((await check(join(root, 'git.tgz'), 'everything', null)).git).toEqual({ commit, dirty: false });
     git('archive', '--format=tar.gz', '--prefix=everything/', '-o', '../git.tgz', 'HEAD');
-    expect((await check(join(root, 'git.tgz'), 'everything', 'everything')).gitCommit).toBe(commit);
+    expect((await check(join(root, 'git.tgz'), 'everything', 'everything')).git).toEqual({ commit, dirty: false });
     rmSync(join(root, 'everything/.git'), { recursive: true });
   });
 });

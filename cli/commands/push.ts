@@ -1,0 +1,86 @@
+import type { Command } from 'commander';
+import { archiveUri } from '../../core/names.ts';
+import type { SpecInput } from '../../core/spec.ts';
+import { formatDuration, formatSize } from '../../core/units.ts';
+import { type Context, withContext } from '../context.ts';
+import { EXIT, type ExitCode } from '../errors.ts';
+import { addSpecOptions } from '../spec-options.ts';
+
+interface PushOptions extends Record<string, unknown> {
+  readonly start?: boolean;
+  readonly includeSecrets?: boolean;
+  readonly json?: boolean;
+}
+
+export function addPushCommand(program: Command): void {
+  const command = program
+    .command('push')
+    .description('pack this folder and upload it, without starting anything')
+    .option('--start', 'upload to uploads/ instead: that starts a run')
+    .option('--include-secrets', 'pack what looks like a secret too (.env, keys, credentials)')
+    .option('--json', 'print one JSON document');
+  addSpecOptions(command, ['project'])
+    .addHelpText(
+      'after',
+      `
+What .gitignore and .runctlignore leave is packed, without .git, virtual environments and caches. The same tree at the
+same commit gives the same archive, and is not uploaded twice.
+
+Examples:
+  runctl push                       upload; prints the command that starts a run of it
+  runctl push --json | jq -r .archive
+  runctl push --start               upload and start, as \`aws s3 cp\` to uploads/ does`,
+    )
+    .action((options: PushOptions, self: Command) => withContext(self, (context) => push(context, options)));
+}
+
+async function push(context: Context, options: PushOptions): Promise<ExitCode> {
+  const { account, terminal, signal, folder } = context;
+  const [{ findProject }, { lookAtCode, packWarnings, withArchive }, { send }, { specOf }] = await Promise.all([
+    import('../project.ts'),
+    import('../code.ts'),
+    import('../send-archive.ts'),
+    import('../spec-options.ts'),
+  ]);
+  const flags: SpecInput = specOf(options);
+  const { name } = await findProject(folder, flags);
+  const includeSecrets = options.includeSecrets === true;
+  const code = await lookAtCode(folder, { includeSecrets });
+  const bucket = await account.output('bucket');
+  return await withArchive(code, { includeSecrets, signal }, async (archive, packed) => {
+    for (const warning of packWarnings(code, packed)) terminal.warn(warning);
+    terminal.note(
+      `Packed ${packed.files.length} files, ${formatSize(packed.bytes)}, as ${formatSize(packed.archiveBytes)}`,
+    );
+    const began = performance.now();
+    const to = { bucket, project: name.value, start: options.start === true ? flags : null };
+    const sent = await send(context, archive, to);
+    const uri = archiveUri(sent);
+    const seconds = formatDuration((performance.now() - began) / 1_000);
+    terminal.note(sent.reused ? 'The archive is there already: it is the same.' : `Uploaded in ${seconds}`);
+    const start = `runctl run --project ${name.value} --archive '${uri}'`;
+    if (options.json)
+      terminal.json({
+        archive: uri,
+        project: name.value,
+        sha256: archive.sha256,
+        files: packed.files.length,
+        bytes: packed.bytes,
+        archiveBytes: archive.bytes,
+        reused: sent.reused,
+        gitCommit: code.git?.commit ?? null,
+        gitDirty: code.git?.dirty ?? null,
+        secretsLeftOut: packed.secrets,
+        runId: sent.runId,
+      });
+    else {
+      terminal.print(uri);
+      terminal.note(
+        sent.runId === null
+          ? `Start a run of it: ${start}`
+          : `It starts the run ${sent.runId}. Follow it: runctl logs -f ${sent.runId}`,
+      );
+    }
+    return EXIT.succeeded;
+  });
+}
