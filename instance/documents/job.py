@@ -27,6 +27,8 @@ def run(text):
     try:
         with open(path, "rb") as file:
             found = hashlib.sha256(file.read()).hexdigest()
+    except FileNotFoundError:
+        refuse("RunnerMissing", "there is no runner at %s" % path)
     except OSError as error:
         refuse("RunnerBroken", "the runner cannot be read: %s" % error)
     if found != sha256:

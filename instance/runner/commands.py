@@ -40,7 +40,9 @@ def of(work):
         python = interpreter.find(work["work"]["python"], account.home, account.name)
     except interpreter.PythonNotFound as error:
         raise CannotRun("PythonNotFound", str(error)) from error
-    words = [python.path, work["work"]["script"], *work["work"]["args"]]
+    script = work["work"]["script"]
+    # Python would take a name that begins with - for an option.
+    words = [python.path, "./" + script if script.startswith("-") else script, *work["work"]["args"]]
     env = surroundings.of_job(account, work["agent"], work["run"], work["project"], python, own)
     folder = os.path.join(account.home, work["project"])
     return Command(words, env, folder, account, None, {"python": python.path, "reason": python.reason})

@@ -42,6 +42,7 @@ def ask(folder, grace, unit):
     supervisor = identity["supervisor"]
     if procs.alive(supervisor["pid"], supervisor["startTime"]):
         os.kill(supervisor["pid"], signal.SIGTERM)
+        os.kill(supervisor["pid"], signal.SIGCONT)  # one that somebody halted could not take the TERM
         return
     import launch
 

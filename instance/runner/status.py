@@ -57,35 +57,36 @@ def find_state(folder):
 
     running    its supervisor, its process or a member of its group lives
     vanished   none of them does, and nobody wrote how it ended; or the machine has started anew since
+    exited     its supervisor wrote how it ended, and has gone. What stands there while it lives is not its last word:
+               where the job runs as the runner's own user, the job may have written it
     absent     never begun. A process runs nothing before its supervisor has written identity.json (spawn.py), so
                without that file a start was not asked for, or was cut off before it had any effect
     """
-    end = marker.read(os.path.join(folder, places.EXIT))
     identity = marker.read(os.path.join(folder, places.IDENTITY)) or {}
-    if end is None and is_running(folder, identity):
+    path = os.path.join(folder, places.EXIT)
+    if _has_supervisor(identity) or (not marker.exists(path) and _is_running(folder, identity)):
         return "running", identity, None
-    if end is None:
-        # The supervisor may have written it, and gone, between the two looks.
-        end = marker.read(os.path.join(folder, places.EXIT))
+    # Read last: the supervisor may have written it, and gone, during the looks above.
+    end = marker.read(path)
     if end is not None:
         return ("stopped" if end["reason"] else "exited"), identity, end
     return ("vanished" if identity else "absent"), identity, None
 
 
-def is_running(folder, identity):
+def _is_running(folder, identity):
+    """Without a supervisor: whether one is about to be, or the job lives on."""
     if not identity:
         return _is_claimed(folder)
     if identity["bootId"] != procs.boot_id():
         return False
-    if _has_supervisor(identity):
-        return True
     pid, start = identity["pid"], identity["startTime"]
     return procs.alive(pid, start) or bool(procs.group(pid, start))
 
 
 def _has_supervisor(identity):
     supervisor = identity.get("supervisor")
-    return supervisor is not None and procs.alive(supervisor["pid"], supervisor["startTime"])
+    here = supervisor is not None and identity["bootId"] == procs.boot_id()
+    return here and procs.alive(supervisor["pid"], supervisor["startTime"])
 
 
 def _is_claimed(folder):

@@ -157,7 +157,7 @@ class Supervisor:
         if code != 0 and result is None:
             result = self._disk_trouble()
         end = ending.end_of(code=code, result=result, **how)
-        while not self._try_to_write(end):
+        while not self._try_to_write(end) and os.path.isdir(self.folder):
             time.sleep(_WRITE_AGAIN)  # The disk is full. Nobody else can write how the job ended.
 
     def _try_to_write(self, end):

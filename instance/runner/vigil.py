@@ -27,6 +27,7 @@ class Vigil:
 
     def __init__(self, folder, pid, start, most, grace):
         self.ended = self.reason = None
+        self._folder = folder
         self._stop_path = os.path.join(folder, places.STOP)
         self._pid, self._start = pid, start
         self._grace = grace
@@ -91,12 +92,15 @@ class Vigil:
                 self.ended = (how, usage)
 
     def _check_stop(self):
-        """stop.json comes with a TERM to us; a TERM without it is the machine going down."""
+        """stop.json comes with a TERM to us; a TERM without it is the machine going down.
+
+        Without its folder nobody can reach the job any more, nor learn how it ends.
+        """
         stop = marker.read(self._stop_path)
         if stop and stop != self._stop_seen:
             self._stop_seen = stop
             self._end("stop", stop["grace"])
-        elif self._terms and not self.by_us:
+        elif not self.by_us and (self._terms or not os.path.isdir(self._folder)):
             self._end(None, self._grace)
 
     def _check_time(self):

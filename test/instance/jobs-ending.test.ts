@@ -1,5 +1,5 @@
-import { existsSync, readdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { isAlive, type TestInstance, type TestRun, useInstances, waitFor } from './harness.ts';
 
@@ -75,6 +75,22 @@ describe('stop', () => {
     process.kill(pid, 'SIGSTOP');
     await box.stop(run, 20);
     expect(await box.ended(run, 'train', 10)).toMatchObject({ state: 'stopped', exit: { code: 0 } });
+  });
+
+  it('reaches a training whose supervisor was halted', async () => {
+    const box = instance();
+    const { run } = await started(box, POLITE);
+    process.kill(supervisorOf(box, run), 'SIGSTOP');
+    await box.stop(run, 20);
+    expect(await box.ended(run, 'train', 10)).toMatchObject({ state: 'stopped', exit: { code: 0 } });
+  });
+
+  it('comes by itself when the folder of the run is gone: nobody could reach the job any more', async () => {
+    const box = instance();
+    const { run } = await started(box, POLITE);
+    rmSync(dirname(box.jobFolder(run, 'train')), { recursive: true });
+    expect(await box.poll(run, 'train')).toMatchObject({ state: 'absent' });
+    await waitFor(() => box.processes().length === 0 || null, 20);
   });
 
   it('works without a supervisor: a stopper of its own ends the group', async () => {

@@ -121,6 +121,14 @@ describe('training', () => {
     expect(ended.tail?.at(-1)).toBe(last);
   });
 
+  it('is a script whatever its name begins with (A7)', async () => {
+    const box = instance();
+    box.write('-c.py', 'import sys\nprint(sys.argv)\n');
+    const run = box.giveLease(box.run());
+    await box.start(run, { train: { script: '-c.py', args: ['-c'] } });
+    expect(await box.ended(run, 'train')).toMatchObject({ exit: { code: 0 }, tail: ["['./-c.py', '-c']"] });
+  });
+
   it('that dies of a signal is told with its name', async () => {
     const box = instance();
     box.write('train.py', 'import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)\n');

@@ -78,6 +78,26 @@ describe('what a poll says', () => {
     expect(await box.ended(run, 'train')).toMatchObject({ state: 'exited', exit: { signal: 'SIGKILL' } });
   });
 
+  it('running, while the supervisor lives, whatever end a job of the same user wrote; then what the supervisor says', async () => {
+    const box = instance();
+    const run = await running(box, 'import sys, time\ntime.sleep(3)\nsys.exit(4)\n');
+    const file = join(box.jobFolder(run, 'train'), 'exit.json');
+    const forged = {
+      code: 0,
+      signal: null,
+      endedAt: 1,
+      maxRssBytes: 1,
+      outOfMemory: false,
+      reason: null,
+      result: null,
+    };
+    for (const text of [JSON.stringify(forged), 'no JSON']) {
+      writeFileSync(file, text);
+      expect(await box.poll(run, 'train')).toMatchObject({ state: 'running', exit: null });
+    }
+    expect(await box.ended(run, 'train')).toMatchObject({ state: 'exited', exit: { code: 4 } });
+  });
+
   it('exited, of a process that was killed before its program began', async () => {
     const source = readFileSync(join(RUNNER_FOLDER, 'spawn.py'), 'utf8');
     const killed = `

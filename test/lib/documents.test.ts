@@ -126,10 +126,14 @@ describe('the script of a document', () => {
     });
   });
 
-  it.each([['0'.repeat(64)], ['../../bin/sh'], ['']])('refuses the runner %s', (sha256) => {
+  it.each([
+    ['0'.repeat(64), 'RunnerMissing'],
+    ['../../bin/sh', 'RunnerBroken'],
+    ['', 'RunnerBroken'],
+  ])('refuses the runner %s: %s', (sha256, name) => {
     const { status, answer } = execute(documents.job, release({ runner: sha256 }));
     expect(status).toBe(0);
-    expect(answer).toMatchObject({ ok: false, error: { name: 'RunnerBroken' } });
+    expect(answer).toMatchObject({ ok: false, error: { name } });
   });
 
   it('takes text of the request for text', () => {
