@@ -34,7 +34,10 @@ function hasControlCharacter(value: string): boolean {
   return [...value].some((character) => character < ' ' || character === '\x7f');
 }
 
-const literal = text.check(z.refine((value) => !value.includes('\0'), 'has a NUL character'));
+const literal = text.check(
+  z.refine((value) => !value.includes('\0'), 'has a NUL character'),
+  z.refine((value) => !/\p{Surrogate}/u.test(value), 'has half a character (a lone surrogate)'),
+);
 const VARIABLE = /^[A-Za-z_][A-Za-z0-9_]*$/;
 
 /** Every key that a person may give, wherever it comes from. Defaults are applied after the sources are merged. */
@@ -76,7 +79,9 @@ export const specSchema = z.partial(
       z.regex(/^\//, 'is an absolute path on the instance'),
       z.describe("Interpreter on the instance. Default: an active image's environment, else python3."),
     ),
-    maxDuration: duration('Longest time the training may take, e.g. 6h.', { seconds: 30 * 86_400, text: '30d' }),
+    maxDuration: duration('Longest time the training may take, e.g. 6h.', { seconds: 30 * 86_400, text: '30d' }).check(
+      z.refine((value) => parseDuration(value) >= 1, 'is 1s at least'),
+    ),
     stopGrace: duration('Time between TERM and KILL.', { seconds: 600, text: '10m' }),
     ifBusy: z
       .enum(['queue', 'skip', 'refuse'])
