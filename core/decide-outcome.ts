@@ -61,7 +61,7 @@ function findEnding(input: RunFacts): Ending {
   // What ended because Finish run ended it says nothing of why.
   const endedByUs = failure && (train?.state === 'vanished' || train?.reason === 'stop');
   if (train?.ended && !endedByUs) return trainingEnding(train);
-  if (failure) return { ...readFailure(failure), step: null };
+  if (failure) return { ...readFailure(failure), step: endedByUs ? train : null };
   if (sync && !sync.ok) return jobEnding(sync, 'SyncFailed', 'Sync code');
   if (install && isFailed(install) && input.spec?.install === 'required') {
     return jobEnding(install, 'InstallFailed', 'Install requirements');

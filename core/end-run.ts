@@ -1,7 +1,8 @@
-import { type ErrorName, RunError } from './errors.ts';
+import { RunError } from './errors.ts';
 import { accept, requestBase } from './instance-commands.ts';
 import type { CollectAnswer, CollectRequest, JobStates, ReleaseAnswer, UploadAnswer } from './job-protocol.ts';
 import { type JobPorts, pollJob } from './job-steps.ts';
+import { SILENCE } from './look-at-job.ts';
 import { JOBS, type JobName, runFileKey } from './names.ts';
 import { nextWait } from './poll-timing.ts';
 import type { EndProgress, Instance, RunFacts, StepContext, VerifyOutput } from './run-states.ts';
@@ -12,7 +13,6 @@ const MOST_OUTPUT_BYTES = 5_000_000_000;
 const WAIT_THERE = 8;
 /** A phase that lasts longer is given up: 5 GB at 1 MB/s are 1.4 hours. Seconds. */
 const LONGEST_PHASE = 2 * 3_600;
-const SILENT: readonly ErrorName[] = ['AgentOffline', 'AgentSilent', 'ServiceUnavailable'];
 const LONG_WAIT = 20;
 
 export interface EndPorts extends JobPorts {
@@ -164,7 +164,7 @@ const GIVEN_UP = {
 function troubled(turn: Turn, error: unknown, now: number): Turn {
   const { phase, failures } = turn.progress;
   if (!(error instanceof Error) || phase === 'done') throw error;
-  const silent = error instanceof RunError && SILENT.includes(error.name);
+  const silent = error instanceof RunError && SILENCE.includes(error.name);
   if (silent && failures + 1 < turn.patience) {
     return { ...turn, progress: { ...turn.progress, failures: failures + 1 }, wait: LONG_WAIT };
   }

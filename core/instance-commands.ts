@@ -9,7 +9,7 @@ export type DocumentName = 'prepare' | 'prepare-install' | 'prepare-finish' | 'j
 export interface InstanceCommands {
   /**
    * Sends a request and waits for the runner's answer. Every verb may be sent twice, so a lost answer is asked for again.
-   * @throws RunError `AgentOffline`, `AgentSilent`, `AccessDenied`, `ServiceUnavailable`
+   * @throws RunError `InstanceLost` and `InstanceNotRunning` (EC2 says so), `AgentOffline`, `AgentSilent`, `AccessDenied`, `ServiceUnavailable`
    */
   ask(instanceId: string, document: DocumentName, request: RunnerRequest): Promise<object>;
 }
@@ -31,6 +31,11 @@ export function requestBase(about: {
     run: { id: run.id, key: run.key, arn: run.arn },
     project: about.project,
   };
+}
+
+/** Whether the document `job` found no runner where an earlier document had put it. */
+export function lacksRunner(answer: object): boolean {
+  return isRefusal(answer) && answer.error.name === 'RunnerMissing';
 }
 
 /**

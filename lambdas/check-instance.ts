@@ -9,7 +9,7 @@ export function createCheck(instances: Pick<Instances, 'find'>) {
     const [found] = await instances.find({ id: instance.id });
     if (found?.state === 'running') return { state: found.state };
     throw new RunError(
-      'InstanceLost',
+      step.job === 'train' ? 'InstanceLost' : 'InstanceNotRunning',
       `${instance.id} is ${found?.state ?? 'gone'}; the job ${step.job} was running on it.`,
     );
   };

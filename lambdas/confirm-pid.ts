@@ -1,21 +1,23 @@
-import { type JobPorts, pollJob } from '../core/job-steps.ts';
+import type { JobPorts } from '../core/job-steps.ts';
+import { lookAtJob } from '../core/look-at-job.ts';
 import { startedNews } from '../core/news.ts';
-import type { JobInput, JobStep } from '../core/run-states.ts';
+import type { JobStep, WatchInput } from '../core/run-states.ts';
 import { entry } from './adapters/entry.ts';
 import { createJobPorts } from './adapters/job-ports.ts';
+import { logger } from './adapters/logger.ts';
 import { createTell, type Tell } from './adapters/tell.ts';
 
-/** Polls once: the PID that Start training named is alive, or the training has finished well already. */
+/** Polls once: the PID that Start training named is alive, or the training has finished well already. An instance that is silent now is left to the watch. */
 export function createConfirm(ports: JobPorts & { readonly tell: Tell }) {
-  return async (input: JobInput): Promise<JobStep> => {
-    const step = await pollJob(ports, input, 'train');
+  return async (input: WatchInput): Promise<JobStep> => {
+    const step = await lookAtJob(ports, input, 'train', (error) => logger.warn('the PID was not confirmed', error));
     // A training that is over already is told of as ended, and not as started as well.
-    if (step.state === 'running') await ports.tell(startedNews(input, step));
-    return { ...step, polls: step.polls + 1, confirmed: step.state === 'running' || step.ok };
+    if (step.confirmed && step.state === 'running') await ports.tell(startedNews(input, step));
+    return step;
   };
 }
 
 export const handler = entry(
-  (input: JobInput) => input.run.id,
+  (input: WatchInput) => input.run.id,
   () => createConfirm({ ...createJobPorts(), tell: createTell() }),
 );

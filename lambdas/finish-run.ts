@@ -68,7 +68,7 @@ export function createFinish(ports: Ports) {
 const stepsOf = ({ sync, install, train }: Steps): Steps => ({ sync, install, train });
 
 function isLost({ failure }: FinishInput): boolean {
-  return failure !== null && readFailure(failure).name === 'InstanceLost';
+  return failure !== null && ['InstanceLost', 'InstanceNotRunning'].includes(readFailure(failure).name);
 }
 
 export const handler = entry(

@@ -8,7 +8,8 @@ export function createStart(ports: JobPorts) {
   return (input: JobInput): Promise<JobStep> => {
     const { script, args, env, python, maxDuration, stopGrace } = input.spec;
     const train = { script, args, env, python, maxDuration, stopGrace };
-    return startJob(ports, input, { job: 'train', document: 'job', work: { train } });
+    // With the finisher aboard: a training that fills the disk leaves no room to bring it later.
+    return startJob(ports, input, { job: 'train', document: 'prepare-finish', work: { train } });
   };
 }
 

@@ -78,7 +78,7 @@ export class Steps extends Construct {
     const jobStep = {
       config,
       environment: { ...documents, logGroup: RUN_LOG_GROUP },
-      permissions: [...commandInstances(stack), ...writeRunLogs(stack)],
+      permissions: [...commandInstances(stack), ...writeRunLogs(stack), describeInstances()],
       timeout: ONE_LOOK,
     };
     this.verifyArchive = new StepLambda(this, 'verify-archive', {
@@ -151,7 +151,13 @@ export class Steps extends Construct {
         finisherSha256: props.finisher,
         watchMachineArn: watchMachineArn(stack),
       },
-      permissions: [...jobStep.permissions, ...carryLogPieces(bucket), ...keepRunFiles(bucket), readHistories(stack)],
+      permissions: [
+        ...commandInstances(stack),
+        ...writeRunLogs(stack),
+        ...carryLogPieces(bucket),
+        ...keepRunFiles(bucket),
+        readHistories(stack),
+      ],
       memory: LOG_MEMORY,
     };
     this.finishRun = new StepLambda(this, 'finish-run', {

@@ -5,10 +5,12 @@ import {
   SSMClient,
 } from '@aws-sdk/client-ssm';
 import { RunError } from '../../core/errors.ts';
-import type { DocumentName, InstanceCommands } from '../../core/instance-commands.ts';
+import { type DocumentName, type InstanceCommands, lacksRunner } from '../../core/instance-commands.ts';
 import { MAX_REQUEST_BYTES, parseAnswer, type RunnerRequest, UnreadableAnswer } from '../../core/job-protocol.ts';
 import { CLIENT_SETTINGS, errorName, translate } from './aws-errors.ts';
 import { requireEnv } from './environment.ts';
+import type { Instances } from './instances.ts';
+import { logger } from './logger.ts';
 
 /** Seconds for the service to hand the command to the agent: SSM's minimum. */
 const DELIVERY_SECONDS = 30;
@@ -20,16 +22,20 @@ const APPEARS_WITHIN_MS = 60_000;
 /** Waits between looks, ms: a tiny command takes 0.1 s of agent and 1 to 3 s of service and network (AWS-FACTS). */
 const LOOKS_MS = [200, 200, 300, 300, 500, 500];
 const LAST_LOOK_MS = 1_000;
+/** A command that is not over by now is a long one, or its instance was stopped: SSM goes on saying InProgress then. EC2 is asked this often. */
+const ASK_EC2_MS = 10_000;
 const ENDED = ['Success', 'Failed', 'TimedOut', 'Cancelled'];
 
 export interface CommandPorts {
   readonly ssm: Pick<SSMClient, 'send'>;
   readonly documents: Readonly<Record<DocumentName, string>>;
+  /** EC2, to ask whether an instance that does not answer runs at all; null: the caller has patience instead. */
+  readonly instances: Pick<Instances, 'find'> | null;
   readonly now: () => number;
   readonly sleep: (ms: number) => Promise<void>;
 }
 
-export function createCommands(): InstanceCommands {
+export function createCommands(instances: CommandPorts['instances']): InstanceCommands {
   const documents = {
     prepare: requireEnv('prepareDocument'),
     'prepare-install': requireEnv('prepareInstallDocument'),
@@ -37,16 +43,17 @@ export function createCommands(): InstanceCommands {
     job: requireEnv('jobDocument'),
   };
   const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
-  return commandsOver({ ssm: new SSMClient(CLIENT_SETTINGS), documents, now: Date.now, sleep });
+  return commandsOver({ ssm: new SSMClient(CLIENT_SETTINGS), documents, instances, now: Date.now, sleep });
 }
 
 export function commandsOver(ports: CommandPorts): InstanceCommands {
   return {
     async ask(instanceId, document, request) {
       let last = '';
+      let carrier = document;
       for (let attempt = 1; attempt <= ATTEMPTS; attempt += 1) {
-        const commandId = await send(ports, instanceId, document, request);
-        const result = await waitForEnd(ports, instanceId, commandId);
+        const commandId = await send(ports, instanceId, carrier, request);
+        const result = await waitForEnd(ports, instanceId, commandId, request);
         if (result === null) {
           throw new RunError(
             'AgentSilent',
@@ -55,7 +62,10 @@ export function commandsOver(ports: CommandPorts): InstanceCommands {
         }
         try {
           // The answer counts, not the status: an agent may report TimedOut for what has finished (M6).
-          return parseAnswer<object>(result.StandardOutputContent ?? '');
+          const answer = parseAnswer<object>(result.StandardOutputContent ?? '');
+          // Somebody has cleared it away; `prepare` brings it again.
+          if (!lacksRunner(answer) || carrier === 'prepare' || attempt === ATTEMPTS) return answer;
+          carrier = 'prepare';
         } catch (error) {
           if (!(error instanceof UnreadableAnswer)) throw error;
           last = `status ${result.StatusDetails ?? result.Status ?? 'unknown'}, ${error.message}`;
@@ -88,6 +98,7 @@ async function send(ports: CommandPorts, instanceId: string, document: DocumentN
     return Command.CommandId;
   } catch (error) {
     if (errorName(error) === 'InvalidInstanceId') {
+      await refuseGone(ports, instanceId, request);
       throw new RunError(
         'AgentOffline',
         `${instanceId} takes no commands: it is not running, or its SSM agent is not connected`,
@@ -98,8 +109,9 @@ async function send(ports: CommandPorts, instanceId: string, document: DocumentN
 }
 
 /** The invocation when it has ended, or as it was last seen; null when it did not come to be. */
-async function waitForEnd(ports: CommandPorts, instanceId: string, commandId: string) {
+async function waitForEnd(ports: CommandPorts, instanceId: string, commandId: string, request: RunnerRequest) {
   const began = ports.now();
+  let asked = began;
   let seen: GetCommandInvocationResult | null = null;
   for (let look = 0; ports.now() < began + (seen === null ? APPEARS_WITHIN_MS : ATTEMPT_MS); look += 1) {
     await ports.sleep(LOOKS_MS[look] ?? LAST_LOOK_MS);
@@ -111,6 +123,29 @@ async function waitForEnd(ports: CommandPorts, instanceId: string, commandId: st
       if (errorName(error) !== 'InvocationDoesNotExist')
         throw translate(error, `ssm:GetCommandInvocation of ${instanceId}`);
     }
+    if (ports.now() - asked >= ASK_EC2_MS) {
+      asked = ports.now();
+      await refuseGone(ports, instanceId, request);
+    }
   }
   return seen;
+}
+
+/** @throws RunError `InstanceLost` (while training) or `InstanceNotRunning`, when EC2 says so. One that runs may yet answer. */
+async function refuseGone({ instances }: CommandPorts, instanceId: string, request: RunnerRequest): Promise<void> {
+  if (instances === null) return;
+  let found: Awaited<ReturnType<Instances['find']>>;
+  try {
+    found = await instances.find({ id: instanceId });
+  } catch (error) {
+    logger.warn('EC2 could not be asked about the instance', error as Error);
+    return;
+  }
+  const state = found.at(0)?.state ?? 'gone';
+  if (state === 'running') return;
+  const trains = request.verb === 'poll' && request.job === 'train';
+  throw new RunError(
+    trains ? 'InstanceLost' : 'InstanceNotRunning',
+    `${instanceId} is ${state}; it gave no answer to ${request.verb}.`,
+  );
 }

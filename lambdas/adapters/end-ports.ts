@@ -2,7 +2,7 @@ import type { ConcludePorts } from '../../core/conclude-run.ts';
 import type { EndPorts } from '../../core/end-run.ts';
 import { requireEnv } from './environment.ts';
 import { createExecutions } from './executions.ts';
-import { createJobPorts } from './job-ports.ts';
+import { createPatientPorts } from './job-ports.ts';
 import { createRunFiles } from './run-files.ts';
 
 /** What brings a run to its end. */
@@ -10,7 +10,7 @@ export function createEndPorts(): EndPorts & ConcludePorts {
   const files = createRunFiles();
   const executions = createExecutions(null);
   return {
-    ...createJobPorts(),
+    ...createPatientPorts(),
     pieces: files,
     files,
     presignPut: (key) => files.presignPut(key),

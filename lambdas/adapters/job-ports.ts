@@ -1,9 +1,20 @@
 import type { JobPorts } from '../../core/job-steps.ts';
-import { createCommands } from './commands.ts';
+import { type CommandPorts, createCommands } from './commands.ts';
 import { requireEnv } from './environment.ts';
+import { createInstances } from './instances.ts';
 import { createLogStore } from './log-store.ts';
 
-/** What every step that starts a job needs. */
+/** What every step that starts or follows a job needs. */
 export function createJobPorts(): JobPorts {
-  return { commands: createCommands(), logs: createLogStore(requireEnv('logGroup')), pieces: null, now: Date.now };
+  return portsWith(createInstances());
+}
+
+/** The same for a function that has patience with a silent instance, and no room for EC2's client: 35 KB of a bundle. */
+export function createPatientPorts(): JobPorts {
+  return portsWith(null);
+}
+
+function portsWith(instances: CommandPorts['instances']): JobPorts {
+  const logs = createLogStore(requireEnv('logGroup'));
+  return { commands: createCommands(instances), logs, pieces: null, now: Date.now };
 }

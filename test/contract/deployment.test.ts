@@ -105,6 +105,8 @@ describe.each(lambdaNames())('%s', (name) => {
 
 const OWN_LOG = ['logs:CreateLogStream', 'logs:PutLogEvents'];
 const COMMANDS = ['SendCommand', 'GetCommandInvocation'];
+/** Of a step that asks EC2 about an instance which does not answer. */
+const JOB = [...COMMANDS, 'DescribeInstances'];
 const LOGS = ['CreateLogStream', 'CreateLogGroup', 'PutLogEvents', 'GetLogEvents'];
 /** PutObject: what the instance sends by presigned URL has this role's permission. */
 const FILES = ['PutObject', 'GetRunFile'];
@@ -127,12 +129,12 @@ const CALLED = new Map<string, readonly string[]>([
   ['verify-archive', ['GetObject']],
   ['find-instance', ['DescribeInstances', 'DescribeInstanceInformation']],
   // GetObject: the presigned URL carries this role's permission.
-  ['sync-code', [...COMMANDS, ...LOGS, 'GetObject', 'DescribeExecution', 'Invoke']],
-  ['install-requirements', [...COMMANDS, ...LOGS]],
-  ['start-training', [...COMMANDS, ...LOGS]],
-  ['confirm-pid', [...COMMANDS, ...LOGS, 'Invoke']],
+  ['sync-code', [...JOB, ...LOGS, 'GetObject', 'DescribeExecution', 'Invoke']],
+  ['install-requirements', [...JOB, ...LOGS]],
+  ['start-training', [...JOB, ...LOGS]],
+  ['confirm-pid', [...JOB, ...LOGS, 'Invoke']],
   ['announce-run', [...FILES, 'HeadRunFile', 'Publish']],
-  ['poll-logs', [...COMMANDS, ...LOGS, ...FILES]],
+  ['poll-logs', [...JOB, ...LOGS, ...FILES]],
   ['check-instance', ['DescribeInstances']],
   ['finish-run', END],
   ['stop-run', [...END, 'StopExecution']],

@@ -180,6 +180,16 @@ describe('decideOutcome', () => {
     expect(causeOf(output)).toMatchObject({ exitCode: 3, lastLines: ['Traceback', 'ValueError: no'] });
   });
 
+  it('tells the last lines of a training that Finish run had to end', () => {
+    const train = end('train', 'stopped', {
+      reason: 'stop',
+      exit: exit({ code: null, signal: 'SIGKILL' }),
+      tail: ['step 9'],
+    });
+    const output = decideOutcome(finishInput({ train, failure: failure('TrainingTimedOut', 'why', 'Watch training') }));
+    expect(output).toMatchObject({ outcome: 'timed-out', message: 'why', lastLines: ['step 9'] });
+  });
+
   it('says so when the training died before its PID was confirmed', () => {
     const before = / before its PID was confirmed/;
     for (const train of [

@@ -3,7 +3,7 @@ import { type ErrorName, RunError } from '../../core/errors.ts';
 import { createPoll } from '../../lambdas/poll-logs.ts';
 import { FakeLogStore } from '../fakes/log-store.ts';
 import { FakeCommands, fakePorts } from '../fakes/ports.ts';
-import { firstTry, jobStatus, jobStep, secondTry, watchInput } from '../fakes/samples.ts';
+import { firstTry, jobStatus, jobStep, secondTry, spec, watchInput } from '../fakes/samples.ts';
 
 const NOW = 1_795_000_010;
 const silence = (name: ErrorName = 'AgentSilent') => new RunError(name, 'no word');
@@ -53,6 +53,15 @@ describe('Poll logs', () => {
       await expect(poll(silence(name))).rejects.toMatchObject({ name });
     },
   );
+
+  it('ends a training that is long over its time, whose supervisor must be gone: TrainingTimedOut', async () => {
+    const most = spec.maxDuration + spec.stopGrace;
+    const late = (seconds: number) => jobStatus('train', '', { startedAt: NOW - most - seconds, now: NOW });
+    expect(await poll(late(29))).toMatchObject({ state: 'running' });
+    await expect(poll(late(31))).rejects.toMatchObject({ name: 'TrainingTimedOut', message: /supervisor/ });
+    expect(await poll({ ...late(31), state: 'stopped' })).toMatchObject({ state: 'stopped' });
+    expect(await poll({ ...late(31), job: 'install' }, jobStep('install'))).toMatchObject({ state: 'running' });
+  });
 
   it('lets a write that failed be tried again by the same state, which reads back: nothing doubled', async () => {
     const logs = new FakeLogStore();

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { RunError } from '../../core/errors.ts';
 import type { JobInput } from '../../core/run-states.ts';
 import { createCheck } from '../../lambdas/check-instance.ts';
 import { createConfirm } from '../../lambdas/confirm-pid.ts';
@@ -202,7 +203,7 @@ describe('Start training', () => {
     const input = jobInput({ spec: { ...spec, args, env: { A: '$$' } } });
     expect(await createStart(fakePorts(commands))(input)).toMatchObject({ pid: 99, confirmed: false });
     expect(commands.asked[0]).toMatchObject({
-      document: 'job',
+      document: 'prepare-finish',
       request: {
         wait: 0,
         train: { script: 'train.py', args, env: { A: '$$' }, python: null, maxDuration: 86_400, stopGrace: 30 },
@@ -231,9 +232,20 @@ describe('Confirm PID', () => {
     const status = jobStatus('train', '', { state, exit: code === null ? null : exit({ code }) });
     const { tell, told } = fakeTell();
     const confirm = createConfirm({ ...fakePorts(new FakeCommands(status)), tell });
-    const step = await confirm(jobInput({ step: jobStep('train') }));
+    const step = await confirm(watchInput(jobStep('train')));
     expect(step.confirmed).toBe(confirmed);
     expect(told).toHaveLength(state === 'running' ? 1 : 0);
+  });
+
+  it('leaves an instance that is silent just then to the watch, which confirms it later', async () => {
+    const { tell, told } = fakeTell();
+    const confirm = (answer: object, step = jobStep('train')) =>
+      createConfirm({ ...fakePorts(new FakeCommands(answer)), tell })(watchInput(step));
+    const silent = await confirm(new RunError('AgentSilent', 'no word'));
+    expect(silent).toMatchObject({ state: 'running', ended: false, confirmed: false, polls: 1, pollFailures: 1 });
+    expect(told).toEqual([]);
+    expect(await confirm(jobStatus('train', ''), silent)).toMatchObject({ confirmed: true, silentSince: null });
+    await expect(confirm(new RunError('AccessDenied', 'no'))).rejects.toMatchObject({ name: 'AccessDenied' });
   });
 });
 
@@ -252,5 +264,10 @@ describe('Check instance', () => {
       name: 'InstanceLost',
       message: expect.stringContaining('train'),
     });
+  });
+
+  it('calls an instance that stopped before the training not running', async () => {
+    const gone = createCheck({ find: () => Promise.resolve([]) })(watchInput(jobStep('install')));
+    await expect(gone).rejects.toMatchObject({ name: 'InstanceNotRunning' });
   });
 });

@@ -1,9 +1,13 @@
 import type { SSMClient } from '@aws-sdk/client-ssm';
 import { describe, expect, it } from 'vitest';
+import type { FoundInstance } from '../../../core/choose-instance.ts';
 import { type PollRequest, PROTOCOL } from '../../../core/job-protocol.ts';
 import { commandsOver } from '../../../lambdas/adapters/commands.ts';
-import { instance, run } from '../../fakes/samples.ts';
+import { logger } from '../../../lambdas/adapters/logger.ts';
+import { foundInstance, instance, run } from '../../fakes/samples.ts';
 import { awsError, fakeClient, type Reply } from '../../fakes/sdk-client.ts';
+
+logger.setLogLevel('SILENT'); // A test that fails says why by itself.
 
 const request: PollRequest = {
   protocol: PROTOCOL,
@@ -30,6 +34,7 @@ const answered = done(JSON.stringify(ANSWER));
 function ssm(
   looks: (call: number) => Reply,
   send: (call: number) => Reply = (call) => ({ Command: { CommandId: `c${call}` } }),
+  find: () => Promise<FoundInstance[]> = () => Promise.resolve([foundInstance]),
 ) {
   const fake = fakeClient<SSMClient>({
     SendCommandCommand: (_, call) => send(call),
@@ -44,6 +49,7 @@ function ssm(
       'prepare-finish': 'runctl-prepare-finish',
       job: 'runctl-job',
     },
+    instances: { find },
     now: () => time,
     sleep: (ms) => {
       time += ms;
@@ -51,7 +57,8 @@ function ssm(
     },
   });
   const count = (name: string) => fake.sent.filter((command) => command.name === name).length;
-  return { ask: () => commands.ask('i-1', 'job', request), commands, sent: fake.sent, count, elapsed: () => time };
+  const ask = (changes: object = {}) => commands.ask('i-1', 'job', { ...request, ...changes });
+  return { ask, commands, sent: fake.sent, count, elapsed: () => time };
 }
 
 describe('ask', () => {
@@ -93,6 +100,41 @@ describe('ask', () => {
     });
     expect(count('SendCommandCommand')).toBe(2);
     expect(elapsed()).toBeLessThanOrEqual(155_000);
+  });
+
+  it.each([
+    ['stopped', [{ ...foundInstance, state: 'stopped' }]],
+    ['gone', []],
+  ])('does not wait for an instance that is %s', async (state, found) => {
+    const find = () => Promise.resolve(found);
+    const message = `i-1 is ${state}; it gave no answer to poll.`;
+    const waiting = ssm(() => done('', 'InProgress'), undefined, find);
+    await expect(waiting.ask()).rejects.toMatchObject({ name: 'InstanceLost', message });
+    expect(waiting.elapsed()).toBeLessThanOrEqual(12_000);
+    const refused = ssm(
+      () => answered,
+      () => awsError('InvalidInstanceId'),
+      find,
+    );
+    await expect(refused.ask()).rejects.toMatchObject({ name: 'InstanceLost', message });
+    await expect(refused.ask({ job: 'install' })).rejects.toMatchObject({ name: 'InstanceNotRunning', message });
+  });
+
+  it('waits on when EC2 cannot be asked', async () => {
+    const unknown = () => Promise.reject(new Error('throttled'));
+    const { ask } = ssm((call) => (call < 30 ? done('', 'InProgress') : answered), undefined, unknown);
+    expect(await ask()).toEqual(ANSWER);
+  });
+
+  it('sends the runner again when somebody has cleared it away, once', async () => {
+    const missing = done(JSON.stringify({ protocol: 1, ok: false, error: { name: 'RunnerMissing', message: 'x' } }));
+    const { ask, sent } = ssm((call) => (call === 0 ? missing : answered));
+    expect(await ask()).toEqual(ANSWER);
+    expect(sent.flatMap(({ input }) => (input as { DocumentName?: string }).DocumentName ?? [])).toEqual([
+      'runctl-job',
+      'runctl-prepare',
+    ]);
+    expect(await ssm(() => missing).ask()).toMatchObject({ error: { name: 'RunnerMissing' } });
   });
 
   it('gives up after a minute when the invocation never comes to be: AgentSilent', async () => {
