@@ -102,6 +102,11 @@ export function readWatch(lastLook: string | null, input: string | null): JobSte
   return value !== null && 'cursor' in value ? (value as unknown as JobStep) : null;
 }
 
+/** Whether a state was left by its Catch: what it gave then is the error, and not its own. */
+export function isCaught(output: string | null): boolean {
+  return 'Error' in (parse(output) ?? {});
+}
+
 function parse(text: string | null): Record<string, unknown> | null {
   if (text === null) return null;
   try {

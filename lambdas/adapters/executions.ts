@@ -8,7 +8,7 @@ import {
   StartExecutionCommand,
   StopExecutionCommand,
 } from '@aws-sdk/client-sfn';
-import type { StateEvent } from '../../core/run-events.ts';
+import { isCaught, type StateEvent } from '../../core/run-events.ts';
 import { CLIENT_SETTINGS, errorName, translate } from './aws-errors.ts';
 
 /** What AWS says of an execution. */
@@ -33,7 +33,7 @@ export interface Executions {
   describe(arn: string): Promise<ExecutionState | null>;
   /** The states that were entered and left, oldest first; `data`: with what they gave. Empty for an execution that AWS knows no more. */
   history(arn: string, options: { data: boolean }): Promise<StateEvent[]>;
-  /** What a state gave when it was left last: JSON; null when it never was. Reads from the end, so that a long history costs no more. */
+  /** What a state gave when it was left last, not by its Catch: JSON; null when it never was. Reads from the end, so that a long history costs no more. */
   lastOutput(arn: string, state: string): Promise<string | null>;
   /** Aborts it; one that has ended, or never was, stays as it is. */
   stop(arn: string, cause: string): Promise<void>;
@@ -91,7 +91,9 @@ export function executionsOver(sfn: Pick<SFNClient, 'send'>, stateMachineArn: st
     },
     async lastOutput(arn, state) {
       for await (const page of historyOf(arn, { reverseOrder: true, maxResults: 50 })) {
-        const exit = page.find((event) => event.kind === 'exited' && event.state === state);
+        const exit = page.find(
+          ({ kind, state: left, output }) => kind === 'exited' && left === state && !isCaught(output),
+        );
         if (exit) return exit.output;
       }
       return null;

@@ -2,7 +2,7 @@ import type { RunFiles } from '../../core/conclude-run.ts';
 import type { InstanceCommands } from '../../core/instance-commands.ts';
 import type { RunnerRequest } from '../../core/job-protocol.ts';
 import type { News } from '../../core/news.ts';
-import type { StateEvent } from '../../core/run-events.ts';
+import { isCaught, type StateEvent } from '../../core/run-events.ts';
 import type { ArchiveStore, OpenArchive } from '../../lambdas/adapters/archive-store.ts';
 import type { ExecutionState, Executions } from '../../lambdas/adapters/executions.ts';
 import { logger } from '../../lambdas/adapters/logger.ts';
@@ -87,7 +87,9 @@ export class FakeExecutions implements Executions {
   }
 
   async lastOutput(arn: string, state: string): Promise<string | null> {
-    const exits = (await this.history(arn)).filter((event) => event.kind === 'exited' && event.state === state);
+    const exits = (await this.history(arn)).filter(
+      (event) => event.kind === 'exited' && event.state === state && !isCaught(event.output),
+    );
     return exits.at(-1)?.output ?? null;
   }
 

@@ -89,6 +89,25 @@ describe('executions', () => {
   });
 });
 
+describe('what a state gave last', () => {
+  const exited = (name: string, output: object) => ({
+    type: 'TaskStateExited' as const,
+    stateExitedEventDetails: { name, output: JSON.stringify(output) },
+  });
+  const last = (...events: object[]) => {
+    const { client } = fakeClient<SFNClient>({ GetExecutionHistoryCommand: () => ({ events }) });
+    return executionsOver(client, null).lastOutput('arn', 'Poll logs');
+  };
+
+  it('is what it gave itself: an error that its Catch took says nothing of how far a watch came', async () => {
+    const caught = exited('Poll logs', { Error: 'InstanceLost', Cause: 'x' });
+    expect(await last(caught, exited('Wait', {}), exited('Poll logs', { polls: 9 }), exited('Poll logs', {}))).toBe(
+      '{"polls":9}',
+    );
+    expect(await last(caught)).toBeNull();
+  });
+});
+
 describe('instances', () => {
   function ec2(pages: (call: number) => Reply, information: Reply = {}) {
     const machines = fakeClient<EC2Client>({ DescribeInstancesCommand: (_, call) => pages(call) });
