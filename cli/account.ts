@@ -5,6 +5,7 @@ import { S3Client } from '@aws-sdk/client-s3';
 import { SchedulerClient } from '@aws-sdk/client-scheduler';
 import { SFNClient } from '@aws-sdk/client-sfn';
 import { SSMClient } from '@aws-sdk/client-ssm';
+import { STSClient } from '@aws-sdk/client-sts';
 import { OUTPUTS, STACK_NAME } from '../core/names.ts';
 import { nameOf, translateAwsError } from './aws-errors.ts';
 import { setUpError } from './errors.ts';
@@ -50,6 +51,9 @@ export class Account {
   }
   get scheduler(): SchedulerClient {
     return this.#client(SchedulerClient);
+  }
+  get sts(): STSClient {
+    return this.#client(STSClient);
   }
   get cloudFormation(): CloudFormationClient {
     return this.#client(CloudFormationClient);

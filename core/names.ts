@@ -15,6 +15,7 @@ export const PREPARE_DOCUMENT = 'runctl-prepare';
 export const PREPARE_INSTALL_DOCUMENT = 'runctl-prepare-install';
 export const PREPARE_FINISH_DOCUMENT = 'runctl-prepare-finish';
 export const JOB_DOCUMENT = 'runctl-job';
+export const DOCUMENTS = [PREPARE_DOCUMENT, PREPARE_INSTALL_DOCUMENT, PREPARE_FINISH_DOCUMENT, JOB_DOCUMENT] as const;
 export const DEFAULT_ROOT = '/var/lib/runctl';
 /** The one user-defined metadata key read from an upload (S3 returns keys in lower case). */
 export const METADATA_KEY = 'runctl';
@@ -153,6 +154,16 @@ export function watchName(runKey: string, count: number): string {
 
 export function logStream(runId: string, job: JobName): string {
   return `${runId}/${job}`;
+}
+
+/** A document's description says which program it carries, so that whoever sends it without a Lambda can name that program. */
+export function describeProgram(sha256: string): string {
+  return `runctl: puts the program ${sha256} on the instance and runs one request`;
+}
+
+/** The hex SHA-256 in a document's description, or null. */
+export function programOf(description: string): string | null {
+  return /\b[0-9a-f]{64}\b/.exec(description)?.[0] ?? null;
 }
 
 export interface ArchiveLocation {

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { deflateSync } from 'node:zlib';
+import { describeProgram } from '../core/names.ts';
 import type { RunnerBundle } from './runner-bundle.ts';
 
 const FOLDER = fileURLToPath(new URL('../instance/documents/', import.meta.url));
@@ -23,7 +24,7 @@ export function prepareDocument(carried: RunnerBundle): DocumentContent {
     'run(text)',
   ];
   const packed = deflateSync(carried.bytes, { level: 9 }).toString('base64');
-  return documentOf('runctl: puts a program on the instance and runs one request', script(program, packed));
+  return documentOf(describeProgram(carried.sha256), script(program, packed));
 }
 
 /** Runs the request with the runner that is there. */

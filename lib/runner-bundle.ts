@@ -11,7 +11,7 @@ const RUNNER_FOLDER = fileURLToPath(new URL('../instance/runner/', import.meta.u
 const STORED = { level: 0, mtime: '1980-01-01T00:00:00', os: 3 } as const;
 
 /** What of the runner the installer needs too: it is a program of its own, since one document could not carry both. */
-const SHARED = ['interpreter.py', 'subp.py'];
+const SHARED = ['accounts.py', 'dispatch.py', 'interpreter.py', 'protocol.py', 'subp.py'];
 const INSTALLER_MAIN = 'install_main.py';
 const SHARED_WITH_FINISHER = [
   'accounts.py',
@@ -40,7 +40,7 @@ export function buildRunner(folder: string = RUNNER_FOLDER): RunnerBundle {
   return bundle(folder, (name) => (isInstaller(name) || isFinisher(name) ? null : name));
 }
 
-/** The job `install`, started by the runner. */
+/** The job `install`, started by the runner; asked by itself it answers the verb `probe`. */
 export function buildInstaller(folder: string = RUNNER_FOLDER): RunnerBundle {
   return bundle(folder, (name) => {
     if (name === INSTALLER_MAIN) return '__main__.py';

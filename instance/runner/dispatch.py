@@ -7,12 +7,15 @@ import protocol
 from protocol import Refusal
 
 
-def main(source, sink):
-    """Reads the request from `source` and answers on `sink`. Returns the exit code: 1 for a request not understood."""
+def main(source, sink, handle=None):
+    """Reads the request from `source` and answers on `sink`. Returns the exit code: 1 for a request not understood.
+
+    handle(data): the answer to a request; None: the runner's own.
+    """
     code = 0
     os.umask(0o022)  # whatever the agent's was
     try:
-        answer = dict(_handle(protocol.parse(source.read())), ok=True)
+        answer = dict((handle or _handle)(source.read()), ok=True)
     except Refusal as refusal:
         code = 1 if refusal.name == "BadRequest" else 0
         answer = _failure(refusal.name, str(refusal))
@@ -27,7 +30,8 @@ def main(source, sink):
     return code
 
 
-def _handle(request):
+def _handle(data):
+    request = protocol.parse(data)
     verb = request["verb"]
     if verb == "poll":
         import status

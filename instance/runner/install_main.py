@@ -1,7 +1,17 @@
-"""The installer's entrance, a program beside the runner: `python3 -I -B <file> child install`, see CONTRACT.md."""
+"""The installer's entrance, a program beside the runner: `python3 -I -B <file> child install`, or a request, see CONTRACT.md."""
 
 import sys
 
-import install
 
-sys.exit(install.main())
+def main(words):
+    if words[:1] == ["child"]:
+        import install
+
+        return install.main()
+    import dispatch
+    import install_facts
+
+    return dispatch.main(sys.stdin.buffer, sys.stdout.buffer, install_facts.answer)
+
+
+sys.exit(main(sys.argv[1:]))

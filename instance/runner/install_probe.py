@@ -36,10 +36,10 @@ print("\\n" + json.dumps({
 Package = collections.namedtuple("Package", "name version info root")
 
 
-def probe(path, env, cwd):
-    """The interpreter's facts (see _SCRIPT). Raises InstallError PythonNotFound when it does not run."""
+def probe(path, env, cwd, timeout=60):
+    """The interpreter's facts (see _SCRIPT). timeout: seconds. Raises InstallError PythonNotFound when it does not run."""
     try:
-        stdout, _ = subp.run([path, "-c", _SCRIPT], env=env, cwd=cwd, timeout=60)
+        stdout, _ = subp.run([path, "-c", _SCRIPT], env=env, cwd=cwd, timeout=timeout)
         return json.loads(stdout.strip().splitlines()[-1])
     except subp.ProcessFailed as failed:
         last = " ".join(failed.stderr.strip().splitlines()[-1:])

@@ -53,8 +53,8 @@ class Refusal(Exception):
         super().__init__(message)
 
 
-def parse(data):
-    """Returns the request in `data` as a dict, checked. Raises Refusal `BadRequest`, without the request's text."""
+def read(data, verbs):
+    """Returns the request in `data` as a dict with one of these verbs. Raises Refusal `BadRequest`, without its text."""
     try:
         request = json.loads(data.decode("utf-8"))
     except ValueError as error:
@@ -63,11 +63,17 @@ def parse(data):
         raise Refusal("BadRequest", "the request is not a JSON object")
     if request.get("protocol") != PROTOCOL:
         raise Refusal("BadRequest", f"this runner speaks protocol {PROTOCOL}")
-    if request.get("verb") not in VERBS:
-        raise Refusal("BadRequest", "verb is none of {}".format(", ".join(VERBS)))
-    _check(request, _EVERY, "")
-    _check(request["run"], {"id": _TEXT, "key": _TEXT, "arn": _TEXT}, "run.")
-    _check(request, _OF_VERB[request["verb"]], "")
+    if request.get("verb") not in verbs:
+        raise Refusal("BadRequest", "verb is none of {}".format(", ".join(verbs)))
+    return request
+
+
+def parse(data):
+    """Returns a request to the runner, checked. Raises Refusal `BadRequest`."""
+    request = read(data, VERBS)
+    check(request, _EVERY, "")
+    check(request["run"], {"id": _TEXT, "key": _TEXT, "arn": _TEXT}, "run.")
+    check(request, _OF_VERB[request["verb"]], "")
     if not _is_name(request["run"]["key"]) or not _is_name(request["project"]):
         raise Refusal("BadRequest", "run.key and project may hold only A-Z a-z 0-9 . _ - and not begin with a dot")
     if not request["root"].startswith("/") or "/../" in request["root"] + "/":
@@ -93,13 +99,13 @@ def _check_window(request):
 
 def _check_work(request):
     job = request["job"]
-    _check(request, {job: (dict,)}, "")
+    check(request, {job: (dict,)}, "")
     work = request[job]
-    _check(work, _OF_JOB[job], job + ".")
+    check(work, _OF_JOB[job], job + ".")
     if job == "install":
         _check_program(work, "install.")
     if request["queue"] is not None:
-        _check(request["queue"], {"ttl": _NUMBER}, "queue.")
+        check(request["queue"], {"ttl": _NUMBER}, "queue.")
     words = list(work.get("args", ()))
     for name, value in work.get("env", {}).items():
         if not name or "=" in name:
@@ -115,7 +121,8 @@ def _check_program(values, prefix):
         raise Refusal("BadRequest", f"{prefix}program is not a SHA-256")
 
 
-def _check(values, wanted, prefix):
+def check(values, wanted, prefix):
+    """Raises Refusal `BadRequest` when a key is missing, or of none of its types."""
     for key, types in wanted.items():
         if key not in values:
             raise Refusal("BadRequest", f"{prefix}{key} is missing")
