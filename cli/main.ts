@@ -1,9 +1,10 @@
 import { Command, CommanderError } from 'commander';
 import { ScriptNotFound } from '../core/archive/choose-script.ts';
 import { InvalidSpec } from '../core/spec.ts';
+import { addDoctorCommand } from './commands/doctor.ts';
 import { addPushCommand } from './commands/push.ts';
 import { addRunCommand } from './commands/run.ts';
-import { addDoctorCommand } from './commands/doctor.ts';
+import { addScheduleCommand } from './commands/schedule.ts';
 import { CliError, EXIT } from './errors.ts';
 import { PackError } from './pack-error.ts';
 
@@ -18,6 +19,7 @@ export function createProgram(): Command {
     .addHelpText('after', '\nExit codes: 0 succeeded, 1 the run failed, 2 usage, 3 AWS or set-up.');
   addPushCommand(program);
   addRunCommand(program);
+  addScheduleCommand(program);
   addDoctorCommand(program);
   return program;
 }

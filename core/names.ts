@@ -36,8 +36,9 @@ export const OUTPUTS = {
 /** EventBridge Scheduler's group of all schedules that start runs: only from it they may. */
 export const SCHEDULE_GROUP = STACK_NAME;
 
-export function scheduleName(name: string): string {
-  return `${STACK_NAME}-${name}`;
+/** @param parts the project and a name, or a name of cdk.json's */
+export function scheduleName(...parts: readonly string[]): string {
+  return [STACK_NAME, ...parts].join('-');
 }
 
 /** Environment variables of the Lambdas: set by lib/, read in lambdas/adapters/environment.ts. */

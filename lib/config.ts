@@ -2,6 +2,7 @@ import type { Node } from 'constructs';
 import * as z from 'zod';
 import { type ArchiveCaps, DEFAULT_CAPS } from '../core/archive/caps.ts';
 import { parseSpec, type SpecInput } from '../core/spec.ts';
+import { isTimeZone } from '../core/wall-time.ts';
 
 /** What `cdk.json` or `cdk deploy -c key=value` says. Read once, here. */
 export interface Config {
@@ -84,14 +85,6 @@ function scheduledSpec({ name, spec }: z.infer<typeof scheduleSchema>): SpecInpu
   const parsed = parseSpec(spec, source);
   if (parsed.archive === undefined) throw new Error(`${source}: the spec needs an archive, s3://bucket/key`);
   return parsed;
-}
-
-function isTimeZone(name: string): boolean {
-  try {
-    return new Intl.DateTimeFormat('en', { timeZone: name }).resolvedOptions().timeZone !== '';
-  } catch {
-    return false; // RangeError: there is none of this name.
-  }
 }
 
 /** `cdk -c key=value` gives strings only; lists and maps come as JSON. */

@@ -1,4 +1,4 @@
-"""The installer's entrance, a program beside the runner: `python3 -I -B <file> child install`, or a request, see CONTRACT.md."""
+"""The installer's entrance, a program beside the runner: `… child install`, or a request on stdin, see CONTRACT.md."""
 
 import sys
 

@@ -37,7 +37,10 @@ Package = collections.namedtuple("Package", "name version info root")
 
 
 def probe(path, env, cwd, timeout=60):
-    """The interpreter's facts (see _SCRIPT). timeout: seconds. Raises InstallError PythonNotFound when it does not run."""
+    """The interpreter's facts (see _SCRIPT). timeout: seconds.
+
+    Raises InstallError PythonNotFound when it does not run.
+    """
     try:
         stdout, _ = subp.run([path, "-c", _SCRIPT], env=env, cwd=cwd, timeout=timeout)
         return json.loads(stdout.strip().splitlines()[-1])

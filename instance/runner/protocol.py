@@ -54,7 +54,7 @@ class Refusal(Exception):
 
 
 def read(data, verbs):
-    """Returns the request in `data` as a dict with one of these verbs. Raises Refusal `BadRequest`, without its text."""
+    """Returns the request in `data`, a dict with one of these verbs. Raises Refusal `BadRequest`, without its text."""
     try:
         request = json.loads(data.decode("utf-8"))
     except ValueError as error:
