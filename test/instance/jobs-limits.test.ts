@@ -3,6 +3,7 @@ import { existsSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { AGENT_PATH, isRoot, type TestInstance, useInstances, waitFor } from './harness.ts';
+import { memoryCgroups } from './memory-cgroups.ts';
 
 const cleanUps: (() => void)[] = [];
 const instance = useInstances();
@@ -127,25 +128,6 @@ afterEach(async () => {
     });
   }
 });
-
-/** Where a memory cgroup can be made, v1 or v2; null where it cannot. */
-function memoryCgroups(): { base: string; limit: string } | null {
-  for (const [base, limit] of [
-    ['/sys/fs/cgroup/memory', 'memory.limit_in_bytes'],
-    ['/sys/fs/cgroup', 'memory.max'],
-  ] as const) {
-    const probe = join(base, `runctl-probe-${process.pid}`);
-    try {
-      execFileSync('mkdir', [probe], { stdio: 'ignore' });
-    } catch {
-      continue; // no such file system, or not ours to write to
-    }
-    const usable = existsSync(join(probe, limit));
-    rmdirSync(probe);
-    if (usable) return { base, limit };
-  }
-  return null;
-}
 
 function onSmallDisk(size: string): TestInstance {
   const box = instance();

@@ -92,12 +92,12 @@ export class Cloud {
     return new Client(this.settings);
   }
 
-  /** Connects to a cloud that is up, the shared one unless told, with an instance that is this test file's alone. */
-  static async connect(folder = inject('cloudFolder')): Promise<Cloud> {
+  /** Connects to a cloud that is up, the shared one unless told, with an instance that is this test file's alone; `beside`: with another one of that name. */
+  static async connect(folder = inject('cloudFolder'), beside = ''): Promise<Cloud> {
     const paths = statePaths(folder);
     const state = await readState(paths);
     if (!state) throw new Error(`there is no local cloud in ${folder}`);
-    return new Cloud(state, await ownInstance(state.endpoint, paths));
+    return new Cloud(state, await ownInstance(state.endpoint, paths, beside));
   }
 
   get instanceId(): string {
@@ -292,10 +292,14 @@ export class Cloud {
 
   /** A file of a job on the instance. */
   jobFile(runId: string, job: JobName, name: string): string {
+    return readFileSync(this.jobPath(runId, job, name), 'utf8');
+  }
+
+  jobPath(runId: string, job: JobName, name: string): string {
     const runs = join(this.instance.folder, 'root', 'runs');
     const key = readdirSync(runs).find((folder) => folder.startsWith(runId.slice(0, 47)));
     if (key === undefined) throw new Error(`run ${runId} left nothing on the instance`);
-    return readFileSync(join(runs, key, job, name), 'utf8');
+    return join(runs, key, job, name);
   }
 
   runFolders(): string[] {

@@ -15,23 +15,26 @@ export interface OwnInstance {
   readonly folder: string;
 }
 
-/** By the address of their cloud. */
-const own = new Map<string, Promise<OwnInstance>>();
+/** By the address of their cloud, and by what they are beside the first. */
+const own = new Map<string, Map<string, Promise<OwnInstance>>>();
 
-/** Registers this test file's instance in a cloud, once. */
-export function ownInstance(endpoint: string, paths: StatePaths): Promise<OwnInstance> {
-  const instance = own.get(endpoint) ?? register(endpoint, paths);
-  own.set(endpoint, instance);
+/** Registers this test file's instance in a cloud, once; `beside`: another one of that name, for a test that needs it alone. */
+export function ownInstance(endpoint: string, paths: StatePaths, beside = ''): Promise<OwnInstance> {
+  const there = own.get(endpoint) ?? new Map<string, Promise<OwnInstance>>();
+  own.set(endpoint, there);
+  const instance = there.get(beside) ?? register(endpoint, paths, beside);
+  there.set(beside, instance);
   return instance;
 }
 
-/** The whole cloud goes, and its instance with it. */
+/** The whole cloud goes, and its instances with it. */
 export function forgetInstance(endpoint: string): void {
   own.delete(endpoint);
 }
 
-async function register(endpoint: string, paths: StatePaths): Promise<OwnInstance> {
-  const project = basename(expect.getState().testPath ?? '', '.test.ts');
+async function register(endpoint: string, paths: StatePaths, beside: string): Promise<OwnInstance> {
+  const file = basename(expect.getState().testPath ?? '', '.test.ts');
+  const project = beside === '' ? file : `${file}-${beside}`;
   const folder = join(paths.instance, project);
   const id = await registerInstance(endpoint, { name: project, project, folder });
   await keepPackageCaches(join(folder, 'home'), paths);
@@ -40,11 +43,11 @@ async function register(endpoint: string, paths: StatePaths): Promise<OwnInstanc
 
 /** Takes this test file's instances away, with what still runs on them. */
 export async function leaveInstances(): Promise<void> {
-  for (const [endpoint, instance] of own) {
-    const { id } = await instance;
+  for (const [endpoint, instances] of own) {
+    const InstanceIds = (await Promise.all(instances.values())).map(({ id }) => id);
     const client = new EC2Client(localSettings(endpoint));
-    await client.send(new TerminateInstancesCommand({ InstanceIds: [id] }));
+    await client.send(new TerminateInstancesCommand({ InstanceIds }));
     client.destroy();
-    await killInstanceProcesses(id);
+    for (const id of InstanceIds) await killInstanceProcesses(id);
   }
 }

@@ -1,0 +1,22 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync, rmdirSync } from 'node:fs';
+import { join } from 'node:path';
+
+/** Where a memory cgroup can be made, v1 or v2; null where it cannot. */
+export function memoryCgroups(): { base: string; limit: string } | null {
+  for (const [base, limit] of [
+    ['/sys/fs/cgroup/memory', 'memory.limit_in_bytes'],
+    ['/sys/fs/cgroup', 'memory.max'],
+  ] as const) {
+    const probe = join(base, `runctl-probe-${process.pid}`);
+    try {
+      execFileSync('mkdir', [probe], { stdio: 'ignore' });
+    } catch {
+      continue; // no such file system, or not ours to write to
+    }
+    const usable = existsSync(join(probe, limit));
+    rmdirSync(probe);
+    if (usable) return { base, limit };
+  }
+  return null;
+}
