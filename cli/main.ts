@@ -2,9 +2,12 @@ import { Command, CommanderError } from 'commander';
 import { ScriptNotFound } from '../core/archive/choose-script.ts';
 import { InvalidSpec } from '../core/spec.ts';
 import { addDoctorCommand } from './commands/doctor.ts';
+import { addListCommand } from './commands/list.ts';
+import { addLogsCommand } from './commands/logs.ts';
 import { addPushCommand } from './commands/push.ts';
 import { addRunCommand } from './commands/run.ts';
 import { addScheduleCommand } from './commands/schedule.ts';
+import { addStatusCommand } from './commands/status.ts';
 import { CliError, EXIT } from './errors.ts';
 import { PackError } from './pack-error.ts';
 
@@ -19,6 +22,9 @@ export function createProgram(): Command {
     .addHelpText('after', '\nExit codes: 0 succeeded, 1 the run failed, 2 usage, 3 AWS or set-up.');
   addPushCommand(program);
   addRunCommand(program);
+  addLogsCommand(program);
+  addStatusCommand(program);
+  addListCommand(program);
   addScheduleCommand(program);
   addDoctorCommand(program);
   return program;

@@ -1,13 +1,15 @@
 import { setTimeout } from 'node:timers/promises';
 import { formatDuration } from '../core/units.ts';
 import { isUnreachable, nameOf } from './aws-errors.ts';
+import { CliError } from './errors.ts';
 
 const FIRST_PAUSE_MS = 1_000;
 const LONGEST_PAUSE_MS = 10_000;
 const THROTTLED = ['ThrottlingException', 'Throttling', 'TooManyRequestsException', 'RequestLimitExceeded', 'SlowDown'];
 
 /** Whether the same call may work in a moment: the network, a service that fails, too many calls. */
-export function isPassing(error: unknown): boolean {
+export function isPassing(failure: unknown): boolean {
+  const error = failure instanceof CliError ? failure.cause : failure;
   if (isUnreachable(error) || THROTTLED.includes(nameOf(error))) return true;
   const metadata = error instanceof Error && '$metadata' in error ? error.$metadata : null;
   const status = metadata !== null && typeof metadata === 'object' && 'httpStatusCode' in metadata;

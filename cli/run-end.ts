@@ -25,7 +25,7 @@ const ending = json.pipe(
 export type Ending = z.infer<typeof ending>;
 
 /** How a run ended, in words; of an end that runctl did not tell, what Step Functions knows. */
-export function readEnd({ status, output, cause }: RunEnd): Ending {
+export function readEnd({ status, output, cause }: Pick<RunEnd, 'status' | 'output' | 'cause'>): Ending {
   const said = ending.safeParse((status === 'SUCCEEDED' ? output : cause) ?? '').data;
   // A cause that is no JSON comes from Step Functions itself, as with an abort.
   return (

@@ -1,4 +1,5 @@
 import { GetExecutionHistoryCommand, type HistoryEvent, type SFNClient } from '@aws-sdk/client-sfn';
+import type { StateEvent } from '../core/run-events.ts';
 
 /** A page holds about ten states; one call is nearly always enough to catch up. */
 const PAGE_EVENTS = 100;
@@ -6,14 +7,7 @@ const PAGE_EVENTS = 100;
 const SHOWN = /^(Task|Wait|Succeed|Fail)State(Entered|Exited)$/;
 const ENDED = /^Execution(Succeeded|Failed|Aborted|TimedOut)$/;
 
-/** A state of the execution was entered or left. Times in epoch milliseconds, by the service's clock. */
-export interface StateEvent {
-  readonly kind: 'entered' | 'exited';
-  readonly state: string;
-  readonly at: number;
-  /** What the state gave, when it was left: JSON, or null. */
-  readonly output: string | null;
-}
+export type { StateEvent } from '../core/run-events.ts';
 
 /** Reads the history of one execution as it grows, each event once. */
 export class RunHistory {
@@ -37,7 +31,7 @@ export class RunHistory {
     const started = events.find((event) => event.type === 'ExecutionStarted');
     if (started) this.startedAt = timeOf(started);
     this.ended ||= events.some((event) => ENDED.test(event.type ?? ''));
-    return events.filter((event) => SHOWN.test(event.type ?? '')).map(stateEvent);
+    return stateEvents(events);
   }
 
   /** From the newest back to those known: a day's history is never read again. */
@@ -60,6 +54,11 @@ export class RunHistory {
     } while (nextToken !== undefined);
     return found.reverse();
   }
+}
+
+/** Of a history's events, those that a person follows. */
+export function stateEvents(events: readonly HistoryEvent[]): StateEvent[] {
+  return events.filter((event) => SHOWN.test(event.type ?? '')).map(stateEvent);
 }
 
 function stateEvent(event: HistoryEvent): StateEvent {

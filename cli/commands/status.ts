@@ -1,0 +1,51 @@
+import type { Command } from 'commander';
+import { withContext } from '../context.ts';
+import { EXIT } from '../errors.ts';
+
+interface StatusOptions {
+  readonly project?: string;
+  readonly wait?: true;
+  readonly json?: true;
+}
+
+export function addStatusCommand(program: Command): void {
+  program
+    .command('status')
+    .description('how a run stands, or how it ended')
+    .argument('[run]', 'its id, the beginning of it, or its ARN (default: the latest run of this project)')
+    .option('--project <name>', 'the latest run of another project than this folder')
+    .option('--wait', 'wait until it ends; then the exit code is 0 when it succeeded, else 1')
+    .option('--json', 'as one JSON document')
+    .addHelpText(
+      'after',
+      `
+Without --wait the exit code is 0 however the run stands.
+
+Examples:
+  runctl status
+  runctl status --wait && runctl pull
+  runctl status digits-3f2a --json | jq -r .state`,
+    )
+    .action(async (wanted: string | undefined, options: StatusOptions, command: Command) => {
+      await withContext(command, async (context) => {
+        const [{ Runs }, { reportOn }, { projectFor }, shown] = await Promise.all([
+          import('../runs.ts'),
+          import('../run-report.ts'),
+          import('../which-project.ts'),
+          import('../show-report.ts'),
+        ]);
+        const { account, terminal } = context;
+        const runs = await Runs.of(account);
+        let run = await runs.find(wanted, () => projectFor(context, options));
+        if (options.wait && run.execution !== null) {
+          const { waitForEnd } = await import('../wait-for-end.ts');
+          run = { ...run, execution: await waitForEnd(context, runs.executions, run.execution) };
+        }
+        const sources = { runs, logs: account.logs, logGroup: await account.output('logGroup') };
+        const report = await reportOn(sources, run);
+        if (options.json) terminal.json(shown.reportJson(report, Date.now()));
+        else shown.showReport(terminal, report, Date.now());
+        return options.wait && report.ending?.outcome !== 'succeeded' ? EXIT.runFailed : EXIT.succeeded;
+      });
+    });
+}

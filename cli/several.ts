@@ -1,0 +1,28 @@
+/** Calls that may be under way at once: list and describe calls of Step Functions are throttled at some 15 a second. */
+const AT_ONCE = 4;
+
+/** Maps what comes, a few at a time, in its order; stops asking when nobody takes more. */
+export async function* mapSeveral<T, R>(source: AsyncIterable<T>, map: (one: T) => Promise<R>): AsyncGenerator<R> {
+  const underWay: Promise<R>[] = [];
+  const begin = (one: T) => {
+    const result = map(one);
+    result.catch(() => undefined); // told when its turn comes
+    underWay.push(result);
+  };
+  for await (const one of source) {
+    begin(one);
+    if (underWay.length === AT_ONCE) yield await (underWay.shift() as Promise<R>);
+  }
+  for (const result of underWay) yield await result;
+}
+
+/** The first of them. */
+export async function* atMost<T>(count: number, source: AsyncIterable<T>): AsyncGenerator<T> {
+  if (count <= 0) return;
+  let left = count;
+  for await (const one of source) {
+    yield one;
+    left -= 1;
+    if (left === 0) return;
+  }
+}
