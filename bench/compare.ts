@@ -1,4 +1,4 @@
-import { cpus, totalmem } from 'node:os';
+import { cpus, loadavg, totalmem } from 'node:os';
 import * as z from 'zod';
 import { format, type Row, reached, type Section } from './report.ts';
 
@@ -18,6 +18,7 @@ const schema = z.looseObject({
   cpus: z.number(),
   cpu: z.string().nullable(),
   memoryMb: z.number(),
+  load: z.number(),
   sections: z.array(z.looseObject({ title: z.string(), rows: z.array(row) })),
 });
 
@@ -31,18 +32,25 @@ interface Machine {
   readonly cpus: number;
   readonly cpu: string | null;
   readonly memoryMb: number;
+  /** Processes that wanted a processor, on average over the minute before. */
+  readonly load: number;
 }
 
 export function thisMachine(): Machine {
-  const [cpu] = cpus();
-  const memoryMb = Math.round(totalmem() / 1e6);
   return {
     at: new Date().toISOString(),
     node: process.version,
     cpus: cpus().length,
-    cpu: cpu?.model ?? null,
-    memoryMb,
+    cpu: cpus()[0]?.model ?? null,
+    memoryMb: Math.round(totalmem() / 1e6),
+    load: loadavg()[0] ?? 0,
   };
+}
+
+/** Says so when other work would be in the numbers, or null. */
+export function busyWarning({ at, cpus, load }: Machine): string | null {
+  if (load < cpus / 2) return null;
+  return `The machine was busy at ${at}: ${load.toFixed(1)} processes on ${cpus} processors. Numbers of speed say little.`;
 }
 
 /** @throws with the place in the file that is not as `--json` writes it */
@@ -57,23 +65,31 @@ export function parseResults(text: string, file: string): Results {
 
 /** How two results stand to each other, number by number, for a person. */
 export function compare(before: Results, after: Results): string[] {
-  const lines = [`Before: ${before.at}. After: ${after.at}.`];
+  const busy = [before, after].flatMap((one) => busyWarning(one) ?? []);
+  const lines = [`Before: ${before.at}. After: ${after.at}.`, ...busy];
   for (const key of ['cpu', 'cpus', 'memoryMb', 'node'] as const) {
     if (before[key] !== after[key]) lines.push(`Not the same machine: ${key} ${before[key]}, then ${after[key]}.`);
   }
   const old = new Map(before.sections.flatMap(({ title, rows }) => rows.map((one) => [`${title}\n${one.name}`, one])));
-  const only: string[] = [];
   for (const { title, rows } of after.sections) {
     const cells = rows.flatMap((now) => {
       const was = old.get(`${title}\n${now.name}`);
-      old.delete(`${title}\n${now.name}`);
-      if (was === undefined) only.push(`  only after: ${title}: ${now.name}`);
       return was === undefined ? [] : [[now.name, format(was.value, was), format(now.value, now), verdict(was, now)]];
     });
     if (cells.length > 0) lines.push('', title, ...table(cells));
   }
-  only.push(...[...old.keys()].map((key) => `  only before: ${key.replace('\n', ': ')}`));
+  const only = [...without(before, after, 'only before'), ...without(after, before, 'only after')];
   return only.length > 0 ? [...lines, '', ...only] : lines;
+}
+
+/** What the other result does not have: a whole section by its title. */
+function without({ sections }: Results, other: Results, label: string): string[] {
+  return sections.flatMap(({ title, rows }) => {
+    const there = other.sections.find((section) => section.title === title);
+    if (there === undefined) return [`  ${label}: ${title}`];
+    const missing = rows.filter(({ name }) => !there.rows.some((one) => one.name === name));
+    return missing.map(({ name }) => `  ${label}: ${title}: ${name}`);
+  });
 }
 
 function verdict(was: Row, now: Row): string {

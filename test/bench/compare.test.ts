@@ -3,7 +3,7 @@ import { compare, parseResults, type Results } from '../../bench/compare.ts';
 import { atLeast, atMost, type Row } from '../../bench/report.ts';
 
 const TITLE = 'Log';
-const machine = { at: '2026-11-24T17:00:00.000Z', node: 'v20.20.2', cpus: 2, cpu: 'one', memoryMb: 8_000 };
+const machine = { at: '2026-11-24T17:00:00.000Z', node: 'v20.20.2', cpus: 2, cpu: 'one', memoryMb: 8_000, load: 0.1 };
 const results = (...rows: Row[]): Results => ({ ...machine, sections: [{ title: TITLE, rows }] });
 const row = (value: number | null, changes: Partial<Row> = {}): Row => ({
   name: 'a number',
@@ -40,6 +40,18 @@ describe('comparing two results', () => {
     expect(lines).toContain('  only before: Log: gone');
     expect(lines).toContain('  only after: Log: new');
     expect(lines).toContain('Not the same machine: cpus 2, then 8.');
+  });
+
+  it('names a section that only one of them has by its title alone', () => {
+    const before = results(row(1));
+    const after = { ...before, sections: [...before.sections, { title: 'More', rows: [row(1), row(2)] }] };
+    expect(compare(before, after).slice(-2)).toEqual(['', '  only after: More']);
+  });
+
+  it('says when a machine was busy: its numbers say little', () => {
+    const busy = { ...results(row(1)), load: 1.5 };
+    expect(compare(results(row(1)), busy)[1]).toMatch(/^The machine was busy .* 1\.5 processes on 2 processors/);
+    expect(compare(results(row(1)), results(row(1)))[1]).toBe('');
   });
 
   it('reads what it has written, and refuses another file by name', () => {
