@@ -1,5 +1,6 @@
 import type { RunFiles } from './conclude-run.ts';
 import { manifestSchema } from './manifest-schema.ts';
+import { type Metric, runMetrics } from './metrics.ts';
 import { announcedKey, MANIFEST, runFileKey } from './names.ts';
 import type { News } from './news.ts';
 import { endNotification, type Notification, newsNotification } from './notification.ts';
@@ -7,15 +8,17 @@ import { endNotification, type Notification, newsNotification } from './notifica
 export interface AnnouncePorts {
   readonly files: Pick<RunFiles, 'read' | 'exists' | 'write'>;
   readonly notify: (notification: Notification) => Promise<void>;
+  readonly measure: (metrics: readonly Metric[]) => Promise<void>;
 }
 
 /**
- * Tells people of a run that has ended, as its manifest says. May be called again: what has been told is not told twice, but when the call before died
+ * Tells people of a run that has ended, as its manifest says, and measures it. May be called again: what has been told is not told twice, but when the call before died
  * between the telling and its note of it.
  */
 export async function announceEnd(ports: AnnouncePorts, runId: string): Promise<void> {
   const text = Buffer.from(await ports.files.read(runFileKey(runId, MANIFEST))).toString('utf8');
   const manifest = manifestSchema.parse(JSON.parse(text));
+  await once(ports, `${runId}/measured`, () => ports.measure(runMetrics(manifest)));
   await once(ports, `${runId}/ended`, () => ports.notify(endNotification(manifest)));
 }
 

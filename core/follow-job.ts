@@ -95,6 +95,7 @@ function lookAt({ status, chunk }: Answer, previous: JobStep | null, visit: LogV
     backlog,
     logFull,
     silentSince: null,
+    elapsed,
     polls: previous?.polls ?? 0,
     pollFailures: previous?.pollFailures ?? 0,
   };

@@ -33,6 +33,13 @@ export const OUTPUTS = {
   notifications: 'NotificationTopicArn',
 } as const;
 
+/** Managed policies for people; the region is behind the name. */
+export const ACCESS_POLICIES = {
+  upload: `${STACK_NAME}-upload`,
+  watch: `${STACK_NAME}-watch`,
+  operator: `${STACK_NAME}-operator`,
+} as const;
+
 /** EventBridge Scheduler's group of all schedules that start runs: only from it they may. */
 export const SCHEDULE_GROUP = STACK_NAME;
 
@@ -101,8 +108,9 @@ export function executionNameAt(project: string, at: Date, random: string): stri
   return `${safe(project, 50)}-${stamp}-${random}`;
 }
 
+/** Whether an object starts a run: all under `uploads/`, so that what is no archive is refused aloud; but for the folders that the S3 console makes. */
 export function isUpload(key: string): boolean {
-  return key.startsWith(UPLOAD_PREFIX) && key.endsWith(ARCHIVE_SUFFIX);
+  return key.startsWith(UPLOAD_PREFIX) && !key.endsWith('/');
 }
 
 /** `uploads/<project>/…` → `<project>`, or null when the archive lies directly under `uploads/`. */

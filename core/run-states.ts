@@ -127,6 +127,8 @@ export interface JobStep {
   readonly logFull: boolean;
   /** Epoch seconds since when the instance has not answered; null when it does. */
   readonly silentSince: number | null;
+  /** Seconds that the job had lasted when it was looked at, by the instance's clock. */
+  readonly elapsed?: number;
   readonly polls: number;
   readonly pollFailures: number;
 }

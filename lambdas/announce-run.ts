@@ -3,6 +3,7 @@ import { type AnnouncePorts, announceEnd, announceNews } from '../core/announce-
 import { runOfManifest } from '../core/names.ts';
 import type { News } from '../core/news.ts';
 import { entry } from './adapters/entry.ts';
+import { createMeasure } from './adapters/metrics.ts';
 import { createRunFiles } from './adapters/run-files.ts';
 import { createNotify } from './adapters/topic.ts';
 
@@ -21,5 +22,5 @@ export function createAnnounce(ports: AnnouncePorts) {
 
 export const handler = entry(
   (event: Announcement) => ('news' in event ? event.run.id : event.detail.object.key),
-  () => createAnnounce({ files: createRunFiles(), notify: createNotify() }),
+  () => createAnnounce({ files: createRunFiles(), notify: createNotify(), measure: createMeasure() }),
 );

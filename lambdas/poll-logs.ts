@@ -1,9 +1,11 @@
 import type { JobPorts } from '../core/job-steps.ts';
 import { lookAtJob } from '../core/look-at-job.ts';
+import { lookMetrics } from '../core/metrics.ts';
 import type { JobStep, WatchInput } from '../core/run-states.ts';
 import { entry } from './adapters/entry.ts';
 import { createJobPorts } from './adapters/job-ports.ts';
 import { logger } from './adapters/logger.ts';
+import { createQuietMeasure, type Measure } from './adapters/metrics.ts';
 import { createRunFiles } from './adapters/run-files.ts';
 
 /** One look at a job. After one that failed the machine asks whether the instance still runs. */
@@ -12,7 +14,16 @@ export function createPoll(ports: JobPorts) {
     lookAtJob(ports, input, input.step.job, (error) => logger.warn('the poll failed', error));
 }
 
+/** Measures what a look found. */
+export function withMetrics(poll: ReturnType<typeof createPoll>, measure: Measure, now: () => number): typeof poll {
+  return async (input) => {
+    const step = await poll(input);
+    await measure(lookMetrics(input.step, step, now()));
+    return step;
+  };
+}
+
 export const handler = entry(
   (input: WatchInput) => input.run.id,
-  () => createPoll({ ...createJobPorts(), pieces: createRunFiles() }),
+  () => withMetrics(createPoll({ ...createJobPorts(), pieces: createRunFiles() }), createQuietMeasure(), Date.now),
 );

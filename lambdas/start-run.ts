@@ -1,38 +1,59 @@
-import type { EventBridgeEvent } from 'aws-lambda';
-import { archiveUri, executionNameForUpload, isUpload } from '../core/names.ts';
+import * as z from 'zod/mini';
+import { RunError } from '../core/errors.ts';
+import { type ArchiveLocation, archiveUri, executionNameForUpload, isUpload, UPLOAD_PREFIX } from '../core/names.ts';
 import { type ArchiveStore, createArchiveStore } from './adapters/archive-store.ts';
 import { entry } from './adapters/entry.ts';
 import { requireEnv } from './adapters/environment.ts';
 import { createExecutions, type Executions } from './adapters/executions.ts';
 import { logger } from './adapters/logger.ts';
 
-interface ObjectCreated {
-  readonly bucket: { readonly name: string };
-  readonly object: { readonly key: string; readonly 'version-id'?: string };
-}
-type UploadEvent = EventBridgeEvent<'Object Created', ObjectCreated>;
+const uploadSchema = z.object({
+  detail: z.object({
+    bucket: z.object({ name: z.string() }),
+    object: z.object({ key: z.string(), 'version-id': z.optional(z.string()) }),
+  }),
+});
 
-/** Starts the run of an upload. S3 tells of an upload at least once: the name comes from bucket, key and version, so twice is one run. */
+/**
+ * Starts the run of an upload. S3 tells of an upload at least once: the name comes from bucket, key and version, so twice is one run. Whatever is wrong with the
+ * object, a run says it; what is no event of an upload fails, and is a dead letter after Lambda's retries.
+ */
 export function createStartRun(
   archives: Pick<ArchiveStore, 'currentVersion'>,
   executions: Pick<Executions, 'start'>,
   uploadBucket: string,
 ) {
-  return async ({ detail }: UploadEvent): Promise<{ execution: string; started: boolean }> => {
-    const { bucket, object } = detail;
-    if (bucket.name !== uploadBucket || !isUpload(object.key)) {
+  return async (event: unknown): Promise<{ execution: string; started: boolean } | null> => {
+    const read = uploadSchema.safeParse(event);
+    if (!read.success) throw new Error(`not an event of S3: ${z.prettifyError(read.error)}`);
+    const { bucket, object } = read.data.detail;
+    if (bucket.name !== uploadBucket || !object.key.startsWith(UPLOAD_PREFIX)) {
       throw new Error(`not an upload of this stack: bucket ${bucket.name}, key ${JSON.stringify(object.key)}`);
     }
+    if (!isUpload(object.key)) {
+      logger.info('a folder is no upload', { key: object.key });
+      return null;
+    }
     const unpinned = { bucket: bucket.name, key: object.key, versionId: null };
-    const versionId = object['version-id'] ?? (await archives.currentVersion(unpinned));
+    const versionId = object['version-id'] ?? (await currentVersion(unpinned));
     const execution = executionNameForUpload({ bucket: bucket.name, key: object.key, version: versionId ?? '' });
     const started = await executions.start(execution, { archive: archiveUri({ ...unpinned, versionId }) });
     logger.info(started ? 'started the run' : 'this upload has its run already', { runId: execution });
     return { execution, started };
   };
+
+  /** Of an object that is gone there is none: Verify archive will say so. */
+  async function currentVersion(location: ArchiveLocation): Promise<string | null> {
+    try {
+      return await archives.currentVersion(location);
+    } catch (error) {
+      if (error instanceof RunError && error.name === 'ArchiveNotFound') return null;
+      throw error;
+    }
+  }
 }
 
 export const handler = entry(
-  (event: UploadEvent) => event.id,
+  (event: { id?: string }) => event.id ?? 'unknown',
   () => createStartRun(createArchiveStore(), createExecutions(requireEnv('runMachineArn')), requireEnv('uploadBucket')),
 );

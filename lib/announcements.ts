@@ -7,7 +7,7 @@ import { Construct } from 'constructs';
 import { MANIFEST, runFileKey } from '../core/names.ts';
 import type { Config } from './config.ts';
 import { target } from './dead-letters.ts';
-import { announceRuns } from './permissions.ts';
+import { announceRuns, measure } from './permissions.ts';
 import { StepLambda } from './step-lambda.ts';
 
 /** A manifest that is written ends a run, and is told of: S3 → EventBridge → announce-run → SNS. */
@@ -19,7 +19,7 @@ export class Announcements extends Construct {
       config,
       description: 'Tells people of runs: started, ended, waiting long',
       environment: { uploadBucket: bucket.bucketName, topicArn: topic.topicArn },
-      permissions: announceRuns(bucket, topic.topicArn),
+      permissions: [...announceRuns(bucket, topic.topicArn), measure()],
       timeout: Duration.seconds(60),
       deadLetters,
     });

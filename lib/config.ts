@@ -18,6 +18,10 @@ export interface Config {
   readonly notifyEmails: readonly string[];
   /** After so long in the queue people are told. */
   readonly waitingMinutes: number;
+  /** How many uploads are taken at once; null: as many as Lambda runs. */
+  readonly uploadConcurrency: number | null;
+  /** A job that has written no log for so long raises an alarm. */
+  readonly silentMinutes: number;
 }
 
 export interface ScheduleConfig {
@@ -76,6 +80,8 @@ export function readConfig(node: Node, bundles: string): Config {
     archiveCaps: { ...DEFAULT_CAPS, ...caps },
     schedules: schedules.map((schedule) => ({ ...schedule, spec: scheduledSpec(schedule) })),
     notifyEmails: read('notifyEmails', z.array(z.email()), []),
+    uploadConcurrency: read<number | null>('uploadConcurrency', z.coerce.number().int().positive(), null),
+    silentMinutes: read('silentMinutes', z.coerce.number().min(5), 60),
     waitingMinutes: read('waitingMinutes', z.coerce.number().positive(), 30),
   };
 }

@@ -1,5 +1,6 @@
 import { ArnFormat, type Stack } from 'aws-cdk-lib';
 import type { Bucket } from 'aws-cdk-lib/aws-s3';
+import { METRIC_NAMESPACE } from '../core/metrics.ts';
 import {
   ANNOUNCED_PREFIX,
   ENABLED_TAG,
@@ -17,14 +18,16 @@ import type { Permission } from './permission.ts';
 
 /** What the steps may do, a function a task. A `*` as resource stands only where AWS offers nothing else. */
 
+const DOCUMENTS = [PREPARE_DOCUMENT, PREPARE_INSTALL_DOCUMENT, PREPARE_FINISH_DOCUMENT, JOB_DOCUMENT];
+
+export function documentArns(stack: Stack, names: readonly string[] = DOCUMENTS): string[] {
+  return names.map((resourceName) => stack.formatArn({ service: 'ssm', resource: 'document', resourceName }));
+}
+
 /** Sends exactly our documents, to instances with the tag runctl=enabled only. */
-export function commandInstances(stack: Stack): Permission[] {
-  const document = (resourceName: string) => stack.formatArn({ service: 'ssm', resource: 'document', resourceName });
+export function commandInstances(stack: Stack, documents: readonly string[] = DOCUMENTS): Permission[] {
   return [
-    {
-      actions: ['ssm:SendCommand'],
-      resources: [PREPARE_DOCUMENT, PREPARE_INSTALL_DOCUMENT, PREPARE_FINISH_DOCUMENT, JOB_DOCUMENT].map(document),
-    },
+    { actions: ['ssm:SendCommand'], resources: documentArns(stack, documents) },
     {
       actions: ['ssm:SendCommand'],
       resources: [stack.formatArn({ service: 'ec2', resource: 'instance', resourceName: '*' })],
@@ -37,20 +40,19 @@ export function commandInstances(stack: Stack): Permission[] {
 
 /** Writes the jobs' logs, reads back what an attempt that died had written, and makes the group again when somebody has deleted it. */
 export function writeRunLogs(stack: Stack): Permission[] {
-  const group = (resourceName: string) =>
-    stack.formatArn({
-      service: 'logs',
-      resource: 'log-group',
-      resourceName,
-      arnFormat: ArnFormat.COLON_RESOURCE_NAME,
-    });
   return [
-    {
-      actions: ['logs:CreateLogStream', 'logs:PutLogEvents', 'logs:GetLogEvents'],
-      resources: [group(`${RUN_LOG_GROUP}:*`)],
-    },
-    { actions: ['logs:CreateLogGroup'], resources: [group(RUN_LOG_GROUP), group(`${RUN_LOG_GROUP}:*`)] },
+    { actions: ['logs:CreateLogStream', 'logs:PutLogEvents', 'logs:GetLogEvents'], resources: [runLogStreams(stack)] },
+    { actions: ['logs:CreateLogGroup'], resources: [logGroupArn(stack, RUN_LOG_GROUP), runLogStreams(stack)] },
   ];
+}
+
+export function runLogStreams(stack: Stack): string {
+  return logGroupArn(stack, `${RUN_LOG_GROUP}:*`);
+}
+
+function logGroupArn(stack: Stack, resourceName: string): string {
+  const arnFormat = ArnFormat.COLON_RESOURCE_NAME;
+  return stack.formatArn({ service: 'logs', resource: 'log-group', resourceName, arnFormat });
 }
 
 /** Lets an instance PUT log on its way to CloudWatch, by presigned URL, and reads it. */
@@ -94,7 +96,7 @@ export function describeAgents(): Permission {
 }
 
 /** By name, not by reference: the machines themselves refer to the functions that ask. */
-function executionsOf(stack: Stack, machine: string): string {
+export function executionsOf(stack: Stack, machine: string): string {
   const arnFormat = ArnFormat.COLON_RESOURCE_NAME;
   return stack.formatArn({ service: 'states', resource: 'execution', resourceName: `${machine}:*`, arnFormat });
 }
@@ -110,6 +112,19 @@ export function runMachineArn(stack: Stack): string {
 
 export function watchMachineArn(stack: Stack): string {
   return machineArn(stack, WATCH_MACHINE);
+}
+
+export function listRuns(stack: Stack): Permission {
+  return { actions: ['states:ListExecutions'], resources: [runMachineArn(stack)] };
+}
+
+/** PutMetricData has no resources, but a namespace. */
+export function measure(): Permission {
+  return {
+    actions: ['cloudwatch:PutMetricData'],
+    resources: ['*'],
+    conditions: { StringEquals: { 'cloudwatch:namespace': METRIC_NAMESPACE } },
+  };
 }
 
 export function describeRuns(stack: Stack): Permission {

@@ -11,11 +11,15 @@ import {
   RUN_LOG_GROUP,
   STACK_NAME,
 } from '../core/names.ts';
+import { createAccessPolicies } from './access.ts';
+import { createAlarms } from './alarms.ts';
 import { Announcements } from './announcements.ts';
 import { readConfig } from './config.ts';
+import { createDashboard } from './dashboard.ts';
 import { createDeadLetterQueue } from './dead-letters.ts';
 import { type DocumentContent, jobDocument, prepareDocument } from './documents.ts';
 import { createNotificationTopic } from './notifications.ts';
+import { RunCount } from './run-count.ts';
 import { RunMachine } from './run-machine.ts';
 import { buildFinisher, buildInstaller, buildRunner } from './runner-bundle.ts';
 import { Schedules } from './schedules.ts';
@@ -58,8 +62,12 @@ export class RunctlStack extends Stack {
     stopEndedRuns(this, { machine, stopRun: steps.stopRun, deadLetters });
     new UploadTrigger(this, { config, bucket, machine, deadLetters });
     new Announcements(this, { config, bucket, topic, deadLetters });
+    new RunCount(this, { config, machine, deadLetters });
+    const alarms = createAlarms(this, { deadLetters, topic, silentMinutes: config.silentMinutes });
+    createDashboard(this, { machineArn: machine.stateMachineArn, deadLetters, alarms });
     const schedules = new Schedules(this, { schedules: config.schedules, machine, deadLetters });
 
+    createAccessPolicies(this, { bucket, scheduleRoleArn: schedules.role.roleArn });
     const outputs: Record<keyof typeof OUTPUTS, string> = {
       machine: machine.stateMachineArn,
       bucket: bucket.bucketName,

@@ -17,6 +17,8 @@ export interface StepLambdaProps {
   readonly timeout: Duration;
   /** MiB. */
   readonly memory?: number;
+  /** How many may run at once; the rest of the events waits in Lambda's own queue, for six hours. */
+  readonly concurrency?: number | null;
   /** Where an asynchronous event goes that the function could not handle. */
   readonly deadLetters?: IQueue;
 }
@@ -61,6 +63,7 @@ export class StepLambda extends Construct {
       environment: Object.fromEntries(
         Object.entries(props.environment).map(([key, value]) => [ENV[key as keyof typeof ENV], value]),
       ),
+      ...(props.concurrency ? { reservedConcurrentExecutions: props.concurrency } : {}),
       // Not SqsDestination: that grants reading the queue's attributes as well.
       ...(deadLetters ? { onFailure: { bind: () => ({ destination: deadLetters.queueArn }) } } : {}),
     });

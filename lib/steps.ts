@@ -20,6 +20,7 @@ import {
   describeRuns,
   invokeFunction,
   keepRunFiles,
+  measure,
   readArchives,
   readHistories,
   runMachineArn,
@@ -75,10 +76,11 @@ export class Steps extends Construct {
       prepareFinishDocument: PREPARE_FINISH_DOCUMENT,
       jobDocument: JOB_DOCUMENT,
     };
+    const speak = (...names: string[]) => [...commandInstances(stack, names), ...writeRunLogs(stack)];
     const jobStep = {
       config,
       environment: { ...documents, logGroup: RUN_LOG_GROUP },
-      permissions: [...commandInstances(stack), ...writeRunLogs(stack), describeInstances()],
+      permissions: [...speak(JOB_DOCUMENT), describeInstances()],
       timeout: ONE_LOOK,
     };
     this.verifyArchive = new StepLambda(this, 'verify-archive', {
@@ -110,7 +112,8 @@ export class Steps extends Construct {
         longWait: String(config.waitingMinutes * 60),
       },
       permissions: [
-        ...jobStep.permissions,
+        ...speak(PREPARE_DOCUMENT),
+        describeInstances(),
         ...readArchives(bucket),
         describeRuns(stack),
         invokeFunction(stack, STOP_FUNCTION, ANNOUNCE_FUNCTION),
@@ -120,6 +123,7 @@ export class Steps extends Construct {
     this.installRequirements = new StepLambda(this, 'install-requirements', {
       ...jobStep,
       environment: { ...jobStep.environment, installerSha256: props.installer },
+      permissions: [...speak(PREPARE_INSTALL_DOCUMENT), describeInstances()],
       description: 'Starts the job install',
     });
     this.startTraining = new StepLambda(this, 'start-training', { ...jobStep, description: 'Starts the job train' });
@@ -133,7 +137,7 @@ export class Steps extends Construct {
       ...jobStep,
       description: 'Asks how a job stands and ships its log to CloudWatch',
       environment: { ...jobStep.environment, uploadBucket: bucket.bucketName },
-      permissions: [...jobStep.permissions, ...carryLogPieces(bucket)],
+      permissions: [...jobStep.permissions, ...carryLogPieces(bucket), measure()],
       memory: LOG_MEMORY,
     });
     this.checkInstance = new StepLambda(this, 'check-instance', {
@@ -152,8 +156,7 @@ export class Steps extends Construct {
         watchMachineArn: watchMachineArn(stack),
       },
       permissions: [
-        ...commandInstances(stack),
-        ...writeRunLogs(stack),
+        ...speak(PREPARE_DOCUMENT, PREPARE_FINISH_DOCUMENT, JOB_DOCUMENT),
         ...carryLogPieces(bucket),
         ...keepRunFiles(bucket),
         readHistories(stack),

@@ -49,11 +49,11 @@ export function stepTask(
     taskTimeout: Timeout.duration(step.timeout.plus(Duration.seconds(30))),
     retryOnServiceExceptions: false,
   });
-  // 2 + 4 + 8 + 16 + 32 + 60 s: two minutes of too many calls at once.
+  // 2 + 4 + 8 + 16 + 32 + 14 × 60 s: a quarter of an hour of too many calls at once, half of it after jitter. Thousands of uploads take that where Lambda may run ten functions.
   task.addRetry({
     errors: REFUSED_CALLS,
     interval: Duration.seconds(2),
-    maxAttempts: 6,
+    maxAttempts: 19,
     backoffRate: 2,
     maxDelay: Duration.seconds(60),
     jitterStrategy: JitterType.FULL,

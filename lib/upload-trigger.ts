@@ -24,6 +24,7 @@ export class UploadTrigger extends Construct {
         { actions: ['states:StartExecution'], resources: [machine.stateMachineArn] },
       ],
       timeout: Duration.seconds(60),
+      concurrency: props.config.uploadConcurrency,
       deadLetters,
     });
     new Rule(this, 'Rule', {

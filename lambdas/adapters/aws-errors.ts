@@ -15,6 +15,9 @@ export const CLIENT_SETTINGS = {
   requestHandler: { connectionTimeout: 3_000, requestTimeout: 15_000 },
 } as const;
 
+/** Beside {@link CLIENT_SETTINGS}, for what a run does by the way: it stands still meanwhile. */
+export const IMPATIENT = { maxAttempts: 2, requestHandler: { connectionTimeout: 2_000, requestTimeout: 3_000 } };
+
 export function errorName(error: unknown): string {
   return error instanceof Error ? error.name : '';
 }

@@ -4,6 +4,7 @@ import {
   GetExecutionHistoryCommand,
   type GetExecutionHistoryCommandInput,
   type HistoryEvent,
+  ListExecutionsCommand,
   SFNClient,
   StartExecutionCommand,
   StopExecutionCommand,
@@ -29,6 +30,8 @@ export interface Executions {
   start(name: string, input: object): Promise<boolean>;
   /** Whether AWS says that the execution is over, or knows it no more. */
   hasEnded(arn: string): Promise<boolean>;
+  /** ARNs of the state machine's executions that run. The service's list lags a little behind. */
+  running(): Promise<string[]>;
   /** null: AWS knows it not, or no more. */
   describe(arn: string): Promise<ExecutionState | null>;
   /** The states that were entered and left, oldest first; `data`: with what they gave. Empty for an execution that AWS knows no more. */
@@ -77,6 +80,22 @@ export function executionsOver(sfn: Pick<SFNClient, 'send'>, stateMachineArn: st
       } catch (error) {
         if (errorName(error) === 'ExecutionAlreadyExists') return false;
         throw translate(error, `states:StartExecution of ${name}`);
+      }
+    },
+    async running() {
+      if (stateMachineArn === null) throw new Error('this function does not know the state machine');
+      const input = { stateMachineArn, statusFilter: 'RUNNING', maxResults: 1_000 } as const;
+      const arns: string[] = [];
+      let nextToken: string | undefined;
+      try {
+        do {
+          const page = await sfn.send(new ListExecutionsCommand({ ...input, nextToken }));
+          arns.push(...(page.executions ?? []).map(({ executionArn }) => executionArn ?? ''));
+          nextToken = page.nextToken;
+        } while (nextToken);
+        return arns;
+      } catch (error) {
+        throw translate(error, `states:ListExecutions of ${stateMachineArn}`);
       }
     },
     async hasEnded(arn) {

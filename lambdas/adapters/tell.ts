@@ -1,13 +1,11 @@
 import type { News } from '../../core/news.ts';
+import { IMPATIENT } from './aws-errors.ts';
 import { requireEnv } from './environment.ts';
 import { createFunctions, type Functions } from './functions.ts';
 import { logger } from './logger.ts';
 
 /** Hands news of a run to announce-run. It does not wait for it, and never fails: a run does not depend on who hears of it. */
 export type Tell = (news: News) => Promise<void>;
-
-/** The run stands still meanwhile. */
-const IMPATIENT = { maxAttempts: 2, requestHandler: { connectionTimeout: 2_000, requestTimeout: 3_000 } };
 
 export function createTell(): Tell {
   return tellOver(createFunctions(IMPATIENT), requireEnv('announceFunction'));

@@ -47,8 +47,8 @@ describe('states and handlers', () => {
       }
       return tasks.map(([name]) => kebab(name));
     });
-    // Those that are no state: one starts the machine, one ends what it left, one tells of it.
-    expect([...states, 'announce-run', 'start-run', 'stop-run'].sort()).toEqual(lambdaNames().sort());
+    // Those that are no state: one starts the machine, one ends what it left, two tell of it.
+    expect([...states, 'announce-run', 'count-runs', 'start-run', 'stop-run'].sort()).toEqual(lambdaNames().sort());
   });
 });
 
@@ -86,7 +86,7 @@ describe.each(lambdaNames())('%s', (name) => {
       ...OWN_LOG,
       ...(calls ?? []).flatMap((call) => ACTIONS[call] ?? [`no action known for ${call}`]),
     ]);
-    if (['announce-run', 'start-run', 'stop-run'].includes(name)) needed.add('sqs:SendMessage'); // Lambda itself, for an event that failed.
+    if (['announce-run', 'count-runs', 'start-run', 'stop-run'].includes(name)) needed.add('sqs:SendMessage'); // Lambda itself, for an event that failed.
     expect([...granted].sort()).toEqual([...needed].sort());
   });
 
@@ -119,6 +119,7 @@ const METHODS: Readonly<Record<string, readonly string[]>> = {
   history: ['GetExecutionHistory'],
   lastOutput: ['GetExecutionHistory'],
   stop: ['StopExecution'],
+  running: ['ListExecutions'],
   ping: ['DescribeInstanceInformation'],
   open: ['GetObject'],
 };
@@ -133,8 +134,9 @@ const CALLED = new Map<string, readonly string[]>([
   ['install-requirements', [...JOB, ...LOGS]],
   ['start-training', [...JOB, ...LOGS]],
   ['confirm-pid', [...JOB, ...LOGS, 'Invoke']],
-  ['announce-run', [...FILES, 'HeadRunFile', 'Publish']],
-  ['poll-logs', [...JOB, ...LOGS, ...FILES]],
+  ['announce-run', [...FILES, 'HeadRunFile', 'Publish', 'PutMetricData']],
+  ['count-runs', ['ListExecutions', 'PutMetricData']],
+  ['poll-logs', [...JOB, ...LOGS, ...FILES, 'PutMetricData']],
   ['check-instance', ['DescribeInstances']],
   ['finish-run', END],
   ['stop-run', [...END, 'StopExecution']],
@@ -155,6 +157,8 @@ const ACTIONS: Readonly<Record<string, readonly string[]>> = {
   StopExecution: ['states:StopExecution'],
   Invoke: ['lambda:InvokeFunction'],
   Publish: ['sns:Publish'],
+  PutMetricData: ['cloudwatch:PutMetricData'],
+  ListExecutions: ['states:ListExecutions'],
   CreateLogStream: ['logs:CreateLogStream'],
   PutLogEvents: ['logs:PutLogEvents'],
   GetLogEvents: ['logs:GetLogEvents'],

@@ -1,4 +1,5 @@
 import type { RunFiles } from '../../core/conclude-run.ts';
+import { RunError } from '../../core/errors.ts';
 import type { InstanceCommands } from '../../core/instance-commands.ts';
 import type { RunnerRequest } from '../../core/job-protocol.ts';
 import type { News } from '../../core/news.ts';
@@ -44,7 +45,10 @@ export class FakeArchives implements ArchiveStore {
   object: OpenArchive = { versionId: 'v1', size: 0, metadata: null, body: emptyBody() };
   version: string | null = 'v-now';
 
+  missing = false;
+
   currentVersion(): Promise<string | null> {
+    if (this.missing) return Promise.reject(new RunError('ArchiveNotFound', 'gone'));
     return Promise.resolve(this.version);
   }
 
@@ -72,6 +76,12 @@ export class FakeExecutions implements Executions {
     if (this.inputs.has(name)) return Promise.resolve(false);
     this.inputs.set(name, input);
     return Promise.resolve(true);
+  }
+
+  running(): Promise<string[]> {
+    return Promise.resolve(
+      [...this.states.values()].filter(({ status }) => status === 'RUNNING').map(({ arn }) => arn),
+    );
   }
 
   hasEnded(arn: string): Promise<boolean> {

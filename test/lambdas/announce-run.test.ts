@@ -1,6 +1,7 @@
 import type { LambdaClient } from '@aws-sdk/client-lambda';
 import type { SNSClient } from '@aws-sdk/client-sns';
 import { describe, expect, it } from 'vitest';
+import type { Metric } from '../../core/metrics.ts';
 import { startedNews } from '../../core/news.ts';
 import type { Notification } from '../../core/notification.ts';
 import { functionsOver } from '../../lambdas/adapters/functions.ts';
@@ -31,7 +32,10 @@ function announce(files: FakeRunFiles, trouble: Error[] = []) {
     const error = trouble.shift();
     return error ? Promise.reject(error) : Promise.resolve(void sent.push(notification));
   };
-  return { tell: createAnnounce({ files, notify }), sent };
+  const measured: string[] = [];
+  const measure = (metrics: readonly Metric[]) =>
+    Promise.resolve(void measured.push(...metrics.map(({ name }) => name)));
+  return { tell: createAnnounce({ files, notify, measure }), sent, measured };
 }
 
 describe('announce-run', () => {
@@ -49,10 +53,11 @@ describe('announce-run', () => {
   });
 
   it('fails when SNS does, so that Lambda tries again, and then tells', async () => {
-    const { tell, sent } = announce(await bucket(), [new Error('no')]);
+    const { tell, sent, measured } = announce(await bucket(), [new Error('no')]);
     await expect(tell(written(MANIFEST))).rejects.toThrow('no');
     await tell(written(MANIFEST));
     expect(sent).toHaveLength(1);
+    expect(measured).toEqual(['EndedRuns', 'FailedRuns', 'RunSeconds']);
   });
 
   it.each(['runs/demo-1/inventory.json', 'runs/demo-1/x/manifest.json', 'uploads/manifest.json'])(

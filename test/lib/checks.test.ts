@@ -39,8 +39,20 @@ const ACCEPTED: readonly [finding: RegExp, reason: string][] = [
   [/^AwsSolutions-SF2 /, 'Tracing costs per trace and shows what the execution history shows already.'],
   [/^AwsSolutions-IAM5\[Resource::<Uploads\w+\.Arn>\/\*\] /, 'Archives may lie under any key of the bucket.'],
   [
-    /^AwsSolutions-IAM5\[Resource::\*\] runctl\/Steps\//,
-    'Describe calls and GetCommandInvocation have no resource-level permissions.',
+    /^AwsSolutions-IAM5\[Resource::\*\] runctl\/(Steps|Announcements|RunCount)\//,
+    'Describe calls, GetCommandInvocation and PutMetricData have no resource-level permissions.',
+  ],
+  [
+    /^AwsSolutions-IAM5\[Resource::\*\] runctl\/Access-(watch|operator)\//,
+    'Describe calls, ListSchedules and GetCommandInvocation have no resource-level permissions.',
+  ],
+  [
+    /^AwsSolutions-IAM5\[Resource::arn:<AWS::Partition>:scheduler:.*:schedule\/runctl\/runctl-\*\] /,
+    'Schedules are named by the people who add them.',
+  ],
+  [
+    /^AwsSolutions-IAM5\[Resource::arn:<AWS::Partition>:cloudformation:.*:stack\/runctl\/\*\] /,
+    'The id of a stack is not known before it is there.',
   ],
   [
     /^AwsSolutions-IAM5\[Resource::\*\] runctl\/(Run|Watch)\/Machine\//,
@@ -59,7 +71,7 @@ const ACCEPTED: readonly [finding: RegExp, reason: string][] = [
     'Executions of these two machines.',
   ],
   [
-    /^AwsSolutions-IAM5\[Resource::<Uploads\w+\.Arn>\/(runs|pieces|announced)\/\*\] /,
+    /^AwsSolutions-IAM5\[Resource::<Uploads\w+\.Arn>\/(runs|pieces|announced|uploads|archives)\/\*\] /,
     'What runs leave: keys begin with the run, which is not known before.',
   ],
   [

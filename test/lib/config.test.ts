@@ -17,6 +17,8 @@ describe('readConfig', () => {
       schedules: [],
       notifyEmails: [],
       waitingMinutes: 30,
+      silentMinutes: 60,
+      uploadConcurrency: null,
     });
   });
 
@@ -44,6 +46,8 @@ describe('readConfig', () => {
     ['archiveCaps', { files: 5 }, /context runctl:archiveCaps.*files/s],
     ['archiveCaps', { entries: -5 }, /context runctl:archiveCaps.*entries/s],
     ['archiveCaps', { depth: 201 }, /context runctl:archiveCaps.*depth/s],
+    ['uploadConcurrency', 0, /context runctl:uploadConcurrency/],
+    ['silentMinutes', 1, /context runctl:silentMinutes/],
     ['waitingMinutes', 0, /context runctl:waitingMinutes/],
     ['notifyEmails', ['nobody'], /context runctl:notifyEmails/],
     ['schedules', '[{', /context runctl:schedules is not JSON/],

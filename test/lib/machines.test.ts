@@ -103,8 +103,9 @@ describe.each(both)('%s', (name, machine) => {
       expect(retried, state).not.toContain('States.ALL');
       expect(retried, state).toEqual(expect.arrayContaining(LAMBDA_FAULTS));
       for (const { ErrorEquals, IntervalSeconds, JitterStrategy, MaxAttempts } of task.Retry ?? []) {
-        expect(MaxAttempts).toBeLessThanOrEqual(6);
+        expect(MaxAttempts).toBeLessThanOrEqual(19);
         if (ErrorEquals.join() === 'Lambda.TooManyRequestsException') continue; // The function has not begun.
+        expect(MaxAttempts).toBeLessThanOrEqual(5);
         expect(IntervalSeconds, state).toBeGreaterThanOrEqual(10);
         expect(JitterStrategy ?? 'NONE', state).toBe('NONE');
       }

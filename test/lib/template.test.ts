@@ -1,4 +1,5 @@
 import { afterAll, describe, expect, it } from 'vitest';
+import { METRICS } from '../../core/metrics.ts';
 import {
   JOB_DOCUMENT,
   OUTPUTS,
@@ -33,7 +34,7 @@ interface Statement {
   readonly Condition?: Record<string, unknown>;
 }
 const policies = ({ of }: typeof aws) => [
-  ...of('AWS::IAM::Policy').map(({ Properties }) => Properties.PolicyDocument),
+  ...[...of('AWS::IAM::Policy'), ...of('AWS::IAM::ManagedPolicy')].map(({ Properties }) => Properties.PolicyDocument),
   ...of('AWS::IAM::Role').flatMap(({ Properties }) =>
     asList(Properties.Policies as { PolicyDocument: unknown }[] | undefined).map(
       ({ PolicyDocument }) => PolicyDocument,
@@ -243,7 +244,13 @@ describe('permissions', () => {
     const open = allowed
       .filter(({ Resource }) => asList(Resource).includes('*'))
       .flatMap(({ Action }) => asList(Action));
-    const noResources = ['ssm:GetCommandInvocation', 'ssm:DescribeInstanceInformation', 'ec2:DescribeInstances'];
+    const noResources = [
+      'cloudwatch:PutMetricData',
+      'scheduler:ListSchedules',
+      'ssm:GetCommandInvocation',
+      'ssm:DescribeInstanceInformation',
+      'ec2:DescribeInstances',
+    ];
     // The state machines' own logging: log deliveries and resource policies have no ARNs.
     const logging = open.filter((action) => action.startsWith('logs:'));
     for (const action of logging) expect(action).toMatch(/LogDelivery|LogDeliveries|ResourcePolic|DescribeLogGroups/);
@@ -256,18 +263,86 @@ describe('permissions', () => {
     const sends = allowed.filter(({ Action }) => asList(Action).includes('ssm:SendCommand'));
     expect(sends.length).toBeGreaterThan(0);
     const document = (name: string) => `arn:aws:ssm:eu-central-1:111122223333:document/${name}`;
+    const ours = [PREPARE_DOCUMENT, PREPARE_INSTALL_DOCUMENT, PREPARE_FINISH_DOCUMENT, JOB_DOCUMENT].map(document);
     for (const { Resource, Condition } of sends) {
       const resources = asList(Resource).map(joined);
-      if (Condition === undefined)
-        expect(resources).toEqual(
-          [PREPARE_DOCUMENT, PREPARE_INSTALL_DOCUMENT, PREPARE_FINISH_DOCUMENT, JOB_DOCUMENT].map(document),
-        );
+      if (Condition === undefined) for (const resource of resources) expect(ours).toContain(resource);
       else {
         expect(resources).toEqual(['arn:aws:ec2:eu-central-1:111122223333:instance/*']);
         expect(Condition).toEqual({ StringEquals: { 'ssm:resourceTag/runctl': 'enabled' } });
       }
     }
     expect(JSON.stringify(aws.template.toJSON())).not.toContain('AWS-RunShellScript');
+  });
+});
+
+describe('what people may do', () => {
+  const policy = (name: string) => {
+    const found = aws
+      .of('AWS::IAM::ManagedPolicy')
+      .find(({ Properties }) => joined(Properties.ManagedPolicyName) === name);
+    return (found?.Properties.PolicyDocument as { Statement: Statement[] } | undefined)?.Statement ?? [];
+  };
+  const actions = (name: string) => policy(`runctl-${name}-eu-central-1`).flatMap(({ Action }) => asList(Action));
+
+  it('upload: put objects under uploads/ and archives/ alone', () => {
+    expect(actions('upload').sort()).toEqual([
+      'cloudformation:DescribeStacks',
+      's3:AbortMultipartUpload',
+      's3:PutObject',
+    ]);
+    const puts = policy('runctl-upload-eu-central-1').find(({ Action }) => asList(Action).includes('s3:PutObject'));
+    expect(asList(puts?.Resource).map(joined)).toEqual([
+      expect.stringMatching(/^Uploads\w+\.Arn\/uploads\/\*$/),
+      expect.stringMatching(/^Uploads\w+\.Arn\/archives\/\*$/),
+    ]);
+  });
+
+  it('watch: start and look, and end nothing', () => {
+    expect(actions('watch')).toEqual(
+      expect.arrayContaining(['states:StartExecution', 's3:GetObject', 'logs:GetLogEvents']),
+    );
+    for (const action of actions('watch')) expect(action).not.toMatch(/Stop|Delete|SendCommand|PassRole|Schedule$/);
+  });
+
+  it('operator: more than watch, and may give its role to EventBridge Scheduler alone', () => {
+    expect(actions('operator')).toEqual(expect.arrayContaining(actions('watch')));
+    const pass = policy('runctl-operator-eu-central-1').find(({ Action }) => asList(Action).includes('iam:PassRole'));
+    expect(pass).toMatchObject({
+      Resource: { 'Fn::GetAtt': [expect.stringContaining('SchedulesRole'), 'Arn'] },
+      Condition: { StringEquals: { 'iam:PassedToService': 'scheduler.amazonaws.com' } },
+    });
+  });
+
+  it('is attached to nobody', () => {
+    for (const { Properties } of aws.of('AWS::IAM::ManagedPolicy'))
+      for (const key of ['Users', 'Groups', 'Roles']) expect(Properties[key]).toBeUndefined();
+  });
+});
+
+describe('a place to look', () => {
+  it('alarms of failed runs, dead letters and silence, over the topic; nothing written is no alarm', () => {
+    const alarms = aws.of('AWS::CloudWatch::Alarm').map(({ Properties }) => Properties);
+    expect(alarms).toMatchObject([
+      { AlarmName: 'runctl-failed-run', Namespace: 'runctl', MetricName: 'FailedRuns', Statistic: 'Sum', Threshold: 1 },
+      { AlarmName: 'runctl-dead-letter', Namespace: 'AWS/SQS', Statistic: 'Maximum', Threshold: 1 },
+      { AlarmName: 'runctl-silent-run', Namespace: 'runctl', MetricName: 'SilentSeconds', Threshold: 3_600 },
+    ]);
+    for (const alarm of alarms) {
+      expect(alarm).toMatchObject({
+        ComparisonOperator: 'GreaterThanOrEqualToThreshold',
+        TreatMissingData: 'notBreaching',
+        AlarmActions: [{ Ref: expect.stringContaining('Notifications') }],
+      });
+    }
+  });
+
+  it('shows every metric that is written', () => {
+    const [dashboard] = aws.of('AWS::CloudWatch::Dashboard');
+    const body = JSON.stringify(dashboard?.Properties.DashboardBody);
+    for (const metric of Object.values(METRICS))
+      if (metric !== METRICS.failed) expect(body, metric).toContain(`\\"${metric}\\"`);
+    expect(body).toContain('Alarmfailedrun');
   });
 });
 

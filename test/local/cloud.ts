@@ -109,8 +109,8 @@ export class Cloud {
     return this.instance.project;
   }
 
-  async put(key: string, body: Uint8Array, spec?: object): Promise<string> {
-    const Metadata = spec ? { runctl: JSON.stringify(spec) } : {};
+  async put(key: string, body: Uint8Array, spec?: object | string): Promise<string> {
+    const Metadata = spec ? { runctl: typeof spec === 'string' ? spec : JSON.stringify(spec) } : {};
     const put = new PutObjectCommand({ Bucket: this.bucket, Key: key, Body: body, Metadata });
     await this.s3.send(put);
     return `s3://${this.bucket}/${key}`;
@@ -151,7 +151,10 @@ export class Cloud {
 
   /** Sends start-run the event of an upload, as EventBridge may do more than once. */
   async invokeStartRun(key: string): Promise<unknown> {
-    const event = { id: 'again', detail: { bucket: { name: this.bucket }, object: { key } } };
+    return this.invokeStartRunWith({ id: 'again', detail: { bucket: { name: this.bucket }, object: { key } } });
+  }
+
+  async invokeStartRunWith(event: object): Promise<unknown> {
     const Payload = JSON.stringify(event);
     const answer = await this.lambda.send(new InvokeCommand({ FunctionName: 'runctl-start-run', Payload }));
     return JSON.parse(Buffer.from(answer.Payload ?? []).toString());

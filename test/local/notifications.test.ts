@@ -1,3 +1,5 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { SNSClient, SubscribeCommand, UnsubscribeCommand } from '@aws-sdk/client-sns';
 import {
   CreateQueueCommand,
@@ -23,7 +25,7 @@ let sns: SNSClient;
 let sqs: SQSClient;
 let mailbox = '';
 let subscription: string | undefined;
-const mails: Mail[] = [];
+const mails = new Map<string, Mail>();
 
 /** A queue subscribes as a person's address does. */
 beforeAll(async () => {
@@ -44,8 +46,9 @@ afterAll(async () => {
 /** The mails of a run so far. */
 async function mailsOf(id: string): Promise<Mail[]> {
   const { Messages } = await sqs.send(new ReceiveMessageCommand({ QueueUrl: mailbox, MaxNumberOfMessages: 10 }));
-  mails.push(...(Messages ?? []).map(({ Body }) => JSON.parse(Body ?? '{}') as Mail));
-  return mails.filter(({ Message }) => Message.includes(`Run ${id} `));
+  // A message that is not deleted is received again.
+  for (const { MessageId = '', Body } of Messages ?? []) mails.set(MessageId, JSON.parse(Body ?? '{}') as Mail);
+  return [...mails.values()].filter(({ Message }) => Message.includes(`Run ${id} `));
 }
 const events = (of: Mail[]) => of.map(({ MessageAttributes }) => MessageAttributes.event?.Value);
 const nameOf = (arn: string) => arn.split(':').at(-1) ?? '';
@@ -59,11 +62,18 @@ async function toldOf(arn: string, count: number): Promise<Mail[]> {
 
 describe('people', () => {
   it('are told of start and end of a run, once each, with what to type next', async () => {
-    const script = 'import sys, time\nprint("about to fail", flush=True)\ntime.sleep(6)\nsys.exit(3)\n';
+    const script = `import os, sys, time
+print("about to fail", flush=True)
+while not os.path.exists(os.path.expanduser("~/told")): time.sleep(0.1)
+sys.exit(3)
+`;
     const archive = await cloud.put('archives/told.tar.gz', await tarGz({ 'train.py': script }));
     const spec = { instance: cloud.instanceId, archive, project: 'told', env: { HF_TOKEN: 'hf_0123' } };
-    const run = await cloud.finished(await cloud.start(spec));
-    await toldOf(run.arn, 2);
+    const arn = await cloud.start(spec);
+    await toldOf(arn, 1);
+    writeFileSync(join(cloud.home, 'told'), '');
+    const run = await cloud.finished(arn);
+    await toldOf(arn, 2);
     // The manifest, written again, is the same event again.
     const manifest = await cloud.object(runFileKey(run.id, MANIFEST));
     await cloud.put(runFileKey(run.id, MANIFEST), manifest ?? new Uint8Array());

@@ -78,7 +78,7 @@ describe('the digits run, by upload', () => {
 
   it('is not started outside the prefix', async () => {
     const script = await tarGz({ 'train.py': 'print("no")\n' });
-    const others = ['archives/uploads/no.tar.gz', 'uploads/runs/notes.txt'];
+    const others = ['archives/uploads/no.tar.gz', 'uploads/runs/'];
     for (const key of others) await cloud.put(key, script);
     // An upload that does start a run comes after them: when it is there, theirs would be too.
     await upload('uploads/runs/after.tar.gz', script);
