@@ -1,13 +1,12 @@
-import { HeadObjectCommand, type S3Client } from '@aws-sdk/client-s3';
-import { type ArchiveLocation, archiveUri, parseArchiveUri, scheduleName } from '../core/names.ts';
+import { archiveUri, scheduleName } from '../core/names.ts';
 import { BadExpression, readSchedule, type ScheduleTimes } from '../core/schedule-expression.ts';
 import type { SpecInput } from '../core/spec.ts';
 import { formatDuration } from '../core/units.ts';
 import { formatWall, isTimeZone } from '../core/wall-time.ts';
-import { at, nameOf } from './aws-errors.ts';
 import type { Context } from './context.ts';
 import { EXIT, type ExitCode, usageError } from './errors.ts';
 import type { Found } from './project.ts';
+import type { ScheduledCode } from './schedule-code.ts';
 import { putSchedule } from './schedules.ts';
 
 /** What EventBridge Scheduler takes. */
@@ -19,8 +18,7 @@ export interface AddRequest {
   readonly when: string;
   readonly timezone: Found<string>;
   readonly project: Found<string>;
-  readonly archive: ArchiveLocation;
-  /** Beside archive and project. */
+  /** What the options say. */
   readonly spec: SpecInput;
   readonly replace: boolean;
   readonly yes: boolean;
@@ -54,42 +52,20 @@ export function checkSchedule(name: string, project: string, when: string, timez
   throw usageError(`"${when}" in ${timezone} never comes again.`, 'Give a time that is still to come.');
 }
 
-/** The archive's version as it is now: what each run of the schedule will get. @throws CliError */
-export async function pinArchive(s3: Pick<S3Client, 'send'>, uri: string, bucket: string): Promise<ArchiveLocation> {
-  const location = parseArchiveUri(uri);
-  if (location === null) throw usageError(`${uri} is no archive.`, 'Write it as s3://bucket/key');
-  if (location.bucket !== bucket)
-    throw usageError(
-      `${uri} lies in another bucket: runs read from ${bucket} alone.`,
-      `aws s3 cp ${uri} s3://${bucket}/archives/`,
-    );
-  const { key, versionId } = location;
-  const head = new HeadObjectCommand({
-    Bucket: bucket,
-    Key: key,
-    ...(versionId === null ? {} : { VersionId: versionId }),
-  });
-  try {
-    const { VersionId } = await s3.send(head);
-    return { bucket, key, versionId: VersionId ?? null };
-  } catch (error) {
-    if (['NotFound', 'NoSuchKey'].includes(nameOf(error)))
-      throw usageError(`There is no ${uri}.`, 'Upload it: runctl push');
-    return await at(`s3:GetObject of ${uri}`, Promise.reject(error));
-  }
-}
-
-/** Shows what is to come, asks, and makes the schedule. */
-export async function addSchedule({ account, terminal, signal }: Context, asked: AddRequest): Promise<ExitCode> {
+/** Shows what is to come, asks, brings the code to where the runs find it, and makes the schedule. */
+export async function addSchedule(
+  { account, terminal, signal }: Context,
+  asked: AddRequest,
+  code: ScheduledCode,
+): Promise<ExitCode> {
   const { name, project, timezone } = asked;
   const times = checkSchedule(name, project.value, asked.when, timezone.value);
   const now = Date.now();
   const next = times.next(SHOWN, now - 1, now);
-  const spec: SpecInput = { archive: archiveUri(asked.archive), project: project.value, ...asked.spec };
   const fullName = scheduleName(project.value, name);
   terminal.note(`schedule   ${fullName}: ${times.expression}, time zone ${timezone.value} (${timezone.from})`);
   terminal.note(`project    ${project.value} (from ${project.from})`);
-  terminal.note(`code       ${spec.archive}`);
+  terminal.note(`code       ${code.shown}`);
   next.forEach((time, index) => {
     const away = time <= now ? 'as soon as it is made' : `in ${formatDuration((time - now) / 1_000)}`;
     terminal.note(`${index === 0 ? 'next runs  ' : '           '}${formatWall(time, timezone.value)}, ${away}`);
@@ -99,6 +75,8 @@ export async function addSchedule({ account, terminal, signal }: Context, asked:
     terminal.note('Nothing was scheduled.');
     return EXIT.succeeded;
   }
+  const archive = archiveUri(await code.place());
+  const spec: SpecInput = { ...asked.spec, project: project.value, archive };
   const schedule = {
     fullName,
     expression: times.expression,

@@ -36,7 +36,9 @@ export function specOf(options: Record<string, unknown>, args: readonly string[]
  * @throws CliError for a word before it, which commander does not tell from them
  */
 export function scriptArguments(command: Command, words: readonly string[]): string[] {
-  const raw = (command.parent as Command & { rawArgs: string[] }).rawArgs;
+  let program = command;
+  while (program.parent) program = program.parent;
+  const raw = (program as Command & { rawArgs: string[] }).rawArgs;
   const dashes = raw.indexOf('--');
   const count = dashes === -1 ? 0 : raw.length - dashes - 1;
   const [stray] = words.slice(0, words.length - count);

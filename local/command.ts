@@ -32,6 +32,14 @@ export function addLocalCommand(program: Command): void {
       }
     });
 
+  withState(local.command('shell'))
+    .description('a shell, or one command, whose AWS clients talk to it: npx runctl local shell -- aws s3 ls')
+    .argument('[command...]', "after --: a command (default: the person's shell)")
+    .action(async (command: string[], given: StateOption) => {
+      const { runShell } = await import('./shell.ts');
+      process.exitCode = await runShell(await paths(given), command);
+    });
+
   withState(local.command('status'))
     .description('say how it is; exit code 0 only when it is up')
     .option('--json', 'as one JSON object')

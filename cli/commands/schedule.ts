@@ -1,6 +1,8 @@
 import type { Command } from 'commander';
+import type { SpecInput } from '../../core/spec.ts';
 import { type Context, withContext } from '../context.ts';
-import { type ExitCode, usageError } from '../errors.ts';
+import type { ExitCode } from '../errors.ts';
+import { addSpecOptions } from '../spec-options.ts';
 
 const ADD_HELP = `
 WHEN is one of
@@ -17,13 +19,9 @@ Examples:
   $ npx runctl schedule add nightly 'daily 03:00' --replace
   $ npx runctl schedule add sweep 'every 12h' --archive s3://BUCKET/archives/code.tar.gz --yes`;
 
-interface AddOptions {
+interface AddOptions extends Record<string, unknown> {
   readonly timezone?: string;
-  readonly archive?: string;
-  readonly project?: string;
-  readonly instance?: string;
-  readonly script?: string;
-  readonly ifBusy?: string;
+  readonly includeSecrets?: boolean;
   readonly replace?: boolean;
   readonly yes?: boolean;
   readonly json?: boolean;
@@ -33,25 +31,26 @@ interface AddOptions {
 export function addScheduleCommand(program: Command): void {
   const schedule = program.command('schedule').description('have EventBridge Scheduler start runs');
 
-  schedule
+  const adding = schedule
     .command('add')
+    .usage('[options] <name> <when> [-- arguments of the script]')
     .argument('<name>', 'what it is called, in its project')
     .argument('<when>', 'when it starts a run: see below')
-    .argument('[args...]', 'after --: for the script')
-    .description('start runs at given times; shows the next three before it asks')
+    .argument('[arguments...]', 'after --: arguments of the script, taken literally')
+    .description('start runs of this folder at given times; shows the next three before it asks')
     .option('--timezone <name>', "IANA name (default: this machine's)")
-    .option('--archive <uri>', 'code that is in the bucket already: s3://BUCKET/KEY')
-    .option('--project <name>', 'default: found as `run` finds it')
-    .option('--instance <selector>', 'i-… or tag:Key=value')
-    .option('--script <path>', 'entry script')
-    .option('--if-busy <what>', 'queue, skip or refuse, when the instance is busy (default: queue)')
     .option('--replace', 'in place of one of this name')
-    .option('--yes', 'do not ask')
-    .option('--json', 'one JSON document')
+    .option('-y, --yes', 'do not ask')
+    .option('--include-secrets', 'pack what looks like a secret too (.env, keys, credentials)')
+    .option('--json', 'one JSON document');
+  addSpecOptions(adding)
     .addHelpText('after', ADD_HELP)
-    .action(async (name: string, when: string, args: string[], given: AddOptions, command: Command) => {
-      await withContext(command, (context) => add(context, name, when, args, given));
-    });
+    .action((name: string, when: string, words: string[], given: AddOptions, self: Command) =>
+      withContext(self, async (context) => {
+        const { scriptArguments, specOf } = await import('../spec-options.ts');
+        return await add(context, { name, when, flags: specOf(given, scriptArguments(self, words)) }, given);
+      }),
+    );
 
   schedule
     .command('list')
@@ -79,18 +78,23 @@ export function addScheduleCommand(program: Command): void {
     });
 }
 
-async function add(context: Context, name: string, when: string, args: string[], given: AddOptions): Promise<ExitCode> {
-  const { addSchedule, checkSchedule, chooseTimezone, pinArchive } = await import('../schedule-add.ts');
-  const { findProject } = await import('../project.ts');
-  const { parseSpec } = await import('../../core/spec.ts');
-  const { project, instance, script, ifBusy } = given;
-  const spec = parseSpec({ instance, script, ifBusy, ...(args.length > 0 ? { args } : {}) }, 'the options');
-  const { name: found } = await findProject(context.folder, parseSpec({ project }, 'the options'));
+async function add(
+  context: Context,
+  { name, when, flags }: { name: string; when: string; flags: SpecInput },
+  given: AddOptions,
+): Promise<ExitCode> {
+  const [{ addSchedule, checkSchedule, chooseTimezone }, { withScheduledCode }, { findProject }] = await Promise.all([
+    import('../schedule-add.ts'),
+    import('../schedule-code.ts'),
+    import('../project.ts'),
+  ]);
+  const project = await findProject(context.folder, flags);
   const timezone = chooseTimezone(given.timezone);
-  checkSchedule(name, found.value, when, timezone.value);
-  if (given.archive === undefined)
-    throw usageError('--archive is missing.', 'Name the code: --archive s3://BUCKET/archives/code.tar.gz');
-  const archive = await pinArchive(context.account.s3, given.archive, await context.account.output('bucket'));
-  const flags = { replace: given.replace === true, yes: given.yes === true, json: given.json === true };
-  return await addSchedule(context, { name, when, timezone, project: found, archive, spec, ...flags });
+  checkSchedule(name, project.name.value, when, timezone.value);
+  const options = { replace: given.replace === true, yes: given.yes === true, json: given.json === true };
+  const asked = { name, when, timezone, project: project.name, spec: flags, ...options };
+  const includeSecrets = given.includeSecrets === true;
+  return await withScheduledCode(context, { project, flags, includeSecrets }, (code) =>
+    addSchedule(context, asked, code),
+  );
 }

@@ -1,28 +1,26 @@
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, expect, inject, it } from 'vitest';
-import { tarGz } from './archives.ts';
 import { Cloud } from './cloud.ts';
 import { runctl, shellEnvironment } from './runctl.ts';
-
-const KEY = 'archives/cli-schedule.tar.gz';
 
 let cloud: Cloud;
 let folder: string;
 let env: Record<string, string>;
-let archive: string;
 beforeAll(async () => {
   cloud = await Cloud.connect();
   env = await shellEnvironment();
   folder = mkdtempSync(join(inject('cloudFolder'), 'schedule-'));
   writeFileSync(join(folder, 'runctl.yaml'), `project: ${cloud.project}\n`);
-  archive = await cloud.put(KEY, await tarGz({ 'train.py': 'import sys\nprint("on time", *sys.argv[1:])\n' }));
+  writeFileSync(join(folder, 'train.py'), 'import sys\nprint("on time", *sys.argv[1:])\n');
 });
 
+/** The key in s3://bucket/key?versionId=… */
+const keyOf = (uri: string) => new URL(uri).pathname.slice(1);
 const schedule = (...args: string[]) => runctl(folder, ['schedule', ...args], env);
 
 it('a schedule starts runs of the code as it was; is listed, made anew when told, and removed by its name', async () => {
-  const always = ['cron(* * * * ? *)', '--archive', archive, '--timezone', 'UTC', '--if-busy', 'skip', '--json'];
+  const always = ['cron(* * * * ? *)', '--timezone', 'UTC', '--if-busy', 'skip', '--json'];
   const made = await schedule('add', 'minutely', ...always, '--', '--epochs', '3');
   expect(made).toMatchObject({ code: 0, stderr: expect.stringMatching(/next runs +\w{3} \d{4}/) });
   const { name, spec, next } = JSON.parse(made.stdout);
@@ -31,10 +29,10 @@ it('a schedule starts runs of the code as it was; is listed, made anew when told
   expect(spec).toMatchObject({ project: cloud.project, ifBusy: 'skip', args: ['--epochs', '3'] });
   expect(spec.archive).toMatch(/\?versionId=\S+$/);
   // The code changes; the schedule's does not.
-  await cloud.put(KEY, await tarGz({ 'train.py': 'print("too late")\n' }));
+  writeFileSync(join(folder, 'train.py'), 'print("too late")\n');
 
   // While the minute lasts: what else there is to do with a schedule.
-  const add = ['add', 'nightly', 'daily 02:00', '--timezone', 'Europe/Berlin', '--archive', archive];
+  const add = ['add', 'nightly', 'daily 02:00', '--timezone', 'Europe/Berlin', '--archive', spec.archive];
   expect(await schedule(...add)).toMatchObject({ code: 0, stdout: `runctl-${cloud.project}-nightly\n` });
   expect(await schedule(...add)).toMatchObject({ code: 2, stderr: expect.stringContaining('--replace') });
   const again = add.with(2, 'daily 03:00');
@@ -46,7 +44,7 @@ it('a schedule starts runs of the code as it was; is listed, made anew when told
   const { stdout: left } = await schedule('list', '--json');
   expect(left).not.toContain('-nightly');
 
-  const run = await cloud.finished(await cloud.runAppears(KEY));
+  const run = await cloud.finished(await cloud.runAppears(keyOf(spec.archive)));
   expect(run).toMatchObject({ status: 'SUCCEEDED', output: { outcome: 'succeeded' } });
   expect(await cloud.log(run.id, 'train')).toBe('on time --epochs 3\n');
   expect(await schedule('remove', name)).toMatchObject({ code: 0 });
