@@ -6,7 +6,7 @@ import { clientVariables } from '../../local/environment.ts';
 import { projectRoot, statePaths } from '../../local/paths.ts';
 import { readState } from '../../local/state.ts';
 
-const COMMAND = join(projectRoot, 'local', 'runctl.js');
+export const COMMAND = join(projectRoot, 'local', 'runctl.js');
 
 export interface CommandEnd {
   readonly code: number | null;
