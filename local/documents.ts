@@ -10,8 +10,6 @@ import {
 import { z } from 'zod';
 import { STACK_NAME } from '../core/names.ts';
 import { dummyCredentials, region } from './credentials.ts';
-import type { StatePaths } from './paths.ts';
-import { assembly } from './stack.ts';
 
 const template = z.looseObject({
   Metadata: z.looseObject({ runctlDocuments: z.record(z.string(), z.looseObject({})) }),
@@ -21,8 +19,8 @@ const template = z.looseObject({
  * Gives the SSM agent the documents that the stack synthesized, as CloudFormation would: a new one is created, a changed
  * one becomes the new default version. @returns their names.
  */
-export async function pushDocuments(ssmEndpoint: string, paths: StatePaths): Promise<string[]> {
-  const file = join(assembly(paths), `${STACK_NAME}.template.json`);
+export async function pushDocuments(ssmEndpoint: string, assembly: string): Promise<string[]> {
+  const file = join(assembly, `${STACK_NAME}.template.json`);
   const { runctlDocuments } = template.parse(JSON.parse(await readFile(file, 'utf8'))).Metadata;
   const client = new SSMClient({ endpoint: ssmEndpoint, region, credentials: dummyCredentials });
   try {

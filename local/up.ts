@@ -9,7 +9,7 @@ import type { StatePaths } from './paths.ts';
 import { endGroup } from './processes.ts';
 import type { Report } from './python-tools.ts';
 import { bringAgentUp, bringMinistackUp, healthOf } from './services.ts';
-import { bootstrap, deploy, sourcesHash, stackOutputs, synthesize } from './stack.ts';
+import { assembly, bootstrap, deploy, sourcesHash, stackOutputs, synthesize } from './stack.ts';
 import { type LocalState, readState, writeState } from './state.ts';
 
 export interface UpOptions {
@@ -150,7 +150,7 @@ function steps(paths: StatePaths, options: UpOptions): Listr<Context> {
         title: 'SSM documents',
         enabled: options.deploy !== 'never',
         task: async (context, task) => {
-          const names = await pushDocuments(have(context).ssmEndpoint, paths);
+          const names = await pushDocuments(have(context).ssmEndpoint, assembly(paths));
           task.title = `SSM documents ${names.join(', ')}`;
         },
       },

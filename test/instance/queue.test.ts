@@ -45,11 +45,28 @@ describe('the queue', () => {
     expect((await start(here, last)).state).not.toBe('busy');
   });
 
-  it('of thirty that ask at once never lets two have it', async () => {
+  it('of thirty that ask at once gives it to one after another, in the order in which they came', async () => {
     const here = instance();
     const runs = Array.from({ length: 30 }, () => here.run());
-    const states = await Promise.all(runs.map(async (run) => (await start(here, run)).state));
-    expect(states.filter((state) => state !== 'busy').length).toBe(1);
-    expect(states.filter((state) => state === 'busy').length).toBe(29);
+    const asked = await Promise.all(runs.map(async (run) => ({ run, status: await start(here, run) })));
+    const served = asked.filter(({ status }) => status.state !== 'busy');
+    expect(served).toHaveLength(1);
+    const since = ({ status }: (typeof asked)[number]) => status.queue?.since ?? 0;
+    const waiting = asked
+      .filter(({ status }) => status.state === 'busy')
+      .sort((a, b) => since(a) - since(b) || (a.run.id < b.run.id ? -1 : 1))
+      .map(({ run }) => run);
+    expect(waiting).toHaveLength(29);
+    let holder = served[0]?.run as TestRun;
+    const last = waiting.at(-1) as TestRun;
+    for (const next of waiting.slice(0, -1)) {
+      await here.release(holder);
+      const [tooEarly, got] = await Promise.all([start(here, last), start(here, next)]);
+      expect(got.state).not.toBe('busy');
+      expect(tooEarly.state).toBe('busy');
+      holder = next;
+    }
+    await here.release(holder);
+    expect((await start(here, last)).state).not.toBe('busy');
   });
 });

@@ -14,6 +14,7 @@ import {
   StartExecutionCommand,
   StopExecutionCommand,
 } from '@aws-sdk/client-sfn';
+import { SSMClient } from '@aws-sdk/client-ssm';
 import { inject } from 'vitest';
 import { type Manifest, manifestSchema } from '../../core/manifest-schema.ts';
 import { type JobName, logStream, MANIFEST, OUTPUTS, runFileKey, STOP_FUNCTION } from '../../core/names.ts';
@@ -54,6 +55,7 @@ export class Cloud {
   private readonly lambda: LambdaClient;
   private readonly events: EventBridgeClient;
   private readonly ssmEndpoint: string;
+  readonly ssm: SSMClient;
   private readonly instance: OwnInstance;
   /** The archives of the executions seen so far. */
   private readonly archives = new Map<string, string>();
@@ -74,6 +76,7 @@ export class Cloud {
     this.lambda = new LambdaClient(client);
     this.events = new EventBridgeClient(client);
     this.ssmEndpoint = state.ssmEndpoint;
+    this.ssm = new SSMClient({ ...client, endpoint: state.ssmEndpoint });
     this.outputs = state.deployed?.outputs ?? {};
     this.machine = this.output(OUTPUTS.machine);
     this.bucket = this.output(OUTPUTS.bucket);
@@ -190,9 +193,13 @@ export class Cloud {
 
   /** What a state gave when it was left last. */
   async outputOf(arn: string, state: string): Promise<unknown> {
+    return (await this.outputsOf(arn, state)).at(-1) ?? null;
+  }
+
+  /** What a state gave each time that it was left. */
+  async outputsOf(arn: string, state: string): Promise<unknown[]> {
     const exits = (await this.history(arn)).map((event) => event.stateExitedEventDetails);
-    const last = exits.findLast((exit) => exit?.name === state);
-    return last?.output ? JSON.parse(last.output) : null;
+    return exits.filter((exit) => exit?.name === state).map((exit) => JSON.parse(exit?.output ?? 'null'));
   }
 
   private async history(arn: string): Promise<HistoryEvent[]> {
@@ -230,6 +237,10 @@ export class Cloud {
   /** The instance's disk. */
   get home(): string {
     return join(this.instance.folder, 'home');
+  }
+
+  get root(): string {
+    return join(this.instance.folder, 'root');
   }
 
   /** The manifest of a run, once it is there. */
@@ -278,6 +289,16 @@ export class Cloud {
     if (!answer.ok) throw new Error(await answer.text());
   }
 
+  /** Waits until each fault that was switched on with `times` has happened so often. */
+  async faultsHappened(): Promise<void> {
+    await waitFor(async () => {
+      const answer = await fetch(`${this.ssmEndpoint}/_runctl/faults`);
+      const { faults } = (await answer.json()) as { faults: { fault: Fault; left: number | null }[] };
+      const own = faults.filter(({ fault }) => fault.instance === this.instanceId);
+      return own.every(({ left }) => left === null || left === 0) || null;
+    });
+  }
+
   /** Processes of a run's training that live. */
   processesOf(arn: string): number[] {
     return processesWith(`RUNCTL_RUN_ID=${arn.split(':').at(-1)}`);
@@ -285,7 +306,7 @@ export class Cloud {
 
   /** Who holds the instance, or null. */
   holder(): { run: string } | null {
-    const path = join(this.instance.folder, 'root/lease/holder.json');
+    const path = join(this.root, 'lease/holder.json');
     return existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as { run: string }) : null;
   }
 
@@ -299,15 +320,19 @@ export class Cloud {
   }
 
   jobPath(runId: string, job: JobName, name: string): string {
-    const runs = join(this.instance.folder, 'root', 'runs');
-    const key = readdirSync(runs).find((folder) => folder.startsWith(runId.slice(0, 47)));
+    return join(this.runFolder(runId), job, name);
+  }
+
+  /** What the runner keeps of a run. */
+  runFolder(runId: string): string {
+    const key = this.runFolders().find((folder) => folder.startsWith(runId.slice(0, 47)));
     if (key === undefined) throw new Error(`run ${runId} left nothing on the instance`);
-    return join(runs, key, job, name);
+    return join(this.root, 'runs', key);
   }
 
   runFolders(): string[] {
     try {
-      return readdirSync(join(this.instance.folder, 'root', 'runs'));
+      return readdirSync(join(this.root, 'runs'));
     } catch {
       return []; // No run has touched the instance yet.
     }

@@ -28,10 +28,7 @@ let own: OwnCloud;
 beforeAll(async () => {
   shared = await Cloud.connect();
   own = await bringUpOwnCloud('hand-over', 'never');
-  await fetch(`${own.state.endpoint}/_ministack/config`, {
-    method: 'POST',
-    body: JSON.stringify({ 'stepfunctions._SFN_WAIT_SCALE': '0.0001' }),
-  });
+  await own.scaleWaits(0.0001);
 });
 afterAll(() => own.remove());
 

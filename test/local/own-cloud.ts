@@ -2,27 +2,46 @@ import { rmSync } from 'node:fs';
 import { inject } from 'vitest';
 import { down } from '../../local/down.ts';
 import { statePaths } from '../../local/paths.ts';
+import { endGroup } from '../../local/processes.ts';
 import type { LocalState } from '../../local/state.ts';
 import { up } from '../../local/up.ts';
 import { forgetInstance } from './own-instance.ts';
 
-/** A local cloud of one test file, for what would disturb the others in the shared one: a deployment, scaled waits. */
+/** A local cloud of one test file, for what would disturb the others in the shared one: a deployment, scaled waits, a death. */
 export interface OwnCloud {
   readonly folder: string;
   readonly state: LocalState;
+  /** Multiplies every Wait and every pause before a retry. */
+  scaleWaits(scale: number): Promise<void>;
+  /** Kills the SSM agent, and starts another in its place. */
+  restartAgent(): Promise<void>;
   remove(): Promise<void>;
 }
 
 /** Brings one up, beside the shared one; `deploy: 'never'`: the services alone, in a few seconds. */
 export async function bringUpOwnCloud(name: string, deploy: 'always' | 'never'): Promise<OwnCloud> {
   const folder = `${inject('cloudFolder')}-${name}`;
-  const signal = new AbortController().signal;
-  const { state } = await up(statePaths(folder), { agentCommand: null, deploy, signal, output: 'silent' });
-  const remove = async () => {
-    forgetInstance(state.endpoint);
-    await removeCloud(folder);
+  const bringUp = async (how: 'always' | 'never') => {
+    const signal = new AbortController().signal;
+    return (await up(statePaths(folder), { agentCommand: null, deploy: how, signal, output: 'silent' })).state;
   };
-  return { folder, state, remove };
+  let state = await bringUp(deploy);
+  return {
+    folder,
+    state,
+    async scaleWaits(scale) {
+      const body = JSON.stringify({ 'stepfunctions._SFN_WAIT_SCALE': String(scale) });
+      await fetch(`${state.endpoint}/_ministack/config`, { method: 'POST', body });
+    },
+    async restartAgent() {
+      if (state.agent) await endGroup(state.agent, 0);
+      state = await bringUp('never');
+    },
+    async remove() {
+      forgetInstance(state.endpoint);
+      await removeCloud(folder);
+    },
+  };
 }
 
 export async function removeCloud(folder: string): Promise<void> {
