@@ -202,7 +202,7 @@ export class Cloud {
     return exits.filter((exit) => exit?.name === state).map((exit) => JSON.parse(exit?.output ?? 'null'));
   }
 
-  private async history(arn: string): Promise<HistoryEvent[]> {
+  async history(arn: string): Promise<HistoryEvent[]> {
     const events: HistoryEvent[] = [];
     let nextToken: string | undefined;
     do {

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { tarGz } from './archives.ts';
 import { Cloud } from './cloud.ts';
+import { placesOf, tracesOf } from './traces.ts';
 
 const DIGITS = join(import.meta.dirname, '../../examples/digits');
 const JOBS = ['sync', 'install', 'train'] as const;
@@ -54,11 +55,9 @@ describe('the digits run, by upload', () => {
     expect(await cloud.log(run.id, 'sync')).toMatch(/Python files \(1\):\n {2}train\.py/);
     expect(run.output?.pid).toBe(JSON.parse(cloud.jobFile(run.id, 'train', 'identity.json')).pid);
     expect(existsSync(join(cloud.home, 'digits/outputs/history.json'))).toBe(true);
-    for (const secret of ['X-Amz-Signature', 'X-Amz-Credential']) {
-      expect(run.history).not.toContain(secret);
-      for (const job of JOBS) expect(await cloud.log(run.id, job)).not.toContain(secret);
-      expect(cloud.jobFile(run.id, 'sync', 'request.json')).not.toContain(secret);
-    }
+    const traces = await tracesOf(cloud, run);
+    expect(placesOf('epoch 6/6', traces)).not.toEqual([]); // the log in CloudWatch and in S3, on the instance, and the last lines
+    for (const secret of ['X-Amz-Signature', 'X-Amz-Credential']) expect(placesOf(secret, traces)).toEqual([]);
   });
 
   it('is one run however often the same event comes', async () => {
@@ -113,11 +112,17 @@ describe('a run by StartExecution', () => {
     const script =
       'import sys, time\nfor i in range(30): print("line", i)\nsys.stdout.flush()\ntime.sleep(4)\nsys.exit(3)\n';
     const archive = await cloud.put('archives/exit3.tar.gz', await tarGz({ 'train.py': script }));
-    const run = await cloud.finished(await cloud.start(onInstance({ archive, project: 'exits' })));
+    const env = { API_TOKEN: 'a-value-that-nobody-may-see' };
+    const run = await cloud.finished(await cloud.start(onInstance({ archive, project: 'exits', env })));
     expect(run).toMatchObject({ status: 'FAILED', error: 'TrainingFailed' });
     expect(run.cause).toMatchObject({ outcome: 'failed', exitCode: 3, message: 'Training ended with exit code 3.' });
     expect(run.cause?.lastLines).toEqual(Array.from({ length: 20 }, (_, i) => `line ${i + 10}`));
     expect(run.states.slice(-3)).toEqual(['Finish run', 'Run succeeded?', 'Failed']);
+    // The README says it: the history shows the input, and so env. Nothing else does.
+    const places = placesOf(env.API_TOKEN, await tracesOf(cloud, run));
+    expect(places).toContain(`history ${run.id}`);
+    expect(places.filter((place) => !place.startsWith('history '))).toEqual([]);
+    expect((await cloud.manifest(run.arn)).spec).toMatchObject({ env: { API_TOKEN: '***' } });
   });
 
   it('says so when the training dies before Confirm PID', async () => {
