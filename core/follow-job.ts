@@ -16,6 +16,8 @@ export interface FollowOptions {
   readonly maxLogBytes: number;
   /** The piece of log that was PUT instead of answered, unpacked; null: it is in the answer. */
   readonly piece?: Uint8Array | null;
+  /** Whether log may still be sent; left out: it may. */
+  readonly maySend?: () => Promise<boolean>;
   /** Asks for the log that follows, or gives null: enough for now, or no answer. Never rejects; left out: one answer is all. */
   readonly ahead?: (step: JobStep) => Promise<Answer | null>;
 }
@@ -45,6 +47,8 @@ export async function followJob(first: JobStatus, previous: JobStep | null, opti
   const stream = logStream(options.runId, first.job);
   let answer: Answer | null = { status: first, chunk: options.piece ?? readChunk(first) };
   let visit = await openVisit(options.logs, stream, cursorOf(previous), options.context, answer.chunk.length > 0);
+  const maySend = answer.chunk.length === 0 || ((await options.maySend?.()) ?? true);
+  if (!maySend) answer = { status: first, chunk: new Uint8Array() };
   for (let before = previous; ; ) {
     const look = lookAt(answer, before, visit, options.maxLogBytes);
     // Begun before this log is sent: both take seconds.

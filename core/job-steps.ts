@@ -13,16 +13,18 @@ const START_WITHIN = 180;
 const WAIT_FOR_SHORT_JOB = { sync: 8, install: 8, train: 0 } as const;
 
 /**
- * No further piece of log is taken up in a visit that could then last longer, ms: stop-run waits 15 s for a look that was under way when its run was
- * stopped, and a step that says nothing for long is no progress to look at.
+ * So long after a visit of a state began, ms, its run may have been stopped: stop-run waits for no look longer before it sends the rest of the log. So no
+ * further piece is taken up then, and an answer that comes later is sent only when the run has not ended.
  */
-const VISIT_MS = 12_000;
+export const VISIT_MS = 12_000;
 
 export interface JobPorts {
   readonly commands: InstanceCommands;
   readonly logs: LogStore;
   /** Carries what is too much for answers; null for steps that need only the first of a log. */
   readonly pieces: LogPieces | null;
+  /** Whether a run's execution is over. */
+  readonly hasEnded: (executionArn: string) => Promise<boolean>;
   /** Epoch milliseconds. */
   readonly now: () => number;
 }
@@ -51,8 +53,9 @@ export async function startJob(
     maxBytes: bytesWanted(input.step, LOG_CHUNK_BYTES),
     ...start.work,
   };
+  const began = ports.now();
   const status = accept<JobStatus>(await ports.commands.ask(input.instance.id, start.document, request));
-  return follow(ports, input, status, ports.now());
+  return follow(ports, input, status, began);
 }
 
 /** Asks how a job stands, and ships what its log has gained. */
@@ -107,6 +110,7 @@ export async function follow(ports: JobPorts, input: JobInput, status: JobStatus
       logs: ports.logs,
       maxLogBytes: input.spec.maxLogBytes,
       piece: pieces && (await readPiece(pieces, status, input)),
+      maySend: async () => ports.now() < ends || !(await ports.hasEnded(input.run.arn)),
       ahead,
     });
   } catch (error) {

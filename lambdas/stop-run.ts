@@ -4,6 +4,7 @@ import { RunError } from '../core/errors.ts';
 import { accept, requestBase } from '../core/instance-commands.ts';
 import { findRun, type InterruptedRun } from '../core/interrupted-run.ts';
 import type { StopAnswer } from '../core/job-protocol.ts';
+import { VISIT_MS } from '../core/job-steps.ts';
 import { MANIFEST, runFileKey } from '../core/names.ts';
 import type { EndProgress } from '../core/run-states.ts';
 import { createEndPorts } from './adapters/end-ports.ts';
@@ -19,10 +20,12 @@ export interface StopEvent {
 
 /** The function's own time is 15 minutes; no request is begun in the last three. */
 const BEGIN_WITHIN_MS = 12 * 60_000;
-/** A look that was under way when the execution ended sends its log within this time, ms; only then it can be read back. */
-const LAST_LOOK_MS = 15_000;
+/** A look that was under way when the execution ended has sent its log by then, ms, and CloudWatch shows it, which takes up to ten seconds. */
+const LAST_LOOK_MS = VISIT_MS + 10_000;
 /** Looks without an answer, 20 s apart: an agent that restarts, a reboot. */
 const PATIENCE = 15;
+/** The run has ended, and whoever else sent its log has done so by then: this function's own looks may last. */
+const NOBODY_ELSE = () => Promise.resolve(false);
 /** What another call of this function does, it ends within its own time. */
 const CLAIM_MS = 15 * 60_000;
 
@@ -101,7 +104,7 @@ export function createStop(ports: Ports) {
       until: 0,
     };
     for (;;) {
-      const turn = await endRun(ports, ending);
+      const turn = await endRun({ ...ports, hasEnded: NOBODY_ELSE }, ending);
       ending = turn;
       if (turn.wait === null) return { facts: { ...facts, ...turn.steps }, progress: turn.progress };
       if (ports.now() - began > BEGIN_WITHIN_MS) {

@@ -5,14 +5,12 @@ import type { JobInput, JobStep, Waiting } from '../core/run-states.ts';
 import { type ArchiveStore, createArchiveStore } from './adapters/archive-store.ts';
 import { entry } from './adapters/entry.ts';
 import { requireEnv } from './adapters/environment.ts';
-import { createExecutions, type Executions } from './adapters/executions.ts';
 import { createFunctions, type Functions } from './adapters/functions.ts';
 import { createJobPorts } from './adapters/job-ports.ts';
 import { createTell, type Tell } from './adapters/tell.ts';
 
 interface Ports extends JobPorts {
   readonly archives: Pick<ArchiveStore, 'presign'>;
-  readonly executions: Pick<Executions, 'hasEnded'>;
   /** Has stop-run clear up after an execution. Returns at once. */
   readonly clearUp: (executionArn: string) => Promise<void>;
   readonly tell: Tell;
@@ -66,12 +64,12 @@ export function createSync(ports: Ports) {
   /** Of those who came before this run and wait as well. */
   async function endedAhead({ queue, holder }: JobStep, own: string): Promise<string[]> {
     const arns = (queue?.ahead ?? []).map(({ arn }) => arn).filter((arn) => arn !== own && arn !== holder?.arn);
-    const ended = await Promise.all(arns.map((arn) => ports.executions.hasEnded(arn)));
+    const ended = await Promise.all(arns.map((arn) => ports.hasEnded(arn)));
     return arns.filter((_, index) => ended[index]);
   }
 
   async function clearUpHolder({ holder }: JobStep, before: Waiting | null, now: number): Promise<Waiting['clearing']> {
-    if (holder === null || !(await ports.executions.hasEnded(holder.arn))) return null;
+    if (holder === null || !(await ports.hasEnded(holder.arn))) return null;
     if (before?.clearing?.arn === holder.arn) return before.clearing;
     await ports.clearUp(holder.arn);
     return { arn: holder.arn, since: now };
@@ -86,7 +84,6 @@ export const handler = entry(
     return createSync({
       ...createJobPorts(),
       archives: createArchiveStore(),
-      executions: createExecutions(null),
       clearUp: (executionArn) => functions.invokeLater(stopRun, { detail: { executionArn, holdsInstance: true } }),
       tell: createTell(),
       longWait: Number(requireEnv('longWait')),

@@ -76,7 +76,11 @@ export class Steps extends Construct {
       prepareFinishDocument: PREPARE_FINISH_DOCUMENT,
       jobDocument: JOB_DOCUMENT,
     };
-    const speak = (...names: string[]) => [...commandInstances(stack, names), ...writeRunLogs(stack)];
+    const speak = (...names: string[]) => [
+      ...commandInstances(stack, names),
+      ...writeRunLogs(stack),
+      describeRuns(stack),
+    ];
     const jobStep = {
       config,
       environment: { ...documents, logGroup: RUN_LOG_GROUP },
@@ -115,7 +119,6 @@ export class Steps extends Construct {
         ...speak(PREPARE_DOCUMENT),
         describeInstances(),
         ...readArchives(bucket),
-        describeRuns(stack),
         invokeFunction(stack, STOP_FUNCTION, ANNOUNCE_FUNCTION),
       ],
       timeout: TWO_LOOKS,

@@ -1,6 +1,7 @@
 import type { JobPorts } from '../../core/job-steps.ts';
 import { type CommandPorts, createCommands } from './commands.ts';
 import { requireEnv } from './environment.ts';
+import { createExecutions } from './executions.ts';
 import { createInstances } from './instances.ts';
 import { createLogStore } from './log-store.ts';
 
@@ -16,5 +17,6 @@ export function createPatientPorts(): JobPorts {
 
 function portsWith(instances: CommandPorts['instances']): JobPorts {
   const logs = createLogStore(requireEnv('logGroup'));
-  return { commands: createCommands(instances), logs, pieces: null, now: Date.now };
+  const { hasEnded } = createExecutions(null);
+  return { commands: createCommands(instances), logs, pieces: null, hasEnded, now: Date.now };
 }

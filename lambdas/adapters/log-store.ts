@@ -14,18 +14,20 @@ export function createLogStore(logGroup: string): LogStore {
   // A PutLogEvents whose answer was lost may have been carried out, and would double the lines if the SDK sent it again:
   // the state's own retry first reads back what stands there.
   const once = new CloudWatchLogsClient({ ...CLIENT_SETTINGS, maxAttempts: 1 });
-  return logStoreOver({ logs: new CloudWatchLogsClient(CLIENT_SETTINGS), once }, logGroup);
+  return logStoreOver({ logs: new CloudWatchLogsClient(CLIENT_SETTINGS), once, now: Date.now }, logGroup);
 }
 
 /** What of the SDK is used. `logs` repeats a call that failed, `once` does not. */
 export interface LogClients {
   readonly logs: Pick<CloudWatchLogsClient, 'send'>;
   readonly once: Pick<CloudWatchLogsClient, 'send'>;
+  /** Epoch milliseconds. */
+  readonly now: () => number;
 }
 
-export function logStoreOver({ logs, once }: LogClients, logGroupName: string): LogStore {
+export function logStoreOver({ logs, once, now }: LogClients, logGroupName: string): LogStore {
   async function putBatch(logStreamName: string, batch: readonly string[], timestamp: number): Promise<void> {
-    checkBatch(batch, timestamp, Date.now());
+    checkBatch(batch, timestamp, now());
     const logEvents = batch.map((message) => ({ message, timestamp }));
     const command = new PutLogEventsCommand({ logGroupName, logStreamName, logEvents });
     const answer = await once.send(command);

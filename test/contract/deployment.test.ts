@@ -107,10 +107,11 @@ const OWN_LOG = ['logs:CreateLogStream', 'logs:PutLogEvents'];
 const COMMANDS = ['SendCommand', 'GetCommandInvocation'];
 /** Of a step that asks EC2 about an instance which does not answer. */
 const JOB = [...COMMANDS, 'DescribeInstances'];
-const LOGS = ['CreateLogStream', 'CreateLogGroup', 'PutLogEvents', 'GetLogEvents'];
+/** DescribeExecution: a look whose answer came late asks whether its run has ended before it sends log. */
+const LOGS = ['CreateLogStream', 'CreateLogGroup', 'PutLogEvents', 'GetLogEvents', 'DescribeExecution'];
 /** PutObject: what the instance sends by presigned URL has this role's permission. */
 const FILES = ['PutObject', 'GetRunFile'];
-const END = [...COMMANDS, ...LOGS, ...FILES, 'HeadRunFile', 'DescribeExecution', 'GetExecutionHistory'];
+const END = [...COMMANDS, ...LOGS, ...FILES, 'HeadRunFile', 'GetExecutionHistory'];
 /** Methods of the ports that belong to one call each: some handlers use only a part of a port. */
 const METHODS: Readonly<Record<string, readonly string[]>> = {
   currentVersion: ['HeadObject'],
@@ -130,7 +131,7 @@ const CALLED = new Map<string, readonly string[]>([
   ['verify-archive', ['GetObject']],
   ['find-instance', ['DescribeInstances', 'DescribeInstanceInformation']],
   // GetObject: the presigned URL carries this role's permission.
-  ['sync-code', [...JOB, ...LOGS, 'GetObject', 'DescribeExecution', 'Invoke']],
+  ['sync-code', [...JOB, ...LOGS, 'GetObject', 'Invoke']],
   ['install-requirements', [...JOB, ...LOGS]],
   ['start-training', [...JOB, ...LOGS]],
   ['confirm-pid', [...JOB, ...LOGS, 'Invoke']],

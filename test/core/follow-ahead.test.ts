@@ -125,7 +125,7 @@ function world(log: Uint8Array, { pieceBytes = 600_000, askMs = [] as number[], 
     presignPut: (key: string) => Promise.resolve(key),
     read: (key: string) => Promise.resolve(stored.get(key) ?? Buffer.alloc(0)),
   };
-  const ports: JobPorts = { commands, logs, pieces, now: () => now };
+  const ports: JobPorts = { commands, logs, pieces, hasEnded: () => Promise.resolve(false), now: () => now };
   return { ports, acts, logs };
 }
 

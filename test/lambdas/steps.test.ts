@@ -51,11 +51,11 @@ describe('Sync code', () => {
     const commands = new FakeCommands(...answers);
     const executions = new FakeExecutions();
     for (const arn of ended) executions.ended.add(arn);
-    const ports = fakePorts(commands);
+    const ports = { ...fakePorts(commands), hasEnded: (arn: string) => executions.hasEnded(arn) };
     const cleared: string[] = [];
     const clearUp = (arn: string) => Promise.resolve(void cleared.push(arn));
     const { tell, told } = fakeTell();
-    const step = createSync({ ...ports, archives: new FakeArchives(), executions, clearUp, tell, longWait: 600 });
+    const step = createSync({ ...ports, archives: new FakeArchives(), clearUp, tell, longWait: 600 });
     return { answer: step(jobInput(input)), commands, logs: ports.logs, cleared, told };
   }
 

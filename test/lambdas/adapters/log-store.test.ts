@@ -17,7 +17,7 @@ function store(replies: {
     GetLogEventsCommand: (_, call) => replies.get?.(call) ?? {},
   });
   const writing = fakeClient<CloudWatchLogsClient>({ PutLogEventsCommand: (_, call) => replies.put?.(call) ?? {} });
-  const logs = logStoreOver({ logs: reading.client, once: writing.client }, '/runctl/runs');
+  const logs = logStoreOver({ logs: reading.client, once: writing.client, now: Date.now }, '/runctl/runs');
   return { logs, puts: writing.sent, others: reading.sent };
 }
 
