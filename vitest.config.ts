@@ -29,6 +29,18 @@ export default defineConfig({
         },
       },
       {
+        // Seeded schedules of faults; `npm run soak` plays more of them.
+        test: {
+          name: 'soak',
+          include: ['test/soak/**/*.test.ts'],
+          testTimeout: 600_000,
+          hookTimeout: 120_000,
+          // After all others, with the whole machine: it keeps every core busy by itself.
+          fileParallelism: false,
+          sequence: { groupOrder: 1 },
+        },
+      },
+      {
         // One local cloud, shared by every file of the project; each file has an instance of its own in it (test/local/own-instance.ts).
         test: {
           name: 'local',

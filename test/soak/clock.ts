@@ -4,6 +4,8 @@ export interface Clock {
   sleep(ms: number): Promise<void>;
   /** Calls back once, unless cancelled before. Returns the cancelling. */
   timer(ms: number, call: () => void): () => void;
+  /** Work begins that takes real time, and none of this clock's: time stands still until what is returned is called. */
+  hold(): () => void;
 }
 
 interface Entry {
@@ -16,6 +18,7 @@ interface Entry {
 export class VirtualClock implements Clock {
   private time: number;
   private order = 0;
+  private held = 0;
   private readonly heap: Entry[] = [];
 
   constructor(start: number) {
@@ -39,11 +42,19 @@ export class VirtualClock implements Clock {
     };
   }
 
+  hold(): () => void {
+    this.held += 1;
+    return () => {
+      this.held -= 1;
+    };
+  }
+
   /** Lets time pass until `met`, until nothing is left to happen, or until `horizon`. Returns whether it was met. */
   async run(met: () => boolean, horizon: number): Promise<boolean> {
     for (;;) {
       // Promises are settled before immediates run: nothing is under way afterwards that does not wait for a timer.
-      await new Promise((resolve) => setImmediate(resolve));
+      do await new Promise((resolve) => setImmediate(resolve));
+      while (this.held > 0);
       if (met()) return true;
       const next = this.pop();
       if (next === null) return false;
@@ -120,5 +131,9 @@ export class ScaledClock implements Clock {
   timer(ms: number, call: () => void): () => void {
     const timeout = setTimeout(call, ms / this.scale);
     return () => clearTimeout(timeout);
+  }
+
+  hold(): () => void {
+    return () => undefined;
   }
 }

@@ -38,6 +38,13 @@ export interface About {
   readonly parent: Execution | null;
 }
 
+interface ExecutionPorts {
+  readonly clock: Clock;
+  readonly tasks: Tasks;
+  readonly random: Random;
+  readonly onEnter?: (execution: Execution, state: string) => void;
+}
+
 /** One execution of a state machine, as AWS would run its definition. */
 export class Execution {
   readonly about: About;
@@ -47,6 +54,8 @@ export class Execution {
   output: unknown = null;
   error: string | null = null;
   cause: string | null = null;
+  /** Epoch ms; null while it runs. */
+  endedAt: number | null = null;
   /** States entered so far. */
   entered = 0;
   /** What it waits for at this moment. */
@@ -55,9 +64,11 @@ export class Execution {
   private readonly end: () => void;
   private variables: Record<string, unknown> = {};
   private state = '';
-  private readonly ports: { clock: Clock; tasks: Tasks; random: Random };
+  /** Errors that were not tried again, or not any more: the state, and the error's name. */
+  readonly givenUp: { readonly state: string; readonly error: string }[] = [];
+  private readonly ports: ExecutionPorts;
 
-  constructor(about: About, ports: { clock: Clock; tasks: Tasks; random: Random }) {
+  constructor(about: About, ports: ExecutionPorts) {
     this.about = about;
     this.ports = ports;
     this.startedAt = new Date(ports.clock.now()).toISOString();
@@ -89,6 +100,7 @@ export class Execution {
   finish(status: Status, output: unknown, error: string | null, cause: string | null): void {
     if (!this.running) return;
     this.status = status;
+    this.endedAt = this.ports.clock.now();
     this.output = output;
     this.error = error;
     this.cause = cause;
@@ -119,7 +131,10 @@ export class Execution {
   }
 
   private record(kind: StateEvent['kind'], output: unknown): void {
-    if (kind === 'entered') this.entered += 1;
+    if (kind === 'entered') {
+      this.entered += 1;
+      this.ports.onEnter?.(this, this.state);
+    }
     const text = kind === 'exited' ? JSON.stringify(output ?? null) : null;
     this.history.push({ kind, state: this.state, at: this.ports.clock.now(), output: text });
   }
@@ -200,6 +215,7 @@ export class Execution {
           await this.ports.clock.sleep(wait * 1000);
           continue;
         }
+        this.givenUp.push({ state: this.state, error: failure.name });
         const catcher = (state.Catch ?? []).find((one) => matches(one, failure.name));
         if (!catcher) throw failure;
         const errorOutput = { Error: failure.name, Cause: failure.message };

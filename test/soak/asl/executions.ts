@@ -16,6 +16,7 @@ export interface MachinesPorts {
   readonly startTrouble?: () => 'refused' | 'answer-lost' | null;
   /** Whether an abort reaches the nested execution as well: AWS tries to. */
   readonly abortsNested?: () => boolean;
+  readonly onEnter?: (execution: Execution, state: string) => void;
   readonly onEnd?: (execution: Execution) => void;
 }
 
@@ -57,8 +58,13 @@ export class Executions implements Tasks {
     const { definition } = machine;
     const machineArn = Executions.machineArn(machine.name);
     const about: About = { machine: machine.name, machineArn, definition, arn, name, input, parent };
-    const { clock, random } = this.ports;
-    const execution = new Execution(about, { clock, random: random.fork(arn), tasks: this });
+    const { clock, random, onEnter } = this.ports;
+    const execution = new Execution(about, {
+      clock,
+      random: random.fork(arn),
+      tasks: this,
+      ...(onEnter && { onEnter }),
+    });
     this.all.set(arn, execution);
     void execution.ended.then(() => this.ports.onEnd?.(execution));
     return execution;

@@ -1,0 +1,66 @@
+import { availableParallelism } from 'node:os';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { formatDuration } from '../../core/units.ts';
+import { readDefinitions } from './definitions.ts';
+import { LEVELS, type Level, play } from './levels.ts';
+import { playAll } from './pool.ts';
+import { tell } from './tell.ts';
+import { Totals } from './totals.ts';
+
+const SEEDS = { model: 10_000 } as const satisfies Record<Level, number>;
+const PROGRESS_MS = 15_000;
+
+interface Options {
+  readonly seed?: number;
+  readonly from: number;
+  readonly count?: number;
+  readonly level?: Level;
+  readonly workers: number;
+}
+
+const program = new Command('npm run soak --')
+  .description('Plays seeded schedules of faults against whole runs, and counts what must never happen.')
+  .addOption(new Option('--level <level>', 'this level alone').choices(LEVELS))
+  .option('--seed <number>', 'replay the schedule of one seed, and tell what happens in it', whole)
+  .option('--from <number>', 'the first seed', whole, 1)
+  .option('--count <number>', `how many (${LEVELS.map((level) => `${level}: ${SEEDS[level]}`).join(', ')})`, whole)
+  .option('--workers <number>', 'processes at once', whole, availableParallelism());
+const options = program.parse().opts<Options>();
+
+function whole(text: string): number {
+  const number = Number(text);
+  if (!Number.isSafeInteger(number) || number < 0) throw new InvalidArgumentError('not a whole number');
+  return number;
+}
+
+const definitions = readDefinitions();
+if (options.seed === undefined) process.exitCode = await soak();
+else process.exitCode = await replay(options.seed, options.level ?? 'model');
+process.exit();
+
+async function replay(seed: number, level: Level): Promise<number> {
+  const played = await play(level, seed, definitions);
+  console.log(tell(played));
+  return Object.values(played.findings).flat().length === 0 ? 0 : 1;
+}
+
+async function soak(): Promise<number> {
+  let found = 0;
+  for (const level of options.level ? [options.level] : LEVELS) {
+    const totals = new Totals(level);
+    const seeds = Array.from({ length: options.count ?? SEEDS[level] }, (_, index) => options.from + index);
+    const began = performance.now();
+    const progress = setInterval(
+      () => console.log(`  ${level}: ${totals.schedules} of ${seeds.length} schedules`),
+      PROGRESS_MS,
+    );
+    await playAll({ definitions, level, workers: options.workers }, seeds, (result) => {
+      totals.add(result);
+      for (const line of totals.problemsOf(result)) console.log(line);
+    });
+    clearInterval(progress);
+    console.log(`${totals.summary()}\n  in ${formatDuration((performance.now() - began) / 1_000)}`);
+    found += totals.found;
+  }
+  return found === 0 ? 0 : 1;
+}

@@ -1,0 +1,93 @@
+import type { JobName } from '../../core/names.ts';
+import { VirtualClock } from './clock.ts';
+import type { Definitions } from './definitions.ts';
+import { checkWorld, type Findings, outcomeOf } from './world/check.ts';
+import { ModelInstance } from './world/model-instance.ts';
+import { type Abilities, drawSchedule, type RunPlan, type Schedule } from './world/schedule.ts';
+import { World } from './world/world.ts';
+
+const EPOCH = Date.parse('2026-11-24T00:00:00Z');
+const DAY_MS = 86_400_000;
+/** From the start of a run that nothing hinders to its training's: a clean-up that is overridden takes 20 minutes. */
+const NEXT_RUN_MS = 45 * 60_000;
+
+export const MODEL: Abilities = { powerOff: true, longest: 900_000, mostRuns: 4 };
+const PROGRAMS = { runner: 'a'.repeat(64), installer: 'b'.repeat(64), finisher: 'c'.repeat(64) };
+
+export interface Played {
+  readonly schedule: Schedule;
+  readonly findings: Findings;
+  /** How many runs ended in each way. */
+  readonly ends: Readonly<Record<string, number>>;
+  readonly world: World;
+}
+
+/** The run after all others, when nothing goes wrong any more: it has to get the instance. */
+const LAST: RunPlan = {
+  id: 'last',
+  at: 0,
+  spec: { instance: 'tag:Project=soak', maxDuration: '1h', stopGrace: '1s' },
+  hasRequirements: false,
+  hasOutputs: true,
+  jobs: { sync: planOf(1_000), install: planOf(1_000), train: planOf(3_000) },
+};
+
+function planOf(lasts: number): RunPlan['jobs']['train'] {
+  const end = { code: 0, signal: null, outOfMemory: false };
+  return { output: [{ at: lasts, text: 'done\n' }], lasts, end, onTerm: 'dies', result: null };
+}
+
+/** Level (a): one schedule over the model, in virtual time. */
+export async function playModel(seed: number, definitions: Definitions): Promise<Played> {
+  const schedule = drawSchedule(seed, MODEL);
+  const clock = new VirtualClock(EPOCH);
+  const plans = new Map([...schedule.runs, LAST].map((run) => [run.id, run]));
+  const planned = (runId: string) => {
+    const found = plans.get(runId);
+    if (!found) throw new Error(`nobody started ${runId}`);
+    return found;
+  };
+  const world = new World(schedule, {
+    clock,
+    definitions,
+    programs: PROGRAMS,
+    origin: 'http://soak.invalid',
+    instance: (made) =>
+      new ModelInstance({
+        clock,
+        random: made.random.fork('instance'),
+        weather: () => made.weather,
+        bucket: made.bucket,
+        plan: (runId: string, job: JobName) => planned(runId).jobs[job],
+        hasOutputs: (runId) => planned(runId).hasOutputs,
+        onStart: (runId, job) => made.jobBegan(runId, job),
+      }),
+  });
+  const problems: string[] = [];
+  await clock.run(() => world.isQuiet, EPOCH + 3 * DAY_MS);
+  world.calm();
+  if (world.ssm.state === 'running') problems.push(...(await playLast(world, clock)));
+  // What SSM still delivers comes too late for everybody.
+  await clock.run(() => world.isQuiet && world.ssm.isQuiet, clock.now() + DAY_MS);
+  const findings = await checkWorld(world);
+  findings.leftLeases.push(...problems);
+  const ends: Record<string, number> = {};
+  for (const { id } of schedule.runs) {
+    const end = outcomeOf(world, id) ?? 'not told';
+    ends[end] = (ends[end] ?? 0) + 1;
+  }
+  return { schedule, findings, ends, world };
+}
+
+async function playLast(world: World, clock: VirtualClock): Promise<string[]> {
+  const lastOutage = Math.max(clock.now(), ...world.outages.map(({ to }) => to));
+  await clock.run(() => clock.now() >= lastOutage, lastOutage);
+  const began = clock.now();
+  const execution = world.start(LAST);
+  await clock.run(() => !execution.running && world.isQuiet, began + DAY_MS);
+  if (execution.status !== 'SUCCEEDED')
+    return [`the last run is ${execution.status}: ${execution.error} ${execution.cause}`];
+  const train = execution.history.find(({ state }) => state === 'Start training');
+  const waited = (train?.at ?? Number.POSITIVE_INFINITY) - began;
+  return waited <= NEXT_RUN_MS ? [] : [`the last run waited ${waited / 1000} s for the instance`];
+}

@@ -1,0 +1,274 @@
+import { gunzipSync } from 'node:zlib';
+import { ERRORS } from '../../../core/errors.ts';
+import type { Manifest } from '../../../core/manifest-schema.ts';
+import { JOBS, type JobName, logStream, MANIFEST, runFileKey } from '../../../core/names.ts';
+import { parseSize } from '../../../core/units.ts';
+import type { Execution } from '../asl/execution.ts';
+import type { InstanceTruth, JobTruth } from './instance.ts';
+import type { RunPlan } from './schedule.ts';
+import type { World } from './world.ts';
+
+/** What is counted; every number has to be 0. */
+export interface Findings {
+  readonly doubleStarts: string[];
+  readonly lostLog: string[];
+  readonly falseOutcomes: string[];
+  readonly leftLeases: string[];
+  readonly other: string[];
+}
+
+export const KINDS: Readonly<Record<keyof Findings, string>> = {
+  doubleStarts: 'double starts',
+  lostLog: 'lost or doubled log',
+  falseOutcomes: 'false outcomes',
+  leftLeases: 'leases left behind',
+  other: 'other',
+};
+
+/** A run gives up an instance that says nothing for so long (lambdas/poll-logs.ts). */
+const SILENCE_MS = 1_800_000;
+
+export function nothingFound(): Findings {
+  return { doubleStarts: [], lostLog: [], falseOutcomes: [], leftLeases: [], other: [] };
+}
+
+/** What a schedule left behind, held against what really happened. */
+export async function checkWorld(world: World): Promise<Findings> {
+  const truth = await world.instance.truth();
+  const findings = nothingFound();
+  findings.doubleStarts.push(...truth.overlaps);
+  for (const [run, jobs] of truth.jobs) {
+    for (const [job, { starts }] of jobs) if (starts > 1) findings.doubleStarts.push(`${run} ${job}: ${starts} starts`);
+  }
+  if (world.ssm.state === 'running') findings.leftLeases.push(...leftBehind(truth));
+  for (const plan of world.schedule.runs) {
+    const execution = world.runs.get(plan.id);
+    if (!execution || execution.running) {
+      findings.other.push(`${plan.id} never came to its end${execution ? `: ${execution.at}` : ''}`);
+      continue;
+    }
+    const seen = new RunSeen(world, plan, execution, truth.jobs.get(plan.id) ?? new Map());
+    findings.falseOutcomes.push(...seen.outcomeProblems());
+    findings.lostLog.push(...seen.logProblems());
+  }
+  findings.other.push(...world.functions.faults, ...world.logs.refusals, ...world.ssm.refusals);
+  return findings;
+}
+
+export function problems(findings: Findings): string[] {
+  return Object.entries(KINDS).flatMap(([kind, name]) =>
+    findings[kind as keyof Findings].map((text) => `${name}: ${text}`),
+  );
+}
+
+function leftBehind({ holder, tickets, jobs }: InstanceTruth): string[] {
+  const alive = [...jobs].flatMap(([run, ofRun]) =>
+    [...ofRun].filter(([, { alive }]) => alive).map(([job]) => `${run} ${job} lives`),
+  );
+  return [
+    ...(holder === null ? [] : [`${holder} holds the instance`]),
+    ...tickets.map((run) => `${run} waits`),
+    ...alive,
+  ];
+}
+
+function manifestOf(world: World, runId: string): Manifest | null {
+  const object = world.bucket.objects.get(runFileKey(runId, MANIFEST));
+  return object ? (JSON.parse(object.toString('utf8')) as Manifest) : null;
+}
+
+/** What people are told: of an execution that came to its own end by its cause, of others by the manifest; null: nothing. */
+export function outcomeOf(world: World, runId: string): string | null {
+  const { status, error, cause } = world.runs.get(runId) ?? { status: 'RUNNING', error: null, cause: null };
+  if (status === 'SUCCEEDED') return 'succeeded';
+  if (status !== 'FAILED') return manifestOf(world, runId)?.outcome ?? null;
+  const told = JSON.parse(cause || 'null') as { outcome?: string } | null;
+  return error !== null && error in ERRORS ? (told?.outcome ?? null) : null;
+}
+
+/** One run, as it was told of and as it was. */
+class RunSeen {
+  private readonly world: World;
+  private readonly plan: RunPlan;
+  private readonly execution: Execution;
+  private readonly jobs: ReadonlyMap<JobName, JobTruth>;
+  private readonly manifest: Manifest | null;
+
+  constructor(world: World, plan: RunPlan, execution: Execution, jobs: ReadonlyMap<JobName, JobTruth>) {
+    this.world = world;
+    this.plan = plan;
+    this.execution = execution;
+    this.jobs = jobs;
+    this.manifest = manifestOf(world, plan.id);
+  }
+
+  outcomeProblems(): string[] {
+    const { execution, manifest, plan } = this;
+    const { status } = execution;
+    const told = outcomeOf(this.world, plan.id);
+    const wrong: string[] = [];
+    if ((status === 'SUCCEEDED') !== (told === 'succeeded') && status !== 'ABORTED')
+      wrong.push(`the execution is ${status}, and the outcome ${told}`);
+    if (manifest && status !== 'ABORTED' && told !== manifest.outcome && told !== 'internal')
+      wrong.push(`the manifest says ${manifest.outcome}, the execution ${told}`);
+    const why = told === null ? this.missing() : this.falsehood(told);
+    if (why) wrong.push(why);
+    return wrong.map((text) => `${plan.id}: ${text}`);
+  }
+
+  private missing(): string | null {
+    const { world } = this;
+    // Its event was lost, and it held nothing that another run would have asked about; or stop-run was given up.
+    const excused = world.schedule.weather.event.lost > 0 || world.functions.deadLetters.length > 0;
+    return excused ? null : 'it was aborted, and has no manifest';
+  }
+
+  /** Why an outcome cannot be true, or null. */
+  private falsehood(told: string): string | null {
+    const train = this.jobs.get('train');
+    const { exit, end } = train ?? { exit: null, end: null };
+    const byItself = exit !== null && exit.reason === null;
+    const says = `${told}, and the training's end is ${JSON.stringify({ exit, end, starts: train?.starts ?? 0 })}`;
+    const unless = (isTrue: boolean) => (isTrue ? null : says);
+    switch (told) {
+      case 'succeeded':
+        return unless(byItself && exit.code === 0 && end?.code === 0);
+      case 'failed':
+        return unless(byItself && exit.code !== 0 && exit.code !== null && this.toldCode() === exit.code);
+      case 'killed':
+        return unless(byItself && exit.signal !== null && !exit.outOfMemory && end?.signal === exit.signal);
+      case 'out-of-memory':
+        return unless(byItself && exit.outOfMemory);
+      case 'vanished':
+        return unless(
+          train !== undefined && train.starts > 0 && (exit === null || exit.reason === 'stop') && this.isExcused(),
+        );
+      case 'timed-out':
+        return unless(exit?.reason === 'max-duration');
+      case 'stopped':
+        return unless(this.execution.status === 'ABORTED' && this.world.aborted.has(this.plan.id));
+      case 'busy':
+        return unless(
+          train === undefined && (this.plan.spec.ifBusy === 'refuse' || this.plan.spec.maxWait !== undefined),
+        );
+      case 'skipped':
+        return unless(train === undefined && this.plan.spec.ifBusy === 'skip');
+      case 'sync-failed':
+        return unless(train === undefined && !endedWell(this.jobs.get('sync')));
+      case 'install-failed':
+        return unless(
+          train === undefined && !endedWell(this.jobs.get('install')) && this.plan.spec.install === 'required',
+        );
+      case 'instance-lost':
+        return unless(this.world.ssm.state !== 'running' || this.wasOut(SILENCE_MS));
+      case 'instance-unavailable':
+        return unless(this.wasOut(0) || this.gaveUp());
+      case 'internal':
+        return unless(this.gaveUp());
+      default:
+        return says;
+    }
+  }
+
+  /** The exit code that people are told. */
+  private toldCode(): number | null {
+    const { status, cause } = this.execution;
+    if (status !== 'FAILED') return this.manifest?.exitCode ?? null;
+    return (JSON.parse(cause || 'null') as { exitCode: number | null } | null)?.exitCode ?? null;
+  }
+
+  /** Somebody or something killed it: the schedule knows of it. */
+  private isExcused(): boolean {
+    const { incidents } = this.world.schedule;
+    return incidents.some(({ deed }) => {
+      if (deed.kind === 'strike') return deed.run === this.plan.id && deed.job === 'train';
+      return deed.kind === 'reboot' || deed.kind === 'stop-instance';
+    });
+  }
+
+  /** The instance did not answer for so long, ms, while the run was under way. */
+  private wasOut(ms: number): boolean {
+    const began = Date.parse(this.execution.startedAt);
+    const ended = this.endedAt();
+    return this.world.outages.some(({ from, to }) => Math.min(to, ended) - Math.max(from, began) > ms);
+  }
+
+  private endedAt(): number {
+    return this.execution.endedAt ?? this.world.clock.now();
+  }
+
+  /** A state's retries were used up: with services as bad as this the run could not know more. */
+  private gaveUp(): boolean {
+    return this.executions().some(({ givenUp }) => givenUp.length > 0);
+  }
+
+  private executions(): Execution[] {
+    const { about } = this.execution;
+    return [...this.world.machines.all.values()].filter(
+      (one) => one === this.execution || one.about.parent?.about.arn === about.arn,
+    );
+  }
+
+  logProblems(): string[] {
+    return JOBS.flatMap((job) => {
+      const log = this.jobs.get(job)?.log ?? Buffer.alloc(0);
+      const wrong = [this.streamProblem(job, log), this.copyProblem(job, log)];
+      return wrong.filter((text) => text !== null).map((text) => `${this.plan.id} ${job}: ${text}`);
+    });
+  }
+
+  private streamProblem(job: JobName, log: Buffer): string | null {
+    const text = this.world.logs.text(logStream(this.plan.id, job));
+    const wanted = log.toString('utf8');
+    const most = parseSize(this.plan.spec.maxLogBytes ?? '1GiB');
+    if (log.length > most && text.includes(MARK)) return cutProblem(text, log, most);
+    if (text === wanted && log.length <= most) return null;
+    const isBeginning = wanted.startsWith(text) && text.length <= most;
+    if (isBeginning && this.mayEndEarly()) return null;
+    return difference(text, wanted);
+  }
+
+  /** The run's end says that log may be missing, or nobody could see to its end. */
+  private mayEndEarly(): boolean {
+    if (this.manifest === null) return this.execution.status === 'ABORTED' || this.gaveUp();
+    const warned = this.manifest.warnings.some((text) =>
+      /last log lines may be missing|not collected|not given back|not sent/.test(text),
+    );
+    return warned || this.wasOut(0) || this.gaveUp();
+  }
+
+  private copyProblem(job: JobName, log: Buffer): string | null {
+    const packed = this.world.bucket.objects.get(runFileKey(this.plan.id, `${job}.log.gz`));
+    if (!packed) {
+      const promised = this.manifest?.logs.some((one) => one.job === job);
+      return promised ? 'the manifest speaks of a copy that is not in S3' : null;
+    }
+    return gunzipSync(packed).equals(log) ? null : 'the copy in S3 is not the log';
+  }
+}
+
+function endedWell(job: JobTruth | undefined): boolean {
+  return job?.exit?.code === 0 && job.exit.reason === null;
+}
+
+const MARK = '[runctl] This job has written maxLogBytes of log.';
+
+/** A character that the limit cuts through is shown byte by byte, four characters each. */
+const LAST_CHARACTER = 12;
+
+function cutProblem(text: string, log: Buffer, most: number): string | null {
+  const parts = text.split(`\n${MARK}`);
+  if (parts.length !== 2) return `maxLogBytes is told ${parts.length - 1} times`;
+  const [before = ''] = parts;
+  const wanted = log.subarray(0, most).toString('utf8');
+  const isBeginning = wanted.startsWith(before.slice(0, -LAST_CHARACTER));
+  const isWhole = Math.abs(before.length - wanted.length) <= LAST_CHARACTER;
+  return isBeginning && isWhole ? null : difference(before, wanted);
+}
+
+function difference(text: string, wanted: string): string {
+  let at = 0;
+  while (at < text.length && text[at] === wanted[at]) at += 1;
+  const show = (one: string) => JSON.stringify(one.slice(at, at + 60));
+  return `CloudWatch has ${text.length} characters of ${wanted.length}; at ${at} ${show(text)} instead of ${show(wanted)}`;
+}

@@ -1,0 +1,221 @@
+import { DEFAULT_CAPS } from '../../../core/archive/caps.ts';
+import { ERRORS, nameInMessage } from '../../../core/errors.ts';
+import {
+  JOB_DOCUMENT,
+  PREPARE_DOCUMENT,
+  PREPARE_FINISH_DOCUMENT,
+  PREPARE_INSTALL_DOCUMENT,
+  RUN_LOG_GROUP,
+  RUN_MACHINE,
+  STOP_FUNCTION,
+  WATCH_MACHINE,
+} from '../../../core/names.ts';
+import { type ArchiveStore, archiveStoreOver } from '../../../lambdas/adapters/archive-store.ts';
+import { commandsOver } from '../../../lambdas/adapters/commands.ts';
+import { executionsOver } from '../../../lambdas/adapters/executions.ts';
+import { functionsOver } from '../../../lambdas/adapters/functions.ts';
+import { instancesOver } from '../../../lambdas/adapters/instances.ts';
+import { logStoreOver } from '../../../lambdas/adapters/log-store.ts';
+import { logger } from '../../../lambdas/adapters/logger.ts';
+import { runFilesOver } from '../../../lambdas/adapters/run-files.ts';
+import { createCheck } from '../../../lambdas/check-instance.ts';
+import { createConfirm } from '../../../lambdas/confirm-pid.ts';
+import { createFind } from '../../../lambdas/find-instance.ts';
+import { createFinish } from '../../../lambdas/finish-run.ts';
+import { createInstall } from '../../../lambdas/install-requirements.ts';
+import { createPoll } from '../../../lambdas/poll-logs.ts';
+import { createStart } from '../../../lambdas/start-training.ts';
+import { createStop } from '../../../lambdas/stop-run.ts';
+import { createSync } from '../../../lambdas/sync-code.ts';
+import { createVerify } from '../../../lambdas/verify-archive.ts';
+import { Executions } from '../asl/executions.ts';
+import type { Clock } from '../clock.ts';
+import type { Random } from '../random.ts';
+import { BUCKET, type Bucket } from './bucket.ts';
+import { Invocation, type Service } from './invocation.ts';
+import type { Logs } from './logs.ts';
+import type { Ssm } from './ssm.ts';
+import type { Weather } from './weather.ts';
+
+logger.setLogLevel('SILENT');
+
+/** What the functions speak with. */
+export interface Services {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly weather: () => Weather;
+  readonly ssm: Ssm;
+  readonly logs: Logs;
+  readonly bucket: Bucket;
+  readonly states: Service;
+  readonly lambda: Service;
+  /** Hex SHA-256 of the programs that the documents carry. */
+  readonly programs: { readonly runner: string; readonly installer: string; readonly finisher: string };
+}
+
+type Handler = (event: never, requestId: string) => Promise<unknown>;
+
+/** The real handlers over the real adapters, for one invocation. */
+function handlers(services: Services, invocation: Invocation): Readonly<Record<string, Handler>> {
+  const { clock, bucket, programs } = services;
+  const now = () => clock.now();
+  const sleep = (ms: number) => invocation.spend(ms);
+  const ssm = invocation.client<Parameters<typeof commandsOver>[0]['ssm']>(services.ssm.service);
+  const documents = {
+    prepare: PREPARE_DOCUMENT,
+    'prepare-install': PREPARE_INSTALL_DOCUMENT,
+    'prepare-finish': PREPARE_FINISH_DOCUMENT,
+    job: JOB_DOCUMENT,
+  };
+  const commands = commandsOver({ ssm, documents, now, sleep });
+  type LogClient = Parameters<typeof logStoreOver>[0]['logs'];
+  const logClients = {
+    logs: invocation.client<LogClient>(services.logs.service),
+    once: invocation.client<LogClient>(services.logs.service, { attempts: 1 }),
+  };
+  const logs = logStoreOver({ ...logClients, now }, RUN_LOG_GROUP);
+  const s3 = invocation.client<Parameters<typeof runFilesOver>[0]>(bucket.service);
+  const files = runFilesOver(s3, bucket.sign, BUCKET);
+  const archives = archiveStoreOver(s3, bucket.sign);
+  const sfn = invocation.client<Parameters<typeof executionsOver>[0]>(services.states);
+  const executions = executionsOver(sfn, Executions.machineArn(RUN_MACHINE));
+  const instances = instancesOver(invocation.client<Parameters<typeof instancesOver>[0]>(services.ssm.ec2), ssm);
+  const functions = functionsOver(invocation.client<Parameters<typeof functionsOver>[0]>(services.lambda));
+  const job = { commands, logs, pieces: null, hasEnded: executions.hasEnded, now };
+  const end = {
+    ...job,
+    pieces: files,
+    files,
+    presignPut: (key: string) => files.presignPut(key),
+    finisher: programs.finisher,
+    history: (arn: string) => executions.history(arn, { data: false }),
+    executions,
+    watchMachineArn: Executions.machineArn(WATCH_MACHINE),
+  };
+  return {
+    'runctl-verify-archive': heldVerify(clock, {
+      archives,
+      caps: DEFAULT_CAPS,
+      runner: programs.runner,
+      uploadBucket: BUCKET,
+    }),
+    'runctl-find-instance': createFind(instances),
+    'runctl-sync-code': createSync({
+      ...job,
+      archives,
+      clearUp: (executionArn) =>
+        functions.invokeLater(STOP_FUNCTION, { detail: { executionArn, holdsInstance: true } }),
+    }),
+    'runctl-install-requirements': createInstall(job, programs.installer),
+    'runctl-start-training': createStart(job),
+    'runctl-confirm-pid': createConfirm(job),
+    'runctl-poll-logs': createPoll({ ...job, pieces: files }),
+    'runctl-check-instance': createCheck(instances),
+    'runctl-finish-run': createFinish(end),
+    [STOP_FUNCTION]: createStop({ ...end, runMachineArn: Executions.machineArn(RUN_MACHINE), sleep }),
+  };
+}
+
+/** Reading an archive goes through zlib's threads, of which a virtual clock sees nothing. */
+function heldVerify(clock: Clock, ports: Parameters<typeof createVerify>[0]): ReturnType<typeof createVerify> {
+  return async (event) => {
+    let release = () => {};
+    const open: ArchiveStore['open'] = async (location) => {
+      const opened = await ports.archives.open(location);
+      release = clock.hold();
+      return opened;
+    };
+    try {
+      return await createVerify({ ...ports, archives: { ...ports.archives, open } })(event);
+    } finally {
+      release();
+    }
+  };
+}
+
+/** How a function ended badly, as Step Functions is told. */
+export class FunctionFailed extends Error {
+  override readonly name: string;
+
+  constructor(name: string, message: string) {
+    super(message);
+    this.name = name;
+  }
+}
+
+/** The Lambda service. */
+export class Functions {
+  /** Invocations under way, and second tries to come. */
+  active = 0;
+  /** Errors that no table knows: defects, of the product or of the soak. */
+  readonly faults: string[] = [];
+  /** Events that were given up. */
+  readonly deadLetters: unknown[] = [];
+  private readonly services: Services;
+  private readonly timeouts: Readonly<Record<string, number>>;
+
+  /** @param timeouts of the functions, by name, seconds */
+  constructor(services: Services, timeouts: Readonly<Record<string, number>>) {
+    this.services = services;
+    this.timeouts = timeouts;
+  }
+
+  /** A synchronous call. @throws FunctionFailed */
+  async call(name: string, event: unknown): Promise<unknown> {
+    const { random, clock, weather } = this.services;
+    await clock.sleep(random.between(5, 40));
+    if (random.chance(weather().refused / 2))
+      throw new FunctionFailed('Lambda.TooManyRequestsException', 'Rate Exceeded.');
+    const answer = await this.run(name, event, `request-${random.next()}`);
+    if (random.chance(weather().unanswered))
+      throw new FunctionFailed(random.pick(['Lambda.SdkClientException', 'Lambda.ServiceException']), 'lost');
+    return answer;
+  }
+
+  /** An asynchronous call: tried three times. */
+  later(name: string, event: unknown): void {
+    const { random, clock } = this.services;
+    const requestId = `request-${random.next()}`;
+    const attempt = async (number: number) => {
+      try {
+        await this.run(name, event, requestId);
+      } catch (error) {
+        if (!(error instanceof FunctionFailed)) throw error;
+        if (number < 3) return clock.timer(number * 60_000, () => void attempt(number + 1));
+        this.deadLetters.push(event);
+      }
+      this.active -= 1;
+      return undefined;
+    };
+    this.active += 1;
+    clock.timer(random.between(10, 300), () => void attempt(1));
+  }
+
+  private async run(name: string, event: unknown, requestId: string): Promise<unknown> {
+    const { clock, random, weather } = this.services;
+    const invocation = new Invocation({ clock, random, weather });
+    const handler = handlers(this.services, invocation)[name];
+    if (!handler) throw new Error(`the soak knows no function ${name}`);
+    const cancel = clock.timer((this.timeouts[name] ?? 900) * 1_000, () => invocation.die('Sandbox.Timedout'));
+    this.active += 1;
+    const died = invocation.death.then((error) => {
+      throw new FunctionFailed(error, `${name} died`);
+    });
+    try {
+      return await Promise.race([handler(structuredClone(event) as never, requestId), died]);
+    } catch (error) {
+      throw this.failure(name, error);
+    } finally {
+      cancel();
+      this.active -= 1;
+    }
+  }
+
+  private failure(name: string, error: unknown): Error {
+    if (error instanceof FunctionFailed) return error;
+    const known = error instanceof Error && Object.hasOwn(ERRORS, error.name);
+    if (!known) this.faults.push(`${name}: ${error instanceof Error ? error.stack : String(error)}`);
+    const { message, name: errorType } = nameInMessage(error) as Error;
+    return new FunctionFailed(errorType, JSON.stringify({ errorType, errorMessage: message }));
+  }
+}

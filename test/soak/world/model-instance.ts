@@ -1,0 +1,84 @@
+import type { RunnerRequest } from '../../../core/job-protocol.ts';
+import type { JobName } from '../../../core/names.ts';
+import type { Clock } from '../clock.ts';
+import { Command } from '../model/command.ts';
+import type { JobPlan, ModelJob } from '../model/job.ts';
+import type { ModelRun } from '../model/lease.ts';
+import { ModelRunner } from '../model/runner.ts';
+import type { Random } from '../random.ts';
+import type { Bucket } from './bucket.ts';
+import type { InstanceTruth, JobTruth, Running, SoakInstance, Victim } from './instance.ts';
+import type { Weather } from './weather.ts';
+
+export interface ModelInstancePorts {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly weather: () => Weather;
+  readonly bucket: Bucket;
+  readonly plan: (runId: string, job: JobName) => JobPlan;
+  readonly hasOutputs: (runId: string) => boolean;
+  readonly onStart: (runId: string, job: JobName) => void;
+}
+
+/** The machine of level (a): the model of the runner. */
+export class ModelInstance implements SoakInstance {
+  private readonly runner: ModelRunner;
+  private readonly overlaps: string[] = [];
+  private readonly ports: ModelInstancePorts;
+
+  constructor(ports: ModelInstancePorts) {
+    this.ports = ports;
+    const { clock, random, weather, bucket, plan, hasOutputs } = ports;
+    this.runner = new ModelRunner({
+      clock,
+      random,
+      plan,
+      onStart: (run, job) => this.began(run, job),
+      putUrl: (url, body) => (random.chance(weather().put) ? 500 : bucket.request('PUT', url, body).status),
+      finisherDies: () => random.chance(weather().finisher),
+      withOutputs: hasOutputs,
+    });
+  }
+
+  execute(request: RunnerRequest): Running {
+    const command = new Command(this.ports.clock);
+    return { output: this.runner.answer(command, request), kill: () => command.kill() };
+  }
+
+  strike(runId: string, name: JobName, victim: Victim): void {
+    const { job } = this.runner.allJobs().find((one) => one.run.id === runId && one.job.name === name) ?? {};
+    if (!job) return;
+    if (victim === 'supervisor' || victim === 'both') job.supervisor?.kill();
+    if (victim !== 'supervisor')
+      job.process?.finish({ code: null, signal: 'SIGKILL', outOfMemory: victim === 'memory' });
+  }
+
+  powerOff(soft: boolean): void {
+    this.runner.powerOff(soft);
+  }
+
+  truth(): InstanceTruth {
+    const jobs = new Map<string, Map<JobName, JobTruth>>();
+    for (const { run, job } of this.runner.allJobs()) {
+      const ofRun = jobs.get(run.id) ?? new Map<JobName, JobTruth>();
+      jobs.set(run.id, ofRun.set(job.name, truthOf(job)));
+    }
+    const tickets = this.runner.lease.valid().map(({ id }) => id);
+    return { holder: this.runner.lease.holder?.id ?? null, tickets, jobs, overlaps: this.overlaps };
+  }
+
+  remove(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  private began(run: ModelRun, job: ModelJob): void {
+    const others = this.runner.allJobs().filter((one) => one.run.id !== run.id && one.job.process?.alive);
+    for (const other of others)
+      this.overlaps.push(`${run.id} ${job.name} began while ${other.run.id} ${other.job.name} lived`);
+    this.ports.onStart(run.id, job.name);
+  }
+}
+
+function truthOf({ starts, process, supervisor, exit, log }: ModelJob): JobTruth {
+  return { starts, alive: Boolean(process?.alive || supervisor?.alive), exit, end: process?.end ?? null, log };
+}

@@ -1,0 +1,182 @@
+import type { JobName } from '../../../core/names.ts';
+import { JOBS } from '../../../core/names.ts';
+import type { SpecInput } from '../../../core/spec.ts';
+import type { JobPlan } from '../model/job.ts';
+import { Random } from '../random.ts';
+import type { Victim } from './instance.ts';
+import { drawWeather, type Weather } from './weather.ts';
+
+export interface RunPlan {
+  readonly id: string;
+  /** When it is started, ms from the schedule's beginning. */
+  readonly at: number;
+  readonly spec: SpecInput;
+  readonly hasRequirements: boolean;
+  readonly hasOutputs: boolean;
+  readonly jobs: Readonly<Record<JobName, JobPlan>>;
+}
+
+/** When something happens: at a time, `after` ms after a run entered a state for the nth time, or after one of its jobs began. */
+export type When =
+  | { readonly at: number }
+  | { readonly run: string; readonly state: string; readonly nth: number; readonly after: number }
+  | { readonly run: string; readonly job: JobName; readonly after: number };
+
+export type Deed =
+  | { readonly kind: 'abort'; readonly run: string; readonly again: boolean }
+  | { readonly kind: 'strike'; readonly run: string; readonly job: JobName; readonly victim: Victim }
+  | { readonly kind: 'silence'; readonly ms: number }
+  | { readonly kind: 'agent-restart' }
+  | { readonly kind: 'reboot'; readonly soft: boolean; readonly ms: number }
+  | { readonly kind: 'stop-instance'; readonly state: 'stopped' | 'terminated' };
+
+export interface Incident {
+  readonly when: When;
+  readonly deed: Deed;
+}
+
+export interface Schedule {
+  readonly seed: number;
+  readonly weather: Weather;
+  readonly runs: readonly RunPlan[];
+  readonly incidents: readonly Incident[];
+}
+
+/** States of runctl-run in which an abort is tried. */
+const STATES = [
+  'Verify archive',
+  'Find instance',
+  'Sync code',
+  'Wait for instance',
+  'Watch sync',
+  'Install requirements',
+  'Watch install',
+  'Start training',
+  'Confirm PID',
+  'Watch training',
+  'Finish run',
+  'Wait for outputs',
+] as const;
+
+/** What level (b) cannot do with real processes on one machine is left out there. */
+export interface Abilities {
+  readonly powerOff: boolean;
+  /** How long a training may last, ms. */
+  readonly longest: number;
+  readonly mostRuns: number;
+}
+
+export function drawSchedule(seed: number, abilities: Abilities): Schedule {
+  const random = new Random(seed);
+  const count = random.chance(0.4) ? 1 : random.int(2, abilities.mostRuns);
+  const runs = Array.from({ length: count }, (_, index) => drawRun(random.fork(`run ${index}`), index, abilities));
+  const incidents: Incident[] = [];
+  const incident = random.fork('incidents');
+  for (const run of runs) {
+    if (incident.chance(0.3)) incidents.push(drawAbort(incident, run));
+    if (incident.chance(0.25)) incidents.push(drawStrike(incident, run));
+  }
+  if (incident.chance(0.3)) incidents.push(drawOutage(incident, runs, abilities));
+  return { seed, weather: drawWeather(random.fork('weather')), runs, incidents };
+}
+
+function drawRun(random: Random, index: number, { longest }: Abilities): RunPlan {
+  const hasRequirements = random.chance(0.4);
+  const install = random.pick(['best-effort', 'required'] as const);
+  const spec: SpecInput = {
+    instance: 'tag:Project=soak',
+    stopGrace: random.pick(['0s', '1s', '5s', '30s']),
+    maxDuration: random.chance(0.15) ? `${random.int(1, Math.ceil(longest / 4_000))}s` : '12h',
+    install,
+    ...(random.chance(0.2) ? { ifBusy: random.pick(['skip', 'refuse'] as const) } : {}),
+    ...(random.chance(0.1) ? { maxWait: `${random.int(1, 300)}s` } : {}),
+    ...(random.chance(0.05) ? { maxLogBytes: random.pick(['2KiB', '40KiB'] as const) } : {}),
+  };
+  const [sync, installPlan, train] = JOBS.map((job) => drawJob(random.fork(job), job, longest));
+  const jobs = { sync, install: installPlan, train } as RunPlan['jobs'];
+  return {
+    id: `run-${index}`,
+    at: random.chance(0.5) ? random.int(0, 2_000) : random.int(0, longest),
+    spec,
+    hasRequirements,
+    hasOutputs: random.chance(0.5),
+    jobs,
+  };
+}
+
+const RESULTS = {
+  sync: { files: 3, bytes: 300, added: 3, changed: 0, removed: 0, kept: [], pythonFiles: 1, cached: false },
+  install: { installer: 'uv', cached: false, python: '/usr/bin/python3', packages: 2, seconds: 1 },
+} as const;
+
+function drawJob(random: Random, job: JobName, longest: number): JobPlan {
+  const lasts = job === 'train' ? random.spread(20, longest) : random.spread(50, random.chance(0.8) ? 6_000 : 60_000);
+  const fails = random.chance(job === 'train' ? 0.3 : 0.1);
+  const code = fails ? random.int(1, 255) : 0;
+  const signal = job === 'train' && random.chance(0.1) ? random.pick(['SIGSEGV', 'SIGKILL', 'SIGABRT'] as const) : null;
+  const result =
+    job === 'train' ? null : fails ? { error: { name: `${job}-failed`, message: `the ${job} failed` } } : RESULTS[job];
+  return {
+    output: drawOutput(random, lasts, job),
+    lasts,
+    end: { code: signal ? null : code, signal, outOfMemory: false },
+    onTerm: random.pick([
+      'dies',
+      'dies',
+      'ignores',
+      { after: random.int(1, 8_000), code: random.int(0, 1), text: 'checkpoint\n' },
+    ]),
+    result,
+  };
+}
+
+const WORDS = ['epoch', 'loss=0.25', 'Größe', '学習', '🚀', '\r', '\t', 'ok', '', 'x'.repeat(200)] as const;
+
+function drawOutput(random: Random, lasts: number, job: JobName): JobPlan['output'] {
+  const pieces = random.int(0, job === 'train' ? 25 : 6);
+  const output = Array.from({ length: pieces }, (_, index) => {
+    const words = Array.from({ length: random.int(0, 12) }, () => random.pick(WORDS));
+    // Some lines are left unfinished until the next piece.
+    return { at: random.between(0, lasts), text: `${index} ${words.join(' ')}${random.chance(0.8) ? '\n' : ''}` };
+  });
+  if (job === 'train' && random.chance(0.06)) output.push({ at: random.between(0, lasts), text: drawBurst(random) });
+  if (random.chance(0.5))
+    output.push({ at: lasts, text: random.chance(0.5) ? 'the end\n' : 'the end, without a newline' });
+  return output.sort((one, other) => one.at - other.at);
+}
+
+/** More than an answer carries: up to a few megabytes that gzip can do little with. */
+function drawBurst(random: Random): string {
+  const lines = Math.round(random.spread(200, 20_000));
+  return Array.from({ length: lines }, (_, line) => `${line} ${random.next()} ${random.next()}\n`).join('');
+}
+
+function drawAbort(random: Random, run: RunPlan): Incident {
+  const deed: Deed = { kind: 'abort', run: run.id, again: random.chance(0.3) };
+  const state = random.pick(STATES);
+  const after = random.chance(0.5) ? random.int(0, 200) : random.spread(200, 60_000);
+  return { when: { run: run.id, state, nth: 1, after }, deed };
+}
+
+function drawStrike(random: Random, run: RunPlan): Incident {
+  const job = random.chance(0.75) ? 'train' : random.pick(['sync', 'install'] as const);
+  const after = random.chance(0.3) ? random.int(0, 50) : random.spread(50, run.jobs[job].lasts + 60);
+  const victim = random.pick(['process', 'supervisor', 'both', 'memory'] as const);
+  return { when: { run: run.id, job, after }, deed: { kind: 'strike', run: run.id, job, victim } };
+}
+
+function drawOutage(random: Random, runs: readonly RunPlan[], { powerOff, longest }: Abilities): Incident {
+  const run = runs[random.int(0, runs.length - 1)]?.id ?? 'run-0';
+  const whens: readonly [When, ...When[]] = [
+    { at: random.int(0, longest) },
+    { run, state: random.pick(STATES), nth: 1, after: random.spread(10, 20_000) },
+    { run, job: 'train', after: random.spread(10, longest) },
+  ];
+  const deeds: readonly [Deed, ...Deed[]] = [
+    { kind: 'agent-restart' },
+    { kind: 'silence', ms: random.spread(1_000, 600_000) },
+    { kind: 'reboot', soft: random.chance(0.5), ms: random.spread(20_000, 240_000) },
+    { kind: 'stop-instance', state: random.pick(['stopped', 'terminated'] as const) },
+  ];
+  return { when: random.pick(whens), deed: random.pick(powerOff ? deeds : [deeds[0], deeds[0]]) };
+}

@@ -1,0 +1,264 @@
+import { randomUUID } from 'node:crypto';
+import type { RunnerRequest } from '../../../core/job-protocol.ts';
+import {
+  JOB_DOCUMENT,
+  PREPARE_DOCUMENT,
+  PREPARE_FINISH_DOCUMENT,
+  PREPARE_INSTALL_DOCUMENT,
+} from '../../../core/names.ts';
+import { awsError } from '../../fakes/sdk-client.ts';
+import type { Clock } from '../clock.ts';
+import type { Random } from '../random.ts';
+import type { Running, SoakInstance } from './instance.ts';
+import type { Service } from './invocation.ts';
+import type { Weather } from './weather.ts';
+
+const DOCUMENTS = [PREPARE_DOCUMENT, PREPARE_INSTALL_DOCUMENT, PREPARE_FINISH_DOCUMENT, JOB_DOCUMENT];
+const WORKERS = 5;
+const OUTPUT_BYTES = 24_000;
+const REQUEST_BYTES = 16 * 1024;
+/** The agent kills a command's group then. */
+const EXECUTION_MS = 60_000;
+/** After this SSM gives up delivering. */
+const DELIVERY_MS = 30_000;
+/** An agent tells of what was under way when its machine went down so long after it is back. */
+const FAILED_AFTER_MS = 60_000;
+
+type Status = 'Pending' | 'InProgress' | 'Success' | 'Failed' | 'TimedOut';
+
+interface Invoked {
+  status: Status;
+  output: string;
+  /** From when on GetCommandInvocation knows it; null: never. */
+  readonly existsAt: number | null;
+}
+
+interface Delivery {
+  readonly request: RunnerRequest;
+  /** null: a second delivery, of which SSM tells nobody. */
+  readonly invoked: Invoked | null;
+  running: Running | null;
+}
+
+export interface SsmPorts {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly weather: () => Weather;
+  readonly instance: SoakInstance;
+  readonly instanceId: string;
+}
+
+/** SSM Run Command and the instance's agent: five workers, 24,000 bytes of output, and whatever the weather does to a command. */
+export class Ssm {
+  /** The agent speaks with the service. */
+  online = true;
+  /** EC2's state of the instance. */
+  state: 'running' | 'stopped' | 'terminated' = 'running';
+  /** The agent's machine is up. */
+  up = true;
+  /** What AWS would have refused for its form: defects of ours. */
+  readonly refusals: string[] = [];
+  private readonly commands = new Map<string, Invoked>();
+  private readonly queue: Delivery[] = [];
+  private readonly working = new Set<Delivery>();
+  private prepared = false;
+  /** Deliveries to come. */
+  private pending = 0;
+  private readonly ports: SsmPorts;
+
+  constructor(ports: SsmPorts) {
+    this.ports = ports;
+  }
+
+  /** Nothing that was sent is still under way. */
+  get isQuiet(): boolean {
+    return this.pending === 0 && this.queue.length === 0 && this.working.size === 0;
+  }
+
+  readonly service: Service = (command, input) => {
+    switch (command) {
+      case 'SendCommand':
+        return this.send(input);
+      case 'GetCommandInvocation':
+        return this.get(String(input.CommandId));
+      case 'DescribeInstanceInformation':
+        return { InstanceInformationList: [{ PingStatus: this.online && this.up ? 'Online' : 'ConnectionLost' }] };
+      default:
+        throw new Error(`SSM of the soak knows no ${command}`);
+    }
+  };
+
+  readonly ec2: Service = () => ({
+    Reservations: [
+      {
+        Instances: [
+          {
+            InstanceId: this.ports.instanceId,
+            State: { Name: this.state },
+            InstanceType: 'g5.xlarge',
+            ImageId: 'ami-1',
+            Tags: [
+              { Key: 'runctl', Value: 'enabled' },
+              { Key: 'Project', Value: 'soak' },
+            ],
+          },
+        ],
+      },
+    ],
+  });
+
+  /** The agent is silent for a while. */
+  silence(ms: number): void {
+    this.online = false;
+    this.ports.clock.timer(ms, () => {
+      this.online = true;
+      this.serve();
+    });
+  }
+
+  /** The agent starts again: scripts go on, but what it tells of them is late, or wrong. */
+  restartAgent(): void {
+    const { random, clock } = this.ports;
+    for (const delivery of this.working) {
+      this.working.delete(delivery);
+      const { invoked, running } = delivery;
+      if (random.chance(0.5)) {
+        void running?.output.then((output) => clock.timer(46_000, () => this.report(invoked, 'Success', output)));
+      } else {
+        clock.timer(FAILED_AFTER_MS, () => this.report(invoked, 'Failed', ''));
+      }
+    }
+    this.silence(random.between(1_000, 15_000));
+  }
+
+  /** The machine goes down, and comes back after `ms`; null: it does not. */
+  powerOff(ms: number | null): void {
+    this.up = false;
+    const cut = [...this.working, ...this.queue.splice(0)];
+    this.working.clear();
+    for (const { running } of cut) running?.kill();
+    if (ms === null) return;
+    this.ports.clock.timer(ms, () => {
+      this.up = true;
+      this.serve();
+      for (const { invoked } of cut) this.ports.clock.timer(FAILED_AFTER_MS, () => this.report(invoked, 'Failed', ''));
+    });
+  }
+
+  private send(input: Record<string, unknown>): object {
+    const { clock, random, instanceId } = this.ports;
+    const [data = ''] = (input.Parameters as { Request: string[] }).Request;
+    const json = Buffer.from(data, 'base64').toString('utf8');
+    const document = String(input.DocumentName);
+    if (!/^[A-Za-z0-9+/=]*$/.test(data) || json.length > REQUEST_BYTES || !DOCUMENTS.includes(document)) {
+      this.refusals.push(`SendCommand of ${document} with ${json.length} characters`);
+      throw awsError('InvalidParameters');
+    }
+    if ((input.InstanceIds as string[])[0] !== instanceId || this.state !== 'running')
+      throw awsError('InvalidInstanceId');
+    const id = randomUUID();
+    const { twice, late, never } = this.ports.weather().command;
+    const fate = random.next();
+    const isLost = fate < never;
+    const existsAt = isLost && random.chance(0.3) ? null : clock.now() + random.spread(1, 4_000);
+    const invoked: Invoked = { status: 'Pending', output: '', existsAt };
+    this.commands.set(id, invoked);
+    const request = JSON.parse(json) as RunnerRequest;
+    if (document !== JOB_DOCUMENT) this.prepared = true;
+    const deliver = (ms: number, to: Invoked | null) => {
+      this.pending += 1;
+      clock.timer(ms, () => {
+        this.pending -= 1;
+        this.deliver({ request, invoked: to, running: null });
+      });
+    };
+    if (isLost || fate < never + late) {
+      const ends = random.chance(0.7);
+      if (ends) clock.timer(DELIVERY_MS, () => this.report(invoked, 'TimedOut', ''));
+      if (!isLost) deliver(random.spread(DELIVERY_MS, 4 * 3_600_000), null);
+      return { Command: { CommandId: id } };
+    }
+    deliver(random.spread(20, 1_500), invoked);
+    if (random.chance(twice)) deliver(random.spread(20, 600_000), null);
+    return { Command: { CommandId: id } };
+  }
+
+  private get(id: string): object {
+    const invoked = this.commands.get(id);
+    if (!invoked || invoked.existsAt === null || this.ports.clock.now() < invoked.existsAt)
+      throw awsError('InvocationDoesNotExist');
+    return { Status: invoked.status, StatusDetails: invoked.status, StandardOutputContent: invoked.output };
+  }
+
+  private deliver(delivery: Delivery): void {
+    if (this.state !== 'running') return;
+    this.queue.push(delivery);
+    if (!this.up || !this.online) {
+      // Not handed over in its time: SSM takes it back.
+      this.ports.clock.timer(DELIVERY_MS, () => {
+        const at = this.queue.indexOf(delivery);
+        if (at === -1) return;
+        this.queue.splice(at, 1);
+        this.report(delivery.invoked, 'TimedOut', '');
+      });
+    }
+    this.serve();
+  }
+
+  private serve(): void {
+    while (this.up && this.online && this.working.size < WORKERS) {
+      const delivery = this.queue.shift();
+      if (!delivery) return;
+      this.working.add(delivery);
+      void this.work(delivery);
+    }
+  }
+
+  private async work(delivery: Delivery): Promise<void> {
+    const { clock, instance } = this.ports;
+    const { invoked, request } = delivery;
+    if (invoked) invoked.status = 'InProgress';
+    if (!this.prepared) {
+      this.finish(delivery, 'Success', JSON.stringify({ protocol: 1, ok: false, error: NO_RUNNER }));
+      return;
+    }
+    const running = instance.execute(request);
+    delivery.running = running;
+    const cancel = clock.timer(EXECUTION_MS, () => {
+      if (!this.working.has(delivery)) return;
+      running.kill();
+      this.finish(delivery, 'TimedOut', '');
+    });
+    const output = await running.output;
+    cancel();
+    if (this.working.has(delivery)) this.finish(delivery, 'Success', output);
+  }
+
+  private finish(delivery: Delivery, status: Status, output: string): void {
+    this.working.delete(delivery);
+    this.serve();
+    const { random, weather } = this.ports;
+    const { misreported, garbled } = weather().command;
+    if (random.chance(misreported)) {
+      const told = random.pick(['TimedOut', 'Failed', 'never'] as const);
+      if (told !== 'never') this.report(delivery.invoked, told, random.chance(0.5) ? output : '');
+      return;
+    }
+    const damaged = random.chance(garbled) ? garble(output, random) : output;
+    this.report(delivery.invoked, status, damaged);
+  }
+
+  private report(invoked: Invoked | null, status: Status, output: string): void {
+    if (!invoked || (invoked.status !== 'Pending' && invoked.status !== 'InProgress')) return;
+    invoked.status = status;
+    const isCut = Buffer.byteLength(output) >= OUTPUT_BYTES;
+    invoked.output = isCut ? `${output.slice(0, OUTPUT_BYTES - 20)}--output truncated--` : output;
+  }
+}
+
+const NO_RUNNER = { name: 'RunnerBroken', message: 'the runner cannot be read: No such file or directory' };
+
+function garble(output: string, random: Random): string {
+  const at = random.int(0, Math.max(0, output.length - 1));
+  return random.pick(['', output.slice(0, at), `${output.slice(0, at)}\uFFFD--output truncated--`, `x${output}`]);
+}

@@ -1,0 +1,67 @@
+import type { Random } from '../random.ts';
+
+/** How often what goes wrong in a schedule: probabilities. */
+export interface Weather {
+  /** An AWS call: throttled, or a 500, before it had any effect. */
+  readonly refused: number;
+  /** An AWS call was carried out, and its answer never came. */
+  readonly lost: number;
+  /** A function dies at a call that it makes: before it, or right after its effect. */
+  readonly dies: number;
+  /** A function did its work, and Step Functions never saw the answer. */
+  readonly unanswered: number;
+  readonly command: {
+    readonly twice: number;
+    /** Delivered after SSM has given it up. */
+    readonly late: number;
+    readonly never: number;
+    /** Reported TimedOut or Failed, or in progress for ever, though it ended. */
+    readonly misreported: number;
+    /** Success, with an output that is empty or damaged. */
+    readonly garbled: number;
+  };
+  readonly event: { readonly lost: number; readonly twice: number; readonly late: number };
+  /** An abort does not reach the nested execution. */
+  readonly orphanedWatch: number;
+  /** A PUT of the instance's to a presigned URL fails. */
+  readonly put: number;
+  /** A finisher dies before its work is done. */
+  readonly finisher: number;
+}
+
+export const CALM: Weather = {
+  refused: 0,
+  lost: 0,
+  dies: 0,
+  unanswered: 0,
+  command: { twice: 0, late: 0, never: 0, misreported: 0, garbled: 0 },
+  event: { lost: 0, twice: 0, late: 0 },
+  orphanedWatch: 0,
+  put: 0,
+  finisher: 0,
+};
+
+/** A third of all schedules has one kind of trouble alone, so that a failure there says what it is about. */
+export function drawWeather(random: Random): Weather {
+  const kinds = ['calm', 'services', 'functions', 'commands', 'events', 'all', 'all', 'all', 'storm'] as const;
+  const kind = random.pick(kinds);
+  const mixed = kind === 'all' || kind === 'storm';
+  const rate = (of: typeof kind, most: number) => (kind === of || mixed ? random.between(0, most) : 0);
+  return {
+    refused: kind === 'storm' ? 0.3 : rate('services', 0.2),
+    lost: rate('services', 0.1),
+    dies: rate('functions', 0.04),
+    unanswered: rate('functions', 0.1),
+    command: {
+      twice: rate('commands', 0.15),
+      late: rate('commands', 0.06),
+      never: rate('commands', 0.06),
+      misreported: rate('commands', 0.15),
+      garbled: rate('commands', 0.08),
+    },
+    event: { lost: rate('events', 0.6), twice: rate('events', 0.6), late: rate('events', 0.6) },
+    orphanedWatch: rate('events', 0.6),
+    put: rate('services', 0.3),
+    finisher: rate('functions', 0.3),
+  };
+}

@@ -1,0 +1,208 @@
+import { RUN_MACHINE, STOP_FUNCTION } from '../../../core/names.ts';
+import { archive } from '../../instance/tarball.ts';
+import { type Execution, TaskError } from '../asl/execution.ts';
+import { Executions } from '../asl/executions.ts';
+import type { Clock } from '../clock.ts';
+import { type Definitions, machineId } from '../definitions.ts';
+import { Random } from '../random.ts';
+import { BUCKET, Bucket } from './bucket.ts';
+import { FunctionFailed, Functions, type Services } from './functions.ts';
+import type { SoakInstance } from './instance.ts';
+import { Logs } from './logs.ts';
+import type { Deed, Incident, RunPlan, Schedule } from './schedule.ts';
+import { Ssm } from './ssm.ts';
+import { statesService } from './states.ts';
+import { CALM, type Weather } from './weather.ts';
+
+const INSTANCE_ID = 'i-0123456789abcdef0';
+const ARCHIVES = {
+  plain: archive({ 'train.py': '# train\n' }),
+  requiring: archive({ 'train.py': '# train\n', 'requirements.txt': '# none\n' }),
+} as const;
+
+export interface WorldPorts {
+  readonly clock: Clock;
+  readonly definitions: Definitions;
+  readonly programs: Services['programs'];
+  /** Begins every presigned URL. */
+  readonly origin: string;
+  readonly instance: (world: World) => SoakInstance;
+}
+
+/** An account of AWS with one instance, in which one schedule happens. */
+export class World {
+  readonly schedule: Schedule;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logs: Logs;
+  readonly bucket: Bucket;
+  readonly instance: SoakInstance;
+  readonly ssm: Ssm;
+  readonly functions: Functions;
+  readonly machines: Executions;
+  /** Executions of runs, by id. */
+  readonly runs = new Map<string, Execution>();
+  /** Runs that were really aborted while they ran. */
+  readonly aborted = new Set<string>();
+  /** From when to when the instance did not answer, ms. */
+  readonly outages: { readonly from: number; readonly to: number }[] = [];
+  weather: Weather;
+  private readonly runMachine: string;
+  /** Status events on their way. */
+  private events = 0;
+
+  constructor(schedule: Schedule, ports: WorldPorts) {
+    const { clock, definitions } = ports;
+    this.schedule = schedule;
+    this.clock = clock;
+    this.weather = schedule.weather;
+    this.random = new Random(schedule.seed).fork('world');
+    const part = (name: string) => ({ clock, random: this.random.fork(name), weather: () => this.weather });
+    this.logs = new Logs(clock, this.random.fork('logs'));
+    this.bucket = new Bucket(clock, ports.origin);
+    for (const [name, bytes] of Object.entries(ARCHIVES)) this.bucket.objects.set(`archives/${name}.tar.gz`, bytes);
+    this.instance = ports.instance(this);
+    this.ssm = new Ssm({ ...part('ssm'), instance: this.instance, instanceId: INSTANCE_ID });
+    this.runMachine = machineId(definitions, RUN_MACHINE);
+    const names = Object.values(definitions.functions);
+    const nested = this.random.fork('nested');
+    this.machines = new Executions(definitions.machines, {
+      clock,
+      random: this.random.fork('machines'),
+      invoke: (id, payload) => this.invoke(definitions.functions[id]?.name ?? id, payload),
+      startTrouble: () => {
+        if (nested.chance(this.weather.refused / 2)) return 'refused';
+        return nested.chance(this.weather.lost / 2) ? 'answer-lost' : null;
+      },
+      abortsNested: () => !nested.chance(this.weather.orphanedWatch),
+      onEnter: (execution, state) => this.entered(execution, state),
+      onEnd: (execution) => this.ended(execution),
+    });
+    const services: Services = {
+      ...part('functions'),
+      ssm: this.ssm,
+      logs: this.logs,
+      bucket: this.bucket,
+      programs: ports.programs,
+      states: statesService(this.machines, () => this.runMachine),
+      lambda: (_command, input) => {
+        this.functions.later(String(input.FunctionName), JSON.parse(Buffer.from(input.Payload as Buffer).toString()));
+        return {};
+      },
+    };
+    this.functions = new Functions(services, Object.fromEntries(names.map(({ name, timeout }) => [name, timeout])));
+    for (const run of schedule.runs) clock.timer(run.at, () => this.start(run));
+    for (const incident of schedule.incidents) if ('at' in incident.when) this.plan(incident, incident.when.at);
+  }
+
+  /** Starts a run. */
+  start(run: RunPlan): Execution {
+    const uri = `s3://${BUCKET}/archives/${run.hasRequirements ? 'requiring' : 'plain'}.tar.gz`;
+    const execution = this.machines.start(this.runMachine, run.id, { archive: uri, project: 'soak', ...run.spec });
+    this.runs.set(run.id, execution);
+    return execution;
+  }
+
+  /** Every run of the schedule has ended, and nothing that they set going is under way. */
+  get isQuiet(): boolean {
+    if (this.runs.size < this.schedule.runs.length) return false;
+    const running = [...this.machines.all.values()].some((execution) => execution.running);
+    return !running && this.functions.active === 0 && this.events === 0;
+  }
+
+  /** From now on nothing goes wrong. */
+  calm(): void {
+    this.weather = CALM;
+  }
+
+  /** A job of a run began on the instance. */
+  jobBegan(runId: string, job: string): void {
+    for (const incident of this.schedule.incidents) {
+      const { when } = incident;
+      if ('job' in when && when.run === runId && when.job === job) this.plan(incident, when.after);
+    }
+  }
+
+  private entered(execution: Execution, state: string): void {
+    for (const incident of this.schedule.incidents) {
+      const { when } = incident;
+      if (!('state' in when) || when.run !== execution.about.name || when.state !== state) continue;
+      const times = execution.history.filter((event) => event.kind === 'entered' && event.state === state).length;
+      if (times + 1 === when.nth) this.plan(incident, when.after);
+    }
+  }
+
+  private plan({ deed }: Incident, ms: number): void {
+    this.clock.timer(ms, () => this.do(deed));
+  }
+
+  private do(deed: Deed): void {
+    switch (deed.kind) {
+      case 'abort': {
+        this.abort(deed.run);
+        if (deed.again) this.clock.timer(1_000, () => this.abort(deed.run));
+        return;
+      }
+      case 'strike':
+        this.instance.strike(deed.run, deed.job, deed.victim);
+        return;
+      case 'agent-restart':
+        this.out(15_000 + 60_000);
+        this.ssm.restartAgent();
+        return;
+      case 'silence':
+        this.out(deed.ms);
+        this.ssm.silence(deed.ms);
+        return;
+      case 'reboot':
+        if (this.ssm.state !== 'running') return;
+        this.out(deed.ms + 60_000);
+        this.ssm.powerOff(deed.ms);
+        this.instance.powerOff(deed.soft);
+        return;
+      case 'stop-instance':
+        this.out(Number.POSITIVE_INFINITY);
+        this.ssm.state = deed.state;
+        this.ssm.powerOff(null);
+        this.instance.powerOff(true);
+        return;
+    }
+  }
+
+  private abort(runId: string): void {
+    const execution = this.runs.get(runId);
+    if (!execution?.running) return;
+    this.aborted.add(runId);
+    this.machines.stop(execution.about.arn, null, 'a person');
+  }
+
+  private out(ms: number): void {
+    const from = this.clock.now();
+    this.outages.push({ from, to: from + ms });
+  }
+
+  private async invoke(name: string, payload: unknown): Promise<unknown> {
+    try {
+      return await this.functions.call(name, payload);
+    } catch (error) {
+      throw error instanceof FunctionFailed ? new TaskError(error.name, error.message) : error;
+    }
+  }
+
+  /** EventBridge tells stop-run of executions that did not succeed; it may forget to, or say it twice. */
+  private ended({ about, status }: Execution): void {
+    if (about.machine !== RUN_MACHINE || !['ABORTED', 'TIMED_OUT', 'FAILED'].includes(status)) return;
+    const { lost, twice, late } = this.weather.event;
+    if (this.random.chance(lost)) return;
+    const tell = () => {
+      const ms = this.random.chance(late) ? this.random.spread(1_000, 600_000) : this.random.between(100, 1_500);
+      this.events += 1;
+      this.clock.timer(ms, () => {
+        this.events -= 1;
+        this.functions.later(STOP_FUNCTION, { detail: { executionArn: about.arn } });
+      });
+    };
+    tell();
+    if (this.random.chance(twice)) tell();
+  }
+}
