@@ -116,7 +116,7 @@ export class BenchCloud {
   /** Sends log as the functions do, with nothing beside it. @returns milliseconds */
   async send(log: Uint8Array): Promise<number> {
     const { logs } = this.#clients;
-    const store = logStoreOver({ logs, once: logs }, this.#output(OUTPUTS.logGroup));
+    const store = logStoreOver({ logs, once: logs, now: Date.now }, this.#output(OUTPUTS.logGroup));
     const { messages } = toMessages(log, { final: true });
     const began = performance.now();
     await store.put(`bench-${crypto.randomUUID()}/alone`, messages, Date.now());

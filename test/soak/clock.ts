@@ -6,6 +6,8 @@ export interface Clock {
   timer(ms: number, call: () => void): () => void;
   /** Work begins that takes real time, and none of this clock's: time stands still until what is returned is called. */
   hold(): () => void;
+  /** Lets time pass until `met`, until nothing is left to happen, or until `horizon`. Returns whether it was met. */
+  run(met: () => boolean, horizon: number): Promise<boolean>;
 }
 
 interface Entry {
@@ -49,7 +51,6 @@ export class VirtualClock implements Clock {
     };
   }
 
-  /** Lets time pass until `met`, until nothing is left to happen, or until `horizon`. Returns whether it was met. */
   async run(met: () => boolean, horizon: number): Promise<boolean> {
     for (;;) {
       // Promises are settled before immediates run: nothing is under way afterwards that does not wait for a timer.
@@ -109,6 +110,9 @@ function isBefore(one: Entry, other: Entry): boolean {
   return one.at < other.at || (one.at === other.at && one.order < other.order);
 }
 
+/** Real ms between two looks whether something is so. */
+const LOOK_MS = 5;
+
 /** Real time that passes faster: a second of it is `1 / scale` seconds. */
 export class ScaledClock implements Clock {
   private readonly scale: number;
@@ -135,5 +139,13 @@ export class ScaledClock implements Clock {
 
   hold(): () => void {
     return () => undefined;
+  }
+
+  async run(met: () => boolean, horizon: number): Promise<boolean> {
+    while (!met()) {
+      if (this.now() >= horizon) return false;
+      await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+    }
+    return true;
   }
 }

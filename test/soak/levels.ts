@@ -1,11 +1,11 @@
 import type { Definitions } from './definitions.ts';
-import { type Played, playModel } from './play.ts';
+import { type Played, playModel, playProcesses } from './play.ts';
 
-/** `model`: the runner is a model, and time is virtual. */
-export const LEVELS = ['model'] as const;
+/** `model`: the runner is a model, and time is virtual. `processes`: the real runner and real processes. */
+export const LEVELS = ['model', 'processes'] as const;
 export type Level = (typeof LEVELS)[number];
 
 /** Plays the schedule of a seed to its end. */
 export async function play(level: Level, seed: number, definitions: Definitions): Promise<Played> {
-  return { model: playModel }[level](seed, definitions);
+  return { model: playModel, processes: playProcesses }[level](seed, definitions);
 }

@@ -7,7 +7,7 @@ import { playAll } from './pool.ts';
 import { tell } from './tell.ts';
 import { Totals } from './totals.ts';
 
-const SEEDS = { model: 10_000 } as const satisfies Record<Level, number>;
+const SEEDS = { model: 10_000, processes: 300 } as const satisfies Record<Level, number>;
 const PROGRESS_MS = 15_000;
 
 interface Options {

@@ -1,17 +1,21 @@
 import type { JobName } from '../../core/names.ts';
-import { VirtualClock } from './clock.ts';
+import { type Clock, ScaledClock, VirtualClock } from './clock.ts';
 import type { Definitions } from './definitions.ts';
 import { checkWorld, type Findings, outcomeOf } from './world/check.ts';
 import { ModelInstance } from './world/model-instance.ts';
+import { BucketServer, RealInstance } from './world/real-instance.ts';
 import { type Abilities, drawSchedule, type RunPlan, type Schedule } from './world/schedule.ts';
 import { World } from './world/world.ts';
 
 const EPOCH = Date.parse('2026-11-24T00:00:00Z');
-const DAY_MS = 86_400_000;
+const HOUR_MS = 3_600_000;
 /** From the start of a run that nothing hinders to its training's: a clean-up that is overridden takes 20 minutes. */
 const NEXT_RUN_MS = 45 * 60_000;
+/** Level (b): real processes need a tenth of a second for what SSM needs two for. */
+const SCALE = 20;
 
-export const MODEL: Abilities = { powerOff: true, longest: 900_000, mostRuns: 4 };
+const MODEL: Abilities = { powerOff: true, longest: 900_000, latest: 4 * HOUR_MS, scale: 1, mostRuns: 4 };
+const PROCESSES: Abilities = { powerOff: false, longest: 30_000, latest: 60_000, scale: SCALE, mostRuns: 2 };
 const PROGRAMS = { runner: 'a'.repeat(64), installer: 'b'.repeat(64), finisher: 'c'.repeat(64) };
 
 export interface Played {
@@ -52,6 +56,7 @@ export async function playModel(seed: number, definitions: Definitions): Promise
     definitions,
     programs: PROGRAMS,
     origin: 'http://soak.invalid',
+    tags: {},
     instance: (made) =>
       new ModelInstance({
         clock,
@@ -63,14 +68,45 @@ export async function playModel(seed: number, definitions: Definitions): Promise
         onStart: (runId, job) => made.jobBegan(runId, job),
       }),
   });
-  const problems: string[] = [];
-  await clock.run(() => world.isQuiet, EPOCH + 3 * DAY_MS);
+  return finish(world, clock, 72 * HOUR_MS);
+}
+
+/** Level (b): one schedule over the real runner and real processes, in time that passes faster. */
+export async function playProcesses(seed: number, definitions: Definitions): Promise<Played> {
+  const schedule = drawSchedule(seed, PROCESSES);
+  const clock = new ScaledClock(SCALE, Date.now());
+  let world: World | null = null;
+  const server = new BucketServer((method, url, content) => {
+    if (world === null || (method === 'PUT' && world.random.chance(world.weather.put)))
+      return { status: 500, body: null };
+    return world.bucket.request(method, url, content);
+  });
+  const origin = await server.open();
+  const instance = new RealInstance({
+    runs: [...schedule.runs, LAST],
+    scale: SCALE,
+    onStart: (runId, job) => world?.jobBegan(runId, job),
+  });
+  try {
+    const { programs, tags } = instance;
+    world = new World(schedule, { clock, definitions, programs, origin, tags, instance: () => instance });
+    return await finish(world, clock, HOUR_MS);
+  } finally {
+    await instance.remove();
+    await server.close();
+  }
+}
+
+/** Lets the schedule come to its end, and looks at what it left behind. `longest`: all that it may take, ms. */
+async function finish(world: World, clock: Clock, longest: number): Promise<Played> {
+  const { schedule } = world;
+  await clock.run(() => world.isQuiet, clock.now() + longest);
   world.calm();
-  if (world.ssm.state === 'running') problems.push(...(await playLast(world, clock)));
+  const trouble = world.ssm.state === 'running' ? await playLast(world, clock, longest) : [];
   // What SSM still delivers comes too late for everybody.
-  await clock.run(() => world.isQuiet && world.ssm.isQuiet, clock.now() + DAY_MS);
+  await clock.run(() => world.isQuiet && world.ssm.isQuiet, clock.now() + longest);
   const findings = await checkWorld(world);
-  findings.leftLeases.push(...problems);
+  findings.leftLeases.push(...trouble);
   const ends: Record<string, number> = {};
   for (const { id } of schedule.runs) {
     const end = outcomeOf(world, id) ?? 'not told';
@@ -79,12 +115,12 @@ export async function playModel(seed: number, definitions: Definitions): Promise
   return { schedule, findings, ends, world };
 }
 
-async function playLast(world: World, clock: VirtualClock): Promise<string[]> {
+async function playLast(world: World, clock: Clock, longest: number): Promise<string[]> {
   const lastOutage = Math.max(clock.now(), ...world.outages.map(({ to }) => to));
   await clock.run(() => clock.now() >= lastOutage, lastOutage);
   const began = clock.now();
   const execution = world.start(LAST);
-  await clock.run(() => !execution.running && world.isQuiet, began + DAY_MS);
+  await clock.run(() => !execution.running && world.isQuiet, began + longest);
   if (execution.status !== 'SUCCEEDED')
     return [`the last run is ${execution.status}: ${execution.error} ${execution.cause}`];
   const train = execution.history.find(({ state }) => state === 'Start training');

@@ -61,15 +61,9 @@ export function problems(findings: Findings): string[] {
   );
 }
 
-function leftBehind({ holder, tickets, jobs }: InstanceTruth): string[] {
-  const alive = [...jobs].flatMap(([run, ofRun]) =>
-    [...ofRun].filter(([, { alive }]) => alive).map(([job]) => `${run} ${job} lives`),
-  );
-  return [
-    ...(holder === null ? [] : [`${holder} holds the instance`]),
-    ...tickets.map((run) => `${run} waits`),
-    ...alive,
-  ];
+function leftBehind({ holder, tickets, living }: InstanceTruth): string[] {
+  const held = holder === null ? [] : [`${holder} holds the instance`];
+  return [...held, ...tickets.map((run) => `${run} waits`), ...living.map((what) => `${what} lives`)];
 }
 
 function manifestOf(world: World, runId: string): Manifest | null {
@@ -140,9 +134,7 @@ class RunSeen {
       case 'out-of-memory':
         return unless(byItself && exit.outOfMemory);
       case 'vanished':
-        return unless(
-          train !== undefined && train.starts > 0 && (exit === null || exit.reason === 'stop') && this.isExcused(),
-        );
+        return unless(train !== undefined && (exit === null || exit.reason === 'stop') && this.isExcused());
       case 'timed-out':
         return unless(exit?.reason === 'max-duration');
       case 'stopped':

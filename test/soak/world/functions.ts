@@ -1,6 +1,7 @@
 import { DEFAULT_CAPS } from '../../../core/archive/caps.ts';
 import { ERRORS, nameInMessage } from '../../../core/errors.ts';
 import {
+  ANNOUNCE_FUNCTION,
   JOB_DOCUMENT,
   PREPARE_DOCUMENT,
   PREPARE_FINISH_DOCUMENT,
@@ -18,6 +19,7 @@ import { instancesOver } from '../../../lambdas/adapters/instances.ts';
 import { logStoreOver } from '../../../lambdas/adapters/log-store.ts';
 import { logger } from '../../../lambdas/adapters/logger.ts';
 import { runFilesOver } from '../../../lambdas/adapters/run-files.ts';
+import { tellOver } from '../../../lambdas/adapters/tell.ts';
 import { createCheck } from '../../../lambdas/check-instance.ts';
 import { createConfirm } from '../../../lambdas/confirm-pid.ts';
 import { createFind } from '../../../lambdas/find-instance.ts';
@@ -81,6 +83,7 @@ function handlers(services: Services, invocation: Invocation): Readonly<Record<s
   const executions = executionsOver(sfn, Executions.machineArn(RUN_MACHINE));
   const instances = instancesOver(invocation.client<Parameters<typeof instancesOver>[0]>(services.ssm.ec2), ssm);
   const functions = functionsOver(invocation.client<Parameters<typeof functionsOver>[0]>(services.lambda));
+  const tell = tellOver(functions, ANNOUNCE_FUNCTION);
   const job = { commands, logs, pieces: null, hasEnded: executions.hasEnded, now };
   const end = {
     ...job,
@@ -103,12 +106,14 @@ function handlers(services: Services, invocation: Invocation): Readonly<Record<s
     'runctl-sync-code': createSync({
       ...job,
       archives,
+      tell,
+      longWait: 600,
       clearUp: (executionArn) =>
         functions.invokeLater(STOP_FUNCTION, { detail: { executionArn, holdsInstance: true } }),
     }),
     'runctl-install-requirements': createInstall(job, programs.installer),
     'runctl-start-training': createStart(job),
-    'runctl-confirm-pid': createConfirm(job),
+    'runctl-confirm-pid': createConfirm({ ...job, tell }),
     'runctl-poll-logs': createPoll({ ...job, pieces: files }),
     'runctl-check-instance': createCheck(instances),
     'runctl-finish-run': createFinish(end),

@@ -12,8 +12,6 @@ export interface Running {
 export interface JobTruth {
   /** How often a process of it has begun. */
   readonly starts: number;
-  /** Something of it lives. */
-  readonly alive: boolean;
   /** exit.json. */
   readonly exit: {
     readonly code: number | null;
@@ -23,7 +21,6 @@ export interface JobTruth {
   } | null;
   /** How its process really ended; null while it lives, and when it never began. */
   readonly end: { readonly code: number | null; readonly signal: string | null } | null;
-  /** Exit code 0, and what it said at its end is no error. */
   readonly log: Buffer;
 }
 
@@ -36,6 +33,8 @@ export interface InstanceTruth {
   readonly jobs: ReadonlyMap<string, ReadonlyMap<JobName, JobTruth>>;
   /** Times at which two runs used the instance at once. */
   readonly overlaps: readonly string[];
+  /** What still lives of anybody. */
+  readonly living: readonly string[];
 }
 
 export type Victim = 'process' | 'supervisor' | 'both' | 'memory';

@@ -64,7 +64,11 @@ export class ModelInstance implements SoakInstance {
       jobs.set(run.id, ofRun.set(job.name, truthOf(job)));
     }
     const tickets = this.runner.lease.valid().map(({ id }) => id);
-    return { holder: this.runner.lease.holder?.id ?? null, tickets, jobs, overlaps: this.overlaps };
+    const living = this.runner
+      .allJobs()
+      .filter(({ job: { process, supervisor } }) => process?.alive || supervisor?.alive)
+      .map(({ run, job }) => `${run.id} ${job.name}`);
+    return { holder: this.runner.lease.holder?.id ?? null, tickets, jobs, overlaps: this.overlaps, living };
   }
 
   remove(): Promise<void> {
@@ -79,6 +83,6 @@ export class ModelInstance implements SoakInstance {
   }
 }
 
-function truthOf({ starts, process, supervisor, exit, log }: ModelJob): JobTruth {
-  return { starts, alive: Boolean(process?.alive || supervisor?.alive), exit, end: process?.end ?? null, log };
+function truthOf({ starts, process, exit, log }: ModelJob): JobTruth {
+  return { starts, exit, end: process?.end ?? null, log };
 }

@@ -63,6 +63,10 @@ export interface Abilities {
   readonly powerOff: boolean;
   /** How long a training may last, ms. */
   readonly longest: number;
+  /** The longest that anything comes late, or that the agent is silent, ms. */
+  readonly latest: number;
+  /** How much faster the schedule's time passes than that of the runner's processes. */
+  readonly scale: number;
   readonly mostRuns: number;
 }
 
@@ -77,16 +81,17 @@ export function drawSchedule(seed: number, abilities: Abilities): Schedule {
     if (incident.chance(0.25)) incidents.push(drawStrike(incident, run));
   }
   if (incident.chance(0.3)) incidents.push(drawOutage(incident, runs, abilities));
-  return { seed, weather: drawWeather(random.fork('weather')), runs, incidents };
+  return { seed, weather: drawWeather(random.fork('weather'), abilities.latest), runs, incidents };
 }
 
-function drawRun(random: Random, index: number, { longest }: Abilities): RunPlan {
-  const hasRequirements = random.chance(0.4);
+function drawRun(random: Random, index: number, { longest, scale }: Abilities): RunPlan {
+  // A real installer takes longer than all the rest of a schedule.
+  const hasRequirements = scale === 1 && random.chance(0.4);
   const install = random.pick(['best-effort', 'required'] as const);
   const spec: SpecInput = {
     instance: 'tag:Project=soak',
-    stopGrace: random.pick(['0s', '1s', '5s', '30s']),
-    maxDuration: random.chance(0.15) ? `${random.int(1, Math.ceil(longest / 4_000))}s` : '12h',
+    stopGrace: random.pick(scale === 1 ? ['0s', '1s', '5s', '30s'] : ['0s', '1s']),
+    maxDuration: random.chance(0.15) ? `${random.int(1, Math.ceil(longest / 4_000 / scale))}s` : '12h',
     install,
     ...(random.chance(0.2) ? { ifBusy: random.pick(['skip', 'refuse'] as const) } : {}),
     ...(random.chance(0.1) ? { maxWait: `${random.int(1, 300)}s` } : {}),
@@ -165,7 +170,7 @@ function drawStrike(random: Random, run: RunPlan): Incident {
   return { when: { run: run.id, job, after }, deed: { kind: 'strike', run: run.id, job, victim } };
 }
 
-function drawOutage(random: Random, runs: readonly RunPlan[], { powerOff, longest }: Abilities): Incident {
+function drawOutage(random: Random, runs: readonly RunPlan[], { powerOff, longest, latest }: Abilities): Incident {
   const run = runs[random.int(0, runs.length - 1)]?.id ?? 'run-0';
   const whens: readonly [When, ...When[]] = [
     { at: random.int(0, longest) },
@@ -174,9 +179,9 @@ function drawOutage(random: Random, runs: readonly RunPlan[], { powerOff, longes
   ];
   const deeds: readonly [Deed, ...Deed[]] = [
     { kind: 'agent-restart' },
-    { kind: 'silence', ms: random.spread(1_000, 600_000) },
+    { kind: 'silence', ms: random.spread(1_000, Math.min(latest, 600_000)) },
     { kind: 'reboot', soft: random.chance(0.5), ms: random.spread(20_000, 240_000) },
     { kind: 'stop-instance', state: random.pick(['stopped', 'terminated'] as const) },
   ];
-  return { when: random.pick(whens), deed: random.pick(powerOff ? deeds : [deeds[0], deeds[0]]) };
+  return { when: random.pick(whens), deed: random.pick(powerOff ? deeds : [deeds[0], ...deeds.slice(1, 2)]) };
 }

@@ -46,6 +46,8 @@ export interface SsmPorts {
   readonly weather: () => Weather;
   readonly instance: SoakInstance;
   readonly instanceId: string;
+  /** Beside those that every instance of runctl has. */
+  readonly tags: Readonly<Record<string, string>>;
 }
 
 /** SSM Run Command and the instance's agent: five workers, 24,000 bytes of output, and whatever the weather does to a command. */
@@ -100,6 +102,7 @@ export class Ssm {
             Tags: [
               { Key: 'runctl', Value: 'enabled' },
               { Key: 'Project', Value: 'soak' },
+              ...Object.entries(this.ports.tags).map(([Key, Value]) => ({ Key, Value })),
             ],
           },
         ],
@@ -157,7 +160,8 @@ export class Ssm {
     if ((input.InstanceIds as string[])[0] !== instanceId || this.state !== 'running')
       throw awsError('InvalidInstanceId');
     const id = randomUUID();
-    const { twice, late, never } = this.ports.weather().command;
+    const { command, latest } = this.ports.weather();
+    const { twice, late, never } = command;
     const fate = random.next();
     const isLost = fate < never;
     const existsAt = isLost && random.chance(0.3) ? null : clock.now() + random.spread(1, 4_000);
@@ -175,11 +179,11 @@ export class Ssm {
     if (isLost || fate < never + late) {
       const ends = random.chance(0.7);
       if (ends) clock.timer(DELIVERY_MS, () => this.report(invoked, 'TimedOut', ''));
-      if (!isLost) deliver(random.spread(DELIVERY_MS, 4 * 3_600_000), null);
+      if (!isLost) deliver(random.spread(DELIVERY_MS, latest), null);
       return { Command: { CommandId: id } };
     }
     deliver(random.spread(20, 1_500), invoked);
-    if (random.chance(twice)) deliver(random.spread(20, 600_000), null);
+    if (random.chance(twice)) deliver(random.spread(20, latest), null);
     return { Command: { CommandId: id } };
   }
 

@@ -25,6 +25,8 @@ export interface Weather {
   readonly orphanedWatch: number;
   /** A PUT of the instance's to a presigned URL fails. */
   readonly put: number;
+  /** The longest delay of anything that comes late, ms. */
+  readonly latest: number;
   /** A finisher dies before its work is done. */
   readonly finisher: number;
 }
@@ -38,11 +40,12 @@ export const CALM: Weather = {
   event: { lost: 0, twice: 0, late: 0 },
   orphanedWatch: 0,
   put: 0,
+  latest: 0,
   finisher: 0,
 };
 
 /** A third of all schedules has one kind of trouble alone, so that a failure there says what it is about. */
-export function drawWeather(random: Random): Weather {
+export function drawWeather(random: Random, latest: number): Weather {
   const kinds = ['calm', 'services', 'functions', 'commands', 'events', 'all', 'all', 'all', 'storm'] as const;
   const kind = random.pick(kinds);
   const mixed = kind === 'all' || kind === 'storm';
@@ -62,6 +65,7 @@ export function drawWeather(random: Random): Weather {
     event: { lost: rate('events', 0.6), twice: rate('events', 0.6), late: rate('events', 0.6) },
     orphanedWatch: rate('events', 0.6),
     put: rate('services', 0.3),
+    latest,
     finisher: rate('functions', 0.3),
   };
 }

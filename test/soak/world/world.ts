@@ -1,4 +1,5 @@
-import { RUN_MACHINE, STOP_FUNCTION } from '../../../core/names.ts';
+import { readFileSync } from 'node:fs';
+import { ANNOUNCE_FUNCTION, RUN_MACHINE, STOP_FUNCTION } from '../../../core/names.ts';
 import { archive } from '../../instance/tarball.ts';
 import { type Execution, TaskError } from '../asl/execution.ts';
 import { Executions } from '../asl/executions.ts';
@@ -15,9 +16,10 @@ import { statesService } from './states.ts';
 import { CALM, type Weather } from './weather.ts';
 
 const INSTANCE_ID = 'i-0123456789abcdef0';
+const SCRIPT = readFileSync(new URL('train.py', import.meta.url));
 const ARCHIVES = {
-  plain: archive({ 'train.py': '# train\n' }),
-  requiring: archive({ 'train.py': '# train\n', 'requirements.txt': '# none\n' }),
+  plain: archive({ 'train.py': SCRIPT }),
+  requiring: archive({ 'train.py': SCRIPT, 'requirements.txt': '# none\n' }),
 } as const;
 
 export interface WorldPorts {
@@ -26,6 +28,8 @@ export interface WorldPorts {
   readonly programs: Services['programs'];
   /** Begins every presigned URL. */
   readonly origin: string;
+  /** Of the instance, beside those that every one has. */
+  readonly tags: Readonly<Record<string, string>>;
   readonly instance: (world: World) => SoakInstance;
 }
 
@@ -62,7 +66,7 @@ export class World {
     this.bucket = new Bucket(clock, ports.origin);
     for (const [name, bytes] of Object.entries(ARCHIVES)) this.bucket.objects.set(`archives/${name}.tar.gz`, bytes);
     this.instance = ports.instance(this);
-    this.ssm = new Ssm({ ...part('ssm'), instance: this.instance, instanceId: INSTANCE_ID });
+    this.ssm = new Ssm({ ...part('ssm'), instance: this.instance, instanceId: INSTANCE_ID, tags: ports.tags });
     this.runMachine = machineId(definitions, RUN_MACHINE);
     const names = Object.values(definitions.functions);
     const nested = this.random.fork('nested');
@@ -85,8 +89,10 @@ export class World {
       bucket: this.bucket,
       programs: ports.programs,
       states: statesService(this.machines, () => this.runMachine),
-      lambda: (_command, input) => {
-        this.functions.later(String(input.FunctionName), JSON.parse(Buffer.from(input.Payload as Buffer).toString()));
+      lambda: (_command, { FunctionName, Payload }) => {
+        // Who is told of a run is no affair of the run's.
+        if (FunctionName !== ANNOUNCE_FUNCTION)
+          this.functions.later(String(FunctionName), JSON.parse(Buffer.from(Payload as Buffer).toString()));
         return {};
       },
     };
@@ -195,7 +201,9 @@ export class World {
     const { lost, twice, late } = this.weather.event;
     if (this.random.chance(lost)) return;
     const tell = () => {
-      const ms = this.random.chance(late) ? this.random.spread(1_000, 600_000) : this.random.between(100, 1_500);
+      const ms = this.random.chance(late)
+        ? this.random.spread(1_000, Math.max(2_000, Math.min(this.weather.latest, 600_000)))
+        : this.random.between(100, 1_500);
       this.events += 1;
       this.clock.timer(ms, () => {
         this.events -= 1;
