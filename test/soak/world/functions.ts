@@ -69,7 +69,6 @@ function handlers(services: Services, invocation: Invocation): Readonly<Record<s
     'prepare-finish': PREPARE_FINISH_DOCUMENT,
     job: JOB_DOCUMENT,
   };
-  const commands = commandsOver({ ssm, documents, now, sleep });
   type LogClient = Parameters<typeof logStoreOver>[0]['logs'];
   const logClients = {
     logs: invocation.client<LogClient>(services.logs.service),
@@ -82,11 +81,14 @@ function handlers(services: Services, invocation: Invocation): Readonly<Record<s
   const sfn = invocation.client<Parameters<typeof executionsOver>[0]>(services.states);
   const executions = executionsOver(sfn, Executions.machineArn(RUN_MACHINE));
   const instances = instancesOver(invocation.client<Parameters<typeof instancesOver>[0]>(services.ssm.ec2), ssm);
+  const through = (asks: Parameters<typeof commandsOver>[0]['instances']) =>
+    commandsOver({ ssm, documents, instances: asks, now, sleep });
   const functions = functionsOver(invocation.client<Parameters<typeof functionsOver>[0]>(services.lambda));
   const tell = tellOver(functions, ANNOUNCE_FUNCTION);
-  const job = { commands, logs, pieces: null, hasEnded: executions.hasEnded, now };
+  const job = { commands: through(instances), logs, pieces: null, hasEnded: executions.hasEnded, now };
+  const patient = { ...job, commands: through(null) };
   const end = {
-    ...job,
+    ...patient,
     pieces: files,
     files,
     presignPut: (key: string) => files.presignPut(key),

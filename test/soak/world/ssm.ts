@@ -260,7 +260,7 @@ export class Ssm {
   }
 }
 
-const NO_RUNNER = { name: 'RunnerBroken', message: 'the runner cannot be read: No such file or directory' };
+const NO_RUNNER = { name: 'RunnerMissing', message: 'there is no such runner here' };
 
 function garble(output: string, random: Random): string {
   const at = random.int(0, Math.max(0, output.length - 1));
