@@ -80,7 +80,7 @@ export function manageSchedules(stack: Stack, scheduleRoleArn: string): Permissi
     });
   return [
     {
-      actions: ['scheduler:CreateSchedule', 'scheduler:GetSchedule', 'scheduler:DeleteSchedule'],
+      actions: ['Create', 'Update', 'Get', 'Delete'].map((verb) => `scheduler:${verb}Schedule`),
       resources: [schedule(scheduleName('*'))],
     },
     { actions: ['scheduler:ListSchedules'], resources: ['*'] },

@@ -64,14 +64,14 @@ describe('people', () => {
   it('are told of start and end of a run, once each, with what to type next', async () => {
     const script = `import os, sys, time
 print("about to fail", flush=True)
-while not os.path.exists(os.path.expanduser("~/told")): time.sleep(0.1)
+while not os.path.exists(os.path.expanduser("~/may-fail")): time.sleep(0.1)
 sys.exit(3)
 `;
     const archive = await cloud.put('archives/told.tar.gz', await tarGz({ 'train.py': script }));
     const spec = { instance: cloud.instanceId, archive, project: 'told', env: { HF_TOKEN: 'hf_0123' } };
     const arn = await cloud.start(spec);
     await toldOf(arn, 1);
-    writeFileSync(join(cloud.home, 'told'), '');
+    writeFileSync(join(cloud.home, 'may-fail'), '');
     const run = await cloud.finished(arn);
     await toldOf(arn, 2);
     // The manifest, written again, is the same event again.
