@@ -2,7 +2,7 @@ import { createReadStream } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { chooseScript } from '../core/archive/choose-script.ts';
+import { chooseScript, ScriptNotFound } from '../core/archive/choose-script.ts';
 import { type ArchiveCaps, ArchiveError, DEFAULT_CAPS, verifyArchive } from '../core/archive/verify.ts';
 import { projectFiles } from '../core/archive-spec.ts';
 import type { GitState } from '../core/git-state.ts';
@@ -54,11 +54,11 @@ export async function lookAtCode(folder: string, options: { includeSecrets: bool
 
 /**
  * The script that a run of this code would start, and that what its spec names is there: as Verify archive does it.
- * @throws ScriptNotFound with the candidates; CliError for a requirements file that is not there
+ * @throws CliError with the candidates; for a requirements file that is not there too
  */
 export function checkScript({ listing }: Code, spec: SpecInput, from: string): Script {
   const names = withoutTopFolder(listing.files.map(({ name }) => name));
-  const { script } = chooseScript(names, spec.script ?? null);
+  const script = scriptOf(names, spec.script ?? null);
   const { requirements } = spec;
   if (requirements !== undefined && spec.install !== 'skip' && !names.includes(requirements.replace(/^(\.\/)+/, '')))
     throw usageError(
@@ -66,6 +66,17 @@ export function checkScript({ listing }: Code, spec: SpecInput, from: string): S
       'Correct the key requirements; an ignore file may leave it out.',
     );
   return { value: script, from: spec.script === undefined ? 'found' : from };
+}
+
+function scriptOf(names: readonly string[], wanted: string | null): string {
+  try {
+    return chooseScript(names, wanted).script;
+  } catch (error) {
+    if (!(error instanceof ScriptNotFound)) throw error;
+    const next =
+      'Give --script <path>, or keep it in runctl.yaml: runctl init writes one. An ignore file may leave it out.';
+    throw usageError(error.message, next, { cause: error });
+  }
 }
 
 /**

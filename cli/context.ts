@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
-import { Account, type AccountOptions } from './account.ts';
+import type { Account, AccountOptions } from './account.ts';
+import { nameOf } from './aws-errors.ts';
 import type { ExitCode } from './errors.ts';
 import { Terminal } from './terminal.ts';
 
@@ -24,6 +25,8 @@ const INTERRUPTED = 130;
 export async function withContext(command: Command, work: (context: Context) => Promise<ExitCode>): Promise<void> {
   // Node 20.20 must do; the SDK's reminder about 2027 would stand between the results.
   process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= 'true';
+  // Loaded here, with the clients of all services: `--help` does without them.
+  const { Account } = await import('./account.ts');
   const account = new Account(command.optsWithGlobals<AccountOptions>());
   const terminal = new Terminal({ out: process.stdout, err: process.stderr, in: process.stdin, env: process.env });
   const controller = new AbortController();
@@ -34,7 +37,8 @@ export async function withContext(command: Command, work: (context: Context) => 
   try {
     process.exitCode = await work({ account, terminal, signal: controller.signal, folder: process.cwd() });
   } catch (error) {
-    if (!controller.signal.aborted) throw error;
+    // A prompt has the keyboard for itself, and tells Ctrl-C by an error of this name.
+    if (!controller.signal.aborted && nameOf(error) !== 'ExitPromptError') throw error;
     process.exitCode = INTERRUPTED;
   } finally {
     for (const name of SIGNALS) process.off(name, stop);

@@ -1,22 +1,14 @@
-import { type EC2Client, paginateDescribeInstances } from '@aws-sdk/client-ec2';
-import { DescribeInstanceInformationCommand, type SSMClient } from '@aws-sdk/client-ssm';
-import {
-  chooseInstance,
-  describeInput,
-  type FoundInstance,
-  foundInstance,
-  type InstanceSelector,
-  parseSelector,
-  UNKNOWN_INSTANCE,
-} from '../core/choose-instance.ts';
+import type { EC2Client } from '@aws-sdk/client-ec2';
+import type { SSMClient } from '@aws-sdk/client-ssm';
+import { chooseInstance, type FoundInstance, foundInstance, parseSelector } from '../core/choose-instance.ts';
 import { ERRORS, type ErrorName, RunError } from '../core/errors.ts';
 import { ENABLED_TAG } from '../core/names.ts';
 import type { Instance } from '../core/run-states.ts';
-import { at, nameOf } from './aws-errors.ts';
 import { type CliError, setUpError } from './errors.ts';
+import { findInstances, pingOf } from './instances.ts';
 
 interface InstanceClients {
-  readonly ec2: EC2Client;
+  readonly ec2: Pick<EC2Client, 'send'>;
   readonly ssm: Pick<SSMClient, 'send'>;
 }
 
@@ -26,7 +18,7 @@ interface InstanceClients {
  * @throws CliError that says what to do, with the command where one does it
  */
 export async function resolveInstance(clients: InstanceClients, wanted: string): Promise<Instance> {
-  const found = await describe(clients.ec2, parseSelector(wanted));
+  const found = (await findInstances(clients.ec2, wanted)).map(foundInstance);
   let instance: Instance;
   try {
     instance = chooseInstance(found, wanted);
@@ -34,7 +26,7 @@ export async function resolveInstance(clients: InstanceClients, wanted: string):
     if (error instanceof RunError) throw await explain(clients.ec2, error, found, wanted);
     throw error;
   }
-  const ping = await pingStatus(clients.ssm, instance.id);
+  const ping = await pingOf(clients.ssm, instance.id);
   if (ping === 'Online') return instance;
   throw setUpError(
     `The SSM agent of ${instance.id} is not online (${ping ?? 'SSM does not know the instance'}).`,
@@ -42,32 +34,8 @@ export async function resolveInstance(clients: InstanceClients, wanted: string):
   );
 }
 
-/** All instances that fit, whatever their state; none is no error. */
-export async function describe(client: EC2Client, selector: InstanceSelector): Promise<FoundInstance[]> {
-  const found: FoundInstance[] = [];
-  const pages = paginateDescribeInstances({ client }, describeInput(selector));
-  const reading = async () => {
-    for await (const page of pages)
-      found.push(...(page.Reservations ?? []).flatMap(({ Instances }) => Instances ?? []).map(foundInstance));
-  };
-  try {
-    await reading();
-  } catch (error) {
-    if (!UNKNOWN_INSTANCE.includes(nameOf(error))) await at('ec2:DescribeInstances', Promise.reject(error));
-  }
-  return found;
-}
-
-/** SSM's PingStatus; null when SSM does not know the instance. */
-export async function pingStatus(ssm: Pick<SSMClient, 'send'>, instanceId: string): Promise<string | null> {
-  const Filters = [{ Key: 'InstanceIds', Values: [instanceId] }];
-  const asked = ssm.send(new DescribeInstanceInformationCommand({ Filters }));
-  const { InstanceInformationList } = await at(`ssm:DescribeInstanceInformation of ${instanceId}`, asked);
-  return InstanceInformationList?.[0]?.PingStatus ?? null;
-}
-
 async function explain(
-  ec2: EC2Client,
+  ec2: Pick<EC2Client, 'send'>,
   error: RunError,
   found: readonly FoundInstance[],
   wanted: string,
@@ -87,8 +55,8 @@ function idsOf(found: readonly FoundInstance[], state: string): string {
 }
 
 /** What the person might have meant. */
-async function candidates(ec2: EC2Client, wanted: string): Promise<string> {
-  const enabled = await describe(ec2, { tag: ENABLED_TAG.key, value: ENABLED_TAG.value });
+async function candidates(ec2: Pick<EC2Client, 'send'>, wanted: string): Promise<string> {
+  const enabled = (await findInstances(ec2, `tag:${ENABLED_TAG.key}=${ENABLED_TAG.value}`)).map(foundInstance);
   const running = enabled.filter(({ state }) => state === 'running');
   if (running.length > 0)
     return `Instances that runctl may use here: ${running.map(({ id, type, tags }) => `${id} (${type}${tags.Project === undefined ? '' : `, Project=${tags.Project}`})`).join(', ')}.`;

@@ -5,7 +5,7 @@ import {
   type Instance,
 } from '@aws-sdk/client-ec2';
 import { DescribeInstanceInformationCommand, type SSMClient } from '@aws-sdk/client-ssm';
-import { parseSelector } from '../core/choose-instance.ts';
+import { describeInput, parseSelector, UNKNOWN_INSTANCE } from '../core/choose-instance.ts';
 import { at, nameOf } from './aws-errors.ts';
 
 type Ec2 = Pick<EC2Client, 'send'>;
@@ -13,11 +13,7 @@ const GONE = ['terminated', 'shutting-down'];
 
 /** The account's instances that `i-…` or `tag:Key=value` means, without those that are gone. */
 export async function findInstances(ec2: Ec2, wanted: string): Promise<Instance[]> {
-  const selector = parseSelector(wanted);
-  const input =
-    'id' in selector
-      ? { InstanceIds: [selector.id] }
-      : { Filters: [{ Name: `tag:${selector.tag}`, Values: [selector.value] }] };
+  const input = describeInput(parseSelector(wanted));
   return (await at('ec2:DescribeInstances', collect(ec2, input))).filter(isThere);
 }
 
@@ -36,7 +32,7 @@ async function collect(ec2: Ec2, input: DescribeInstancesCommandInput): Promise<
       NextToken = page.NextToken;
     } while (NextToken);
   } catch (error) {
-    if (!nameOf(error).startsWith('InvalidInstanceID')) throw error;
+    if (!UNKNOWN_INSTANCE.includes(nameOf(error))) throw error;
   }
   return found;
 }

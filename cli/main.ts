@@ -1,7 +1,7 @@
 import { Command, CommanderError } from 'commander';
-import { ScriptNotFound } from '../core/archive/choose-script.ts';
 import { InvalidSpec } from '../core/spec.ts';
 import { addDoctorCommand } from './commands/doctor.ts';
+import { addInitCommand } from './commands/init.ts';
 import { addListCommand } from './commands/list.ts';
 import { addLogsCommand } from './commands/logs.ts';
 import { addPushCommand } from './commands/push.ts';
@@ -20,6 +20,7 @@ export function createProgram(): Command {
     .showHelpAfterError()
     .exitOverride()
     .addHelpText('after', '\nExit codes: 0 succeeded, 1 the run failed, 2 usage, 3 AWS or set-up.');
+  addInitCommand(program);
   addPushCommand(program);
   addRunCommand(program);
   addLogsCommand(program);
@@ -53,6 +54,6 @@ export function fail(error: unknown): void {
 
 function exitCodeOf(error: unknown): number {
   if (error instanceof CliError) return error.exitCode;
-  const isUsage = error instanceof InvalidSpec || error instanceof ScriptNotFound || error instanceof PackError;
+  const isUsage = error instanceof InvalidSpec || error instanceof PackError;
   return isUsage ? EXIT.usage : EXIT.runFailed;
 }

@@ -9,8 +9,8 @@ import { type Listing, leftOut, listFiles, nothingToPack, notReadable, type Proj
 import { globalHeader } from './pax-comment.ts';
 import { isSecretContent } from './secrets.ts';
 
-/** Level 6 is what `tar czf` takes; a higher one costs twice the time for a few per cent. */
-const GZIP_LEVEL = 6;
+/** Half the time of level 6, which `tar czf` takes, for 2.5 % more bytes (32 MB of code and data). */
+const GZIP_LEVEL = 4;
 /** Files up to this size are read whole and ahead, larger ones are streamed. */
 const WHOLE_BYTES = 1024 * 1024;
 /** Opening a file takes longer than reading a small one: this many are on their way while the archive is compressed. */

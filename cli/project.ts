@@ -25,11 +25,11 @@ export interface Project {
 export async function findProject(folder: string, flags: Pick<SpecInput, 'project' | 'instance'>): Promise<Project> {
   const text = await readIfThere(join(folder, SPEC_FILE));
   const file = text === null ? {} : parseSpecFile(text);
-  const name = await findName(folder, flags, file);
+  const name = await nameProject(folder, flags, file);
   return { name, instance: findInstance(name.value, flags, file), file };
 }
 
-async function findName(folder: string, flags: SpecInput, file: SpecInput): Promise<Found<string>> {
+export async function nameProject(folder: string, flags: SpecInput, file: SpecInput): Promise<Found<string>> {
   if (flags.project !== undefined) return { value: flags.project, from: '--project' };
   if (file.project !== undefined) return { value: file.project, from: SPEC_FILE };
   const text = await readIfThere(join(folder, PACKAGE_FILE));

@@ -1,5 +1,6 @@
 import { archiveUri } from '../core/names.ts';
 import type { SpecInput } from '../core/spec.ts';
+import { at } from './aws-errors.ts';
 import { checkScript, lookAtCode, packWarnings, withArchive } from './code.ts';
 import type { Context } from './context.ts';
 import { sayDetached } from './detach.ts';
@@ -26,20 +27,27 @@ type StartInput = SpecInput & { readonly project: string; readonly archive: stri
 
 /** Trains the folder that the person stands in, or an archive that was pushed before. */
 export async function runProject(context: Context, flags: SpecInput, options: RunOptions): Promise<ExitCode> {
-  const input =
-    flags.archive === undefined
-      ? await sendFolder(context, flags, options)
-      : await planArchive(context, { ...flags, archive: flags.archive }, options);
-  if (input === null) {
-    context.terminal.note('Nothing was started.');
-    return EXIT.usage;
-  }
+  const input = await prepare(context, flags, options);
+  if (input === null) return EXIT.usage;
   const run = await start(context, input);
   if (options.detach === true) return leave(context, run, input, options);
   return await follow(context, run, input, options);
 }
 
 /** @returns null when the person said no. */
+async function prepare(context: Context, flags: SpecInput, options: RunOptions): Promise<StartInput | null> {
+  let input: StartInput | null = null;
+  try {
+    const { archive } = flags;
+    input = await (archive === undefined
+      ? sendFolder(context, flags, options)
+      : planArchive(context, { ...flags, archive }, options));
+    return input;
+  } finally {
+    if (input === null) context.terminal.note('Nothing was started.');
+  }
+}
+
 async function sendFolder(context: Context, flags: SpecInput, options: RunOptions): Promise<StartInput | null> {
   const { account, terminal, signal, folder } = context;
   const includeSecrets = options.includeSecrets === true;
@@ -105,8 +113,9 @@ function leave({ terminal }: Context, { runId, executionArn }: StartedRun, input
   return EXIT.succeeded;
 }
 
-async function follow(
-  { account, terminal, signal }: Context,
+/** @throws CliError for what ends the looking, not the run: its exit code is not that of a failed run */
+export async function follow(
+  { account, terminal, signal }: Pick<Context, 'account' | 'terminal' | 'signal'>,
   { runId, executionArn }: StartedRun,
   input: StartInput,
   options: RunOptions,
@@ -116,7 +125,8 @@ async function follow(
   try {
     const logGroup = await account.output('logGroup');
     const views = { show: eventPrinter(print, terminal.colors), notes: retryNotes((line) => terminal.note(line)) };
-    const end = await followRun(account, { executionArn, runId, logGroup }, views, signal);
+    const following = followRun(account, { executionArn, runId, logGroup }, views, signal);
+    const end = await at('states:GetExecutionHistory, logs:GetLogEvents', following);
     const said = readEnd(end);
     for (const line of endLines(end, said, runId, terminal.colors)) print(line);
     if (options.json === true)

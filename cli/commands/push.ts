@@ -45,8 +45,7 @@ async function push(context: Context, options: PushOptions): Promise<ExitCode> {
   const flags: SpecInput = specOf(options);
   const { name } = await findProject(folder, flags);
   const includeSecrets = options.includeSecrets === true;
-  const code = await lookAtCode(folder, { includeSecrets });
-  const bucket = await account.output('bucket');
+  const [code, bucket] = await Promise.all([lookAtCode(folder, { includeSecrets }), account.output('bucket')]);
   return await withArchive(code, { includeSecrets, signal }, async (archive, packed) => {
     for (const warning of packWarnings(code, packed)) terminal.warn(warning);
     terminal.note(

@@ -17,8 +17,9 @@ import {
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { packFolder } from '../../cli/pack.ts';
+import { packFiles, packFolder } from '../../cli/pack.ts';
 import { PackError } from '../../cli/pack-error.ts';
+import { listFiles } from '../../cli/pack-list.ts';
 import { DEFAULT_CAPS, verifyArchive } from '../../core/archive/verify.ts';
 
 describe('packing a project', () => {
@@ -172,6 +173,48 @@ describe('packing a project', () => {
       const expected = ['gone.py', 'history', 'hook', 'lib/self', 'lib/up', 'library/self', 'library/up'];
       expect(left).toEqual([...expected, 'out.py', 'pipe', 'round.py', 'top']);
     });
+  });
+
+  describe('leaves out', () => {
+    it('secrets, by their names and by what they hold, unless told', async () => {
+      const key = '-----BEGIN RSA PRIVATE KEY-----\nx\n';
+      await put({ 'train.py': '', '.env': 'A=1', 'conf/deploy': key });
+      const packed = await packFolder(project, archive);
+      expect(packed.files.map((file) => file.name)).toEqual(['train.py']);
+      expect([...packed.secrets].sort()).toEqual(['.env', 'conf/deploy']);
+      const all = await packFolder(project, archive, { includeSecrets: true });
+      expect(all.files.map((file) => file.name)).toEqual(['.env', 'conf/deploy', 'train.py']);
+      expect(all.secrets).toEqual([]);
+    });
+
+    it('files that go while it looks, small and large ones, with a warning', async () => {
+      await put({ 'train.py': '', 'gone.py': '' });
+      await writeFile(join(project, 'big.bin'), Buffer.alloc(2 * 1024 * 1024));
+      const listing = await listFiles(project);
+      await rm(join(project, 'gone.py'));
+      await rm(join(project, 'big.bin'));
+      const packed = await packFiles(project, listing, archive);
+      expect(packed.files.map((file) => file.name)).toEqual(['train.py']);
+      expect(packed.warnings).toEqual(['big.bin is left out: it is gone.', 'gone.py is left out: it is gone.']);
+      await rm(join(project, 'train.py'));
+      await expect(packFiles(project, listing, archive)).rejects.toThrow('nothing to pack');
+      expect(existsSync(archive)).toBe(false);
+    });
+  });
+
+  it('notes the commit as git archive does, marked when the tree is dirty', async () => {
+    await put({ 'train.py': 'print(1)\n' });
+    const commit = '0123456789abcdef0123456789abcdef01234567';
+    const read = async (dirty: boolean) => {
+      await packFolder(project, archive, { git: { commit, dirty } });
+      const body = createReadStream(archive);
+      return (await verifyArchive(body, { caps: DEFAULT_CAPS, capture: { names: [], maxBytes: 0 } })).git;
+    };
+    expect(await read(true)).toEqual({ commit, dirty: true });
+    expect(await read(false)).toEqual({ commit, dirty: false });
+    const plain = execFileSync('gzip', ['-dc', archive]);
+    expect(execFileSync('git', ['get-tar-commit-id'], { input: plain, encoding: 'utf8' })).toBe(`${commit}\n`);
+    expect(tar('-tf')).toBe('train.py\n');
   });
 
   describe('refuses', () => {
