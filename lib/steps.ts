@@ -76,8 +76,9 @@ export class Steps extends Construct {
       prepareFinishDocument: PREPARE_FINISH_DOCUMENT,
       jobDocument: JOB_DOCUMENT,
     };
+    // Each may find that somebody has cleared the runner away, and sends it again (lambdas/adapters/commands.ts).
     const speak = (...names: string[]) => [
-      ...commandInstances(stack, names),
+      ...commandInstances(stack, [...new Set([PREPARE_DOCUMENT, ...names])]),
       ...writeRunLogs(stack),
       describeRuns(stack),
     ];
@@ -116,7 +117,7 @@ export class Steps extends Construct {
         longWait: String(config.waitingMinutes * 60),
       },
       permissions: [
-        ...speak(PREPARE_DOCUMENT),
+        ...speak(),
         describeInstances(),
         ...readArchives(bucket),
         invokeFunction(stack, STOP_FUNCTION, ANNOUNCE_FUNCTION),
@@ -129,7 +130,11 @@ export class Steps extends Construct {
       permissions: [...speak(PREPARE_INSTALL_DOCUMENT), describeInstances()],
       description: 'Starts the job install',
     });
-    this.startTraining = new StepLambda(this, 'start-training', { ...jobStep, description: 'Starts the job train' });
+    this.startTraining = new StepLambda(this, 'start-training', {
+      ...jobStep,
+      permissions: [...speak(PREPARE_FINISH_DOCUMENT), describeInstances()],
+      description: 'Starts the job train',
+    });
     this.confirmPid = new StepLambda(this, 'confirm-pid', {
       ...jobStep,
       environment: { ...jobStep.environment, announceFunction: ANNOUNCE_FUNCTION },
@@ -159,7 +164,7 @@ export class Steps extends Construct {
         watchMachineArn: watchMachineArn(stack),
       },
       permissions: [
-        ...speak(PREPARE_DOCUMENT, PREPARE_FINISH_DOCUMENT, JOB_DOCUMENT),
+        ...speak(PREPARE_FINISH_DOCUMENT, JOB_DOCUMENT),
         ...carryLogPieces(bucket),
         ...keepRunFiles(bucket),
         readHistories(stack),

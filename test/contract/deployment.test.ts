@@ -52,6 +52,20 @@ describe('states and handlers', () => {
   });
 });
 
+function policiesOf(name: string) {
+  const { 'Fn::GetAtt': attribute } = (functions.get(name)?.Role ?? { 'Fn::GetAtt': [''] }) as Record<string, string[]>;
+  const role = attribute?.[0] ?? '';
+  return [
+    ...asList(aws.resources[role]?.Properties.Policies as { PolicyDocument: unknown }[]).map(
+      ({ PolicyDocument }) => PolicyDocument,
+    ),
+    ...aws
+      .of('AWS::IAM::Policy')
+      .filter(({ Properties }) => JSON.stringify(Properties.Roles).includes(`"${role}"`))
+      .map(({ Properties }) => Properties.PolicyDocument),
+  ] as { Statement: { Action: string | string[] }[] }[];
+}
+
 describe.each(lambdaNames())('%s', (name) => {
   const files = adaptersOf(handler(name));
   const texts = [handler(name), ...files.map((file) => adapters.get(file) ?? '')];
@@ -67,20 +81,7 @@ describe.each(lambdaNames())('%s', (name) => {
 
   it('may do what its SDK calls need, and nothing else', () => {
     const calls = CALLED.get(name);
-    const { 'Fn::GetAtt': attribute } = (functions.get(name)?.Role ?? { 'Fn::GetAtt': [''] }) as Record<
-      string,
-      string[]
-    >;
-    const role = attribute?.[0] ?? '';
-    const policies = [
-      ...asList(aws.resources[role]?.Properties.Policies as { PolicyDocument: unknown }[]).map(
-        ({ PolicyDocument }) => PolicyDocument,
-      ),
-      ...aws
-        .of('AWS::IAM::Policy')
-        .filter(({ Properties }) => JSON.stringify(Properties.Roles).includes(`"${role}"`))
-        .map(({ Properties }) => Properties.PolicyDocument),
-    ] as { Statement: { Action: string | string[] }[] }[];
+    const policies = policiesOf(name);
     const granted = new Set(policies.flatMap(({ Statement }) => Statement.flatMap(({ Action }) => asList(Action))));
     const needed = new Set([
       ...OWN_LOG,
@@ -88,6 +89,14 @@ describe.each(lambdaNames())('%s', (name) => {
     ]);
     if (['announce-run', 'count-runs', 'start-run', 'stop-run'].includes(name)) needed.add('sqs:SendMessage'); // Lambda itself, for an event that failed.
     expect([...granted].sort()).toEqual([...needed].sort());
+  });
+
+  it('may send the documents that it sends, and no other', () => {
+    const named = all(handler(name), /document: '([\w-]+)'/g);
+    const sent = SENT.get(name) ?? [];
+    expect(named.filter((document) => !sent.includes(document))).toEqual([]);
+    const granted = all(JSON.stringify(policiesOf(name)), /document\/runctl-([\w-]+)/g);
+    expect([...new Set(granted)].sort()).toEqual([...sent].sort());
   });
 
   it('makes the SDK calls that are listed here', () => {
@@ -142,6 +151,17 @@ const CALLED = new Map<string, readonly string[]>([
   ['finish-run', END],
   ['stop-run', [...END, 'StopExecution']],
   ['start-run', ['HeadObject', 'StartExecution']],
+]);
+
+/** The documents of each function. All send the runner again where somebody has cleared it away. */
+const SENT = new Map<string, readonly string[]>([
+  ['sync-code', ['prepare']],
+  ['install-requirements', ['prepare', 'prepare-install']],
+  ['start-training', ['prepare', 'prepare-finish']],
+  ['confirm-pid', ['prepare', 'job']],
+  ['poll-logs', ['prepare', 'job']],
+  ['finish-run', ['prepare', 'prepare-finish', 'job']],
+  ['stop-run', ['prepare', 'prepare-finish', 'job']],
 ]);
 
 /** IAM's actions for each call. ListBucket: without it S3 answers 403, not 404, for what is not there. */
