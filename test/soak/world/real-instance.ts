@@ -8,6 +8,7 @@ import { INSTANCE_TAGS, JOBS, type JobName } from '../../../core/names.ts';
 import { buildFinisher } from '../../../lib/runner-bundle.ts';
 import { TestInstance } from '../../instance/harness.ts';
 import { killQuietly } from '../../instance/processes.ts';
+import type { JobPlan } from '../model/job.ts';
 import type { InstanceTruth, JobTruth, Running, SoakInstance, Victim } from './instance.ts';
 import type { RunPlan } from './schedule.ts';
 
@@ -59,8 +60,21 @@ export class RealInstance implements SoakInstance {
     const { here } = this;
     writeFileSync(join(here.root, 'runners', finisher.sha256), finisher.bytes);
     mkdirSync(join(here.home, 'plans'));
-    for (const run of ports.runs) writeFileSync(join(here.home, 'plans', `${run.id}.json`), this.planOf(run));
+    for (const { id, jobs } of ports.runs) this.plan(id, jobs.train);
     this.looking = setInterval(() => this.look(), LOOK_MS);
+  }
+
+  /** What the training of a run is going to do. */
+  plan(runId: string, train: JobPlan): void {
+    const { scale } = this.ports;
+    const { onTerm } = train;
+    const real = {
+      ...train,
+      output: train.output.map(({ at, text: written }) => ({ at: at / scale, text: written })),
+      lasts: train.lasts / scale,
+      onTerm: typeof onTerm === 'string' ? onTerm : { ...onTerm, after: onTerm.after / scale },
+    };
+    writeFileSync(join(this.here.home, 'plans', `${runId}.json`), JSON.stringify(real));
   }
 
   get tags(): Record<string, string> {
@@ -157,17 +171,6 @@ export class RealInstance implements SoakInstance {
         this.ports.onStart(id, job);
       }
     }
-  }
-
-  private planOf({ jobs: { train } }: RunPlan): string {
-    const { scale } = this.ports;
-    const { onTerm } = train;
-    return JSON.stringify({
-      ...train,
-      output: train.output.map(({ at, text: written }) => ({ at: at / scale, text: written })),
-      lasts: train.lasts / scale,
-      onTerm: typeof onTerm === 'string' ? onTerm : { ...onTerm, after: onTerm.after / scale },
-    });
   }
 
   private journal(): string[][] {

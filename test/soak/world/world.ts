@@ -16,7 +16,8 @@ import { statesService } from './states.ts';
 import { CALM, type Weather } from './weather.ts';
 
 const INSTANCE_ID = 'i-0123456789abcdef0';
-const SCRIPT = readFileSync(new URL('train.py', import.meta.url));
+/** What every run trains. */
+export const SCRIPT = readFileSync(new URL('train.py', import.meta.url));
 const ARCHIVES = {
   plain: archive({ 'train.py': SCRIPT }),
   requiring: archive({ 'train.py': SCRIPT, 'requirements.txt': '# none\n' }),

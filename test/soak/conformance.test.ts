@@ -1,0 +1,147 @@
+import { createHash } from 'node:crypto';
+import { afterEach, describe, expect, it } from 'vitest';
+import type { RunnerRequest } from '../../core/job-protocol.ts';
+import { archive } from '../instance/tarball.ts';
+import { type Clock, ScaledClock, VirtualClock } from './clock.ts';
+import { CASES, type Rig } from './conformance.ts';
+import type { JobPlan } from './model/job.ts';
+import { Random } from './random.ts';
+import { Bucket } from './world/bucket.ts';
+import type { SoakInstance } from './world/instance.ts';
+import { ModelInstance } from './world/model-instance.ts';
+import { BucketServer, RealInstance } from './world/real-instance.ts';
+import { CALM } from './world/weather.ts';
+import { SCRIPT } from './world/world.ts';
+
+const ARCHIVE = archive({ 'train.py': SCRIPT });
+const ARCHIVE_KEY = 'archives/plain.tar.gz';
+const HOUR_MS = 3_600_000;
+const PLAIN: JobPlan = {
+  output: [],
+  lasts: 50,
+  end: { code: 0, signal: null, outOfMemory: false },
+  onTerm: 'dies',
+  result: {},
+};
+
+interface Subject {
+  readonly clock: Clock;
+  readonly bucket: Bucket;
+  readonly instance: SoakInstance;
+  /** Of every request. */
+  readonly about: Readonly<Record<string, unknown>>;
+  readonly finisher: string;
+  /** Tells the instance what a training does. */
+  readonly plan: (run: string, plan: JobPlan) => void;
+}
+
+const undo: (() => Promise<void>)[] = [];
+afterEach(async () => {
+  for (const one of undo.splice(0)) await one();
+});
+
+function modelled(): Subject {
+  const clock = new VirtualClock(Date.parse('2026-11-24T00:00:00Z'));
+  const bucket = new Bucket(clock, 'http://soak.invalid');
+  const plans = new Map<string, JobPlan>();
+  const instance = new ModelInstance({
+    clock,
+    random: new Random(1),
+    weather: () => CALM,
+    bucket,
+    plan: (run, job) => (job === 'train' ? (plans.get(run) ?? PLAIN) : PLAIN),
+    hasOutputs: () => false,
+    onStart: () => undefined,
+  });
+  const about = { runner: 'a'.repeat(64), root: '/root', home: '/home', user: null };
+  return { clock, bucket, instance, about, finisher: 'c'.repeat(64), plan: (run, plan) => void plans.set(run, plan) };
+}
+
+async function real(): Promise<Subject> {
+  const clock = new ScaledClock(1, Date.now());
+  let bucket: Bucket | null = null;
+  const server = new BucketServer(
+    (method, url, content) => bucket?.request(method, url, content) ?? { status: 500, body: null },
+  );
+  bucket = new Bucket(clock, await server.open());
+  const instance = new RealInstance({ runs: [], scale: 1, onStart: () => undefined });
+  undo.push(
+    () => instance.remove(),
+    () => server.close(),
+  );
+  const { programs, here } = instance;
+  const about = { runner: programs.runner, root: here.root, home: here.home, user: here.user };
+  return { clock, bucket, instance, about, finisher: programs.finisher, plan: (run, plan) => instance.plan(run, plan) };
+}
+
+/** Lets the clock go on until the work is done: a virtual one stands still otherwise. */
+async function drive<T>(clock: Clock, work: Promise<T>): Promise<T> {
+  let isDone = false;
+  const done = work.finally(() => {
+    isDone = true;
+  });
+  done.catch(() => undefined); // told below
+  await clock.run(() => isDone, clock.now() + HOUR_MS);
+  return done;
+}
+
+function rigOf({ clock, bucket, instance, about, finisher, plan }: Subject): Rig {
+  bucket.objects.set(ARCHIVE_KEY, ARCHIVE);
+  const sha256 = createHash('sha256').update(ARCHIVE).digest('hex');
+  const key = (name: string) => `runs/${name}`;
+  const works = async (job: unknown, fields: Readonly<Record<string, unknown>>) => {
+    const url = await bucket.sign({ input: { Key: ARCHIVE_KEY } });
+    const rest = { bytes: ARCHIVE.length, script: 'train.py', requirements: null, strip: null, versionId: null };
+    if (job === 'sync') return { sync: { url, sha256, ...rest } };
+    const install = { requirements: 'requirements.txt', program: finisher, installer: 'auto', python: null, env: {} };
+    if (job === 'install') return { install };
+    const { maxDuration = 3_600 } = fields;
+    return { train: { script: 'train.py', args: [], env: {}, python: null, maxDuration, stopGrace: 5 } };
+  };
+  return {
+    plan,
+    strike: (run, job, victim) => instance.strike(run, job, victim),
+    stored: () => [...bucket.objects.keys()].filter((name) => name.startsWith('runs/')).map((name) => name.slice(5)),
+    putUrl: (name) => bucket.sign({ input: { Key: key(name) } }),
+    now: () => clock.now(),
+    sleep: (ms) => clock.sleep(ms),
+    async ask(run, verb, fields = {}) {
+      const arn = `arn:aws:states:eu-central-1:111122223333:execution:runctl-run:${run}`;
+      const start = {
+        notAfter: clock.now() / 1_000 + 60,
+        wait: 5,
+        ended: [],
+        queue: null,
+        ...(await works(fields.job, fields)),
+      };
+      const request = {
+        protocol: 1,
+        verb,
+        ...about,
+        run: { id: run, key: `${run}-0123456789abcdef`, arn },
+        project: 'soak',
+        offset: 0,
+        maxBytes: 1_000_000,
+        reason: 'a test',
+        program: finisher,
+        outputs: ['outputs/**'],
+        ...(verb === 'start' ? start : {}),
+        ...(verb === 'collect' ? { maxBytes: 5e9 } : {}),
+        ...fields,
+      };
+      const { output } = instance.execute(request as unknown as RunnerRequest);
+      return JSON.parse(await output) as Record<string, unknown>;
+    },
+  };
+}
+
+describe.each([
+  { subject: 'the model of the runner', make: async () => modelled() },
+  { subject: 'the runner', make: real },
+])('$subject', ({ make }) => {
+  it.each(CASES)('$name', async ({ play }) => {
+    const subject = await make();
+    await drive(subject.clock, play(rigOf(subject)));
+    expect((await subject.instance.truth()).overlaps).toEqual([]);
+  });
+});
