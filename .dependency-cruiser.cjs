@@ -3,7 +3,7 @@ const only = (from, to, extra = {}) => ({
   name: `${from.name ?? from}-imports`,
   severity: 'error',
   from: { path: from.path ?? `^${from}/`, ...extra },
-  to: { path: '^(bin|lib|lambdas|core|cli|local|test|instance)/', pathNot: to },
+  to: { path: '^(bin|lib|lambdas|core|cli|local|verify|test|instance)/', pathNot: to },
 });
 const sdk = '(@aws-sdk|@smithy|@aws-lambda-powertools)/';
 
@@ -17,6 +17,7 @@ module.exports = {
     only({ name: 'handlers', path: '^lambdas/[^/]+\\.ts$' }, '^(lambdas/adapters|core)/'),
     only('cli', '^(cli|core)/'),
     only('local', '^(local|cli|core)/'),
+    only('verify', '^(verify|cli|core)/'),
     {
       name: 'core-is-pure',
       severity: 'error',

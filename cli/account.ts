@@ -26,12 +26,13 @@ const HALF_DONE = /(_IN_PROGRESS|_FAILED)$/;
  * Nothing here knows the local cloud: its addresses stand in the environment.
  */
 export class Account {
-  readonly #settings: { profile?: string; region?: string };
+  /** For clients beside those below. */
+  readonly settings: { profile?: string; region?: string };
   readonly #made = new Map<unknown, { destroy(): void }>();
   #stack: Promise<Stack> | null = null;
 
   constructor({ profile, region }: AccountOptions) {
-    this.#settings = { ...(profile === undefined ? {} : { profile }), ...(region === undefined ? {} : { region }) };
+    this.settings = { ...(profile === undefined ? {} : { profile }), ...(region === undefined ? {} : { region }) };
   }
 
   get s3(): S3Client {
@@ -108,7 +109,7 @@ export class Account {
   #client<T extends { destroy(): void }>(Client: new (settings: Record<string, unknown>) => T): T {
     const there = this.#made.get(Client);
     if (there) return there as T;
-    const made = new Client({ ...this.#settings, requestHandler: TIMEOUTS });
+    const made = new Client({ ...this.settings, requestHandler: TIMEOUTS });
     this.#made.set(Client, made);
     return made;
   }

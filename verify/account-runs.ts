@@ -1,0 +1,148 @@
+import { createHash } from 'node:crypto';
+import { setTimeout } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { gunzipSync } from 'node:zlib';
+import { GetLogEventsCommand } from '@aws-sdk/client-cloudwatch-logs';
+import { GetObjectCommand } from '@aws-sdk/client-s3';
+import { DescribeExecutionCommand, type DescribeExecutionOutput, StopExecutionCommand } from '@aws-sdk/client-sfn';
+import type { Account } from '../cli/account.ts';
+import { nameOf } from '../cli/aws-errors.ts';
+import { lookAtCode, withArchive } from '../cli/code.ts';
+import { type Ending, readEnd } from '../cli/run-end.ts';
+import { type StartedRun, startRun } from '../cli/start-run.ts';
+import { storeArchive } from '../cli/upload.ts';
+import { type Manifest, manifestSchema } from '../core/manifest-schema.ts';
+import { archiveUri, type JobName, logStream, MANIFEST, runFileKey } from '../core/names.ts';
+import type { SpecInput } from '../core/spec.ts';
+
+/** The runs' project: its folder on the instance stays, with one small file. */
+export const PROJECT = 'runctl-verify';
+const FOLDER = fileURLToPath(new URL('project/', import.meta.url));
+const LOOK_MS = 2_000;
+/** Longer than any of these runs, with the cold starts of a fresh stack. */
+const WITHIN_MS = 15 * 60_000;
+
+export interface EndedRun extends StartedRun {
+  readonly status: string;
+  readonly error: string | null;
+  readonly ending: Ending;
+}
+
+/** Whole runs on an account, and what they leave. */
+export class AccountRuns {
+  readonly #archive: Promise<string>;
+
+  constructor(
+    readonly account: Account,
+    readonly instanceId: string,
+    private readonly signal: AbortSignal,
+  ) {
+    this.#archive = this.#push();
+  }
+
+  async #push(): Promise<string> {
+    const bucket = await this.account.output('bucket');
+    const code = await lookAtCode(FOLDER, { includeSecrets: false });
+    return await withArchive(code, { includeSecrets: false, signal: this.signal }, async (archive) =>
+      archiveUri(await storeArchive(this.account.s3, archive, { bucket, project: PROJECT })),
+    );
+  }
+
+  /** @param words the arguments of train.py */
+  async start(words: readonly string[], spec: SpecInput = {}): Promise<StartedRun> {
+    const [archive, machine] = await Promise.all([this.#archive, this.account.output('machine')]);
+    const input = {
+      ...spec,
+      archive,
+      project: PROJECT,
+      instance: this.instanceId,
+      script: 'train.py',
+      args: [...words],
+    };
+    const quiet = { failed: () => undefined, recovered: () => undefined };
+    return await startRun(this.account.sfn, machine, input, quiet, this.signal);
+  }
+
+  async stop({ executionArn }: StartedRun): Promise<void> {
+    await this.account.sfn.send(new StopExecutionCommand({ executionArn }));
+  }
+
+  async ended(run: StartedRun): Promise<EndedRun> {
+    const seen = await this.#until(`the end of ${run.runId}`, async () => {
+      const found = await this.#describe(run);
+      return found.status === 'RUNNING' ? null : found;
+    });
+    const { status = '', error = null, cause = null, output = null } = seen;
+    const ending = readEnd({ status: status as 'SUCCEEDED' | 'FAILED', cause, output });
+    return { ...run, status, error, ending };
+  }
+
+  async #describe({ executionArn }: StartedRun): Promise<DescribeExecutionOutput> {
+    return await this.account.sfn.send(new DescribeExecutionCommand({ executionArn }));
+  }
+
+  /** Waits for a line of the training's log in CloudWatch. */
+  async printed(run: StartedRun, text: string): Promise<void> {
+    await this.#until(`"${text}" in the log of ${run.runId}`, async () =>
+      (await this.log(run, 'train')).includes(text) ? true : null,
+    );
+  }
+
+  /** The messages of a job's stream, concatenated; empty when there is none yet. */
+  async log({ runId }: StartedRun, job: JobName): Promise<string> {
+    const where = { logGroupName: await this.account.output('logGroup'), logStreamName: logStream(runId, job) };
+    const messages: string[] = [];
+    let nextToken: string | undefined;
+    try {
+      for (;;) {
+        const page = await this.account.logs.send(
+          new GetLogEventsCommand({ ...where, startFromHead: true, nextToken }),
+        );
+        messages.push(...(page.events ?? []).map(({ message = '' }) => message));
+        if (page.nextForwardToken === nextToken) return messages.join('');
+        nextToken = page.nextForwardToken;
+      }
+    } catch (error) {
+      if (nameOf(error) === 'ResourceNotFoundException') return '';
+      throw error;
+    }
+  }
+
+  async manifest({ runId }: StartedRun): Promise<Manifest> {
+    return await this.#until(`the manifest of ${runId}`, async () => {
+      const body = await this.file(runId, MANIFEST);
+      return body === null ? null : manifestSchema.parse(JSON.parse(body.toString('utf8')));
+    });
+  }
+
+  /** A job's whole log as it lies in the bucket. */
+  async wholeLog({ runId }: StartedRun, job: JobName): Promise<string> {
+    const body = await this.file(runId, `${job}.log.gz`);
+    return body === null ? '' : gunzipSync(body).toString('utf8');
+  }
+
+  async file(runId: string, name: string): Promise<Buffer | null> {
+    const where = { Bucket: await this.account.output('bucket'), Key: runFileKey(runId, name) };
+    try {
+      const { Body } = await this.account.s3.send(new GetObjectCommand(where));
+      return Buffer.from((await Body?.transformToByteArray()) ?? []);
+    } catch (error) {
+      if (nameOf(error) === 'NoSuchKey') return null;
+      throw error;
+    }
+  }
+
+  async #until<T>(what: string, look: () => Promise<T | null>): Promise<T> {
+    const deadline = Date.now() + WITHIN_MS;
+    while (Date.now() < deadline) {
+      const found = await look();
+      if (found !== null) return found;
+      await setTimeout(LOOK_MS, undefined, { signal: this.signal });
+    }
+    throw new Error(`${what} did not come within ${WITHIN_MS / 60_000} minutes`);
+  }
+}
+
+export function sha256(text: string): string {
+  return createHash('sha256').update(text).digest('hex');
+}
