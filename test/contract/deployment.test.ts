@@ -5,7 +5,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { ENV, RUN_MACHINE, WATCH_MACHINE } from '../../core/names.ts';
 import { lambdaNames } from '../../lib/bundle-lambdas.ts';
 import { tasksOf } from '../lib/state-graph.ts';
-import { asList, synthesize } from '../lib/synth.ts';
+import { asList, joined, synthesize } from '../lib/synth.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const aws = synthesize();
@@ -63,7 +63,7 @@ function policiesOf(name: string) {
       .of('AWS::IAM::Policy')
       .filter(({ Properties }) => JSON.stringify(Properties.Roles).includes(`"${role}"`))
       .map(({ Properties }) => Properties.PolicyDocument),
-  ] as { Statement: { Action: string | string[] }[] }[];
+  ] as { Statement: { Action: string | string[]; Resource: unknown }[] }[];
 }
 
 describe.each(lambdaNames())('%s', (name) => {
@@ -89,6 +89,25 @@ describe.each(lambdaNames())('%s', (name) => {
     ]);
     if (['announce-run', 'count-runs', 'start-run', 'stop-run'].includes(name)) needed.add('sqs:SendMessage'); // Lambda itself, for an event that failed.
     expect([...granted].sort()).toEqual([...needed].sort());
+  });
+
+  it('may do it to what it works on, and to nothing else', () => {
+    const granted = new Map<string, Set<string>>();
+    for (const { Action, Resource } of policiesOf(name).flatMap(({ Statement }) => Statement)) {
+      for (const action of asList(Action)) {
+        const resources = granted.get(action) ?? new Set();
+        granted.set(action, resources);
+        for (const resource of asList(Resource)) resources.add(shortArn(joined(resource)));
+      }
+    }
+    for (const [action, resources] of granted) {
+      if (OWN_LOG.includes(action) || action === 'sqs:SendMessage') continue; // of its own, and where its failed events go
+      expect([...resources].sort(), action).toEqual([...resourcesOf(name, action)].sort());
+    }
+    // Beside its own log, which is a group of the stack's.
+    const written = [...(granted.get('logs:PutLogEvents') ?? [])].filter((group) => group.startsWith('logs:'));
+    const writesRunLogs = (CALLED.get(name) ?? []).includes('PutLogEvents');
+    expect(written).toEqual(writesRunLogs ? ['logs:log-group:/runctl/runs:*'] : []);
   });
 
   it('may send the documents that it sends, and no other', () => {
@@ -163,6 +182,62 @@ const SENT = new Map<string, readonly string[]>([
   ['finish-run', ['prepare', 'prepare-finish', 'job']],
   ['stop-run', ['prepare', 'prepare-finish', 'job']],
 ]);
+
+/** Without partition, region and account; the bucket's logical id as `bucket`. */
+const shortArn = (arn: string) =>
+  arn.replace(/^arn:aws:(\w+):eu-central-1:111122223333:/, '$1:').replace(/^Uploads\w+\.Arn/, 'bucket');
+
+/** Where in the bucket a function reads and writes. */
+const KEYS: Readonly<Record<string, readonly string[]>> = {
+  'verify-archive': ['*'],
+  'sync-code': ['*'],
+  'start-run': ['*'],
+  'poll-logs': ['pieces/*'],
+  'finish-run': ['pieces/*', 'runs/*'],
+  'stop-run': ['pieces/*', 'runs/*'],
+  'announce-run': ['runs/*', 'announced/*'],
+};
+const RUNS = 'states:execution:runctl-run:*';
+const WATCHES = 'states:execution:runctl-watch:*';
+
+function resourcesOf(name: string, action: string): readonly string[] {
+  const isEnd = name === 'finish-run' || name === 'stop-run';
+  switch (action) {
+    case 'ssm:SendCommand':
+      return ['ec2:instance/*', ...(SENT.get(name) ?? []).map((document) => `ssm:document/runctl-${document}`)];
+    case 's3:PutObject':
+      return (KEYS[name] ?? []).filter((key) => name !== 'announce-run' || key === 'announced/*').map(inBucket);
+    case 's3:GetObject':
+    case 's3:GetObjectVersion':
+      return (KEYS[name] ?? []).map(inBucket);
+    case 's3:ListBucket':
+      return ['bucket'];
+    case 'logs:GetLogEvents':
+      return ['logs:log-group:/runctl/runs:*'];
+    case 'logs:CreateLogGroup':
+      return ['logs:log-group:/runctl/runs', 'logs:log-group:/runctl/runs:*'];
+    case 'states:DescribeExecution':
+      return isEnd ? [RUNS, WATCHES] : [RUNS];
+    case 'states:GetExecutionHistory':
+      return [RUNS, WATCHES];
+    case 'states:StopExecution':
+      return [WATCHES];
+    case 'states:StartExecution':
+      return [expect.stringMatching(/^RunMachine\w+$/)];
+    case 'states:ListExecutions':
+      return ['states:stateMachine:runctl-run'];
+    case 'lambda:InvokeFunction':
+      return name === 'sync-code'
+        ? ['lambda:function:runctl-announce-run', 'lambda:function:runctl-stop-run']
+        : ['lambda:function:runctl-announce-run'];
+    case 'sns:Publish':
+      return [expect.stringMatching(/^Notifications\w+$/)];
+    default:
+      return ['*']; // AWS offers nothing else: template.test.ts says for which.
+  }
+}
+
+const inBucket = (key: string) => `bucket/${key}`;
 
 /** IAM's actions for each call. ListBucket: without it S3 answers 403, not 404, for what is not there. */
 const ACTIONS: Readonly<Record<string, readonly string[]>> = {
