@@ -41,8 +41,22 @@ export class Executions {
     this.#sfn = sfn;
   }
 
-  /** Newest first, page by page as they are asked for. */
+  /**
+   * The latest started first, page by page as they are asked for. Step Functions itself puts an ended one where its end was: so each is held back until
+   * nothing that started later can come.
+   */
   async *newest(stateMachineArn: string): AsyncGenerator<ListedExecution> {
+    const held: ListedExecution[] = [];
+    for await (const one of this.#listed(stateMachineArn)) {
+      const place = one.endedAt ?? one.startedAt;
+      while (held[0] && held[0].startedAt >= place) yield held.shift() as ListedExecution;
+      held.push(one);
+      held.sort((a, b) => b.startedAt - a.startedAt);
+    }
+    yield* held;
+  }
+
+  async *#listed(stateMachineArn: string): AsyncGenerator<ListedExecution> {
     let nextToken: string | undefined;
     do {
       const page = await at(

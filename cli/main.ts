@@ -4,10 +4,12 @@ import { addDoctorCommand } from './commands/doctor.ts';
 import { addInitCommand } from './commands/init.ts';
 import { addListCommand } from './commands/list.ts';
 import { addLogsCommand } from './commands/logs.ts';
+import { addPullCommand } from './commands/pull.ts';
 import { addPushCommand } from './commands/push.ts';
 import { addRunCommand } from './commands/run.ts';
 import { addScheduleCommand } from './commands/schedule.ts';
 import { addStatusCommand } from './commands/status.ts';
+import { addStopCommand } from './commands/stop.ts';
 import { CliError, EXIT } from './errors.ts';
 import { PackError } from './pack-error.ts';
 
@@ -26,6 +28,8 @@ export function createProgram(): Command {
   addLogsCommand(program);
   addStatusCommand(program);
   addListCommand(program);
+  addStopCommand(program);
+  addPullCommand(program);
   addScheduleCommand(program);
   addDoctorCommand(program);
   return program;

@@ -16,7 +16,7 @@ export interface ProjectFile {
 /** Later files decide over earlier ones: .runctlignore can bring back by `!name` what .gitignore leaves out. */
 const IGNORE_FILES = ['.gitignore', '.runctlignore'];
 /** Never part of a project's code, whatever the ignore files say. */
-const NEVER = new Set(['.git', '__pycache__', 'node_modules', '.runctl']);
+const NEVER = new Set(['.git', '__pycache__', 'node_modules', '.runctl', 'runctl-runs']);
 /** What makes a folder a virtual environment. */
 const VENV_MARK = 'pyvenv.cfg';
 

@@ -1,11 +1,11 @@
 import * as z from 'zod';
 import type { Outcome } from '../core/errors.ts';
-import type { Manifest } from '../core/manifest-schema.ts';
 import { parseArchiveUri, projectFolder } from '../core/names.ts';
 import { readRun } from '../core/run-events.ts';
 import type { VerifyOutput } from '../core/run-states.ts';
 import type { Execution, Executions, ListedExecution } from './executions.ts';
 import type { Found } from './project.ts';
+import type { KeptRun } from './read-manifest.ts';
 import { json } from './run-end.ts';
 import { doing, endingOf, isRunning } from './run-words.ts';
 
@@ -81,7 +81,7 @@ export function askedInstance(execution: Execution, spec: VerifyOutput['spec'] |
 }
 
 /** Of a run that Step Functions knows no more. */
-export function summaryOf(manifest: Manifest): RunSummary {
+export function summaryOf(manifest: KeptRun): RunSummary {
   const text = (key: string) => {
     const value = manifest.spec?.[key];
     return typeof value === 'string' ? value : null;

@@ -1,13 +1,13 @@
 import type { CloudWatchLogsClient } from '@aws-sdk/client-cloudwatch-logs';
 import { findRun } from '../core/interrupted-run.ts';
 import type { JobProgress } from '../core/job-protocol.ts';
-import type { Manifest } from '../core/manifest-schema.ts';
 import { type JobName, RUN_MACHINE, WATCH_MACHINE } from '../core/names.ts';
 import type { JobStep, RunFacts } from '../core/run-states.ts';
 import type { Execution } from './executions.ts';
 import { JobLog } from './job-log.ts';
 import { LineAssembler } from './line-assembler.ts';
 import type { Found } from './project.ts';
+import type { KeptRun } from './read-manifest.ts';
 import { askedInstance, projectOf, summaryOf } from './run-facts.ts';
 import { doing, type Ending, endingOf, isRunning } from './run-words.ts';
 import type { Run, Runs } from './runs.ts';
@@ -44,7 +44,7 @@ export interface RunReport {
   readonly lastLine: string | null;
   readonly ending: Ending | null;
   readonly warnings: readonly string[];
-  readonly manifest: Manifest | null;
+  readonly manifest: KeptRun | null;
 }
 
 /** Times in epoch seconds. */
@@ -105,7 +105,7 @@ async function ofExecution(runs: Runs, execution: Execution): Promise<RunReport>
   };
 }
 
-function ofManifest(manifest: Manifest): RunReport {
+function ofManifest(manifest: KeptRun): RunReport {
   const { id, arn, project, startedAt, endedAt, script } = summaryOf(manifest);
   const asked = typeof manifest.spec?.instance === 'string' ? manifest.spec.instance : '';
   const { sync, install, train } = manifest.jobs;
@@ -136,7 +136,7 @@ function ofManifest(manifest: Manifest): RunReport {
 }
 
 /** A name comes back after 90 days: then the manifest may be an older run's. */
-async function manifestOf(store: Runs['store'], { name, startedAt }: Execution): Promise<Manifest | null> {
+async function manifestOf(store: Runs['store'], { name, startedAt }: Execution): Promise<KeptRun | null> {
   const manifest = await store.manifest(name);
   return manifest !== null && Date.parse(manifest.run.startedAt) === startedAt ? manifest : null;
 }
@@ -145,7 +145,7 @@ function stateOf(
   execution: Execution,
   state: string | null,
   { sync, install, train }: RunFacts,
-  manifest: Manifest | null,
+  manifest: KeptRun | null,
 ): string | null {
   if (isRunning(execution)) {
     const waits = state === 'Sync code' && sync?.state === 'busy' && !install && !train;
@@ -169,7 +169,7 @@ function queueOf({ sync, install, train }: RunFacts): Queue | null {
   };
 }
 
-function endingIn({ outcome, message, next, exitCode, lastLines, warnings }: Manifest): Ending {
+function endingIn({ outcome, message, next, exitCode, lastLines, warnings }: KeptRun): Ending {
   return { outcome, message, next, exitCode, lastLines, warnings };
 }
 

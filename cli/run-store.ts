@@ -1,8 +1,8 @@
 import { GetObjectCommand, type GetObjectCommandOutput, ListObjectsV2Command, type S3Client } from '@aws-sdk/client-s3';
-import { type Manifest, manifestSchema } from '../core/manifest-schema.ts';
 import { MANIFEST, RUN_PREFIX, runFileKey } from '../core/names.ts';
 import { at, nameOf } from './aws-errors.ts';
 import { setUpError } from './errors.ts';
+import { type KeptRun, readManifest } from './read-manifest.ts';
 
 export interface StoredFile {
   readonly name: string;
@@ -20,11 +20,11 @@ export class RunStore {
   }
 
   /** null: there is none (yet). @throws CliError for one that this runctl cannot read */
-  async manifest(runId: string): Promise<Manifest | null> {
+  async manifest(runId: string): Promise<KeptRun | null> {
     const object = await this.open(runFileKey(runId, MANIFEST));
     if (object === null) return null;
-    const parsed = manifestSchema.safeParse(JSON.parse((await object.Body?.transformToString()) ?? 'null'));
-    if (parsed.success) return parsed.data;
+    const manifest = readManifest((await object.Body?.transformToString()) ?? '');
+    if (manifest !== null) return manifest;
     throw setUpError(
       `The manifest of run ${runId} is not one that this runctl understands.`,
       `Update runctl, or read it yourself: aws s3 cp s3://${this.bucket}/${runFileKey(runId, MANIFEST)} -`,

@@ -1,10 +1,10 @@
 import { distance } from 'fastest-levenshtein';
-import type { Manifest } from '../core/manifest-schema.ts';
 import { RUN_MACHINE } from '../core/names.ts';
 import type { Account } from './account.ts';
 import { type CliError, usageError } from './errors.ts';
 import { type Execution, Executions } from './executions.ts';
 import type { Found } from './project.ts';
+import type { KeptRun } from './read-manifest.ts';
 import { isOfProject, type RunSummary, summarize } from './run-facts.ts';
 import { RunStore } from './run-store.ts';
 import { atMost, mapSeveral } from './several.ts';
@@ -18,7 +18,7 @@ const IDS_SHOWN = 5;
 /** A run that a person meant. One of both is there: Step Functions forgets an execution after 90 days, the manifest stays. */
 export type Run = { readonly id: string; readonly arn: string } & (
   | { readonly execution: Execution; readonly manifest: null }
-  | { readonly execution: null; readonly manifest: Manifest }
+  | { readonly execution: null; readonly manifest: KeptRun }
 );
 
 /** The runs of an account and region. */

@@ -10,7 +10,9 @@ import { LogSink } from './log-sink.ts';
 import { retryNotes } from './retry.ts';
 import { doing, endingOf, isRunning } from './run-words.ts';
 import { type Run, Runs } from './runs.ts';
+import { showLive } from './show-live.ts';
 import { projectFor } from './which-project.ts';
+import { openWholeLog } from './whole-log.ts';
 
 const LINES = 50;
 
@@ -43,6 +45,12 @@ export async function showLogs(context: Context, wanted: string | undefined, opt
   const sink = new LogSink(terminal.out, { job, format });
   const notes = retryNotes((line) => terminal.note(line));
   const reading = { log, sink, executions: runs.executions, notes, signal };
+  if (options.live && run.execution && isRunning(run.execution)) {
+    const live = { job, raw: options.raw === true, lines: options.number ?? LINES };
+    return await follow(context, run.execution, (execution) => showLive(context, runs, execution, sink, live));
+  }
+  const isOver = run.execution === null || !isRunning(run.execution);
+  if (options.raw && isOver && (await writeWholeLog(context, runs, run, job, sink))) return EXIT.succeeded;
   let isEmpty = true;
   if (!options.raw && options.since === undefined) {
     const lines = options.number ?? LINES;
@@ -50,7 +58,8 @@ export async function showLogs(context: Context, wanted: string | undefined, opt
     isEmpty = recent.length === 0;
     await sink.write(recent, signal);
   }
-  if (options.follow && run.execution) return await follow(context, reading, run.execution);
+  if (options.follow && run.execution)
+    return await follow(context, run.execution, (execution) => followLog(reading, execution));
   if (!(await drainLog(reading)) && isEmpty) {
     if (options.since === undefined) await explain(context, runs, run, job);
     else
@@ -62,19 +71,34 @@ export async function showLogs(context: Context, wanted: string | undefined, opt
   return EXIT.succeeded;
 }
 
+/** @param watch until the run has ended */
 async function follow(
   { terminal, signal }: Context,
-  reading: Parameters<typeof followLog>[0],
   run: Execution,
+  watch: (run: Execution) => Promise<Execution>,
 ): Promise<ExitCode> {
   try {
-    const ended = endingOf(await followLog(reading, run));
+    const ended = endingOf(await watch(run));
     terminal.note(`Run ${run.name}: ${ended?.outcome ?? 'forgotten'}. ${ended?.message ?? ''}`);
     return ended?.outcome === 'succeeded' ? EXIT.succeeded : EXIT.runFailed;
   } catch (error) {
     if (signal.aborted) sayDetached(terminal, run.name);
     throw error;
   }
+}
+
+/** The exact copy in S3. @returns false when there is none; CloudWatch is then the next best */
+async function writeWholeLog(
+  { terminal, signal }: Context,
+  { store }: Runs,
+  { id }: Run,
+  job: JobName,
+  sink: LogSink,
+): Promise<boolean> {
+  const chunks = await openWholeLog(store, { id, manifest: await store.manifest(id) }, job, signal);
+  for await (const chunk of chunks ?? []) await sink.writeBytes(chunk, signal);
+  if (chunks === null) terminal.warn(`the whole log of run ${id} is not in S3; CloudWatch shows odd bytes as escapes`);
+  return chunks !== null;
 }
 
 /** Says why there is nothing to see. */

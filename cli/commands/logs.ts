@@ -9,6 +9,7 @@ export function addLogsCommand(program: Command): void {
     .description("the training's log of a run: its last lines, or as it grows")
     .argument('[run]', 'its id, the beginning of it, or its ARN (default: the latest run of this project)')
     .option('-f, --follow', 'until the run ends; then the exit code is 0 when it succeeded, else 1')
+    .option('--live', 'like -f, from the instance itself: 2 to 3 s after a line was written')
     .addOption(new Option('--install', 'the log of the install instead').conflicts('sync'))
     .option('--sync', 'the log of bringing the code to the instance instead')
     .option('-n, --number <lines>', 'so many of the last lines (default: 50)', wholeNumber)

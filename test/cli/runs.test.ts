@@ -130,6 +130,29 @@ describe('the run that a person means', () => {
 });
 
 describe('a list of runs', () => {
+  it('has the latest started first, wherever its end puts a run', async () => {
+    const hour = (count: number) => new Date(START + count * 3_600_000);
+    const one = (name: string, start: number, stop?: number) => ({
+      executionArn: name,
+      name,
+      status: 'SUCCEEDED',
+      startDate: hour(start),
+      ...(stop === undefined ? {} : { stopDate: hour(stop) }),
+    });
+    // As Step Functions lists them: a running one by its start, the others by their end.
+    const executions = [
+      one('long', 1, 9),
+      one('running', 8),
+      one('short', 5, 6),
+      one('shorter', 2, 3),
+      one('old', 0, 1),
+    ];
+    const { client } = fakeClient<SFNClient>({ ListExecutionsCommand: () => ({ executions }) });
+    const names = [];
+    for await (const { name } of new Executions(client).newest('machine')) names.push(name);
+    expect(names).toEqual(['running', 'short', 'shorter', 'long', 'old']);
+  });
+
   it('says of each what became of it', async () => {
     const { runs } = account([
       { id: 'a', verified: 'digits' },
