@@ -58,7 +58,7 @@ async function untilConcluded(
   const notes = retryNotes((line) => terminal.note(line));
   const began = performance.now();
   await terminal.working(phase([], grace), async (say) => {
-    for (let shown = ''; ; ) {
+    for (let shown = phase([], grace); ; ) {
       const files = await persistently(() => store.files(name), notes, signal);
       if (files.some((file) => file.name === MANIFEST)) return;
       const now = phase(files, grace);
@@ -76,8 +76,9 @@ async function untilConcluded(
 export function phase(files: readonly StoredFile[], grace: number | null): string {
   const kept = files.map(({ name }) => name).filter((name) => name !== BEGUN);
   if (kept.length > 0) return `Outputs and logs are being kept (in S3: ${kept.join(', ')})`;
-  if (files.length === 0) return 'The execution is stopped; waiting for the clean-up to begin';
-  if (grace === null) return 'Nothing runs on an instance; writing the manifest';
+  if (grace === null)
+    return 'The execution is stopped; nothing of it runs on an instance, its manifest is being written';
+  if (files.length === 0) return 'The execution is stopped; its clean-up is about to send TERM';
   return `TERM is sent; the run has ${formatDuration(grace)} to end by itself (stopGrace), then its outputs are kept`;
 }
 

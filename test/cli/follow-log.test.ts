@@ -37,7 +37,7 @@ function rig(answers: (string | Error)[]) {
       write: async (messages: readonly LogMessage[]) => void written.push(...messages.map(({ text }) => text)),
       end: async () => void written.push('<end>'),
     },
-    executions: { describe: async () => ({ ...run, status: answers.length < 2 ? 'SUCCEEDED' : 'RUNNING' }) as const },
+    executions: { describe: async () => ({ ...run, status: answers.length < 3 ? 'SUCCEEDED' : 'RUNNING' }) as const },
     notes: { failed: () => void told.push('gone'), recovered: () => void told.push('back') },
     signal: never,
   };
@@ -46,7 +46,7 @@ function rig(answers: (string | Error)[]) {
 
 describe('following a log', () => {
   it('waits for a network that is gone, and shows what comes late after the end', async () => {
-    const { following, written, told } = rig(['a\n', unreachable(), 'b\n', 'late\n']);
+    const { following, written, told } = rig(['a\n', unreachable(), 'b\n', '', 'late\n']);
     expect(await followLog(following, run)).toMatchObject({ status: 'SUCCEEDED' });
     expect(written).toEqual(['a\n', 'b\n', 'late\n', '<end>']);
     expect(told).toEqual(['gone', 'back']);
