@@ -136,7 +136,8 @@ class RunSeen {
       case 'vanished':
         return unless(train !== undefined && (exit === null || exit.reason === 'stop') && this.isExcused());
       case 'timed-out':
-        return unless(exit?.reason === 'max-duration');
+        // Without its supervisor a training is ended by its run, which sees that the time is over.
+        return unless(exit?.reason === 'max-duration' || (exit?.reason === 'stop' && this.isExcused()));
       case 'stopped':
         return unless(this.execution.status === 'ABORTED' && this.world.aborted.has(this.plan.id));
       case 'busy':
