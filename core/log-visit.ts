@@ -5,8 +5,8 @@ import type { LogCursor, StepContext } from './run-states.ts';
 export interface LogStore {
   /** Appends messages, all at one time (epoch ms), in order. */
   put(stream: string, messages: readonly string[], time: number): Promise<void>;
-  /** UTF-8 bytes of the messages that stand later than this time. */
-  bytesAfter(stream: string, time: number): Promise<number>;
+  /** What stands later than this time: UTF-8 bytes of its messages, and the time of the last; that is `time` when nothing does. */
+  after(stream: string, time: number): Promise<{ readonly bytes: number; readonly last: number }>;
 }
 
 const FULL =
@@ -34,7 +34,9 @@ export async function openVisit(
   const time = Math.max(Date.parse(context.enteredAt), cursor.eventTime + 1);
   const unsettled = context.retryCount > 0 || cursor.unsettled !== undefined;
   if (!hasLog || !unsettled) return { time, there: 0 };
-  return { time, there: (await logs.bytesAfter(stream, cursor.eventTime)) - (cursor.unsettled ?? 0) };
+  const { bytes, last } = await logs.after(stream, cursor.eventTime);
+  // A function that died may have made several visits, each with a later time: what follows comes behind all of them.
+  return { time: Math.max(time, last), there: bytes - (cursor.unsettled ?? 0) };
 }
 
 /** Log from the cursor on, as messages that do not stand in the stream yet; where the cursor then is, and what is left to skip. */

@@ -69,8 +69,9 @@ export function logStoreOver({ logs, once, now }: LogClients, logGroupName: stri
       }
     },
 
-    async bytesAfter(logStreamName, time) {
+    async after(logStreamName, time) {
       let bytes = 0;
+      let last = time;
       let nextToken: string | undefined;
       try {
         // A page may be empty before the end: the end is where the token repeats.
@@ -85,13 +86,16 @@ export function logStoreOver({ logs, once, now }: LogClients, logGroupName: stri
             }),
           );
           for (const event of page.events ?? []) {
-            if ((event.timestamp ?? 0) > time) bytes += Buffer.byteLength(event.message ?? '');
+            const at = event.timestamp ?? 0;
+            if (at <= time) continue;
+            bytes += Buffer.byteLength(event.message ?? '');
+            last = Math.max(last, at);
           }
-          if (page.nextForwardToken === undefined || page.nextForwardToken === nextToken) return bytes;
+          if (page.nextForwardToken === undefined || page.nextForwardToken === nextToken) return { bytes, last };
           nextToken = page.nextForwardToken;
         }
       } catch (error) {
-        if (errorName(error) === 'ResourceNotFoundException') return 0;
+        if (errorName(error) === 'ResourceNotFoundException') return { bytes: 0, last: time };
         throw translate(error, `logs:GetLogEvents of ${logGroupName} ${logStreamName}`);
       }
     },

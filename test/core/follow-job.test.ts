@@ -51,6 +51,16 @@ describe('followJob', () => {
     expect(second.cursor.eventTime).toBe(ENTERED + 1);
   });
 
+  it('puts what follows behind all visits of a function that died, each of which had a later time', async () => {
+    const logs = new FakeLogStore();
+    const first = await look(logs, Buffer.from('one\n'), null, firstTry);
+    const second = await look(logs, Buffer.from('one\ntwo\n'), first, firstTry);
+    await look(logs, Buffer.from('one\ntwo\nthree\n'), second, firstTry);
+    // Its retry begins where the dead one began; the fake refuses events out of order.
+    await look(logs, Buffer.from('one\ntwo\nthree\nfour\n'), null, secondTry);
+    expect(logs.text(STREAM)).toBe('one\ntwo\nthree\nfour\n');
+  });
+
   it('neither loses nor doubles when the Lambda died after writing, also when the log has grown since', async () => {
     const logs = new FakeLogStore();
     logs.dieAfterPut = true;

@@ -26,9 +26,10 @@ export class FakeLogStore implements LogStore {
     return dies ? Promise.reject(new Error('the Lambda died')) : Promise.resolve();
   }
 
-  bytesAfter(stream: string, time: number): Promise<number> {
+  after(stream: string, time: number): Promise<{ bytes: number; last: number }> {
     const events = this.streams.get(stream)?.filter((event) => event.time > time) ?? [];
-    return Promise.resolve(events.reduce((sum, event) => sum + Buffer.byteLength(event.message), 0));
+    const bytes = events.reduce((sum, event) => sum + Buffer.byteLength(event.message), 0);
+    return Promise.resolve({ bytes, last: events.at(-1)?.time ?? time });
   }
 
   text(stream: string): string {

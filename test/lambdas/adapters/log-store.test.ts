@@ -117,7 +117,7 @@ describe('put', () => {
   });
 });
 
-describe('bytesAfter', () => {
+describe('after', () => {
   const event = (message: string, timestamp = 5) => ({ message, timestamp });
 
   it('adds up the bytes of later events, over pages, empty ones too, until the token repeats', async () => {
@@ -128,17 +128,20 @@ describe('bytesAfter', () => {
       { events: [], nextForwardToken: 't3' },
     ];
     const { logs, others } = store({ get: (call) => pages[call] ?? awsError('TooManyCalls') });
-    expect(await logs.bytesAfter('r/train', 4)).toBe(5);
+    expect(await logs.after('r/train', 4)).toMatchObject({ bytes: 5 });
     expect(others.map((command) => command.input.nextToken)).toEqual([undefined, 't1', 't2', 't3']);
     expect(others[0]?.input).toMatchObject({ startTime: 5, startFromHead: true });
   });
 
   it('is 0 when there is no stream yet', async () => {
-    expect(await store({ get: () => awsError('ResourceNotFoundException') }).logs.bytesAfter('r/train', 4)).toBe(0);
+    expect(await store({ get: () => awsError('ResourceNotFoundException') }).logs.after('r/train', 4)).toEqual({
+      bytes: 0,
+      last: 4,
+    });
   });
 
   it('does not guess when it cannot read', async () => {
     const { logs } = store({ get: () => awsError('ThrottlingException') });
-    await expect(logs.bytesAfter('r/train', 4)).rejects.toMatchObject({ name: 'ServiceUnavailable' });
+    await expect(logs.after('r/train', 4)).rejects.toMatchObject({ name: 'ServiceUnavailable' });
   });
 });

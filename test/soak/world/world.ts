@@ -144,6 +144,7 @@ export class World {
   }
 
   private do(deed: Deed): void {
+    if (this.weather === CALM) return;
     switch (deed.kind) {
       case 'abort': {
         this.abort(deed.run);
