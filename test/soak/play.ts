@@ -1,4 +1,6 @@
 import type { JobName } from '../../core/names.ts';
+import { ticketLife } from '../../core/queue-wait.ts';
+import { parseDuration } from '../../core/units.ts';
 import { type Clock, ScaledClock, VirtualClock } from './clock.ts';
 import type { Definitions } from './definitions.ts';
 import { checkWorld, type Findings, outcomeOf } from './world/check.ts';
@@ -11,6 +13,7 @@ const EPOCH = Date.parse('2026-11-24T00:00:00Z');
 const HOUR_MS = 3_600_000;
 /** From the start of a run that nothing hinders to its training's: a clean-up that is overridden takes 20 minutes. */
 const NEXT_RUN_MS = 45 * 60_000;
+const TICKET_MS = 1_000 * ticketLife(parseDuration('24h')) + 1;
 /** Level (b): real processes need a tenth of a second for what SSM needs two for. */
 const SCALE = 20;
 
@@ -68,7 +71,8 @@ export async function playModel(seed: number, definitions: Definitions): Promise
         onStart: (runId, job) => made.jobBegan(runId, job),
       }),
   });
-  return finish(world, clock, 72 * HOUR_MS);
+  // A start that was under way at an abort may leave a ticket, which is void when nobody renews it.
+  return finish(world, clock, 72 * HOUR_MS, () => pass(clock, TICKET_MS));
 }
 
 /** Level (b): one schedule over the real runner and real processes, in time that passes faster. */
@@ -98,13 +102,19 @@ export async function playProcesses(seed: number, definitions: Definitions): Pro
 }
 
 /** Lets the schedule come to its end, and looks at what it left behind. `longest`: all that it may take, ms. */
-async function finish(world: World, clock: Clock, longest: number): Promise<Played> {
+async function finish(
+  world: World,
+  clock: Clock,
+  longest: number,
+  settle: () => Promise<void> = async () => undefined,
+): Promise<Played> {
   const { schedule } = world;
   await clock.run(() => world.isQuiet, clock.now() + longest);
   world.calm();
   const trouble = world.ssm.state === 'running' ? await playLast(world, clock, longest) : [];
   // What SSM still delivers comes too late for everybody.
   await clock.run(() => world.isQuiet && world.ssm.isQuiet, clock.now() + longest);
+  await settle();
   const findings = await checkWorld(world);
   findings.leftLeases.push(...trouble);
   const ends: Record<string, number> = {};
@@ -113,6 +123,14 @@ async function finish(world: World, clock: Clock, longest: number): Promise<Play
     ends[end] = (ends[end] ?? 0) + 1;
   }
   return { schedule, findings, ends, world };
+}
+
+async function pass(clock: Clock, ms: number): Promise<void> {
+  let isOver = false;
+  clock.timer(ms, () => {
+    isOver = true;
+  });
+  await clock.run(() => isOver, clock.now() + ms);
 }
 
 async function playLast(world: World, clock: Clock, longest: number): Promise<string[]> {
