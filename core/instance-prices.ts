@@ -1,4 +1,4 @@
-/** Where and when the prices held: AWS's list of on-demand prices for Linux. P4 and P5 are left out, whose prices were changed since. */
+/** Where and when these list prices of Linux on demand held. They change seldom, and downwards: what is shown of them is an estimate. P4 and P5 are left out, whose prices have changed. */
 export const PRICES_OF = { region: 'us-east-1', date: '2025' } as const;
 
 /** US dollars an hour of each size, by family. */
