@@ -8,14 +8,15 @@ import {
   UnreadableAnswer,
 } from '../core/job-protocol.ts';
 import { at, nameOf } from './aws-errors.ts';
-import { setUpError } from './errors.ts';
+import { CliError, setUpError } from './errors.ts';
+import { isPassing } from './retry.ts';
 
 /** SSM's minimum, in seconds, for handing the command to the agent. */
 const DELIVERY_SECONDS = 30;
 /** A document is killed after 60 s; a little later there is an end, whatever happened. */
 const WITHIN_MS = 75_000;
 /** The service and the network take 1 to 3 s on AWS (AWS-FACTS). */
-const LOOK_MS = 300;
+const LOOK_MS = 250;
 const UNDER_WAY = ['Pending', 'InProgress', 'Delayed', 'Cancelling'];
 
 /**
@@ -40,6 +41,12 @@ export async function askInstance<T extends object>(
   const { Command } = await at(`ssm:SendCommand of ${document} to ${instanceId}`, send);
   const stdout = await outputOf(ssm, instanceId, Command?.CommandId ?? '', signal);
   return accepted<T>(instanceId, stdout);
+}
+
+/** Whether asking again is of no use: no permission, credentials that expired. A silent instance, or an agent that restarts, may answer yet. */
+export function isFinal(error: unknown): boolean {
+  const cause = error instanceof CliError ? error.cause : undefined;
+  return cause !== undefined && !isPassing(error) && nameOf(cause) !== 'InvalidInstanceId';
 }
 
 async function outputOf(ssm: Pick<SSMClient, 'send'>, InstanceId: string, CommandId: string, signal: AbortSignal) {

@@ -3,9 +3,9 @@ import type { SSMClient } from '@aws-sdk/client-ssm';
 import { LOG_CHUNK_BYTES, unpackLog } from '../core/follow-job.ts';
 import { requestBase } from '../core/instance-commands.ts';
 import type { JobStatus } from '../core/job-protocol.ts';
-import type { JobName } from '../core/names.ts';
+import { JOB_DOCUMENT, type JobName } from '../core/names.ts';
 import type { RunFacts } from '../core/run-states.ts';
-import { askJob } from './ask-job.ts';
+import { askInstance } from './ask-instance.ts';
 import type { ByteFeed } from './byte-feed.ts';
 
 const LOOK_MS = 2_000;
@@ -65,8 +65,9 @@ export function askOf(ssm: Pick<SSMClient, 'send'>, facts: RunFacts, job: JobNam
   const { run, instance, spec } = facts;
   if (!run || !instance || !spec) return null;
   const base = requestBase({ run, instance, project: spec.project, user: spec.user });
+  const about = { instanceId: instance.id, document: JOB_DOCUMENT };
   return (offset: number, maxBytes: number, signal: AbortSignal) =>
-    askJob(ssm, instance.id, { ...base, verb: 'poll', job, offset, maxBytes }, signal);
+    askInstance<JobStatus>(ssm, about, { ...base, verb: 'poll', job, offset, maxBytes }, signal);
 }
 
 export async function untilNextLook(began: number, signal: AbortSignal): Promise<void> {

@@ -1,6 +1,7 @@
 import { findRun } from '../core/interrupted-run.ts';
 import { type JobName, RUN_MACHINE, WATCH_MACHINE } from '../core/names.ts';
 import type { RunFacts } from '../core/run-states.ts';
+import { isFinal } from './ask-instance.ts';
 import { ByteFeed } from './byte-feed.ts';
 import type { Context } from './context.ts';
 import type { Execution } from './executions.ts';
@@ -45,7 +46,7 @@ export async function showLive(
         await log.next(signal);
         isSilent = false;
       } catch (error) {
-        if (signal.aborted) throw error;
+        if (signal.aborted || isFinal(error)) throw error;
         if (!isSilent) terminal.note(`The instance does not answer: ${(error as Error).message} Asking again ...`);
         isSilent = true;
         now = (await look(context, runs, run)) ?? now;
