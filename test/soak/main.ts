@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { formatDuration } from '../../core/units.ts';
 import { readDefinitions } from './definitions.ts';
-import { LEVELS, type Level, play } from './levels.ts';
+import { LEVELS, type Level, PER_CORE, play } from './levels.ts';
 import { playAll } from './pool.ts';
 import { tell } from './tell.ts';
 import { Totals } from './totals.ts';
@@ -15,7 +15,7 @@ interface Options {
   readonly from: number;
   readonly count?: number;
   readonly level?: Level;
-  readonly workers: number;
+  readonly workers?: number;
 }
 
 const program = new Command('npm run soak --')
@@ -24,7 +24,7 @@ const program = new Command('npm run soak --')
   .option('--seed <number>', 'replay the schedule of one seed, and tell what happens in it', whole)
   .option('--from <number>', 'the first seed', whole, 1)
   .option('--count <number>', `how many (${LEVELS.map((level) => `${level}: ${SEEDS[level]}`).join(', ')})`, whole)
-  .option('--workers <number>', 'processes at once', whole, availableParallelism());
+  .option('--workers <number>', 'schedules at once', whole);
 const options = program.parse().opts<Options>();
 
 function whole(text: string): number {
@@ -54,7 +54,8 @@ async function soak(): Promise<number> {
       () => console.log(`  ${level}: ${totals.schedules} of ${seeds.length} schedules`),
       PROGRESS_MS,
     );
-    await playAll({ definitions, level, workers: options.workers }, seeds, (result) => {
+    const workers = options.workers ?? PER_CORE[level] * availableParallelism();
+    await playAll({ definitions, level, workers }, seeds, (result) => {
       totals.add(result);
       for (const line of totals.problemsOf(result)) console.log(line);
     });

@@ -1,19 +1,19 @@
 import { availableParallelism } from 'node:os';
 import { describe, expect, it } from 'vitest';
 import { readDefinitions } from './definitions.ts';
+import { PER_CORE } from './levels.ts';
 import { playAll } from './pool.ts';
 import { Totals } from './totals.ts';
 
 describe('in schedules of faults nothing happens twice, nothing is lost, and nothing untrue is told', () => {
   it.each([
-    { level: 'model', schedules: 1_000, each: 1 },
-    // They wait more than they compute.
-    { level: 'processes', schedules: 30, each: 2 },
-  ] as const)('$schedules of them, over $level', async ({ level, schedules, each }) => {
+    { level: 'model', schedules: 1_000 },
+    { level: 'processes', schedules: 30 },
+  ] as const)('$schedules of them, over $level', async ({ level, schedules }) => {
     const totals = new Totals(level);
     const problems: string[] = [];
     const seeds = Array.from({ length: schedules }, (_, index) => index + 1);
-    const workers = each * availableParallelism();
+    const workers = PER_CORE[level] * availableParallelism();
     await playAll({ definitions: readDefinitions(), level, workers }, seeds, (result) => {
       totals.add(result);
       problems.push(...totals.problemsOf(result));
