@@ -96,7 +96,8 @@ describe('uploads', () => {
   it.each([
     ['uploads/a.tar.gz', true],
     ['uploads/a b/ü+".tar.gz', true],
-    ['uploads/a.zip', false],
+    ['uploads/a.zip', true],
+    ['uploads/vision/', false],
     ['other/a.tar.gz', false],
     ['x/uploads/a.tar.gz', false],
     ['Uploads/a.tar.gz', false],
