@@ -44,7 +44,7 @@ function compile(text: string): Compiled {
   return PATH.test(source) ? compilePath(source) : compileQuery(source);
 }
 
-/** As the library does it (expressions.test.ts compares): a list in the middle is not walked into here, and is left to it. */
+/** As the library does it (test/soak/expressions.test.ts compares): a list in the middle is not walked into here, and is left to it. */
 function compilePath(source: string): Compiled {
   const keys = source.slice(1).split('.');
   const query = compileQuery(source);
