@@ -84,10 +84,10 @@ export class RunMachine extends Construct {
     });
   }
 
-  /** Finish run reads every variable, however early the run failed: so each has a value from the start. */
   private createBegin(): Pass {
     const names = ['run', 'spec', 'archive', 'instance', 'sync', 'install', 'train', 'failure', 'finish'];
     return Pass.jsonata(this, 'Begin run', {
+      comment: 'Gives every variable a value: Finish run reads them all, however early the run failed.',
       assign: { ...Object.fromEntries(names.map((name) => [name, NULL])), warnings: '{% [] %}', watches: 0 },
     });
   }
