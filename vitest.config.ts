@@ -2,6 +2,9 @@ import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 
+/** aws-cdk-lib keeps fingerprints of assets under the home folder: ours, not the person's. */
+const HOME = fileURLToPath(new URL('.runctl/cache/home', import.meta.url));
+
 export default defineConfig({
   test: {
     reporters: ['default', './test/closing-line.ts'],
@@ -13,8 +16,7 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
-          // aws-cdk-lib keeps fingerprints of assets under the home folder: ours, not the person's.
-          env: { HOME: fileURLToPath(new URL('.runctl/cache/home', import.meta.url)) },
+          env: { HOME },
           include: ['test/{bench,core,lambdas,lib,cli,contract}/**/*.test.ts'],
           testTimeout: 30_000,
         },
@@ -32,6 +34,7 @@ export default defineConfig({
         // Seeded schedules of faults; `npm run soak` plays more of them.
         test: {
           name: 'soak',
+          env: { HOME },
           include: ['test/soak/**/*.test.ts'],
           testTimeout: 600_000,
           hookTimeout: 120_000,

@@ -1,9 +1,15 @@
-import { App } from 'aws-cdk-lib';
+import { RootConstruct } from 'constructs';
 import { describe, expect, it } from 'vitest';
 import { DEFAULT_CAPS } from '../../core/archive/caps.ts';
 import { readConfig } from '../../lib/config.ts';
 
-const read = (context: Record<string, unknown>) => readConfig(new App({ context }).node, '/bundles');
+/** An App would leave a folder in the temporary one. */
+function read(context: Record<string, unknown>) {
+  const { node } = new RootConstruct();
+  for (const [key, value] of Object.entries(context)) node.setContext(key, value);
+  return readConfig(node, '/bundles');
+}
+
 const schedule = { name: 'nightly', expression: 'rate(1 day)', spec: { archive: 's3://b/k.tar.gz' } };
 
 describe('readConfig', () => {
