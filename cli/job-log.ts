@@ -17,8 +17,14 @@ export interface LogMessage {
   readonly at: number;
 }
 
+/** As it stands in CloudWatch. */
+export interface TakenMessage extends LogMessage {
+  /** Epoch milliseconds when CloudWatch took it; null: it does not say. */
+  readonly takenAt: number | null;
+}
+
 export interface LogPage {
-  readonly messages: readonly LogMessage[];
+  readonly messages: readonly TakenMessage[];
   /** There is nothing behind it for now. */
   readonly atEnd: boolean;
 }
@@ -43,8 +49,8 @@ export class JobLog {
   }
 
   /** The last lines, and perhaps some before them; `next` goes on behind them. */
-  async recent(lines: number, signal?: AbortSignal): Promise<LogMessage[]> {
-    let found: LogMessage[] = [];
+  async recent(lines: number, signal?: AbortSignal): Promise<TakenMessage[]> {
+    let found: TakenMessage[] = [];
     let token: string | undefined;
     for (let newlines = 0; newlines <= lines; ) {
       const page = await this.#page({ limit: Math.max(lines, SMALL_PAGE), nextToken: token }, signal);
@@ -82,6 +88,10 @@ export class JobLog {
   }
 }
 
-function messagesOf(events: readonly OutputLogEvent[] | undefined): LogMessage[] {
-  return (events ?? []).map(({ message = '', timestamp = 0 }) => ({ text: message, at: timestamp }));
+function messagesOf(events: readonly OutputLogEvent[] | undefined): TakenMessage[] {
+  return (events ?? []).map(({ message = '', timestamp = 0, ingestionTime = null }) => ({
+    text: message,
+    at: timestamp,
+    takenAt: ingestionTime,
+  }));
 }

@@ -1,8 +1,7 @@
-import { type CloudWatchLogsClient, GetLogEventsCommand } from '@aws-sdk/client-cloudwatch-logs';
-import { type JobName, logStream } from '../core/names.ts';
+import type { CloudWatchLogsClient } from '@aws-sdk/client-cloudwatch-logs';
+import { JOBS, type JobName } from '../core/names.ts';
+import { JobLog } from './job-log.ts';
 import { LineAssembler } from './line-assembler.ts';
-
-const JOBS: readonly JobName[] = ['sync', 'install', 'train'];
 
 export interface LogLine {
   readonly job: JobName;
@@ -14,23 +13,22 @@ export interface LogLine {
 
 interface Stream {
   readonly job: JobName;
+  readonly log: JobLog;
   readonly lines: LineAssembler;
-  token: string | undefined;
   at: number;
 }
 
 /** Reads the log streams of one run as they grow, each line once. */
 export class RunLogs {
-  readonly #logs: Pick<CloudWatchLogsClient, 'send'>;
-  readonly #place: { readonly group: string; readonly runId: string };
   readonly #streams: readonly Stream[];
   /** Read, and not handed out yet: what came before a call failed is handed out by the next one. */
   #unread: LogLine[] = [];
 
   constructor(logs: Pick<CloudWatchLogsClient, 'send'>, group: string, runId: string) {
-    this.#logs = logs;
-    this.#place = { group, runId };
-    this.#streams = JOBS.map((job) => ({ job, lines: new LineAssembler(), token: undefined, at: 0 }));
+    this.#streams = JOBS.map((job) => {
+      const log = new JobLog(logs, { group, runId, job });
+      return { job, log, lines: new LineAssembler(), at: 0 };
+    });
   }
 
   /**
@@ -53,35 +51,13 @@ export class RunLogs {
 
   async #readStream(stream: Stream, signal?: AbortSignal): Promise<void> {
     for (;;) {
-      const page = await this.#page(stream, signal);
-      if (page === null) return;
-      for (const event of page.events ?? []) {
-        stream.at = event.ingestionTime ?? stream.at;
+      const { messages, atEnd } = await stream.log.next(signal);
+      for (const message of messages) {
+        stream.at = message.takenAt ?? stream.at;
         const { job, at } = stream;
-        for (const text of stream.lines.push(event.message ?? '')) this.#unread.push({ job, text, at });
+        for (const text of stream.lines.push(message.text)) this.#unread.push({ job, text, at });
       }
-      // A page may be empty before the end; only a token that comes again means the end.
-      const atEnd = page.nextForwardToken === undefined || page.nextForwardToken === stream.token;
-      stream.token = page.nextForwardToken ?? stream.token;
       if (atEnd) return;
-    }
-  }
-
-  async #page(stream: Stream, signal?: AbortSignal) {
-    try {
-      return await this.#logs.send(
-        new GetLogEventsCommand({
-          logGroupName: this.#place.group,
-          logStreamName: logStream(this.#place.runId, stream.job),
-          startFromHead: true,
-          ...(stream.token === undefined ? {} : { nextToken: stream.token }),
-        }),
-        signal ? { abortSignal: signal } : {},
-      );
-    } catch (error) {
-      // The job has not begun, or has said nothing.
-      if (error instanceof Error && error.name === 'ResourceNotFoundException') return null;
-      throw error;
     }
   }
 }

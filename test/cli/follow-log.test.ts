@@ -30,7 +30,7 @@ function rig(answers: (string | Error)[]) {
       next: async (): Promise<LogPage> => {
         const answer = answers.shift() ?? '';
         if (answer instanceof Error) throw answer;
-        return { messages: answer === '' ? [] : [{ text: answer, at: 1 }], atEnd: true };
+        return { messages: answer === '' ? [] : [{ text: answer, at: 1, takenAt: null }], atEnd: true };
       },
     },
     sink: {
