@@ -1,10 +1,8 @@
-import { mkdtempSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { CreateTagsCommand, EC2Client } from '@aws-sdk/client-ec2';
-import { beforeAll, describe, expect, inject, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import type { Finding } from '../../cli/finding.ts';
 import { Cloud } from './cloud.ts';
-import { runctl, shellEnvironment } from './runctl.ts';
+import { projectFolder, runctl, shellEnvironment } from './runctl.ts';
 
 let cloud: Cloud;
 let folder: string;
@@ -12,8 +10,7 @@ let env: Record<string, string>;
 beforeAll(async () => {
   cloud = await Cloud.connect();
   env = await shellEnvironment();
-  folder = mkdtempSync(join(inject('cloudFolder'), 'doctor-'));
-  writeFileSync(join(folder, 'runctl.yaml'), `project: ${cloud.project}\n`);
+  folder = projectFolder(cloud.project);
 });
 
 /** What `doctor --json` says of each check. */

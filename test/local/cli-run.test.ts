@@ -1,13 +1,11 @@
 import { spawn } from 'node:child_process';
-import { mkdtempSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
-import { beforeAll, describe, expect, inject, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { parseArchiveUri } from '../../core/names.ts';
-import { projectRoot } from '../../local/paths.ts';
 import { waitFor } from '../instance/processes.ts';
 import { Cloud } from './cloud.ts';
-import { runctl, shellEnvironment } from './runctl.ts';
+import { COMMAND, projectFolder, runctl, shellEnvironment } from './runctl.ts';
 
 let cloud: Cloud;
 let folder: string;
@@ -15,18 +13,15 @@ let env: Record<string, string>;
 beforeAll(async () => {
   cloud = await Cloud.connect();
   env = await shellEnvironment();
-  folder = mkdtempSync(join(inject('cloudFolder'), 'run-'));
-  put('runctl.yaml', `project: ${cloud.project}\n`);
-  put('tsconfig.json', 'of the person, and { broken');
-  put('package.json', '{ "type": "commonjs" }');
-  put('.env', 'TOKEN=hush\n');
-  put(
-    'train.py',
-    'import sys, time\nfor i in range(int(sys.argv[1])):\n    print("line", i, flush=True)\n    time.sleep(0.5)\n',
-  );
-  put('bad.py', 'print("loading")\nraise SystemExit("no data")\n');
+  folder = projectFolder(cloud.project, {
+    'tsconfig.json': 'of the person, and { broken',
+    'package.json': '{ "type": "commonjs" }',
+    '.env': 'TOKEN=hush\n',
+    'train.py':
+      'import sys, time\nfor i in range(int(sys.argv[1])):\n    print("line", i, flush=True)\n    time.sleep(0.5)\n',
+    'bad.py': 'print("loading")\nraise SystemExit("no data")\n',
+  });
 });
-const put = (name: string, text: string) => writeFileSync(join(folder, name), text);
 
 /** The lines that the script printed, as `run` shows them. */
 const printed = (text: string) => [...text.matchAll(/train {3}\| line (\d+)$/gm)].map(([, line]) => Number(line));
@@ -65,8 +60,7 @@ class Network {
 
 /** The command while it runs, with what it has written so far. */
 function begin(args: readonly string[], environment: Record<string, string>) {
-  const command = join(projectRoot, 'local', 'runctl.js');
-  const child = spawn(process.execPath, [command, ...args], {
+  const child = spawn(process.execPath, [COMMAND, ...args], {
     cwd: folder,
     env: environment,
     stdio: ['ignore', 'pipe', 'pipe'],

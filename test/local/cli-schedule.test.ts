@@ -1,8 +1,8 @@
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { beforeAll, expect, inject, it } from 'vitest';
+import { beforeAll, expect, it } from 'vitest';
 import { Cloud } from './cloud.ts';
-import { runctl, shellEnvironment } from './runctl.ts';
+import { projectFolder, runctl, shellEnvironment } from './runctl.ts';
 
 let cloud: Cloud;
 let folder: string;
@@ -10,9 +10,7 @@ let env: Record<string, string>;
 beforeAll(async () => {
   cloud = await Cloud.connect();
   env = await shellEnvironment();
-  folder = mkdtempSync(join(inject('cloudFolder'), 'schedule-'));
-  writeFileSync(join(folder, 'runctl.yaml'), `project: ${cloud.project}\n`);
-  writeFileSync(join(folder, 'train.py'), 'import sys\nprint("on time", *sys.argv[1:])\n');
+  folder = projectFolder(cloud.project, { 'train.py': 'import sys\nprint("on time", *sys.argv[1:])\n' });
 });
 
 /** The key in s3://bucket/key?versionId=… */

@@ -1,12 +1,12 @@
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { beforeAll, describe, expect, inject, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { tarGz } from './archives.ts';
 import { Cloud } from './cloud.ts';
-import { COMMAND, runctl, shellEnvironment } from './runctl.ts';
+import { COMMAND, projectFolder, runctl, shellEnvironment } from './runctl.ts';
 
 /** Far more than 3 s, which is what a quiet machine shows: the number itself is printed. */
 const LATE_MS = 20_000;
@@ -38,8 +38,7 @@ let archive: string;
 beforeAll(async () => {
   cloud = await Cloud.connect();
   env = await shellEnvironment();
-  folder = mkdtempSync(join(inject('cloudFolder'), 'watch-'));
-  writeFileSync(join(folder, 'runctl.yaml'), `project: ${cloud.project}\n`);
+  folder = projectFolder(cloud.project);
   archive = await cloud.put('archives/watch.tar.gz', await tarGz({ 'train.py': TRAIN }));
 });
 

@@ -2,8 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, inject, it } from 'vitest';
-import { projectRoot } from '../../local/paths.ts';
-import { shellEnvironment } from './runctl.ts';
+import { COMMAND, shellEnvironment } from './runctl.ts';
 
 let endpoint: string | undefined;
 beforeAll(async () => {
@@ -13,7 +12,7 @@ beforeAll(async () => {
 /** `runctl local shell`, typed into by a pipe. A person's own AWS settings stand in its environment. */
 function shell(options: { state?: string; command?: string[]; input?: string; SHELL?: string }) {
   const { state = inject('cloudFolder'), command = [], input = '', SHELL = '/bin/sh' } = options;
-  const words = [join(projectRoot, 'local', 'runctl.js'), 'local', 'shell', '--state', state, '--', ...command];
+  const words = [COMMAND, 'local', 'shell', '--state', state, '--', ...command];
   const env = { PATH: process.env.PATH, HOME: '/nonexistent', SHELL, AWS_PROFILE: 'work' };
   return spawnSync(process.execPath, words, { input, env, encoding: 'utf8' });
 }

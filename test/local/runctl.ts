@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { mkdtempSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { inject } from 'vitest';
@@ -20,6 +21,14 @@ export async function shellEnvironment(folder = inject('cloudFolder')): Promise<
   if (!state) throw new Error(`there is no local cloud in ${folder}`);
   const { PATH = '', HOME = '' } = process.env;
   return { PATH, HOME, ...clientVariables(state), AWS_EC2_METADATA_DISABLED: 'true' };
+}
+
+/** A person's folder for a project, with these files. It goes with the shared cloud. */
+export function projectFolder(project: string, files: Readonly<Record<string, string>> = {}): string {
+  const folder = mkdtempSync(join(inject('cloudFolder'), 'folder-'));
+  for (const [name, content] of Object.entries({ 'runctl.yaml': `project: ${project}\n`, ...files }))
+    writeFileSync(join(folder, name), content);
+  return folder;
 }
 
 /** Runs the `runctl` command as a person does, in a folder, without a terminal. */
