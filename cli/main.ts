@@ -11,7 +11,6 @@ import { addScheduleCommand } from './commands/schedule.ts';
 import { addStatusCommand } from './commands/status.ts';
 import { addStopCommand } from './commands/stop.ts';
 import { CliError, EXIT } from './errors.ts';
-import { PackError } from './pack-error.ts';
 
 /** The `runctl` command with the subcommands of this folder; local/ adds its own. */
 export function createProgram(): Command {
@@ -58,6 +57,5 @@ export function fail(error: unknown): void {
 
 function exitCodeOf(error: unknown): number {
   if (error instanceof CliError) return error.exitCode;
-  const isUsage = error instanceof InvalidSpec || error instanceof PackError;
-  return isUsage ? EXIT.usage : EXIT.runFailed;
+  return error instanceof InvalidSpec ? EXIT.usage : EXIT.runFailed;
 }
