@@ -3,12 +3,9 @@ import type { Bucket } from 'aws-cdk-lib/aws-s3';
 import { METRIC_NAMESPACE } from '../core/metrics.ts';
 import {
   ANNOUNCED_PREFIX,
+  DOCUMENTS,
   ENABLED_TAG,
-  JOB_DOCUMENT,
   PIECE_PREFIX,
-  PREPARE_DOCUMENT,
-  PREPARE_FINISH_DOCUMENT,
-  PREPARE_INSTALL_DOCUMENT,
   RUN_LOG_GROUP,
   RUN_MACHINE,
   RUN_PREFIX,
@@ -18,14 +15,12 @@ import type { Permission } from './permission.ts';
 
 /** What the steps may do, a function a task. A `*` as resource stands only where AWS offers nothing else. */
 
-const DOCUMENTS = [PREPARE_DOCUMENT, PREPARE_INSTALL_DOCUMENT, PREPARE_FINISH_DOCUMENT, JOB_DOCUMENT];
-
 export function documentArns(stack: Stack, names: readonly string[] = DOCUMENTS): string[] {
   return names.map((resourceName) => stack.formatArn({ service: 'ssm', resource: 'document', resourceName }));
 }
 
-/** Sends exactly our documents, to instances with the tag runctl=enabled only. */
-export function commandInstances(stack: Stack, documents: readonly string[] = DOCUMENTS): Permission[] {
+/** Sends these documents of ours, to instances with the tag runctl=enabled only. */
+export function commandInstances(stack: Stack, documents: readonly string[]): Permission[] {
   return [
     { actions: ['ssm:SendCommand'], resources: documentArns(stack, documents) },
     {

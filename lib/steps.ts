@@ -78,7 +78,7 @@ export class Steps extends Construct {
     };
     // Each may find that somebody has cleared the runner away, and sends it again (lambdas/adapters/commands.ts).
     const speak = (...names: string[]) => [
-      ...commandInstances(stack, [...new Set([PREPARE_DOCUMENT, ...names])]),
+      ...commandInstances(stack, [PREPARE_DOCUMENT, ...names]),
       ...writeRunLogs(stack),
       describeRuns(stack),
     ];

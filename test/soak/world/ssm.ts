@@ -1,11 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { RunnerRequest } from '../../../core/job-protocol.ts';
-import {
-  JOB_DOCUMENT,
-  PREPARE_DOCUMENT,
-  PREPARE_FINISH_DOCUMENT,
-  PREPARE_INSTALL_DOCUMENT,
-} from '../../../core/names.ts';
+import { DOCUMENTS, JOB_DOCUMENT } from '../../../core/names.ts';
 import { awsError } from '../../fakes/sdk-client.ts';
 import type { Clock } from '../clock.ts';
 import type { Random } from '../random.ts';
@@ -13,7 +8,6 @@ import type { Running, SoakInstance } from './instance.ts';
 import type { Service } from './invocation.ts';
 import type { Weather } from './weather.ts';
 
-const DOCUMENTS = [PREPARE_DOCUMENT, PREPARE_INSTALL_DOCUMENT, PREPARE_FINISH_DOCUMENT, JOB_DOCUMENT];
 const WORKERS = 5;
 const OUTPUT_BYTES = 24_000;
 const REQUEST_BYTES = 16 * 1024;
@@ -153,7 +147,11 @@ export class Ssm {
     const [data = ''] = (input.Parameters as { Request: string[] }).Request;
     const json = Buffer.from(data, 'base64').toString('utf8');
     const document = String(input.DocumentName);
-    if (!/^[A-Za-z0-9+/=]*$/.test(data) || json.length > REQUEST_BYTES || !DOCUMENTS.includes(document)) {
+    if (
+      !/^[A-Za-z0-9+/=]*$/.test(data) ||
+      json.length > REQUEST_BYTES ||
+      !DOCUMENTS.some((name) => name === document)
+    ) {
       this.refusals.push(`SendCommand of ${document} with ${json.length} characters`);
       throw awsError('InvalidParameters');
     }
