@@ -1,12 +1,7 @@
 import { setTimeout } from 'node:timers/promises';
 import { GetCommandInvocationCommand, SendCommandCommand, type SSMClient } from '@aws-sdk/client-ssm';
-import {
-  isRefusal,
-  type ProbeRequest,
-  parseAnswer,
-  type RunnerRequest,
-  UnreadableAnswer,
-} from '../core/job-protocol.ts';
+import { isRefusal, parseAnswer, type RunnerRequest, UnreadableAnswer } from '../core/job-protocol.ts';
+import type { ProbeRequest } from '../core/probe.ts';
 import { at, nameOf } from './aws-errors.ts';
 import { CliError, setUpError } from './errors.ts';
 import { isPassing } from './retry.ts';

@@ -1,6 +1,7 @@
 import type { Instance } from '@aws-sdk/client-ec2';
-import { type Disk, PROTOCOL, type ProbeAnswer, type ProbeRequest } from '../core/job-protocol.ts';
+import { PROTOCOL } from '../core/job-protocol.ts';
 import { DEFAULT_ROOT, INSTANCE_TAGS, PREPARE_INSTALL_DOCUMENT } from '../core/names.ts';
+import type { Disk, ProbeAnswer, ProbeRequest } from '../core/probe.ts';
 import type { SpecInput } from '../core/spec.ts';
 import { formatSize } from '../core/units.ts';
 import type { Account } from './account.ts';

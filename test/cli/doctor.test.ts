@@ -6,8 +6,9 @@ import { checkStack } from '../../cli/doctor-account.ts';
 import { checkInside } from '../../cli/doctor-inside.ts';
 import { checkInstance } from '../../cli/doctor-instance.ts';
 import type { Finding } from '../../cli/finding.ts';
-import { PROTOCOL, type ProbeAnswer } from '../../core/job-protocol.ts';
+import { PROTOCOL } from '../../core/job-protocol.ts';
 import { DOCUMENTS, describeProgram, OUTPUTS } from '../../core/names.ts';
+import type { ProbeAnswer } from '../../core/probe.ts';
 import { SHA256 } from '../fakes/samples.ts';
 import { awsError, fakeClient, type Reply } from '../fakes/sdk-client.ts';
 
