@@ -1,28 +1,70 @@
-// Who may import whom: the table of docs/architecture.md. npm run check runs it.
-const only = (from, to, extra = {}) => ({
-  name: `${from.name ?? from}-imports`,
+// Who may import whom (STYLE.md, "Folders"). `npm run check` runs it.
+const everything = '^(aws|bench|bin|cli|core|lambdas|lib|local|test|verify)/';
+
+/** Files below `from` may import files below `to` alone, of all that is ours. */
+const only = (name, from, to) => ({
+  name,
   severity: 'error',
-  from: { path: from.path ?? `^${from}/`, ...extra },
-  to: { path: '^(bin|lib|lambdas|core|cli|local|verify|test|instance)/', pathNot: to },
+  from: { path: `^${from}` },
+  to: { path: everything, pathNot: `^(${to.join('|')})` },
 });
-const sdk = '(@aws-sdk|@smithy|@aws-lambda-powertools)/';
+
+/** A folder of core imports itself, the shared names, errors and units, and these folders. */
+const core = (folder, ...others) =>
+  only(`core-${folder}`, `core/${folder}/`, [
+    'core/(names|errors|units)\\.ts$',
+    `core/${folder}/`,
+    ...others.map((other) => `core/${other}/`),
+  ]);
+
+/** The parts of the command line know AWS, core and the terminal; commands know all parts. */
+const cli = (folder, ...others) =>
+  only(`cli-${folder}`, `cli/${folder}/`, [
+    'aws/',
+    'core/',
+    'cli/(context|errors|project)\\.ts$',
+    'cli/(aws|terminal)/',
+    `cli/${folder}/`,
+    ...others.map((other) => `cli/${other}/`),
+  ]);
+
+const sdk = 'node_modules/(@aws-sdk|@smithy|@aws-lambda-powertools)/';
 
 module.exports = {
   forbidden: [
     { name: 'no-circular', severity: 'error', from: {}, to: { circular: true } },
-    only('core', '^core/'),
-    only('bin', '^(bin|lib)/'),
-    only('lib', '^(lib|core)/'),
-    only({ name: 'adapters', path: '^lambdas/adapters/' }, '^(lambdas/adapters|core)/'),
-    only({ name: 'handlers', path: '^lambdas/[^/]+\\.ts$' }, '^(lambdas/adapters|core)/'),
-    only('cli', '^(cli|core)/'),
-    only('local', '^(local|cli|core)/'),
-    only('verify', '^(verify|cli|core)/'),
+    only('core-root', 'core/[^/]+\\.ts$', ['core/[^/]+\\.ts$']),
+    core('archive'),
+    core('spec', 'archive'),
+    core('protocol'),
+    core('schedule'),
+    core('logs', 'protocol'),
+    core('workflow', 'protocol', 'spec', 'logs'),
+    core('job', 'protocol', 'logs', 'workflow', 'spec'),
+    core('outcome', 'job', 'protocol', 'workflow', 'spec', 'logs'),
+    core('notify', 'outcome', 'workflow'),
+    only('aws', 'aws/', ['aws/', 'core/']),
+    only('bin', 'bin/app', ['lib/']),
+    only('lib', 'lib/', ['lib/', 'core/']),
+    only('adapters', 'lambdas/adapters/', ['lambdas/adapters/', 'aws/', 'core/']),
+    only('handlers', 'lambdas/[^/]+\\.ts$', ['lambdas/adapters/', 'aws/', 'core/']),
+    cli('aws'),
+    cli('archive', 'project'),
+    cli('project'),
+    cli('init', 'archive', 'project'),
+    cli('runs', 'archive', 'project', 'logs'),
+    cli('logs', 'runs', 'project'),
+    cli('schedules', 'archive', 'project'),
+    cli('doctor', 'archive', 'project'),
+    only('cli-commands', 'cli/(commands/|[^/]+\\.ts$)', ['cli/', 'aws/', 'core/']),
+    only('cli-terminal', 'cli/terminal/', ['cli/terminal/', 'cli/(errors|context)\\.ts$', 'core/']),
+    only('local', 'local/', ['local/', 'cli/', 'core/']),
+    only('verify', 'verify/', ['verify/', 'cli/', 'core/']),
     {
       name: 'core-is-pure',
       severity: 'error',
       from: { path: '^core/' },
-      to: { path: `node_modules/${sdk}|^(node:)?(fs|net|http|https|child_process|process|os)(/|$)` },
+      to: { path: `${sdk}|^(node:)?(fs|net|http|https|child_process|process|os)(/|$)` },
     },
     {
       name: 'handlers-go-through-adapters',
@@ -30,11 +72,12 @@ module.exports = {
       from: { path: '^lambdas/[^/]+\\.ts$' },
       to: { path: 'node_modules/@aws-sdk/' },
     },
+    { name: 'lib-is-synth-time', severity: 'error', from: { path: '^(lib|bin/app)' }, to: { path: sdk } },
     {
-      name: 'lib-is-synth-time',
+      name: 'product-does-not-use-tests',
       severity: 'error',
-      from: { path: '^(lib|bin)/' },
-      to: { path: `node_modules/${sdk}` },
+      from: { path: '^(aws|bin|cli|core|lambdas|lib|local|verify)/' },
+      to: { path: '^(test|bench)/' },
     },
   ],
   options: {

@@ -7,7 +7,7 @@ const HOME = fileURLToPath(new URL('.runctl/cache/home', import.meta.url));
 
 export default defineConfig({
   test: {
-    reporters: ['default', './test/closing-line.ts'],
+    reporters: ['default', './test/support/closing-line.ts'],
     // Node 20.20 must do; the SDK's reminder about 2027 would stand between the results.
     env: { AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: 'true' },
     // Most tests wait, for processes or for the cloud: more workers than cores. Unless told, Vitest leaves one core free, which is one worker on two.
@@ -17,7 +17,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           env: { HOME },
-          include: ['test/{bench,core,lambdas,lib,cli,contract}/**/*.test.ts'],
+          include: ['test/{unit,contract}/**/*.test.ts'],
           testTimeout: 30_000,
         },
       },
@@ -25,7 +25,7 @@ export default defineConfig({
         // Real processes: the runner, the local SSM agent.
         test: {
           name: 'processes',
-          include: ['test/{instance,agent}/**/*.test.ts'],
+          include: ['test/processes/**/*.test.ts'],
           testTimeout: 120_000,
           hookTimeout: 120_000,
         },
@@ -44,12 +44,12 @@ export default defineConfig({
         },
       },
       {
-        // One local cloud, shared by every file of the project; each file has an instance of its own in it (test/local/own-instance.ts).
+        // One local cloud, shared by every file of the project; each file has an instance of its own in it (test/support/cloud/own-instance.ts).
         test: {
-          name: 'local',
-          include: ['test/local/**/*.test.ts'],
-          globalSetup: ['test/local/global-setup.ts'],
-          setupFiles: ['test/local/leave-instances.ts'],
+          name: 'e2e',
+          include: ['test/e2e/**/*.test.ts'],
+          globalSetup: ['test/support/cloud/global-setup.ts'],
+          setupFiles: ['test/support/cloud/leave-instances.ts'],
           testTimeout: 300_000,
           hookTimeout: 300_000,
         },

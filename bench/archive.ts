@@ -4,8 +4,8 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { packFolder } from '../cli/pack.ts';
-import { buildRunner } from '../lib/runner-bundle.ts';
+import { packFolder } from '../cli/archive/pack.ts';
+import { buildRunner } from '../lib/instance/program.ts';
 import { bestOf, runJob, timed } from './processes.ts';
 import { writeProject } from './project.ts';
 import { atMost, type Section } from './report.ts';
@@ -46,7 +46,7 @@ async function packing(work: string, project: string): Promise<Section> {
     title: `Packing ${FILES} files, 32 MB (best of ${ROUNDS}, in turns)`,
     rows: [
       {
-        name: 'cli/pack.ts',
+        name: 'cli/archive/pack.ts',
         value: best.pack,
         unit: 'ms',
         target: atMost(best.tar),

@@ -10,17 +10,17 @@ import {
   StartExecutionCommand,
 } from '@aws-sdk/client-sfn';
 import { ListCommandsCommand, SSMClient } from '@aws-sdk/client-ssm';
-import { followRun, type RunEnd, type RunEvent } from '../cli/follow-run.ts';
-import { retryNotes } from '../cli/retry.ts';
-import { RunHistory } from '../cli/run-history.ts';
-import { toMessages } from '../core/log-batching.ts';
+import { retryNotes } from '../cli/aws/retry.ts';
+import { followRun, type RunEnd, type RunEvent } from '../cli/runs/follow.ts';
+import { RunHistory } from '../cli/runs/history.ts';
+import { toMessages } from '../core/logs/batching.ts';
 import { archiveUri, logStream, OUTPUTS, RUN_MACHINE, WATCH_MACHINE } from '../core/names.ts';
-import type { SpecInput } from '../core/spec.ts';
+import type { SpecInput } from '../core/spec/spec.ts';
 import { logStoreOver } from '../lambdas/adapters/log-store.ts';
-import { type Clients, localClients } from '../local/clients.ts';
-import { dummyCredentials, region } from '../local/credentials.ts';
-import { RunRecord } from '../local/demo-summary.ts';
-import type { LocalState } from '../local/state.ts';
+import { type Clients, localClients } from '../local/cloud/clients.ts';
+import { dummyCredentials, region } from '../local/cloud/credentials.ts';
+import type { LocalState } from '../local/cloud/state.ts';
+import { RunRecord } from '../local/demo/summary.ts';
 
 /** What is measured of one run. Times in milliseconds. */
 export interface MeasuredRun {

@@ -1,8 +1,8 @@
 import { copyFile, mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { buildInstaller } from '../lib/runner-bundle.ts';
-import { exampleFolder } from '../local/demo-options.ts';
-import { ensureVenv } from '../local/python-tools.ts';
+import { buildInstaller } from '../lib/instance/program.ts';
+import { exampleFolder } from '../local/demo/options.ts';
+import { ensureVenv } from '../local/tools/python-tools.ts';
 import { bareEnvironment, runJob, timed } from './processes.ts';
 import { atMost, type Section } from './report.ts';
 

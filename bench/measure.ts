@@ -1,9 +1,9 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { down } from '../local/down.ts';
-import { type StatePaths, statePaths } from '../local/paths.ts';
-import type { LocalState } from '../local/state.ts';
-import { up } from '../local/up.ts';
+import { type StatePaths, statePaths } from '../local/cloud/paths.ts';
+import type { LocalState } from '../local/cloud/state.ts';
+import { down } from '../local/commands/down.ts';
+import { up } from '../local/commands/up.ts';
 import { benchArchive } from './archive.ts';
 import { BenchCloud } from './cloud.ts';
 import { benchInstall } from './install.ts';

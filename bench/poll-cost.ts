@@ -1,10 +1,10 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { PollRequest } from '../core/job-protocol.ts';
-import { LONGEST_WAIT } from '../core/poll-timing.ts';
-import { jobDocument } from '../lib/documents.ts';
-import { buildRunner } from '../lib/runner-bundle.ts';
+import type { PollRequest } from '../core/protocol/messages.ts';
+import { LONGEST_WAIT } from '../core/workflow/poll-timing.ts';
+import { jobDocument } from '../lib/instance/document.ts';
+import { buildRunner } from '../lib/instance/program.ts';
 import { bareEnvironment, timed } from './processes.ts';
 
 import type { Section } from './report.ts';

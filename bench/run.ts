@@ -1,7 +1,7 @@
 import { join } from 'node:path';
-import { packFolder } from '../cli/pack.ts';
-import { exampleFolder } from '../local/demo-options.ts';
-import { ensureVenv } from '../local/python-tools.ts';
+import { packFolder } from '../cli/archive/pack.ts';
+import { exampleFolder } from '../local/demo/options.ts';
+import { ensureVenv } from '../local/tools/python-tools.ts';
 import type { BenchCloud, MeasuredRun } from './cloud.ts';
 import { atMost, type Section } from './report.ts';
 import { scriptArchive } from './scripts.ts';

@@ -1,6 +1,6 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { packFolder } from '../cli/pack.ts';
+import { packFolder } from '../cli/archive/pack.ts';
 
 /** An archive of one script, and of a requirements file when there are any. @returns its path */
 export async function scriptArchive(

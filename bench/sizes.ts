@@ -2,9 +2,9 @@ import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as z from 'zod';
 import { JOB_DOCUMENT, STACK_NAME } from '../core/names.ts';
-import { LIMITS } from '../lib/documents.ts';
-import type { StatePaths } from '../local/paths.ts';
-import { assembly } from '../local/stack.ts';
+import { LIMITS } from '../lib/instance/document.ts';
+import type { StatePaths } from '../local/cloud/paths.ts';
+import { assembly } from '../local/cloud/stack.ts';
 import { atMost, type Section } from './report.ts';
 
 const BUNDLE_BYTES = 600_000;

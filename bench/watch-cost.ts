@@ -1,5 +1,5 @@
-import { estimateCost } from '../core/cost.ts';
-import { EVENTS_PER_STATE, forecastWatch, MOST_EVENTS } from '../core/history-events.ts';
+import { estimateCost } from '../core/outcome/cost.ts';
+import { EVENTS_PER_STATE, forecastWatch, MOST_EVENTS } from './history-events.ts';
 import { atMost, type Row, type Section } from './report.ts';
 
 /** How long a poll takes on AWS, planned: 1 to 3 s are SSM's own (AWS-FACTS). */
@@ -16,7 +16,7 @@ const SPANS = [
 
 /**
  * What watching costs at AWS, by the events that each state has there: a test drives a nested watch of the deployed definition to its hand-over and
- * counts the same states (test/local/hand-over.test.ts).
+ * counts the same states (test/e2e/hand-over.test.ts).
  */
 export function benchWatchCost(): Section[] {
   const table = Object.entries(EVENTS_PER_STATE).map(

@@ -1,5 +1,5 @@
 import { Command, CommanderError } from 'commander';
-import { InvalidSpec } from '../core/spec.ts';
+import { InvalidSpec } from '../core/spec/spec.ts';
 import { addDoctorCommand } from './commands/doctor.ts';
 import { addInitCommand } from './commands/init.ts';
 import { addListCommand } from './commands/list.ts';

@@ -1,7 +1,7 @@
 import type { EventBridgeEvent } from 'aws-lambda';
-import { type AnnouncePorts, announceEnd, announceNews } from '../core/announce-run.ts';
 import { runOfManifest } from '../core/names.ts';
-import type { News } from '../core/news.ts';
+import { type AnnouncePorts, announceEnd, announceNews } from '../core/notify/announce-run.ts';
+import type { News } from '../core/notify/news.ts';
 import { entry } from './adapters/entry.ts';
 import { createMeasure } from './adapters/metrics.ts';
 import { createRunFiles } from './adapters/run-files.ts';

@@ -1,5 +1,5 @@
 import { RunError } from '../core/errors.ts';
-import type { WatchInput } from '../core/run-states.ts';
+import type { WatchInput } from '../core/workflow/data.ts';
 import { entry } from './adapters/entry.ts';
 import { createInstances, type Instances } from './adapters/instances.ts';
 

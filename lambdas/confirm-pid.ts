@@ -1,7 +1,7 @@
-import type { JobPorts } from '../core/job-steps.ts';
-import { lookAtJob } from '../core/look-at-job.ts';
-import { startedNews } from '../core/news.ts';
-import type { JobStep, WatchInput } from '../core/run-states.ts';
+import type { JobPorts } from '../core/job/job-steps.ts';
+import { lookAtJob } from '../core/job/look-at-job.ts';
+import { startedNews } from '../core/notify/news.ts';
+import type { JobStep, WatchInput } from '../core/workflow/data.ts';
 import { entry } from './adapters/entry.ts';
 import { createJobPorts } from './adapters/job-ports.ts';
 import { logger } from './adapters/logger.ts';

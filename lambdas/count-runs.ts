@@ -1,5 +1,5 @@
 import type { EventBridgeEvent } from 'aws-lambda';
-import { METRICS } from '../core/metrics.ts';
+import { METRICS } from '../core/notify/metrics.ts';
 import { entry } from './adapters/entry.ts';
 import { requireEnv } from './adapters/environment.ts';
 import { createExecutions, type Executions } from './adapters/executions.ts';

@@ -1,6 +1,6 @@
-import { chooseInstance, parseSelector } from '../core/choose-instance.ts';
 import { RunError } from '../core/errors.ts';
-import type { FindInput, Instance } from '../core/run-states.ts';
+import { chooseInstance, parseSelector } from '../core/workflow/choose-instance.ts';
+import type { FindInput, Instance } from '../core/workflow/data.ts';
 import { entry } from './adapters/entry.ts';
 import { createInstances, type Instances } from './adapters/instances.ts';
 

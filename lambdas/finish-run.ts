@@ -1,10 +1,10 @@
-import { type ConcludePorts, concludeRun } from '../core/conclude-run.ts';
-import { readFailure } from '../core/decide-outcome.ts';
-import { beginEnd, type EndPorts, endRun, type Steps } from '../core/end-run.ts';
-import { lastStep, watchArn } from '../core/interrupted-run.ts';
 import { JOBS } from '../core/names.ts';
-import { WATCHES } from '../core/run-events.ts';
-import type { EndProgress, FinishInput, FinishOutput, RunFacts } from '../core/run-states.ts';
+import { beginEnd, type EndPorts, endRun, type Steps } from '../core/outcome/clean-up.ts';
+import { readFailure } from '../core/outcome/decide-outcome.ts';
+import { lastStep, watchArn } from '../core/outcome/reconstruct-run.ts';
+import { type ConcludePorts, concludeRun } from '../core/outcome/write-manifest.ts';
+import type { EndProgress, FinishInput, FinishOutput, RunFacts } from '../core/workflow/data.ts';
+import { WATCHES } from '../core/workflow/history.ts';
 import { createEndPorts } from './adapters/end-ports.ts';
 import { entry } from './adapters/entry.ts';
 import { requireEnv } from './adapters/environment.ts';

@@ -1,5 +1,5 @@
-import { type JobPorts, startJob } from '../core/job-steps.ts';
-import type { JobInput, JobStep } from '../core/run-states.ts';
+import { type JobPorts, startJob } from '../core/job/job-steps.ts';
+import type { JobInput, JobStep } from '../core/workflow/data.ts';
 import { entry } from './adapters/entry.ts';
 import { createJobPorts } from './adapters/job-ports.ts';
 

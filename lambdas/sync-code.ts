@@ -1,7 +1,7 @@
-import { type JobPorts, startJob } from '../core/job-steps.ts';
-import { waitingNews } from '../core/news.ts';
-import { isOverdue, ticketLife, untoldWait, waitForInstance } from '../core/queue-wait.ts';
-import type { JobInput, JobStep, Waiting } from '../core/run-states.ts';
+import { type JobPorts, startJob } from '../core/job/job-steps.ts';
+import { waitingNews } from '../core/notify/news.ts';
+import type { JobInput, JobStep, Waiting } from '../core/workflow/data.ts';
+import { isOverdue, ticketLife, untoldWait, waitForInstance } from '../core/workflow/queue-wait.ts';
 import { type ArchiveStore, createArchiveStore } from './adapters/archive-store.ts';
 import { entry } from './adapters/entry.ts';
 import { requireEnv } from './adapters/environment.ts';

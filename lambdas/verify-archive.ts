@@ -1,5 +1,7 @@
 import { chooseScript } from '../core/archive/choose-script.ts';
 import { type ArchiveCaps, verifyArchive } from '../core/archive/verify.ts';
+import { RunError } from '../core/errors.ts';
+import { type ArchiveLocation, parseArchiveUri, runKey } from '../core/names.ts';
 import {
   CONFIG_FILE_BYTES,
   DEFAULT_REQUIREMENTS,
@@ -9,11 +11,16 @@ import {
   readSpecFile,
   readSpecMetadata,
   SPEC_FILE,
-} from '../core/archive-spec.ts';
-import { RunError } from '../core/errors.ts';
-import { type ArchiveLocation, parseArchiveUri, runKey } from '../core/names.ts';
-import type { VerifyInput, VerifyOutput } from '../core/run-states.ts';
-import { InvalidSpec, parseSpec, type RunSpec, resolveSpec, type SpecInput, secretLookingNames } from '../core/spec.ts';
+} from '../core/spec/archive-spec.ts';
+import {
+  InvalidSpec,
+  parseSpec,
+  type RunSpec,
+  resolveSpec,
+  type SpecInput,
+  secretLookingNames,
+} from '../core/spec/spec.ts';
+import type { VerifyInput, VerifyOutput } from '../core/workflow/data.ts';
 import { type ArchiveStore, createArchiveStore } from './adapters/archive-store.ts';
 import { entry } from './adapters/entry.ts';
 import { requireEnv } from './adapters/environment.ts';

@@ -1,8 +1,8 @@
 import type { Node } from 'constructs';
 import * as z from 'zod';
 import { type ArchiveCaps, DEFAULT_CAPS } from '../core/archive/caps.ts';
-import { parseSpec, type SpecInput } from '../core/spec.ts';
-import { isTimeZone } from '../core/wall-time.ts';
+import { isTimeZone } from '../core/schedule/wall-time.ts';
+import { parseSpec, type SpecInput } from '../core/spec/spec.ts';
 
 /** What `cdk.json` or `cdk deploy -c key=value` says. Read once, here. */
 export interface Config {

@@ -5,15 +5,15 @@ import { gunzipSync } from 'node:zlib';
 import { GetLogEventsCommand } from '@aws-sdk/client-cloudwatch-logs';
 import { GetObjectCommand } from '@aws-sdk/client-s3';
 import { DescribeExecutionCommand, type DescribeExecutionOutput, StopExecutionCommand } from '@aws-sdk/client-sfn';
-import type { Account } from '../cli/account.ts';
-import { nameOf } from '../cli/aws-errors.ts';
-import { lookAtCode, withArchive } from '../cli/code.ts';
-import { type Ending, readEnd } from '../cli/run-end.ts';
-import { type StartedRun, startRun } from '../cli/start-run.ts';
-import { storeArchive } from '../cli/upload.ts';
-import { type Manifest, manifestSchema } from '../core/manifest-schema.ts';
+import { lookAtCode, withArchive } from '../cli/archive/code.ts';
+import { storeArchive } from '../cli/archive/upload.ts';
+import type { Account } from '../cli/aws/account.ts';
+import { nameOf } from '../cli/aws/aws-errors.ts';
+import { type Ending, readEnd } from '../cli/runs/ending.ts';
+import { type StartedRun, startRun } from '../cli/runs/start.ts';
 import { archiveUri, type JobName, logStream, MANIFEST, runFileKey } from '../core/names.ts';
-import type { SpecInput } from '../core/spec.ts';
+import { type Manifest, manifestSchema } from '../core/outcome/manifest-schema.ts';
+import type { SpecInput } from '../core/spec/spec.ts';
 
 /** The runs' project: its folder on the instance stays, with one small file. */
 export const PROJECT = 'runctl-verify';

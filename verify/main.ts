@@ -1,9 +1,9 @@
 import { Command } from 'commander';
+import { resolveInstance } from '../cli/aws/instance.ts';
 import { withContext } from '../cli/context.ts';
 import { EXIT } from '../cli/errors.ts';
-import { resolveInstance } from '../cli/instance.ts';
 import { runProgram } from '../cli/main.ts';
-import { hourlyPrice } from '../core/instance-prices.ts';
+import { hourlyPrice } from '../core/outcome/instance-prices.ts';
 import { formatDuration } from '../core/units.ts';
 import { AccountRuns, PROJECT } from './account-runs.ts';
 import { CLAIMS } from './claims.ts';

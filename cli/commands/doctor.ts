@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { withContext } from '../context.ts';
+import type { Finding } from '../doctor/finding.ts';
 import { EXIT } from '../errors.ts';
-import type { Finding } from '../finding.ts';
 
 const HELP = `
 Each line is one check, shown as it is done: ✓ well, ! works but could be better, ✗ does not, - hangs on something that does not.
@@ -27,9 +27,9 @@ export function addDoctorCommand(program: Command): void {
     .addHelpText('after', HELP)
     .action(async (given: { project?: string; instance?: string; json?: boolean }, command: Command) => {
       await withContext(command, async ({ account, terminal, folder, signal }) => {
-        const { findProject } = await import('../project.ts');
-        const { parseSpec } = await import('../../core/spec.ts');
-        const { examine, showFinding } = await import('../doctor.ts');
+        const { findProject } = await import('../project/project.ts');
+        const { parseSpec } = await import('../../core/spec/spec.ts');
+        const { examine, showFinding } = await import('../doctor/doctor.ts');
         const { project, instance } = given;
         const flags = parseSpec({ project, instance }, 'the options');
         const findings: Finding[] = [];

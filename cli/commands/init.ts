@@ -14,7 +14,7 @@ YAML language server complete it. A folder with one train.py or main.py needs no
     )
     .action((options: { force?: boolean }, self: Command) =>
       withContext(self, async (context) => {
-        const { initProject } = await import('../init.ts');
+        const { initProject } = await import('../init/init.ts');
         return await initProject(context, { force: options.force === true });
       }),
     );

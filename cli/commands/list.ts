@@ -2,11 +2,11 @@ import type { Command } from 'commander';
 import { formatDuration } from '../../core/units.ts';
 import { withContext } from '../context.ts';
 import { EXIT } from '../errors.ts';
-import { wholeNumber } from '../options.ts';
-import { colorOutcome } from '../outcome-color.ts';
-import type { RunSummary } from '../run-facts.ts';
-import type { Terminal } from '../terminal.ts';
-import { formatTime, isoTime } from '../times.ts';
+import type { RunSummary } from '../runs/summary.ts';
+import { wholeNumber } from '../terminal/options.ts';
+import { colorOutcome } from '../terminal/outcome-color.ts';
+import type { Terminal } from '../terminal/terminal.ts';
+import { formatTime, isoTime } from '../terminal/times.ts';
 
 interface ListOptions {
   readonly all?: true;
@@ -36,9 +36,9 @@ Examples:
     .action(async (options: ListOptions, command: Command) => {
       await withContext(command, async (context) => {
         const [{ Runs }, { projectFor }, { atMost }] = await Promise.all([
-          import('../runs.ts'),
-          import('../which-project.ts'),
-          import('../several.ts'),
+          import('../runs/find.ts'),
+          import('../project/which-project.ts'),
+          import('../terminal/several.ts'),
         ]);
         const project = options.all ? null : await projectFor(context, options);
         const runs = await Runs.of(context.account);

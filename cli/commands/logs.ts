@@ -1,7 +1,7 @@
 import { type Command, Option } from 'commander';
 import { withContext } from '../context.ts';
-import { duration, wholeNumber } from '../options.ts';
-import type { LogsOptions } from '../show-logs.ts';
+import type { LogsOptions } from '../logs/show-logs.ts';
+import { duration, wholeNumber } from '../terminal/options.ts';
 
 export function addLogsCommand(program: Command): void {
   program
@@ -34,7 +34,7 @@ Examples:
     )
     .action(async (wanted: string | undefined, options: LogsOptions, command: Command) => {
       await withContext(command, async (context) => {
-        const { showLogs } = await import('../show-logs.ts');
+        const { showLogs } = await import('../logs/show-logs.ts');
         return await showLogs(context, wanted, options);
       });
     });

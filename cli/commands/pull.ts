@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { withContext } from '../context.ts';
-import type { PullOptions } from '../pull-run.ts';
+import type { PullOptions } from '../runs/pull.ts';
 
 export function addPullCommand(program: Command): void {
   program
@@ -26,9 +26,9 @@ Examples:
     .action(async (wanted: string | undefined, options: PullOptions & { project?: string }, command: Command) => {
       await withContext(command, async (context) => {
         const [{ Runs }, { pullRun }, { projectFor }] = await Promise.all([
-          import('../runs.ts'),
-          import('../pull-run.ts'),
-          import('../which-project.ts'),
+          import('../runs/find.ts'),
+          import('../runs/pull.ts'),
+          import('../project/which-project.ts'),
         ]);
         const runs = await Runs.of(context.account);
         const run = await runs.find(wanted, () => projectFor(context, options));

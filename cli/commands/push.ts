@@ -1,10 +1,10 @@
 import type { Command } from 'commander';
 import { archiveUri } from '../../core/names.ts';
-import type { SpecInput } from '../../core/spec.ts';
+import type { SpecInput } from '../../core/spec/spec.ts';
 import { formatDuration, formatSize } from '../../core/units.ts';
 import { type Context, withContext } from '../context.ts';
 import { EXIT, type ExitCode } from '../errors.ts';
-import { addSpecOptions } from '../spec-options.ts';
+import { addSpecOptions } from '../project/spec-options.ts';
 
 interface PushOptions extends Record<string, unknown> {
   readonly start?: boolean;
@@ -37,10 +37,10 @@ Examples:
 async function push(context: Context, options: PushOptions): Promise<ExitCode> {
   const { account, terminal, signal, folder } = context;
   const [{ findProject }, { lookAtCode, packWarnings, withArchive }, { send }, { specOf }] = await Promise.all([
-    import('../project.ts'),
-    import('../code.ts'),
-    import('../send-archive.ts'),
-    import('../spec-options.ts'),
+    import('../project/project.ts'),
+    import('../archive/code.ts'),
+    import('../archive/send-archive.ts'),
+    import('../project/spec-options.ts'),
   ]);
   const flags: SpecInput = specOf(options);
   const { name } = await findProject(folder, flags);

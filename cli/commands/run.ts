@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { withContext } from '../context.ts';
-import type { RunOptions } from '../run.ts';
-import { addSpecOptions } from '../spec-options.ts';
+import { addSpecOptions } from '../project/spec-options.ts';
+import type { RunOptions } from '../runs/run.ts';
 
 export function addRunCommand(program: Command): void {
   const command = program
@@ -30,8 +30,8 @@ Examples:
     .action((words: string[], options: RunOptions & Record<string, unknown>, self: Command) =>
       withContext(self, async (context) => {
         const [{ runProject }, { scriptArguments, specOf }] = await Promise.all([
-          import('../run.ts'),
-          import('../spec-options.ts'),
+          import('../runs/run.ts'),
+          import('../project/spec-options.ts'),
         ]);
         return await runProject(context, specOf(options, scriptArguments(self, words)), options);
       }),

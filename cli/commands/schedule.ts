@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
-import type { SpecInput } from '../../core/spec.ts';
+import type { SpecInput } from '../../core/spec/spec.ts';
 import { type Context, withContext } from '../context.ts';
 import type { ExitCode } from '../errors.ts';
-import { addSpecOptions } from '../spec-options.ts';
+import { addSpecOptions } from '../project/spec-options.ts';
 
 const ADD_HELP = `
 WHEN is one of
@@ -47,7 +47,7 @@ export function addScheduleCommand(program: Command): void {
     .addHelpText('after', ADD_HELP)
     .action((name: string, when: string, words: string[], given: AddOptions, self: Command) =>
       withContext(self, async (context) => {
-        const { scriptArguments, specOf } = await import('../spec-options.ts');
+        const { scriptArguments, specOf } = await import('../project/spec-options.ts');
         return await add(context, { name, when, flags: specOf(given, scriptArguments(self, words)) }, given);
       }),
     );
@@ -58,7 +58,7 @@ export function addScheduleCommand(program: Command): void {
     .option('--json', 'one JSON document')
     .action(async (given: { json?: boolean }, command: Command) => {
       await withContext(command, async (context) => {
-        const { showSchedules } = await import('../schedule-list.ts');
+        const { showSchedules } = await import('../schedules/list.ts');
         return await showSchedules(context, given.json === true);
       });
     });
@@ -70,8 +70,8 @@ export function addScheduleCommand(program: Command): void {
     .option('--project <name>', 'default: found as `run` finds it')
     .action(async (name: string, given: { project?: string }, command: Command) => {
       await withContext(command, async (context) => {
-        const { endSchedule } = await import('../schedule-list.ts');
-        const { findProject } = await import('../project.ts');
+        const { endSchedule } = await import('../schedules/list.ts');
+        const { findProject } = await import('../project/project.ts');
         const project = await findProject(context.folder, given);
         return await endSchedule(context, name, project.name.value);
       });
@@ -84,9 +84,9 @@ async function add(
   given: AddOptions,
 ): Promise<ExitCode> {
   const [{ addSchedule, checkSchedule, chooseTimezone }, { withScheduledCode }, { findProject }] = await Promise.all([
-    import('../schedule-add.ts'),
-    import('../schedule-code.ts'),
-    import('../project.ts'),
+    import('../schedules/add.ts'),
+    import('../schedules/code.ts'),
+    import('../project/project.ts'),
   ]);
   const project = await findProject(context.folder, flags);
   const timezone = chooseTimezone(given.timezone);

@@ -29,16 +29,16 @@ Examples:
     .action(async (wanted: string | undefined, options: StatusOptions, command: Command) => {
       await withContext(command, async (context) => {
         const [{ Runs }, { reportOn }, { projectFor }, shown] = await Promise.all([
-          import('../runs.ts'),
-          import('../run-report.ts'),
-          import('../which-project.ts'),
-          import('../show-report.ts'),
+          import('../runs/find.ts'),
+          import('../runs/report.ts'),
+          import('../project/which-project.ts'),
+          import('../runs/print-report.ts'),
         ]);
         const { account, terminal } = context;
         const runs = await Runs.of(account);
         let run = await runs.find(wanted, () => projectFor(context, options));
         if (options.wait && run.execution !== null) {
-          const { waitForEnd } = await import('../wait-for-end.ts');
+          const { waitForEnd } = await import('../runs/wait-for-end.ts');
           run = { ...run, execution: await waitForEnd(context, runs.executions, run.execution) };
         }
         const sources = { runs, logs: account.logs, logGroup: await account.output('logGroup') };

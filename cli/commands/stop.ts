@@ -27,9 +27,9 @@ Examples:
     .action(async (wanted: string | undefined, options: StopOptions, command: Command) => {
       await withContext(command, async (context) => {
         const [{ Runs }, { stopRun }, { projectFor }] = await Promise.all([
-          import('../runs.ts'),
-          import('../stop-run.ts'),
-          import('../which-project.ts'),
+          import('../runs/find.ts'),
+          import('../runs/stop.ts'),
+          import('../project/which-project.ts'),
         ]);
         const runs = await Runs.of(context.account);
         const run = await runs.find(wanted, () => projectFor(context, options));

@@ -1,4 +1,3 @@
-import type { GitState } from '../git-state.ts';
 import { formatSize } from '../units.ts';
 import { type ArchiveCaps, overCap } from './caps.ts';
 import { Capture, type CaptureOptions } from './capture.ts';
@@ -6,6 +5,7 @@ import { findDanger, readEntryName, unsafe } from './entry-name.ts';
 import { EntryTree } from './entry-tree.ts';
 import { ArchiveError } from './errors.ts';
 import { ExtensionReader, type Extensions, type ExtensionType, isExtension } from './extensions.ts';
+import type { GitState } from './git-state.ts';
 import { sparseKey } from './pax.ts';
 import { printableBytes } from './printable.ts';
 import { badHeader, corruptTar, refusedType, SPARSE, unsafeEntry } from './refusals.ts';

@@ -1,4 +1,4 @@
-import { type GitState, parseGitComment } from '../git-state.ts';
+import { type GitState, parseGitComment } from './git-state.ts';
 import { type PaxRecords, readPax } from './pax.ts';
 import { corruptTar } from './refusals.ts';
 import { type TarHeader, untilZero } from './tar-header.ts';

@@ -5,8 +5,8 @@ import {
   SSMClient,
 } from '@aws-sdk/client-ssm';
 import { RunError } from '../../core/errors.ts';
-import { type DocumentName, type InstanceCommands, lacksRunner } from '../../core/instance-commands.ts';
-import { MAX_REQUEST_BYTES, parseAnswer, type RunnerRequest, UnreadableAnswer } from '../../core/job-protocol.ts';
+import { type DocumentName, type InstanceCommands, lacksRunner } from '../../core/job/instance-commands.ts';
+import { MAX_REQUEST_BYTES, parseAnswer, type RunnerRequest, UnreadableAnswer } from '../../core/protocol/messages.ts';
 import { CLIENT_SETTINGS, errorName, translate } from './aws-errors.ts';
 import { requireEnv } from './environment.ts';
 import type { Instances } from './instances.ts';

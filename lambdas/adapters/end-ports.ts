@@ -1,5 +1,5 @@
-import type { ConcludePorts } from '../../core/conclude-run.ts';
-import type { EndPorts } from '../../core/end-run.ts';
+import type { EndPorts } from '../../core/outcome/clean-up.ts';
+import type { ConcludePorts } from '../../core/outcome/write-manifest.ts';
 import { requireEnv } from './environment.ts';
 import { createExecutions } from './executions.ts';
 import { createPatientPorts } from './job-ports.ts';

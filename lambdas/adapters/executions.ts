@@ -9,7 +9,7 @@ import {
   StartExecutionCommand,
   StopExecutionCommand,
 } from '@aws-sdk/client-sfn';
-import { isCaught, type StateEvent } from '../../core/run-events.ts';
+import { isCaught, type StateEvent } from '../../core/workflow/history.ts';
 import { CLIENT_SETTINGS, errorName, translate } from './aws-errors.ts';
 
 /** What AWS says of an execution. */

@@ -6,7 +6,7 @@ import {
   foundInstance,
   type InstanceSelector,
   UNKNOWN_INSTANCE,
-} from '../../core/choose-instance.ts';
+} from '../../core/workflow/choose-instance.ts';
 import { CLIENT_SETTINGS, errorName, translate } from './aws-errors.ts';
 
 export interface Instances {

@@ -1,4 +1,4 @@
-import type { JobPorts } from '../../core/job-steps.ts';
+import type { JobPorts } from '../../core/job/job-steps.ts';
 import { type CommandPorts, createCommands } from './commands.ts';
 import { requireEnv } from './environment.ts';
 import { createExecutions } from './executions.ts';

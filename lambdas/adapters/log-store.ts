@@ -6,8 +6,8 @@ import {
   PutLogEventsCommand,
 } from '@aws-sdk/client-cloudwatch-logs';
 import { RunError } from '../../core/errors.ts';
-import { checkBatch, toBatches } from '../../core/log-batching.ts';
-import type { LogStore } from '../../core/log-visit.ts';
+import type { LogStore } from '../../core/job/log-visit.ts';
+import { checkBatch, toBatches } from '../../core/logs/batching.ts';
 import { CLIENT_SETTINGS, errorName, translate } from './aws-errors.ts';
 
 export function createLogStore(logGroup: string): LogStore {

@@ -1,5 +1,5 @@
 import { CloudWatchClient, PutMetricDataCommand } from '@aws-sdk/client-cloudwatch';
-import { METRIC_NAMESPACE, type Metric } from '../../core/metrics.ts';
+import { METRIC_NAMESPACE, type Metric } from '../../core/notify/metrics.ts';
 import { CLIENT_SETTINGS, IMPATIENT, translate } from './aws-errors.ts';
 import { logger } from './logger.ts';
 

@@ -1,6 +1,6 @@
 import { GetObjectCommand, HeadObjectCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
-import type { RunFiles } from '../../core/conclude-run.ts';
+import type { RunFiles } from '../../core/outcome/write-manifest.ts';
 import { CLIENT_SETTINGS, errorName, translate } from './aws-errors.ts';
 import { requireEnv } from './environment.ts';
 

@@ -1,4 +1,4 @@
-import type { News } from '../../core/news.ts';
+import type { News } from '../../core/notify/news.ts';
 import { IMPATIENT } from './aws-errors.ts';
 import { requireEnv } from './environment.ts';
 import { createFunctions, type Functions } from './functions.ts';

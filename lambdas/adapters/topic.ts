@@ -1,5 +1,5 @@
 import { PublishCommand, SNSClient } from '@aws-sdk/client-sns';
-import type { Notification } from '../../core/notification.ts';
+import type { Notification } from '../../core/notify/notification.ts';
 import { CLIENT_SETTINGS, translate } from './aws-errors.ts';
 import { requireEnv } from './environment.ts';
 

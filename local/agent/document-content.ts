@@ -1,6 +1,6 @@
 import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
-import { messageOf } from '../errors.ts';
+import { messageOf } from '../cloud/errors.ts';
 import { ServiceError } from './service-error.ts';
 
 const maxBytes = 64 * 1024;

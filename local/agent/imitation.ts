@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { messageOf } from '../errors.ts';
+import { messageOf } from '../cloud/errors.ts';
 import { bareEnvironment } from './environment.ts';
 import type { CommandRequest, Executor, StepResult } from './executor.ts';
 import { overallStatus } from './executor.ts';

@@ -1,5 +1,5 @@
 import { DescribeInstancesCommand, EC2Client } from '@aws-sdk/client-ec2';
-import { dummyCredentials } from '../credentials.ts';
+import { dummyCredentials } from '../cloud/credentials.ts';
 
 export interface Instance {
   readonly id: string;

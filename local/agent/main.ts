@@ -1,8 +1,8 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { GetParameterCommand, SSMClient } from '@aws-sdk/client-ssm';
-import { dummyCredentials } from '../credentials.ts';
-import { killInstanceProcesses } from '../instance-processes.ts';
+import { dummyCredentials } from '../cloud/credentials.ts';
+import { killInstanceProcesses } from '../cloud/instance-processes.ts';
 import { Commands } from './commands.ts';
 import { Documents } from './documents.ts';
 import type { Executor } from './executor.ts';

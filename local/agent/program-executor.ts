@@ -2,8 +2,8 @@ import { spawn } from 'node:child_process';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { messageOf } from '../errors.ts';
-import { signalQuietly } from '../processes.ts';
+import { messageOf } from '../cloud/errors.ts';
+import { signalQuietly } from '../cloud/processes.ts';
 import { bareEnvironment } from './environment.ts';
 import {
   type CommandRequest,

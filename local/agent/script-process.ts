@@ -4,7 +4,7 @@ import { mkdir, rm, stat, writeFile } from 'node:fs/promises';
 import { Socket } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { signalQuietly } from '../processes.ts';
+import { signalQuietly } from '../cloud/processes.ts';
 
 const runProgram = promisify(execFile);
 // Bare descriptors, not FileHandles: a FileHandle closes its descriptor when it is collected, whoever else uses it.

@@ -7,7 +7,7 @@ import {
   type ServerResponse,
 } from 'node:http';
 import { z } from 'zod';
-import { messageOf } from '../errors.ts';
+import { messageOf } from '../cloud/errors.ts';
 import type { Faults } from './faults.ts';
 import type { Answer } from './service.ts';
 import { ServiceError } from './service-error.ts';

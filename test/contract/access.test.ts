@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
-import { asList, joined, synthesize } from '../lib/synth.ts';
+import { asList, joined, synthesize } from '../support/lib/synth.ts';
 
 const CLI = fileURLToPath(new URL('../../cli', import.meta.url));
 const aws = synthesize();

@@ -2,9 +2,9 @@ import { gunzipSync, gzipSync } from 'node:zlib';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ArchiveError, type ArchiveReport } from '../../core/archive/verify.ts';
-import { checksum, END, file, folder, gnuLong, header, pax, paxRecord, verify } from '../core/archive/build.ts';
-import { SAMPLE } from '../core/archive/sample.ts';
-import { type Reader, readAgain } from './second-readers.ts';
+import { type Reader, readAgain } from '../support/second-readers.ts';
+import { checksum, END, file, folder, gnuLong, header, pax, paxRecord, verify } from '../unit/core/archive/build.ts';
+import { SAMPLE } from '../unit/core/archive/sample.ts';
 
 interface Accepted {
   readonly body: Buffer;

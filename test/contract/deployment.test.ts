@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
 import { ENV, RUN_MACHINE, WATCH_MACHINE } from '../../core/names.ts';
-import { lambdaNames } from '../../lib/bundle-lambdas.ts';
-import { tasksOf } from '../lib/state-graph.ts';
-import { asList, joined, synthesize } from '../lib/synth.ts';
+import { lambdaNames } from '../../lib/functions/bundle.ts';
+import { tasksOf } from '../support/lib/state-graph.ts';
+import { asList, joined, synthesize } from '../support/lib/synth.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const aws = synthesize();

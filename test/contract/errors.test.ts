@@ -51,7 +51,7 @@ const NOT_ENDINGS: Readonly<Record<string, string>> = {
 };
 /** What the runner says, and what a run ends with because of it. */
 const ON_INSTANCE_ONLY: Readonly<Record<string, string>> = {
-  BadRequest: 'core/instance-commands.ts makes it RunnerBroken: a request that we built was not understood',
+  BadRequest: 'core/job/instance-commands.ts makes it RunnerBroken: a request that we built was not understood',
   RunnerMissing: 'the commands adapter sends the runner again; RunnerBroken when it is missing then too',
   StartFailed: 'a job that could not be started: TrainingFailed, SyncFailed or InstallFailed with its message',
 };

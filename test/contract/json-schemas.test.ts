@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
-import { manifestJsonSchema } from '../../core/manifest-json-schema.ts';
-import { specJsonSchema } from '../../core/spec-json-schema.ts';
+import { manifestJsonSchema } from '../../core/outcome/manifest-json-schema.ts';
+import { specJsonSchema } from '../../core/spec/json-schema.ts';
 
 it.each([
   ['runctl.schema.json', specJsonSchema],

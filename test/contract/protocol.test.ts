@@ -15,8 +15,8 @@ import {
   type SyncRequest,
   type TrainRequest,
   type UploadRequest,
-} from '../../core/job-protocol.ts';
-import { run, SHA256 } from '../fakes/samples.ts';
+} from '../../core/protocol/messages.ts';
+import { run, SHA256 } from '../support/fakes/samples.ts';
 
 const RUNNER = fileURLToPath(new URL('../../instance/runner', import.meta.url));
 

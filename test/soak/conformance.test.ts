@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { afterEach, describe, expect, it } from 'vitest';
-import type { RunnerRequest } from '../../core/job-protocol.ts';
-import { archive } from '../instance/tarball.ts';
+import type { RunnerRequest } from '../../core/protocol/messages.ts';
+import { archive } from '../support/instance/tarball.ts';
 import { type Clock, ScaledClock, VirtualClock } from './clock.ts';
 import { CASES, type Rig } from './conformance.ts';
 import type { JobPlan } from './model/job.ts';

@@ -1,5 +1,5 @@
 import { RUN_MACHINE, WATCH_MACHINE } from '../../core/names.ts';
-import { synthesize } from '../lib/synth.ts';
+import { synthesize } from '../support/lib/synth.ts';
 import type { Definition } from './asl/definition.ts';
 import type { Machine } from './asl/executions.ts';
 

@@ -1,6 +1,6 @@
 import type { JobName } from '../../core/names.ts';
-import { ticketLife } from '../../core/queue-wait.ts';
 import { parseDuration } from '../../core/units.ts';
+import { ticketLife } from '../../core/workflow/queue-wait.ts';
 import { type Clock, ScaledClock, VirtualClock } from './clock.ts';
 import type { Definitions } from './definitions.ts';
 import { checkWorld, type Findings, outcomeOf } from './world/check.ts';

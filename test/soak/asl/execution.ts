@@ -1,4 +1,4 @@
-import type { StateEvent } from '../../../core/run-events.ts';
+import type { StateEvent } from '../../../core/workflow/history.ts';
 import type { Clock } from '../clock.ts';
 import type { Random } from '../random.ts';
 import type { Catcher, Definition, Retrier, State, TaskState } from './definition.ts';

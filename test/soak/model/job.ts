@@ -1,5 +1,5 @@
-import type { JobExit, JobResult, JobState } from '../../../core/job-protocol.ts';
 import type { JobName } from '../../../core/names.ts';
+import type { JobExit, JobResult, JobState } from '../../../core/protocol/messages.ts';
 import type { Clock } from '../clock.ts';
 
 /** What a job's process does by itself, and when it is told to end. Times in ms since its beginning. */

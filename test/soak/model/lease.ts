@@ -1,4 +1,4 @@
-import type { LeaseHolder, QueuePlace } from '../../../core/job-protocol.ts';
+import type { LeaseHolder, QueuePlace } from '../../../core/protocol/messages.ts';
 
 export interface ModelRun {
   readonly id: string;

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { gzipSync } from 'node:zlib';
+import { JOBS, type JobName } from '../../../core/names.ts';
 import type {
   CollectAnswer,
   CollectRequest,
@@ -13,9 +14,8 @@ import type {
   StopRequest,
   UploadAnswer,
   UploadRequest,
-} from '../../../core/job-protocol.ts';
-import { PROTOCOL } from '../../../core/job-protocol.ts';
-import { JOBS, type JobName } from '../../../core/names.ts';
+} from '../../../core/protocol/messages.ts';
+import { PROTOCOL } from '../../../core/protocol/messages.ts';
 import type { Clock } from '../clock.ts';
 import type { Random } from '../random.ts';
 import { blank, describe } from './answers.ts';

@@ -1,4 +1,4 @@
-import { awsError } from '../../fakes/sdk-client.ts';
+import { awsError } from '../../support/fakes/sdk-client.ts';
 import type { Clock } from '../clock.ts';
 import type { Service } from './invocation.ts';
 

@@ -1,7 +1,7 @@
 import { gunzipSync } from 'node:zlib';
 import { ERRORS } from '../../../core/errors.ts';
-import type { Manifest } from '../../../core/manifest-schema.ts';
 import { JOBS, type JobName, logStream, MANIFEST, runFileKey } from '../../../core/names.ts';
+import type { Manifest } from '../../../core/outcome/manifest-schema.ts';
 import { parseSize } from '../../../core/units.ts';
 import type { Execution } from '../asl/execution.ts';
 import type { InstanceTruth, JobTruth } from './instance.ts';

@@ -1,5 +1,5 @@
-import type { RunnerRequest } from '../../../core/job-protocol.ts';
 import type { JobName } from '../../../core/names.ts';
+import type { RunnerRequest } from '../../../core/protocol/messages.ts';
 
 /** A process of a command on the instance. */
 export interface Running {

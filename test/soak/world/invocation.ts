@@ -1,4 +1,4 @@
-import { awsError } from '../../fakes/sdk-client.ts';
+import { awsError } from '../../support/fakes/sdk-client.ts';
 import type { Clock } from '../clock.ts';
 import type { Random } from '../random.ts';
 import type { Weather } from './weather.ts';

@@ -1,5 +1,5 @@
-import type { RunnerRequest } from '../../../core/job-protocol.ts';
 import type { JobName } from '../../../core/names.ts';
+import type { RunnerRequest } from '../../../core/protocol/messages.ts';
 import type { Clock } from '../clock.ts';
 import { Command } from '../model/command.ts';
 import type { JobPlan, ModelJob } from '../model/job.ts';

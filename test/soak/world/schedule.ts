@@ -1,6 +1,6 @@
 import type { JobName } from '../../../core/names.ts';
 import { JOBS } from '../../../core/names.ts';
-import type { SpecInput } from '../../../core/spec.ts';
+import type { SpecInput } from '../../../core/spec/spec.ts';
 import type { JobPlan } from '../model/job.ts';
 import { Random } from '../random.ts';
 import type { Victim } from './instance.ts';

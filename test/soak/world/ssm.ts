@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import type { RunnerRequest } from '../../../core/job-protocol.ts';
 import { DOCUMENTS, JOB_DOCUMENT } from '../../../core/names.ts';
-import { awsError } from '../../fakes/sdk-client.ts';
+import type { RunnerRequest } from '../../../core/protocol/messages.ts';
+import { awsError } from '../../support/fakes/sdk-client.ts';
 import type { Clock } from '../clock.ts';
 import type { Random } from '../random.ts';
 import type { Running, SoakInstance } from './instance.ts';

@@ -1,4 +1,4 @@
-import { awsError } from '../../fakes/sdk-client.ts';
+import { awsError } from '../../support/fakes/sdk-client.ts';
 import { TaskError } from '../asl/execution.ts';
 import type { Executions } from '../asl/executions.ts';
 import type { Service } from './invocation.ts';

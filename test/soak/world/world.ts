@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { ANNOUNCE_FUNCTION, RUN_MACHINE, STOP_FUNCTION } from '../../../core/names.ts';
-import { archive } from '../../instance/tarball.ts';
+import { archive } from '../../support/instance/tarball.ts';
 import { type Execution, TaskError } from '../asl/execution.ts';
 import { Executions } from '../asl/executions.ts';
 import type { Clock } from '../clock.ts';

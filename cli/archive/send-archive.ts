@@ -1,0 +1,37 @@
+import type { ArchiveLocation } from '../../core/names.ts';
+import type { SpecInput } from '../../core/spec/spec.ts';
+import { formatSize } from '../../core/units.ts';
+import { at } from '../aws/aws-errors.ts';
+import type { Context } from '../context.ts';
+import { type LocalArchive, storeArchive, uploadArchive } from './upload.ts';
+
+export interface Sent extends ArchiveLocation {
+  /** It was there from an earlier time. */
+  readonly reused: boolean;
+  /** Of the run that it starts; null where it starts none. */
+  readonly runId: string | null;
+}
+
+/**
+ * Uploads an archive, and shows how far it has come.
+ * @param to `start`: the spec that goes along with an upload that starts a run; null for one that starts nothing
+ */
+export async function send(
+  { account, terminal, signal }: Pick<Context, 'account' | 'terminal' | 'signal'>,
+  archive: LocalArchive,
+  { bucket, project, start }: { bucket: string; project: string; start: SpecInput | null },
+): Promise<Sent> {
+  const what = `Uploading ${formatSize(archive.bytes)}`;
+  return await terminal.working(what, async (say) => {
+    const onProgress = (bytes: number) =>
+      say(`${what}: ${Math.floor((100 * bytes) / archive.bytes)} %, ${formatSize(bytes)}`);
+    const options = { signal, onProgress };
+    const action = `s3:PutObject to ${bucket}`;
+    if (start === null) {
+      const stored = await at(action, storeArchive(account.s3, archive, { bucket, project }, options));
+      return { ...stored, runId: null };
+    }
+    const upload = await at(action, uploadArchive(account.s3, archive, { bucket, project, spec: start }, options));
+    return { ...upload, reused: false };
+  });
+}

@@ -1,0 +1,50 @@
+import { setTimeout } from 'node:timers/promises';
+import { formatDuration } from '../../core/units.ts';
+import { CliError } from '../errors.ts';
+import { isUnreachable, nameOf } from './aws-errors.ts';
+
+const FIRST_PAUSE_MS = 1_000;
+const LONGEST_PAUSE_MS = 10_000;
+const THROTTLED = ['ThrottlingException', 'Throttling', 'TooManyRequestsException', 'RequestLimitExceeded', 'SlowDown'];
+
+/** Whether the same call may work in a moment: the network, a service that fails, too many calls. */
+export function isPassing(failure: unknown): boolean {
+  const error = failure instanceof CliError ? failure.cause : failure;
+  if (isUnreachable(error) || THROTTLED.includes(nameOf(error))) return true;
+  const metadata = error instanceof Error && '$metadata' in error ? error.$metadata : null;
+  const status = metadata !== null && typeof metadata === 'object' && 'httpStatusCode' in metadata;
+  return status && Number(metadata.httpStatusCode) >= 500;
+}
+
+/** What is told about a call that is tried again: that it failed, once, and that it works again. */
+export interface RetryNotes {
+  failed(error: unknown): void;
+  recovered(seconds: number): void;
+}
+
+export function retryNotes(print: (line: string) => void): RetryNotes {
+  return {
+    failed: (error) =>
+      print(
+        `AWS does not answer (${error instanceof Error ? error.message || error.name : String(error)}); the run goes on. Trying again ...`,
+      ),
+    recovered: (seconds) => print(`AWS answers again, after ${formatDuration(seconds)}; nothing was missed.`),
+  };
+}
+
+/** Reads until it works: for what changes nothing. Any error that a moment does not mend is thrown at once. */
+export async function persistently<T>(read: () => Promise<T>, notes: RetryNotes, signal: AbortSignal): Promise<T> {
+  let failedAt: number | null = null;
+  for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(LONGEST_PAUSE_MS, pause * 2)) {
+    try {
+      const result = await read();
+      if (failedAt !== null) notes.recovered((performance.now() - failedAt) / 1_000);
+      return result;
+    } catch (error) {
+      if (signal.aborted || !isPassing(error)) throw error;
+      if (failedAt === null) notes.failed(error);
+      failedAt ??= performance.now();
+    }
+    await setTimeout(pause, undefined, { signal });
+  }
+}

@@ -1,0 +1,109 @@
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { EC2Client } from '@aws-sdk/client-ec2';
+import { chooseScript, ScriptNotFound } from '../../core/archive/choose-script.ts';
+import { ENABLED_TAG } from '../../core/names.ts';
+import { DEFAULT_REQUIREMENTS, SPEC_FILE } from '../../core/spec/archive-spec.ts';
+import { PackError } from '../archive/pack-error.ts';
+import { listFiles } from '../archive/pack-list.ts';
+import { findInstances, tagOf } from '../aws/instances.ts';
+import type { Context } from '../context.ts';
+import { CliError, EXIT, type ExitCode, usageError } from '../errors.ts';
+import { nameProject } from '../project/project.ts';
+import { specTemplate } from './template.ts';
+
+/** Never packed, and ignored by git through a .gitignore of its own. */
+const PRIVATE_FOLDER = '.runctl';
+const SCHEMA = 'runctl.schema.json';
+const schemaFile = fileURLToPath(new URL(`../../${SCHEMA}`, import.meta.url));
+
+/** Writes a runctl.yaml for the folder, and beside it the schema with which editors complete it, without a network. */
+export async function initProject(
+  context: Pick<Context, 'folder' | 'terminal' | 'account'>,
+  options: { force: boolean },
+): Promise<ExitCode> {
+  const { folder, terminal } = context;
+  const name = await nameProject(folder, {}, {});
+  const names = await namesIn(folder);
+  const { script, candidates } = findScript(names);
+  const requirements = names.includes(DEFAULT_REQUIREMENTS) ? DEFAULT_REQUIREMENTS : null;
+  const instance = await lookForInstance(context.account.ec2, name.value);
+  const schema = `${PRIVATE_FOLDER}/${SCHEMA}`;
+  await write(
+    join(folder, SPEC_FILE),
+    specTemplate({ project: name.value, script, candidates, requirements, instance: instance.write, schema }),
+    options.force,
+  );
+  await putSchema(folder);
+  terminal.print(`Wrote ${SPEC_FILE}`);
+  terminal.note(`  project       ${name.value}  (${name.from})`);
+  terminal.note(`  script        ${script ?? 'none found: name it in the file'}`);
+  terminal.note(`  requirements  ${requirements ?? 'none'}`);
+  terminal.note(`  instance      ${instance.found}`);
+  terminal.note('');
+  for (const next of instance.next) terminal.note(next);
+  terminal.note('Start a run: runctl run');
+  return EXIT.succeeded;
+}
+
+/** @returns what was found, what belongs into the file, and what a person does first. No AWS is no error here. */
+async function lookForInstance(ec2: Pick<EC2Client, 'send'>, project: string) {
+  const tag = `aws ec2 create-tags --resources i-… --tags Key=${ENABLED_TAG.key},Value=${ENABLED_TAG.value} Key=Project,Value=${project}`;
+  try {
+    const enabled = await findInstances(ec2, `tag:${ENABLED_TAG.key}=${ENABLED_TAG.value}`);
+    const mine = enabled.filter((instance) => tagOf(instance, 'Project') === project);
+    const [only] = mine.length > 0 ? mine : enabled;
+    const id = only?.InstanceId ?? null;
+    if (mine.length === 1) return { found: `${id}  (its tag Project=${project})`, write: null, next: [] };
+    if (enabled.length === 1) return { found: `${id}  (the only one that runctl may use)`, write: id, next: [] };
+    const ids = enabled.map(({ InstanceId }) => InstanceId).join(', ');
+    const found = enabled.length === 0 ? 'none with the tag runctl=enabled' : `one of ${ids}: name it in the file`;
+    return { found, write: null, next: enabled.length === 0 ? [`Tag your instance: ${tag}`] : [] };
+  } catch (error) {
+    if (!(error instanceof CliError)) throw error;
+    return {
+      found: 'not looked for',
+      write: null,
+      next: [`${error.message} ${error.next}`, `Tag your instance: ${tag}`],
+    };
+  }
+}
+
+async function write(path: string, text: string, force: boolean): Promise<void> {
+  try {
+    await writeFile(path, text, { flag: force ? 'w' : 'wx' });
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
+    throw usageError(`There is a ${SPEC_FILE} already.`, 'Edit it, or overwrite it with --force.', { cause: error });
+  }
+}
+
+async function putSchema(folder: string): Promise<void> {
+  const place = join(folder, PRIVATE_FOLDER);
+  await mkdir(place, { recursive: true });
+  await writeFile(join(place, '.gitignore'), '*\n');
+  await writeFile(join(place, SCHEMA), await readFile(schemaFile));
+}
+
+/** An empty folder has a runctl.yaml before it has code. */
+async function namesIn(folder: string): Promise<string[]> {
+  try {
+    return (await listFiles(folder)).files.map(({ name }) => name);
+  } catch (error) {
+    if (error instanceof PackError) return [];
+    throw error;
+  }
+}
+
+/** What a run would choose; else the only Python file at the top. */
+function findScript(names: readonly string[]): { script: string | null; candidates: readonly string[] } {
+  try {
+    return { script: chooseScript(names, null).script, candidates: [] };
+  } catch (error) {
+    if (!(error instanceof ScriptNotFound)) throw error;
+    const { candidates } = error;
+    const atTop = candidates.filter((name) => !name.includes('/'));
+    return atTop.length === 1 ? { script: atTop[0] ?? null, candidates: [] } : { script: null, candidates };
+  }
+}

@@ -1,0 +1,63 @@
+import type { CloudWatchLogsClient } from '@aws-sdk/client-cloudwatch-logs';
+import { JOBS, type JobName } from '../../core/names.ts';
+import { JobLog } from './job-log.ts';
+import { LineAssembler } from './line-assembler.ts';
+
+export interface LogLine {
+  readonly job: JobName;
+  /** Without its newline. */
+  readonly text: string;
+  /** Epoch milliseconds when CloudWatch took it. */
+  readonly at: number;
+}
+
+interface Stream {
+  readonly job: JobName;
+  readonly log: JobLog;
+  readonly lines: LineAssembler;
+  at: number;
+}
+
+/** Reads the log streams of one run as they grow, each line once. */
+export class RunLogs {
+  readonly #streams: readonly Stream[];
+  /** Read, and not handed out yet: what came before a call failed is handed out by the next one. */
+  #unread: LogLine[] = [];
+
+  constructor(logs: Pick<CloudWatchLogsClient, 'send'>, group: string, runId: string) {
+    this.#streams = JOBS.map((job) => {
+      const log = new JobLog(logs, { group, runId, job });
+      return { job, log, lines: new LineAssembler(), at: 0 };
+    });
+  }
+
+  /**
+   * The lines that were completed since the last call, in the order in which CloudWatch took them.
+   * @throws what CloudWatch or the network says; nothing is lost by that, the next call goes on where this one stopped.
+   */
+  async read(signal?: AbortSignal): Promise<LogLine[]> {
+    const read = await Promise.allSettled(this.#streams.map((stream) => this.#readStream(stream, signal)));
+    const failed = read.find((one) => one.status === 'rejected');
+    if (failed) throw failed.reason;
+    const lines = this.#unread.sort((a, b) => a.at - b.at);
+    this.#unread = [];
+    return lines;
+  }
+
+  /** What is left of unfinished lines, when nothing comes any more. */
+  rest(): LogLine[] {
+    return this.#streams.flatMap(({ job, lines, at }) => lines.end().map((text) => ({ job, text, at })));
+  }
+
+  async #readStream(stream: Stream, signal?: AbortSignal): Promise<void> {
+    for (;;) {
+      const { messages, atEnd } = await stream.log.next(signal);
+      for (const message of messages) {
+        stream.at = message.takenAt ?? stream.at;
+        const { job, at } = stream;
+        for (const text of stream.lines.push(message.text)) this.#unread.push({ job, text, at });
+      }
+      if (atEnd) return;
+    }
+  }
+}

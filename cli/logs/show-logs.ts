@@ -1,0 +1,128 @@
+import type { JobName } from '../../core/names.ts';
+import { formatDuration } from '../../core/units.ts';
+import { retryNotes } from '../aws/retry.ts';
+import type { Context } from '../context.ts';
+import { EXIT, type ExitCode } from '../errors.ts';
+import { projectFor } from '../project/which-project.ts';
+import type { Execution } from '../runs/executions.ts';
+import { type Run, Runs } from '../runs/find.ts';
+import { doing, endingOf, isRunning } from '../runs/words.ts';
+import { sayDetached } from '../terminal/detach.ts';
+import { drainLog, followLog } from './follow-log.ts';
+import { JobLog, type LogMessage } from './job-log.ts';
+import { LogSink } from './log-sink.ts';
+import { showLive } from './show-live.ts';
+import { openWholeLog } from './whole-log.ts';
+
+const LINES = 50;
+
+export interface LogsOptions {
+  readonly project?: string;
+  readonly number?: number;
+  readonly follow?: true;
+  readonly live?: true;
+  readonly install?: true;
+  readonly sync?: true;
+  /** Seconds. */
+  readonly since?: number;
+  readonly raw?: true;
+  readonly json?: true;
+}
+
+/** What `runctl logs` does. */
+export async function showLogs(context: Context, wanted: string | undefined, options: LogsOptions): Promise<ExitCode> {
+  const { account, terminal, signal } = context;
+  const runs = await Runs.of(account);
+  const run = await runs.find(wanted, () => projectFor(context, options));
+  const job = jobOf(options);
+  const log = new JobLog(account.logs, {
+    group: await account.output('logGroup'),
+    runId: run.id,
+    job,
+    ...(options.since === undefined ? {} : { since: Date.now() - options.since * 1_000 }),
+  });
+  const format = options.raw ? 'raw' : options.json ? 'json' : 'text';
+  const sink = new LogSink(terminal.out, { job, format });
+  const notes = retryNotes((line) => terminal.note(line));
+  const reading = { log, sink, executions: runs.executions, notes, signal };
+  if (options.live && run.execution && isRunning(run.execution)) {
+    const live = { job, raw: options.raw === true, lines: options.number ?? LINES };
+    return await follow(context, run.execution, (execution) => showLive(context, runs, execution, sink, live));
+  }
+  const isOver = run.execution === null || !isRunning(run.execution);
+  if (options.raw && isOver && (await writeWholeLog(context, runs, run, job, sink))) return EXIT.succeeded;
+  let isEmpty = true;
+  if (!options.raw && options.since === undefined) {
+    const lines = options.number ?? LINES;
+    const recent = lastLines(await log.recent(lines, signal), lines);
+    isEmpty = recent.length === 0;
+    await sink.write(recent, signal);
+  }
+  if (options.follow && run.execution)
+    return await follow(context, run.execution, (execution) => followLog(reading, execution));
+  if (!(await drainLog(reading)) && isEmpty) {
+    if (options.since === undefined) await explain(context, runs, run, job);
+    else
+      terminal.note(
+        `The job ${job} of run ${run.id} has written nothing in the last ${formatDuration(options.since)}.`,
+      );
+  }
+  await sink.end(signal);
+  return EXIT.succeeded;
+}
+
+/** @param watch until the run has ended */
+async function follow(
+  { terminal, signal }: Context,
+  run: Execution,
+  watch: (run: Execution) => Promise<Execution>,
+): Promise<ExitCode> {
+  try {
+    const ended = endingOf(await watch(run));
+    terminal.note(`Run ${run.name}: ${ended?.outcome ?? 'forgotten'}. ${ended?.message ?? ''}`);
+    return ended?.outcome === 'succeeded' ? EXIT.succeeded : EXIT.runFailed;
+  } catch (error) {
+    if (signal.aborted) sayDetached(terminal, run.name);
+    throw error;
+  }
+}
+
+/** The exact copy in S3. @returns false when there is none; CloudWatch is then the next best */
+async function writeWholeLog(
+  { terminal, signal }: Context,
+  { store }: Runs,
+  { id }: Run,
+  job: JobName,
+  sink: LogSink,
+): Promise<boolean> {
+  const chunks = await openWholeLog(store, { id, manifest: await store.manifest(id) }, job, signal);
+  for await (const chunk of chunks ?? []) await sink.writeBytes(chunk, signal);
+  if (chunks === null) terminal.warn(`the whole log of run ${id} is not in S3; CloudWatch shows odd bytes as escapes`);
+  return chunks !== null;
+}
+
+/** Says why there is nothing to see. */
+async function explain({ terminal }: Context, { executions }: Runs, run: Run, job: JobName): Promise<void> {
+  const { execution, arn, id } = run;
+  if (execution !== null && isRunning(execution)) {
+    terminal.note(
+      `The job ${job} of run ${id} has written nothing yet; it is ${doing(await executions.lastState(arn))}.`,
+    );
+  } else {
+    terminal.note(`There is no log of the job ${job} of run ${id}. How it ended: npx runctl status ${id}`);
+  }
+}
+
+function jobOf({ install, sync }: Pick<LogsOptions, 'install' | 'sync'>): JobName {
+  return install ? 'install' : sync ? 'sync' : 'train';
+}
+
+/** The last so many lines of messages that may be parts of lines. */
+export function lastLines(messages: readonly LogMessage[], count: number): readonly LogMessage[] {
+  let lines = messages.at(-1)?.text.endsWith('\n') === false ? 1 : 0;
+  for (let index = messages.length - 1; index >= 0; index -= 1) {
+    if (messages[index]?.text.endsWith('\n')) lines += 1;
+    if (lines > count) return messages.slice(index + 1);
+  }
+  return messages;
+}

@@ -1,0 +1,122 @@
+import { distance } from 'fastest-levenshtein';
+import { RUN_MACHINE } from '../../core/names.ts';
+import type { Account } from '../aws/account.ts';
+import { type CliError, usageError } from '../errors.ts';
+import type { Found } from '../project/project.ts';
+import { atMost, mapSeveral } from '../terminal/several.ts';
+import { type Execution, Executions } from './executions.ts';
+import type { KeptRun } from './read-manifest.ts';
+import { RunStore } from './store.ts';
+import { isOfProject, type RunSummary, summarize } from './summary.ts';
+
+/** How far back a project's runs are looked for: two or three calls each. */
+const SEARCHED = 500;
+/** How far back a beginning of an id is looked for: a call for each hundred. */
+const IDS_SEARCHED = 5_000;
+const IDS_SHOWN = 5;
+
+/** A run that a person meant. One of both is there: Step Functions forgets an execution after 90 days, the manifest stays. */
+export type Run = { readonly id: string; readonly arn: string } & (
+  | { readonly execution: Execution; readonly manifest: null }
+  | { readonly execution: null; readonly manifest: KeptRun }
+);
+
+/** The runs of an account and region. */
+export class Runs {
+  readonly executions: Pick<Executions, keyof Executions>;
+  readonly store: Pick<RunStore, keyof RunStore>;
+  readonly machine: string;
+
+  constructor(parts: Pick<Runs, 'executions' | 'store' | 'machine'>) {
+    this.executions = parts.executions;
+    this.store = parts.store;
+    this.machine = parts.machine;
+  }
+
+  static async of(account: Account): Promise<Runs> {
+    const [machine, bucket] = await Promise.all([account.output('machine'), account.output('bucket')]);
+    return new Runs({ executions: new Executions(account.sfn), store: new RunStore(account.s3, bucket), machine });
+  }
+
+  /** Newest first. @param project null: all */
+  async *list(project: string | null): AsyncGenerator<RunSummary> {
+    const newest = atMost(SEARCHED, this.executions.newest(this.machine));
+    for await (const run of mapSeveral(newest, (one) => summarize(this.executions, one))) {
+      if (run !== null && (project === null || run.project === project)) yield run;
+    }
+  }
+
+  /**
+   * The run that a person means: by its id, a beginning of it that no other run has, or its ARN; else the latest run of the project.
+   * @throws CliError that names the nearest ids
+   */
+  async find(wanted: string | undefined, project: () => Promise<Found<string>>): Promise<Run> {
+    if (wanted === undefined) return await this.#latest(await project());
+    const id = wanted.startsWith('arn:') ? this.#idIn(wanted) : wanted;
+    const exact = await this.#exact(id);
+    if (exact !== null) return exact;
+    const ids = await this.#known(id);
+    const meant = ids.filter((one) => one.startsWith(id));
+    const [only] = meant;
+    const run = meant.length === 1 && only !== undefined ? await this.#exact(only) : null;
+    if (run !== null) return run;
+    throw meant.length > 1 ? ambiguous(wanted, meant) : unknown(wanted, ids);
+  }
+
+  async #latest(project: Found<string>): Promise<Run> {
+    const newest = atMost(SEARCHED, this.executions.newest(this.machine));
+    const looked = mapSeveral(newest, async (one) => ({
+      arn: one.arn,
+      isMeant: await isOfProject(this.executions, one, project.value),
+    }));
+    for await (const { arn, isMeant } of looked) {
+      const execution = isMeant ? await this.executions.describe(arn) : null;
+      if (execution) return { id: execution.name, arn, execution, manifest: null };
+    }
+    throw usageError(
+      `There is no run of the project ${project.value} (from ${project.from}) among the latest.`,
+      'Start one: npx runctl run. The runs of all projects: npx runctl list --all. Another project: --project',
+    );
+  }
+
+  async #exact(id: string): Promise<Run | null> {
+    if (!/^[^/\s]{1,80}$/.test(id)) return null;
+    const arn = `${this.machine.replace(':stateMachine:', ':execution:')}:${id}`;
+    const execution = await this.executions.describe(arn);
+    if (execution) return { id, arn, execution, manifest: null };
+    const manifest = await this.store.manifest(id);
+    return manifest && { id, arn: manifest.run.arn, execution: null, manifest };
+  }
+
+  /** Ids of late runs, and of older ones that begin so. */
+  async #known(beginning: string): Promise<string[]> {
+    const ids = new Set<string>();
+    for await (const { name } of atMost(IDS_SEARCHED, this.executions.newest(this.machine))) ids.add(name);
+    for (const id of await this.store.idsBeginning(beginning)) ids.add(id);
+    return [...ids];
+  }
+
+  #idIn(arn: string): string {
+    const [, machine, id] = /:execution:([^:]+):([^:]+)$/.exec(arn) ?? [];
+    if (machine === RUN_MACHINE && id !== undefined) return id;
+    throw usageError(
+      `${arn} is not the ARN of a run.`,
+      `A run is an execution of ${RUN_MACHINE}: arn:aws:states:<region>:<account>:execution:${RUN_MACHINE}:<run id>`,
+    );
+  }
+}
+
+function ambiguous(wanted: string, ids: readonly string[]): CliError {
+  return usageError(`${ids.length} runs begin with ${wanted}:\n${shown(ids)}`, 'Give more of the id.');
+}
+
+function unknown(wanted: string, ids: readonly string[]): CliError {
+  const nearest = [...ids].sort((a, b) => distance(a, wanted) - distance(b, wanted));
+  const near = ids.length === 0 ? ' There are no runs yet.' : ` The nearest ids:\n${shown(nearest)}`;
+  return usageError(`There is no run ${wanted}.${near}`, 'All runs: npx runctl list --all');
+}
+
+function shown(ids: readonly string[]): string {
+  const more = ids.length > IDS_SHOWN ? [`… and ${ids.length - IDS_SHOWN} more`] : [];
+  return [...ids.slice(0, IDS_SHOWN), ...more].map((line) => `  ${line}`).join('\n');
+}

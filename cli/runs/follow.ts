@@ -1,0 +1,112 @@
+import { setTimeout } from 'node:timers/promises';
+import type { CloudWatchLogsClient } from '@aws-sdk/client-cloudwatch-logs';
+import { DescribeExecutionCommand, type SFNClient } from '@aws-sdk/client-sfn';
+import { persistently, type RetryNotes } from '../aws/retry.ts';
+import { type LogLine, RunLogs } from '../logs/run-logs.ts';
+import { RunHistory, type StateEvent } from './history.ts';
+
+/** Often enough to feel live; far below what the two services allow (GetLogEvents: 25 a second). */
+const POLL_MS = 400;
+/** CloudWatch shows new events a little late: after the end this many reads in a row must bring nothing (1.2 s). */
+const QUIET_READS = 3;
+
+export interface FollowedRun {
+  readonly executionArn: string;
+  readonly runId: string;
+  readonly logGroup: string;
+}
+
+export interface RunClients {
+  readonly sfn: Pick<SFNClient, 'send'>;
+  readonly logs: Pick<CloudWatchLogsClient, 'send'>;
+}
+
+/** What a run showed, as it happened. `sinceStart` in seconds. */
+export type RunEvent =
+  | { readonly kind: 'state'; readonly event: StateEvent; readonly sinceStart: number }
+  | { readonly kind: 'line'; readonly line: LogLine };
+
+/** How the execution ended; `output`, `error` and `cause` as Step Functions has them. Times in epoch milliseconds. */
+export interface RunEnd {
+  readonly status: 'SUCCEEDED' | 'FAILED' | 'TIMED_OUT' | 'ABORTED';
+  readonly output: string | null;
+  readonly error: string | null;
+  readonly cause: string | null;
+  readonly startedAt: number;
+  readonly endedAt: number;
+}
+
+/**
+ * Follows a run that has been started: hands each state and each log line to `show` once, in the order of their times, until
+ * the execution has ended and its log is read to the end. A network that is gone is waited for.
+ * @throws what a moment does not mend, such as expired credentials
+ */
+export async function followRun(
+  clients: RunClients,
+  run: FollowedRun,
+  { show, notes }: { show: (event: RunEvent) => void; notes: RetryNotes },
+  signal: AbortSignal,
+): Promise<RunEnd> {
+  const history = new RunHistory(clients.sfn, run.executionArn);
+  const logs = new RunLogs(clients.logs, run.logGroup, run.runId);
+  for (let quiet = 0; quiet < QUIET_READS; ) {
+    const states = await persistently(() => history.read(signal), notes, signal);
+    // After the history: a line that was there before a state began is then read with it, and shown before it.
+    const lines = await persistently(() => logs.read(signal), notes, signal);
+    for (const event of inOrder(states, lines, history.startedAt ?? 0)) show(event);
+    quiet = history.ended && lines.length === 0 ? quiet + 1 : 0;
+    await pause(signal);
+  }
+  for (const line of logs.rest()) show({ kind: 'line', line });
+  return await persistently(() => endOf(clients.sfn, run.executionArn, signal), notes, signal);
+}
+
+/** Waits until the execution exists. @returns false when it does not within `withinMs`. */
+export async function untilStarted(
+  sfn: Pick<SFNClient, 'send'>,
+  executionArn: string,
+  withinMs: number,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const deadline = Date.now() + withinMs;
+  while (Date.now() < deadline) {
+    try {
+      await sfn.send(new DescribeExecutionCommand({ executionArn }), { abortSignal: signal });
+      return true;
+    } catch (error) {
+      if (!(error instanceof Error && error.name === 'ExecutionDoesNotExist')) throw error;
+    }
+    await pause(signal);
+  }
+  return false;
+}
+
+function inOrder(states: readonly StateEvent[], lines: readonly LogLine[], startedAt: number): RunEvent[] {
+  const timed = [
+    ...lines.map((line) => ({ at: line.at, event: { kind: 'line', line } as const })),
+    ...states.map((event) => ({
+      at: event.at,
+      event: { kind: 'state', event, sinceStart: (event.at - startedAt) / 1_000 } as const,
+    })),
+  ];
+  return timed.sort((a, b) => a.at - b.at).map(({ event }) => event);
+}
+
+async function endOf(sfn: Pick<SFNClient, 'send'>, executionArn: string, signal: AbortSignal): Promise<RunEnd> {
+  const execution = await sfn.send(new DescribeExecutionCommand({ executionArn }), { abortSignal: signal });
+  const status = execution.status;
+  if (status === undefined || status === 'RUNNING' || status === 'PENDING_REDRIVE')
+    throw new Error(`The history of ${executionArn} has ended, but its status is ${status}.`);
+  return {
+    status,
+    output: execution.output ?? null,
+    error: execution.error ?? null,
+    cause: execution.cause ?? null,
+    startedAt: execution.startDate?.getTime() ?? 0,
+    endedAt: execution.stopDate?.getTime() ?? Date.now(),
+  };
+}
+
+async function pause(signal: AbortSignal): Promise<void> {
+  await setTimeout(POLL_MS, undefined, { signal });
+}

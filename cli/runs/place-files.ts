@@ -1,0 +1,97 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { lstat, mkdir, readdir, readlink, realpath, rename, rm } from 'node:fs/promises';
+import { dirname, join, sep } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { usageError } from '../errors.ts';
+
+const SHOWN = 5;
+
+/** Every file and link below a folder, as paths relative to it. */
+export async function filesBelow(folder: string, under = ''): Promise<string[]> {
+  const entries = await readdir(join(folder, under), { withFileTypes: true });
+  const found = await Promise.all(
+    entries.map(async (entry) => {
+      const path = join(under, entry.name);
+      return entry.isDirectory() ? await filesBelow(folder, path) : [path];
+    }),
+  );
+  return found.flat().sort();
+}
+
+/**
+ * Moves files into a folder: all of them or, when one would overwrite another file, none.
+ * @param from where each lies, by its path in the folder
+ * @returns the names that were there with the same content, and those that were overwritten
+ * @throws CliError naming what is in the way
+ */
+export async function placeFiles(
+  from: ReadonlyMap<string, string>,
+  folder: string,
+  options: { readonly overwrite: boolean },
+): Promise<{ same: string[]; overwritten: string[] }> {
+  const same: string[] = [];
+  const different: string[] = [];
+  const top = await realpath(folder);
+  for (const [name, file] of from) {
+    const target = join(folder, name);
+    await refuseStrayParent(top, target);
+    const found = await lstat(target).catch(() => null);
+    if (found?.isDirectory()) throw inTheWay([name], 'is a folder there');
+    if (found) (await isSame(file, target)) ? same.push(name) : different.push(name);
+  }
+  if (different.length > 0 && !options.overwrite) throw inTheWay(different, 'is there with other content');
+  for (const [name, file] of from) {
+    if (same.includes(name)) continue;
+    const target = join(folder, name);
+    await mkdir(dirname(target), { recursive: true });
+    await rename(file, target);
+  }
+  return { same, overwritten: different };
+}
+
+/** A link in the folder must not lead what is written out of it. */
+async function refuseStrayParent(top: string, target: string): Promise<void> {
+  let parent = dirname(target);
+  let real = await realpath(parent).catch(() => null);
+  while (real === null) {
+    parent = dirname(parent);
+    real = await realpath(parent).catch(() => null);
+  }
+  if (real === top || real.startsWith(`${top}${sep}`)) return;
+  throw usageError(
+    `${parent} is a link that leads out of ${top}.`,
+    'Remove it, or pull into another folder with --to.',
+  );
+}
+
+function inTheWay(names: readonly string[], why: string) {
+  const more = names.length > SHOWN ? `\n  … and ${names.length - SHOWN} more` : '';
+  const list = names
+    .slice(0, SHOWN)
+    .map((name) => `\n  ${name}`)
+    .join('');
+  return usageError(
+    `Nothing was written: what would be written ${why}:${list}${more}`,
+    'Overwrite with --force, or pull into another folder with --to.',
+  );
+}
+
+async function isSame(a: string, b: string): Promise<boolean> {
+  const [one, other] = await Promise.all([lstat(a), lstat(b)]);
+  if (one.isSymbolicLink() || other.isSymbolicLink()) {
+    return one.isSymbolicLink() && other.isSymbolicLink() && (await readlink(a)) === (await readlink(b));
+  }
+  return one.size === other.size && (await digestOf(a)) === (await digestOf(b));
+}
+
+/** Hex SHA-256. */
+export async function digestOf(file: string): Promise<string> {
+  const hash = createHash('sha256');
+  await pipeline(createReadStream(file), hash);
+  return hash.digest('hex');
+}
+
+export async function removeFolder(folder: string): Promise<void> {
+  await rm(folder, { recursive: true, force: true });
+}

@@ -1,0 +1,127 @@
+import { createReadStream, createWriteStream } from 'node:fs';
+import { lstat, mkdir, writeFile } from 'node:fs/promises';
+import { basename, join, relative, resolve } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { createGunzip } from 'node:zlib';
+import { JOBS, MANIFEST } from '../../core/names.ts';
+import { OUTPUTS_ARCHIVE } from '../../core/outcome/manifest.ts';
+import { formatSize } from '../../core/units.ts';
+import type { Context } from '../context.ts';
+import { EXIT, type ExitCode, setUpError, usageError } from '../errors.ts';
+import { download, type Wanted } from './download.ts';
+import type { Run, Runs } from './find.ts';
+import { digestOf, filesBelow, placeFiles, removeFolder } from './place-files.ts';
+import type { KeptRun } from './read-manifest.ts';
+import { unpackOutputs } from './unpack-outputs.ts';
+import { isRunning } from './words.ts';
+
+export const PULL_FOLDER = 'runctl-runs';
+/** Downloads lie here until all is checked; a pull that was interrupted goes on from it. */
+const STAGE = '.pulling';
+/** The names of ours beside the outputs, which are packed with their paths in the project. */
+const OURS = [STAGE, MANIFEST, ...JOBS.map((job) => `${job}.log`)];
+
+export interface PullOptions {
+  readonly to?: string;
+  readonly force?: true;
+  readonly unpack: boolean;
+}
+
+/** What `runctl pull` does. */
+export async function pullRun(context: Context, runs: Runs, run: Run, options: PullOptions): Promise<ExitCode> {
+  const { terminal, signal } = context;
+  const manifest = await manifestOf(runs, run);
+  const folder = resolve(context.folder, options.to ?? join(PULL_FOLDER, basename(run.id)));
+  const stage = join(folder, STAGE);
+  await mkdir(stage, { recursive: true });
+  const wanted = await missing(manifest, folder, options.unpack);
+  const total = wanted.reduce((sum, { bytes }) => sum + bytes, 0);
+  const files = await terminal.working(`Fetching ${formatSize(total)} of run ${run.id}`, async (say) => {
+    let before = 0;
+    for (const one of wanted) {
+      const progress = (bytes: number) => say(`Fetching ${formatSize(before + bytes)} of ${formatSize(total)}`);
+      const file = join(stage, basename(one.key));
+      if (!(await isThere(file, one))) await download(runs.store, one, file, progress, signal);
+      before += one.bytes;
+    }
+    return await staged(stage, wanted, options.unpack, (text) => terminal.warn(text), signal);
+  });
+  const manifestFile = join(stage, MANIFEST);
+  await writeFile(manifestFile, `${JSON.stringify(manifest, null, 2)}\n`);
+  files.set(MANIFEST, manifestFile);
+  const { same, overwritten } = await placeFiles(files, folder, { overwrite: options.force === true });
+  await removeFolder(stage);
+  for (const name of overwritten) terminal.note(`overwritten: ${name}`);
+  const outputs = options.unpack ? `${manifest.outputs.count} outputs` : OUTPUTS_ARCHIVE;
+  const had = same.length > 0 ? `, ${same.length} of them there already` : '';
+  terminal.note(
+    `Run ${run.id} (${manifest.outcome}): ${manifest.logs.length} logs, ${manifest.outputs.archive ? outputs : 'no outputs'}, the manifest${had}`,
+  );
+  terminal.print(relative(context.folder, folder) || '.');
+  return EXIT.succeeded;
+}
+
+async function manifestOf({ store }: Runs, run: Run): Promise<KeptRun> {
+  const { execution, id } = run;
+  if (execution === null) return run.manifest;
+  if (isRunning(execution)) {
+    throw usageError(
+      `Run ${id} has not ended: its outputs come at its end.`,
+      `Wait for it: npx runctl status ${id} --wait. Its log so far: npx runctl logs ${id} --raw`,
+    );
+  }
+  const manifest = await store.manifest(id);
+  if (manifest !== null && Date.parse(manifest.run.startedAt) === execution.startedAt) return manifest;
+  throw setUpError(
+    `Run ${id} has ended, and its manifest is not there: its outputs are still being kept, or could not be.`,
+    `How far it is: npx runctl status ${id}. What lies there: aws s3 ls s3://${store.bucket}/runs/${id}/`,
+  );
+}
+
+/** What has to be fetched: not the outputs when each of them lies unpacked in the folder already. */
+async function missing({ logs, outputs }: KeptRun, folder: string, unpack: boolean): Promise<Wanted[]> {
+  const { archive, files, count } = outputs;
+  if (archive === null) return [...logs];
+  const listed = unpack && files.length === count;
+  for (const { path, bytes, sha256 } of listed ? files : []) {
+    if (!(await isThere(join(folder, path), { bytes, sha256 }))) return [...logs, archive];
+  }
+  return listed && count > 0 ? [...logs] : [...logs, archive];
+}
+
+/** The files to place, by their path in the folder. */
+async function staged(
+  stage: string,
+  wanted: readonly Wanted[],
+  unpack: boolean,
+  warn: (text: string) => void,
+  signal: AbortSignal,
+): Promise<Map<string, string>> {
+  const files = new Map<string, string>();
+  for (const { key } of wanted) {
+    const name = basename(key);
+    const file = join(stage, name);
+    if (!unpack) files.set(name, file);
+    else if (name !== OUTPUTS_ARCHIVE) {
+      const log = name.replace(/\.gz$/, '');
+      await pipeline(createReadStream(file), createGunzip(), createWriteStream(join(stage, log)), { signal });
+      files.set(log, join(stage, log));
+    } else {
+      const tree = join(stage, 'outputs');
+      await removeFolder(tree); // of a pull that was interrupted
+      await mkdir(tree);
+      for (const leftOut of await unpackOutputs(file, tree)) warn(leftOut);
+      for (const path of await filesBelow(tree)) {
+        if (OURS.includes(path.split('/')[0] ?? ''))
+          warn(`${path} was left out, it has a name of ours: see --no-unpack`);
+        else files.set(path, join(tree, path));
+      }
+    }
+  }
+  return files;
+}
+
+async function isThere(file: string, { bytes, sha256 }: Omit<Wanted, 'key'>): Promise<boolean> {
+  const found = await lstat(file).catch(() => null);
+  return found?.isFile() === true && found.size === bytes && (await digestOf(file)) === sha256;
+}

@@ -1,0 +1,139 @@
+import { archiveUri } from '../../core/names.ts';
+import type { SpecInput } from '../../core/spec/spec.ts';
+import { checkScript, lookAtCode, packWarnings, withArchive } from '../archive/code.ts';
+import { send } from '../archive/send-archive.ts';
+import { at } from '../aws/aws-errors.ts';
+import { resolveInstance } from '../aws/instance.ts';
+import { retryNotes } from '../aws/retry.ts';
+import type { Context } from '../context.ts';
+import { EXIT, type ExitCode } from '../errors.ts';
+import { type Found, findProject, type Project } from '../project/project.ts';
+import { sayDetached } from '../terminal/detach.ts';
+import { readEnd } from './ending.ts';
+import { followRun } from './follow.ts';
+import { type Plan, planRows } from './plan.ts';
+import { endLines, eventPrinter } from './print-events.ts';
+import { type StartedRun, startRun } from './start.ts';
+
+/** What the command line says beside the run spec. */
+export interface RunOptions {
+  readonly detach?: boolean;
+  readonly yes?: boolean;
+  readonly includeSecrets?: boolean;
+  readonly json?: boolean;
+}
+
+type StartInput = SpecInput & { readonly project: string; readonly archive: string };
+
+/** Trains the folder that the person stands in, or an archive that was pushed before. */
+export async function runProject(context: Context, flags: SpecInput, options: RunOptions): Promise<ExitCode> {
+  const input = await prepare(context, flags, options);
+  if (input === null) return EXIT.usage;
+  const run = await start(context, input);
+  if (options.detach === true) return leave(context, run, input, options);
+  return await follow(context, run, input, options);
+}
+
+/** @returns null when the person said no. */
+async function prepare(context: Context, flags: SpecInput, options: RunOptions): Promise<StartInput | null> {
+  let input: StartInput | null = null;
+  try {
+    const { archive } = flags;
+    input = await (archive === undefined
+      ? sendFolder(context, flags, options)
+      : planArchive(context, { ...flags, archive }, options));
+    return input;
+  } finally {
+    if (input === null) context.terminal.note('Nothing was started.');
+  }
+}
+
+async function sendFolder(context: Context, flags: SpecInput, options: RunOptions): Promise<StartInput | null> {
+  const { account, terminal, signal, folder } = context;
+  const includeSecrets = options.includeSecrets === true;
+  const project = await findProject(folder, flags);
+  const code = await lookAtCode(folder, { includeSecrets });
+  const spec = { ...project.file, ...flags };
+  const script = checkScript(code, spec, flags.script === undefined ? 'runctl.yaml' : '--script');
+  const [bucket, instance] = await Promise.all([account.output('bucket'), findInstance(context, project)]);
+  return await withArchive(code, { includeSecrets, signal }, async (archive, packed) => {
+    for (const warning of packWarnings(code, packed)) terminal.warn(warning);
+    const plan = { project: project.name, code: { packed, git: code.git }, script, args: spec.args ?? [], instance };
+    if (!(await isAgreed(context, { ...plan, region: await account.region() }, options))) return null;
+    const to = { bucket, project: project.name.value, start: null };
+    return { ...flags, project: project.name.value, archive: archiveUri(await send(context, archive, to)) };
+  });
+}
+
+/** What the archive's own runctl.yaml says is not known here; what the flags say is. */
+async function planArchive(
+  context: Context,
+  flags: SpecInput & { readonly archive: string },
+  options: RunOptions,
+): Promise<StartInput | null> {
+  const { folder, account } = context;
+  const project = await findProject(folder, flags);
+  const said = <T>(value: T | undefined, from: string): Found<T> | null =>
+    value === undefined ? null : { value, from };
+  const plan = {
+    project: project.name,
+    code: { archive: flags.archive },
+    script: said(flags.script, '--script'),
+    args: flags.args ?? [],
+    instance: flags.instance === undefined ? null : await findInstance(context, project),
+    region: await account.region(),
+  };
+  return (await isAgreed(context, plan, options)) ? { ...flags, project: project.name.value } : null;
+}
+
+async function findInstance({ account }: Context, { instance }: Project) {
+  return { found: await resolveInstance(account, instance.value), wanted: instance };
+}
+
+async function isAgreed({ terminal, signal }: Context, plan: Plan, options: RunOptions): Promise<boolean> {
+  for (const [label, text] of planRows(plan)) terminal.note(`  ${terminal.colors.dim(label.padEnd(9))} ${text}`);
+  return options.yes === true || (await terminal.confirm('Start this run?', true, signal));
+}
+
+async function start({ account, terminal, signal }: Context, input: StartInput): Promise<StartedRun> {
+  const machine = await account.output('machine');
+  return await startRun(
+    account.sfn,
+    machine,
+    input,
+    retryNotes((line) => terminal.note(line)),
+    signal,
+  );
+}
+
+function leave({ terminal }: Context, { runId, executionArn }: StartedRun, input: StartInput, options: RunOptions) {
+  if (options.json === true) terminal.json({ runId, executionArn, archive: input.archive });
+  else terminal.print(runId);
+  terminal.note(`Follow it: runctl logs -f ${runId}`);
+  return EXIT.succeeded;
+}
+
+/** @throws CliError for what ends the looking, not the run: its exit code is not that of a failed run */
+export async function follow(
+  { account, terminal, signal }: Pick<Context, 'account' | 'terminal' | 'signal'>,
+  { runId, executionArn }: StartedRun,
+  input: StartInput,
+  options: RunOptions,
+): Promise<ExitCode> {
+  const print = (line: string) => (options.json === true ? terminal.note(line) : terminal.print(line));
+  terminal.note(`Started the run ${terminal.colors.bold(runId)}`);
+  try {
+    const logGroup = await account.output('logGroup');
+    const views = { show: eventPrinter(print, terminal.colors), notes: retryNotes((line) => terminal.note(line)) };
+    const following = followRun(account, { executionArn, runId, logGroup }, views, signal);
+    const end = await at('states:GetExecutionHistory, logs:GetLogEvents', following);
+    const said = readEnd(end);
+    for (const line of endLines(end, said, runId, terminal.colors)) print(line);
+    if (options.json === true)
+      terminal.json({ runId, executionArn, archive: input.archive, ...said, error: end.error });
+    return end.status === 'SUCCEEDED' ? EXIT.succeeded : EXIT.runFailed;
+  } catch (error) {
+    sayDetached(terminal, runId);
+    throw error;
+  }
+}

@@ -1,0 +1,100 @@
+import { setTimeout } from 'node:timers/promises';
+import { MANIFEST } from '../../core/names.ts';
+import { formatDuration } from '../../core/units.ts';
+import { readRun } from '../../core/workflow/history.ts';
+import { persistently, retryNotes } from '../aws/retry.ts';
+import type { Context } from '../context.ts';
+import { EXIT, type ExitCode, setUpError } from '../errors.ts';
+import { colorOutcome } from '../terminal/outcome-color.ts';
+import type { Execution } from './executions.ts';
+import type { Run, Runs } from './find.ts';
+import type { StoredFile } from './store.ts';
+import { endingOf, isRunning } from './words.ts';
+
+const LOOK_MS = 2_000;
+/** stop-run writes it when it begins. */
+const BEGUN = 'stopping.json';
+/** The event of an aborted execution comes within seconds, when it comes. */
+const BEGINS_WITHIN_MS = 5 * 60_000;
+const CAUSE = 'runctl stop';
+
+/** What `runctl stop` does: TERM, the grace, outputs and logs, the manifest; ends when that is there. */
+export async function stopRun(
+  context: Context,
+  runs: Runs,
+  run: Run,
+  options: { readonly wait: boolean },
+): Promise<ExitCode> {
+  const { terminal, signal } = context;
+  const { execution } = run;
+  if (execution === null || !isRunning(execution)) {
+    const outcome = execution === null ? run.manifest.outcome : endingOf(execution)?.outcome;
+    terminal.print(`Run ${run.id} has ended already: ${outcome}.`);
+    return EXIT.succeeded;
+  }
+  const { verified, instance } = readRun(await runs.executions.beginning(run.arn));
+  await runs.executions.stop(run.arn, CAUSE);
+  const grace = verified && instance ? verified.spec.stopGrace : null;
+  if (!options.wait) {
+    terminal.print(`Run ${run.id} is being stopped. How far it is: npx runctl status ${run.id}`);
+    return EXIT.succeeded;
+  }
+  try {
+    await untilConcluded(context, runs, execution, grace);
+  } catch (error) {
+    if (signal.aborted && !terminal.out.errored)
+      terminal.note(`The stop stays in force; this only looks no longer. How far it is: npx runctl status ${run.id}`);
+    throw error;
+  }
+  return await report(context, runs, run.id);
+}
+
+async function untilConcluded(
+  { terminal, signal }: Context,
+  { store }: Runs,
+  { name }: Execution,
+  grace: number | null,
+): Promise<void> {
+  const notes = retryNotes((line) => terminal.note(line));
+  const began = performance.now();
+  await terminal.working(phase([], grace), async (say) => {
+    for (let shown = phase([], grace); ; ) {
+      const files = await persistently(() => store.files(name), notes, signal);
+      if (files.some((file) => file.name === MANIFEST)) return;
+      const now = phase(files, grace);
+      // A pipe shows no spinner: there each phase is a line.
+      if (now !== shown) terminal.err.isTTY ? say(now) : terminal.note(now);
+      shown = now;
+      const lasted = performance.now() - began;
+      if (files.length === 0 && lasted > BEGINS_WITHIN_MS) throw neverBegun(name, lasted);
+      await setTimeout(LOOK_MS, undefined, { signal });
+    }
+  });
+}
+
+/** @param grace seconds; null: nothing of the run is on an instance */
+export function phase(files: readonly StoredFile[], grace: number | null): string {
+  const kept = files.map(({ name }) => name).filter((name) => name !== BEGUN);
+  if (kept.length > 0) return `Outputs and logs are being kept (in S3: ${kept.join(', ')})`;
+  if (grace === null)
+    return 'The execution is stopped; nothing of it runs on an instance, its manifest is being written';
+  if (files.length === 0) return 'The execution is stopped; its clean-up is about to send TERM';
+  return `TERM is sent; the run has ${formatDuration(grace)} to end by itself (stopGrace), then its outputs are kept`;
+}
+
+async function report({ terminal }: Context, { store }: Runs, id: string): Promise<ExitCode> {
+  const manifest = await store.manifest(id);
+  if (manifest === null) throw setUpError(`The manifest of run ${id} is gone again.`, `See: npx runctl status ${id}`);
+  terminal.print(`Run ${id}: ${colorOutcome(terminal, manifest.outcome)}. ${manifest.message}`);
+  for (const warning of manifest.warnings) terminal.warn(warning);
+  const kept = [...manifest.logs.map(({ key }) => key), manifest.outputs.archive?.key].filter(Boolean).length;
+  if (kept > 0) terminal.note(`Outputs and logs: npx runctl pull ${id}`);
+  return EXIT.succeeded;
+}
+
+function neverBegun(id: string, ms: number) {
+  return setUpError(
+    `The execution of run ${id} is stopped, but after ${formatDuration(ms / 1_000)} its clean-up has not begun: the event did not come.`,
+    'The next run on the instance clears it up. At once: invoke the function runctl-stop-run with {"detail":{"executionArn":"<the run\'s ARN>"}}',
+  );
+}

@@ -1,0 +1,31 @@
+import { setTimeout } from 'node:timers/promises';
+import { persistently, retryNotes } from '../aws/retry.ts';
+import type { Context } from '../context.ts';
+import { sayDetached } from '../terminal/detach.ts';
+import type { Execution, Executions } from './executions.ts';
+import { doing, isRunning } from './words.ts';
+
+const LOOK_MS = 2_000;
+
+/** Waits until an execution has ended, and says meanwhile what it does. Ctrl-C leaves it running, and says so. */
+export async function waitForEnd(
+  { terminal, signal }: Pick<Context, 'terminal' | 'signal'>,
+  executions: Pick<Executions, 'describe' | 'lastState'>,
+  run: Execution,
+): Promise<Execution> {
+  const notes = retryNotes((line) => terminal.note(line));
+  try {
+    return await terminal.working(`Waiting for run ${run.name}`, async (say) => {
+      for (;;) {
+        const now = await persistently(() => executions.describe(run.arn, signal), notes, signal);
+        if (now === null || !isRunning(now)) return now ?? run;
+        const state = await persistently(() => executions.lastState(run.arn), notes, signal);
+        say(`Run ${run.name}: ${doing(state)}`);
+        await setTimeout(LOOK_MS, undefined, { signal });
+      }
+    });
+  } catch (error) {
+    if (signal.aborted) sayDetached(terminal, run.name);
+    throw error;
+  }
+}

@@ -1,0 +1,62 @@
+import { HeadObjectCommand, type S3Client } from '@aws-sdk/client-s3';
+import { type ArchiveLocation, archiveUri, parseArchiveUri } from '../../core/names.ts';
+import type { SpecInput } from '../../core/spec/spec.ts';
+import { formatSize } from '../../core/units.ts';
+import { checkScript, lookAtCode, packWarnings, withArchive } from '../archive/code.ts';
+import { send } from '../archive/send-archive.ts';
+import { at, nameOf } from '../aws/aws-errors.ts';
+import type { Context } from '../context.ts';
+import { usageError } from '../errors.ts';
+import type { Project } from '../project/project.ts';
+
+/** What the runs of a schedule train. */
+export interface ScheduledCode {
+  /** In a person's words. */
+  readonly shown: string;
+  /** Brings it into the bucket, unless it is there. */
+  place(): Promise<ArchiveLocation>;
+}
+
+/** Hands the code to `use`: the archive that the flags name, pinned, or the folder that the person stands in, packed. */
+export async function withScheduledCode<T>(
+  context: Context,
+  { project, flags, includeSecrets }: { project: Project; flags: SpecInput; includeSecrets: boolean },
+  use: (code: ScheduledCode) => Promise<T>,
+): Promise<T> {
+  const { account, terminal, signal, folder } = context;
+  const bucket = await account.output('bucket');
+  if (flags.archive !== undefined) {
+    const pinned = await pinArchive(account.s3, flags.archive, bucket);
+    return await use({ shown: archiveUri(pinned), place: () => Promise.resolve(pinned) });
+  }
+  const code = await lookAtCode(folder, { includeSecrets });
+  checkScript(code, { ...project.file, ...flags }, flags.script === undefined ? 'runctl.yaml' : '--script');
+  return await withArchive(code, { includeSecrets, signal }, async (archive, packed) => {
+    for (const warning of packWarnings(code, packed)) terminal.warn(warning);
+    return await use({
+      shown: `this folder: ${packed.files.length} files, ${formatSize(packed.bytes)}`,
+      place: () => send(context, archive, { bucket, project: project.name.value, start: null }),
+    });
+  });
+}
+
+/** The archive's version as it is now: what each run of the schedule will get. @throws CliError */
+export async function pinArchive(s3: Pick<S3Client, 'send'>, uri: string, bucket: string): Promise<ArchiveLocation> {
+  const location = parseArchiveUri(uri);
+  if (location === null) throw usageError(`${uri} is no archive.`, 'Write it as s3://bucket/key');
+  if (location.bucket !== bucket)
+    throw usageError(
+      `${uri} lies in another bucket: runs read from ${bucket} alone.`,
+      `aws s3 cp ${uri} s3://${bucket}/archives/`,
+    );
+  const { key, versionId } = location;
+  const version = versionId === null ? {} : { VersionId: versionId };
+  try {
+    const { VersionId } = await s3.send(new HeadObjectCommand({ Bucket: bucket, Key: key, ...version }));
+    return { bucket, key, versionId: VersionId ?? null };
+  } catch (error) {
+    if (['NotFound', 'NoSuchKey'].includes(nameOf(error)))
+      throw usageError(`There is no ${uri}.`, 'Upload it: runctl push');
+    return await at(`s3:GetObject of ${uri}`, Promise.reject(error));
+  }
+}

@@ -1,0 +1,68 @@
+import { scheduleName } from '../../core/names.ts';
+import { BadExpression } from '../../core/schedule/expression.ts';
+import { formatWall } from '../../core/schedule/wall-time.ts';
+import { formatDuration } from '../../core/units.ts';
+import type { Context } from '../context.ts';
+import { EXIT, type ExitCode, usageError } from '../errors.ts';
+import { listSchedules, nextTimes, removeSchedule, type ScheduleRow } from './schedules.ts';
+
+/** Prints all schedules. */
+export async function showSchedules({ account, terminal }: Context, json: boolean): Promise<ExitCode> {
+  const now = Date.now();
+  const rows = await listSchedules(account.scheduler);
+  if (json)
+    terminal.json(
+      rows.map((row) => ({ ...row, next: times(row, 3, now).map((time) => new Date(time).toISOString()) })),
+    );
+  else if (rows.length === 0)
+    terminal.note("There are no schedules. Make one: runctl schedule add nightly 'daily 02:00'");
+  else
+    terminal.table(
+      ['NAME', 'PROJECT', 'WHEN', 'NEXT RUN', 'STATE', 'FROM'],
+      rows.map((row) => [
+        row.fullName,
+        row.spec.project ?? '-',
+        `${row.expression} ${row.timezone}`,
+        nextRun(row, now),
+        row.enabled ? 'enabled' : 'disabled',
+        row.ownedByStack ? 'cdk.json' : 'schedule add',
+      ]),
+    );
+  return EXIT.succeeded;
+}
+
+function nextRun(row: ScheduleRow, now: number): string {
+  const [time] = times(row, 1, now);
+  return time === undefined ? '-' : `${formatWall(time, row.timezone)}, in ${formatDuration((time - now) / 1_000)}`;
+}
+
+/** A schedule that somebody made by hand may have an expression whose times we cannot show. */
+function times(row: ScheduleRow, count: number, now: number): number[] {
+  try {
+    return nextTimes(row, count, now);
+  } catch (error) {
+    if (error instanceof BadExpression) return [];
+    throw error;
+  }
+}
+
+/** Ends the schedule that is called so, in full or within the project. */
+export async function endSchedule({ account, terminal }: Context, name: string, project: string): Promise<ExitCode> {
+  const rows = await listSchedules(account.scheduler);
+  const wanted = [name, scheduleName(project, name)];
+  const row = rows.find(({ fullName }) => wanted.includes(fullName));
+  if (!row)
+    throw usageError(
+      `There is no schedule ${wanted.join(' or ')}.`,
+      rows.length === 0 ? 'There is none at all.' : `There are: ${rows.map(({ fullName }) => fullName).join(', ')}`,
+    );
+  if (row.ownedByStack)
+    throw usageError(
+      `${row.fullName} comes from cdk.json: the next deployment would bring it back.`,
+      'Take it out of runctl:schedules there, then: npx cdk deploy',
+    );
+  await removeSchedule(account.scheduler, row.fullName);
+  terminal.print(row.fullName);
+  terminal.note('Removed. Runs that it has started go on.');
+  return EXIT.succeeded;
+}

@@ -1,0 +1,132 @@
+import {
+  CreateScheduleCommand,
+  type CreateScheduleCommandInput,
+  DeleteScheduleCommand,
+  GetScheduleCommand,
+  ListSchedulesCommand,
+  type SchedulerClient,
+  UpdateScheduleCommand,
+} from '@aws-sdk/client-scheduler';
+import { SCHEDULE_GROUP } from '../../core/names.ts';
+import { readSchedule } from '../../core/schedule/expression.ts';
+import type { SpecInput } from '../../core/spec/spec.ts';
+import { at, nameOf } from '../aws/aws-errors.ts';
+
+type Client = Pick<SchedulerClient, 'send'>;
+
+/** Marks what the command made; a schedule of cdk.json belongs to the stack. */
+const MADE_BY = 'Made by runctl schedule add';
+/** As those of the stack: a run that is an hour late is not started any more (lib/storage/schedules.ts). */
+const RETRIES = { MaximumEventAgeInSeconds: 3_600, MaximumRetryAttempts: 185 };
+
+export interface NewSchedule {
+  readonly fullName: string;
+  readonly expression: string;
+  readonly timezone: string;
+  readonly spec: SpecInput;
+  readonly machineArn: string;
+  readonly roleArn: string;
+  readonly deadLettersArn: string;
+}
+
+export interface ScheduleRow {
+  readonly fullName: string;
+  readonly expression: string;
+  readonly timezone: string;
+  /** What each run is asked. */
+  readonly spec: SpecInput;
+  readonly enabled: boolean;
+  readonly ownedByStack: boolean;
+  /** Epoch milliseconds. */
+  readonly createdAt: number;
+}
+
+/** @returns false when there is one of this name already, and it is not to be replaced */
+export async function putSchedule(client: Client, schedule: NewSchedule, replace: boolean): Promise<boolean> {
+  const input = inputOf(schedule);
+  if (replace) {
+    try {
+      await client.send(new UpdateScheduleCommand(input));
+      return true;
+    } catch (error) {
+      if (nameOf(error) !== 'ResourceNotFoundException')
+        await at(`scheduler:UpdateSchedule ${schedule.fullName}`, Promise.reject(error));
+    }
+  }
+  try {
+    await client.send(new CreateScheduleCommand(input));
+    return true;
+  } catch (error) {
+    if (nameOf(error) === 'ConflictException') return false;
+    return await at(`scheduler:CreateSchedule ${schedule.fullName}`, Promise.reject(error));
+  }
+}
+
+function inputOf(schedule: NewSchedule): CreateScheduleCommandInput {
+  return {
+    Name: schedule.fullName,
+    GroupName: SCHEDULE_GROUP,
+    Description: MADE_BY,
+    ScheduleExpression: schedule.expression,
+    ScheduleExpressionTimezone: schedule.timezone,
+    FlexibleTimeWindow: { Mode: 'OFF' },
+    // A single time that is over would stay in the list for ever.
+    ActionAfterCompletion: 'DELETE',
+    Target: {
+      Arn: schedule.machineArn,
+      RoleArn: schedule.roleArn,
+      Input: JSON.stringify(schedule.spec),
+      DeadLetterConfig: { Arn: schedule.deadLettersArn },
+      RetryPolicy: RETRIES,
+    },
+  };
+}
+
+/** All that start runs, by name. */
+export async function listSchedules(client: Client): Promise<ScheduleRow[]> {
+  const names: string[] = [];
+  let NextToken: string | undefined;
+  do {
+    const list = client.send(new ListSchedulesCommand({ GroupName: SCHEDULE_GROUP, NextToken }));
+    const page = await at('scheduler:ListSchedules', list);
+    names.push(...(page.Schedules ?? []).map(({ Name = '' }) => Name));
+    NextToken = page.NextToken;
+  } while (NextToken);
+  const rows: ScheduleRow[] = [];
+  for (const name of names.sort()) rows.push(...(await getSchedule(client, name)));
+  return rows;
+}
+
+/** One, or none when it has gone meanwhile. */
+async function getSchedule(client: Client, Name: string): Promise<ScheduleRow[]> {
+  try {
+    const found = await client.send(new GetScheduleCommand({ Name, GroupName: SCHEDULE_GROUP }));
+    return [
+      {
+        fullName: Name,
+        expression: found.ScheduleExpression ?? '',
+        timezone: found.ScheduleExpressionTimezone ?? 'UTC',
+        spec: JSON.parse(found.Target?.Input ?? '{}') as SpecInput,
+        enabled: found.State !== 'DISABLED',
+        ownedByStack: found.Description !== MADE_BY,
+        createdAt: found.CreationDate?.getTime() ?? 0,
+      },
+    ];
+  } catch (error) {
+    if (nameOf(error) === 'ResourceNotFoundException') return [];
+    return await at(`scheduler:GetSchedule ${Name}`, Promise.reject(error));
+  }
+}
+
+export async function removeSchedule(client: Client, Name: string): Promise<void> {
+  await at(
+    `scheduler:DeleteSchedule ${Name}`,
+    client.send(new DeleteScheduleCommand({ Name, GroupName: SCHEDULE_GROUP })),
+  );
+}
+
+/** When a schedule starts its next runs; epoch milliseconds. None when it is disabled, or over. */
+export function nextTimes(row: ScheduleRow, count: number, now: number): number[] {
+  if (!row.enabled) return [];
+  return readSchedule(row.expression, row.timezone).next(count, now, row.createdAt);
+}

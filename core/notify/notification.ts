@@ -1,0 +1,126 @@
+import { JOBS, logStream, RUN_LOG_GROUP, runFileKey } from '../names.ts';
+import type { Manifest } from '../outcome/manifest-schema.ts';
+import { formatDuration } from '../units.ts';
+import type { News, StartedNews, WaitingNews } from './news.ts';
+
+/** What SNS takes as a subject: up to 100 printable ASCII characters. */
+const SUBJECT_CHARACTERS = 100;
+
+/** A message to people, and what their subscriptions may filter by. */
+export interface Notification {
+  readonly subject: string;
+  readonly body: string;
+  readonly attributes: { readonly event: string; readonly project?: string };
+}
+
+/** How a run ended. Nothing of it is a secret: the spec's values, code and URLs that open something stay out. */
+export function endNotification(manifest: Manifest): Notification {
+  const { run, outcome, message, next, warnings, lastLines, exitCode, instance, outputs } = manifest;
+  const project = projectOf(manifest);
+  const isGood = outcome === 'succeeded';
+  return {
+    subject: subjectOf([project, outcome, `after ${formatDuration(run.seconds)}:`, run.id]),
+    body: bodyOf([
+      [`Run ${run.id} has ended: ${outcome}.`, message],
+      table({
+        project,
+        instance: instance && `${instance.id} (${instance.type})`,
+        'exit code': exitCode,
+        ended: `${run.endedAt}, after ${formatDuration(run.seconds)}`,
+        outputs: outputs.archive && `${outputs.count} files, in ${outputs.archive.key}`,
+      }),
+      warnings.map((warning) => `Warning: ${warning}`),
+      next === null ? [] : [`What to do: ${next}`],
+      lastLines.length === 0 ? [] : ['The last lines of its log:', ...lastLines.map((line) => `  ${line}`)],
+      commands(run.id, isGood ? { pull: 'its outputs', logs: 'its log' } : { logs: 'its log', pull: 'what it left' }),
+      places(run, [`Manifest: ${runFileKey(run.id, 'manifest.json')} in the bucket`]),
+    ]),
+    attributes: { event: outcome, ...(project === null ? {} : { project }) },
+  };
+}
+
+export function newsNotification(news: News): Notification {
+  return news.news === 'started' ? startNotification(news) : waitNotification(news);
+}
+
+function startNotification({ run, project, instance, script, pid, warnings }: StartedNews): Notification {
+  return {
+    subject: subjectOf([project, 'started:', run.id]),
+    body: bodyOf([
+      [`Run ${run.id} trains.`],
+      table({ project, script, instance: `${instance.id} (${instance.type})`, PID: pid }),
+      warnings.map((warning) => `Warning: ${warning}`),
+      commands(run.id, { 'logs -f': 'its log as it grows', stop: 'ends it' }),
+      places(run, []),
+    ]),
+    attributes: { event: 'started', project },
+  };
+}
+
+function waitNotification({ run, project, instance, waited, holder, place }: WaitingNews): Notification {
+  return {
+    subject: subjectOf([project, 'has waited for', `${formatDuration(waited)}:`, run.id]),
+    body: bodyOf([
+      [`Run ${run.id} has waited for ${instance.id} for ${formatDuration(waited)}, and still waits.`],
+      table({ project, instance: `${instance.id} (${instance.type})`, 'held by': holder, 'place in the queue': place }),
+      ['It begins by itself when its turn comes, or ends as busy after maxWait.'],
+      commands(run.id, { status: 'its place in the queue', stop: 'gives it up' }),
+      ...(holder === null ? [] : [commands(holder, { status: 'the run that holds the instance' })]),
+      places(run, []),
+    ]),
+    attributes: { event: 'waiting', project },
+  };
+}
+
+function projectOf({ spec }: Manifest): string | null {
+  return typeof spec?.project === 'string' ? spec.project : null;
+}
+
+/** SNS refuses control characters and what is not ASCII. */
+function subjectOf(words: readonly (string | null)[]): string {
+  const text = ['runctl:', ...words.filter((word) => word !== null)].join(' ').replace(/[^ -~]/g, '?');
+  return text.length > SUBJECT_CHARACTERS ? `${text.slice(0, SUBJECT_CHARACTERS - 3)}...` : text;
+}
+
+function bodyOf(paragraphs: readonly (readonly string[])[]): string {
+  const text = paragraphs.filter((lines) => lines.length > 0).map((lines) => lines.join('\n'));
+  return `${withoutSignatures(text.join('\n\n'))}\n`;
+}
+
+/** A presigned URL opens what it names to whoever reads it: a script may have printed one. */
+function withoutSignatures(text: string): string {
+  return text.replace(/(https?:\/\/[^\s?]+)\?[^\s]*X-Amz-[^\s]*/gi, '$1?***');
+}
+
+function table(rows: Readonly<Record<string, string | number | null>>): string[] {
+  const shown = Object.entries(rows).filter(([, value]) => value !== null);
+  const width = Math.max(...shown.map(([name]) => name.length));
+  return shown.map(([name, value]) => `${name.padEnd(width)}  ${value}`);
+}
+
+function commands(runId: string, uses: Readonly<Record<string, string>>): string[] {
+  const name = /^[\w.-]+$/.test(runId) ? runId : `"${runId}"`;
+  const lines = Object.entries(uses).map(([use, what]) => {
+    const [command, ...flags] = use.split(' ');
+    return { command: ['npx runctl', command, name, ...flags].join(' '), what };
+  });
+  const width = Math.max(...lines.map(({ command }) => command.length));
+  return lines.map(({ command, what }) => `${command.padEnd(width)}  # ${what}`);
+}
+
+const CONSOLES: Readonly<Record<string, string>> = {
+  aws: 'console.aws.amazon.com',
+  'aws-cn': 'console.amazonaws.cn',
+  'aws-us-gov': 'console.amazonaws-us-gov.com',
+};
+
+function places(run: { id: string; arn: string }, more: readonly string[]): string[] {
+  const [, partition = '', , region = ''] = run.arn.split(':');
+  const host = CONSOLES[partition] ?? CONSOLES.aws;
+  const streams = JOBS.map((job) => logStream(run.id, job)).join(', ');
+  return [
+    `Console:  https://${region}.${host}/states/home?region=${region}#/v2/executions/details/${run.arn}`,
+    `Logs:     ${RUN_LOG_GROUP}, streams ${streams}`,
+    ...more,
+  ];
+}

@@ -1,0 +1,180 @@
+import { RunError } from '../errors.ts';
+import { accept, requestBase } from '../job/instance-commands.ts';
+import { type JobPorts, pollJob } from '../job/job-steps.ts';
+import { SILENCE } from '../job/look-at-job.ts';
+import { JOBS, type JobName, runFileKey } from '../names.ts';
+import type { CollectAnswer, CollectRequest, JobStates, ReleaseAnswer, UploadAnswer } from '../protocol/messages.ts';
+import type { EndProgress, Instance, RunFacts, StepContext, VerifyOutput } from '../workflow/data.ts';
+import { nextWait } from '../workflow/poll-timing.ts';
+
+/** A single PUT takes no more than 5 GB. */
+const MOST_OUTPUT_BYTES = 5_000_000_000;
+/** The instance answers within so many seconds, done or not. */
+const WAIT_THERE = 8;
+/** A phase that lasts longer is given up: 5 GB at 1 MB/s are 1.4 hours. Seconds. */
+const LONGEST_PHASE = 2 * 3_600;
+const LONG_WAIT = 20;
+
+export interface EndPorts extends JobPorts {
+  /** A URL that takes one PUT to `key` of the bucket. */
+  readonly presignPut: (key: string) => Promise<string>;
+  /** Hex SHA-256 of the finisher. */
+  readonly finisher: string;
+}
+
+export interface Ending {
+  readonly run: VerifyOutput['run'];
+  readonly spec: VerifyOutput['spec'];
+  readonly archive: VerifyOutput['archive'];
+  readonly instance: Instance;
+  readonly context: StepContext;
+  /** Seconds between TERM and KILL, of what still lives. */
+  readonly grace: number;
+  readonly steps: Steps;
+  readonly progress: EndProgress;
+  /** Looks without an answer that are borne in a phase: agents come back within minutes. */
+  readonly patience: number;
+  /** Epoch ms after which no further request is begun in this call. */
+  readonly until: number;
+}
+
+export type Steps = Pick<RunFacts, JobName>;
+type Turn = Ending & { readonly wait: number | null };
+
+export function beginEnd(now: number): EndProgress {
+  return { phase: 'collect', since: now / 1000, files: null, uploaded: [], jobs: {}, failures: 0, warnings: [] };
+}
+
+/**
+ * Brings a run to its end on the instance, as far as it goes now: what lives is ended, outputs and logs are packed and sent to S3, the lease is given back,
+ * and the rest of the logs shipped. Whatever fails becomes a warning: the outcome is the markers' affair alone.
+ * @returns `wait`: seconds until it should be called again with what it returned; null when all is done
+ */
+export async function endRun(ports: EndPorts, ending: Ending): Promise<Turn> {
+  let turn: Turn = { ...ending, wait: null };
+  while (turn.progress.phase !== 'done') {
+    const { phase, since } = turn.progress;
+    try {
+      turn = await PHASES[phase](ports, turn);
+    } catch (error) {
+      turn = troubled(turn, error, ports.now());
+    }
+    if (turn.progress.phase === phase && ports.now() / 1000 - since > LONGEST_PHASE) {
+      turn = next(
+        turn,
+        ports.now(),
+        `After ${LONGEST_PHASE / 3600} hours of ${phase} the run went on without its end.`,
+        phase === 'collect' ? 2 : 1, // What was not collected cannot be sent.
+      );
+    }
+    if (turn.wait !== null) return turn;
+    if (ports.now() >= turn.until && turn.progress.phase !== 'done') return { ...turn, wait: 0 };
+  }
+  return turn;
+}
+
+const PHASES: Record<Exclude<EndProgress['phase'], 'done'>, (ports: EndPorts, turn: Turn) => Promise<Turn>> = {
+  async collect(ports, turn) {
+    const { sync, install, train } = turn.steps;
+    // Refused at the door: nothing of the run is on the instance but its ticket.
+    if (sync && ['busy', 'refused'].includes(sync.state) && !install && !train) return next(turn, ports.now(), null, 2);
+    const request: CollectRequest = {
+      ...base(turn),
+      verb: 'collect',
+      program: ports.finisher,
+      grace: turn.grace,
+      wait: WAIT_THERE,
+      outputs: turn.spec.outputs,
+      maxBytes: MOST_OUTPUT_BYTES,
+    };
+    const answer = accept<CollectAnswer>(await ports.commands.ask(turn.instance.id, 'prepare-finish', request));
+    const progress = { ...turn.progress, failures: 0, jobs: answer.jobs };
+    if (answer.state !== 'collected') return waiting({ ...turn, progress }, ports.now());
+    const warnings = [...progress.warnings, ...answer.warnings];
+    const files = answer.files ?? [];
+    const collected = { ...turn, progress: { ...progress, files, warnings } };
+    return next(collected, ports.now(), null, files.length === 0 ? 2 : 1);
+  },
+
+  async upload(ports, turn) {
+    const { files } = turn.progress;
+    const puts: Record<string, string> = {};
+    for (const { name } of files ?? []) puts[name] = await ports.presignPut(runFileKey(turn.run.id, name));
+    const request = { ...base(turn), verb: 'upload', program: ports.finisher, wait: WAIT_THERE, puts } as const;
+    const answer = accept<UploadAnswer>(await ports.commands.ask(turn.instance.id, 'job', request));
+    if (answer.state === 'uploading') return waiting(turn, ports.now());
+    const failed = Object.entries(answer.failed);
+    const uploaded = answer.state === 'uploaded' ? Object.keys(puts).filter((name) => !(name in answer.failed)) : [];
+    const warnings = failed.map(([name, why]) => `${name} is not in S3: ${why}. It stays on the instance.`);
+    const progress = { ...turn.progress, uploaded, warnings: [...turn.progress.warnings, ...warnings] };
+    return next({ ...turn, progress }, ports.now(), answer.state === 'absent' ? 'What was collected is gone.' : null);
+  },
+
+  async release(ports, turn) {
+    const request = { ...base(turn), verb: 'release' } as const;
+    // With the runner in it when nobody has answered yet: Sync code may have failed before the runner was there.
+    const document = turn.progress.files === null ? 'prepare' : 'job';
+    const answer = accept<ReleaseAnswer>(await ports.commands.ask(turn.instance.id, document, request));
+    const jobs: JobStates = answer.jobs;
+    const left = answer.released ? null : 'Something of the run still lives; the next run on the instance ends it.';
+    return next({ ...turn, progress: { ...turn.progress, jobs } }, ports.now(), left);
+  },
+
+  /** Logs are on the instance's disk: they can be read when the lease is another's already. */
+  async drain(ports, turn) {
+    const job = undrained(turn);
+    if (job === undefined) return next(turn, ports.now(), null);
+    // Read back first: a function that died, or a nested watch that failed, may have sent more than is known here.
+    const context = { ...turn.context, retryCount: 1 };
+    const step = await pollJob(ports, { ...turn, context, warnings: [], step: turn.steps[job] }, job);
+    const { [job]: _, ...others } = turn.progress.jobs;
+    const jobs = step.more ? turn.progress.jobs : others;
+    return { ...turn, progress: { ...turn.progress, jobs }, steps: { ...turn.steps, [job]: step } };
+  },
+};
+
+/** A job of which CloudWatch may not have the whole log. */
+export function undrained({ progress, steps }: Pick<Ending, 'progress' | 'steps'>): JobName | undefined {
+  return JOBS.find((name) => name in progress.jobs && !steps[name]?.ended);
+}
+
+function base({ run, instance, spec }: Ending) {
+  return requestBase({ run, instance, project: spec.project, user: spec.user });
+}
+
+const ORDER: readonly EndProgress['phase'][] = ['collect', 'upload', 'release', 'drain', 'done'];
+
+function next(turn: Turn, now: number, warning: string | null, by = 1): Turn {
+  const phase = ORDER[ORDER.indexOf(turn.progress.phase) + by] ?? 'done';
+  const warnings = warning === null ? turn.progress.warnings : [...turn.progress.warnings, warning];
+  return { ...turn, progress: { ...turn.progress, phase, since: now / 1000, failures: 0, warnings }, wait: null };
+}
+
+function waiting(turn: Turn, now: number): Turn {
+  return { ...turn, wait: nextWait(now / 1000 - turn.progress.since, false) };
+}
+
+const GIVEN_UP = {
+  collect: 'Outputs and whole logs were not collected',
+  upload: 'Outputs and whole logs were not sent to S3',
+  release: "The instance's lease was not given back; the next run clears it up",
+  drain: 'The last log lines may be missing in CloudWatch',
+} as const;
+
+function troubled(turn: Turn, error: unknown, now: number): Turn {
+  const { phase, failures } = turn.progress;
+  if (!(error instanceof Error) || phase === 'done') throw error;
+  const silent = error instanceof RunError && SILENCE.includes(error.name);
+  if (silent && failures + 1 < turn.patience) {
+    return { ...turn, progress: { ...turn.progress, failures: failures + 1 }, wait: LONG_WAIT };
+  }
+  const nothingThere = phase === 'collect' && turn.steps.sync === null && error.name === 'RunnerBroken';
+  const gaveUp = next(
+    turn,
+    now,
+    nothingThere ? null : `${GIVEN_UP[phase]}: ${error.message}`,
+    phase === 'collect' ? 2 : 1,
+  );
+  // A silent instance would be as silent to every further request.
+  return silent ? { ...gaveUp, progress: { ...gaveUp.progress, phase: 'done' } } : gaveUp;
+}

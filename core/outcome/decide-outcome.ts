@@ -1,0 +1,177 @@
+import { ERRORS, type ErrorName, isErrorName, type Outcome, splitName } from '../errors.ts';
+import type { Failure, JobStep, RunFacts, RunOutcome } from '../workflow/data.ts';
+
+const LAST_LINES = 20;
+const LAST_LINES_BYTES = 4_096;
+/** A Fail state's cause may have 32,768 characters; the rest of it is small. */
+const MESSAGE_CHARACTERS = 8_000;
+
+/** Why the execution did not come to its own end. */
+export type Interruption = 'stopped' | 'timed-out' | null;
+
+interface Ending {
+  readonly name: ErrorName | null;
+  readonly message: string;
+  readonly step: JobStep | null;
+}
+
+/** Says how a run ended. Only an `exit.json` with code 0, written by the supervisor, can mean `succeeded`. */
+export function decideOutcome(input: RunFacts, interrupted: Interruption = null): RunOutcome {
+  const warnings = [...input.warnings, ...installWarning(input)];
+  const ending = interrupted ? interruptedEnding(input, interrupted) : findEnding(input);
+  const { name, step } = ending;
+  const outcome: Outcome = name === null ? 'succeeded' : ERRORS[name].outcome;
+  const message = shorten(ending.message) + likelyCause(input, step);
+  const exitCode = step?.exit?.code ?? null;
+  const signal = step?.exit?.signal ?? null;
+  const last = lastLines(step);
+  const cause = {
+    outcome,
+    message,
+    next: name === null ? null : ERRORS[name].next,
+    exitCode,
+    signal,
+    warnings,
+    lastLines: last,
+  };
+  return {
+    outcome,
+    message,
+    pid: input.train?.pid ?? null,
+    exitCode,
+    signal,
+    warnings,
+    lastLines: last,
+    error: name,
+    cause: name === null ? null : JSON.stringify(cause),
+  };
+}
+
+/** The execution was ended from outside: by a person, or by its own time-out. How its training ended then is told beside it. */
+function interruptedEnding({ train }: RunFacts, interrupted: 'stopped' | 'timed-out'): Ending {
+  const byItself = train?.ended && train.state === 'exited';
+  const how = byItself ? ` Before that: ${trainingEnding(train).message}` : '';
+  if (interrupted === 'stopped') return { name: 'RunStopped', message: `The run was stopped.${how}`, step: train };
+  const message = `The run reached the longest time that a run may take.${how}`;
+  return { name: 'RunTimedOut', message, step: train };
+}
+
+function findEnding(input: RunFacts): Ending {
+  const { sync, install, train, failure } = input;
+  // What ended because Finish run ended it says nothing of why.
+  const endedByUs = failure && (train?.state === 'vanished' || train?.reason === 'stop');
+  if (train?.ended && !endedByUs) return trainingEnding(train);
+  if (failure) return { ...readFailure(failure), step: endedByUs ? train : null };
+  if (sync && !sync.ok) return jobEnding(sync, 'SyncFailed', 'Sync code');
+  if (install && isFailed(install) && input.spec?.install === 'required') {
+    return jobEnding(install, 'InstallFailed', 'Install requirements');
+  }
+  if (train?.state === 'absent') {
+    return { name: 'TrainingVanished', message: 'The instance knows nothing of the training any more.', step: train };
+  }
+  if (train) return jobEnding(train, 'Internal', 'Start training');
+  return { name: 'Internal', message: 'The run ended before training without saying why.', step: null };
+}
+
+function isFailed(install: JobStep): boolean {
+  return !install.ok;
+}
+
+/** A sync or install that did not end well, or a start that was not accepted. */
+function jobEnding(step: JobStep, fallback: ErrorName, state: string): Ending {
+  const { holder, waiting, result, exit } = step;
+  if (step.state === 'busy') {
+    const who = holder
+      ? `run ${holder.run} since ${new Date(holder.since * 1000).toISOString()}`
+      : 'runs that came before';
+    const held = `The instance is held by ${who}`;
+    if (waiting?.over === 'skip') return { name: 'RunSkipped', message: `${held}, and ifBusy is skip.`, step: null };
+    const waited = waiting?.over === 'max-wait' ? ', and this run has waited for maxWait' : '';
+    return { name: 'InstanceBusy', message: `${held}${waited}.`, step: null };
+  }
+  if (step.state === 'refused') {
+    return {
+      name: 'StartRefused',
+      message: `${state}: the instance refused the start (${step.reason ?? 'no reason'}).`,
+      step,
+    };
+  }
+  const error = result?.error;
+  if (error) return { name: isErrorName(error.name) ? error.name : fallback, message: error.message, step };
+  if (step.state === 'vanished')
+    return { name: fallback, message: `${state}: the job is gone and left no exit code.`, step };
+  const how = exit?.signal ? `was ended by ${exit.signal}` : `ended with exit code ${exit?.code ?? 'unknown'}`;
+  return { name: fallback, message: `${state}: the job ${how}.`, step };
+}
+
+function trainingEnding(train: JobStep): Ending {
+  const { exit, pid, result } = train;
+  const when = train.confirmed ? '' : ' before its PID was confirmed';
+  const ending = (name: ErrorName | null, message: string): Ending => ({ name, message, step: train });
+  if (train.state === 'vanished') {
+    return ending('TrainingVanished', `Training (PID ${pid}) is gone and left no exit code${when}.`);
+  }
+  if (train.state === 'stopped') {
+    return train.reason === 'max-duration'
+      ? ending('TrainingTimedOut', 'Training was stopped: it reached maxDuration.')
+      : ending('RunStopped', 'Training was stopped.');
+  }
+  if (exit?.outOfMemory) return ending('OutOfMemory', `Training was killed${when}: the instance ran out of memory.`);
+  if (exit?.signal) return ending('TrainingKilled', `Training was killed by ${exit.signal}${when}.`);
+  if (train.state === 'exited' && exit?.code === 0) return ending(null, 'Training ended with exit code 0.');
+  // What the supervisor knows beside the code: a disk that is full, a program that could not be started.
+  const why = result?.error ? ` ${result.error.message}.` : '';
+  return ending('TrainingFailed', `Training ended with exit code ${exit?.code ?? 'unknown'}${when}.${why}`);
+}
+
+/** Reads what a Catch caught: a named error of a Lambda, a failed nested watch, or something of the service's own. */
+export function readFailure(failure: Failure): { name: ErrorName; message: string } {
+  const cause = parseObject(failure.Cause);
+  if (failure.Error === 'States.TaskFailed' && typeof cause?.Error === 'string') {
+    return readFailure({ Error: cause.Error, Cause: String(cause.Cause ?? ''), state: failure.state });
+  }
+  const text = typeof cause?.errorMessage === 'string' ? cause.errorMessage : failure.Cause;
+  const named = splitName(text);
+  if (named) return named;
+  if (isErrorName(failure.Error)) return { name: failure.Error, message: text };
+  return { name: 'Internal', message: `${failure.state}: ${failure.Error}: ${text.slice(0, 1_000)}` };
+}
+
+function parseObject(text: string): Record<string, unknown> | null {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : null;
+  } catch {
+    return null; // A cause may be plain text; it is then used as it is.
+  }
+}
+
+function installWarning({ install }: RunFacts): string[] {
+  if (!install || !isFailed(install)) return [];
+  return [`The install failed: ${jobEnding(install, 'InstallFailed', 'Install requirements').message}`];
+}
+
+function likelyCause({ install }: RunFacts, step: JobStep | null): string {
+  if (step?.job !== 'train' || step.ok || !install || !isFailed(install)) return '';
+  const missing = step.tail?.some((line) => /^(ModuleNotFoundError|ImportError):/.test(line));
+  return missing ? ' Likely cause: the requirements were not installed (see warnings).' : '';
+}
+
+/** At most 20 lines and 4 KB, the last ones. */
+function lastLines(step: JobStep | null): string[] {
+  const lines = (step?.tail ?? []).slice(-LAST_LINES);
+  while (Buffer.byteLength(lines.join('\n')) > LAST_LINES_BYTES && lines.length > 1) lines.shift();
+  return lines.length > 1 ? lines : lines.map(lastPart);
+}
+
+/** The end of one line that is too long by itself, begun at a whole character. */
+function lastPart(line: string): string {
+  const bytes = Buffer.from(line);
+  let start = Math.max(0, bytes.length - LAST_LINES_BYTES);
+  while (((bytes[start] ?? 0) & 0xc0) === 0x80) start += 1;
+  return bytes.toString('utf8', start);
+}
+
+function shorten(message: string): string {
+  return message.length > MESSAGE_CHARACTERS ? `${message.slice(0, MESSAGE_CHARACTERS)}…` : message;
+}

@@ -1,0 +1,129 @@
+import { ERRORS } from '../errors.ts';
+import { JOBS, runFileKey } from '../names.ts';
+import { maskSpec } from '../spec/mask.ts';
+import type { EndProgress, JobStep, RunFacts, RunOutcome } from '../workflow/data.ts';
+import type { StateTime } from '../workflow/history.ts';
+import { estimateCost } from './cost.ts';
+import type { Inventory, Manifest } from './manifest-schema.ts';
+
+const FILES_SHOWN = 5_000;
+export const OUTPUTS_ARCHIVE = 'outputs.tar.gz';
+export const INVENTORY = 'inventory.json';
+
+export interface ManifestParts {
+  readonly execution: { readonly name: string; readonly arn: string; readonly startedAt: string };
+  /** The execution's input; shown when the spec was refused. */
+  readonly input: unknown;
+  readonly facts: RunFacts;
+  readonly outcome: RunOutcome;
+  readonly progress: EndProgress | null;
+  readonly inventory: Inventory | null;
+  readonly states: readonly StateTime[];
+  /** Epoch ms. */
+  readonly now: number;
+}
+
+/** What outlives a run, however it ended. */
+export function buildManifest(parts: ManifestParts): Manifest {
+  const { execution, facts, outcome, progress, inventory, states, now } = parts;
+  const { archive, instance } = facts;
+  const steps = JOBS.map((job) => facts[job]);
+  const sum = (key: 'polls' | 'pollFailures') => steps.reduce((total, step) => total + (step?.[key] ?? 0), 0);
+  const polls = sum('polls');
+  return {
+    version: 1,
+    run: {
+      id: execution.name,
+      arn: execution.arn,
+      startedAt: new Date(execution.startedAt).toISOString(),
+      endedAt: new Date(now).toISOString(),
+      seconds: Math.max(0, now - Date.parse(execution.startedAt)) / 1_000,
+    },
+    outcome: outcome.outcome,
+    error: outcome.error,
+    message: outcome.message,
+    next: outcome.error === null ? null : ERRORS[outcome.error].next,
+    exitCode: outcome.exitCode,
+    signal: outcome.signal,
+    pid: outcome.pid,
+    lastLines: [...outcome.lastLines],
+    warnings: [...outcome.warnings],
+    spec: asRecord(maskSpec(facts.spec ?? parts.input)),
+    archive: archive && {
+      bucket: archive.bucket,
+      key: archive.key,
+      versionId: archive.versionId,
+      sha256: archive.sha256,
+      bytes: archive.bytes,
+      files: archive.files,
+      gitCommit: archive.gitCommit,
+      gitDirty: archive.gitDirty,
+    },
+    instance: instance && {
+      id: instance.id,
+      type: instance.type,
+      image: instance.image,
+      platform: instance.platform,
+    },
+    python: inventory?.python ?? null,
+    packages: inventory?.packages ?? {},
+    jobs: { sync: jobPart(facts.sync), install: jobPart(facts.install), train: jobPart(facts.train) },
+    states: [...states],
+    polls,
+    pollFailures: sum('pollFailures'),
+    logBytes: steps.reduce((total, step) => total + (step?.cursor.offset ?? 0), 0),
+    outputs: outputsPart(execution.name, progress, inventory),
+    logs: logsPart(execution.name, progress),
+    cost: {
+      usd: Number(
+        estimateCost({ states: states.reduce((total, state) => total + state.entered, 0), polls }).toFixed(6),
+      ),
+      note: 'Estimate of Step Functions and Lambda at list prices of us-east-1; not of the instance, S3 or CloudWatch.',
+    },
+  };
+}
+
+function jobPart(step: JobStep | null): Manifest['jobs']['train'] {
+  if (step === null) return null;
+  const { exit } = step;
+  return {
+    state: step.state,
+    exitCode: exit?.code ?? null,
+    signal: exit?.signal ?? null,
+    outOfMemory: exit?.outOfMemory ?? false,
+    maxRssBytes: exit?.maxRssBytes ?? null,
+    pid: step.pid,
+    endedAt: exit ? new Date(exit.endedAt * 1_000).toISOString() : null,
+    polls: step.polls,
+    pollFailures: step.pollFailures,
+    logBytes: step.cursor.offset,
+    result: step.result,
+  };
+}
+
+function outputsPart(runId: string, progress: EndProgress | null, inventory: Inventory | null): Manifest['outputs'] {
+  const packed = uploaded(progress).find(({ name }) => name === OUTPUTS_ARCHIVE);
+  const files = inventory?.outputs ?? [];
+  return {
+    archive: packed ? { key: runFileKey(runId, packed.name), bytes: packed.bytes, sha256: packed.sha256 } : null,
+    count: files.length,
+    files: files.slice(0, FILES_SHOWN),
+  };
+}
+
+function logsPart(runId: string, progress: EndProgress | null): Manifest['logs'] {
+  return JOBS.flatMap((job) => {
+    const file = uploaded(progress).find(({ name }) => name === `${job}.log.gz`);
+    return file ? [{ job, key: runFileKey(runId, file.name), bytes: file.bytes, sha256: file.sha256 }] : [];
+  });
+}
+
+function uploaded(progress: EndProgress | null) {
+  return (progress?.files ?? []).filter(({ name }) => progress?.uploaded.includes(name));
+}
+
+function asRecord(value: unknown): Record<string, unknown> | null {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+    ? (value as Record<string, unknown>)
+    : null;
+}

@@ -1,0 +1,92 @@
+import { parse as parseToml } from 'smol-toml';
+import { parse as parseYaml } from 'yaml';
+import type { ArchiveReport } from '../archive/verify.ts';
+import { type ArchiveLocation, projectFolder, toProjectName } from '../names.ts';
+import { InvalidSpec, parseSpec, type SpecInput } from './spec.ts';
+
+export const SPEC_FILE = 'runctl.yaml';
+export const PACKAGE_FILE = 'pyproject.toml';
+/** A run spec or a pyproject.toml is a few KB; the rest of such a file would not be one. */
+export const CONFIG_FILE_BYTES = 256 * 1024;
+export const DEFAULT_REQUIREMENTS = 'requirements.txt';
+export const DEFAULT_PROJECT = 'runctl';
+
+/**
+ * Reads runctl.yaml as it lies in the archive.
+ * @throws InvalidSpec
+ */
+export function readSpecFile(report: ArchiveReport): SpecInput {
+  const text = captured(report, SPEC_FILE);
+  return text === null ? {} : parseSpecFile(text);
+}
+
+/**
+ * Reads the text of a runctl.yaml.
+ * @throws InvalidSpec
+ */
+export function parseSpecFile(text: string): SpecInput {
+  let value: unknown;
+  try {
+    value = parseYaml(text);
+  } catch (error) {
+    throw new InvalidSpec(`${SPEC_FILE} is not YAML: ${error instanceof Error ? error.message : String(error)}`);
+  }
+  return withoutArchive(parseSpec(value, SPEC_FILE), SPEC_FILE);
+}
+
+/**
+ * Reads the upload's metadata `x-amz-meta-runctl`.
+ * @throws InvalidSpec
+ */
+export function readSpecMetadata(metadata: string | null): SpecInput {
+  const source = "the upload's metadata x-amz-meta-runctl";
+  if (metadata === null) return {};
+  let value: unknown;
+  try {
+    value = JSON.parse(metadata);
+  } catch {
+    throw new InvalidSpec(`${source} is not JSON`);
+  }
+  return withoutArchive(parseSpec(value, source), source);
+}
+
+function withoutArchive(spec: SpecInput, source: string): SpecInput {
+  if (spec.archive !== undefined) throw new InvalidSpec(`${source}: archive belongs into the execution's input only`);
+  return spec;
+}
+
+/** The project's name where nobody gave one: the upload's folder, pyproject.toml, the archive's top folder, `runctl`. */
+export function deriveProject(location: ArchiveLocation, report: ArchiveReport): string {
+  const candidates = [projectFolder(location.key), pyprojectName(report), report.topFolder];
+  for (const candidate of candidates) {
+    const name = candidate === null ? null : toProjectName(candidate);
+    if (name !== null) return name;
+  }
+  return DEFAULT_PROJECT;
+}
+
+function pyprojectName(report: ArchiveReport): string | null {
+  const text = captured(report, PACKAGE_FILE);
+  return text === null ? null : packageName(text);
+}
+
+/** `[project] name` of the text of a pyproject.toml, or null. */
+export function packageName(text: string): string | null {
+  try {
+    const { project } = parseToml(text) as { project?: { name?: unknown } };
+    return typeof project?.name === 'string' ? project.name : null;
+  } catch {
+    return null; // Not ours to judge: it only might have held a name.
+  }
+}
+
+function captured(report: ArchiveReport, name: string): string | null {
+  const bytes = report.captured.get(name);
+  return bytes === undefined ? null : new TextDecoder().decode(bytes);
+}
+
+/** Names as the project sees them: without the single top folder that is stripped. */
+export function projectFiles(report: Pick<ArchiveReport, 'files' | 'topFolder'>): string[] {
+  const prefix = report.topFolder === null ? '' : `${report.topFolder}/`;
+  return report.files.map((file) => file.name.slice(prefix.length));
+}

@@ -1,0 +1,104 @@
+import * as z from 'zod/mini';
+import { parseDuration } from '../units.ts';
+
+/** UTF-8 bytes of a path: what an archive's names may have (core/archive/caps.ts). */
+const PATH_BYTES = 1024;
+
+const text = z.string();
+
+const duration = (description: string, most?: { seconds: number; text: string }) =>
+  text.check(
+    z.regex(/^\d+(\.\d+)?(s|m|h|d)$/, 'is a number with s, m, h or d, such as 90s, 30m, 6h or 2d'),
+    z.refine((value) => !most || parseDuration(value) <= most.seconds, `may be ${most?.text} at most`),
+    z.describe(description),
+  );
+
+const path = (description: string) =>
+  text.check(
+    z.minLength(1, 'is empty'),
+    z.refine((value) => Buffer.byteLength(value) <= PATH_BYTES, `has more than ${PATH_BYTES} bytes`),
+    z.refine((value) => !hasControlCharacter(value), 'has a control character'),
+    z.describe(description),
+  );
+
+const relativePath = (description: string) =>
+  path(description).check(
+    z.refine(
+      (value) => !value.startsWith('/') && !value.split('/').includes('..'),
+      'is a path inside the project: no leading / and no ..',
+    ),
+    z.describe(description),
+  );
+
+function hasControlCharacter(value: string): boolean {
+  return [...value].some((character) => character < ' ' || character === '\x7f');
+}
+
+const literal = text.check(
+  z.refine((value) => !value.includes('\0'), 'has a NUL character'),
+  z.refine((value) => !/\p{Surrogate}/u.test(value), 'has half a character (a lone surrogate)'),
+);
+const VARIABLE = /^[A-Za-z_][A-Za-z0-9_]*$/;
+
+/** Every key that a person may give, wherever it comes from. Defaults are applied after the sources are merged. */
+export const specSchema = z.partial(
+  z.strictObject({
+    archive: text.check(
+      z.regex(/^s3:\/\/[^/]+\/.+/s, 'looks like s3://bucket/key, with an optional ?versionId='),
+      z.describe('The uploaded .tar.gz: s3://bucket/key, optionally with ?versionId=. Only in StartExecution input.'),
+    ),
+    project: text.check(
+      z.regex(/^[a-z0-9][a-z0-9._-]{0,62}$/, 'is 1 to 63 of a-z 0-9 . _ - and begins with a letter or digit'),
+      z.describe('Name of the code; also its folder on the instance, <home>/<project>.'),
+    ),
+    instance: text.check(
+      z.regex(/^(i-[0-9a-f]{8,17}|tag:[^=]+=.+)$/, 'is an id such as i-0123456789abcdef0, or tag:Key=value'),
+      z.describe('i-… or tag:Key=value. Default: tag:Project=<project>.'),
+    ),
+    script: relativePath(
+      'Entry script, relative to the project. Default: the only one of train.py, main.py at the top.',
+    ),
+    args: z
+      .array(literal)
+      .check(z.maxLength(256, 'has more than 256 items'), z.describe('Arguments of the script, taken literally.')),
+    env: z
+      .record(text.check(z.regex(VARIABLE)), literal)
+      .check(
+        z.describe(
+          'Environment of install and training. Not for secrets: values are visible in the execution history.',
+        ),
+      ),
+    requirements: relativePath('Requirements file. Default: requirements.txt if it is there.'),
+    install: z
+      .enum(['best-effort', 'required', 'skip'])
+      .check(
+        z.describe('What a failed install means. best-effort: a warning that the outcome carries, training is tried.'),
+      ),
+    installer: z.enum(['auto', 'uv', 'pip']).check(z.describe('auto: uv, then pip3 install --user.')),
+    python: path("Interpreter on the instance. Default: an active image's environment, else python3.").check(
+      z.regex(/^\//, 'is an absolute path on the instance'),
+      z.describe("Interpreter on the instance. Default: an active image's environment, else python3."),
+    ),
+    maxDuration: duration('Longest time the training may take, e.g. 6h.', { seconds: 30 * 86_400, text: '30d' }).check(
+      z.refine((value) => parseDuration(value) >= 1, 'is 1s at least'),
+    ),
+    stopGrace: duration('Time between TERM and KILL.', { seconds: 600, text: '10m' }),
+    ifBusy: z
+      .enum(['queue', 'skip', 'refuse'])
+      .check(z.describe('What to do when the instance trains something else.')),
+    maxWait: duration('Longest time in the queue.', { seconds: 30 * 86_400, text: '30d' }),
+    maxLogBytes: text.check(
+      z.regex(/^\d{1,9}(\.\d{1,9})?(B|KiB|MiB|GiB)$/, 'is a size such as 500MiB or 1GiB'),
+      z.describe('Log bytes to CloudWatch; the copy in S3 stays whole.'),
+    ),
+    outputs: z
+      .array(relativePath('A glob in the project.'))
+      .check(z.maxLength(64, 'has more than 64 items'), z.describe('Globs of files that are collected.')),
+    user: text.check(
+      z.regex(/^[a-z_][a-z0-9_-]{0,31}$/, 'is a user name'),
+      z.describe('Unprivileged user that runs the jobs. Default: ubuntu or ec2-user, whichever exists.'),
+    ),
+  }),
+);
+
+export type SpecInput = z.infer<typeof specSchema>;

@@ -1,0 +1,124 @@
+import { closest, distance } from 'fastest-levenshtein';
+import type * as z from 'zod/mini';
+import { parseDuration, parseSize } from '../units.ts';
+import { type SpecInput, specSchema } from './schema.ts';
+
+export { type SpecInput, specSchema } from './schema.ts';
+
+/** A part of a run spec was not understood. The message names the source, the key and what to do. */
+export class InvalidSpec extends Error {
+  override readonly name = 'InvalidSpec';
+}
+
+const RESERVED = ['checkpoints', 'metrics', 'secrets', 'onFinish'];
+/** A message names at most so many things that are wrong: it travels in the execution's cause. */
+const PROBLEMS_SHOWN = 10;
+/** What a run was asked, after merging and defaults. Durations in seconds, sizes in bytes; null: found out later. */
+export interface RunSpec {
+  readonly project: string | null;
+  readonly instance: string | null;
+  readonly script: string | null;
+  readonly args: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  readonly requirements: string | null;
+  readonly install: 'best-effort' | 'required' | 'skip';
+  readonly installer: 'auto' | 'uv' | 'pip';
+  readonly python: string | null;
+  readonly maxDuration: number;
+  readonly stopGrace: number;
+  readonly ifBusy: 'queue' | 'skip' | 'refuse';
+  readonly maxWait: number;
+  readonly maxLogBytes: number;
+  readonly outputs: readonly string[];
+  readonly user: string | null;
+}
+
+/** Request ≤ 16 KB as JSON (instance/CONTRACT.md); what remains beside args and env is under 4 KB. */
+const ARGS_AND_ENV_LIMIT = 12_000;
+const GLOBS_LIMIT = 8_000;
+
+/**
+ * Checks one source of a spec.
+ * @param source where it comes from, as a person would say it ("runctl.yaml", "the execution's input")
+ * @throws InvalidSpec naming the key
+ */
+export function parseSpec(value: unknown, source: string): SpecInput {
+  const result = specSchema.safeParse(value ?? {});
+  if (!result.success) throw new InvalidSpec(`${source}: ${listProblems(result.error.issues.flatMap(describeIssue))}`);
+  checkSize(result.data, source);
+  return result.data;
+}
+
+function checkSize({ args, env, outputs }: SpecInput, source: string): void {
+  const globs = Buffer.byteLength(JSON.stringify(outputs ?? []));
+  if (globs > GLOBS_LIMIT)
+    throw new InvalidSpec(`${source}: outputs take ${globs} bytes; ${GLOBS_LIMIT} fit in a command`);
+  const size = Buffer.byteLength(JSON.stringify([args ?? [], env ?? {}]));
+  if (size <= ARGS_AND_ENV_LIMIT) return;
+  throw new InvalidSpec(
+    `${source}: args and env take ${size} bytes; ${ARGS_AND_ENV_LIMIT} fit in a command. Put long values in a file of the archive.`,
+  );
+}
+
+function listProblems(problems: readonly string[]): string {
+  const more = problems.length - PROBLEMS_SHOWN;
+  return problems.slice(0, PROBLEMS_SHOWN).join('; ') + (more > 0 ? `; and ${more} more` : '');
+}
+
+/** How a person calls what JSON and YAML know. */
+const KINDS: Readonly<Record<string, string>> = {
+  array: 'a list',
+  object: 'a map',
+  record: 'a map',
+  string: 'a string',
+};
+
+function describeIssue(issue: z.core.$ZodIssue): string[] {
+  if (issue.code === 'unrecognized_keys') return issue.keys.map(describeUnknownKey);
+  const key = issue.path.map((part) => String(part).slice(0, 80)).join('.') || 'the spec';
+  if (issue.code === 'invalid_type') return [`${key} must be ${KINDS[issue.expected] ?? `a ${issue.expected}`}`];
+  if (issue.code === 'invalid_value') return [`${key} must be one of ${issue.values.map(String).join(', ')}`];
+  if (issue.code === 'invalid_key') return [`${key} is not a name of an environment variable`];
+  return [`${key} ${issue.message}`];
+}
+
+function describeUnknownKey(key: string): string {
+  if (RESERVED.includes(key)) return `${key} is reserved for a later version; leave it out`;
+  const nearest = closest(key, Object.keys(specSchema.shape));
+  const hint = distance(key.toLowerCase(), nearest.toLowerCase()) <= 3 ? `; did you mean ${nearest}?` : '';
+  return `unknown key ${JSON.stringify(key.slice(0, 80))}${hint}`;
+}
+
+/**
+ * Merges sources, later ones win, and fills in the defaults. `env` is replaced, not merged.
+ * @throws InvalidSpec when args and env of different sources are too long together
+ */
+export function resolveSpec(...sources: readonly SpecInput[]): RunSpec {
+  const spec: SpecInput = Object.assign({}, ...sources);
+  checkSize(spec, 'the run spec'); // Each source alone may fit.
+  return {
+    project: spec.project ?? null,
+    instance: spec.instance ?? null,
+    script: spec.script?.replace(/^(\.\/)+/, '') ?? null,
+    args: spec.args ?? [],
+    env: spec.env ?? {},
+    requirements: spec.requirements?.replace(/^(\.\/)+/, '') ?? null,
+    install: spec.install ?? 'best-effort',
+    installer: spec.installer ?? 'auto',
+    python: spec.python ?? null,
+    maxDuration: parseDuration(spec.maxDuration ?? '24h'),
+    stopGrace: parseDuration(spec.stopGrace ?? '30s'),
+    ifBusy: spec.ifBusy ?? 'queue',
+    maxWait: parseDuration(spec.maxWait ?? '24h'),
+    maxLogBytes: parseSize(spec.maxLogBytes ?? '1GiB'),
+    outputs: spec.outputs ?? ['outputs/**'],
+    user: spec.user ?? null,
+  };
+}
+
+/** Names in `env` that look like secrets: their values are visible in the execution's history. */
+export function secretLookingNames(env: Readonly<Record<string, string>>): string[] {
+  return Object.keys(env).filter((name) =>
+    /(SECRET|TOKEN|PASSWORD|PASSWD|API_?KEY|PRIVATE_?KEY|CREDENTIAL)/i.test(name),
+  );
+}

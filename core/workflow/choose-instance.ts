@@ -1,0 +1,83 @@
+import { RunError } from '../errors.ts';
+import { DEFAULT_ROOT, ENABLED_TAG, INSTANCE_TAGS } from '../names.ts';
+import type { Instance } from './data.ts';
+
+export type InstanceSelector = { readonly id: string } | { readonly tag: string; readonly value: string };
+
+export interface FoundInstance {
+  readonly id: string;
+  /** EC2's name of the state: running, stopped, … */
+  readonly state: string;
+  readonly platform: 'linux' | 'windows';
+  readonly type: string;
+  readonly image: string;
+  readonly tags: Readonly<Record<string, string>>;
+}
+
+/** As EC2 describes an instance. */
+interface DescribedInstance {
+  readonly InstanceId?: string | undefined;
+  readonly State?: { readonly Name?: string | undefined } | undefined;
+  readonly Platform?: string | undefined;
+  readonly InstanceType?: string | undefined;
+  readonly ImageId?: string | undefined;
+  readonly Tags?: readonly { readonly Key?: string | undefined; readonly Value?: string | undefined }[] | undefined;
+}
+
+export function foundInstance(instance: DescribedInstance): FoundInstance {
+  return {
+    id: instance.InstanceId ?? '',
+    state: instance.State?.Name ?? 'unknown',
+    platform: instance.Platform?.toLowerCase() === 'windows' ? 'windows' : 'linux',
+    type: instance.InstanceType ?? 'unknown',
+    image: instance.ImageId ?? 'unknown',
+    tags: Object.fromEntries((instance.Tags ?? []).map((tag) => [tag.Key ?? '', tag.Value ?? ''])),
+  };
+}
+
+/** What DescribeInstances is asked for a selector. */
+export function describeInput(selector: InstanceSelector) {
+  if ('id' in selector) return { InstanceIds: [selector.id] };
+  return { Filters: [{ Name: `tag:${selector.tag}`, Values: [selector.value] }] };
+}
+
+/** Errors of DescribeInstances that say: there is none. */
+export const UNKNOWN_INSTANCE = ['InvalidInstanceID.NotFound', 'InvalidInstanceID.Malformed'];
+
+/** `i-…` or `tag:Key=value`, as the spec's schema has checked. */
+export function parseSelector(text: string): InstanceSelector {
+  if (!text.startsWith('tag:')) return { id: text };
+  const equals = text.indexOf('=');
+  return { tag: text.slice(4, equals), value: text.slice(equals + 1) };
+}
+
+/**
+ * Picks the one instance that a run may use.
+ * @throws RunError `InstanceNotFound`, `InstanceAmbiguous`, `InstanceNotRunning`, `InstanceNotLinux`, `InstanceNotEnabled`
+ */
+export function chooseInstance(found: readonly FoundInstance[], wanted: string): Instance {
+  const present = found.filter((instance) => instance.state !== 'terminated' && instance.state !== 'shutting-down');
+  const running = present.filter((instance) => instance.state === 'running');
+  const list = (instances: readonly FoundInstance[]) =>
+    instances.map((instance) => `${instance.id} (${instance.state})`).join(', ');
+  const [instance, second] = running;
+  if (present.length === 0) throw new RunError('InstanceNotFound', `There is no instance ${wanted}.`);
+  if (!instance) throw new RunError('InstanceNotRunning', `No instance ${wanted} is running: ${list(present)}.`);
+  if (second) throw new RunError('InstanceAmbiguous', `${running.length} instances are ${wanted}: ${list(running)}.`);
+  if (instance.platform !== 'linux') throw new RunError('InstanceNotLinux', `${instance.id} runs Windows.`);
+  if (instance.tags[ENABLED_TAG.key] !== ENABLED_TAG.value) {
+    throw new RunError(
+      'InstanceNotEnabled',
+      `${instance.id} does not have the tag ${ENABLED_TAG.key}=${ENABLED_TAG.value}.`,
+    );
+  }
+  return {
+    id: instance.id,
+    root: instance.tags[INSTANCE_TAGS.root] ?? DEFAULT_ROOT,
+    home: instance.tags[INSTANCE_TAGS.home] ?? null,
+    user: instance.tags[INSTANCE_TAGS.user] ?? null,
+    platform: instance.platform,
+    type: instance.type,
+    image: instance.image,
+  };
+}

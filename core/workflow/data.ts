@@ -1,0 +1,219 @@
+import type { ErrorName, Outcome } from '../errors.ts';
+import type { JobName } from '../names.ts';
+import type {
+  CollectedFile,
+  JobExit,
+  JobProgress,
+  JobResult,
+  JobState,
+  JobStates,
+  LeaseHolder,
+  QueuePlace,
+} from '../protocol/messages.ts';
+import type { RunSpec } from '../spec/spec.ts';
+
+/** What each state of runctl-run takes and gives. Small and typed: no URL, no secret, log text only as the last lines of an ended job. */
+
+export interface Run {
+  /** The execution's name. */
+  readonly id: string;
+  /** Folder name under `<root>/runs` on the instance. */
+  readonly key: string;
+  readonly arn: string;
+  /** ISO 8601, UTC. */
+  readonly startedAt: string;
+  /** SHA-256 of the runner the run began with; it keeps it, whatever is deployed meanwhile. */
+  readonly runner: string;
+}
+
+/** `$states.context` as the machine hands it on. */
+export interface StepContext {
+  /** ISO 8601, UTC; the same on every retry of the state. */
+  readonly enteredAt: string;
+  readonly retryCount: number;
+}
+
+export interface VerifiedArchive {
+  readonly bucket: string;
+  readonly key: string;
+  readonly versionId: string | null;
+  readonly sha256: string;
+  readonly bytes: number;
+  readonly files: number;
+  readonly expandedBytes: number;
+  /** The single top folder that is stripped, or null. */
+  readonly strip: string | null;
+  readonly requirements: string | null;
+  readonly gitCommit: string | null;
+  /** Something in it is not as that commit has it; null without a commit. */
+  readonly gitDirty: boolean | null;
+}
+
+export interface VerifyInput {
+  readonly execution: { readonly name: string; readonly arn: string; readonly startedAt: string };
+  readonly input: unknown;
+}
+
+export interface VerifyOutput {
+  readonly run: Run;
+  readonly spec: RunSpec & { readonly project: string; readonly instance: string; readonly script: string };
+  readonly archive: VerifiedArchive;
+  readonly warnings: readonly string[];
+}
+
+export interface Instance {
+  readonly id: string;
+  readonly root: string;
+  readonly home: string | null;
+  readonly user: string | null;
+  readonly platform: string;
+  readonly type: string;
+  readonly image: string;
+}
+
+export interface FindInput extends VerifyOutput {}
+
+/** Where the reading of a job's log stands. */
+export interface LogCursor {
+  /** Raw bytes of the log that stand in CloudWatch. */
+  readonly offset: number;
+  /** Epoch milliseconds of the last events sent; the next ones come later, so that a retry can tell its own. */
+  readonly eventTime: number;
+  /**
+   * There may be events later than `eventTime`, of attempts that did not live to say so: they are read back before the next are sent. How many UTF-8 bytes
+   * of them stand for log before `offset`.
+   */
+  readonly unsettled?: number;
+}
+
+/** Of a run that found the instance busy. */
+export interface Waiting {
+  /** Epoch seconds, by the Lambda's clock. */
+  readonly since: number;
+  /** Why it waits no longer; null while it does. */
+  readonly over: 'refuse' | 'skip' | 'max-wait' | null;
+  /** A holder whose execution has ended: since when (epoch seconds) its clean-up is under way. */
+  readonly clearing: { readonly arn: string; readonly since: number } | null;
+  /** People have been told that it waits long. */
+  readonly told?: boolean;
+}
+
+/** What is known of a job after a step: the output of Sync code … Watch training. */
+export interface JobStep {
+  readonly job: JobName;
+  readonly state: JobState;
+  /** The job has ended and its log is whole in CloudWatch. */
+  readonly ended: boolean;
+  /** Ended well: exit code 0. */
+  readonly ok: boolean;
+  readonly more: boolean;
+  /** Seconds until the next poll. */
+  readonly wait: number;
+  readonly pid: number | null;
+  readonly confirmed: boolean;
+  readonly reason: string | null;
+  readonly exit: JobExit | null;
+  readonly progress: JobProgress | null;
+  readonly result: JobResult | null;
+  readonly holder: LeaseHolder | null;
+  readonly queue: QueuePlace | null;
+  /** Of Sync code on a busy instance. */
+  readonly waiting: Waiting | null;
+  readonly tail: readonly string[] | null;
+  readonly cursor: LogCursor;
+  /** Bytes of log that wait on the instance. */
+  readonly backlog: number;
+  /** CloudWatch has maxLogBytes of it. */
+  readonly logFull: boolean;
+  /** Epoch seconds since when the instance has not answered; null when it does. */
+  readonly silentSince: number | null;
+  /** Seconds that the job had lasted when it was looked at, by the instance's clock. */
+  readonly elapsed?: number;
+  readonly polls: number;
+  readonly pollFailures: number;
+}
+
+/** Input of every state that speaks with the instance. */
+export interface JobInput extends VerifyOutput {
+  readonly instance: Instance;
+  readonly context: StepContext;
+  /** The step so far; null before the job's first. */
+  readonly step: JobStep | null;
+}
+
+export interface WatchInput extends JobInput {
+  readonly step: JobStep;
+}
+
+export interface Failure {
+  readonly Error: string;
+  readonly Cause: string;
+  readonly state: string;
+}
+
+/** How far the end of a run has come. What it names has been done and is not done again. */
+export interface EndProgress {
+  readonly phase: 'collect' | 'upload' | 'release' | 'drain' | 'done';
+  /** Epoch seconds when the phase began. */
+  readonly since: number;
+  /** What was packed on the instance; null before it is known. */
+  readonly files: readonly CollectedFile[] | null;
+  /** Of `files`: those in S3. */
+  readonly uploaded: readonly string[];
+  /** The jobs that the run has on the instance. */
+  readonly jobs: JobStates;
+  /** Looks in this phase that got no answer. */
+  readonly failures: number;
+  readonly warnings: readonly string[];
+}
+
+export interface FinishInput {
+  readonly execution: { readonly name: string; readonly arn: string; readonly startedAt: string };
+  /** The execution's input, for a run whose spec was refused. */
+  readonly input: unknown;
+  readonly context: StepContext;
+  readonly run: Run | null;
+  readonly spec: VerifyOutput['spec'] | null;
+  readonly archive: VerifiedArchive | null;
+  readonly instance: Instance | null;
+  readonly warnings: readonly string[];
+  readonly sync: JobStep | null;
+  readonly install: JobStep | null;
+  readonly train: JobStep | null;
+  readonly failure: Failure | null;
+  /** How many nested watches have handed over. */
+  readonly watches: number;
+  /** Of this state's visit before; null on the first. */
+  readonly finish: FinishOutput | null;
+}
+
+/** What is known of a run at its end. */
+export type RunFacts = Pick<
+  FinishInput,
+  'run' | 'spec' | 'archive' | 'instance' | 'warnings' | 'sync' | 'install' | 'train' | 'failure'
+>;
+
+export interface RunOutcome {
+  readonly outcome: Outcome;
+  readonly message: string;
+  readonly pid: number | null;
+  readonly exitCode: number | null;
+  readonly signal: string | null;
+  readonly warnings: readonly string[];
+  readonly lastLines: readonly string[];
+  /** Of the Fail state; null when the run succeeded. */
+  readonly error: ErrorName | null;
+  /** JSON: outcome, message, next, exitCode, signal, warnings, lastLines. */
+  readonly cause: string | null;
+}
+
+/** Not over while `wait` (seconds) is a number: the machine waits and comes back with `progress`. */
+export type FinishOutput =
+  | {
+      readonly wait: number;
+      readonly progress: EndProgress;
+      readonly sync: JobStep | null;
+      readonly install: JobStep | null;
+      readonly train: JobStep | null;
+    }
+  | (RunOutcome & { readonly wait: null });

@@ -1,0 +1,118 @@
+import type { JobName } from '../names.ts';
+import type { Instance, JobStep, VerifyOutput } from './data.ts';
+
+/** A state of an execution was entered or left. */
+export interface StateEvent {
+  readonly kind: 'entered' | 'exited';
+  readonly state: string;
+  /** Epoch milliseconds, by the service's clock. */
+  readonly at: number;
+  /** What the state gave when it was left: JSON, or null. */
+  readonly output: string | null;
+}
+
+export interface StateTime {
+  readonly name: string;
+  readonly entered: number;
+  readonly seconds: number;
+}
+
+/** How long each state lasted, in the order in which they were first entered. The one that lasts still is counted until `now` (epoch ms). */
+export function stateTimes(events: readonly StateEvent[], now: number): StateTime[] {
+  const times = new Map<string, { entered: number; ms: number; since: number | null }>();
+  for (const { kind, state, at } of events) {
+    const time = times.get(state) ?? { entered: 0, ms: 0, since: null };
+    times.set(state, time);
+    if (kind === 'entered') {
+      time.entered += 1;
+      time.since = at;
+    } else if (time.since !== null) {
+      time.ms += at - time.since;
+      time.since = null;
+    }
+  }
+  return [...times].map(([name, { entered, ms, since }]) => ({
+    name,
+    entered,
+    seconds: (ms + (since === null ? 0 : Math.max(0, now - since))) / 1_000,
+  }));
+}
+
+/** The states that run a nested watch. */
+export const WATCHES = {
+  sync: 'Watch sync',
+  install: 'Watch install',
+  train: 'Watch training',
+} as const satisfies Record<JobName, string>;
+
+const JOB_STATES: Readonly<Record<string, JobName>> = {
+  'Sync code': 'sync',
+  [WATCHES.sync]: 'sync',
+  'Install requirements': 'install',
+  [WATCHES.install]: 'install',
+  'Start training': 'train',
+  'Confirm PID': 'train',
+  [WATCHES.train]: 'train',
+};
+
+/** What an execution of runctl-run had found out, read from its history. */
+export interface RunSoFar {
+  readonly verified: VerifyOutput | null;
+  readonly instance: Instance | null;
+  readonly sync: JobStep | null;
+  readonly install: JobStep | null;
+  readonly train: JobStep | null;
+  /** How many nested watches came to their end. */
+  readonly watches: number;
+  /** The job whose nested watch was under way when the execution ended. */
+  readonly watching: JobName | null;
+}
+
+export function readRun(events: readonly StateEvent[]): RunSoFar {
+  const run: { -readonly [Key in keyof RunSoFar]: RunSoFar[Key] } = {
+    verified: null,
+    instance: null,
+    sync: null,
+    install: null,
+    train: null,
+    watches: 0,
+    watching: null,
+  };
+  for (const { kind, state, output } of events) {
+    const job = JOB_STATES[state];
+    const isWatch = job !== undefined && WATCHES[job] === state;
+    if (kind === 'entered' && isWatch) run.watching = job;
+    // A state that was left by its Catch gives the error, not its own output; nothing follows it that is read here.
+    const value = kind === 'exited' ? parse(output) : null;
+    if (value === null) continue;
+    if (isWatch) {
+      run.watches += 1;
+      run.watching = null;
+    }
+    if (state === 'Verify archive' && 'archive' in value) run.verified = value as unknown as VerifyOutput;
+    if (state === 'Find instance' && 'id' in value) run.instance = value as unknown as Instance;
+    if (job && 'cursor' in value) run[job] = value as unknown as JobStep;
+  }
+  return run;
+}
+
+/** The step that a nested watch reached: what its last look gave, or what it began with. Both as JSON, or null. */
+export function readWatch(lastLook: string | null, input: string | null): JobStep | null {
+  const value = parse(lastLook) ?? (parse(input)?.step as Record<string, unknown> | undefined) ?? null;
+  return value !== null && 'cursor' in value ? (value as unknown as JobStep) : null;
+}
+
+/** Whether a state was left by its Catch: what it gave then is the error, and not its own. */
+export function isCaught(output: string | null): boolean {
+  return 'Error' in (parse(output) ?? {});
+}
+
+function parse(text: string | null): Record<string, unknown> | null {
+  if (text === null) return null;
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : null;
+  } catch {
+    return null; // Cut short by the service: it is then as if the state had given nothing.
+  }
+}

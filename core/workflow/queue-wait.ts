@@ -1,0 +1,59 @@
+import type { RunSpec } from '../spec/spec.ts';
+import type { JobStep, Waiting } from './data.ts';
+
+/** Looks at the queue cost 9 events each: with so many at most, a month in the queue leaves room for the training's watches. */
+const MOST_LOOKS = 1_440;
+const FIRST_WAIT = 2;
+const LONGEST_WAIT = 60;
+/** The wait reaches LONGEST_WAIT after ten minutes. */
+const SECONDS_PER_SECOND_OF_WAIT = 10;
+/** A ticket outlives this many missed looks, and ten minutes of AWS's own trouble beside. */
+const MISSED_LOOKS = 3;
+const TROUBLE_SECONDS = 600;
+/** Longer than the longest stopGrace and a collection of outputs: then a clean-up that does not come to its end is overridden. */
+const CLEARED_WITHIN = 1_200;
+
+/** Seconds until the queue is looked at again. */
+export function queueWait(waited: number, maxWait: number): number {
+  const longest = Math.max(LONGEST_WAIT, Math.ceil(maxWait / MOST_LOOKS));
+  return Math.min(longest, Math.max(FIRST_WAIT, Math.round(waited / SECONDS_PER_SECOND_OF_WAIT)));
+}
+
+/** Seconds after which a ticket that nobody renewed is void. */
+export function ticketLife(maxWait: number): number {
+  return MISSED_LOOKS * queueWait(Number.POSITIVE_INFINITY, maxWait) + TROUBLE_SECONDS;
+}
+
+/**
+ * What a run does that found the instance busy.
+ * @param clearing a holder whose execution has ended, and is being cleared up: never a reason to give up
+ * @param now epoch seconds
+ */
+export function waitForInstance(
+  step: JobStep,
+  previous: Waiting | null,
+  about: { spec: Pick<RunSpec, 'ifBusy' | 'maxWait'>; now: number; clearing: Waiting['clearing'] },
+): JobStep {
+  const { spec, now, clearing } = about;
+  const since = previous?.since ?? now;
+  const waited = now - since;
+  let over: Waiting['over'] = null;
+  if (spec.ifBusy !== 'queue' && clearing === null) over = spec.ifBusy;
+  else if (waited >= spec.maxWait) over = 'max-wait';
+  // Not past the end of the waiting time: the last look is then, and no later.
+  const wait = Math.min(queueWait(waited, spec.maxWait), Math.max(1, Math.ceil(spec.maxWait - waited)));
+  const told = previous?.told ? { told: true } : {};
+  return { ...step, wait, waiting: { since, over, clearing, ...told } };
+}
+
+/** How long the run has waited, in seconds, when it is time to tell people of it; null when it is not, or they know. */
+export function untoldWait({ waiting }: JobStep, now: number, longWait: number): number | null {
+  if (waiting === null || waiting.told || waiting.over !== null) return null;
+  const waited = now - waiting.since;
+  return waited < longWait ? null : waited;
+}
+
+/** Whether the clean-up of this holder has had its time. */
+export function isOverdue(clearing: Waiting['clearing'], now: number): boolean {
+  return clearing !== null && now - clearing.since > CLEARED_WITHIN;
+}

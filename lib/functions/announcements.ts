@@ -1,0 +1,39 @@
+import { Duration, type Stack } from 'aws-cdk-lib';
+import { Match, Rule } from 'aws-cdk-lib/aws-events';
+import type { Bucket } from 'aws-cdk-lib/aws-s3';
+import type { ITopic } from 'aws-cdk-lib/aws-sns';
+import type { IQueue } from 'aws-cdk-lib/aws-sqs';
+import { Construct } from 'constructs';
+import { MANIFEST, runFileKey } from '../../core/names.ts';
+import type { Config } from '../config.ts';
+import { announceRuns, measure } from '../iam/functions.ts';
+import { target } from '../observability/dead-letters.ts';
+import { StepLambda } from './step-lambda.ts';
+
+/** A manifest that is written ends a run, and is told of: S3 → EventBridge → announce-run → SNS. */
+export class Announcements extends Construct {
+  constructor(stack: Stack, props: { config: Config; bucket: Bucket; topic: ITopic; deadLetters: IQueue }) {
+    super(stack, 'Announcements');
+    const { config, bucket, topic, deadLetters } = props;
+    const announceRun = new StepLambda(this, 'announce-run', {
+      config,
+      description: 'Tells people of runs: started, ended, waiting long',
+      environment: { uploadBucket: bucket.bucketName, topicArn: topic.topicArn },
+      permissions: [...announceRuns(bucket, topic.topicArn), measure()],
+      timeout: Duration.seconds(60),
+      deadLetters,
+    });
+    new Rule(this, 'Rule', {
+      description: 'Runs that have ended are told of',
+      eventPattern: {
+        source: ['aws.s3'],
+        detailType: ['Object Created'],
+        detail: {
+          bucket: { name: [bucket.bucketName] },
+          object: { key: Match.wildcard(runFileKey('*', MANIFEST)) },
+        },
+      },
+      targets: [target(announceRun.function, deadLetters)],
+    });
+  }
+}

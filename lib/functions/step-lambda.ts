@@ -1,0 +1,71 @@
+import { type Duration, RemovalPolicy } from 'aws-cdk-lib';
+import { Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
+import { Architecture, Code, type IFunction, Runtime } from 'aws-cdk-lib/aws-lambda';
+import { NodejsFunction } from 'aws-cdk-lib/aws-lambda-nodejs';
+import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
+import type { IQueue } from 'aws-cdk-lib/aws-sqs';
+import { Construct } from 'constructs';
+import { ENV, STACK_NAME } from '../../core/names.ts';
+import type { Config } from '../config.ts';
+import { type Permission, toPolicy } from '../iam/permission.ts';
+
+export interface StepLambdaProps {
+  readonly config: Config;
+  readonly description: string;
+  readonly permissions: readonly Permission[];
+  readonly environment: Partial<Record<keyof typeof ENV, string>>;
+  readonly timeout: Duration;
+  /** MiB. */
+  readonly memory?: number;
+  /** How many may run at once; the rest of the events waits in Lambda's own queue, for six hours. */
+  readonly concurrency?: number | null;
+  /** Where an asynchronous event goes that the function could not handle. */
+  readonly deadLetters?: IQueue;
+}
+
+/** A Lambda function from `lambdas/<id>.ts` with a role, and a log group, of its own. */
+export class StepLambda extends Construct {
+  readonly function: IFunction;
+  readonly timeout: Duration;
+
+  constructor(scope: Construct, id: string, props: StepLambdaProps) {
+    super(scope, id);
+    this.timeout = props.timeout;
+    const functionName = `${STACK_NAME}-${id}`;
+    const logGroup = new LogGroup(this, 'Logs', {
+      logGroupName: `/aws/lambda/${functionName}`,
+      retention: RetentionDays.ONE_MONTH,
+      removalPolicy: RemovalPolicy.DESTROY,
+    });
+    // Streams of its own log group.
+    const writeLogs: Permission = {
+      actions: ['logs:CreateLogStream', 'logs:PutLogEvents'],
+      resources: [logGroup.logGroupArn],
+    };
+    const { deadLetters } = props;
+    const buryEvents = deadLetters ? [{ actions: ['sqs:SendMessage'], resources: [deadLetters.queueArn] }] : [];
+    const permissions = [writeLogs, ...props.permissions, ...buryEvents];
+    const role = new Role(this, 'Role', {
+      assumedBy: new ServicePrincipal('lambda.amazonaws.com'),
+      inlinePolicies: { step: toPolicy(permissions) },
+    });
+    this.function = new NodejsFunction(this, 'Function', {
+      functionName,
+      description: props.description,
+      code: Code.fromAsset(`${props.config.bundles}/${id}`),
+      handler: 'index.handler',
+      runtime: Runtime.NODEJS_22_X,
+      architecture: props.config.architecture === 'arm64' ? Architecture.ARM_64 : Architecture.X86_64,
+      memorySize: props.memory ?? 256,
+      timeout: props.timeout,
+      role,
+      logGroup,
+      environment: Object.fromEntries(
+        Object.entries(props.environment).map(([key, value]) => [ENV[key as keyof typeof ENV], value]),
+      ),
+      ...(props.concurrency ? { reservedConcurrentExecutions: props.concurrency } : {}),
+      // Not SqsDestination: that grants reading the queue's attributes as well.
+      ...(deadLetters ? { onFailure: { bind: () => ({ destination: deadLetters.queueArn }) } } : {}),
+    });
+  }
+}

@@ -1,0 +1,188 @@
+import { Duration, type Stack } from 'aws-cdk-lib';
+import type { Bucket } from 'aws-cdk-lib/aws-s3';
+import type { IQueue } from 'aws-cdk-lib/aws-sqs';
+import { Construct } from 'constructs';
+import {
+  ANNOUNCE_FUNCTION,
+  JOB_DOCUMENT,
+  PREPARE_DOCUMENT,
+  PREPARE_FINISH_DOCUMENT,
+  PREPARE_INSTALL_DOCUMENT,
+  RUN_LOG_GROUP,
+  STOP_FUNCTION,
+} from '../../core/names.ts';
+import type { Config } from '../config.ts';
+import {
+  carryLogPieces,
+  commandInstances,
+  describeAgents,
+  describeInstances,
+  describeRuns,
+  invokeFunction,
+  keepRunFiles,
+  measure,
+  readArchives,
+  readHistories,
+  runMachineArn,
+  stopWatches,
+  watchMachineArn,
+  writeRunLogs,
+} from '../iam/functions.ts';
+import { StepLambda } from './step-lambda.ts';
+
+/** One look at an instance asks at most twice, 75 s each (lambdas/adapters/commands.ts), and then writes the log. */
+const ONE_LOOK = Duration.seconds(180);
+/** Sync code looks twice when the instance is busy. */
+const TWO_LOOKS = Duration.seconds(330);
+/** 500 MB of archive at 20 MB/s, the slowest that half a vCPU inflates and hashes. */
+const READ_ARCHIVE = Duration.seconds(300);
+/** Begins no request after 100 s (lambdas/finish-run.ts), and then writes the manifest. */
+const END_RUN = Duration.seconds(300);
+/** Stays with a run until it is over: the longest that a function may. */
+const STOP_RUN = Duration.minutes(15);
+/** Holds a piece of log as bytes and as text (core/job/log-pieces.ts). */
+const LOG_MEMORY = 512;
+
+export interface StepsProps {
+  readonly config: Config;
+  readonly bucket: Bucket;
+  readonly deadLetters: IQueue;
+  /** Hex SHA-256 of the programs that the documents carry. */
+  readonly runner: string;
+  readonly installer: string;
+  readonly finisher: string;
+}
+
+/** The Lambda functions behind the states of runctl-run and runctl-watch, named as their states. */
+export class Steps extends Construct {
+  readonly verifyArchive: StepLambda;
+  readonly findInstance: StepLambda;
+  readonly syncCode: StepLambda;
+  readonly installRequirements: StepLambda;
+  readonly startTraining: StepLambda;
+  readonly confirmPid: StepLambda;
+  readonly pollLogs: StepLambda;
+  readonly checkInstance: StepLambda;
+  readonly finishRun: StepLambda;
+  /** No state: an event starts it. */
+  readonly stopRun: StepLambda;
+
+  constructor(stack: Stack, props: StepsProps) {
+    super(stack, 'Steps');
+    const { config, bucket } = props;
+    const documents = {
+      prepareDocument: PREPARE_DOCUMENT,
+      prepareInstallDocument: PREPARE_INSTALL_DOCUMENT,
+      prepareFinishDocument: PREPARE_FINISH_DOCUMENT,
+      jobDocument: JOB_DOCUMENT,
+    };
+    // Each may find that somebody has cleared the runner away, and sends it again (lambdas/adapters/commands.ts).
+    const speak = (...names: string[]) => [
+      ...commandInstances(stack, [PREPARE_DOCUMENT, ...names]),
+      ...writeRunLogs(stack),
+      describeRuns(stack),
+    ];
+    const jobStep = {
+      config,
+      environment: { ...documents, logGroup: RUN_LOG_GROUP },
+      permissions: [...speak(JOB_DOCUMENT), describeInstances()],
+      timeout: ONE_LOOK,
+    };
+    this.verifyArchive = new StepLambda(this, 'verify-archive', {
+      config,
+      description: 'Checks the spec and reads the archive once, without extracting it',
+      environment: {
+        archiveCaps: JSON.stringify(config.archiveCaps),
+        runnerSha256: props.runner,
+        uploadBucket: bucket.bucketName,
+      },
+      permissions: readArchives(bucket),
+      timeout: READ_ARCHIVE,
+      memory: 512,
+    });
+    this.findInstance = new StepLambda(this, 'find-instance', {
+      config,
+      description: 'Finds the one running instance that the spec means',
+      environment: {},
+      permissions: [describeInstances(), describeAgents()],
+      timeout: Duration.seconds(60),
+    });
+    this.syncCode = new StepLambda(this, 'sync-code', {
+      ...jobStep,
+      description: 'Takes the lease and starts the job sync',
+      environment: {
+        ...jobStep.environment,
+        stopFunction: STOP_FUNCTION,
+        announceFunction: ANNOUNCE_FUNCTION,
+        longWait: String(config.waitingMinutes * 60),
+      },
+      permissions: [
+        ...speak(),
+        describeInstances(),
+        ...readArchives(bucket),
+        invokeFunction(stack, STOP_FUNCTION, ANNOUNCE_FUNCTION),
+      ],
+      timeout: TWO_LOOKS,
+    });
+    this.installRequirements = new StepLambda(this, 'install-requirements', {
+      ...jobStep,
+      environment: { ...jobStep.environment, installerSha256: props.installer },
+      permissions: [...speak(PREPARE_INSTALL_DOCUMENT), describeInstances()],
+      description: 'Starts the job install',
+    });
+    this.startTraining = new StepLambda(this, 'start-training', {
+      ...jobStep,
+      permissions: [...speak(PREPARE_FINISH_DOCUMENT), describeInstances()],
+      description: 'Starts the job train',
+    });
+    this.confirmPid = new StepLambda(this, 'confirm-pid', {
+      ...jobStep,
+      environment: { ...jobStep.environment, announceFunction: ANNOUNCE_FUNCTION },
+      permissions: [...jobStep.permissions, invokeFunction(stack, ANNOUNCE_FUNCTION)],
+      description: 'Looks once whether the training lives',
+    });
+    this.pollLogs = new StepLambda(this, 'poll-logs', {
+      ...jobStep,
+      description: 'Asks how a job stands and ships its log to CloudWatch',
+      environment: { ...jobStep.environment, uploadBucket: bucket.bucketName },
+      permissions: [...jobStep.permissions, ...carryLogPieces(bucket), measure()],
+      memory: LOG_MEMORY,
+    });
+    this.checkInstance = new StepLambda(this, 'check-instance', {
+      config,
+      description: 'Asks EC2 about an instance that does not answer',
+      environment: {},
+      permissions: [describeInstances()],
+      timeout: Duration.seconds(60),
+    });
+    const endRun = {
+      config,
+      environment: {
+        ...jobStep.environment,
+        uploadBucket: bucket.bucketName,
+        finisherSha256: props.finisher,
+        watchMachineArn: watchMachineArn(stack),
+      },
+      permissions: [
+        ...speak(PREPARE_FINISH_DOCUMENT, JOB_DOCUMENT),
+        ...carryLogPieces(bucket),
+        ...keepRunFiles(bucket),
+        readHistories(stack),
+      ],
+      memory: LOG_MEMORY,
+    };
+    this.finishRun = new StepLambda(this, 'finish-run', {
+      ...endRun,
+      description: 'Keeps outputs and logs, releases the instance, says how the run ended',
+      timeout: END_RUN,
+    });
+    this.stopRun = new StepLambda(this, 'stop-run', {
+      ...endRun,
+      description: 'Ends a run whose execution was aborted or timed out',
+      environment: { ...endRun.environment, runMachineArn: runMachineArn(stack) },
+      permissions: [...endRun.permissions, stopWatches(stack)],
+      timeout: STOP_RUN,
+      deadLetters: props.deadLetters,
+    });
+  }
+}

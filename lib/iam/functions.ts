@@ -1,0 +1,146 @@
+import { ArnFormat, type Stack } from 'aws-cdk-lib';
+import type { Bucket } from 'aws-cdk-lib/aws-s3';
+import {
+  ANNOUNCED_PREFIX,
+  DOCUMENTS,
+  ENABLED_TAG,
+  PIECE_PREFIX,
+  RUN_LOG_GROUP,
+  RUN_MACHINE,
+  RUN_PREFIX,
+  WATCH_MACHINE,
+} from '../../core/names.ts';
+import { METRIC_NAMESPACE } from '../../core/notify/metrics.ts';
+import type { Permission } from './permission.ts';
+
+/** What the steps may do, a function a task. A `*` as resource stands only where AWS offers nothing else. */
+
+export function documentArns(stack: Stack, names: readonly string[] = DOCUMENTS): string[] {
+  return names.map((resourceName) => stack.formatArn({ service: 'ssm', resource: 'document', resourceName }));
+}
+
+/** Sends these documents of ours, to instances with the tag runctl=enabled only. */
+export function commandInstances(stack: Stack, documents: readonly string[]): Permission[] {
+  return [
+    { actions: ['ssm:SendCommand'], resources: documentArns(stack, documents) },
+    {
+      actions: ['ssm:SendCommand'],
+      resources: [stack.formatArn({ service: 'ec2', resource: 'instance', resourceName: '*' })],
+      conditions: { StringEquals: { [`ssm:resourceTag/${ENABLED_TAG.key}`]: ENABLED_TAG.value } },
+    },
+    // Has no resource-level permissions.
+    { actions: ['ssm:GetCommandInvocation'], resources: ['*'] },
+  ];
+}
+
+/** Writes the jobs' logs, reads back what an attempt that died had written, and makes the group again when somebody has deleted it. */
+export function writeRunLogs(stack: Stack): Permission[] {
+  return [
+    { actions: ['logs:CreateLogStream', 'logs:PutLogEvents', 'logs:GetLogEvents'], resources: [runLogStreams(stack)] },
+    { actions: ['logs:CreateLogGroup'], resources: [logGroupArn(stack, RUN_LOG_GROUP), runLogStreams(stack)] },
+  ];
+}
+
+export function runLogStreams(stack: Stack): string {
+  return logGroupArn(stack, `${RUN_LOG_GROUP}:*`);
+}
+
+function logGroupArn(stack: Stack, resourceName: string): string {
+  const arnFormat = ArnFormat.COLON_RESOURCE_NAME;
+  return stack.formatArn({ service: 'logs', resource: 'log-group', resourceName, arnFormat });
+}
+
+/** Lets an instance PUT log on its way to CloudWatch, by presigned URL, and reads it. */
+export function carryLogPieces(bucket: Bucket): Permission[] {
+  return [{ actions: ['s3:PutObject', 's3:GetObject'], resources: [bucket.arnForObjects(`${PIECE_PREFIX}*`)] }];
+}
+
+/** What a run leaves behind: written by the instance, by presigned URL, and by the function itself. */
+export function keepRunFiles(bucket: Bucket): Permission[] {
+  return [
+    { actions: ['s3:PutObject', 's3:GetObject'], resources: [bucket.arnForObjects(`${RUN_PREFIX}*`)] },
+    { actions: ['s3:ListBucket'], resources: [bucket.bucketArn] },
+  ];
+}
+
+/** Reads manifests, and notes of whom it has told. */
+export function announceRuns(bucket: Bucket, topicArn: string): Permission[] {
+  return [
+    { actions: ['s3:GetObject'], resources: [bucket.arnForObjects(`${RUN_PREFIX}*`)] },
+    { actions: ['s3:GetObject', 's3:PutObject'], resources: [bucket.arnForObjects(`${ANNOUNCED_PREFIX}*`)] },
+    { actions: ['s3:ListBucket'], resources: [bucket.bucketArn] },
+    { actions: ['sns:Publish'], resources: [topicArn] },
+  ];
+}
+
+/** Reads any archive of the bucket; with ListBucket a missing key is 404 and not 403. */
+export function readArchives(bucket: Bucket): Permission[] {
+  return [
+    { actions: ['s3:GetObject', 's3:GetObjectVersion'], resources: [bucket.arnForObjects('*')] },
+    { actions: ['s3:ListBucket'], resources: [bucket.bucketArn] },
+  ];
+}
+
+/** The Describe calls have no resource-level permissions. */
+export function describeInstances(): Permission {
+  return { actions: ['ec2:DescribeInstances'], resources: ['*'] };
+}
+
+export function describeAgents(): Permission {
+  return { actions: ['ssm:DescribeInstanceInformation'], resources: ['*'] };
+}
+
+/** By name, not by reference: the machines themselves refer to the functions that ask. */
+export function executionsOf(stack: Stack, machine: string): string {
+  const arnFormat = ArnFormat.COLON_RESOURCE_NAME;
+  return stack.formatArn({ service: 'states', resource: 'execution', resourceName: `${machine}:*`, arnFormat });
+}
+
+function machineArn(stack: Stack, resourceName: string): string {
+  const arnFormat = ArnFormat.COLON_RESOURCE_NAME;
+  return stack.formatArn({ service: 'states', resource: 'stateMachine', resourceName, arnFormat });
+}
+
+export function runMachineArn(stack: Stack): string {
+  return machineArn(stack, RUN_MACHINE);
+}
+
+export function watchMachineArn(stack: Stack): string {
+  return machineArn(stack, WATCH_MACHINE);
+}
+
+export function listRuns(stack: Stack): Permission {
+  return { actions: ['states:ListExecutions'], resources: [runMachineArn(stack)] };
+}
+
+/** PutMetricData has no resources, but a namespace. */
+export function measure(): Permission {
+  return {
+    actions: ['cloudwatch:PutMetricData'],
+    resources: ['*'],
+    conditions: { StringEquals: { 'cloudwatch:namespace': METRIC_NAMESPACE } },
+  };
+}
+
+export function describeRuns(stack: Stack): Permission {
+  return { actions: ['states:DescribeExecution'], resources: [executionsOf(stack, RUN_MACHINE)] };
+}
+
+/** The times of a run's states, and how far its nested watch came. */
+export function readHistories(stack: Stack): Permission {
+  return {
+    actions: ['states:DescribeExecution', 'states:GetExecutionHistory'],
+    resources: [executionsOf(stack, RUN_MACHINE), executionsOf(stack, WATCH_MACHINE)],
+  };
+}
+
+export function stopWatches(stack: Stack): Permission {
+  return { actions: ['states:StopExecution'], resources: [executionsOf(stack, WATCH_MACHINE)] };
+}
+
+export function invokeFunction(stack: Stack, ...names: string[]): Permission {
+  const arnFormat = ArnFormat.COLON_RESOURCE_NAME;
+  const arnOf = (resourceName: string) =>
+    stack.formatArn({ service: 'lambda', resource: 'function', resourceName, arnFormat });
+  return { actions: ['lambda:InvokeFunction'], resources: names.map(arnOf) };
+}

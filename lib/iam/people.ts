@@ -1,0 +1,93 @@
+import { ArnFormat, type Stack } from 'aws-cdk-lib';
+import type { Bucket } from 'aws-cdk-lib/aws-s3';
+import {
+  ARCHIVE_PREFIX,
+  JOB_DOCUMENT,
+  PREPARE_INSTALL_DOCUMENT,
+  RUN_MACHINE,
+  RUN_PREFIX,
+  SCHEDULE_GROUP,
+  STACK_NAME,
+  scheduleName,
+  UPLOAD_PREFIX,
+} from '../../core/names.ts';
+import {
+  commandInstances,
+  documentArns,
+  executionsOf,
+  listRuns,
+  readHistories,
+  runLogStreams,
+  runMachineArn,
+} from './functions.ts';
+import type { Permission } from './permission.ts';
+
+/** What people may do, a function a task. A `*` as resource stands only where AWS offers nothing else. */
+
+/** The stack's outputs name bucket, machine and log group. */
+export function readStack(stack: Stack): Permission {
+  const resourceName = `${STACK_NAME}/*`;
+  return {
+    actions: ['cloudformation:DescribeStacks'],
+    resources: [stack.formatArn({ service: 'cloudformation', resource: 'stack', resourceName })],
+  };
+}
+
+/** Under `uploads/` it starts a run, under `archives/` it waits for one. Not `runs/`: nobody forges a result. */
+export function uploadArchives(bucket: Bucket): Permission {
+  return {
+    actions: ['s3:PutObject', 's3:AbortMultipartUpload'],
+    resources: [UPLOAD_PREFIX, ARCHIVE_PREFIX].map((prefix) => bucket.arnForObjects(`${prefix}*`)),
+  };
+}
+
+export function startRuns(stack: Stack, bucket: Bucket): Permission[] {
+  return [
+    { actions: ['states:StartExecution'], resources: [runMachineArn(stack)] },
+    // Whether an archive is there already that would be pushed again.
+    { actions: ['s3:GetObject'], resources: [bucket.arnForObjects(`${ARCHIVE_PREFIX}*`)] },
+  ];
+}
+
+export function watchRuns(stack: Stack, bucket: Bucket): Permission[] {
+  return [
+    listRuns(stack),
+    readHistories(stack),
+    { actions: ['logs:GetLogEvents', 'logs:FilterLogEvents'], resources: [runLogStreams(stack)] },
+    { actions: ['s3:GetObject'], resources: [bucket.arnForObjects(`${RUN_PREFIX}*`)] },
+    { actions: ['s3:ListBucket'], resources: [bucket.bucketArn] },
+    // Which instance a run would train on, and whether its agent is there. No resource-level permissions.
+    { actions: ['ec2:DescribeInstances', 'ssm:DescribeInstanceInformation'], resources: ['*'] },
+  ];
+}
+
+/** Stops runs, and asks the instance itself: `logs --live` by one document, `doctor` by the other. */
+export function operateRuns(stack: Stack): Permission[] {
+  return [
+    { actions: ['states:StopExecution'], resources: [executionsOf(stack, RUN_MACHINE)] },
+    { actions: ['ssm:DescribeDocument'], resources: documentArns(stack) },
+    ...commandInstances(stack, [PREPARE_INSTALL_DOCUMENT, JOB_DOCUMENT]),
+  ];
+}
+
+export function manageSchedules(stack: Stack, scheduleRoleArn: string): Permission[] {
+  const schedule = (resourceName: string) =>
+    stack.formatArn({
+      service: 'scheduler',
+      resource: 'schedule',
+      resourceName: `${SCHEDULE_GROUP}/${resourceName}`,
+      arnFormat: ArnFormat.SLASH_RESOURCE_NAME,
+    });
+  return [
+    {
+      actions: ['Create', 'Update', 'Get', 'Delete'].map((verb) => `scheduler:${verb}Schedule`),
+      resources: [schedule(scheduleName('*'))],
+    },
+    { actions: ['scheduler:ListSchedules'], resources: ['*'] },
+    {
+      actions: ['iam:PassRole'],
+      resources: [scheduleRoleArn],
+      conditions: { StringEquals: { 'iam:PassedToService': 'scheduler.amazonaws.com' } },
+    },
+  ];
+}

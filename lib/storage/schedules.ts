@@ -1,0 +1,57 @@
+import { Duration, Stack, TimeZone } from 'aws-cdk-lib';
+import { Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
+import { Schedule, ScheduleExpression, ScheduleGroup, ScheduleTargetInput } from 'aws-cdk-lib/aws-scheduler';
+import { StepFunctionsStartExecution } from 'aws-cdk-lib/aws-scheduler-targets';
+import type { IQueue } from 'aws-cdk-lib/aws-sqs';
+import type { StateMachine } from 'aws-cdk-lib/aws-stepfunctions';
+import { Construct } from 'constructs';
+import { SCHEDULE_GROUP, scheduleName } from '../../core/names.ts';
+import type { ScheduleConfig } from '../config.ts';
+import { toPolicy } from '../iam/permission.ts';
+
+/** EventBridge schedules: those from the context of cdk.json, and a group and a role for those that people add later. A run that is an hour late is not started any more. */
+export class Schedules extends Construct {
+  /** EventBridge Scheduler starts runs as this role. */
+  readonly role: Role;
+
+  constructor(
+    scope: Construct,
+    props: { schedules: readonly ScheduleConfig[]; machine: StateMachine; deadLetters: IQueue },
+  ) {
+    super(scope, 'Schedules');
+    const { machine, deadLetters } = props;
+    const scheduleGroup = new ScheduleGroup(this, 'Group', { scheduleGroupName: SCHEDULE_GROUP });
+    this.role = this.createRole(scheduleGroup.scheduleGroupArn, machine, deadLetters);
+    const role = this.role.withoutPolicyUpdates();
+    for (const { name, expression, timezone, spec } of props.schedules) {
+      new Schedule(this, name, {
+        scheduleName: scheduleName(name),
+        scheduleGroup,
+        schedule: ScheduleExpression.expression(expression, TimeZone.of(timezone)),
+        target: new StepFunctionsStartExecution(machine, {
+          role,
+          input: ScheduleTargetInput.fromObject(spec),
+          deadLetterQueue: deadLetters,
+          maxEventAge: Duration.hours(1),
+          retryAttempts: 185,
+        }),
+      });
+    }
+  }
+
+  /** Only schedules of our group may take the role: a schedule elsewhere that names it starts nothing. */
+  private createRole(group: string, machine: StateMachine, deadLetters: IQueue): Role {
+    return new Role(this, 'Role', {
+      description: 'EventBridge Scheduler starts runs of runctl',
+      assumedBy: new ServicePrincipal('scheduler.amazonaws.com', {
+        conditions: { StringEquals: { 'aws:SourceAccount': Stack.of(this).account, 'aws:SourceArn': group } },
+      }),
+      inlinePolicies: {
+        start: toPolicy([
+          { actions: ['states:StartExecution'], resources: [machine.stateMachineArn] },
+          { actions: ['sqs:SendMessage'], resources: [deadLetters.queueArn] },
+        ]),
+      },
+    });
+  }
+}

@@ -1,0 +1,235 @@
+import { Duration } from 'aws-cdk-lib';
+import {
+  Choice,
+  Condition,
+  Fail,
+  type IChainable,
+  IntegrationPattern,
+  Pass,
+  type StateMachine,
+  Succeed,
+  TaskInput,
+  Timeout,
+  Wait,
+  WaitTime,
+} from 'aws-cdk-lib/aws-stepfunctions';
+import { StepFunctionsStartExecution } from 'aws-cdk-lib/aws-stepfunctions-tasks';
+import { Construct } from 'constructs';
+import type { JobName } from '../../core/names.ts';
+import { RUN_MACHINE } from '../../core/names.ts';
+import type { StepLambda } from '../functions/step-lambda.ts';
+import type { Steps } from '../functions/steps.ts';
+import { createMachine } from './machine.ts';
+import { catchAll, STEP_CONTEXT, stepTask } from './tasks.ts';
+
+/** 2,000 polls at 20 s are 11 hours; a watch that lasts a day is lost. */
+const LONGEST_WATCH = Duration.hours(24);
+/** 30 days in the queue, an install, 30 days of training, and the outputs (core/spec/schema.ts). */
+const LONGEST_RUN = Duration.days(65);
+const NULL = '{% null %}';
+/** Variables that every state from Sync code on hands to its function. */
+const RUN_VARIABLES = {
+  run: '{% $run %}',
+  spec: '{% $spec %}',
+  archive: '{% $archive %}',
+  warnings: '{% $warnings %}',
+};
+const EXECUTION = {
+  name: '{% $states.context.Execution.Name %}',
+  arn: '{% $states.context.Execution.Id %}',
+  startedAt: '{% $states.context.Execution.StartTime %}',
+};
+/** A job is on its way, or has ended with log still to read. */
+const inProgress = (job: JobName) =>
+  Condition.jsonata(`{% $not($${job}.ended) and $not($${job}.state in ["busy", "refused", "absent"]) %}`);
+const endedWell = (job: JobName) => Condition.jsonata(`{% $${job}.ended and $${job}.ok %}`);
+
+/** `runctl-run`: the workflow that a run is. Its state names are what people see in the console. */
+export class RunMachine extends Construct {
+  readonly machine: StateMachine;
+  private readonly watch: StateMachine;
+  private readonly finish: IChainable;
+
+  constructor(scope: Construct, id: string, props: { steps: Steps; watch: StateMachine }) {
+    super(scope, id);
+    const { steps } = props;
+    this.watch = props.watch;
+    this.finish = this.createFinish(steps.finishRun);
+    const train = this.createTrain(steps);
+    const install = this.createInstall(steps, train);
+    const sync = this.createSync(steps, install);
+    const find = this.task('Find instance', steps.findInstance, {
+      comment: 'Exactly one running Linux instance whose SSM agent answers.',
+      input: RUN_VARIABLES,
+      assign: { instance: '{% $states.result.Payload %}' },
+    });
+    const verify = this.task('Verify archive', steps.verifyArchive, {
+      comment: 'Checks the spec, pins the version, reads the archive once. Never extracts.',
+      input: {
+        execution: EXECUTION,
+        input: '{% $states.context.Execution.Input %}',
+      },
+      assign: {
+        run: '{% $states.result.Payload.run %}',
+        spec: '{% $states.result.Payload.spec %}',
+        archive: '{% $states.result.Payload.archive %}',
+        warnings: '{% $states.result.Payload.warnings %}',
+      },
+    });
+    this.machine = createMachine(this, 'Machine', {
+      name: RUN_MACHINE,
+      comment: 'Trains an uploaded archive on an EC2 instance, over SSM alone',
+      timeout: LONGEST_RUN,
+      start: this.createBegin().next(verify).next(find).next(sync),
+    });
+  }
+
+  private createBegin(): Pass {
+    const names = ['run', 'spec', 'archive', 'instance', 'sync', 'install', 'train', 'failure', 'finish'];
+    return Pass.jsonata(this, 'Begin run', {
+      comment: 'Gives every variable a value: Finish run reads them all, however early the run failed.',
+      assign: { ...Object.fromEntries(names.map((name) => [name, NULL])), warnings: '{% [] %}', watches: 0 },
+    });
+  }
+
+  private createSync(steps: Steps, next: IChainable): IChainable {
+    const start = this.jobTask(
+      'Sync code',
+      'sync',
+      steps.syncCode,
+      'Takes the lease; brings the code to <home>/<project>.',
+    );
+    const wait = Wait.jsonata(this, 'Wait for instance', {
+      comment: 'First come, first served. Its output says who holds the instance, and the place in the queue.',
+      time: WaitTime.seconds('{% $sync.wait %}'),
+      outputs: '{% {"holder": $sync.holder, "queue": $sync.queue, "waiting": $sync.waiting} %}',
+    }).next(start);
+    const synced = Choice.jsonata(this, 'Code synced?')
+      .when(Condition.jsonata('{% $sync.state = "busy" and $sync.waiting.over = null %}'), wait)
+      .when(Condition.jsonata('{% $sync.state = "busy" %}'), this.finish)
+      .when(endedWell('sync'), next);
+    synced.when(inProgress('sync'), this.watchJob('Watch sync', 'sync').next(synced)).otherwise(this.finish);
+    return start.next(synced);
+  }
+
+  private createInstall(steps: Steps, next: IChainable): IChainable {
+    const start = this.jobTask(
+      'Install requirements',
+      'install',
+      steps.installRequirements,
+      'uv first, then pip3 install --user.',
+    );
+    const installed = Choice.jsonata(this, 'Requirements installed?').when(endedWell('install'), next);
+    installed
+      .when(inProgress('install'), this.watchJob('Watch install', 'install').next(installed))
+      .when(Condition.jsonata('{% $install.state = "refused" or $spec.install = "required" %}'), this.finish)
+      .otherwise(next);
+    return Choice.jsonata(this, 'Anything to install?')
+      .when(Condition.jsonata('{% $archive.requirements != null %}'), start.next(installed))
+      .otherwise(next);
+  }
+
+  private createTrain(steps: Steps): IChainable {
+    const start = this.jobTask(
+      'Start training',
+      'train',
+      steps.startTraining,
+      'Starts the script; answers with its PID.',
+    );
+    const confirm = this.jobTask('Confirm PID', 'train', steps.confirmPid, 'Looks once: alive, or finished already.');
+    const watch = this.watchJob('Watch training', 'train');
+    const training = Choice.jsonata(this, 'Training ended?').when(inProgress('train'), watch).otherwise(this.finish);
+    watch.next(training);
+    const started = Choice.jsonata(this, 'Training started?')
+      .when(Condition.jsonata('{% $train.state in ["refused", "absent"] %}'), this.finish)
+      .otherwise(confirm.next(training));
+    return start.next(started);
+  }
+
+  private createFinish(finishRun: StepLambda): IChainable {
+    const failed = Fail.jsonata(this, 'Failed', {
+      error: '{% $finish.error %}',
+      cause: '{% $finish.cause %}',
+      comment: 'The error is a name of docs/runbook.md; the cause is JSON.',
+    });
+    const task = stepTask(this, 'Finish run', finishRun, {
+      comment: 'Keeps outputs and logs, releases the instance, says how the run ended.',
+      input: {
+        ...RUN_VARIABLES,
+        instance: '{% $instance %}',
+        sync: '{% $sync %}',
+        install: '{% $install %}',
+        train: '{% $train %}',
+        failure: '{% $failure %}',
+        execution: EXECUTION,
+        input: '{% $states.context.Execution.Input %}',
+        watches: '{% $watches %}',
+        finish: '{% $finish %}',
+        context: STEP_CONTEXT,
+      },
+      assign: { finish: '{% $states.result.Payload %}' },
+    });
+    const lost = Pass.jsonata(this, 'Outcome unknown', {
+      comment: 'Finish run itself failed: that is told, and never taken for a success.',
+      assign: {
+        finish: {
+          error: 'Internal',
+          cause:
+            '{% $string({"outcome": "internal", "message": "Finish run: " & $failure.Error & ": " & $failure.Cause}) %}',
+        },
+      },
+    });
+    catchAll(task, lost.next(failed));
+    const wait = Wait.jsonata(this, 'Wait for outputs', {
+      comment: 'What still lives is being ended, or outputs are on their way to S3.',
+      time: WaitTime.seconds('{% $finish.wait %}'),
+    }).next(task);
+    const succeeded = Choice.jsonata(this, 'Run succeeded?')
+      .when(Condition.jsonata('{% $finish.wait != null %}'), wait)
+      .when(Condition.jsonata('{% $finish.outcome = "succeeded" %}'), Succeed.jsonata(this, 'Succeeded'))
+      .otherwise(failed);
+    return task.next(succeeded);
+  }
+
+  private jobTask(name: string, job: JobName, step: StepLambda, comment: string) {
+    return this.task(name, step, {
+      comment,
+      input: { ...RUN_VARIABLES, instance: '{% $instance %}', step: `{% $${job} %}`, context: STEP_CONTEXT },
+      assign: { [job]: '{% $states.result.Payload %}' },
+    });
+  }
+
+  private task(name: string, step: StepLambda, options: Parameters<typeof stepTask>[3]) {
+    const task = stepTask(this, name, step, options);
+    catchAll(task, this.finish);
+    return task;
+  }
+
+  /** Runs the nested watch until it hands back. Its name is the same on a retry, which then finds the execution that runs. */
+  private watchJob(name: string, job: JobName): StepFunctionsStartExecution {
+    const task = StepFunctionsStartExecution.jsonata(this, name, {
+      comment: `Polls the job ${job} and ships its log, for at most 2,000 polls at a time.`,
+      stateMachine: this.watch,
+      integrationPattern: IntegrationPattern.RUN_JOB,
+      name: '{% $run.key & "-" & $string($watches) %}',
+      input: TaskInput.fromObject({ ...RUN_VARIABLES, instance: '{% $instance %}', step: `{% $${job} %}` }),
+      associateWithParent: true,
+      outputs: '{% $states.result.Output %}',
+      assign: { [job]: '{% $states.result.Output %}', watches: '{% $watches + 1 %}' },
+      taskTimeout: Timeout.duration(LONGEST_WATCH),
+    });
+    // 2 + 4 + 8 + 16 + 32 s of the service's own trouble.
+    task.addRetry({
+      errors: [
+        'StepFunctions.ThrottlingException',
+        'StepFunctions.ServiceUnavailable',
+        'StepFunctions.SdkClientException',
+      ],
+      interval: Duration.seconds(2),
+      maxAttempts: 5,
+      backoffRate: 2,
+    });
+    catchAll(task, this.finish);
+    return task;
+  }
+}

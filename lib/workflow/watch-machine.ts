@@ -1,0 +1,65 @@
+import {
+  Choice,
+  Condition,
+  Fail,
+  Pass,
+  type StateMachine,
+  Succeed,
+  Wait,
+  WaitTime,
+} from 'aws-cdk-lib/aws-stepfunctions';
+import { Construct } from 'constructs';
+import { WATCH_MACHINE } from '../../core/names.ts';
+import { POLLS_PER_WATCH } from '../../core/workflow/poll-timing.ts';
+import type { Steps } from '../functions/steps.ts';
+import { createMachine } from './machine.ts';
+import { catchAll, STEP_CONTEXT, stepTask } from './tasks.ts';
+
+/** Follows one job: Poll logs → done? → Wait → Poll logs; hands back before the execution's history is full. */
+export class WatchMachine extends Construct {
+  readonly machine: StateMachine;
+
+  constructor(scope: Construct, id: string, steps: Pick<Steps, 'pollLogs' | 'checkInstance'>) {
+    super(scope, id);
+    const begin = Pass.jsonata(this, 'Begin watch', {
+      comment: 'The parent starts this with the run and the step of the job so far.',
+      assign: { input: '{% $states.input %}', step: '{% $states.input.step %}', polls: 0, failure: '{% null %}' },
+    });
+    const input = {
+      run: '{% $input.run %}',
+      spec: '{% $input.spec %}',
+      archive: '{% $input.archive %}',
+      warnings: '{% $input.warnings %}',
+      instance: '{% $input.instance %}',
+      step: '{% $step %}',
+      context: STEP_CONTEXT,
+    };
+    const poll = stepTask(this, 'Poll logs', steps.pollLogs, {
+      comment: 'Asks the instance how the job stands, and ships its log to CloudWatch.',
+      input,
+      assign: { step: '{% $states.result.Payload %}', polls: '{% $polls + 1 %}' },
+    });
+    const wait = Wait.jsonata(this, 'Wait', { time: WaitTime.seconds('{% $step.wait %}') });
+    const failed = Fail.jsonata(this, 'Watch failed', { error: '{% $failure.Error %}', cause: '{% $failure.Cause %}' });
+    const check = stepTask(this, 'Check instance', steps.checkInstance, {
+      comment: 'The instance did not answer: does EC2 say that it still runs?',
+      input,
+      assign: {},
+    });
+    catchAll(poll, failed);
+    catchAll(check, failed);
+    // Absent: the instance's folder of runs is gone, and will not come back by asking.
+    const next = Choice.jsonata(this, 'Job ended?')
+      .when(Condition.jsonata('{% $step.ended or $step.state = "absent" %}'), Succeed.jsonata(this, 'Ended'))
+      .when(Condition.jsonata('{% $step.silentSince != null %}'), check)
+      .when(Condition.jsonata(`{% $polls >= ${POLLS_PER_WATCH} %}`), Succeed.jsonata(this, 'Hand over'))
+      .when(Condition.jsonata('{% $step.wait = 0 %}'), poll)
+      .otherwise(wait.next(poll));
+    check.next(wait);
+    this.machine = createMachine(this, 'Machine', {
+      name: WATCH_MACHINE,
+      comment: 'Follows one job of a run until it ends',
+      start: begin.next(poll).next(next),
+    });
+  }
+}

@@ -1,0 +1,95 @@
+import { spawn } from 'node:child_process';
+import { createWriteStream } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { createInterface } from 'node:readline';
+import type { Report } from '../tools/python-tools.ts';
+import { cloudEnvironment, type Endpoints } from './environment.ts';
+import { LocalError } from './errors.ts';
+import { projectRoot, type StatePaths } from './paths.ts';
+import { signalQuietly, tailOf } from './processes.ts';
+
+const cdk = join(projectRoot, 'node_modules', 'aws-cdk', 'bin', 'cdk');
+
+export function cdkLog(paths: StatePaths): string {
+  return join(paths.logs, 'cdk.log');
+}
+
+/** Where and how to run the CDK CLI. */
+export interface CdkRun {
+  readonly args: readonly string[];
+  /** With cdk.json in it the CLI starts the app; a command that needs no app runs elsewhere. */
+  readonly cwd: string;
+  readonly report: Report;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Runs the CDK CLI against the local cloud, its output in the log file and each line of it handed to `report`. `signal`
+ * ends it and all it started.
+ * @throws LocalError with the log's last lines when it fails.
+ */
+export async function runCdk(
+  { args, cwd, report, signal }: CdkRun,
+  endpoints: Endpoints,
+  paths: StatePaths,
+): Promise<void> {
+  signal.throwIfAborted();
+  const logFile = cdkLog(paths);
+  await mkdir(dirname(logFile), { recursive: true });
+  const log = createWriteStream(logFile, { flags: 'a' });
+  log.write(`\n$ cdk ${args.join(' ')}\n`);
+  const child = spawn(process.execPath, [cdk, ...args, '--no-color', '--no-notices'], {
+    cwd,
+    env: {
+      ...cloudEnvironment(endpoints, paths),
+      CDK_HOME: join(paths.cache, 'cdk'),
+      // aws-cdk-lib keeps fingerprints under the home folder, whatever CDK_HOME says.
+      HOME: join(paths.cache, 'home'),
+      CDK_DISABLE_CLI_TELEMETRY: 'true',
+      CDK_DISABLE_VERSION_CHECK: 'true',
+      // Its warning about the age of Node helps nobody here.
+      JSII_SILENCE_WARNING_DEPRECATED_NODE_VERSION: 'true',
+    },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    detached: true, // a group of its own, so that all of it can be ended at once
+  });
+  const kill = () => {
+    if (child.pid !== undefined && child.exitCode === null && child.signalCode === null)
+      signalQuietly(-child.pid, 'SIGKILL');
+  };
+  signal.addEventListener('abort', kill, { once: true });
+  for (const stream of [child.stdout, child.stderr]) {
+    createInterface({ input: stream }).on('line', (line) => {
+      log.write(`${line}\n`);
+      const short = progressOf(line);
+      if (short !== undefined) report(short);
+    });
+  }
+  const code = await new Promise<number | null>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', resolve);
+  }).finally(() => signal.removeEventListener('abort', kill));
+  await new Promise<void>((resolve) => log.end(resolve));
+  signal.throwIfAborted();
+  if (code !== 0) {
+    throw new LocalError(
+      `\`cdk ${args[0]}\` failed with exit code ${code}. The end of ${basename(logFile)}:\n${await tailOf(logFile, 20)}`,
+      `The whole output is in ${logFile}.`,
+    );
+  }
+}
+
+/** What a person wants to see of a line of the CDK CLI: how many resources are done, and its own headlines. */
+export function progressOf(line: string): string | undefined {
+  const event = /\|\s*(\d+)\/(\d+) \|/.exec(line);
+  // Every tenth resource: in a pipe each report is a line.
+  if (event)
+    return Number(event[1]) % 10 === 0 && line.includes('_COMPLETE')
+      ? `${event[1]} of ${event[2]} resources`
+      : undefined;
+  if (/FAILED|rollback|error/i.test(line)) return line.trim();
+  return /(Bootstrapping|Synthesis time|creating CloudFormation changeset|deploying\.\.\.)/.test(line)
+    ? line.trim()
+    : undefined;
+}

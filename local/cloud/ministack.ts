@@ -1,0 +1,85 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { cloudRequirements, ensureVenv, type Report } from '../tools/python-tools.ts';
+import { cloudEnvironment, type Endpoints } from './environment.ts';
+import { LocalError } from './errors.ts';
+import type { StatePaths } from './paths.ts';
+import { isAlive, startBackground, tailOf } from './processes.ts';
+import type { ProcessRef } from './state.ts';
+
+export const host = '127.0.0.1';
+const readyWithinMs = 60_000;
+
+/** Makes the emulator's Python environment, on first use. @returns its folder. */
+export async function prepareMinistack(paths: StatePaths, report: Report, signal: AbortSignal): Promise<string> {
+  return await ensureVenv('cloud', cloudRequirements, report, paths, signal);
+}
+
+/** Starts the emulator; it may not answer yet. */
+export async function startMinistack(venv: string, endpoints: Endpoints, paths: StatePaths): Promise<ProcessRef> {
+  const tmp = join(paths.local, 'tmp');
+  await mkdir(tmp, { recursive: true });
+  // The emulator's Lambda workers are CommonJS files in this folder; the project's own package.json would make them ES modules.
+  await writeFile(join(tmp, 'package.json'), '{"type":"commonjs"}\n');
+  return await startBackground({
+    program: join(venv, 'bin', 'python'),
+    args: ['-m', 'ministack'],
+    cwd: tmp,
+    logFile: ministackLog(paths),
+    env: {
+      ...cloudEnvironment(endpoints, paths),
+      BIND_HOST: host,
+      GATEWAY_PORT: new URL(endpoints.endpoint).port,
+      STATE_DIR: join(paths.local, 'ministack'),
+      S3_DATA_DIR: join(paths.local, 'ministack-s3'),
+      PYTHONUNBUFFERED: '1',
+      // Listeners that nobody here needs, on ports that may be taken and on every interface.
+      IOT_MTLS_ENABLED: '0',
+      SFTP_ENABLED: '0',
+      // It would look for containers to tidy up: the person's Docker is not ours to touch.
+      DOCKER_HOST: `unix://${join(paths.local, 'no-docker.sock')}`,
+    },
+  });
+}
+
+export function ministackLog(paths: StatePaths): string {
+  return join(paths.logs, 'ministack.log');
+}
+
+export async function ministackAnswers(endpoint: string): Promise<boolean> {
+  return await answers(`${endpoint}/_ministack/health`);
+}
+
+/** True when `url` answers 200 within two seconds. */
+export async function answers(url: string): Promise<boolean> {
+  try {
+    const response = await fetch(url, { signal: AbortSignal.timeout(2_000) });
+    await response.arrayBuffer();
+    return response.ok;
+  } catch {
+    return false; // refused, reset or too slow: all mean not yet
+  }
+}
+
+/** Waits until `check` says yes. @throws LocalError with the log's last lines when the process ends, or after a minute. */
+export async function untilReady(
+  name: string,
+  ref: ProcessRef,
+  check: () => Promise<boolean>,
+  logFile: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const deadline = Date.now() + readyWithinMs;
+  for (;;) {
+    signal.throwIfAborted();
+    if (await check()) return;
+    const alive = await isAlive(ref);
+    if (!alive || Date.now() > deadline) {
+      throw new LocalError(
+        `${name} ${alive ? `did not answer within ${readyWithinMs / 1_000} s` : 'ended while it started'}. The end of its log:\n${await tailOf(logFile)}`,
+        `The whole log is ${logFile}. Run \`npx runctl local down\`, then \`npx runctl local up\` again.`,
+      );
+    }
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}

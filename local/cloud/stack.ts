@@ -1,0 +1,107 @@
+import { createHash } from 'node:crypto';
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { CloudFormationClient, DescribeStacksCommand } from '@aws-sdk/client-cloudformation';
+import { STACK_NAME } from '../../core/names.ts';
+import type { Report } from '../tools/python-tools.ts';
+import { runCdk } from './cdk.ts';
+import { dummyCredentials, region } from './credentials.ts';
+import type { Endpoints } from './environment.ts';
+import { withFileLock } from './file-lock.ts';
+import { projectRoot, type StatePaths } from './paths.ts';
+
+const account = '000000000000';
+// What a deployment is made of. Changing any of it is a reason to deploy again.
+const sources = ['bin', 'lib', 'lambdas', 'core', 'instance', 'cdk.json', 'package-lock.json'];
+
+/** Makes the CDK's own bucket and roles in the local cloud. */
+export async function bootstrap(
+  endpoints: Endpoints,
+  paths: StatePaths,
+  report: Report,
+  signal: AbortSignal,
+): Promise<void> {
+  await runCdk(
+    { args: ['bootstrap', `aws://${account}/${region}`], cwd: paths.local, report, signal },
+    endpoints,
+    paths,
+  );
+}
+
+/**
+ * Synthesizes the real stack into {@link assembly}, unless what lies there was made from the same sources.
+ * MiniStack's CloudFormation has no AWS::SSM::Document: with the flag the stack leaves them to `pushDocuments`.
+ */
+export async function synthesize(
+  hash: string,
+  endpoints: Endpoints,
+  paths: StatePaths,
+  report: Report,
+  signal: AbortSignal,
+): Promise<void> {
+  const folder = assembly(paths);
+  const stamp = `${folder}.sources`;
+  // Another cloud of this project may be at it: they share the folder.
+  const onWait = () => report('another process is synthesizing; waiting for it');
+  await withFileLock(`${folder}.lock`, onWait, async () => {
+    if ((await readFile(stamp, 'utf8').catch(() => '')) === hash) return report('the same sources as last time');
+    await rm(stamp, { force: true });
+    await rm(folder, { recursive: true, force: true });
+    const args = ['synth', '--quiet', '--context', 'runctl:local=true', '--output', folder];
+    await runCdk({ args, cwd: projectRoot, report, signal }, endpoints, paths);
+    await writeFile(stamp, hash);
+  });
+}
+
+/** Deploys what {@link synthesize} left. */
+export async function deploy(
+  endpoints: Endpoints,
+  paths: StatePaths,
+  report: Report,
+  signal: AbortSignal,
+): Promise<void> {
+  const args = ['deploy', STACK_NAME, '--app', assembly(paths), '--require-approval', 'never', '--progress', 'events'];
+  await runCdk({ args, cwd: paths.local, report, signal }, endpoints, paths);
+}
+
+/** The folder of the synthesized templates: not cdk.out, which a `cdk synth` beside us may be writing. */
+export function assembly(paths: StatePaths): string {
+  return join(paths.cache, 'cdk.out');
+}
+
+/** A hash of everything that a deployment is made from. */
+export async function sourcesHash(): Promise<string> {
+  const hash = createHash('sha256');
+  for (const source of sources) await addTo(hash, source);
+  return hash.digest('hex');
+}
+
+async function addTo(hash: ReturnType<typeof createHash>, path: string): Promise<void> {
+  const place = join(projectRoot, path);
+  const entries = await readdir(place, { withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOTDIR') return undefined;
+    throw error;
+  });
+  if (entries === undefined) {
+    hash
+      .update(`${path}\0`)
+      .update(await readFile(place))
+      .update('\0');
+    return;
+  }
+  const names = entries.map((entry) => entry.name).filter((name) => name !== '__pycache__');
+  for (const name of names.sort()) await addTo(hash, join(path, name));
+}
+
+/** The stack's outputs by name. */
+export async function stackOutputs(endpoint: string): Promise<Record<string, string>> {
+  const client = new CloudFormationClient({ endpoint, region, credentials: dummyCredentials });
+  try {
+    const { Stacks } = await client.send(new DescribeStacksCommand({ StackName: STACK_NAME }));
+    return Object.fromEntries(
+      (Stacks?.at(0)?.Outputs ?? []).map((output) => [output.OutputKey ?? '', output.OutputValue ?? '']),
+    );
+  } finally {
+    client.destroy();
+  }
+}

@@ -1,0 +1,52 @@
+import { spawn } from 'node:child_process';
+import { writeFile } from 'node:fs/promises';
+import { constants } from 'node:os';
+import { basename, join } from 'node:path';
+import { LocalError } from '../cloud/errors.ts';
+import type { StatePaths } from '../cloud/paths.ts';
+import { variables } from './status.ts';
+
+const HINT = '(runctl local) ';
+/** Those of a terminal go to the shell as well, which knows what to do about them. */
+const FROM_TERMINAL = ['SIGINT', 'SIGQUIT'] as const;
+
+/**
+ * Runs the person's shell, or one command, with what lets any AWS client talk to the local cloud; ends with it.
+ * @returns its exit code, as a shell would give it
+ * @throws LocalError when the cloud is not up, or there is no such program
+ */
+export async function runShell(paths: StatePaths, command: readonly string[]): Promise<number> {
+  const { set, unset } = await variables(paths);
+  const env: NodeJS.ProcessEnv = { ...process.env, ...set };
+  for (const name of unset) delete env[name];
+  const [program = '', ...args] = command.length > 0 ? command : await shellWith(env, paths);
+  const child = spawn(program, args, { env, stdio: 'inherit' });
+  const ignore = () => undefined;
+  for (const name of FROM_TERMINAL) process.on(name, ignore);
+  try {
+    return await new Promise<number>((resolve, reject) => {
+      child.once('error', (error) =>
+        reject(
+          new LocalError(`${program} does not start: ${error.message}`, 'Set SHELL to a shell, or name a command.'),
+        ),
+      );
+      child.once('close', (code, signal) => resolve(code ?? 128 + constants.signals[signal ?? 'SIGKILL']));
+    });
+  } finally {
+    for (const name of FROM_TERMINAL) process.off(name, ignore);
+  }
+}
+
+/** The person's shell, with a hint in its prompt. */
+async function shellWith(env: NodeJS.ProcessEnv, paths: StatePaths): Promise<string[]> {
+  const shell = env.SHELL || '/bin/sh';
+  console.error('This shell talks to the local cloud; exit leaves it.');
+  if (basename(shell) !== 'bash') {
+    env.PS1 = `${HINT}$ `;
+    return [shell];
+  }
+  // bash takes its prompt from ~/.bashrc, whatever the environment says.
+  const file = join(paths.local, 'bashrc');
+  await writeFile(file, `[ -f ~/.bashrc ] && . ~/.bashrc\nPS1='${HINT}'"$PS1"\n`);
+  return [shell, '--rcfile', file];
+}

@@ -1,0 +1,77 @@
+import type { Endpoints } from '../cloud/environment.ts';
+import { clientVariables, misleadingVariables } from '../cloud/environment.ts';
+import { LocalError } from '../cloud/errors.ts';
+import type { StatePaths } from '../cloud/paths.ts';
+import { healthOf } from '../cloud/services.ts';
+import { readState } from '../cloud/state.ts';
+
+/** What `local status --json` prints. */
+export interface Status {
+  readonly up: boolean;
+  readonly endpoint: string | null;
+  readonly ssmEndpoint: string | null;
+  readonly region: string | null;
+  readonly instanceId: string | null;
+  readonly ministack: { readonly pid: number; readonly healthy: boolean } | null;
+  readonly agent: { readonly pid: number; readonly healthy: boolean; readonly command: string | null } | null;
+  readonly deployed: { readonly at: string; readonly outputs: Readonly<Record<string, string>> } | null;
+  readonly logs: string;
+}
+
+/** How the local cloud is. `up` means that both services answer. */
+export async function statusOf(paths: StatePaths): Promise<Status> {
+  const state = await readState(paths);
+  if (state === undefined) {
+    const nothing = {
+      endpoint: null,
+      ssmEndpoint: null,
+      region: null,
+      instanceId: null,
+      ministack: null,
+      agent: null,
+      deployed: null,
+    };
+    return { up: false, ...nothing, logs: paths.logs };
+  }
+  const health = await healthOf(state);
+  return {
+    up: health.ministack && health.agent,
+    endpoint: state.endpoint,
+    ssmEndpoint: state.ssmEndpoint,
+    region: state.region,
+    instanceId: state.instanceId,
+    ministack: { pid: state.ministack.pid, healthy: health.ministack },
+    agent: state.agent === null ? null : { pid: state.agent.pid, healthy: health.agent, command: state.agentCommand },
+    deployed: state.deployed === null ? null : { at: state.deployed.at, outputs: state.deployed.outputs },
+    logs: paths.logs,
+  };
+}
+
+/** The status as lines for a person. */
+export function statusLines(status: Status): string[] {
+  if (status.ministack === null) return ['The local cloud is down. Start it: npx runctl local up'];
+  const health = (one: { pid: number; healthy: boolean } | null) =>
+    one === null ? 'not started' : `${one.healthy ? 'up' : 'DOWN'} (pid ${one.pid})`;
+  const rows: [string, string][] = [
+    ['MiniStack', `${status.endpoint}  ${health(status.ministack)}`],
+    [
+      'SSM agent',
+      `${status.ssmEndpoint}  ${health(status.agent)}${status.agent?.command ? `, commands by ${status.agent.command}` : ''}`,
+    ],
+    ['instance', status.instanceId ?? 'not registered'],
+    ['stack', status.deployed === null ? 'not deployed' : `deployed ${status.deployed.at}`],
+    ...Object.entries(status.deployed?.outputs ?? {}).map(([name, value]): [string, string] => [`  ${name}`, value]),
+    ['logs', status.logs],
+  ];
+  const width = Math.max(...rows.map(([name]) => name.length));
+  const lines = rows.map(([name, value]) => `${name.padEnd(width)}  ${value}`);
+  return status.up ? lines : [...lines, 'Something has ended. Repair it: npx runctl local up'];
+}
+
+/** The variables that let any AWS client talk to the cloud. @throws LocalError when it is not up. */
+export async function variables(paths: StatePaths): Promise<{ set: Record<string, string>; unset: string[] }> {
+  const state = await readState(paths);
+  if (state === undefined) throw new LocalError('The local cloud is down.', 'Start it: npx runctl local up');
+  const endpoints: Endpoints = state;
+  return { set: clientVariables(endpoints), unset: misleadingVariables };
+}

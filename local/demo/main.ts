@@ -1,0 +1,129 @@
+import { CommanderError } from 'commander';
+import { createColors } from 'picocolors';
+import { fail } from '../../cli/main.ts';
+import { eventPrinter } from '../../cli/runs/print-events.ts';
+import { logStream } from '../../core/names.ts';
+import { formatDuration } from '../../core/units.ts';
+import { localClients } from '../cloud/clients.ts';
+import { type StatePaths, statePaths } from '../cloud/paths.ts';
+import { bringUp, endRun, takeDown } from './cloud.ts';
+import { type DemoOptions, parseDemoOptions } from './options.ts';
+import { checkFolder, type StartedRun, startRun, watchRun } from './run.ts';
+import { RunRecord } from './summary.ts';
+
+// Says every day that Node 22 will be needed in 2027; the README says it once.
+process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED = 'true';
+
+/** What a shell shows for a program that was ended by SIGINT. */
+const INTERRUPTED = 130;
+
+const colors = createColors(process.stdout.isTTY === true && !process.env.NO_COLOR && process.env.TERM !== 'dumb');
+const print = (line: string) => console.log(line);
+
+interface Begun {
+  endpoint?: string;
+  run?: StartedRun;
+}
+
+/** @returns the exit code: 0 only when the execution succeeded. */
+async function main(argv: readonly string[]): Promise<number> {
+  const options = parseDemoOptions(argv);
+  if (options === null) return 0;
+  await checkFolder(options);
+  const paths = statePaths(options.state);
+  const { signal } = stopOnRequest();
+  const begun: Begun = {};
+  try {
+    return (await demo(options, paths, signal, begun)) ? 0 : 1;
+  } catch (error) {
+    if (!signal.aborted) throw error;
+    return INTERRUPTED;
+  } finally {
+    await cleanUp(options, paths, signal.aborted, begun);
+  }
+}
+
+/** Ctrl-C and its like end the demo in order. They are heard until the very end: a second one must leave nothing behind either. */
+function stopOnRequest(): AbortController {
+  const controller = new AbortController();
+  const stop = () => {
+    if (controller.signal.aborted) return;
+    controller.abort();
+    print('Stopping: everything that was started is ended.');
+  };
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, stop);
+  // Nobody reads any more (`npm run demo | head`, a closed terminal): that must not end us before all is cleaned up.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => controller.abort());
+  return controller;
+}
+
+async function demo(options: DemoOptions, paths: StatePaths, signal: AbortSignal, begun: Begun): Promise<boolean> {
+  const beganAt = performance.now();
+  const state = await bringUp(paths, signal);
+  begun.endpoint = state.endpoint;
+  const clients = localClients(state.endpoint);
+  try {
+    print(`The local cloud is up after ${formatDuration((performance.now() - beganAt) / 1_000)}`);
+    print('');
+    const run = await startRun(options, { state, clients }, print, signal);
+    begun.run = run;
+    print(`Uploaded to ${run.archive}; the upload starts the run ${colors.bold(run.runId)}`);
+    print('');
+    const record = new RunRecord();
+    const show = eventPrinter(print, colors);
+    const end = await watchRun(
+      run,
+      clients,
+      {
+        print,
+        show: (event) => {
+          record.add(event);
+          show(event);
+        },
+      },
+      signal,
+    );
+    delete begun.run; // it has ended
+    const succeeded = end.status === 'SUCCEEDED';
+    const title = `${succeeded ? 'Succeeded' : 'Failed'} after ${formatDuration((end.endedAt - end.startedAt) / 1_000)}`;
+    print('');
+    print(colors.bold(succeeded ? colors.green(title) : colors.red(title)));
+    for (const row of [...record.rows(end), ...placesOf(run)]) printRow(row);
+    return succeeded;
+  } finally {
+    clients.destroy();
+  }
+}
+
+function placesOf({ runId, logGroup, archive }: StartedRun): [string, string][] {
+  const streams = (['sync', 'install', 'train'] as const).map((job) => logStream(runId, job));
+  return [
+    ['archive', archive],
+    ['log group', logGroup],
+    ...streams.map((stream, index): [string, string] => [index === 0 ? 'streams' : '', stream]),
+  ];
+}
+
+function printRow([label, value]: readonly [string, string]): void {
+  print(`  ${colors.dim(label.padEnd(10))} ${value}`);
+}
+
+async function cleanUp(options: DemoOptions, paths: StatePaths, interrupted: boolean, begun: Begun): Promise<void> {
+  const where = options.state === undefined ? '' : ` --state ${options.state}`;
+  if (options.keep && !interrupted) {
+    print(`The local cloud stays up. Talk to it: eval "$(npx runctl local env${where})"`);
+    print(`End it: npx runctl local down${where}`);
+  } else if (await takeDown(paths)) {
+    print('The local cloud is down; nothing of it runs any more. With --keep it stays, to look around in.');
+  } else if (begun.endpoint !== undefined) {
+    if (begun.run) await endRun(begun.endpoint, begun.run);
+    print(`The local cloud was up before and stays up. End it: npx runctl local down${where}`);
+  }
+}
+
+try {
+  process.exitCode = await main(process.argv.slice(2));
+} catch (error) {
+  if (error instanceof CommanderError) process.exitCode = error.exitCode;
+  else fail(error);
+}

@@ -1,0 +1,96 @@
+import { stat } from 'node:fs/promises';
+import { userInfo } from 'node:os';
+import { basename, join, relative, resolve } from 'node:path';
+import { lookAtCode, packWarnings, withArchive } from '../../cli/archive/code.ts';
+import { uploadArchive } from '../../cli/archive/upload.ts';
+import { retryNotes } from '../../cli/aws/retry.ts';
+import { followRun, type RunEnd, type RunEvent, untilStarted } from '../../cli/runs/follow.ts';
+import type { Print } from '../../cli/runs/print-events.ts';
+import { OUTPUTS, RUN_MACHINE, toProjectName } from '../../core/names.ts';
+import type { SpecInput } from '../../core/spec/spec.ts';
+import { formatSize } from '../../core/units.ts';
+import type { Clients } from '../cloud/clients.ts';
+import { LocalError } from '../cloud/errors.ts';
+import type { LocalState } from '../cloud/state.ts';
+import type { DemoOptions } from './options.ts';
+
+/** Upload to execution: the emulator's event, and a Lambda that starts for the first time. */
+const START_WITHIN_MS = 60_000;
+
+export interface StartedRun {
+  readonly runId: string;
+  readonly executionArn: string;
+  readonly logGroup: string;
+  /** `s3://bucket/key` of the upload. */
+  readonly archive: string;
+}
+
+/** Packs the folder and uploads it; the upload starts the run. */
+export async function startRun(
+  options: DemoOptions,
+  { state, clients }: { state: LocalState; clients: Clients },
+  print: Print,
+  signal: AbortSignal,
+): Promise<StartedRun> {
+  const code = await lookAtCode(options.folder, { includeSecrets: false });
+  return await withArchive(code, { includeSecrets: false, signal }, async (archive, packed) => {
+    const shown = relative(process.cwd(), resolve(options.folder)) || '.';
+    print(
+      `Packed ${shown}: ${packed.files.length} files, ${formatSize(packed.bytes)}, as ${formatSize(packed.archiveBytes)}`,
+    );
+    for (const warning of packWarnings(code, packed)) print(`warning: ${warning}`);
+    const project = toProjectName(basename(resolve(options.folder))) ?? 'demo';
+    const to = { bucket: outputOf(state, OUTPUTS.bucket), project, spec: specOf(options, state) };
+    const upload = await uploadArchive(clients.s3, archive, to, { signal });
+    const machine = outputOf(state, OUTPUTS.machine);
+    return {
+      runId: upload.runId,
+      executionArn: `${machine.replace(':stateMachine:', ':execution:')}:${upload.runId}`,
+      logGroup: outputOf(state, OUTPUTS.logGroup),
+      archive: `s3://${upload.bucket}/${upload.key}`,
+    };
+  });
+}
+
+/** Waits for the run that the upload starts, and follows it to its end. */
+export async function watchRun(
+  run: StartedRun,
+  clients: Clients,
+  { show, print }: { show: (event: RunEvent) => void; print: Print },
+  signal: AbortSignal,
+): Promise<RunEnd> {
+  if (!(await untilStarted(clients.sfn, run.executionArn, START_WITHIN_MS, signal))) {
+    throw new LocalError(
+      `The upload ${run.archive} started no run of ${RUN_MACHINE} within ${START_WITHIN_MS / 1_000} s.`,
+      'Look into the log group /aws/lambda/runctl-start-run, and into .runctl/local/logs; run it with --keep.',
+    );
+  }
+  return await followRun(clients, run, { show, notes: retryNotes(print) }, signal);
+}
+
+/** Checks what can be told before anything is started. @throws LocalError */
+export async function checkFolder({ folder, script }: DemoOptions): Promise<void> {
+  const info = await stat(folder).catch(() => undefined);
+  if (!info?.isDirectory()) throw new LocalError(`${folder} is no folder.`, 'Give the path of your project folder.');
+  if (script === null) return;
+  const file = await stat(join(folder, script)).catch(() => undefined);
+  if (!file?.isFile())
+    throw new LocalError(`There is no ${script} in ${folder}.`, 'Give --script relative to the project folder.');
+}
+
+/** A runctl.yaml may name the real instance and its user; here there is one instance, and nobody but the current user. */
+function specOf({ script, args }: DemoOptions, { instanceId }: LocalState): SpecInput {
+  return {
+    ...(instanceId === null ? {} : { instance: instanceId }),
+    ...(userInfo().uid === 0 ? { user: userInfo().username } : {}),
+    ...(script === null ? {} : { script }),
+    ...(args.length === 0 ? {} : { args: [...args] }),
+  };
+}
+
+function outputOf(state: LocalState, name: string): string {
+  const value = state.deployed?.outputs[name];
+  if (value === undefined)
+    throw new LocalError(`The stack has no output ${name}.`, 'Run `npx runctl local up --deploy`.');
+  return value;
+}

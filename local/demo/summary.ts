@@ -1,0 +1,62 @@
+import * as z from 'zod';
+import { json, readEnd } from '../../cli/runs/ending.ts';
+import type { RunEnd, RunEvent } from '../../cli/runs/follow.ts';
+import { formatDuration } from '../../core/units.ts';
+
+const step = json.pipe(z.looseObject({ job: z.literal('train'), pid: z.number().nullable() }));
+/** Gathers from a run's events what its summary tells. */
+export class RunRecord {
+  readonly #states = new Map<string, { entered: number | null; ms: number; times: number }>();
+  #pid: number | null = null;
+  #accuracy: string | null = null;
+
+  add(shown: RunEvent): void {
+    if (shown.kind === 'line') {
+      if (shown.line.job === 'train' && /accuracy/i.test(shown.line.text)) this.#accuracy = shown.line.text.trim();
+      return;
+    }
+    const { event } = shown;
+    const state = this.#states.get(event.state) ?? { entered: null, ms: 0, times: 0 };
+    if (event.kind === 'entered') {
+      state.times += 1;
+      state.entered = event.at;
+    } else if (state.entered !== null) {
+      state.ms += event.at - state.entered;
+      state.entered = null;
+    }
+    this.#states.set(event.state, state);
+    this.#pid = step.safeParse(event.output ?? '').data?.pid ?? this.#pid;
+  }
+
+  /** Seconds in each state, in the order in which they were entered first; end states last no time and are left out. */
+  durations(endedAt: number): { state: string; seconds: number; times: number }[] {
+    return [...this.#states]
+      .filter(([state]) => state !== 'Succeeded' && state !== 'Failed')
+      .map(([state, { entered, ms, times }]) => ({
+        state,
+        seconds: (ms + (entered === null ? 0 : endedAt - entered)) / 1_000,
+        times,
+      }));
+  }
+
+  /** Rows of the summary: a label and what it says, one line each. */
+  rows(end: RunEnd): [string, string][] {
+    const { outcome, message, next, exitCode, warnings, lastLines } = readEnd(end);
+    const rows: [string, string | number | null][] = [
+      ['outcome', outcome],
+      ['error', end.error],
+      ['message', message],
+      ['next step', next],
+      ['PID', this.#pid],
+      ['exit code', exitCode],
+      ['accuracy', this.#accuracy],
+      ...warnings.map((warning): [string, string] => ['warning', warning]),
+      ...lastLines.map((line, index): [string, string] => [index === 0 ? 'last lines' : '', line]),
+      ...this.durations(end.endedAt).map(({ state, seconds, times }, index): [string, string] => [
+        index === 0 ? 'states' : '',
+        `${state.padEnd(22)}${formatDuration(seconds).padStart(12)}${times > 1 ? `  (${times} times)` : ''}`,
+      ]),
+    ];
+    return rows.filter(([, value]) => value !== null).map(([label, value]) => [label, String(value)]);
+  }
+}

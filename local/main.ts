@@ -1,7 +1,0 @@
-import { createProgram, runProgram } from '../cli/main.ts';
-import { addLocalCommand } from './command.ts';
-
-// The outermost layer: the `runctl` command with what only a checkout has. cli/ knows nothing of local/.
-const program = createProgram();
-addLocalCommand(program);
-await runProgram(program);

@@ -1,0 +1,147 @@
+import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { access, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { pathToFileURL } from 'node:url';
+import { LocalError, messageOf } from '../cloud/errors.ts';
+import { withFileLock } from '../cloud/file-lock.ts';
+import { projectRoot, type StatePaths, statePaths } from '../cloud/paths.ts';
+import { findPython } from './python.ts';
+
+/** Says one short line about what is being done. */
+export type Report = (line: string) => void;
+
+export const toolsRequirements = join(projectRoot, 'local', 'tools', 'requirements-tools.txt');
+export const cloudRequirements = join(projectRoot, 'local', 'tools', 'requirements-cloud.txt');
+
+/**
+ * The folder of a virtual environment that holds what `requirementsFile` pins. Made on first use, and again when the file's
+ * content, the environment's place or its interpreter changed; two processes that ask at once make it once.
+ * `signal` stops the making.
+ * @throws LocalError without a usable Python, or with pip's last lines when it failed.
+ */
+export async function ensureVenv(
+  name: string,
+  requirementsFile: string,
+  report: Report,
+  paths: StatePaths = statePaths(),
+  signal: AbortSignal = new AbortController().signal,
+): Promise<string> {
+  const folder = join(paths.venvs, name);
+  const stamp = createHash('sha256')
+    .update(await readFile(requirementsFile))
+    .update(folder) // the scripts in it start with its absolute path
+    .digest('hex');
+  if (await isReady(folder, stamp)) return folder;
+  return await withFileLock(
+    join(paths.venvs, `${name}.lock`),
+    () => report(`another process is making the Python environment ${name}; waiting for it`),
+    async () => {
+      if (await isReady(folder, stamp)) return folder;
+      await make(folder, requirementsFile, report, paths, signal);
+      await writeFile(stampFile(folder), stamp);
+      return folder;
+    },
+  );
+}
+
+function stampFile(folder: string): string {
+  return join(folder, 'runctl-stamp');
+}
+
+async function isReady(folder: string, stamp: string): Promise<boolean> {
+  try {
+    await access(join(folder, 'bin', 'python')); // a link to the system's Python, which an upgrade may have taken away
+    return (await readFile(stampFile(folder), 'utf8')) === stamp;
+  } catch {
+    return false; // not there, or not finished: either way it is made
+  }
+}
+
+async function make(
+  folder: string,
+  requirementsFile: string,
+  report: Report,
+  paths: StatePaths,
+  signal: AbortSignal,
+): Promise<void> {
+  const python = await findPython();
+  report(`making a Python ${python.version} environment in ${folder}`);
+  await rm(folder, { recursive: true, force: true });
+  await mkdir(paths.cache, { recursive: true });
+  await runStep(python.path, ['-m', 'venv', folder], () => {}, signal);
+  await runStep(
+    join(folder, 'bin', 'python'),
+    [
+      '-m',
+      'pip',
+      'install',
+      '--disable-pip-version-check',
+      '--no-input',
+      '--progress-bar',
+      'off',
+      '-r',
+      requirementsFile,
+    ],
+    (line) => {
+      const step = /^(?:Collecting \S+|Installing collected packages)/.exec(line.trim());
+      if (step) report(`pip: ${step[0]}`);
+    },
+    signal,
+    { PIP_CACHE_DIR: join(paths.cache, 'pip') },
+  );
+  report(`installed what ${basename(requirementsFile)} names`);
+}
+
+/** Runs a program to its end, hands on its lines. @throws LocalError with its last lines when it does not exit 0. */
+async function runStep(
+  program: string,
+  args: readonly string[],
+  onLine: (line: string) => void,
+  signal: AbortSignal,
+  env: Record<string, string> = {},
+): Promise<void> {
+  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...env, ...process.env }, signal });
+  const last: string[] = [];
+  for (const stream of [child.stdout, child.stderr]) {
+    createInterface({ input: stream }).on('line', (line) => {
+      last.push(line);
+      if (last.length > 12) last.shift();
+      onLine(line);
+    });
+  }
+  const code = await new Promise<number | null>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', resolve);
+  });
+  if (code !== 0) {
+    throw new LocalError(
+      `\`${[basename(program), ...args].join(' ')}\` failed with exit code ${code}:\n${last.map((line) => `  ${line}`).join('\n')}`,
+      'Check the network and the space on the disk, and run it again.',
+    );
+  }
+}
+
+/** `tsx local/tools/python-tools.ts <tool> [args]`: runs a tool of the tools environment with this terminal's streams. */
+async function main([tool, ...args]: readonly string[]): Promise<number> {
+  if (tool === undefined) {
+    console.error('usage: tsx local/tools/python-tools.ts <ruff | cfn-lint | shellcheck> [arguments]');
+    return 2;
+  }
+  const venv = await ensureVenv('tools', toolsRequirements, (line) => console.error(line));
+  const child = spawn(join(venv, 'bin', tool), args, { stdio: 'inherit' });
+  return await new Promise<number>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', (code) => resolve(code ?? 1));
+  });
+}
+
+if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
+  try {
+    process.exitCode = await main(process.argv.slice(2));
+  } catch (error) {
+    console.error(error instanceof LocalError ? `${error.message}\n${error.next}` : messageOf(error));
+    process.exitCode = 1;
+  }
+}

@@ -1,0 +1,156 @@
+import { spawn } from 'node:child_process';
+import { connect, createServer, type Server, type Socket } from 'node:net';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { parseArchiveUri } from '../../core/names.ts';
+import { Cloud } from '../support/cloud/cloud.ts';
+import { COMMAND, projectFolder, runctl, shellEnvironment } from '../support/cloud/runctl.ts';
+import { waitFor } from '../support/instance/processes.ts';
+
+let cloud: Cloud;
+let folder: string;
+let env: Record<string, string>;
+beforeAll(async () => {
+  cloud = await Cloud.connect();
+  env = await shellEnvironment();
+  folder = projectFolder(cloud.project, {
+    'tsconfig.json': 'of the person, and { broken',
+    'package.json': '{ "type": "commonjs" }',
+    '.env': 'TOKEN=hush\n',
+    'train.py':
+      'import sys, time\nfor i in range(int(sys.argv[1])):\n    print("line", i, flush=True)\n    time.sleep(0.5)\n',
+    'bad.py': 'print("loading")\nraise SystemExit("no data")\n',
+  });
+});
+
+/** The lines that the script printed, as `run` shows them. */
+const printed = (text: string) => [...text.matchAll(/train {3}\| line (\d+)$/gm)].map(([, line]) => Number(line));
+
+/** The network between the person and AWS: a relay in front of the cloud that can be taken away. */
+class Network {
+  readonly #to: number;
+  readonly #sockets = new Set<Socket>();
+  #server: Server | null = null;
+  port = 0;
+
+  constructor(endpoint: string) {
+    this.#to = Number(new URL(endpoint).port);
+  }
+
+  async up(): Promise<void> {
+    const server = createServer((near) => {
+      const far = connect(this.#to, '127.0.0.1');
+      near.pipe(far).pipe(near);
+      for (const socket of [near, far]) {
+        this.#sockets.add(socket);
+        socket.on('error', () => undefined).on('close', () => near.destroy() && far.destroy());
+      }
+    });
+    await new Promise<void>((resolve) => server.listen(this.port, '127.0.0.1', resolve));
+    this.port = (server.address() as { port: number }).port;
+    this.#server = server;
+  }
+
+  down(): void {
+    this.#server?.close();
+    for (const socket of this.#sockets) socket.destroy();
+    this.#sockets.clear();
+  }
+}
+
+/** The command while it runs, with what it has written so far. */
+function begin(args: readonly string[], environment: Record<string, string>) {
+  const child = spawn(process.execPath, [COMMAND, ...args], {
+    cwd: folder,
+    env: environment,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const seen = { stdout: '', stderr: '' };
+  child.stdout.on('data', (data) => {
+    seen.stdout += data;
+  });
+  child.stderr.on('data', (data) => {
+    seen.stderr += data;
+  });
+  const ended = new Promise<number | null>((resolve) => child.once('close', resolve));
+  return { child, seen, ended };
+}
+
+describe('runctl push', () => {
+  it('uploads what starts nothing, once, without secrets, and prints it with the command that starts it', async () => {
+    const first = await runctl(folder, ['push'], env);
+    expect(first.stderr).toContain('.env is left out: it is likely a secret');
+    expect(first.code).toBe(0);
+    const uri = first.stdout.trim();
+    expect(first.stderr).toContain(`runctl run --project ${cloud.project} --archive '${uri}'`);
+    const again = JSON.parse((await runctl(folder, ['push', '--json'], env)).stdout);
+    expect(again).toMatchObject({ archive: uri, reused: true, secretsLeftOut: ['.env'], runId: null });
+    expect(await cloud.runsOf(parseArchiveUri(uri)?.key ?? '')).toEqual([]);
+  });
+});
+
+describe('runctl run', () => {
+  it('shows its plan, starts one run, and follows it over a network that goes and comes', async () => {
+    const network = new Network(cloud.endpoint);
+    await network.up();
+    const through = { ...env, AWS_ENDPOINT_URL: `http://127.0.0.1:${network.port}` };
+    const { seen, ended } = begin(['run', '--', '12'], through);
+    try {
+      await waitFor(() => (printed(seen.stdout).length > 2 ? true : null), 120);
+      network.down();
+      await waitFor(() => (seen.stderr.includes('AWS does not answer') ? true : null), 60);
+      await network.up();
+      expect(await ended).toBe(0);
+    } finally {
+      network.down();
+    }
+    expect(printed(seen.stdout)).toEqual([...Array(12).keys()]);
+    expect(seen.stderr).toContain('AWS answers again');
+    expect(seen.stderr).toMatch(new RegExp(`project +${cloud.project} +\\(runctl.yaml\\)`));
+    expect(seen.stderr).toMatch(new RegExp(`instance +${cloud.instanceId}, .*tag:Project=${cloud.project}`));
+    expect(seen.stdout).toMatch(/^Succeeded after /m);
+    expect(seen.stdout + seen.stderr, 'colour is for terminals').not.toContain('\x1b[');
+  });
+
+  it('exits with 1 when the run failed, and says why; --json is one document', async () => {
+    const { code, stdout, stderr } = await runctl(folder, ['run', '--json', '--script', 'bad.py'], env);
+    const said = JSON.parse(stdout);
+    expect(said).toMatchObject({ outcome: 'failed', exitCode: 1, error: 'TrainingFailed' });
+    expect(said.lastLines).toEqual(['loading', 'no data']);
+    expect(stderr).toContain('train   | no data');
+    expect(code).toBe(1);
+    expect(await cloud.runsOf(parseArchiveUri(said.archive)?.key ?? '')).toHaveLength(2);
+  });
+
+  it('leaves the run alone on Ctrl-C, and says how to come back and how to stop it', async () => {
+    const { child, seen, ended } = begin(['run', '--', '600'], env);
+    await waitFor(() => (printed(seen.stdout).length > 0 ? true : null), 120);
+    child.kill('SIGINT');
+    expect(await ended).toBe(130);
+    const [, id = ''] = /runctl logs -f (\S+)\n/.exec(seen.stderr) ?? [];
+    expect(seen.stderr).toContain(`runctl stop ${id}`);
+    const arn = (await cloud.executions()).find((one) => one.endsWith(`:${id}`)) ?? '';
+    await cloud.stop(arn); // it is there, and runs: what has ended cannot be stopped
+    expect(await cloud.finished(arn)).toMatchObject({ status: 'ABORTED' });
+  });
+
+  it('prints the id alone when it is to leave at once', async () => {
+    const { code, stdout } = await runctl(folder, ['run', '--detach', '--', '1'], env);
+    expect(stdout).toMatch(/^\S+\n$/);
+    expect(code).toBe(0);
+    const arn = (await cloud.executions()).find((one) => one.endsWith(`:${stdout.trim()}`)) ?? '';
+    expect(await cloud.finished(arn)).toMatchObject({ status: 'SUCCEEDED' });
+  });
+
+  it.each([
+    ['a script that is not there', ['--script', 'none.py'], {}, 2, /Give --script/],
+    ['another region', [], { AWS_REGION: 'eu-west-3' }, 3, /cdk deploy/],
+    ['no credentials', [], { AWS_ACCESS_KEY_ID: '', AWS_SECRET_ACCESS_KEY: '' }, 3, /aws sso login/],
+  ])('refuses %s before anything is uploaded', async (_, args, changed, code, next) => {
+    const nobody = join(folder, 'nobody');
+    const files = { AWS_CONFIG_FILE: nobody, AWS_SHARED_CREDENTIALS_FILE: nobody };
+    const ended = await runctl(folder, ['run', ...args], { ...env, ...files, ...changed });
+    expect(ended).toMatchObject({ code, stdout: '', stderr: expect.stringMatching(next) });
+    expect(ended.stderr).toContain('Nothing was started.');
+  });
+});

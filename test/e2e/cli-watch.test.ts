@@ -1,0 +1,160 @@
+import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { Cloud } from '../support/cloud/cloud.ts';
+import { COMMAND, projectFolder, runctl, shellEnvironment } from '../support/cloud/runctl.ts';
+import { tarGz } from './archives.ts';
+
+/** Far more than 3 s, which is what a quiet machine shows: the number itself is printed. */
+const LATE_MS = 20_000;
+const LINES = 20;
+
+/** Writes odd bytes, then a line a second with the time of its writing; a TERM has it write a checkpoint. */
+const TRAIN = `import os, signal, sys, time
+os.makedirs("outputs", exist_ok=True)
+
+def checkpoint(*_):
+    with open("outputs/checkpoint", "w") as file:
+        file.write("saved")
+    print("checkpoint written", flush=True)
+    sys.exit(1)
+
+signal.signal(signal.SIGTERM, checkpoint)
+sys.stdout.buffer.write(b"odd \\xff\\x00 bytes\\n")
+for _ in range(int(sys.argv[1])):
+    print("written", time.time(), flush=True)
+    time.sleep(1)
+with open("outputs/model.bin", "wb") as file:
+    file.write(b"weights")
+`;
+
+let cloud: Cloud;
+let folder: string;
+let env: Record<string, string>;
+let archive: string;
+beforeAll(async () => {
+  cloud = await Cloud.connect();
+  env = await shellEnvironment();
+  folder = projectFolder(cloud.project);
+  archive = await cloud.put('archives/watch.tar.gz', await tarGz({ 'train.py': TRAIN }));
+});
+
+async function start(lines: number): Promise<{ arn: string; id: string }> {
+  const spec = { archive, project: cloud.project, instance: cloud.instanceId, args: [String(lines)], stopGrace: '10s' };
+  const arn = await cloud.start(spec);
+  return { arn, id: arn.split(':').at(-1) ?? '' };
+}
+
+const cli = (...args: string[]) => runctl(folder, args, env);
+
+/** The lines of `logs --live --json`, each with the time at which it came, and the exit code. */
+async function live(id: string) {
+  const child = spawn(process.execPath, [COMMAND, 'logs', id, '--live', '--json'], {
+    cwd: folder,
+    env,
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
+  const ended = new Promise<number | null>((resolve) => child.on('close', resolve));
+  const lines: { text: string; cameAt: number }[] = [];
+  for await (const line of createInterface(child.stdout)) {
+    lines.push({ text: (JSON.parse(line) as { text: string }).text, cameAt: Date.now() });
+  }
+  return { lines, code: await ended };
+}
+
+describe('runctl logs, status, list, stop, pull', () => {
+  it('show a run while it lasts and after it, and one that waits for it', async () => {
+    const first = await start(LINES);
+    await cloud.entered(first.arn, 'Watch training');
+    const watched = live(first.id);
+    const second = await start(LINES);
+    await cloud.entered(second.arn, 'Wait for instance');
+
+    const waiting = JSON.parse((await cli('status', second.id, '--json')).stdout);
+    expect(waiting).toMatchObject({
+      state: 'waiting for the instance',
+      queue: { place: 1, holder: { run: first.id } },
+      project: { name: cloud.project },
+    });
+    expect((await cli('pull', second.id)).code).toBe(2);
+    const stopped = await cli('stop', second.id);
+    expect(stopped).toMatchObject({ code: 0, stdout: expect.stringContaining(`Run ${second.id}: stopped.`) });
+
+    const { lines, code } = await watched;
+    expect(code).toBe(0);
+    const written = lines.filter(({ text }) => text.startsWith('written'));
+    expect(written.length).toBe(LINES);
+    expect(new Set(written.map(({ text }) => text)).size).toBe(LINES);
+    const delays = written.map(({ text, cameAt }) => cameAt - Number(text.split(' ')[1]) * 1_000);
+    // The first ones were there before the command was.
+    const late = delays.slice(LINES / 2).sort((a, b) => a - b);
+    console.log(
+      `logs --live: a line is on the screen after ${late[late.length >> 1]?.toFixed(0)} ms, ${late.at(-1)?.toFixed(0)} ms at most`,
+    );
+    expect(late.at(-1)).toBeLessThan(LATE_MS);
+
+    const onInstance = readFileSync(cloud.jobPath(first.id, 'train', 'log'));
+    const [, digest] = /^sha256 (\w+)$/m.exec((await raw(first.id)).trim()) ?? [];
+    expect(digest).toBe(createHash('sha256').update(onInstance).digest('hex'));
+    expect((await cli('logs', first.id, '-n', '2')).stdout).toBe(
+      onInstance.toString('latin1').trimEnd().split('\n').slice(-2).join('\n').concat('\n'),
+    );
+
+    const found = JSON.parse((await cli('list', '--json')).stdout) as { id: string; outcome: string }[];
+    expect(found.map(({ id, outcome }) => [id, outcome])).toEqual([
+      [second.id, 'stopped'],
+      [first.id, 'succeeded'],
+    ]);
+    expect(await cli('status', second.id, '--wait')).toMatchObject({ code: 1 });
+
+    const pulled = await cli('pull', first.id);
+    expect(pulled).toMatchObject({ code: 0, stdout: `runctl-runs/${first.id}\n` });
+    const there = (name: string) => readFileSync(join(folder, 'runctl-runs', first.id, name));
+    expect(there('outputs/model.bin').toString()).toBe('weights');
+    expect(there('train.log').equals(onInstance)).toBe(true);
+    expect(JSON.parse(there('manifest.json').toString())).toMatchObject({
+      outcome: 'succeeded',
+      run: { id: first.id },
+    });
+    expect((await cli('pull', first.id)).code).toBe(0);
+    writeFileSync(join(folder, 'runctl-runs', first.id, 'outputs/model.bin'), 'mine');
+    expect(await cli('pull', first.id)).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('outputs/model.bin'),
+    });
+    expect(there('outputs/model.bin').toString()).toBe('mine');
+    expect(await cli('pull', first.id, '--force')).toMatchObject({ code: 0 });
+    expect(there('outputs/model.bin').toString()).toBe('weights');
+  });
+
+  it('follow a run until somebody stops it, gracefully', async () => {
+    const run = await start(600);
+    const followed = cli('logs', '-f', run.id);
+    await cloud.entered(run.arn, 'Watch training');
+    const stopped = await cli('stop');
+    expect(stopped).toMatchObject({ code: 0, stdout: expect.stringContaining(`Run ${run.id}: stopped.`) });
+    expect(stopped.stderr).toContain('TERM');
+    const { code, stdout } = await followed;
+    expect(code).toBe(1);
+    expect(stdout).toMatch(/^odd \\xff\\x00 bytes\nwritten /);
+    expect((await cli('logs', run.id, '--raw')).stdout).toContain('checkpoint written');
+    expect(await cli('stop')).toMatchObject({ code: 0, stdout: `Run ${run.id} has ended already: stopped.\n` });
+    await cli('pull', '--to', 'kept');
+    expect(readFileSync(join(folder, 'kept/outputs/checkpoint'), 'utf8')).toBe('saved');
+  });
+});
+
+/** What `logs --raw | sha256sum` says. */
+async function raw(id: string): Promise<string> {
+  const child = spawn(process.execPath, [COMMAND, 'logs', id, '--raw'], {
+    cwd: folder,
+    env,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const hash = createHash('sha256');
+  for await (const chunk of child.stdout) hash.update(chunk as Buffer);
+  return `sha256 ${hash.digest('hex')}`;
+}

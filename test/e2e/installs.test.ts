@@ -1,0 +1,63 @@
+import { beforeAll, describe, expect, it } from 'vitest';
+import { Cloud, type EndedRun } from '../support/cloud/cloud.ts';
+import { tarGz } from './archives.ts';
+
+let cloud: Cloud;
+beforeAll(async () => {
+  cloud = await Cloud.connect();
+});
+
+/** A package that no index has. */
+const MISSING = 'runctl-no-such-package==1.0\n';
+
+async function run(name: string, files: Record<string, string>, spec: object = {}): Promise<EndedRun> {
+  const archive = await cloud.put(`archives/${name}.tar.gz`, await tarGz(files));
+  return cloud.finished(await cloud.start({ archive, project: name, instance: cloud.instanceId, ...spec }));
+}
+
+describe('requirements that cannot be installed', () => {
+  it('are a warning, and the likely cause when the training misses a module', async () => {
+    const files = { 'train.py': 'import runctl_no_such_package\n', 'requirements.txt': MISSING };
+    const ended = await run('missing', files);
+    expect(ended).toMatchObject({
+      status: 'FAILED',
+      error: 'TrainingFailed',
+      cause: { outcome: 'failed', exitCode: 1 },
+    });
+    expect(ended.cause?.message).toContain('Likely cause: the requirements were not installed');
+    expect(ended.cause?.warnings.join()).toMatch(/The install failed: .*runctl-no-such-package/s);
+    const log = await cloud.log(ended.id, 'install');
+    expect(log).toBe(cloud.jobFile(ended.id, 'install', 'log'));
+    expect(log).toMatch(/uv.*fail/i);
+    expect(log).toMatch(/pip3 --user/);
+  });
+
+  it('leave a training that does not need them to succeed, with the warning', async () => {
+    const ended = await run('unneeded', { 'train.py': 'print("fine")\n', 'requirements.txt': MISSING });
+    expect(ended).toMatchObject({ status: 'SUCCEEDED', output: { outcome: 'succeeded' } });
+    expect(ended.output?.warnings).toHaveLength(1);
+  });
+
+  it('end the run when the spec says install: required', async () => {
+    const files = { 'train.py': 'print("never")\n', 'requirements.txt': MISSING };
+    const ended = await run('required', files, { install: 'required' });
+    expect(ended).toMatchObject({ status: 'FAILED', error: 'InstallFailed', cause: { outcome: 'install-failed' } });
+    expect(ended.states).not.toContain('Start training');
+  });
+});
+
+describe('requirements that did not change', () => {
+  it('are not installed again: one answer, no download', async () => {
+    const files = { 'train.py': 'import six\nprint(six.__version__)\n', 'requirements.txt': 'six==1.17.0\n' };
+    const first = await run('cached', files);
+    const second = await run('cached', files);
+    for (const ended of [first, second]) {
+      expect(ended.status).toBe('SUCCEEDED');
+      expect(await cloud.log(ended.id, 'train')).toBe('1.17.0\n');
+    }
+    const exit = JSON.parse(cloud.jobFile(second.id, 'install', 'exit.json'));
+    expect(exit.result).toMatchObject({ cached: true });
+    expect(JSON.parse(cloud.jobFile(second.id, 'sync', 'exit.json')).result).toMatchObject({ cached: true });
+    expect(second.states).not.toContain('Watch install');
+  });
+});

@@ -1,0 +1,112 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { strToU8, type ZippableFile, zipSync } from 'fflate';
+import { describe, expect, it } from 'vitest';
+import { useInstallRig } from '../support/instance/install-setup.ts';
+import { sharedUv } from '../support/instance/shared-uv.ts';
+import { buildWheel, type Wheel } from '../support/instance/wheels.ts';
+
+const rigOfTest = useInstallRig();
+
+const leaf = buildWheel({ name: 'zz-leaf', version: '1.0' });
+const arch = process.arch === 'arm64' ? 'aarch64' : 'x86_64';
+
+/** A wheel of uv as its makers build it, whose program hands on to the real one. */
+function uvWheel(version: string, platform = `manylinux_2_17_${arch}.manylinux2014_${arch}`, file = '#sh'): Wheel {
+  const info = `uv-${version}.dist-info`;
+  const program = file === '#sh' ? `#!/bin/sh\nexec '${sharedUv()}' "$@"\n` : file;
+  const files = {
+    [`uv-${version}.data/scripts/uv`]: [strToU8(program), { attrs: 0o100755 * 65_536, os: 3 }] satisfies ZippableFile,
+    [`${info}/METADATA`]: strToU8(`Metadata-Version: 2.1\nName: uv\nVersion: ${version}\n`),
+    [`${info}/WHEEL`]: strToU8('Wheel-Version: 1.0\nRoot-Is-Purelib: false\nTag: py3-none-any\n'),
+    [`${info}/RECORD`]: strToU8(
+      [`uv-${version}.data/scripts/uv`, `${info}/METADATA`, `${info}/WHEEL`, `${info}/RECORD`]
+        .map((name) => `${name},,\n`)
+        .join(''),
+    ),
+  };
+  return { file: `uv-${version}-py3-none-${platform}.whl`, bytes: zipSync(files, { level: 6 }) };
+}
+
+describe('an instance without uv', () => {
+  it('gets it by pip3 --user', async () => {
+    const rig = rigOfTest();
+    await rig.serve([leaf, uvWheel('0.13.9')]);
+    const python = rig.systemPython();
+    rig.write('requirements.txt', 'zz-leaf\n');
+
+    const run = await rig.install({ python });
+
+    expect(run.log).toContain('this instance has no uv');
+    expect(run.log).toContain('brought uv 0.13.9 by pip3 install --user uv');
+    expect(run.result).toMatchObject({ installer: 'uv', packages: 1 });
+    expect(existsSync(join(rig.userBin, 'uv'))).toBe(true);
+    rig.write('requirements.txt', 'zz-leaf==1.0\n');
+    expect((await rig.install({ python })).log).not.toContain('no uv');
+  });
+
+  it('and without pip gets it as a wheel, for this machine and the newest', async () => {
+    const rig = rigOfTest();
+    const credentials = { user: 'someone', password: 'v3ry-s3cr3t' };
+    const index = await rig.serve(
+      [
+        leaf,
+        uvWheel('0.9.30', undefined, 'an older one'),
+        uvWheel('0.13.9'),
+        uvWheel('9.9.9', 'macosx_11_0_arm64', 'not for Linux'),
+        uvWheel('9.9.8', 'manylinux_2_17_s390x', 'not for this machine'),
+      ],
+      { credentials },
+    );
+    const python = rig.systemPython([], { pip: false });
+    rig.write('requirements.txt', 'zz-leaf\n');
+
+    const url = index.url.replace('//', `//${credentials.user}:${credentials.password}@`);
+    const run = await rig.install({ python, index: false, env: { PIP_INDEX_URL: url } });
+
+    expect(run.log).toMatch(/^pip3 install --user uv: .*No module named pip/m);
+    expect(run.log).toMatch(/^ensurepip, then pip3 install --user uv: /m);
+    expect(run.log).toContain("brought uv 0.13.9 by uv's wheel");
+    expect(run.result).toMatchObject({ installer: 'uv', packages: 1 });
+    expect(readFileSync(join(rig.userBin, 'uv'), 'utf8')).toContain('exec');
+    expect(JSON.stringify(run)).not.toContain(credentials.password);
+  });
+
+  it('takes no wheel that is not what the index says', async () => {
+    const rig = rigOfTest();
+    const wheel = uvWheel('0.13.9');
+    await rig.serve([leaf, wheel]);
+    const python = rig.systemPython([], { pip: false });
+    rig.write('requirements.txt', 'zz-leaf\n');
+    // The page was made before the file was changed.
+    const run = await rig.install({
+      python,
+      onStart: () => {
+        rig.index?.tamper('uv-0.13.9');
+      },
+    });
+    expect(run.log).toContain('does not have the SHA-256 that its index gives');
+    expect(existsSync(join(rig.userBin, 'uv'))).toBe(false);
+    expect(run.code).toBe(1);
+  });
+
+  it('nor pip, nor an index that has uv, is told what to type', async () => {
+    const rig = rigOfTest();
+    await rig.serve([leaf]);
+    rig.write('requirements.txt', 'zz-leaf\n');
+    const run = await rig.install({ python: rig.systemPython([], { pip: false }) });
+    expect(run.result.error?.name).toBe('NoInstaller');
+    expect(run.result.error?.message).toContain('sudo apt-get install python3-pip');
+    expect(run.result.error?.message).toContain('sudo dnf install python3-pip');
+    expect(run.log).toMatch(/^uv's wheel: .*404/m);
+  });
+
+  it('falls back to pip when only uv cannot be had', async () => {
+    const rig = rigOfTest();
+    await rig.serve([leaf]);
+    rig.write('requirements.txt', 'zz-leaf\n');
+    const run = await rig.install({ python: rig.systemPython() });
+    expect(run.log).toContain('using pip3 --user because uv failed: there is no uv, and none could be brought');
+    expect(run.result).toMatchObject({ installer: 'pip3 --user', packages: 1 });
+  });
+});

@@ -1,0 +1,108 @@
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { userInfo } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { PROTOCOL } from '../../core/protocol/messages.ts';
+import type { ProbeAnswer, ProbeRequest } from '../../core/protocol/probe.ts';
+import { SHA256 } from '../support/fakes/samples.ts';
+import { type InstallRig, isRoot, useInstallRig } from '../support/instance/install-setup.ts';
+import { STANDARD_PATH } from '../support/instance/pythons.ts';
+
+const rig = useInstallRig();
+
+function request(about: InstallRig, changes: Partial<ProbeRequest> = {}): Required<ProbeRequest> {
+  const user = userInfo().username;
+  const places = { root: join(about.base, 'not', 'yet'), home: about.home, user };
+  return { protocol: PROTOCOL, verb: 'probe', runner: SHA256, ...places, python: null, ...changes };
+}
+
+/** Sends a request to the installer as the document does: on standard input, without HOME. */
+function ask(about: InstallRig, asked: object) {
+  const done = spawnSync('python3', ['-I', '-B', join(about.base, 'installer')], {
+    cwd: '/usr/bin',
+    input: JSON.stringify(asked),
+    encoding: 'utf8',
+    env: { PATH: STANDARD_PATH, LANG: 'C.UTF-8' },
+  });
+  expect(done.stderr).toBe('');
+  return { code: done.status, answer: JSON.parse(done.stdout) };
+}
+
+describe('probe', () => {
+  it('says what a training would find, and leaves nothing behind', () => {
+    const python = rig().systemPython([], { pip: false });
+    rig().script('uv', 'echo uv 0.9.1');
+    const before = readdirSync(rig().home, { recursive: true }).sort();
+    const { code, answer } = ask(rig(), request(rig(), { python }));
+    expect(code).toBe(0);
+    expect(answer).toMatchObject({
+      protocol: PROTOCOL,
+      ok: true,
+      user: userInfo().username,
+      home: rig().home,
+      python: { path: python, pip: false, error: null, version: expect.stringMatching(/^3\./) },
+      uv: { path: join(rig().userBin, 'uv'), version: 'uv 0.9.1', error: null },
+    });
+    const { disk } = answer as ProbeAnswer;
+    expect(disk.root.path).toBe(rig().base);
+    expect(disk.home.free).toBeGreaterThan(0);
+    expect(disk.home.free).toBeLessThanOrEqual(disk.home.bytes);
+    expect(readdirSync(rig().home, { recursive: true }).sort()).toEqual(before);
+  });
+
+  it('names the GPUs that the driver shows', () => {
+    rig().script('nvidia-smi', 'printf "NVIDIA A10G\\nNVIDIA A10G\\n"');
+    expect(ask(rig(), request(rig())).answer.gpu).toMatchObject({ names: ['NVIDIA A10G', 'NVIDIA A10G'], error: null });
+  });
+
+  it.each([
+    ['without a driver', null, /driver is not installed/],
+    ['with a driver that does not answer', 'echo "NVIDIA-SMI has failed" >&2; exit 9', /NVIDIA-SMI has failed/],
+  ])('tells a GPU %s from none', (_, smi, reason) => {
+    if (smi !== null) rig().script('nvidia-smi', smi);
+    const pci = join(rig().base, 'pci');
+    const card = (name: string, kind: string) => {
+      mkdirSync(join(pci, name), { recursive: true });
+      writeFileSync(join(pci, name, 'vendor'), '0x10de\n');
+      writeFileSync(join(pci, name, 'class'), `${kind}\n`);
+    };
+    card('0000:00:1e.0', '0x030200');
+    card('0000:00:1e.1', '0x040300');
+    const code = `import json, sys
+sys.path.insert(0, sys.argv[1])
+import install_facts
+print(json.dumps(install_facts.answer(sys.stdin.buffer.read(), *json.loads(sys.argv[2]))["gpu"]))`;
+    const gpu = (place: string) => {
+      const words = ['-I', '-B', '-c', code, join(rig().base, 'installer'), JSON.stringify([place])];
+      const options = { input: JSON.stringify(request(rig())), encoding: 'utf8', env: { PATH: '/nowhere' } } as const;
+      return JSON.parse(spawnSync('/usr/bin/env', [`PATH=${STANDARD_PATH}`, 'python3', ...words], options).stdout);
+    };
+    expect(gpu(pci)).toEqual({ devices: 1, names: [], error: expect.stringMatching(reason) });
+    expect(gpu(join(pci, 'none'))).toEqual({ devices: 0, names: [], error: null });
+  });
+
+  it('says why there is no interpreter, and what is wrong with uv', () => {
+    rig().script('uv', 'echo broken >&2; exit 1');
+    const { answer } = ask(rig(), request(rig(), { python: '/nowhere/python3' }));
+    expect(answer.python).toEqual({ error: expect.stringContaining('/nowhere/python3') });
+    expect(answer.uv).toMatchObject({ version: null, error: expect.stringContaining('broken') });
+  });
+
+  it.skipIf(!isRoot)('runs nothing of the user as root', () => {
+    rig().script('uv', 'echo "uv as $(id -un)"');
+    expect(ask(rig(), request(rig(), { user: 'nobody' })).answer.uv.version).toBe('uv as nobody');
+  });
+
+  it.each(['root', 'home', 'user', 'python'] as const)('without %s is refused, with its name', (key) => {
+    const { code, answer } = ask(rig(), { ...request(rig()), [key]: undefined });
+    expect(code).toBe(1);
+    expect(answer).toMatchObject({ ok: false, error: { name: 'BadRequest', message: `${key} is missing` } });
+  });
+
+  it('is no verb of another protocol, nor with a relative root', () => {
+    const refused = { ok: false, error: { name: 'BadRequest' } };
+    expect(ask(rig(), request(rig(), { root: 'here' })).answer).toMatchObject(refused);
+    expect(ask(rig(), { ...request(rig()), protocol: PROTOCOL + 1 }).answer).toMatchObject(refused);
+  });
+});

@@ -1,0 +1,159 @@
+import { RunError } from '../../../core/errors.ts';
+import type { InstanceCommands } from '../../../core/job/instance-commands.ts';
+import type { News } from '../../../core/notify/news.ts';
+import type { RunFiles } from '../../../core/outcome/write-manifest.ts';
+import type { RunnerRequest } from '../../../core/protocol/messages.ts';
+import { isCaught, type StateEvent } from '../../../core/workflow/history.ts';
+import type { ArchiveStore, OpenArchive } from '../../../lambdas/adapters/archive-store.ts';
+import type { ExecutionState, Executions } from '../../../lambdas/adapters/executions.ts';
+import { logger } from '../../../lambdas/adapters/logger.ts';
+import type { Tell } from '../../../lambdas/adapters/tell.ts';
+import { FakeLogStore } from './log-store.ts';
+
+logger.setLogLevel('SILENT'); // A test that fails says why by itself.
+
+/** Answers requests in order; an Error among the answers is thrown. More requests than answers fail the test. */
+export class FakeCommands implements InstanceCommands {
+  readonly asked: { instanceId: string; document: string; request: RunnerRequest }[] = [];
+  private readonly answers: (object | Error)[];
+
+  constructor(...answers: (object | Error)[]) {
+    this.answers = answers;
+  }
+
+  ask(instanceId: string, document: string, request: RunnerRequest): Promise<object> {
+    this.asked.push({ instanceId, document, request });
+    const answer = this.answers.shift();
+    if (answer === undefined) return Promise.reject(new Error('nobody expected another request'));
+    return answer instanceof Error ? Promise.reject(answer) : Promise.resolve(answer);
+  }
+}
+
+export function fakePorts(commands: InstanceCommands, logs = new FakeLogStore(), now = 1_795_000_010_000) {
+  return { commands, logs, pieces: null, hasEnded: () => Promise.resolve(false), now: () => now };
+}
+
+/** Keeps what people would be told. */
+export function fakeTell(): { tell: Tell; told: News[] } {
+  const told: News[] = [];
+  return { tell: (news) => Promise.resolve(void told.push(news)), told };
+}
+
+/** One stored upload. */
+export class FakeArchives implements ArchiveStore {
+  readonly opened: unknown[] = [];
+  object: OpenArchive = { versionId: 'v1', size: 0, metadata: null, body: emptyBody() };
+  version: string | null = 'v-now';
+
+  missing = false;
+
+  currentVersion(): Promise<string | null> {
+    if (this.missing) return Promise.reject(new RunError('ArchiveNotFound', 'gone'));
+    return Promise.resolve(this.version);
+  }
+
+  open(location: Parameters<ArchiveStore['open']>[0]): Promise<OpenArchive> {
+    this.opened.push(location);
+    return Promise.resolve(this.object);
+  }
+
+  presign(location: { versionId: string | null }): Promise<string> {
+    return Promise.resolve(`https://signed.example/${location.versionId ?? 'latest'}`);
+  }
+}
+
+async function* emptyBody(): AsyncGenerator<Uint8Array> {}
+
+/** Step Functions that knows some executions. `started` are names that exist already. */
+export class FakeExecutions implements Executions {
+  readonly inputs = new Map<string, object>();
+  readonly ended = new Set<string>();
+  readonly states = new Map<string, ExecutionState>();
+  readonly histories = new Map<string, StateEvent[]>();
+  readonly stopped: string[] = [];
+
+  start(name: string, input: object): Promise<boolean> {
+    if (this.inputs.has(name)) return Promise.resolve(false);
+    this.inputs.set(name, input);
+    return Promise.resolve(true);
+  }
+
+  running(): Promise<string[]> {
+    return Promise.resolve(
+      [...this.states.values()].filter(({ status }) => status === 'RUNNING').map(({ arn }) => arn),
+    );
+  }
+
+  hasEnded(arn: string): Promise<boolean> {
+    return Promise.resolve(this.ended.has(arn));
+  }
+
+  describe(arn: string): Promise<ExecutionState | null> {
+    return Promise.resolve(this.states.get(arn) ?? null);
+  }
+
+  history(arn: string): Promise<StateEvent[]> {
+    return Promise.resolve(this.histories.get(arn) ?? []);
+  }
+
+  async lastOutput(arn: string, state: string): Promise<string | null> {
+    const exits = (await this.history(arn)).filter(
+      (event) => event.kind === 'exited' && event.state === state && !isCaught(event.output),
+    );
+    return exits.at(-1)?.output ?? null;
+  }
+
+  stop(arn: string): Promise<void> {
+    this.stopped.push(arn);
+    return Promise.resolve();
+  }
+}
+
+/** The bucket, as far as runs leave things in it. */
+export class FakeRunFiles implements RunFiles {
+  readonly bucket = 'uploads-bucket';
+  readonly objects = new Map<string, Uint8Array>();
+
+  presignPut(key: string): Promise<string> {
+    return Promise.resolve(`https://signed.example/put/${key}`);
+  }
+
+  read(key: string): Promise<Uint8Array> {
+    const object = this.objects.get(key);
+    return object ? Promise.resolve(object) : Promise.reject(new Error(`there is no ${key}`));
+  }
+
+  exists(key: string): Promise<boolean> {
+    return Promise.resolve(this.objects.has(key));
+  }
+
+  write(key: string, text: string, { onlyFirst }: { onlyFirst: boolean }): Promise<boolean> {
+    if (onlyFirst && this.objects.has(key)) return Promise.resolve(false);
+    this.objects.set(key, Buffer.from(text));
+    return Promise.resolve(true);
+  }
+
+  json(key: string): Record<string, unknown> {
+    return JSON.parse(Buffer.from(this.objects.get(key) ?? '').toString('utf8')) as Record<string, unknown>;
+  }
+}
+
+/** What finish-run and stop-run need. */
+export function fakeEndPorts(
+  commands: InstanceCommands,
+  options: { logs?: FakeLogStore; files?: FakeRunFiles; executions?: FakeExecutions } = {},
+) {
+  const files = options.files ?? new FakeRunFiles();
+  const executions = options.executions ?? new FakeExecutions();
+  return {
+    ...fakePorts(commands, options.logs),
+    files,
+    presignPut: (key: string) => files.presignPut(key),
+    finisher: 'f'.repeat(64),
+    executions,
+    history: (arn: string) => executions.history(arn),
+    runMachineArn: 'arn:aws:states:eu-central-1:111122223333:stateMachine:runctl-run',
+    watchMachineArn: 'arn:aws:states:eu-central-1:111122223333:stateMachine:runctl-watch',
+    sleep: () => Promise.resolve(),
+  };
+}

@@ -1,0 +1,236 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import {
+  chmodSync,
+  chownSync,
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { afterEach } from 'vitest';
+import { buildInstaller } from '../../../lib/instance/program.ts';
+import { type IndexOptions, type PackageIndex, servePackages } from './package-index.ts';
+import { ask, findInterpreter, type Interpreter, makeSystemPython, makeVenv, STANDARD_PATH } from './pythons.ts';
+import { sharedUv } from './shared-uv.ts';
+import type { PackageSpec, Wheel } from './wheels.ts';
+
+export const PROJECT = 'digits';
+/** `nobody`, for tests that run as root and need somebody who is not. */
+const NOBODY = 65_534;
+export const isRoot = process.getuid?.() === 0;
+
+export interface Progress {
+  readonly phase: string;
+  readonly done: number | null;
+  readonly total: number | null;
+  readonly bytes: number | null;
+  readonly elapsed: number;
+  readonly current: string | null;
+}
+
+export interface InstallResult {
+  readonly installer: string;
+  readonly cached: boolean;
+  readonly python: string;
+  readonly packages: number;
+  readonly seconds: number;
+  readonly error?: { readonly name: string; readonly message: string };
+}
+
+export interface InstallRun {
+  readonly code: number | null;
+  readonly log: string;
+  /** When each line of the log came, in milliseconds from the start. */
+  readonly times: readonly number[];
+  readonly progress: readonly Progress[];
+  readonly result: InstallResult;
+  readonly milliseconds: number;
+}
+
+export interface InstallOptions {
+  readonly requirements?: string;
+  readonly python?: string | null;
+  readonly installer?: 'auto' | 'uv' | 'pip';
+  /** The run spec's env; the rig's index is added unless `index` is false. */
+  readonly env?: Readonly<Record<string, string>>;
+  readonly index?: boolean;
+  readonly unprivileged?: boolean;
+  /** Called with the child as soon as it runs. */
+  readonly onStart?: (child: ChildProcess) => void;
+}
+
+/** A home, a project, an index and the installer as the supervisor starts it; gone when the test has ended. */
+export class InstallRig {
+  // A space in the name: homes have them.
+  readonly base = mkdtempSync(join(tmpdir(), 'runctl install-'));
+  readonly home = join(this.base, 'home');
+  readonly project = join(this.home, PROJECT);
+  readonly userBin = join(this.home, '.local', 'bin');
+  index: PackageIndex | null = null;
+  readonly #children = new Set<ChildProcess>();
+  readonly #locked: string[] = [];
+
+  constructor() {
+    chmodSync(this.base, 0o755);
+    mkdirSync(this.project, { recursive: true });
+    mkdirSync(this.userBin, { recursive: true });
+    writeFileSync(join(this.base, 'installer'), buildInstaller().bytes);
+  }
+
+  write(name: string, content: string): void {
+    mkdirSync(dirname(join(this.project, name)), { recursive: true });
+    writeFileSync(join(this.project, name), content);
+  }
+
+  /** A program in the user's ~/.local/bin. */
+  script(name: string, body: string): void {
+    writeFileSync(join(this.userBin, name), `#!/bin/sh\n${body}\n`, { mode: 0o755 });
+  }
+
+  useUv(): void {
+    copyFileSync(sharedUv(), join(this.userBin, 'uv'));
+  }
+
+  async serve(packages: readonly Wheel[], options: IndexOptions = {}): Promise<PackageIndex> {
+    this.index = await servePackages(packages, options);
+    return this.index;
+  }
+
+  /** An interpreter as a distribution ships it; `installed`: packages that the image brings. */
+  systemPython(installed: readonly PackageSpec[] = [], options: { pip?: boolean } = {}): string {
+    return makeSystemPython(this.base, installed, options.pip ?? true);
+  }
+
+  /** A virtual environment, as `/opt/pytorch` is one. */
+  venv(options: { pip?: boolean; installed?: readonly PackageSpec[] } = {}): string {
+    return makeVenv(join(this.base, 'pytorch'), options.installed ?? [], options.pip ?? false);
+  }
+
+  /** Runs the job to its end. */
+  async install(options: InstallOptions = {}): Promise<InstallRun> {
+    const unprivileged = options.unprivileged && isRoot;
+    if (unprivileged) this.#giveAway(this.home);
+    const began = performance.now();
+    const child = spawn('python3', ['-I', '-B', join(this.base, 'installer'), 'child', 'install'], {
+      cwd: this.home,
+      // As the SSM agent's: no HOME. The supervisor would set it; an install must not need it.
+      env: { PATH: STANDARD_PATH, LANG: 'C.UTF-8', RUNCTL_PROGRESS_FD: '3' },
+      stdio: ['pipe', 'pipe', 'pipe', 'pipe'],
+      detached: true,
+      ...(unprivileged ? { uid: NOBODY, gid: NOBODY } : {}),
+    });
+    this.#children.add(child);
+    options.onStart?.(child);
+    const log: string[] = [];
+    const times: number[] = [];
+    const keep = (chunk: Buffer) => {
+      log.push(chunk.toString());
+      times.push(performance.now() - began);
+    };
+    child.stdout?.on('data', keep);
+    child.stderr?.on('data', keep);
+    child.stdin?.end(JSON.stringify(this.#job(options)));
+    const reports = text(child.stdio[3] as NodeJS.ReadableStream & AsyncIterable<Buffer>);
+    const code = await new Promise<number | null>((resolve) => child.on('close', resolve));
+    this.#children.delete(child);
+    const messages = (await reports)
+      .trim()
+      .split('\n')
+      .filter(Boolean)
+      .map((line) => JSON.parse(line));
+    return {
+      code,
+      log: log.join(''),
+      times,
+      progress: messages.filter((message) => message.progress).map((message) => message.progress),
+      result: messages.find((message) => message.result)?.result,
+      milliseconds: performance.now() - began,
+    };
+  }
+
+  /** What Python says when the person's program would run: with the user's home, and what an overlay needs. */
+  ask(python: string, code: string, env: Readonly<Record<string, string>> = {}): string {
+    return ask(python, code, { HOME: this.home, ...env });
+  }
+
+  /** The mark that an install leaves which is killed while it changes `site`. */
+  markUnfinished(site: string): void {
+    const digest = createHash('sha256').update(site).digest('hex').slice(0, 16);
+    const mark = join(this.home, '.runctl', 'installs', `unfinished-${digest}`);
+    writeFileSync(mark, '');
+    utimesSync(mark, new Date(0), new Date(0));
+  }
+
+  /** What the runner chooses, asked as the one who asks for train. */
+  findInterpreter(python: string | null, options: { opt?: string; user?: string } = {}): Interpreter {
+    return findInterpreter(python, this.home, options);
+  }
+
+  /** Takes the right to write away from a folder and all below it, as of an image that belongs to root. */
+  lock(folder: string): void {
+    this.#locked.push(folder);
+    chmodFolders(folder, 0o555);
+  }
+
+  async close(): Promise<void> {
+    for (const folder of this.#locked) chmodFolders(folder, 0o755);
+    for (const child of this.#children) {
+      if (child.pid) process.kill(-child.pid, 'SIGKILL');
+    }
+    await this.index?.close();
+    rmSync(this.base, { recursive: true, force: true });
+  }
+
+  #job(options: InstallOptions): unknown {
+    const index: Record<string, string> =
+      this.index && options.index !== false ? { PIP_INDEX_URL: this.index.url } : {};
+    const install = {
+      requirements: options.requirements ?? 'requirements.txt',
+      installer: options.installer ?? 'auto',
+      python: options.python ?? null,
+      env: { ...index, ...options.env },
+    };
+    return {
+      run: { id: 'run-1', key: 'run-1-0', arn: 'arn' },
+      project: PROJECT,
+      home: this.home,
+      root: this.base,
+      install,
+    };
+  }
+
+  #giveAway(path: string): void {
+    for (const entry of readdirSync(path, { withFileTypes: true, recursive: true }))
+      if (!entry.isSymbolicLink()) chownSync(join(entry.parentPath, entry.name), NOBODY, NOBODY);
+    chownSync(path, NOBODY, NOBODY);
+  }
+}
+
+/** A rig that is taken down after each test. */
+export function useInstallRig(): () => InstallRig {
+  let rig: InstallRig | null = null;
+  afterEach(async () => {
+    const used = rig;
+    rig = null;
+    await used?.close();
+  });
+  return () => {
+    rig ??= new InstallRig();
+    return rig;
+  };
+}
+
+function chmodFolders(folder: string, mode: number): void {
+  chmodSync(folder, mode | 0o700);
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    if (entry.isDirectory()) chmodFolders(join(folder, entry.name), mode);
+  }
+  chmodSync(folder, mode);
+}

@@ -1,0 +1,73 @@
+import { gunzipSync } from 'node:zlib';
+import type { JobName } from '../../../core/names.ts';
+import type { InstallRequest, JobStatus, SyncRequest, TrainRequest } from '../../../core/protocol/messages.ts';
+
+/** A run as the Lambdas name it in their requests. */
+export interface TestRun {
+  readonly id: string;
+  readonly key: string;
+  readonly arn: string;
+}
+
+/** What the agent would have seen of one command. */
+export interface Reply<T> {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly millis: number;
+  readonly answer: T;
+}
+
+export type Answer<T> = T & {
+  readonly ok: boolean;
+  readonly error?: { readonly name: string; readonly message: string };
+};
+
+export type JobFields =
+  | { sync: Partial<SyncRequest> }
+  | { install: Partial<InstallRequest> }
+  | { train: Partial<TrainRequest> };
+export type Fields = Readonly<Record<string, unknown>>;
+
+const DEFAULT_TRAIN: TrainRequest = {
+  script: 'train.py',
+  args: [],
+  env: {},
+  python: null,
+  maxDuration: 300,
+  stopGrace: 5,
+};
+const DEFAULT_INSTALL = { requirements: 'requirements.txt', installer: 'auto', python: null, env: {} };
+
+/** What a request takes from the instance that it is sent to. */
+interface RequestContext {
+  readonly installer: string;
+  common(verb: string, run: TestRun): Fields;
+}
+
+/** A start request, in which what is not said has the defaults of a plain run. */
+export function startRequest(instance: RequestContext, run: TestRun, work: JobFields, fields: Fields = {}): Fields {
+  const job = Object.keys(work)[0] as JobName;
+  const install = { ...DEFAULT_INSTALL, program: instance.installer };
+  const defaults = { sync: {}, install, train: DEFAULT_TRAIN }[job];
+  return {
+    ...instance.common('start', run),
+    job,
+    notAfter: Date.now() / 1000 + 60,
+    wait: job === 'train' ? 0 : 5,
+    offset: 0,
+    maxBytes: 1_000_000,
+    ended: [],
+    queue: null,
+    [job]: { ...defaults, ...Object.values(work)[0] },
+    ...fields,
+  };
+}
+
+/** The log bytes of an answer. */
+export function logBytes(status: JobStatus): Buffer {
+  const bytes = gunzipSync(Buffer.from(status.log.data, 'base64'));
+  if (bytes.length !== status.log.bytes)
+    throw new Error(`${bytes.length} bytes, and the answer says ${status.log.bytes}`);
+  return bytes;
+}

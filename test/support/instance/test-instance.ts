@@ -1,0 +1,244 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { chmodSync, chownSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir, userInfo } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterEach } from 'vitest';
+import type { JobName } from '../../../core/names.ts';
+import type { JobStatus } from '../../../core/protocol/messages.ts';
+import { buildInstaller, buildRunner } from '../../../lib/instance/program.ts';
+import { killQuietly, processesWith, waitFor } from './processes.ts';
+
+import { type Answer, type Fields, type JobFields, type Reply, startRequest, type TestRun } from './requests.ts';
+
+export { isAlive, waitFor } from './processes.ts';
+export * from './requests.ts';
+
+export interface InstanceOptions {
+  /** Who runs the jobs. The runner must be root for anybody but the current user. */
+  readonly user?: string;
+  /** Who runs the runner (tests that run as root only). */
+  readonly runnerIs?: { readonly uid: number; readonly gid: number };
+  /** Put before `python3`: a program and its arguments, such as `unshare`. */
+  readonly before?: readonly string[];
+  /** Modules of the runner that are played: file name → source. */
+  readonly modules?: Readonly<Record<string, string>>;
+  /** Beside the agent's own variables. */
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+export const isRoot = process.getuid?.() === 0;
+export const NOBODY = { name: 'nobody', uid: 65_534, gid: 65_534 } as const;
+export const PROJECT = 'digits';
+
+export const RUNNER_FOLDER = fileURLToPath(new URL('../../../instance/runner', import.meta.url));
+/** Another interpreter to run the runner with: it must stand on 3.8 and on whatever comes. */
+const PYTHON = process.env.RUNCTL_TEST_PYTHON ?? 'python3';
+export const AGENT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin';
+/** Makes instances for the tests of a file; each is removed, with all its processes, when its test has ended. */
+export function useInstances(): (options?: InstanceOptions) => TestInstance {
+  const made: TestInstance[] = [];
+  afterEach(async () => {
+    for (const instance of made.splice(0)) await instance.remove();
+  });
+  return (options = {}) => {
+    const instance = new TestInstance(options);
+    made.push(instance);
+    return instance;
+  };
+}
+
+/** A machine of our own to be the instance: a root, a home and the runner, driven as the SSM agent would drive it. */
+export class TestInstance {
+  readonly id = `i-${randomBytes(8).toString('hex')}`;
+  readonly base: string;
+  readonly root: string;
+  readonly home: string;
+  readonly user: string;
+  readonly runner: string;
+  /** SHA-256 of the program that is the job `install`. */
+  readonly installer: string;
+
+  private readonly options: InstanceOptions;
+
+  constructor(options: InstanceOptions) {
+    this.options = options;
+    this.user = options.user ?? userInfo().username;
+    // A space in the path: nothing may hand it to a shell.
+    this.base = mkdtempSync(join(tmpdir(), 'runctl test-'));
+    this.root = join(this.base, 'root');
+    this.home = join(this.base, 'home');
+    chmodSync(this.base, 0o755);
+    const { bytes, sha256 } = buildRunner(this.runnerFolder());
+    this.runner = join(this.root, 'runners', sha256);
+    mkdirSync(dirname(this.runner), { recursive: true });
+    writeFileSync(this.runner, bytes);
+    const installer = buildInstaller();
+    this.installer = installer.sha256;
+    writeFileSync(join(dirname(this.runner), installer.sha256), installer.bytes);
+    mkdirSync(this.project, { recursive: true });
+    this.chown(options.runnerIs ?? null, [this.root, dirname(this.runner), this.runner]);
+    this.chown(options.user === NOBODY.name ? NOBODY : (options.runnerIs ?? null), [this.home, this.project]);
+  }
+
+  get project(): string {
+    return join(this.home, PROJECT);
+  }
+
+  /** A file of the project's. */
+  write(name: string, text: string | Uint8Array): void {
+    mkdirSync(dirname(join(this.project, name)), { recursive: true });
+    writeFileSync(join(this.project, name), text);
+  }
+
+  run(name = 'run'): TestRun {
+    const id = `${name}-${randomBytes(4).toString('hex')}`;
+    return {
+      id,
+      key: `${id}-0123456789abcdef`,
+      arn: `arn:aws:states:us-east-1:000000000000:execution:runctl-run:${id}`,
+    };
+  }
+
+  /** Takes the lease for a run as its sync would have done. */
+  giveLease(run: TestRun): TestRun {
+    const lease = join(this.root, 'lease');
+    mkdirSync(lease, { recursive: true });
+    const holder = join(lease, 'holder.json');
+    writeFileSync(holder, JSON.stringify({ run: run.id, key: run.key, arn: run.arn, since: Date.now() / 1000 }));
+    this.chown(this.options.runnerIs ?? null, [lease, holder]);
+    return run;
+  }
+
+  jobFolder(run: TestRun, job: JobName): string {
+    return join(this.root, 'runs', run.key, job);
+  }
+
+  /** A marker file of a job, parsed. */
+  marker(run: TestRun, job: JobName, name: string): Record<string, unknown> {
+    return JSON.parse(readFileSync(join(this.jobFolder(run, job), name), 'utf8')) as Record<string, unknown>;
+  }
+
+  logOf(run: TestRun, job: JobName): Buffer {
+    return readFileSync(join(this.jobFolder(run, job), 'log'));
+  }
+
+  /** Starts a job; what the request does not say has the defaults of a plain run. */
+  async start(run: TestRun, work: JobFields, fields: Fields = {}): Promise<Answer<JobStatus>> {
+    return (await this.send<JobStatus>(startRequest(this, run, work, fields))).answer;
+  }
+
+  async poll(run: TestRun, job: JobName, fields: Fields = {}): Promise<Answer<JobStatus>> {
+    const request = { ...this.common('poll', run), job, offset: 0, maxBytes: 1_000_000, ...fields };
+    return (await this.send<JobStatus>(request)).answer;
+  }
+
+  async stop(run: TestRun, grace = 5): Promise<Answer<{ jobs: Record<string, string> }>> {
+    const request = { ...this.common('stop', run), grace, reason: 'a test' };
+    return (await this.send<{ jobs: Record<string, string> }>(request)).answer;
+  }
+
+  async release(run: TestRun): Promise<Answer<{ released: boolean; jobs: Record<string, string> }>> {
+    return (await this.send<{ released: boolean; jobs: Record<string, string> }>(this.common('release', run))).answer;
+  }
+
+  /** Polls until the job is in another state than running. */
+  async ended(run: TestRun, job: JobName, seconds = 60): Promise<Answer<JobStatus>> {
+    return this.until(run, job, (status) => status.state !== 'running' && status.state !== 'absent', seconds);
+  }
+
+  async until(
+    run: TestRun,
+    job: JobName,
+    met: (status: Answer<JobStatus>) => boolean,
+    seconds = 60,
+  ): Promise<Answer<JobStatus>> {
+    return waitFor(async () => {
+      const status = await this.poll(run, job);
+      return met(status) ? status : null;
+    }, seconds);
+  }
+
+  /** What every request says. */
+  common(verb: string, run: TestRun): Fields {
+    return {
+      protocol: 1,
+      verb,
+      runner: this.runner.slice(-64),
+      root: this.root,
+      home: this.home,
+      user: this.user,
+      run: { id: run.id, key: run.key, arn: run.arn },
+      project: PROJECT,
+    };
+  }
+
+  /** One command, as the agent runs it: it has ended when both streams are closed. */
+  async send<T>(request: Fields | string): Promise<Reply<Answer<T>>> {
+    const began = performance.now();
+    const command = this.command(request);
+    const [stdout, stderr, code] = await Promise.all([
+      textOf(command.stdout),
+      textOf(command.stderr),
+      new Promise<number | null>((resolve, reject) => command.on('close', resolve).on('error', reject)),
+    ]);
+    const millis = performance.now() - began;
+    if (stderr !== '') throw new Error(`the runner wrote to stderr: ${stderr}`);
+    return { code, stdout, stderr, millis, answer: JSON.parse(stdout) as Answer<T> };
+  }
+
+  /** The same, in flight: its process group is its own, as the agent's are. */
+  command(request: Fields | string) {
+    const words = [...(this.options.before ?? []), PYTHON, '-I', '-B', this.runner];
+    const command = spawn(words[0] as string, words.slice(1), {
+      cwd: '/usr/bin',
+      detached: true,
+      stdio: ['pipe', 'pipe', 'pipe'],
+      env: {
+        PATH: AGENT_PATH,
+        LANG: 'C.UTF-8',
+        PWD: '/usr/bin',
+        SSM_COMMAND_ID: 'c0ffee',
+        AWS_SSM_INSTANCE_ID: this.id,
+        AWS_SSM_REGION_NAME: 'us-east-1',
+        ...this.options.env,
+      },
+      ...this.options.runnerIs,
+    });
+    command.stdin.end(typeof request === 'string' ? request : JSON.stringify(request));
+    return command;
+  }
+
+  /** PIDs of everything that this instance started and that still runs. */
+  processes(): number[] {
+    return processesWith(`AWS_SSM_INSTANCE_ID=${this.id}`);
+  }
+
+  async remove(): Promise<void> {
+    await waitFor(async () => {
+      const left = this.processes();
+      for (const pid of left) killQuietly(pid);
+      return left.length === 0 || null;
+    });
+    rmSync(this.base, { recursive: true, force: true });
+  }
+
+  private runnerFolder(): string {
+    if (!this.options.modules) return RUNNER_FOLDER;
+    const folder = join(this.base, 'modules');
+    cpSync(RUNNER_FOLDER, folder, { recursive: true });
+    for (const [name, source] of Object.entries(this.options.modules)) writeFileSync(join(folder, name), source);
+    return folder;
+  }
+
+  private chown(owner: { uid: number; gid: number } | null, paths: readonly string[]): void {
+    if (owner !== null) for (const path of paths) chownSync(path, owner.uid, owner.gid);
+  }
+}
+
+async function textOf(stream: NonNullable<ChildProcess['stdout']>): Promise<string> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of stream) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks).toString('utf8');
+}

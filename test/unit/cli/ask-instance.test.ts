@@ -1,0 +1,56 @@
+import type { SSMClient } from '@aws-sdk/client-ssm';
+import { describe, expect, it } from 'vitest';
+import { askInstance, isFinal } from '../../../cli/aws/ask-instance.ts';
+import type { RunnerRequest } from '../../../core/protocol/messages.ts';
+import { awsError, fakeClient, type Reply } from '../../support/fakes/sdk-client.ts';
+
+const never = new AbortController().signal;
+const request = { verb: 'poll' } as RunnerRequest;
+const about = { instanceId: 'i-0123456789abcdef0', document: 'runctl-job' };
+
+function ask(send: Reply, ...looks: readonly Reply[]) {
+  const { client, sent } = fakeClient<SSMClient>({
+    SendCommandCommand: () => send,
+    GetCommandInvocationCommand: (_, call) => looks[call] ?? new Error('nobody expected another look'),
+  });
+  return { sent, answer: askInstance<object>(client, about, request, never) };
+}
+
+const sentOne = { Command: { CommandId: 'c-1' } };
+const ended = (StandardOutputContent: string) => ({ Status: 'Success', StandardOutputContent });
+
+describe('a question to the instance', () => {
+  it('is one command; the answer is waited for, also before SSM knows of the invocation', async () => {
+    const { sent, answer } = ask(
+      sentOne,
+      awsError('InvocationDoesNotExist'),
+      { Status: 'InProgress' },
+      ended('{"protocol":1,"ok":true,"state":"running"}'),
+    );
+    expect(await answer).toMatchObject({ state: 'running' });
+    const [command] = sent;
+    expect(command?.input).toMatchObject({ DocumentName: 'runctl-job', InstanceIds: [about.instanceId] });
+    const { Request: asked } = (command?.input.Parameters ?? {}) as { Request?: string[] };
+    expect(JSON.parse(Buffer.from(asked?.[0] ?? '', 'base64').toString())).toEqual(request);
+  });
+
+  it.each([
+    ['the person may not ask', awsError('AccessDeniedException'), true],
+    ['the credentials have expired', awsError('ExpiredTokenException'), true],
+    ['there are too many calls', awsError('ThrottlingException'), false],
+    ['its agent restarts', awsError('InvalidInstanceId'), false],
+    ['the network is gone', awsError('TimeoutError'), false],
+  ])('that fails since %s: asked again or not', async (_, error, final) => {
+    const failure = await ask(error).answer.catch((thrown: unknown) => thrown);
+    expect(failure).toMatchObject({ name: 'CliError', exitCode: 3 });
+    expect(isFinal(failure)).toBe(final);
+  });
+
+  it('that the instance answers with nothing is asked again; a refusal names what is wrong', async () => {
+    const garbled = await ask(sentOne, ended('')).answer.catch((thrown: unknown) => thrown);
+    expect(garbled).toMatchObject({ message: expect.stringContaining('did not answer') });
+    expect(isFinal(garbled)).toBe(false);
+    const refusal = '{"protocol":1,"ok":false,"error":{"name":"NoUser","message":"there is no user x"}}';
+    await expect(ask(sentOne, ended(refusal)).answer).rejects.toThrow(/NoUser: there is no user x/);
+  });
+});

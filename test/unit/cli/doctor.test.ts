@@ -1,0 +1,213 @@
+import type { Instance } from '@aws-sdk/client-ec2';
+import { describe, expect, it } from 'vitest';
+import type { Account } from '../../../cli/aws/account.ts';
+import { translateAwsError } from '../../../cli/aws/aws-errors.ts';
+import { checkStack } from '../../../cli/doctor/account.ts';
+import type { Finding } from '../../../cli/doctor/finding.ts';
+import { checkInside } from '../../../cli/doctor/inside.ts';
+import { checkInstance } from '../../../cli/doctor/instance.ts';
+import { DOCUMENTS, describeProgram, OUTPUTS } from '../../../core/names.ts';
+import { PROTOCOL } from '../../../core/protocol/messages.ts';
+import type { ProbeAnswer } from '../../../core/protocol/probe.ts';
+import { SHA256 } from '../../support/fakes/samples.ts';
+import { awsError, fakeClient, type Reply } from '../../support/fakes/sdk-client.ts';
+
+const ID = 'i-0123456789abcdef0';
+const WANTED = { value: 'tag:Project=digits', from: 'the project' };
+const outputs = Object.values(OUTPUTS).map((OutputKey) => ({ OutputKey, OutputValue: 'x' }));
+
+/** An account where all is well, but for the given replies. */
+function account(replies: Record<string, (input: Record<string, unknown>) => Reply> = {}, stack: object = {}): Account {
+  const { client } = fakeClient({
+    HeadBucketCommand: () => ({}),
+    DescribeDocumentCommand: () => ({ Document: { Status: 'Active', Description: describeProgram(SHA256) } }),
+    DescribeInstancesCommand: () => ({ Reservations: [{ Instances: [instance()] }] }),
+    DescribeInstanceInformationCommand: () => ({ InstanceInformationList: [{ PingStatus: 'Online' }] }),
+    SendCommandCommand: () => ({ Command: { CommandId: 'c' } }),
+    ...replies,
+  });
+  const CreationTime = new Date(0);
+  return {
+    s3: client,
+    ssm: client,
+    ec2: client,
+    region: () => Promise.resolve('eu-central-1'),
+    output: () => Promise.resolve('runctl-uploads'),
+    stack: () => Promise.resolve({ StackStatus: 'CREATE_COMPLETE', CreationTime, Outputs: outputs, ...stack }),
+  } as unknown as Account;
+}
+
+function instance(changes: Partial<Instance> = {}): Instance {
+  return {
+    InstanceId: ID,
+    InstanceType: 'g5.xlarge',
+    State: { Name: 'running' },
+    Tags: [{ Key: 'runctl', Value: 'enabled' }],
+    IamInstanceProfile: { Arn: 'arn:aws:iam::123456789012:instance-profile/runctl-instance' },
+    ...changes,
+  };
+}
+
+const found = (...Instances: Instance[]) => ({ DescribeInstancesCommand: () => ({ Reservations: [{ Instances }] }) });
+
+async function all(findings: AsyncGenerator<Finding, unknown>): Promise<Record<string, Finding>> {
+  const list: Record<string, Finding> = {};
+  for await (const finding of findings) list[finding.check] = finding;
+  return list;
+}
+
+const states = (list: Record<string, Finding>) =>
+  Object.fromEntries(Object.values(list).map(({ check, state }) => [check, state]));
+
+describe('the stack', () => {
+  it('is well', async () => {
+    expect(states(await all(checkStack(account())))).toEqual({ stack: 'ok', bucket: 'ok', documents: 'ok' });
+  });
+
+  it('of an older runctl has no output of today: deploy again', async () => {
+    const { stack, bucket } = await all(checkStack(account({}, { Outputs: outputs.slice(1) })));
+    expect(stack).toMatchObject({ state: 'failed', mend: ['npx cdk deploy'] });
+    expect(stack?.detail).toContain(outputs[0]?.OutputKey);
+    expect(bucket?.state).toBe('skipped');
+  });
+
+  it('whose last deployment failed works, and says so', async () => {
+    const { stack, bucket } = await all(checkStack(account({}, { StackStatus: 'UPDATE_ROLLBACK_COMPLETE' })));
+    expect([stack?.state, bucket?.state]).toEqual(['warning', 'ok']);
+  });
+
+  it('whose bucket or documents somebody has deleted is brought back', async () => {
+    const name = DOCUMENTS[1];
+    const list = await all(
+      checkStack(
+        account({
+          HeadBucketCommand: () => awsError('NotFound'),
+          DescribeDocumentCommand: ({ Name }) =>
+            Name === name ? awsError('InvalidDocument') : { Document: { Status: 'Active' } },
+        }),
+      ),
+    );
+    const mend = ['npx cdk deploy --revert-drift'];
+    expect(list.bucket).toMatchObject({ state: 'failed', mend });
+    expect(list.documents).toMatchObject({ state: 'failed', mend, detail: `missing: ${name}` });
+  });
+
+  it('that the person may not look at: the action is named', async () => {
+    const { bucket } = await all(checkStack(account({ HeadBucketCommand: () => awsError('AccessDenied') })));
+    expect(bucket).toMatchObject({
+      state: 'failed',
+      detail: expect.stringContaining('s3:ListBucket on runctl-uploads'),
+    });
+  });
+});
+
+describe('the instance', () => {
+  const look = (replies = {}, wanted = WANTED) => all(checkInstance(account(replies), wanted));
+
+  it('is well', async () => {
+    expect(states(await look())).toEqual({ instance: 'ok', tag: 'ok', role: 'ok', ssm: 'ok' });
+  });
+
+  it.each([
+    ['stopped', [instance({ State: { Name: 'stopped' } })], `aws ec2 start-instances --instance-ids ${ID}`],
+    ['one of two', [instance(), instance({ InstanceId: 'i-2' })], `Name one: --instance ${ID}`],
+    ['terminated', [instance({ State: { Name: 'terminated' } })], 'Start one: docs/first-run.md'],
+  ])('%s', async (_, instances, mend) => {
+    const list = await look(found(...instances));
+    expect(list.instance?.state).toBe('failed');
+    expect(list.instance?.mend[0]).toContain(mend);
+    expect(list.tag?.state).toBe('skipped');
+  });
+
+  it('that has no tags yet gets both by one command', async () => {
+    const untagged = (input: Record<string, unknown>) =>
+      input.Filters ? {} : { Reservations: [{ Instances: [instance({ Tags: [] })] }] };
+    const list = await look({ DescribeInstancesCommand: untagged });
+    expect(list.instance?.mend).toEqual([
+      `aws ec2 create-tags --resources ${ID} --tags Key=runctl,Value=enabled Key=Project,Value=digits`,
+    ]);
+  });
+
+  it('that is not enabled gets the tag', async () => {
+    const { tag } = await look(found(instance({ Tags: [{ Key: 'runctl', Value: 'no' }] })));
+    expect(tag).toMatchObject({
+      state: 'failed',
+      detail: expect.stringContaining('runctl=no'),
+      mend: [`aws ec2 create-tags --resources ${ID} --tags Key=runctl,Value=enabled`],
+    });
+  });
+
+  it('without a role, and an agent that never connected', async () => {
+    const { IamInstanceProfile: _, ...bare } = instance();
+    const list = await look({ ...found(bare), DescribeInstanceInformationCommand: () => ({}) });
+    expect(list.role?.mend[0]).toBe(
+      `aws ec2 associate-iam-instance-profile --instance-id ${ID} --iam-instance-profile Name=runctl-instance`,
+    );
+    expect(list.ssm).toMatchObject({ state: 'failed', detail: expect.stringContaining('never connected') });
+  });
+
+  it('without a role, but with an agent that is online, is well', async () => {
+    const { IamInstanceProfile: _, ...bare } = instance();
+    expect((await look(found(bare))).role?.state).toBe('ok');
+  });
+});
+
+describe('inside the instance', () => {
+  const GB = 2 ** 30;
+  const disk = { path: '/home/ubuntu', free: 100 * GB, bytes: 200 * GB };
+  const well: ProbeAnswer = {
+    user: 'ubuntu',
+    home: '/home/ubuntu',
+    disk: { home: disk, root: disk },
+    python: { path: '/opt/pytorch/bin/python3', reason: 'why', version: '3.12.1', pip: true, error: null },
+    uv: { path: '/usr/bin/uv', version: 'uv 0.9.1', error: null },
+    gpu: { devices: 1, names: ['NVIDIA A10G'], error: null },
+  };
+  const look = (answer: object, replies = {}) => {
+    const StandardOutputContent = JSON.stringify({ protocol: PROTOCOL, ok: true, ...answer });
+    const ends = { GetCommandInvocationCommand: () => ({ Status: 'Success', StandardOutputContent }), ...replies };
+    return all(checkInside(account(ends), instance(), {}, new AbortController().signal));
+  };
+
+  it('all is well', async () => {
+    const list = await look(well);
+    expect(states(list)).toEqual({ disk: 'ok', python3: 'ok', pip: 'ok', uv: 'ok', gpu: 'ok' });
+    expect(list.gpu?.detail).toBe('1 × NVIDIA A10G');
+  });
+
+  it.each([
+    ['disk', { disk: { home: { ...disk, free: 5 * GB }, root: disk } }, 'warning'],
+    ['disk', { disk: { home: disk, root: { ...disk, free: GB / 4 } } }, 'failed'],
+    ['python3', { python: { error: 'no python3 on PATH' } }, 'failed'],
+    ['pip', { python: { ...well.python, pip: false } }, 'warning'],
+    ['uv', { uv: null }, 'ok'],
+    ['uv', { uv: { path: '/x/uv', version: null, error: 'exit code 1' } }, 'warning'],
+    ['gpu', { gpu: { devices: 1, names: [], error: 'nvidia-smi: exit code 9' } }, 'failed'],
+    ['gpu', { gpu: { devices: 0, names: [], error: null } }, 'ok'],
+  ])('%s: %j is %s', async (check, changes, state) => {
+    const finding = (await look({ ...well, ...changes }))[check];
+    expect(finding?.state).toBe(state);
+    expect(finding?.mend.length === 0).toBe(state === 'ok');
+  });
+
+  it('an instance that may not be asked says which action is missing', async () => {
+    const list = await look(well, { SendCommandCommand: () => awsError('AccessDeniedException') });
+    expect(states(list)).toEqual({ disk: 'failed', python3: 'skipped', pip: 'skipped', uv: 'skipped', gpu: 'skipped' });
+    expect(list.disk?.detail).toBe(
+      translateAwsError(awsError('AccessDeniedException'), `ssm:SendCommand of ${DOCUMENTS[1]} to ${ID}`).message,
+    );
+  });
+
+  it.each([
+    ['nothing', '', 'did not answer'],
+    ['a refusal', JSON.stringify({ protocol: 1, ok: false, error: { name: 'NoUser', message: 'no user' } }), 'NoUser'],
+  ])('an instance that answers %s', async (_, StandardOutputContent, words) => {
+    const list = await look(well, { GetCommandInvocationCommand: () => ({ Status: 'Failed', StandardOutputContent }) });
+    expect(list.disk).toMatchObject({ state: 'failed', detail: expect.stringContaining(words) });
+  });
+
+  it('a document of an older runctl is deployed again', async () => {
+    const list = await look(well, { DescribeDocumentCommand: () => ({ Document: { Description: 'runctl' } }) });
+    expect(list.disk).toMatchObject({ state: 'failed', mend: ['npx cdk deploy'] });
+  });
+});

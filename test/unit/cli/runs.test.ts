@@ -1,0 +1,177 @@
+import type { S3Client } from '@aws-sdk/client-s3';
+import type { SFNClient } from '@aws-sdk/client-sfn';
+import { describe, expect, it } from 'vitest';
+import { Executions } from '../../../cli/runs/executions.ts';
+import { Runs } from '../../../cli/runs/find.ts';
+import { RunStore } from '../../../cli/runs/store.ts';
+import { buildManifest } from '../../../core/outcome/manifest.ts';
+import * as samples from '../../support/fakes/samples.ts';
+import { awsError, fakeClient } from '../../support/fakes/sdk-client.ts';
+
+const EXECUTION = samples.MACHINE_ARN.replace(':stateMachine:', ':execution:');
+const START = Date.parse('2026-11-24T10:00:00Z');
+
+interface Known {
+  readonly id: string;
+  readonly input?: object;
+  /** What Verify archive found. */
+  readonly verified?: string;
+}
+
+/** An account whose runs are these, newest first; `old`: those of which only a manifest is left. */
+function account(known: readonly Known[], old: readonly string[] = []) {
+  const named = (arn: unknown) => known.find(({ id }) => `${EXECUTION}:${id}` === arn);
+  const sfn = fakeClient<SFNClient>({
+    ListExecutionsCommand: () => ({
+      executions: known.map(({ id }) => ({ executionArn: `${EXECUTION}:${id}`, name: id, status: 'SUCCEEDED' })),
+    }),
+    DescribeExecutionCommand: ({ executionArn }) => {
+      const run = named(executionArn);
+      const about = { name: run?.id, status: 'SUCCEEDED', startDate: new Date(START), output: '{}' };
+      return run ? { ...about, input: JSON.stringify(run.input ?? {}) } : awsError('ExecutionDoesNotExist');
+    },
+    GetExecutionHistoryCommand: ({ executionArn }) => {
+      const project = named(executionArn)?.verified;
+      const output = JSON.stringify({ ...samples.verified, spec: { ...samples.spec, project } });
+      const exit = { type: 'TaskStateExited', stateExitedEventDetails: { name: 'Verify archive', output } };
+      return { events: project === undefined ? [] : [exit] };
+    },
+  });
+  const s3 = fakeClient<S3Client>({
+    GetObjectCommand: ({ Key }) => {
+      const id = old.find((one) => `runs/${one}/manifest.json` === Key);
+      return id ? { Body: { transformToString: async () => manifest(id) } } : awsError('NoSuchKey');
+    },
+    ListObjectsV2Command: ({ Prefix }) => ({
+      CommonPrefixes: old
+        .map((id) => ({ Prefix: `runs/${id}/` }))
+        .filter((one) => one.Prefix.startsWith(String(Prefix))),
+    }),
+  });
+  const runs = new Runs({
+    executions: new Executions(sfn.client),
+    store: new RunStore(s3.client, 'bucket'),
+    machine: samples.MACHINE_ARN,
+  });
+  return { runs, sfn };
+}
+
+function manifest(id: string): string {
+  const execution = { name: id, arn: `${EXECUTION}:${id}`, startedAt: samples.run.startedAt };
+  const outcome = { outcome: 'succeeded', message: '', warnings: [], lastLines: [], error: null, cause: null } as const;
+  return JSON.stringify(
+    buildManifest({
+      execution,
+      input: {},
+      facts: samples.finishInput(),
+      outcome: { ...outcome, pid: 1, exitCode: 0, signal: null },
+      progress: null,
+      inventory: null,
+      states: [],
+      now: START,
+    }),
+  );
+}
+
+const digits = async () => ({ value: 'digits', from: 'runctl.yaml' });
+
+describe('the run that a person means', () => {
+  it('is the latest of the project, whether its input, its archive or its upload folder says so', async () => {
+    const find = async (...known: Known[]) => (await account(known).runs.find(undefined, digits)).id;
+    const other = { id: 'other-1', input: { project: 'other' }, verified: 'digits' };
+    expect(
+      await find(other, { id: 'by-input', input: { project: 'digits' } }, { id: 'older', verified: 'digits' }),
+    ).toBe('by-input');
+    expect(
+      await find(other, { id: 'by-archive', input: { archive: 's3://b/uploads/x/a.tar.gz' }, verified: 'digits' }),
+    ).toBe('by-archive');
+    expect(await find(other, { id: 'by-folder', input: { archive: 's3://b/uploads/digits/a.tar.gz' } })).toBe(
+      'by-folder',
+    );
+    await expect(find(other)).rejects.toMatchObject({
+      exitCode: 2,
+      message: expect.stringContaining('digits (from runctl.yaml)'),
+    });
+  });
+
+  it('is found by id, by the beginning of one id, and by ARN', async () => {
+    const { runs } = account([{ id: 'digits-1' }, { id: 'digits-12' }, { id: 'nets-1' }]);
+    const find = async (wanted: string) => (await runs.find(wanted, digits)).id;
+    expect(await find('digits-1')).toBe('digits-1');
+    expect(await find('ne')).toBe('nets-1');
+    expect(await find(`${EXECUTION}:digits-12`)).toBe('digits-12');
+    await expect(find('dig')).rejects.toMatchObject({
+      exitCode: 2,
+      message: '2 runs begin with dig:\n  digits-1\n  digits-12',
+    });
+    await expect(find('digit-12')).rejects.toThrow('There is no run digit-12. The nearest ids:\n  digits-12\n');
+    await expect(find('arn:aws:states:eu-central-1:1:execution:other:x')).rejects.toThrow('not the ARN of a run');
+    await expect(find('../x')).rejects.toThrow('There is no run ../x');
+  });
+
+  it('is found by its manifest when Step Functions has forgotten it', async () => {
+    const { runs } = account([{ id: 'new-1' }], ['old-1']);
+    for (const wanted of ['old-1', 'ol', `${EXECUTION}:old-1`]) {
+      expect(await runs.find(wanted, digits)).toMatchObject({
+        id: 'old-1',
+        execution: null,
+        manifest: { outcome: 'succeeded' },
+      });
+    }
+  });
+
+  it('costs a project that is early in the list few calls, however many runs there are', async () => {
+    const { runs, sfn } = account(
+      Array.from({ length: 300 }, (_, index) => ({ id: `r-${index}`, verified: 'digits' })),
+    );
+    expect((await runs.find(undefined, digits)).id).toBe('r-0');
+    expect(sfn.sent.length).toBeLessThan(12);
+  });
+});
+
+describe('a list of runs', () => {
+  it('has the latest started first, wherever its end puts a run', async () => {
+    const hour = (count: number) => new Date(START + count * 3_600_000);
+    const one = (name: string, start: number, stop?: number) => ({
+      executionArn: name,
+      name,
+      status: 'SUCCEEDED',
+      startDate: hour(start),
+      ...(stop === undefined ? {} : { stopDate: hour(stop) }),
+    });
+    // As Step Functions lists them: a running one by its start, the others by their end.
+    const executions = [
+      one('long', 1, 9),
+      one('running', 8),
+      one('short', 5, 6),
+      one('shorter', 2, 3),
+      one('old', 0, 1),
+    ];
+    const { client } = fakeClient<SFNClient>({ ListExecutionsCommand: () => ({ executions }) });
+    const names = [];
+    for await (const { name } of new Executions(client).newest('machine')) names.push(name);
+    expect(names).toEqual(['running', 'short', 'shorter', 'long', 'old']);
+  });
+
+  it('says of each what became of it', async () => {
+    const { runs } = account([
+      { id: 'a', verified: 'digits' },
+      { id: 'b', input: { project: 'nets' } },
+    ]);
+    const found = [];
+    for await (const run of runs.list('digits')) found.push(run);
+    expect(found).toEqual([
+      {
+        id: 'a',
+        arn: `${EXECUTION}:a`,
+        project: 'digits',
+        state: null,
+        outcome: 'succeeded',
+        startedAt: START,
+        endedAt: null,
+        instance: samples.spec.instance,
+        script: 'train.py',
+      },
+    ]);
+  });
+});

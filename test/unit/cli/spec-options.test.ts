@@ -1,0 +1,63 @@
+import { Command } from 'commander';
+import { describe, expect, it } from 'vitest';
+import { addSpecOptions, scriptArguments, specOf } from '../../../cli/project/spec-options.ts';
+import { type SpecInput, specSchema } from '../../../core/spec/spec.ts';
+
+/** What `run` makes of a command line. */
+function read(...argv: string[]): SpecInput {
+  let spec: SpecInput = {};
+  const program = new Command('runctl').exitOverride();
+  const run = program
+    .command('run')
+    .argument('[words...]')
+    .exitOverride()
+    .configureOutput({ writeErr: () => undefined });
+  addSpecOptions(run).action((words: string[], options: Record<string, unknown>, self: Command) => {
+    spec = specOf(options, scriptArguments(self, words));
+  });
+  program.parse(['run', ...argv], { from: 'user' });
+  return spec;
+}
+
+describe('the options of the run spec', () => {
+  it('are one for each key', () => {
+    const flags = addSpecOptions(new Command()).options.map((option) => option.attributeName());
+    expect([...flags, 'args'].sort()).toEqual(Object.keys(specSchema.shape).sort());
+  });
+
+  it('give a spec, checked as everywhere; what stands after -- is the script’s', () => {
+    const long = read(
+      '--max-duration',
+      '6h',
+      '--env',
+      'A=1=2',
+      '--env',
+      'B=',
+      '--outputs',
+      'a/**',
+      '--outputs',
+      'b',
+      '--',
+      '--epochs',
+      '--',
+      'x',
+    );
+    expect(long).toEqual({
+      maxDuration: '6h',
+      env: { A: '1=2', B: '' },
+      outputs: ['a/**', 'b'],
+      args: ['--epochs', '--', 'x'],
+    });
+    expect(read()).toEqual({});
+    expect(() => read('--instance', 'mine')).toThrow(/the options: instance is an id/);
+    expect(() => read('--install', 'perhaps')).toThrow(/Allowed choices are best-effort/);
+    expect(() => read('--env', 'A')).toThrow('"A" is not NAME=value.');
+  });
+
+  it('refuse a word before --, and say what it may have been meant for', () => {
+    expect(() => read('train.py')).toThrow(
+      expect.objectContaining({ next: expect.stringContaining('--script train.py') }),
+    );
+    expect(() => read('train.py', '--', '1')).toThrow('"train.py" is no option.');
+  });
+});

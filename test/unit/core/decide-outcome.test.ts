@@ -1,0 +1,304 @@
+import { describe, expect, it } from 'vitest';
+import { ERRORS } from '../../../core/errors.ts';
+import { decideOutcome, readFailure } from '../../../core/outcome/decide-outcome.ts';
+import type { JobState } from '../../../core/protocol/messages.ts';
+import type { FinishInput, JobStep, RunOutcome } from '../../../core/workflow/data.ts';
+import { endedStep, exit, finishInput, jobStep, spec } from '../../support/fakes/samples.ts';
+
+const required = { ...spec, install: 'required' } as const;
+const failure = (name: string, cause = 'why', state = 'Sync code') => ({ Error: name, Cause: cause, state });
+const failedIn = (job: 'sync' | 'install', name: string, message = 'why') =>
+  endedStep(job, 1, { result: { error: { name, message } } });
+const end = (job: 'train', state: JobState, changes: Partial<JobStep> = {}) =>
+  jobStep(job, { state, ended: true, confirmed: true, ...changes });
+
+const busy = (over: 'skip' | 'refuse' | 'max-wait') =>
+  jobStep('sync', {
+    state: 'busy',
+    holder: { run: 'other', arn: 'arn:other', since: 1 },
+    waiting: { since: 1, over, clearing: null },
+  });
+
+interface Cause {
+  readonly outcome: string;
+  readonly message: string;
+  readonly next: string;
+  readonly exitCode: number | null;
+  readonly signal: string | null;
+  readonly warnings: string[];
+  readonly lastLines: string[];
+}
+const causeOf = (output: RunOutcome) => JSON.parse(output.cause ?? 'null') as Cause;
+
+const rows: [what: string, changes: Partial<FinishInput>, outcome: string, error: string | null][] = [
+  ['exit code 0', {}, 'succeeded', null],
+  ['exit code 3', { train: endedStep('train', 3, { confirmed: true }) }, 'failed', 'TrainingFailed'],
+  [
+    'a signal',
+    { train: end('train', 'exited', { exit: exit({ code: null, signal: 'SIGTERM' }) }) },
+    'killed',
+    'TrainingKilled',
+  ],
+  [
+    'out of memory',
+    { train: end('train', 'exited', { exit: exit({ code: null, signal: 'SIGKILL', outOfMemory: true }) }) },
+    'out-of-memory',
+    'OutOfMemory',
+  ],
+  ['vanished', { train: end('train', 'vanished') }, 'vanished', 'TrainingVanished'],
+  ['exited without exit.json', { train: end('train', 'exited') }, 'failed', 'TrainingFailed'],
+  ['absent', { train: jobStep('train', { state: 'absent' }) }, 'vanished', 'TrainingVanished'],
+  ['maxDuration', { train: end('train', 'stopped', { reason: 'max-duration' }) }, 'timed-out', 'TrainingTimedOut'],
+  [
+    'maxDuration, and it tidied up and exited with 0',
+    { train: end('train', 'stopped', { reason: 'max-duration', exit: exit({ code: 0 }) }) },
+    'timed-out',
+    'TrainingTimedOut',
+  ],
+  ['stopped', { train: end('train', 'stopped', { reason: 'stop', exit: exit() }) }, 'stopped', 'RunStopped'],
+  ['busy', { sync: jobStep('sync', { state: 'busy' }), install: null, train: null }, 'busy', 'InstanceBusy'],
+  [
+    'no start',
+    { sync: jobStep('sync', { state: 'refused', reason: 'too-late' }), install: null, train: null },
+    'internal',
+    'StartRefused',
+  ],
+  [
+    'the training refused',
+    { train: jobStep('train', { state: 'refused', reason: 'closed' }) },
+    'internal',
+    'StartRefused',
+  ],
+  [
+    'sync: a disk that is full',
+    { sync: failedIn('sync', 'DiskFull'), install: null, train: null },
+    'sync-failed',
+    'DiskFull',
+  ],
+  [
+    'sync: a name nobody knows',
+    { sync: failedIn('sync', 'Strange'), install: null, train: null },
+    'sync-failed',
+    'SyncFailed',
+  ],
+  ['sync: died', { sync: endedStep('sync', 137), install: null, train: null }, 'sync-failed', 'SyncFailed'],
+  [
+    'sync: vanished',
+    { sync: jobStep('sync', { state: 'vanished', ended: true }), install: null, train: null },
+    'sync-failed',
+    'SyncFailed',
+  ],
+  [
+    'required install',
+    { spec: required, install: failedIn('install', 'NoInstaller'), train: null },
+    'install-failed',
+    'NoInstaller',
+  ],
+  [
+    'required install died',
+    { spec: required, install: endedStep('install', 2), train: null },
+    'install-failed',
+    'InstallFailed',
+  ],
+  [
+    'best-effort install failed, training went well',
+    { install: failedIn('install', 'InstallFailed') },
+    'succeeded',
+    null,
+  ],
+  [
+    'Finish run ended what its failed watch had left running',
+    { train: end('train', 'stopped', { reason: 'stop' }), failure: failure('AccessDenied', 'why', 'Watch training') },
+    'internal',
+    'AccessDenied',
+  ],
+  [
+    'the watch failed, and the training had ended well by then',
+    { failure: failure('InstanceLost', 'why', 'Watch training') },
+    'succeeded',
+    null,
+  ],
+  ['skipped', { sync: busy('skip'), install: null, train: null }, 'skipped', 'RunSkipped'],
+  ['refused', { sync: busy('refuse'), install: null, train: null }, 'busy', 'InstanceBusy'],
+  ['waited too long', { sync: busy('max-wait'), install: null, train: null }, 'busy', 'InstanceBusy'],
+  [
+    'a bad spec',
+    { run: null, spec: null, sync: null, install: null, train: null, failure: failure('InvalidSpec') },
+    'rejected',
+    'InvalidSpec',
+  ],
+  [
+    'a bad archive',
+    { sync: null, install: null, train: null, failure: failure('ArchiveUnsafeName') },
+    'rejected',
+    'ArchiveUnsafeName',
+  ],
+  [
+    'no instance',
+    { sync: null, install: null, train: null, failure: failure('InstanceNotFound') },
+    'instance-unavailable',
+    'InstanceNotFound',
+  ],
+  [
+    'a silent agent',
+    { sync: null, install: null, train: null, failure: failure('AgentSilent') },
+    'instance-unavailable',
+    'AgentSilent',
+  ],
+  ['an instance lost', { train: jobStep('train'), failure: failure('InstanceLost') }, 'instance-lost', 'InstanceLost'],
+  ['something strange', { train: jobStep('train'), failure: failure('States.Timeout') }, 'internal', 'Internal'],
+  ['a failure after the training ended well', { failure: failure('ServiceUnavailable') }, 'succeeded', null],
+  ['nothing at all', { sync: null, install: null, train: null }, 'internal', 'Internal'],
+  ['training that still runs', { train: jobStep('train') }, 'internal', 'Internal'],
+];
+
+describe('decideOutcome', () => {
+  it.each(rows)('%s', (_, changes, outcome, error) => {
+    const output = decideOutcome(finishInput(changes));
+    expect(output).toMatchObject({ outcome, error });
+    if (error === null) expect(output.cause).toBeNull();
+    else expect(causeOf(output)).toMatchObject({ outcome, next: ERRORS[error as keyof typeof ERRORS].next });
+  });
+
+  it('succeeds with nothing but an exit code 0 of a training that ended', () => {
+    const states: JobState[] = ['running', 'exited', 'stopped', 'vanished', 'absent', 'busy', 'refused'];
+    for (const state of states) {
+      for (const code of [0, 1, 137, null]) {
+        for (const ended of [true, false]) {
+          const train = jobStep('train', { state, ended, ok: true, exit: exit({ code }) });
+          const succeeded = decideOutcome(finishInput({ train })).outcome === 'succeeded';
+          expect(succeeded, `${state} ${code} ${ended}`).toBe(state === 'exited' && code === 0 && ended);
+        }
+      }
+    }
+  });
+
+  it('tells code, PID and last lines of a training that failed', () => {
+    const train = endedStep('train', 3, { confirmed: true, pid: 77, tail: ['Traceback', 'ValueError: no'] });
+    const output = decideOutcome(finishInput({ train }));
+    expect(output).toMatchObject({ pid: 77, exitCode: 3, message: 'Training ended with exit code 3.' });
+    expect(causeOf(output)).toMatchObject({ exitCode: 3, lastLines: ['Traceback', 'ValueError: no'] });
+  });
+
+  it('tells the last lines of a training that Finish run had to end', () => {
+    const train = end('train', 'stopped', {
+      reason: 'stop',
+      exit: exit({ code: null, signal: 'SIGKILL' }),
+      tail: ['step 9'],
+    });
+    const output = decideOutcome(finishInput({ train, failure: failure('TrainingTimedOut', 'why', 'Watch training') }));
+    expect(output).toMatchObject({ outcome: 'timed-out', message: 'why', lastLines: ['step 9'] });
+  });
+
+  it('says so when the training died before its PID was confirmed', () => {
+    const before = / before its PID was confirmed/;
+    for (const train of [
+      endedStep('train', 1),
+      jobStep('train', { state: 'vanished', ended: true }),
+      endedStep('train', 1, { exit: exit({ code: null, signal: 'SIGSEGV' }) }),
+      endedStep('train', 1, { exit: exit({ code: null, signal: 'SIGKILL', outOfMemory: true }) }),
+    ]) {
+      expect(decideOutcome(finishInput({ train })).message).toMatch(before);
+      expect(decideOutcome(finishInput({ train: { ...train, confirmed: true } })).message).not.toMatch(before);
+    }
+  });
+
+  it('says what the supervisor knows beside the exit code', () => {
+    const result = { error: { name: 'DiskFull', message: 'the filesystem of /data is full' } };
+    expect(decideOutcome(finishInput({ train: endedStep('train', 1, { result }) })).message).toContain('/data is full');
+  });
+
+  it('names a failed install as the likely cause of a missing module', () => {
+    const install = failedIn('install', 'InstallFailed', 'no version of torch fits');
+    const missing = endedStep('train', 1, { tail: ['Traceback', "ModuleNotFoundError: No module named 'torch'"] });
+    const output = decideOutcome(finishInput({ install, train: missing }));
+    expect(output.warnings).toEqual(['The install failed: no version of torch fits']);
+    expect(causeOf(output).warnings).toEqual(output.warnings);
+    expect(output.message).toMatch(/Likely cause: the requirements were not installed/);
+    const other = endedStep('train', 1, { tail: ['ValueError: no'] });
+    expect(decideOutcome(finishInput({ install, train: other })).message).not.toMatch(/Likely/);
+    expect(decideOutcome(finishInput({ train: missing })).message).not.toMatch(/Likely/);
+  });
+
+  it('carries a failed install as a warning when the training went well', () => {
+    const output = decideOutcome(finishInput({ install: failedIn('install', 'InstallFailed'), warnings: ['old'] }));
+    expect(output).toMatchObject({ outcome: 'succeeded', warnings: ['old', 'The install failed: why'] });
+  });
+
+  it('says who holds a busy instance, and since when', () => {
+    const holder = { run: 'other-1', arn: 'arn:x', since: 1_795_000_000 };
+    const sync = jobStep('sync', { state: 'busy', holder });
+    const { message } = decideOutcome(finishInput({ sync, install: null, train: null }));
+    expect(message).toBe('The instance is held by run other-1 since 2026-11-18T11:06:40.000Z.');
+  });
+
+  it('keeps at most the last 20 lines and 4 KB', () => {
+    const tail = Array.from({ length: 50 }, (_, line) => `${line}`);
+    const last = (lines: string[]) =>
+      causeOf(decideOutcome(finishInput({ train: endedStep('train', 1, { tail: lines }) }))).lastLines;
+    expect(last(tail)).toEqual(tail.slice(-20));
+    const long = Array.from({ length: 20 }, (_, line) => `${line}${'€'.repeat(200)}`);
+    expect(Buffer.byteLength(last(long).join('\n'))).toBeLessThanOrEqual(4096);
+    expect(last(long).at(-1)).toBe(long.at(-1));
+    expect(last([`begin${'€'.repeat(4000)}end`])[0]).toMatch(/^€+end$/);
+    expect(Buffer.byteLength(last([`begin${'€'.repeat(4000)}end`]).join('\n'))).toBeLessThanOrEqual(4096);
+  });
+
+  it('keeps the cause within what a Fail state takes', () => {
+    const output = decideOutcome(
+      finishInput({ train: null, sync: null, failure: failure('InvalidSpec', 'x'.repeat(200_000)) }),
+    );
+    expect(output.cause?.length).toBeLessThan(32_768);
+  });
+});
+
+describe('readFailure', () => {
+  const lambda = (errorType: string, errorMessage: string) => JSON.stringify({ errorType, errorMessage, trace: [] });
+
+  it('takes the message of a named error out of the cause', () => {
+    expect(readFailure(failure('AgentOffline', lambda('AgentOffline', 'i-1 is offline')))).toEqual({
+      name: 'AgentOffline',
+      message: 'i-1 is offline',
+    });
+  });
+
+  it('unwraps the failure of a nested watch', () => {
+    const nested = {
+      ExecutionArn: 'arn',
+      Status: 'FAILED',
+      Error: 'InstanceLost',
+      Cause: lambda('InstanceLost', 'gone'),
+    };
+    expect(readFailure(failure('States.TaskFailed', JSON.stringify(nested)))).toEqual({
+      name: 'InstanceLost',
+      message: 'gone',
+    });
+  });
+
+  it.each([
+    ['States.Timeout', 'took too long'],
+    ['Lambda.Unknown', ''],
+    ['TypeError', lambda('TypeError', 'x is undefined')],
+    ['States.TaskFailed', '{"Status":"ABORTED"}'],
+    ['States.TaskFailed', 'not json'],
+    ['toString', '[]'],
+    ['States.DataLimitExceeded', 'null'],
+  ])('calls %s internal, and says in which state it was', (error, cause) => {
+    const { name, message } = readFailure(failure(error, cause, 'Watch training'));
+    expect(name).toBe('Internal');
+    expect(message).toMatch(/^Watch training: /);
+    expect(message.length).toBeLessThan(1_200);
+  });
+});
+
+describe('an execution that was ended from outside', () => {
+  it.each([
+    ['stopped', 'stopped', 'RunStopped'],
+    ['timed-out', 'timed-out', 'RunTimedOut'],
+  ] as const)('%s: never succeeded, also when the training had just ended well', (interrupted, outcome, error) => {
+    const decided = decideOutcome(finishInput(), interrupted);
+    expect(decided).toMatchObject({ outcome, error, exitCode: 0 });
+    expect(decided.message).toContain('Before that: Training ended with exit code 0.');
+    expect(decideOutcome(finishInput({ train: null }), interrupted).message).not.toContain('Before that');
+  });
+});

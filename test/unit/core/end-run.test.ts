@@ -1,0 +1,175 @@
+import { describe, expect, it } from 'vitest';
+import { RunError } from '../../../core/errors.ts';
+import { beginEnd, type Ending, endRun } from '../../../core/outcome/clean-up.ts';
+import type { EndProgress } from '../../../core/workflow/data.ts';
+import { FakeLogStore } from '../../support/fakes/log-store.ts';
+import { FakeCommands, fakeEndPorts } from '../../support/fakes/ports.ts';
+import {
+  archive,
+  endedStep,
+  exit,
+  firstTry,
+  instance,
+  jobStatus,
+  jobStep,
+  run,
+  spec,
+} from '../../support/fakes/samples.ts';
+
+const NOW = 1_795_000_010;
+const HOURS = 3_600;
+const ok = (fields: object) => ({ protocol: 1, ok: true, ...fields });
+const refusal = (name: string) => ({ protocol: 1, ok: false, error: { name, message: 'why' } });
+const silent = new RunError('AgentSilent', 'no word');
+const FILE = { name: 'train.log.gz', bytes: 7, sha256: 'c'.repeat(64) };
+const collecting = ok({ state: 'collecting', jobs: { train: 'exited' }, files: null, warnings: [] });
+const collected = ok({ state: 'collected', jobs: { train: 'exited' }, files: [FILE], warnings: ['one is too big'] });
+const nothing = ok({ state: 'collected', jobs: { train: 'exited' }, files: [], warnings: [] });
+const uploading = ok({ state: 'uploading', failed: {} });
+const uploaded = ok({ state: 'uploaded', failed: {} });
+const released = ok({ released: true, jobs: { train: 'exited' } });
+
+function end(
+  answers: (object | Error)[],
+  changes: Partial<Omit<Ending, 'progress'>> & { progress?: Partial<EndProgress> } = {},
+  logs = new FakeLogStore(),
+) {
+  const commands = new FakeCommands(...answers);
+  const steps = { sync: endedStep('sync', 0), install: null, train: endedStep('train', 0) };
+  const progress = { ...beginEnd(NOW * 1_000), ...changes.progress };
+  const rest = { run, spec, archive, instance, context: firstTry, grace: 30, steps, patience: 3 };
+  const turn = endRun(fakeEndPorts(commands, { logs }), { ...rest, until: NOW * 1_000 + 1, ...changes, progress });
+  return { turn, asked: () => commands.asked.map(({ request }) => request.verb), commands, logs };
+}
+
+describe('a phase that is not over', () => {
+  it.each([
+    ['collect', collecting],
+    ['upload', uploading],
+  ] as const)('%s: comes back in a moment, and later more rarely', async (phase, answer) => {
+    const at = (since: number) => end([answer], { progress: { phase, since, files: [FILE] } }).turn;
+    expect(await at(NOW)).toMatchObject({ wait: 2, progress: { phase } });
+    expect(await at(NOW - 600)).toMatchObject({ wait: 20, progress: { phase } });
+  });
+
+  it('goes on where it was, and asks for nothing that was done', async () => {
+    const { turn, asked, commands } = end([uploaded, released], { progress: { phase: 'upload', files: [FILE] } });
+    expect(await turn).toMatchObject({ wait: null, progress: { phase: 'done', uploaded: ['train.log.gz'] } });
+    expect(asked()).toEqual(['upload', 'release']);
+    expect(commands.asked[0]?.request).toMatchObject({
+      puts: { 'train.log.gz': 'https://signed.example/put/runs/demo-1/train.log.gz' },
+    });
+  });
+
+  it('begins no request after its time, and says where it stands', async () => {
+    const { turn, asked } = end([collected], { until: 0 });
+    expect(await turn).toMatchObject({ wait: 0, progress: { phase: 'upload', warnings: ['one is too big'] } });
+    expect(asked()).toEqual(['collect']);
+  });
+
+  it.each([
+    ['collect', collecting, ['collect', 'release'], {}],
+    ['upload', uploading, ['upload', 'release'], { files: [FILE] }],
+  ] as const)('%s is given up after two hours, and the instance is given back', async (phase, answer, asked, more) => {
+    const since = NOW - 2 * HOURS - 1;
+    const ended = end([answer, released], { progress: { phase, since, ...more } });
+    expect(await ended.turn).toMatchObject({ wait: null, progress: { phase: 'done', uploaded: [] } });
+    expect(ended.asked()).toEqual(asked);
+    expect((await ended.turn).progress.warnings).toEqual([expect.stringContaining('2 hours')]);
+  });
+});
+
+describe('what goes wrong is a warning', () => {
+  it.each([
+    ['collect', 'not collected'],
+    ['upload', 'not sent to S3'],
+    ['release', 'lease was not given back'],
+    ['drain', 'last log lines'],
+  ] as const)('%s: a silent agent is borne, then nothing more is asked of it', async (phase, said) => {
+    const progress = { phase, files: [FILE], jobs: { train: 'running' as const } };
+    const steps = { sync: endedStep('sync', 0), install: null, train: jobStep('train') };
+    const first = await end([silent], { progress, steps }).turn;
+    expect(first).toMatchObject({ wait: 20, progress: { phase, failures: 1, warnings: [] } });
+    const last = end([silent], { progress: { ...progress, failures: 2 }, steps });
+    expect(await last.turn).toMatchObject({ wait: null, progress: { phase: 'done' } });
+    expect((await last.turn).progress.warnings).toEqual([expect.stringContaining(said)]);
+  });
+
+  it('counts only silence without a word between', async () => {
+    const { turn } = end([collecting], { progress: { failures: 2 } });
+    expect(await turn).toMatchObject({ progress: { phase: 'collect', failures: 0 } });
+  });
+
+  it.each(['RunnerBroken', 'DiskFull', 'NoUser'])(
+    '%s: refused once is refused, the lease is given back',
+    async (name) => {
+      const { turn, asked } = end([refusal(name), released]);
+      expect((await turn).progress.warnings).toEqual([expect.stringContaining('why')]);
+      expect(asked()).toEqual(['collect', 'release']);
+    },
+  );
+
+  it('says of each file that could not be sent why, and keeps the others', async () => {
+    const other = { ...FILE, name: 'outputs.tar.gz' };
+    const answer = ok({ state: 'uploaded', failed: { 'outputs.tar.gz': 'S3 answered 403' } });
+    const { turn } = end([answer, released], { progress: { phase: 'upload', files: [FILE, other] } });
+    expect((await turn).progress).toMatchObject({
+      uploaded: ['train.log.gz'],
+      warnings: [expect.stringMatching(/^outputs\.tar\.gz .*S3 answered 403/)],
+    });
+  });
+
+  it('takes what was collected and is gone for not sent', async () => {
+    const { turn } = end([ok({ state: 'absent', failed: {} }), released], {
+      progress: { phase: 'upload', files: [FILE] },
+    });
+    expect((await turn).progress).toMatchObject({ uploaded: [], warnings: [expect.stringContaining('gone')] });
+  });
+
+  it('says that something of the run still lives', async () => {
+    const { turn } = end([ok({ released: false, jobs: {} })], { progress: { phase: 'release', files: [] } });
+    expect((await turn).progress.warnings).toEqual([expect.stringContaining('still lives')]);
+  });
+});
+
+describe('what was never there', () => {
+  it('nothing collected is no warning, and nothing is sent', async () => {
+    const { turn, asked } = end([nothing, released]);
+    expect((await turn).progress).toMatchObject({ phase: 'done', files: [], uploaded: [], warnings: [] });
+    expect(asked()).toEqual(['collect', 'release']);
+  });
+
+  it('a runner that never came to the instance is no warning', async () => {
+    const steps = { sync: null, install: null, train: null };
+    const { turn } = end([refusal('RunnerBroken'), ok({ released: true, jobs: {} })], { steps });
+    expect((await turn).progress.warnings).toEqual([]);
+  });
+
+  it.each(['busy', 'refused'] as const)('a run that was %s at the door only gives its ticket back', async (state) => {
+    const steps = { sync: jobStep('sync', { state }), install: null, train: null };
+    const { turn, asked } = end([ok({ released: true, jobs: {} })], { steps });
+    expect((await turn).progress.phase).toBe('done');
+    expect(asked()).toEqual(['release']);
+  });
+});
+
+describe('the rest of the logs', () => {
+  it('is read to its end, job after job, without what stands there already', async () => {
+    const logs = new FakeLogStore();
+    await logs.put('demo-1/train', ['one\n'], 1_000);
+    const ended = { state: 'stopped', reason: 'stop', exit: exit() } as const;
+    const part = jobStatus('train', 'one\n').log;
+    const first = jobStatus('train', '', { ...ended, log: { ...part, size: 8 } });
+    const second = jobStatus('train', '', {
+      ...ended,
+      log: { ...jobStatus('train', 'two\n').log, offset: 4, size: 8 },
+    });
+    const sync = jobStatus('sync', 'synced\n', { state: 'exited', exit: exit() });
+    const progress = { phase: 'drain', jobs: { sync: 'exited', train: 'stopped' } } as const;
+    const steps = { sync: jobStep('sync'), install: null, train: jobStep('train') };
+    const { turn, asked } = end([sync, first, second], { progress, steps }, logs);
+    expect(await turn).toMatchObject({ wait: null, steps: { train: { ended: true, cursor: { offset: 8 } } } });
+    expect(asked()).toEqual(['poll', 'poll', 'poll']);
+    expect([logs.text('demo-1/sync'), logs.text('demo-1/train')]).toEqual(['synced\n', 'one\ntwo\n']);
+  });
+});

@@ -1,0 +1,111 @@
+import type { CloudWatchClient } from '@aws-sdk/client-cloudwatch';
+import { describe, expect, it } from 'vitest';
+import { OUTCOMES } from '../../../core/errors.ts';
+import { lookMetrics, runMetrics } from '../../../core/notify/metrics.ts';
+import { measureOver, quietly } from '../../../lambdas/adapters/metrics.ts';
+import { createCount } from '../../../lambdas/count-runs.ts';
+import { withMetrics } from '../../../lambdas/poll-logs.ts';
+import { FakeExecutions } from '../../support/fakes/ports.ts';
+import { jobStep, run, watchInput } from '../../support/fakes/samples.ts';
+import { awsError, fakeClient } from '../../support/fakes/sdk-client.ts';
+
+const NOW = 1_795_000_000_000;
+const values = (metrics: ReturnType<typeof runMetrics>) =>
+  Object.fromEntries(metrics.map(({ name, value, outcome }) => [outcome ? `${name} ${outcome}` : name, value]));
+
+describe('the metrics of a run', () => {
+  const ended = { ...run, endedAt: '', seconds: 60 };
+  const state = (name: string, seconds: number) => ({ name, entered: 1, seconds });
+
+  it('tell outcome, duration, install and queue', () => {
+    const states = [
+      state('Wait for instance', 7),
+      state('Install requirements', 3),
+      state('Watch install', 20),
+      state('Watch training', 30),
+    ];
+    expect(values(runMetrics({ outcome: 'failed', run: ended, states }))).toEqual({
+      'EndedRuns failed': 1,
+      FailedRuns: 1,
+      RunSeconds: 60,
+      InstallSeconds: 23,
+      QueueSeconds: 7,
+    });
+  });
+
+  it.each(OUTCOMES)('of %s count as a failure unless people wanted it so', (outcome) => {
+    const { FailedRuns } = values(runMetrics({ outcome, run: ended, states: [] }));
+    expect(FailedRuns === undefined).toBe(['succeeded', 'stopped', 'skipped'].includes(outcome));
+  });
+});
+
+describe('the metrics of a look', () => {
+  const step = jobStep('train', { cursor: { offset: 5, eventTime: NOW - 301_000 } });
+  it.each([
+    ['nothing of a job that writes', { cursor: { offset: 5, eventTime: NOW - 60_000 } }, {}],
+    ['a silence', {}, { SilentSeconds: 301 }],
+    ['nothing of a job that ended', { ended: true }, {}],
+    ['nothing of a log that is full', { logFull: true }, {}],
+    ['a job that never wrote', { cursor: { offset: 0, eventTime: 0 }, elapsed: 900 }, { SilentSeconds: 900 }],
+    ['a job that has just begun', { cursor: { offset: 0, eventTime: 0 }, elapsed: 2 }, {}],
+    ['a look without an answer', { pollFailures: 1, ended: true }, { PollFailures: 1 }],
+  ])('tell %s', (_, changes, expected) => {
+    expect(values(lookMetrics(jobStep('train'), { ...step, ...changes }, NOW))).toEqual(expected);
+  });
+
+  it('never harm the look', async () => {
+    const looks = withMetrics(
+      () => Promise.resolve(step),
+      quietly(() => Promise.reject(new Error('no'))),
+      () => NOW,
+    );
+    expect(await looks(watchInput(jobStep('train')))).toBe(step);
+  });
+});
+
+describe('CloudWatch', () => {
+  it('gets all of them in one call, and none in none', async () => {
+    const { client, sent } = fakeClient<CloudWatchClient>({ PutMetricDataCommand: () => ({}) });
+    await measureOver(client)([]);
+    await measureOver(client)(runMetrics({ outcome: 'busy', run: { ...run, endedAt: '', seconds: 1 }, states: [] }));
+    expect(sent).toHaveLength(1);
+    expect(sent[0]?.input).toMatchObject({
+      Namespace: 'runctl',
+      MetricData: [
+        { MetricName: 'EndedRuns', Value: 1, Unit: 'Count', Dimensions: [{ Name: 'Outcome', Value: 'busy' }] },
+        { MetricName: 'FailedRuns' },
+        { MetricName: 'RunSeconds', Unit: 'Seconds' },
+      ],
+    });
+  });
+
+  it('is named when it cannot be reached', async () => {
+    const { client } = fakeClient<CloudWatchClient>({ PutMetricDataCommand: () => awsError('InternalServiceFault') });
+    const put = measureOver(client)([{ name: 'RunningRuns', value: 1, unit: 'Count' }]);
+    await expect(put).rejects.toThrow('cloudwatch:PutMetricData to runctl');
+  });
+});
+
+describe('count-runs', () => {
+  const arn = (name: string) => `arn:run:${name}`;
+  async function count(status: string, listed: string[]) {
+    const executions = new FakeExecutions();
+    for (const name of listed)
+      executions.states.set(arn(name), { ...endedExecution, arn: arn(name), name, status: 'RUNNING' });
+    const measured: number[] = [];
+    const counts = createCount(executions, async (metrics) => void measured.push(...metrics.map(({ value }) => value)));
+    await counts({ detail: { executionArn: arn('a'), status } });
+    return measured;
+  }
+  const endedExecution = { startedAt: '', input: null, error: null, cause: null };
+
+  it.each([
+    ['RUNNING', ['a', 'b'], 2],
+    ['RUNNING', ['b'], 2],
+    ['SUCCEEDED', ['b'], 1],
+    ['ABORTED', ['a', 'b'], 1],
+    ['FAILED', [], 0],
+  ])('%s, while the list has %j: %i', async (status, listed, running) => {
+    expect(await count(status, listed)).toEqual([running]);
+  });
+});

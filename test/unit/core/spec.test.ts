@@ -1,0 +1,229 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import * as z from 'zod/mini';
+import {
+  InvalidSpec,
+  parseSpec,
+  resolveSpec,
+  type SpecInput,
+  secretLookingNames,
+  specSchema,
+} from '../../../core/spec/spec.ts';
+
+function refusal(value: unknown): string {
+  try {
+    parseSpec(value, 'runctl.yaml');
+  } catch (error) {
+    if (error instanceof InvalidSpec) return error.message;
+    throw error;
+  }
+  return 'accepted';
+}
+
+const good: { [Key in keyof Required<SpecInput>]: NonNullable<SpecInput[Key]>[] } = {
+  archive: ['s3://bucket/key.tar.gz', 's3://b/a b/ü+".tar.gz?versionId=abc'],
+  project: ['a', 'my-project_1.0', 'x'.repeat(63)],
+  instance: ['i-01234567', 'i-0123456789abcdef0', 'tag:Project=demo', 'tag:a b=c=d'],
+  script: ['train.py', 'src/train.py', './train.py', 'a..b.py', '-x.py', 'tr ain.py'],
+  args: [[], ['--lr', '0.1', '$(id)', '; rm', '`x`', '\n', '{{commands}}']],
+  env: [{}, { EPOCHS: '3', _x: '' }],
+  requirements: ['requirements.txt', 'deps/gpu.txt'],
+  install: ['best-effort', 'required', 'skip'],
+  installer: ['auto', 'uv', 'pip'],
+  python: ['/usr/bin/python3', '/opt/my env/bin/python'],
+  maxDuration: ['90s', '30m', '1.5h', '30d'],
+  stopGrace: ['0s', '10m', '600s'],
+  ifBusy: ['queue', 'skip', 'refuse'],
+  maxWait: ['24h'],
+  maxLogBytes: ['1GiB', '500MiB', '0.5KiB', '10B'],
+  outputs: [[], ['outputs/**', '*.pt']],
+  user: ['ubuntu', 'ec2-user', '_x'],
+};
+
+const bad: [key: keyof SpecInput, value: unknown, says: RegExp][] = [
+  ['archive', 'bucket/key', /archive looks like s3:/],
+  ['archive', 's3://bucket/', /archive looks like s3:/],
+  ['archive', 3, /archive must be a string/],
+  ['project', 'Demo', /project is 1 to 63/],
+  ['project', '../x', /project is 1 to 63/],
+  ['project', '.runctl', /project is 1 to 63/],
+  ['project', 'x'.repeat(64), /project is 1 to 63/],
+  ['project', 'x\n', /project is 1 to 63/],
+  ['project', null, /project must be a string/],
+  ['instance', 'i-xyz', /instance is an id/],
+  ['instance', 'tag:Project', /instance is an id/],
+  ['instance', 'demo', /instance is an id/],
+  ['script', '/train.py', /script is a path inside the project/],
+  ['script', 'a/../../train.py', /script is a path inside/],
+  ['script', '', /script is empty/],
+  ['script', 'a\nb', /script has a control character/],
+  ['script', 'é'.repeat(600), /script has more than 1024 bytes/],
+  ['args', '--lr 0.1', /args must be a list/],
+  ['args', ['--epochs', 3], /args\.1 must be a string/],
+  ['args', ['a\0'], /args\.0 has a NUL/],
+  ['args', ['a\ud800'], /args\.0 has half a character/],
+  ['args', Array.from({ length: 257 }, () => 'x'), /args has more than 256/],
+  ['env', ['A=1'], /env must be a map/],
+  ['env', { EPOCHS: 3 }, /env\.EPOCHS must be a string/],
+  ['env', { 'MY VAR': '1' }, /env\.MY VAR is not a name of an environment variable/],
+  ['env', { '': '1' }, /is not a name of an environment variable/],
+  ['requirements', '../requirements.txt', /requirements is a path inside/],
+  ['install', 'yes', /install must be one of best-effort, required, skip/],
+  ['installer', 'conda', /installer must be one of auto, uv, pip/],
+  ['python', 'python3', /python is an absolute path/],
+  ['python', '/a\nb', /python has a control character/],
+  ['maxDuration', '6', /maxDuration is a number with s, m, h or d/],
+  ['maxDuration', 6, /maxDuration must be a string/],
+  ['maxDuration', '0s', /maxDuration is 1s at least/],
+  ['maxDuration', '31d', /maxDuration may be 30d at most/],
+  ['maxDuration', `${'9'.repeat(400)}s`, /maxDuration may be 30d at most/],
+  ['stopGrace', '11m', /stopGrace may be 10m at most/],
+  ['stopGrace', '-1s', /stopGrace is a number/],
+  ['ifBusy', 'wait', /ifBusy must be one of queue, skip, refuse/],
+  ['maxWait', '1w', /maxWait is a number/],
+  ['maxLogBytes', '1GB', /maxLogBytes is a size/],
+  ['maxLogBytes', `${'9'.repeat(400)}GiB`, /maxLogBytes is a size/],
+  ['outputs', 'outputs/**', /outputs must be a list/],
+  ['outputs', ['/etc/*'], /outputs\.0 is a path inside/],
+  ['outputs', Array.from({ length: 65 }, () => 'x'), /outputs has more than 64/],
+  ['user', 'Ubuntu', /user is a user name/],
+  ['user', 'a b', /user is a user name/],
+];
+
+describe('parseSpec', () => {
+  for (const [key, values] of Object.entries(good)) {
+    it.each(values.map((value) => [value]))(`takes ${key}: %j`, (value) => {
+      expect(parseSpec({ [key]: value }, 'x')).toEqual({ [key]: value });
+    });
+  }
+
+  it.each(bad)('refuses %s: %j', (key, value, says) => {
+    const message = refusal({ [key]: value });
+    expect(message).toMatch(says);
+    expect(message).toMatch(/^runctl\.yaml: /);
+  });
+
+  it('has a good and a bad example of every key', () => {
+    const keys = Object.keys(specSchema.shape).sort();
+    expect(Object.keys(good).sort()).toEqual(keys);
+    expect([...new Set(bad.map(([key]) => key))].sort()).toEqual(keys);
+  });
+
+  it.each([
+    ['scrpit', /unknown key "scrpit"; did you mean script\?/],
+    ['max_duration', /did you mean maxDuration\?/],
+    ['Instance', /did you mean instance\?/],
+    ['requirement', /did you mean requirements\?/],
+    ['batchSize', /unknown key "batchSize"$/],
+    ['__proto__x', /unknown key "__proto__x"/],
+  ])('refuses the unknown key %s', (key, says) => expect(refusal({ [key]: 1 })).toMatch(says));
+
+  it.each(['checkpoints', 'metrics', 'secrets', 'onFinish'])('refuses %s, which is reserved', (key) => {
+    expect(refusal({ [key]: {} })).toMatch(new RegExp(`${key} is reserved`));
+  });
+
+  it('names everything that is wrong at once, and no more than can be read', () => {
+    for (const key of ['scrpit', 'install', 'args']) expect(refusal({ scrpit: 1, install: 1, args: 3 })).toContain(key);
+    const many = Object.fromEntries(
+      Array.from({ length: 5000 }, (_, index) => [`unknown${'x'.repeat(index % 300)}${index}`, 1]),
+    );
+    const message = refusal(many);
+    expect(message).toMatch(/; and 4990 more$/);
+    expect(message.length).toBeLessThan(2_000);
+  });
+
+  it('takes nothing as nothing', () => {
+    expect([parseSpec(null, 'x'), parseSpec(undefined, 'x'), parseSpec({}, 'x')]).toEqual([{}, {}, {}]);
+  });
+
+  it.each([['a string'], [3], [[]], [true]])('refuses %j: the spec is a map', (value) => {
+    expect(refusal(value)).toBe('runctl.yaml: the spec must be a map');
+  });
+
+  it('refuses args and env that do not fit into a command', () => {
+    expect(refusal({ args: ['x'.repeat(11_900)] })).toBe('accepted');
+    expect(refusal({ args: ['x'.repeat(12_000)] })).toMatch(/args and env take 120\d\d bytes; 12000 fit/);
+    expect(refusal({ env: { A: '€'.repeat(4_100) } })).toMatch(/args and env/);
+  });
+
+  it('accepts or refuses by name, whatever it is given', () => {
+    fc.assert(
+      fc.property(fc.anything({ withNullPrototype: true, maxDepth: 3 }), (value) => {
+        expect(refusal(value)).toMatch(/^accepted$|^runctl\.yaml: ./s);
+      }),
+    );
+    const entries = fc.dictionary(fc.constantFrom(...Object.keys(specSchema.shape)), fc.jsonValue({ maxDepth: 2 }));
+    fc.assert(
+      fc.property(entries, (value) => {
+        const message = refusal(value);
+        if (message !== 'accepted') expect(Object.keys(value).some((key) => message.includes(key))).toBe(true);
+      }),
+    );
+  });
+
+  it('has a description for editors on every key', () => {
+    const { properties } = z.toJSONSchema(specSchema) as { properties: Record<string, { description?: string }> };
+    for (const key of Object.keys(specSchema.shape)) expect(properties[key]?.description, key).toBeTruthy();
+    expect(properties.script?.description).toMatch(/^Entry script/);
+  });
+});
+
+describe('resolveSpec', () => {
+  it('has the defaults of the table', () => {
+    expect(resolveSpec({})).toEqual({
+      project: null,
+      instance: null,
+      script: null,
+      args: [],
+      env: {},
+      requirements: null,
+      install: 'best-effort',
+      installer: 'auto',
+      python: null,
+      maxDuration: 86_400,
+      stopGrace: 30,
+      ifBusy: 'queue',
+      maxWait: 86_400,
+      maxLogBytes: 1024 ** 3,
+      outputs: ['outputs/**'],
+      user: null,
+    });
+  });
+
+  it('lets later sources win, key by key; env as a whole', () => {
+    const merged = resolveSpec(
+      { project: 'a', script: 'a.py', env: { A: '1', B: '1' } },
+      { script: 'b.py', env: { B: '2' } },
+      { project: 'c' },
+    );
+    expect(merged).toMatchObject({ project: 'c', script: 'b.py', env: { B: '2' } });
+  });
+
+  it('takes ./ off paths', () => {
+    expect(resolveSpec({ script: './././train.py', requirements: './r.txt' })).toMatchObject({
+      script: 'train.py',
+      requirements: 'r.txt',
+    });
+  });
+
+  it('refuses what fits source by source, and together does not', () => {
+    const args = { args: ['x'.repeat(7_000)] };
+    const env = { env: { A: 'x'.repeat(7_000) } };
+    expect(() => resolveSpec(args, {})).not.toThrow();
+    expect(() => resolveSpec(args, env)).toThrow(InvalidSpec);
+  });
+});
+
+describe('secretLookingNames', () => {
+  it('finds names of secrets', () => {
+    const env = {
+      WANDB_API_KEY: 'x',
+      HF_TOKEN: 'x',
+      DB_PASSWORD: 'x',
+      aws_secret_access_key: 'x',
+      EPOCHS: '3',
+      KEYS: '1',
+    };
+    expect(secretLookingNames(env)).toEqual(['WANDB_API_KEY', 'HF_TOKEN', 'DB_PASSWORD', 'aws_secret_access_key']);
+  });
+});

@@ -1,0 +1,108 @@
+import type { LambdaClient } from '@aws-sdk/client-lambda';
+import type { SNSClient } from '@aws-sdk/client-sns';
+import { describe, expect, it } from 'vitest';
+import type { Metric } from '../../../core/notify/metrics.ts';
+import { startedNews } from '../../../core/notify/news.ts';
+import type { Notification } from '../../../core/notify/notification.ts';
+import { functionsOver } from '../../../lambdas/adapters/functions.ts';
+import { tellOver } from '../../../lambdas/adapters/tell.ts';
+import { notifyOver } from '../../../lambdas/adapters/topic.ts';
+import { type Announcement, createAnnounce } from '../../../lambdas/announce-run.ts';
+import { createFinish } from '../../../lambdas/finish-run.ts';
+import { FakeCommands, FakeRunFiles, fakeEndPorts } from '../../support/fakes/ports.ts';
+import { finishInput, jobInput, jobStep } from '../../support/fakes/samples.ts';
+import { awsError, fakeClient } from '../../support/fakes/sdk-client.ts';
+
+const news = startedNews(jobInput(), jobStep('train'));
+const written = (key: string) => ({ detail: { object: { key } } }) as Announcement;
+const MANIFEST = 'runs/demo-1/manifest.json';
+
+/** The bucket after a run that was rejected. */
+async function bucket() {
+  const files = new FakeRunFiles();
+  const none = { run: null, spec: null, archive: null, instance: null, sync: null, install: null, train: null };
+  const failure = { Error: 'InvalidSpec', Cause: 'why', state: 'Verify archive' };
+  await createFinish(fakeEndPorts(new FakeCommands(), { files }))(finishInput({ ...none, failure }));
+  return files;
+}
+
+function announce(files: FakeRunFiles, trouble: Error[] = []) {
+  const sent: Notification[] = [];
+  const notify = (notification: Notification) => {
+    const error = trouble.shift();
+    return error ? Promise.reject(error) : Promise.resolve(void sent.push(notification));
+  };
+  const measured: string[] = [];
+  const measure = (metrics: readonly Metric[]) =>
+    Promise.resolve(void measured.push(...metrics.map(({ name }) => name)));
+  return { tell: createAnnounce({ files, notify, measure }), sent, measured };
+}
+
+describe('announce-run', () => {
+  it('tells of an end once, however often the event comes', async () => {
+    const { tell, sent } = announce(await bucket());
+    await tell(written(MANIFEST));
+    await tell(written(MANIFEST));
+    expect(sent.map(({ attributes }) => attributes.event)).toEqual(['rejected']);
+  });
+
+  it('tells of start and end each', async () => {
+    const { tell, sent } = announce(await bucket());
+    for (const event of [news, news, written(MANIFEST)]) await tell(event);
+    expect(sent.map(({ attributes }) => attributes.event)).toEqual(['started', 'rejected']);
+  });
+
+  it('fails when SNS does, so that Lambda tries again, and then tells', async () => {
+    const { tell, sent, measured } = announce(await bucket(), [new Error('no')]);
+    await expect(tell(written(MANIFEST))).rejects.toThrow('no');
+    await tell(written(MANIFEST));
+    expect(sent).toHaveLength(1);
+    expect(measured).toEqual(['EndedRuns', 'FailedRuns', 'RunSeconds']);
+  });
+
+  it.each(['runs/demo-1/inventory.json', 'runs/demo-1/x/manifest.json', 'uploads/manifest.json'])(
+    'tells nothing of %s',
+    async (key) => {
+      const { tell, sent } = announce(await bucket());
+      await expect(tell(written(key))).rejects.toThrow(`not a manifest: "${key}"`);
+      expect(sent).toEqual([]);
+    },
+  );
+});
+
+describe('the topic', () => {
+  it('gets subject, body, and what subscriptions filter by', async () => {
+    const { client, sent } = fakeClient<SNSClient>({ PublishCommand: () => ({}) });
+    await notifyOver(client, 'arn:topic')({ subject: 's', body: 'b', attributes: { event: 'failed', project: 'p' } });
+    expect(sent[0]?.input).toEqual({
+      TopicArn: 'arn:topic',
+      Subject: 's',
+      Message: 'b',
+      MessageAttributes: {
+        event: { DataType: 'String', StringValue: 'failed' },
+        project: { DataType: 'String', StringValue: 'p' },
+      },
+    });
+  });
+
+  it('is named when it cannot be reached', async () => {
+    const { client } = fakeClient<SNSClient>({ PublishCommand: () => awsError('AuthorizationErrorException') });
+    await expect(
+      notifyOver(client, 'arn:topic')({ subject: 's', body: 'b', attributes: { event: 'x' } }),
+    ).rejects.toThrow('sns:Publish to arn:topic');
+  });
+});
+
+describe('a step that tells (W7)', () => {
+  it('hands its news over and does not wait', async () => {
+    const { client, sent } = fakeClient<LambdaClient>({ InvokeCommand: () => ({}) });
+    await tellOver(functionsOver(client), 'runctl-announce-run')(news);
+    expect(sent[0]?.input).toMatchObject({ FunctionName: 'runctl-announce-run', InvocationType: 'Event' });
+    expect(JSON.parse(String(sent[0]?.input.Payload))).toEqual(news);
+  });
+
+  it('goes on when that fails', async () => {
+    const { client } = fakeClient<LambdaClient>({ InvokeCommand: () => awsError('AccessDeniedException') });
+    await expect(tellOver(functionsOver(client), 'runctl-announce-run')(news)).resolves.toBeUndefined();
+  });
+});

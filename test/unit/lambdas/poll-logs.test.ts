@@ -1,0 +1,82 @@
+import { describe, expect, it } from 'vitest';
+import { type ErrorName, RunError } from '../../../core/errors.ts';
+import { createPoll } from '../../../lambdas/poll-logs.ts';
+import { FakeLogStore } from '../../support/fakes/log-store.ts';
+import { FakeCommands, fakePorts } from '../../support/fakes/ports.ts';
+import { firstTry, jobStatus, jobStep, secondTry, spec, watchInput } from '../../support/fakes/samples.ts';
+
+const NOW = 1_795_000_010;
+const silence = (name: ErrorName = 'AgentSilent') => new RunError(name, 'no word');
+const poll = (answer: object | Error, step = jobStep('train'), logs = new FakeLogStore()) =>
+  createPoll(fakePorts(new FakeCommands(answer), logs))(watchInput(step));
+
+describe('Poll logs', () => {
+  it('asks from where the log stands, with the small document', async () => {
+    const commands = new FakeCommands(
+      jobStatus('install', '', { log: { offset: 7, bytes: 0, size: 7, data: '', put: null } }),
+    );
+    const step = jobStep('install', { cursor: { offset: 7, eventTime: 1 } });
+    await createPoll(fakePorts(commands))(watchInput(step));
+    expect(commands.asked).toMatchObject([{ document: 'job', request: { verb: 'poll', job: 'install', offset: 7 } }]);
+  });
+
+  it.each(['AgentSilent', 'AgentOffline', 'ServiceUnavailable'] as const)('counts %s, and waits long', async (name) => {
+    const before = jobStep('train', { more: true, wait: 0, pollFailures: 2, cursor: { offset: 7, eventTime: 1 } });
+    const step = await poll(silence(name), before);
+    expect(step).toEqual({ ...before, silentSince: NOW, polls: 1, pollFailures: 3, more: false, wait: 20 });
+  });
+
+  it('counts an answer that cannot be read as none', async () => {
+    const unreadable = jobStatus('train', '', { log: { offset: 5, bytes: 1, size: 6, data: '', put: null } });
+    expect(await poll(unreadable)).toMatchObject({ silentSince: NOW, pollFailures: 1 });
+  });
+
+  it('remembers since when, and gives up after 30 minutes: InstanceLost', async () => {
+    expect(await poll(silence(), jobStep('train', { silentSince: NOW - 1_799 }))).toMatchObject({
+      silentSince: NOW - 1_799,
+    });
+    await expect(poll(silence(), jobStep('train', { silentSince: NOW - 1_801 }))).rejects.toMatchObject({
+      name: 'InstanceLost',
+      message: expect.stringContaining('30 minutes'),
+    });
+  });
+
+  it('forgets the silence with the next answer', async () => {
+    expect(await poll(jobStatus('train', ''), jobStep('train', { silentSince: 5 }))).toMatchObject({
+      silentSince: null,
+    });
+  });
+
+  it.each(['AccessDenied', 'RunnerBroken'] as const)(
+    '%s ends the run: no instance gets well by waiting',
+    async (name) => {
+      await expect(poll(silence(name))).rejects.toMatchObject({ name });
+    },
+  );
+
+  it('ends a training that is long over its time, whose supervisor must be gone: TrainingTimedOut', async () => {
+    const most = spec.maxDuration + spec.stopGrace;
+    const late = (seconds: number) => jobStatus('train', '', { startedAt: NOW - most - seconds, now: NOW });
+    expect(await poll(late(29))).toMatchObject({ state: 'running' });
+    await expect(poll(late(31))).rejects.toMatchObject({ name: 'TrainingTimedOut', message: /supervisor/ });
+    expect(await poll({ ...late(31), state: 'stopped' })).toMatchObject({ state: 'stopped' });
+    expect(await poll({ ...late(31), job: 'install' }, jobStep('install'))).toMatchObject({ state: 'running' });
+  });
+
+  it('lets a write that failed be tried again by the same state, which reads back: nothing doubled', async () => {
+    const logs = new FakeLogStore();
+    logs.put = (...args) =>
+      FakeLogStore.prototype.put.apply(logs, args).then(() => Promise.reject(silence('ServiceUnavailable')));
+    const answer = jobStatus('train', 'one\n');
+    await expect(poll(answer, jobStep('train'), logs)).rejects.toMatchObject({ name: 'ServiceUnavailable' });
+    logs.put = FakeLogStore.prototype.put;
+    // The retry meets a silent instance; the state after it an instance that speaks.
+    const ports = (next: object | Error) => fakePorts(new FakeCommands(next), logs);
+    const silent = await createPoll(ports(silence()))(watchInput(jobStep('train'), secondTry));
+    expect(silent.cursor).toEqual({ offset: 0, eventTime: 0, unsettled: 0 });
+    const later = { ...firstTry, enteredAt: '2026-11-24T10:01:00.000Z' };
+    const step = await createPoll(ports(jobStatus('train', 'one\ntwo\n')))(watchInput(silent, later));
+    expect(logs.text('demo-1/train')).toBe('one\ntwo\n');
+    expect(step.cursor).toEqual({ offset: 8, eventTime: Date.parse(later.enteredAt) });
+  });
+});

@@ -1,0 +1,273 @@
+import { describe, expect, it } from 'vitest';
+import { RunError } from '../../../core/errors.ts';
+import type { JobInput } from '../../../core/workflow/data.ts';
+import { createCheck } from '../../../lambdas/check-instance.ts';
+import { createConfirm } from '../../../lambdas/confirm-pid.ts';
+import { createFind } from '../../../lambdas/find-instance.ts';
+import { createInstall } from '../../../lambdas/install-requirements.ts';
+import { createStart } from '../../../lambdas/start-training.ts';
+import { createSync } from '../../../lambdas/sync-code.ts';
+import { FakeArchives, FakeCommands, FakeExecutions, fakePorts, fakeTell } from '../../support/fakes/ports.ts';
+import {
+  archive,
+  exit,
+  foundInstance,
+  instance,
+  jobInput,
+  jobStatus,
+  jobStep,
+  run,
+  SHA256,
+  spec,
+  verified,
+  watchInput,
+} from '../../support/fakes/samples.ts';
+
+const refusal = (name: string) => ({ protocol: 1, ok: false, error: { name, message: 'why' } });
+const busy = jobStatus('sync', '', { state: 'busy', holder: { run: 'other', arn: 'arn:other', since: 1 } });
+const done = jobStatus('sync', 'synced\n', { state: 'exited', exit: exit() });
+
+describe('Find instance', () => {
+  const find = (state: string, ping: string | null) =>
+    createFind({ find: () => Promise.resolve([{ ...foundInstance, state }]), ping: () => Promise.resolve(ping) })(
+      verified,
+    );
+
+  it('answers with the instance whose agent is online', async () => {
+    expect(await find('running', 'Online')).toEqual(instance);
+  });
+
+  it.each([
+    ['running', 'ConnectionLost', 'AgentOffline'],
+    ['running', null, 'AgentOffline'],
+    ['stopped', 'Online', 'InstanceNotRunning'],
+  ])('%s, agent %s: %s', async (state, ping, name) => {
+    await expect(find(state, ping)).rejects.toMatchObject({ name });
+  });
+});
+
+describe('Sync code', () => {
+  function sync(answers: (object | Error)[], ended: string[] = [], input: Partial<JobInput> = {}) {
+    const commands = new FakeCommands(...answers);
+    const executions = new FakeExecutions();
+    for (const arn of ended) executions.ended.add(arn);
+    const ports = { ...fakePorts(commands), hasEnded: (arn: string) => executions.hasEnded(arn) };
+    const cleared: string[] = [];
+    const clearUp = (arn: string) => Promise.resolve(void cleared.push(arn));
+    const { tell, told } = fakeTell();
+    const step = createSync({ ...ports, archives: new FakeArchives(), clearUp, tell, longWait: 600 });
+    return { answer: step(jobInput(input)), commands, logs: ports.logs, cleared, told };
+  }
+
+  it('asks with the runner aboard, a URL of the pinned version, and ships the log', async () => {
+    const { answer, commands, logs } = sync([done]);
+    expect(await answer).toMatchObject({ job: 'sync', ended: true, ok: true });
+    const [asked] = commands.asked;
+    expect(asked).toMatchObject({ instanceId: instance.id, document: 'prepare' });
+    expect(asked?.request).toMatchObject({
+      protocol: 1,
+      verb: 'start',
+      job: 'sync',
+      runner: SHA256,
+      run: { id: run.id, key: run.key, arn: run.arn },
+      ended: [],
+      notAfter: 1_795_000_010 + 180,
+      sync: { url: 'https://signed.example/v1', sha256: archive.sha256, script: 'train.py', versionId: 'v1' },
+    });
+    expect(logs.text('demo-1/sync')).toBe('synced\n');
+  });
+
+  it('keeps the URL out of what it answers', async () => {
+    expect(JSON.stringify(await sync([done]).answer)).not.toContain('signed.example');
+  });
+
+  it('leaves a busy instance to a holder that still runs', async () => {
+    const { answer, commands } = sync([busy]);
+    expect(await answer).toMatchObject({ state: 'busy', holder: { run: 'other' }, ended: false });
+    expect(commands.asked.length).toBe(1);
+  });
+
+  it('has stop-run clear up after a holder that has ended, once, and waits for it', async () => {
+    const { answer, commands, cleared } = sync([busy], ['arn:other']);
+    const step = await answer;
+    expect(step).toMatchObject({ state: 'busy', waiting: { over: null, clearing: { arn: 'arn:other' } } });
+    expect(cleared).toEqual(['arn:other']);
+    expect(commands.asked[0]?.request).toMatchObject({ ended: [], queue: { ttl: 780 } });
+    const again = sync([busy], ['arn:other'], { step });
+    expect(await again.answer).toMatchObject({ waiting: { clearing: step.waiting?.clearing } });
+    expect(again.cleared).toEqual([]);
+  });
+
+  it('has the instance itself kill what is left when the clean-up does not come to its end', async () => {
+    const clearing = { arn: 'arn:other', since: 1_795_000_010 - 1_201 };
+    const step = { ...(await sync([busy]).answer), waiting: { since: clearing.since, over: null, clearing } };
+    const { answer, commands } = sync([done], ['arn:other'], { step });
+    expect(await answer).toMatchObject({ state: 'exited', ok: true });
+    expect(commands.asked[0]?.request).toMatchObject({ ended: ['arn:other'] });
+  });
+
+  it('tells the instance which of those ahead have ended', async () => {
+    const queue = {
+      place: 3,
+      length: 3,
+      since: 1,
+      ahead: [
+        { run: 'a', arn: 'arn:a' },
+        { run: 'b', arn: 'arn:b' },
+      ],
+    };
+    const { answer, commands } = sync(
+      [
+        { ...busy, queue },
+        { ...busy, queue: { ...queue, place: 2 } },
+      ],
+      ['arn:b'],
+    );
+    expect(await answer).toMatchObject({ queue: { place: 2 }, waiting: { over: null } });
+    expect(commands.asked[1]?.request).toMatchObject({ ended: ['arn:b'] });
+  });
+
+  it('tells people once that the run waits long', async () => {
+    const waits = (seconds: number, more: object = {}) =>
+      jobStep('sync', {
+        state: 'busy',
+        waiting: { since: 1_795_000_010 - seconds, over: null, clearing: null, ...more },
+      });
+    const early = sync([busy], [], { step: waits(599) });
+    expect((await early.answer).waiting?.told).toBeUndefined();
+    expect(early.told).toEqual([]);
+    const late = sync([busy], [], { step: waits(600) });
+    const step = await late.answer;
+    expect(late.told).toMatchObject([{ news: 'waiting', waited: 600, holder: 'other', project: 'demo' }]);
+    const later = sync([busy], [], { step });
+    expect(await later.answer).toMatchObject({ waiting: { told: true } });
+    expect(later.told).toEqual([]);
+    const last = sync([busy], [], { step: waits(90_000) });
+    expect(await last.answer).toMatchObject({ waiting: { over: 'max-wait' } });
+    expect(last.told).toEqual([]);
+  });
+
+  it.each(['skip', 'refuse'] as const)('%s: leaves no ticket, and waits only for a clean-up', async (ifBusy) => {
+    const input = { spec: { ...spec, ifBusy } };
+    const { answer, commands } = sync([busy], [], input);
+    expect(await answer).toMatchObject({ waiting: { over: ifBusy } });
+    expect(commands.asked[0]?.request).toMatchObject({ queue: null });
+    expect(await sync([busy], ['arn:other'], input).answer).toMatchObject({ waiting: { over: null } });
+  });
+
+  it.each(['DiskFull', 'NoUser', 'NoHome', 'PythonMissing', 'RunnerBroken'])(
+    '%s of the runner is the step’s error',
+    async (name) => {
+      await expect(sync([refusal(name)]).answer).rejects.toMatchObject({ name, message: 'why' });
+    },
+  );
+
+  it('calls a refusal that the table does not know a defect', async () => {
+    await expect(sync([refusal('BadRequest')]).answer).rejects.toMatchObject({
+      name: 'RunnerBroken',
+      message: 'BadRequest: why',
+    });
+  });
+
+  it('takes an answer whose log cannot be read for none', async () => {
+    const unreadable = jobStatus('sync', '', { log: { offset: 9, bytes: 3, size: 12, data: '', put: null } });
+    await expect(sync([unreadable]).answer).rejects.toMatchObject({ name: 'AgentSilent' });
+  });
+});
+
+describe('Install requirements', () => {
+  it('starts the installer that the document carries', async () => {
+    const commands = new FakeCommands(jobStatus('install', ''));
+    await createInstall(fakePorts(commands), SHA256)(jobInput());
+    expect(commands.asked[0]).toMatchObject({
+      document: 'prepare-install',
+      request: {
+        job: 'install',
+        install: { program: SHA256, requirements: 'requirements.txt', installer: 'auto', python: null, env: {} },
+      },
+    });
+  });
+
+  it('has nothing to do without requirements', async () => {
+    const input = jobInput({ archive: { ...archive, requirements: null } });
+    await expect(createInstall(fakePorts(new FakeCommands()), SHA256)(input)).rejects.toMatchObject({
+      name: 'Internal',
+    });
+  });
+});
+
+describe('Start training', () => {
+  it('hands on args and env to the letter, and answers with the PID', async () => {
+    const commands = new FakeCommands(jobStatus('train', '', { pid: 99 }));
+    const args = ['$(id)', '; rm -rf /', '{{ssm:/x}}', '\n', "'"];
+    const input = jobInput({ spec: { ...spec, args, env: { A: '$$' } } });
+    expect(await createStart(fakePorts(commands))(input)).toMatchObject({ pid: 99, confirmed: false });
+    expect(commands.asked[0]).toMatchObject({
+      document: 'prepare-finish',
+      request: {
+        wait: 0,
+        train: { script: 'train.py', args, env: { A: '$$' }, python: null, maxDuration: 86_400, stopGrace: 30 },
+      },
+    });
+  });
+
+  it('prefers the user of the spec to the one of the tag', async () => {
+    const commands = new FakeCommands(jobStatus('train', ''), jobStatus('train', ''));
+    const start = createStart(fakePorts(commands));
+    await start(jobInput({ instance: { ...instance, user: 'tagged' } }));
+    await start(jobInput({ instance: { ...instance, user: 'tagged' }, spec: { ...spec, user: 'asked' } }));
+    expect(commands.asked.map(({ request }) => request.user)).toEqual(['tagged', 'asked']);
+  });
+});
+
+describe('Confirm PID', () => {
+  it.each([
+    ['running', null, true],
+    ['exited', 0, true],
+    ['exited', 1, false],
+    ['vanished', null, false],
+    ['stopped', 0, false],
+    ['absent', null, false],
+  ] as const)('%s with code %s: confirmed %s', async (state, code, confirmed) => {
+    const status = jobStatus('train', '', { state, exit: code === null ? null : exit({ code }) });
+    const { tell, told } = fakeTell();
+    const confirm = createConfirm({ ...fakePorts(new FakeCommands(status)), tell });
+    const step = await confirm(watchInput(jobStep('train')));
+    expect(step.confirmed).toBe(confirmed);
+    expect(told).toHaveLength(state === 'running' ? 1 : 0);
+  });
+
+  it('leaves an instance that is silent just then to the watch, which confirms it later', async () => {
+    const { tell, told } = fakeTell();
+    const confirm = (answer: object, step = jobStep('train')) =>
+      createConfirm({ ...fakePorts(new FakeCommands(answer)), tell })(watchInput(step));
+    const silent = await confirm(new RunError('AgentSilent', 'no word'));
+    expect(silent).toMatchObject({ state: 'running', ended: false, confirmed: false, polls: 1, pollFailures: 1 });
+    expect(told).toEqual([]);
+    expect(await confirm(jobStatus('train', ''), silent)).toMatchObject({ confirmed: true, silentSince: null });
+    await expect(confirm(new RunError('AccessDenied', 'no'))).rejects.toMatchObject({ name: 'AccessDenied' });
+  });
+});
+
+describe('Check instance', () => {
+  const check = (state: string | null) =>
+    createCheck({ find: () => Promise.resolve(state === null ? [] : [{ ...foundInstance, state }]) })(
+      watchInput(jobStep('train')),
+    );
+
+  it('goes on while EC2 says that the instance runs', async () => {
+    expect(await check('running')).toEqual({ state: 'running' });
+  });
+
+  it.each([['stopping'], ['stopped'], ['terminated'], [null]])('%s: InstanceLost, with the job', async (state) => {
+    await expect(check(state)).rejects.toMatchObject({
+      name: 'InstanceLost',
+      message: expect.stringContaining('train'),
+    });
+  });
+
+  it('calls an instance that stopped before the training not running', async () => {
+    const gone = createCheck({ find: () => Promise.resolve([]) })(watchInput(jobStep('install')));
+    await expect(gone).rejects.toMatchObject({ name: 'InstanceNotRunning' });
+  });
+});

@@ -1,0 +1,122 @@
+import { describe, expect, it } from 'vitest';
+import { DEFAULT_CAPS } from '../../../core/archive/caps.ts';
+import { createVerify } from '../../../lambdas/verify-archive.ts';
+import { FakeArchives } from '../../support/fakes/ports.ts';
+import { run, SHA256 } from '../../support/fakes/samples.ts';
+import { chunked, END, file, tgz } from '../core/archive/build.ts';
+
+const KEY = 's3://mine/uploads/vision/code.tar.gz';
+
+function verify(files: Record<string, string>, input: unknown = { archive: KEY }, metadata: string | null = null) {
+  const archives = new FakeArchives();
+  const upload = tgz(...Object.entries(files).map(([name, text]) => file(name, text)), END);
+  archives.object = { versionId: 'v7', size: upload.length, metadata, body: chunked(upload, 100) };
+  const step = createVerify({ archives, caps: DEFAULT_CAPS, runner: SHA256, uploadBucket: 'mine' });
+  const execution = { name: run.id, arn: run.arn, startedAt: run.startedAt };
+  return { answer: step({ execution, input }), archives };
+}
+
+describe('Verify archive', () => {
+  it('answers with run, spec and archive', async () => {
+    const { answer, archives } = verify({ 'train.py': 'x = 1\n', 'requirements.txt': 'numpy\n' });
+    const { run: begun, spec, archive, warnings } = await answer;
+    expect(begun).toMatchObject({
+      id: run.id,
+      arn: run.arn,
+      runner: SHA256,
+      key: expect.stringMatching(/^demo-1-[0-9a-f]{16}$/),
+    });
+    expect(spec).toMatchObject({ project: 'vision', script: 'train.py', instance: 'tag:Project=vision' });
+    expect(archive).toMatchObject({
+      bucket: 'mine',
+      key: 'uploads/vision/code.tar.gz',
+      versionId: 'v7',
+      files: 2,
+      strip: null,
+    });
+    expect(archive.requirements).toBe('requirements.txt');
+    expect(archive.sha256).toMatch(/^[0-9a-f]{64}$/);
+    expect(warnings).toEqual([]);
+    expect(archives.opened).toEqual([{ bucket: 'mine', key: 'uploads/vision/code.tar.gz', versionId: null }]);
+  });
+
+  it('opens the version that the input names', async () => {
+    const { answer, archives } = verify({ 'train.py': '' }, { archive: `${KEY}?versionId=v3` });
+    await answer;
+    expect(archives.opened).toMatchObject([{ versionId: 'v3' }]);
+  });
+
+  it('merges: runctl.yaml, then the metadata, then the input', async () => {
+    const files = {
+      'a.py': '',
+      'b.py': '',
+      'runctl.yaml': 'script: a.py\nproject: from-file\nmaxDuration: 1h\nuser: me\n',
+    };
+    const metadata = '{"script":"b.py","project":"from-metadata"}';
+    const { spec } = await verify(files, { archive: KEY, project: 'from-input' }, metadata).answer;
+    expect(spec).toMatchObject({ script: 'b.py', project: 'from-input', maxDuration: 3600, user: 'me' });
+    expect(spec.instance).toBe('tag:Project=from-input');
+  });
+
+  it('strips a single top folder', async () => {
+    const { spec, archive } = await verify({
+      'top/train.py': '',
+      'top/deps/gpu.txt': '',
+      'top/runctl.yaml': 'requirements: deps/gpu.txt',
+    }).answer;
+    expect(archive).toMatchObject({ strip: 'top', requirements: 'deps/gpu.txt' });
+    expect(spec.script).toBe('train.py');
+  });
+
+  it.each([
+    ['skip', { 'train.py': '', 'requirements.txt': '' }, { install: 'skip' }, null],
+    ['none there', { 'train.py': '' }, {}, null],
+    ['named', { 'train.py': '', 'x.txt': '' }, { requirements: './x.txt' }, 'x.txt'],
+  ])('chooses the requirements: %s', async (_, files, spec, requirements) => {
+    expect((await verify(files as Record<string, string>, { archive: KEY, ...spec }).answer).archive.requirements).toBe(
+      requirements,
+    );
+  });
+
+  it('warns of names in env that look like secrets, without their values', async () => {
+    const { warnings } = await verify({ 'train.py': '' }, { archive: KEY, env: { API_TOKEN: 'hunter2' } }).answer;
+    expect(warnings).toEqual([expect.stringContaining('API_TOKEN')]);
+    expect(warnings.join()).not.toContain('hunter2');
+  });
+
+  it.each([
+    ['no archive', { script: 'train.py' }, 'InvalidSpec', /archive is missing/],
+    ['no input', null, 'InvalidSpec', /archive is missing/],
+    [
+      'an unknown key',
+      { archive: KEY, scrpit: 'x' },
+      'InvalidSpec',
+      /the execution's input: .*scrpit.*did you mean script/,
+    ],
+    ['another bucket', { archive: 's3://theirs/x.tar.gz' }, 'InvalidSpec', /own bucket, mine, and not from theirs/],
+    ['a zip', { archive: 's3://mine/x.zip' }, 'ArchiveNotGzip', /tar\.gz/],
+    ['a script that is not there', { archive: KEY, script: 'run.py' }, 'ScriptNotFound', /run\.py.*train\.py/],
+    ['requirements that are not there', { archive: KEY, requirements: 'r.txt' }, 'InvalidSpec', /there is no r\.txt/],
+  ])('refuses %s', async (_, input, name, message) => {
+    const { answer } = verify({ 'train.py': '' }, input);
+    await expect(answer).rejects.toMatchObject({ name, message: expect.stringMatching(message) });
+  });
+
+  it.each([
+    ['a bad runctl.yaml', { 'runctl.yaml': 'install: maybe', 'train.py': '' }, null, 'InvalidSpec'],
+    ['bad metadata', { 'train.py': '' }, '{', 'InvalidSpec'],
+    ['no script at all', { 'readme.md': '' }, null, 'ScriptNotFound'],
+    ['two scripts', { 'train.py': '', 'main.py': '' }, null, 'ScriptNotFound'],
+    ['a traversal', { '../x.py': '', 'train.py': '' }, null, 'ArchiveUnsafeName'],
+  ])('refuses %s', async (_, files, metadata, name) => {
+    await expect(verify(files as Record<string, string>, { archive: KEY }, metadata).answer).rejects.toMatchObject({
+      name,
+    });
+  });
+
+  it('refuses args and env of two sources that do not fit together, before anything is started', async () => {
+    const input = { archive: KEY, args: ['x'.repeat(7_000)] };
+    const files = { 'train.py': '', 'runctl.yaml': `env: {A: ${'y'.repeat(7_000)}}` };
+    await expect(verify(files, input).answer).rejects.toMatchObject({ name: 'InvalidSpec' });
+  });
+});

@@ -1,0 +1,39 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { bundleLambdas, lambdaNames } from '../../../lib/functions/bundle.ts';
+
+const MOST_BYTES = 600 * 1024;
+let folder = '';
+
+beforeAll(async () => {
+  folder = await bundleLambdas(mkdtempSync(join(tmpdir(), 'runctl-bundles-')));
+}, 120_000);
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+describe('the bundles', () => {
+  it('are one for each handler', () => {
+    expect(readdirSync(folder).sort()).toEqual(lambdaNames().sort());
+  });
+
+  it.each(lambdaNames())('%s is small, and loads with a handler', async (name) => {
+    const file = join(folder, name, 'index.mjs');
+    expect(statSync(file).size).toBeLessThanOrEqual(MOST_BYTES);
+    const loaded: unknown = await import(/* @vite-ignore */ pathToFileURL(file).href);
+    expect(loaded).toMatchObject({ handler: expect.any(Function) });
+  });
+
+  it('are the same each time', { timeout: 120_000 }, async () => {
+    const again = await bundleLambdas(mkdtempSync(join(tmpdir(), 'runctl-bundles-')));
+    try {
+      for (const name of lambdaNames()) {
+        const file = (where: string) => readFileSync(join(where, name, 'index.mjs'));
+        expect(file(again).equals(file(folder)), name).toBe(true);
+      }
+    } finally {
+      rmSync(again, { recursive: true, force: true });
+    }
+  });
+});

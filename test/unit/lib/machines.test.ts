@@ -1,0 +1,239 @@
+import validate from 'asl-validator';
+import { afterAll, describe, expect, it } from 'vitest';
+import { ERRORS } from '../../../core/errors.ts';
+import { RUN_MACHINE, runKey, WATCH_MACHINE } from '../../../core/names.ts';
+import { reachable, tasksOf } from '../../support/lib/state-graph.ts';
+import { synthesize } from '../../support/lib/synth.ts';
+
+const synthesized = synthesize();
+afterAll(() => synthesized.remove());
+
+const run = synthesized.machine(RUN_MACHINE);
+const watch = synthesized.machine(WATCH_MACHINE);
+const both = [
+  [RUN_MACHINE, run],
+  [WATCH_MACHINE, watch],
+] as const;
+
+/** What people see in the console: a contract. */
+const RUN_STATES = [
+  'Verify archive',
+  'Find instance',
+  'Sync code',
+  'Install requirements',
+  'Watch install',
+  'Start training',
+  'Confirm PID',
+  'Watch training',
+  'Finish run',
+  'Succeeded',
+  'Failed',
+];
+/** Tasks beside those: the sync may last longer than its start waits. */
+const MORE_TASKS = ['Watch sync'];
+
+/** What AWS says to retry for every Lambda task, and what a function that ran out of time or memory looks like. */
+const LAMBDA_FAULTS = [
+  'Lambda.ClientExecutionTimeoutException',
+  'Lambda.ServiceException',
+  'Lambda.AWSLambdaException',
+  'Lambda.SdkClientException',
+  'Lambda.TooManyRequestsException',
+  'Lambda.Unknown',
+  'States.Timeout',
+];
+
+describe.each(both)('%s', (name, machine) => {
+  const tasks = tasksOf(machine);
+
+  it('is right for asl-validator', () => {
+    const { isValid, errorsText } = validate(machine);
+    expect(isValid, errorsText('\n')).toBe(true);
+  });
+
+  it('is a Standard workflow in JSONata, and logs without data', () => {
+    const { Properties } =
+      synthesized.of('AWS::StepFunctions::StateMachine').find((one) => one.Properties.StateMachineName === name) ?? {};
+    expect(Properties).toMatchObject({
+      StateMachineType: 'STANDARD',
+      LoggingConfiguration: { Level: 'ALL', IncludeExecutionData: false, Destinations: [expect.anything()] },
+    });
+    expect(machine.QueryLanguage).toBe('JSONata');
+  });
+
+  it.each(tasks)('%s has a time-out, retries and a catch for everything', (_, task) => {
+    expect(task.TimeoutSeconds).toEqual(expect.any(Number));
+    expect(task.Retry?.length).toBeGreaterThan(0);
+    const caught = task.Catch?.flatMap((one) => one.ErrorEquals);
+    expect(caught).toEqual(['States.DataLimitExceeded', 'States.ALL']);
+    for (const one of task.Catch ?? [])
+      expect(one.Assign).toMatchObject({ failure: expect.stringContaining('errorOutput') });
+  });
+
+  it('has a default in every Choice, and no Wait of a fixed time', () => {
+    for (const [state, { Type, Default }] of Object.entries(machine.States)) {
+      if (Type === 'Choice') expect(Default, state).toBeDefined();
+    }
+  });
+
+  it('reaches every state, and from every state an end', () => {
+    const ends = Object.keys(machine.States).filter((state) =>
+      ['Succeed', 'Fail'].includes(machine.States[state]?.Type ?? ''),
+    );
+    expect([...reachable(machine, machine.StartAt)].sort()).toEqual(Object.keys(machine.States).sort());
+    for (const state of Object.keys(machine.States)) {
+      expect(
+        [...reachable(machine, state)].some((other) => ends.includes(other)),
+        state,
+      ).toBe(true);
+      expect(machine.States[state]?.End, `${state} ends without saying how`).toBeUndefined();
+    }
+  });
+
+  it('retries by itself only what may end differently, and waits 10 s when a call may have been carried out', () => {
+    const again = Object.entries(ERRORS)
+      .filter(([, entry]) => entry.retried)
+      .map(([error]) => error);
+    for (const [state, task] of tasks.filter(([, one]) => one.Resource?.endsWith(':lambda:invoke'))) {
+      const retried = task.Retry?.flatMap((one) => one.ErrorEquals) ?? [];
+      expect(
+        retried.filter((error) => error in ERRORS),
+        state,
+      ).toEqual(again);
+      expect(retried, state).not.toContain('States.ALL');
+      expect(retried, state).toEqual(expect.arrayContaining(LAMBDA_FAULTS));
+      for (const { ErrorEquals, IntervalSeconds, JitterStrategy, MaxAttempts } of task.Retry ?? []) {
+        expect(MaxAttempts).toBeLessThanOrEqual(19);
+        if (ErrorEquals.join() === 'Lambda.TooManyRequestsException') continue; // The function has not begun.
+        expect(MaxAttempts).toBeLessThanOrEqual(5);
+        expect(IntervalSeconds, state).toBeGreaterThanOrEqual(10);
+        expect(JitterStrategy ?? 'NONE', state).toBe('NONE');
+      }
+    }
+  });
+
+  it('gives a function its own time: the state outlasts it', () => {
+    const seconds = new Map(
+      synthesized
+        .of('AWS::Lambda::Function')
+        .map(({ Properties }) => [Properties.FunctionName, Number(Properties.Timeout)]),
+    );
+    for (const [state, task] of tasks.filter(([, one]) => one.Resource?.endsWith(':lambda:invoke'))) {
+      const id = String(task.Arguments?.FunctionName).split('.')[0] ?? '';
+      const name_ = synthesized.resources[id]?.Properties.FunctionName;
+      expect(Number(task.TimeoutSeconds), state).toBeGreaterThan(seconds.get(name_) ?? Number.POSITIVE_INFINITY);
+    }
+  });
+});
+
+describe('runctl-run', () => {
+  it('has exactly the states of the contract, and Choices, Waits and Passes between them', () => {
+    const seen = Object.entries(run.States).filter(([, state]) => !['Choice', 'Wait', 'Pass'].includes(state.Type));
+    expect(seen.map(([name]) => name).sort()).toEqual([...RUN_STATES, ...MORE_TASKS].sort());
+    expect(run.States.Succeeded?.Type).toBe('Succeed');
+    expect(run.States.Failed?.Type).toBe('Fail');
+  });
+
+  it('waits for its turn in a state of the name that the contract gives it', () => {
+    expect(run.States['Wait for instance']?.Type).toBe('Wait');
+  });
+
+  it('ends in Succeeded or Failed and nowhere else', () => {
+    const ends = Object.entries(run.States).filter(([, { Type }]) => Type === 'Succeed' || Type === 'Fail');
+    expect(ends.map(([name]) => name).sort()).toEqual(['Failed', 'Succeeded']);
+  });
+
+  it('never ends without Finish run', () => {
+    const past = reachable(run, run.StartAt, ['Finish run']);
+    expect([...past].filter((name) => ['Failed', 'Succeeded'].includes(name))).toEqual([]);
+  });
+
+  it('reaches Succeeded only when Finish run says succeeded', () => {
+    const into = Object.entries(run.States).filter(([, state]) =>
+      state.Choices?.some(({ Next }) => Next === 'Succeeded'),
+    );
+    expect(into.map(([name]) => name)).toEqual(['Run succeeded?']);
+    expect(into[0]?.[1]).toMatchObject({
+      Default: 'Failed',
+      Choices: [
+        { Condition: '{% $finish.wait != null %}', Next: 'Wait for outputs' },
+        { Condition: '{% $finish.outcome = "succeeded" %}', Next: 'Succeeded' },
+      ],
+    });
+    expect(Object.values(run.States).some((state) => state.Next === 'Succeeded' || state.Default === 'Succeeded')).toBe(
+      false,
+    );
+  });
+
+  it('cleans up after any error, and tells it when even that fails', () => {
+    for (const [name, task] of tasksOf(run)) {
+      const [target] = new Set(task.Catch?.map(({ Next }) => Next));
+      expect(target, name).toBe(name === 'Finish run' ? 'Outcome unknown' : 'Finish run');
+    }
+    expect(run.States['Outcome unknown']).toMatchObject({ Type: 'Pass', Next: 'Failed' });
+    expect(run.States.Failed).toMatchObject({ Error: '{% $finish.error %}', Cause: '{% $finish.cause %}' });
+  });
+
+  it('never starts a run beside another on a busy instance: it asks for the lease again, or ends', () => {
+    const busy = run.States['Code synced?']?.Choices?.filter(({ Condition }) => Condition.includes('"busy"'));
+    expect(busy?.slice(0, 2)).toMatchObject([
+      { Condition: '{% $sync.state = "busy" and $sync.waiting.over = null %}', Next: 'Wait for instance' },
+      { Condition: '{% $sync.state = "busy" %}', Next: 'Finish run' },
+    ]);
+    expect(run.States['Wait for instance']).toMatchObject({ Type: 'Wait', Next: 'Sync code' });
+  });
+
+  it('ends by itself, in the end', () => {
+    expect(run.TimeoutSeconds).toBe(65 * 86_400);
+  });
+
+  it('goes on to training only by a sync that ended well', () => {
+    const ok = run.States['Code synced?']?.Choices?.find(({ Next }) => Next === 'Anything to install?');
+    expect(ok?.Condition).toBe('{% $sync.ended and $sync.ok %}');
+    expect([...reachable(run, run.StartAt, ['Code synced?'])]).not.toContain('Start training');
+    expect([...reachable(run, 'Start training', ['Confirm PID'])]).not.toContain('Watch training');
+  });
+
+  it('names nested watches within 80 characters', () => {
+    const longest = runKey({ id: 'x'.repeat(80), arn: 'a', startedAt: 'b' });
+    for (const name of ['Watch sync', 'Watch install', 'Watch training']) {
+      expect(run.States[name]?.Arguments?.Name).toBe('{% $run.key & "-" & $string($watches) %}');
+    }
+    expect(`${longest}-9999999`.length).toBeLessThanOrEqual(80);
+  });
+
+  it('waits for nested watches, and ties them to their parent', () => {
+    for (const name of ['Watch sync', 'Watch install', 'Watch training']) {
+      expect(run.States[name]?.Resource).toMatch(/:states:startExecution\.sync:2$/);
+      expect(JSON.stringify(run.States[name]?.Arguments)).toContain('AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID');
+    }
+  });
+});
+
+describe('runctl-watch', () => {
+  it('polls, waits as long as the poll says, and polls again', () => {
+    expect(watch.States['Poll logs']?.Next).toBe('Job ended?');
+    expect(watch.States.Wait).toMatchObject({ Type: 'Wait', Next: 'Poll logs' });
+    expect(JSON.stringify(watch.States.Wait)).toContain('$step.wait');
+  });
+
+  it('ends with the job, asks EC2 about silence, hands over after 2,000 polls, in this order', () => {
+    expect(watch.States['Job ended?']?.Choices?.map(({ Condition, Next }) => [Condition, Next])).toEqual([
+      ['{% $step.ended or $step.state = "absent" %}', 'Ended'],
+      ['{% $step.silentSince != null %}', 'Check instance'],
+      ['{% $polls >= 2000 %}', 'Hand over'],
+      ['{% $step.wait = 0 %}', 'Poll logs'],
+    ]);
+  });
+
+  it('fails with the error that it caught', () => {
+    for (const [name, task] of tasksOf(watch)) {
+      expect([...new Set(task.Catch?.map(({ Next }) => Next))], name).toEqual(['Watch failed']);
+    }
+    expect(watch.States['Watch failed']).toMatchObject({
+      Type: 'Fail',
+      Error: '{% $failure.Error %}',
+      Cause: '{% $failure.Cause %}',
+    });
+  });
+});
