@@ -50,7 +50,8 @@ export class RunctlStack extends Stack {
     const runLogs = new LogGroup(this, 'RunLogs', {
       logGroupName: RUN_LOG_GROUP,
       retention: config.logRetentionDays,
-      removalPolicy: RemovalPolicy.RETAIN,
+      // Not RETAIN: the name is fixed, and what a failed first deployment left would stop the next one.
+      removalPolicy: RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
     });
     const bucket = createUploadBucket(this);
     const deadLetters = createDeadLetterQueue(this);

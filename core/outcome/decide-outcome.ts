@@ -3,8 +3,12 @@ import type { Failure, JobStep, RunFacts, RunOutcome } from '../workflow/data.ts
 
 const LAST_LINES = 20;
 const LAST_LINES_BYTES = 4_096;
-/** A Fail state's cause may have 32,768 characters; the rest of it is small. */
 const MESSAGE_CHARACTERS = 8_000;
+/**
+ * A Fail state's cause may have 32,768 characters (Step Functions quotas). As JSON writes them, where one character may become six: 8,000
+ * for the message, 10,000 for the warnings, 10,000 for the last lines; all else has below 1,000.
+ */
+const CAUSE_CHARACTERS = { message: 8_000, warnings: 10_000, lastLines: 10_000 } as const;
 
 /** Why the execution did not come to its own end. */
 export type Interruption = 'stopped' | 'timed-out' | null;
@@ -27,12 +31,12 @@ export function decideOutcome(input: RunFacts, interrupted: Interruption = null)
   const last = lastLines(step);
   const cause = {
     outcome,
-    message,
+    message: startWithin(message, CAUSE_CHARACTERS.message),
     next: name === null ? null : ERRORS[name].next,
     exitCode,
     signal,
-    warnings,
-    lastLines: last,
+    warnings: withinCause(warnings),
+    lastLines: linesWithin(last),
   };
   return {
     outcome,
@@ -171,6 +175,37 @@ function lastPart(line: string): string {
   while (((bytes[start] ?? 0) & 0xc0) === 0x80) start += 1;
   return bytes.toString('utf8', start);
 }
+
+/** As many of the warnings as a cause has room for, as JSON writes them; how many were left out is the last one. */
+function withinCause(warnings: readonly string[]): string[] {
+  const kept: string[] = [];
+  let room: number = CAUSE_CHARACTERS.warnings;
+  for (const warning of warnings) {
+    const short = startWithin(warning, CAUSE_CHARACTERS.warnings / 4);
+    room -= jsonLength(short) + 1;
+    if (room < 0) return [...kept, `${warnings.length - kept.length} more warnings are in the manifest.`];
+    kept.push(short);
+  }
+  return kept;
+}
+
+/** The last of the lines that a cause has room for. */
+function linesWithin(lines: readonly string[]): string[] {
+  const kept = lines.map((line) => startWithin(line, CAUSE_CHARACTERS.lastLines / 2));
+  while (kept.reduce((sum, line) => sum + jsonLength(line) + 1, 0) > CAUSE_CHARACTERS.lastLines) kept.shift();
+  return kept;
+}
+
+/** The beginning of a text that has at most so many characters as JSON. */
+function startWithin(text: string, characters: number): string {
+  let short = text;
+  while (jsonLength(short) > characters) {
+    short = `${short.slice(0, Math.floor(Math.min(short.length * (characters / jsonLength(short)), short.length - 2)))}…`;
+  }
+  return short;
+}
+
+const jsonLength = (text: string): number => JSON.stringify(text).length;
 
 function shorten(message: string): string {
   return message.length > MESSAGE_CHARACTERS ? `${message.slice(0, MESSAGE_CHARACTERS)}…` : message;

@@ -9,31 +9,25 @@ import { type Permission, toPolicy } from './permission.ts';
 export function createAccessPolicies(stack: Stack, props: { bucket: Bucket; scheduleRoleArn: string }): void {
   const { bucket, scheduleRoleArn } = props;
   const watch = [...startRuns(stack, bucket), ...watchRuns(stack, bucket)];
-  const policies: Record<keyof typeof ACCESS_POLICIES, { description: string; permissions: Permission[] }> = {
-    upload: {
-      description: 'runctl: may upload code, which then runs on the instance',
-      permissions: [readStack(stack), uploadArchives(bucket)],
-    },
-    watch: {
-      description: 'runctl: may upload code, start runs, watch them, and fetch what they left',
-      permissions: [readStack(stack), uploadArchives(bucket), ...watch],
-    },
-    operator: {
-      description: 'runctl: all that the command line does, among it to stop runs, schedule them, and ask the instance',
-      permissions: [
-        readStack(stack),
-        uploadArchives(bucket),
-        ...watch,
-        ...operateRuns(stack),
-        ...manageSchedules(stack, scheduleRoleArn),
-      ],
-    },
+  const policies: Record<keyof typeof ACCESS_POLICIES, Permission[]> = {
+    // Uploads code, which then runs on the instance.
+    upload: [readStack(stack), uploadArchives(bucket)],
+    // Uploads code, starts runs, watches them, and downloads their outputs.
+    watch: [readStack(stack), uploadArchives(bucket), ...watch],
+    // Everything that the command line does: stops and schedules runs, and asks the instance, too.
+    operator: [
+      readStack(stack),
+      uploadArchives(bucket),
+      ...watch,
+      ...operateRuns(stack),
+      ...manageSchedules(stack, scheduleRoleArn),
+    ],
   };
-  for (const [key, { description, permissions }] of Object.entries(policies)) {
+  for (const [key, permissions] of Object.entries(policies)) {
     new ManagedPolicy(stack, `Access-${key}`, {
       // IAM knows no regions: two stacks of one account must not meet.
       managedPolicyName: `${ACCESS_POLICIES[key as keyof typeof ACCESS_POLICIES]}-${Aws.REGION}`,
-      description,
+      // No description: IAM cannot change one, so a new wording would replace a policy whose name is taken, and fail.
       document: toPolicy(permissions),
     });
   }

@@ -45,7 +45,7 @@ export function startRuns(stack: Stack, bucket: Bucket): Permission[] {
   return [
     { actions: ['states:StartExecution'], resources: [runMachineArn(stack)] },
     // Whether an archive is there already that would be pushed again.
-    { actions: ['s3:GetObject'], resources: [bucket.arnForObjects(`${ARCHIVE_PREFIX}*`)] },
+    { actions: ['s3:GetObject', 's3:GetObjectVersion'], resources: [bucket.arnForObjects(`${ARCHIVE_PREFIX}*`)] },
   ];
 }
 

@@ -1,4 +1,4 @@
-import { type Duration, Stack } from 'aws-cdk-lib';
+import { Aws, type Duration, Stack } from 'aws-cdk-lib';
 import {
   AlarmStatusWidget,
   Dashboard,
@@ -19,12 +19,15 @@ import { HOUR, runMetric } from './metrics.ts';
 /** Columns of a dashboard are 24. */
 const THIRD = { width: 8, height: 6 };
 
-/** The CloudWatch dashboard `runctl`: how runs end, and what holds them up. */
+/** The CloudWatch dashboard `runctl-<region>`: how runs end, and what holds them up. */
 export function createDashboard(
   scope: Construct,
   props: { machineArn: string; deadLetters: IQueue; alarms: readonly IAlarm[] },
 ): Dashboard {
-  const dashboard = new Dashboard(scope, 'Dashboard', { dashboardName: STACK_NAME });
+  const dashboard = new Dashboard(scope, 'Dashboard', {
+    // Dashboards belong to the account, not to a region.
+    dashboardName: `${STACK_NAME}-${Aws.REGION}`,
+  });
   const graph = (title: string, left: IMetric[], extra: object = {}) =>
     new GraphWidget({ ...THIRD, title, left, leftYAxis: { min: 0 }, ...extra });
   const times = (metric: keyof typeof METRICS): IMetric[] =>

@@ -1,4 +1,4 @@
-import { Duration, Stack, TimeZone } from 'aws-cdk-lib';
+import { Duration, RemovalPolicy, Stack, TimeZone } from 'aws-cdk-lib';
 import { Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import { Schedule, ScheduleExpression, ScheduleGroup, ScheduleTargetInput } from 'aws-cdk-lib/aws-scheduler';
 import { StepFunctionsStartExecution } from 'aws-cdk-lib/aws-scheduler-targets';
@@ -20,7 +20,11 @@ export class Schedules extends Construct {
   ) {
     super(scope, 'Schedules');
     const { machine, deadLetters } = props;
-    const scheduleGroup = new ScheduleGroup(this, 'Group', { scheduleGroupName: SCHEDULE_GROUP });
+    // Its name is fixed: a group that outlived the stack would stop the next deployment.
+    const scheduleGroup = new ScheduleGroup(this, 'Group', {
+      scheduleGroupName: SCHEDULE_GROUP,
+      removalPolicy: RemovalPolicy.DESTROY,
+    });
     this.role = this.createRole(scheduleGroup.scheduleGroupArn, machine, deadLetters);
     const role = this.role.withoutPolicyUpdates();
     for (const { name, expression, timezone, spec } of props.schedules) {

@@ -17,7 +17,8 @@ export function createUploadBucket(scope: Construct): Bucket {
     enforceSSL: true,
     minimumTLSVersion: 1.2,
     versioned: true,
-    removalPolicy: RemovalPolicy.RETAIN,
+    // Not RETAIN: a first deployment that failed would leave a bucket that nobody has used.
+    removalPolicy: RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
     lifecycleRules: [
       ...[PIECE_PREFIX, ANNOUNCED_PREFIX].map((prefix) => ({
         prefix,

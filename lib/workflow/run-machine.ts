@@ -175,7 +175,7 @@ export class RunMachine extends Construct {
         finish: {
           error: 'Internal',
           cause:
-            '{% $string({"outcome": "internal", "message": "Finish run: " & $failure.Error & ": " & $failure.Cause}) %}',
+            '{% $string({"outcome": "internal", "message": "Finish run: " & $failure.Error & ": " & $substring($failure.Cause, 0, 8000)}) %}',
         },
       },
     });
@@ -224,6 +224,8 @@ export class RunMachine extends Construct {
         'StepFunctions.ThrottlingException',
         'StepFunctions.ServiceUnavailable',
         'StepFunctions.SdkClientException',
+        // What Step Functions calls a fault of its own in a nested call (Step Functions Developer Guide, "Error handling").
+        'StepFunctions.AWSStepFunctionsException',
       ],
       interval: Duration.seconds(2),
       maxAttempts: 5,

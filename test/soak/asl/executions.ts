@@ -95,7 +95,7 @@ export class Executions implements Tasks {
   private async nested(parent: Execution, { StateMachineArn, Name, Input }: NestedArguments): Promise<unknown> {
     await this.ports.clock.sleep(60);
     const trouble = this.ports.startTrouble?.() ?? null;
-    if (trouble === 'refused') throw new TaskError('StepFunctions.ThrottlingException', 'Rate exceeded');
+    if (trouble === 'refused') throw new TaskError('StepFunctions.AWSStepFunctionsException', 'Rate exceeded');
     const child = this.start(StateMachineArn, Name, Input, parent);
     if (trouble === 'answer-lost') throw new TaskError('StepFunctions.SdkClientException', 'the answer was lost');
     parent.children.add(child);

@@ -244,6 +244,19 @@ describe('decideOutcome', () => {
     expect(Buffer.byteLength(last([`begin${'€'.repeat(4000)}end`]).join('\n'))).toBeLessThanOrEqual(4096);
   });
 
+  it('keeps the cause within what a Fail state takes, however its parts are written as JSON', () => {
+    const NUL = '\0';
+    const tail = Array.from({ length: 20 }, () => NUL.repeat(200));
+    const warnings = Array.from({ length: 50 }, (_, number) => `${number}: ${NUL.repeat(500)}`);
+    const train = endedStep('train', 1, { tail, result: { error: { name: 'X', message: NUL.repeat(20_000) } } });
+    const output = decideOutcome({ ...finishInput({ train }), warnings });
+    expect(output.cause?.length).toBeLessThan(32_000);
+    const cause = causeOf(output);
+    expect(cause.warnings.at(-1)).toMatch(/^\d+ more warnings are in the manifest\.$/);
+    expect(cause.lastLines.length).toBeGreaterThan(2);
+    expect(output.warnings).toHaveLength(50);
+  });
+
   it('keeps the cause within what a Fail state takes', () => {
     const output = decideOutcome(
       finishInput({ train: null, sync: null, failure: failure('InvalidSpec', 'x'.repeat(200_000)) }),
