@@ -77,7 +77,7 @@ function lookAt({ status, chunk }: Answer, previous: JobStep | null, visit: LogV
   const more = backlog > 0;
   const final = jobEnded && !more;
   const taken = previous?.logFull ? { cursor, messages: [], visit } : takeLog(chunk, { room, final }, cursor, visit);
-  const elapsed = status.startedAt === null ? 0 : status.now - status.startedAt;
+  const elapsed = status.startedAt === null ? 0 : (status.exit?.endedAt ?? status.now) - status.startedAt;
   const step: JobStep = {
     job: status.job,
     state: status.state,

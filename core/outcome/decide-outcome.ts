@@ -1,4 +1,5 @@
 import { ERRORS, type ErrorName, isErrorName, type Outcome, splitName } from '../errors.ts';
+import { formatSize } from '../units.ts';
 import type { Failure, JobStep, RunFacts, RunOutcome } from '../workflow/data.ts';
 
 const LAST_LINES = 20;
@@ -16,6 +17,8 @@ export type Interruption = 'stopped' | 'timed-out' | null;
 interface Ending {
   readonly name: ErrorName | null;
   readonly message: string;
+  /** What to do next, where this end says more than its error's name does. */
+  readonly next?: string;
   readonly step: JobStep | null;
 }
 
@@ -24,15 +27,16 @@ export function decideOutcome(input: RunFacts, interrupted: Interruption = null)
   const warnings = [...input.warnings, ...installWarning(input)];
   const ending = interrupted ? interruptedEnding(input, interrupted) : findEnding(input);
   const { name, step } = ending;
+  const next = name === null ? null : (missingModule(input, step) ?? ending.next ?? ERRORS[name].next);
   const outcome: Outcome = name === null ? 'succeeded' : ERRORS[name].outcome;
-  const message = shorten(ending.message) + likelyCause(input, step);
+  const message = shorten(ending.message) + likelyCause(next);
   const exitCode = step?.exit?.code ?? null;
   const signal = step?.exit?.signal ?? null;
   const last = lastLines(step);
   const cause = {
     outcome,
     message: startWithin(message, CAUSE_CHARACTERS.message),
-    next: name === null ? null : ERRORS[name].next,
+    next,
     exitCode,
     signal,
     warnings: withinCause(warnings),
@@ -110,8 +114,13 @@ function jobEnding(step: JobStep, fallback: ErrorName, state: string): Ending {
 
 function trainingEnding(train: JobStep): Ending {
   const { exit, pid, result } = train;
-  const when = train.confirmed ? '' : ' before its PID was confirmed';
-  const ending = (name: ErrorName | null, message: string): Ending => ({ name, message, step: train });
+  const when = train.confirmed ? '' : afterSeconds(train);
+  const ending = (name: ErrorName | null, message: string, next?: string): Ending => ({
+    name,
+    message,
+    step: train,
+    ...(next === undefined ? {} : { next }),
+  });
   if (train.state === 'vanished') {
     return ending('TrainingVanished', `Training (PID ${pid}) is gone and left no exit code${when}.`);
   }
@@ -121,11 +130,52 @@ function trainingEnding(train: JobStep): Ending {
       : ending('RunStopped', 'Training was stopped.');
   }
   if (exit?.outOfMemory) return ending('OutOfMemory', `Training was killed${when}: the instance ran out of memory.`);
+  const crash = CRASHES[exit?.signal ?? ''];
+  if (crash)
+    return ending('TrainingKilled', `Training crashed in native code${when}: ${exit?.signal} (${crash}).`, SHOW_CRASH);
   if (exit?.signal) return ending('TrainingKilled', `Training was killed by ${exit.signal}${when}.`);
   if (train.state === 'exited' && exit?.code === 0) return ending(null, 'Training ended with exit code 0.');
   // What the supervisor knows beside the code: a disk that is full, a program that could not be started.
   const why = result?.error ? ` ${result.error.message}.` : '';
-  return ending('TrainingFailed', `Training ended with exit code ${exit?.code ?? 'unknown'}${when}.${why}`);
+  const code = `exit code ${exit?.code ?? 'unknown'}`;
+  const how = when === '' ? `Training ended with ${code}.` : `The script ended${when} with ${code}.`;
+  const memory = memoryError(train);
+  return ending('TrainingFailed', `${how}${why}${memory?.message ?? ''}`, memory?.next);
+}
+
+/** Signals that a process raises by a fault of its own code (signal(7)). Nobody sent them. */
+const CRASHES: Readonly<Record<string, string>> = {
+  SIGSEGV: 'segmentation fault',
+  SIGABRT: 'abort',
+  SIGBUS: 'bus error',
+  SIGFPE: 'arithmetic error',
+  SIGILL: 'illegal instruction',
+};
+const SHOW_CRASH =
+  'Start the run again with env PYTHONFAULTHANDLER=1: Python then prints the line at which the native code crashed.';
+
+/** What Python, PyTorch, JAX, TensorFlow, CUDA and the C++ library print when an allocation fails. */
+const GPU_MEMORY =
+  /CUDA out of memory|CUDA error: out of memory|CUDA_ERROR_OUT_OF_MEMORY|HIP out of memory|RESOURCE_EXHAUSTED/;
+const MEMORY = /\bMemoryError\b|Unable to allocate|can't allocate memory|Cannot allocate memory|std::bad_alloc/;
+
+/** A training that gave up by itself because an allocation failed, as its last lines say. Its outcome stays `failed`. */
+function memoryError({ tail, exit }: JobStep): { message: string; next: string } | null {
+  const has = (pattern: RegExp) => tail?.some((line) => pattern.test(line)) === true;
+  if (has(GPU_MEMORY)) {
+    return {
+      message: ' The memory of the GPU was not enough.',
+      next: 'Use smaller batches, or an instance type whose GPU has more memory.',
+    };
+  }
+  if (!has(MEMORY)) return null;
+  const peak = exit?.maxRssBytes == null ? '' : `; it had used ${formatSize(exit.maxRssBytes)} at most`;
+  return { message: ` An allocation of memory failed${peak}.`, next: ERRORS.OutOfMemory.next };
+}
+
+/** ` after 0.4 s`, of a job that ended before anybody saw it run. */
+function afterSeconds({ elapsed }: JobStep): string {
+  return elapsed === undefined ? '' : ` after ${elapsed < 10 ? elapsed.toFixed(1) : Math.round(elapsed)} s`;
 }
 
 /** Reads what a Catch caught: a named error of a Lambda, a failed nested watch, or something of the service's own. */
@@ -155,10 +205,16 @@ function installWarning({ install }: RunFacts): string[] {
   return [`The install failed: ${jobEnding(install, 'InstallFailed', 'Install requirements').message}`];
 }
 
-function likelyCause({ install }: RunFacts, step: JobStep | null): string {
-  if (step?.job !== 'train' || step.ok || !install || !isFailed(install)) return '';
-  const missing = step.tail?.some((line) => /^(ModuleNotFoundError|ImportError):/.test(line));
-  return missing ? ' Likely cause: the requirements were not installed (see warnings).' : '';
+const NOT_INSTALLED = 'Correct the requirements: the log stream <run id>/install says why they were not installed.';
+
+/** What to do about a training that misses a module which the failed install should have brought; null for any other end. */
+function missingModule({ install }: RunFacts, step: JobStep | null): string | null {
+  if (step?.job !== 'train' || step.ok || !install || !isFailed(install)) return null;
+  return step.tail?.some((line) => /^(ModuleNotFoundError|ImportError):/.test(line)) ? NOT_INSTALLED : null;
+}
+
+function likelyCause(next: string | null): string {
+  return next === NOT_INSTALLED ? ' Likely cause: the requirements were not installed (see warnings).' : '';
 }
 
 /** At most 20 lines and 4 KB, the last ones. */

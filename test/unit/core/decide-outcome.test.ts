@@ -190,17 +190,55 @@ describe('decideOutcome', () => {
     expect(output).toMatchObject({ outcome: 'timed-out', message: 'why', lastLines: ['step 9'] });
   });
 
-  it('says so when the training died before its PID was confirmed', () => {
-    const before = / before its PID was confirmed/;
-    for (const train of [
-      endedStep('train', 1),
-      jobStep('train', { state: 'vanished', ended: true }),
-      endedStep('train', 1, { exit: exit({ code: null, signal: 'SIGSEGV' }) }),
-      endedStep('train', 1, { exit: exit({ code: null, signal: 'SIGKILL', outOfMemory: true }) }),
-    ]) {
-      expect(decideOutcome(finishInput({ train })).message).toMatch(before);
-      expect(decideOutcome(finishInput({ train: { ...train, confirmed: true } })).message).not.toMatch(before);
-    }
+  it('says after how many seconds a script ended that nobody saw run', () => {
+    const unseen = (changes: Partial<JobStep>) =>
+      decideOutcome(finishInput({ train: { ...endedStep('train', 1), confirmed: false, elapsed: 0.42, ...changes } }))
+        .message;
+    expect(unseen({})).toBe('The script ended after 0.4 s with exit code 1.');
+    expect(unseen({ elapsed: 12.6 })).toBe('The script ended after 13 s with exit code 1.');
+    const killed = endedStep('train', 0, {
+      exit: { code: null, signal: 'SIGKILL', endedAt: 1, maxRssBytes: null, outOfMemory: false },
+    });
+    expect(unseen({ exit: killed.exit })).toBe('Training was killed by SIGKILL after 0.4 s.');
+    expect(decideOutcome(finishInput({ train: endedStep('train', 1) })).message).toBe(
+      'Training ended with exit code 1.',
+    );
+  });
+
+  it.each(['SIGSEGV', 'SIGABRT', 'SIGBUS', 'SIGFPE', 'SIGILL'])(
+    '%s is a crash of native code, which nobody sent',
+    (signal) => {
+      const exit = { code: null, signal, endedAt: 1, maxRssBytes: null, outOfMemory: false };
+      const output = decideOutcome(finishInput({ train: endedStep('train', 0, { exit }) }));
+      expect(output).toMatchObject({ outcome: 'killed', signal });
+      expect(output.message).toMatch(/crashed in native code: SIG/);
+      expect(causeOf(output).next).toContain('PYTHONFAULTHANDLER=1');
+    },
+  );
+
+  it.each([
+    [
+      'MemoryError',
+      /allocation of memory failed; it had used 2/,
+      /more memory/,
+    ],
+    [
+      'numpy._core._exceptions._ArrayMemoryError: Unable to allocate 7 GiB',
+      /allocation of memory failed/,
+      /more memory/,
+    ],
+    [
+      "RuntimeError: [enforce fail] DefaultCPUAllocator: can't allocate memory",
+      /allocation of memory failed/,
+      /more memory/,
+    ],
+    ['torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB', /memory of the GPU/, /GPU has more memory/],
+  ])('names memory when the script gave up by itself: %s', (line, message, next) => {
+    const exit = { code: 1, signal: null, endedAt: 1, maxRssBytes: 2 * 1024 ** 3, outOfMemory: false };
+    const output = decideOutcome(finishInput({ train: endedStep('train', 1, { exit, tail: ['Traceback', line] }) }));
+    expect(output.outcome).toBe('failed');
+    expect(output.message).toMatch(message);
+    expect(causeOf(output).next).toMatch(next);
   });
 
   it('says what the supervisor knows beside the exit code', () => {
@@ -215,6 +253,7 @@ describe('decideOutcome', () => {
     expect(output.warnings).toEqual(['The install failed: no version of torch fits']);
     expect(causeOf(output).warnings).toEqual(output.warnings);
     expect(output.message).toMatch(/Likely cause: the requirements were not installed/);
+    expect(causeOf(output).next).toMatch(/^Correct the requirements/);
     const other = endedStep('train', 1, { tail: ['ValueError: no'] });
     expect(decideOutcome(finishInput({ install, train: other })).message).not.toMatch(/Likely/);
     expect(decideOutcome(finishInput({ train: missing })).message).not.toMatch(/Likely/);
