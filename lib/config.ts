@@ -4,23 +4,23 @@ import { type ArchiveCaps, DEFAULT_CAPS } from '../core/archive/caps.ts';
 import { isTimeZone } from '../core/schedule/wall-time.ts';
 import { parseSpec, type SpecInput } from '../core/spec/spec.ts';
 
-/** What `cdk.json` or `cdk deploy -c key=value` says. Read once, here. */
+/** The context of `cdk.json` or `cdk deploy -c key=value`. Only this file reads it. */
 export interface Config {
   /** Folder of the bundled handlers (bundle-lambdas.ts). */
   readonly bundles: string;
-  /** The emulator's CloudFormation has no AWS::SSM::Document: the template then carries the documents as metadata. */
+  /** For the local cloud, whose CloudFormation lacks AWS::SSM::Document: the template then has the documents in its metadata. */
   readonly local: boolean;
   readonly architecture: 'arm64' | 'x86_64';
   readonly logRetentionDays: number;
   readonly archiveCaps: ArchiveCaps;
   readonly schedules: readonly ScheduleConfig[];
-  /** Addresses that the notifications go to. */
+  /** Email addresses for notifications. */
   readonly notifyEmails: readonly string[];
-  /** After so long in the queue people are told. */
+  /** A run that waits longer for its instance sends a notification. */
   readonly waitingMinutes: number;
-  /** How many uploads are taken at once; null: as many as Lambda runs. */
+  /** Uploads that are processed at once; null: up to Lambda's own limit. */
   readonly uploadConcurrency: number | null;
-  /** A job that has written no log for so long raises an alarm. */
+  /** A job that does not write to its log for this time raises an alarm. */
   readonly silentMinutes: number;
 }
 
@@ -34,7 +34,7 @@ export interface ScheduleConfig {
 }
 
 const flag = z.union([z.boolean(), z.enum(['true', 'false']).transform((text) => text === 'true')]);
-/** CloudWatch Logs takes these numbers of days only. */
+/** The numbers of days that CloudWatch Logs accepts. */
 const RETENTION = [
   1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653,
 ];
@@ -93,7 +93,7 @@ function scheduledSpec({ name, spec }: z.infer<typeof scheduleSchema>): SpecInpu
   return parsed;
 }
 
-/** `cdk -c key=value` gives strings only; lists and maps come as JSON. */
+/** `cdk -c key=value` gives strings; lists and maps are JSON. */
 function fromCommandLine(value: unknown, key: string): unknown {
   if (typeof value !== 'string' || !/^\s*[[{]/.test(value)) return value;
   try {

@@ -10,21 +10,21 @@ import { announceRuns, measure } from '../iam/functions.ts';
 import { target } from '../observability/dead-letters.ts';
 import { StepLambda } from './step-lambda.ts';
 
-/** A manifest that is written ends a run, and is told of: S3 → EventBridge → announce-run → SNS. */
+/** A run has ended when its manifest is written. Path of the notification: S3 → EventBridge → announce-run → SNS. */
 export class Announcements extends Construct {
   constructor(stack: Stack, props: { config: Config; bucket: Bucket; topic: ITopic; deadLetters: IQueue }) {
     super(stack, 'Announcements');
     const { config, bucket, topic, deadLetters } = props;
     const announceRun = new StepLambda(this, 'announce-run', {
       config,
-      description: 'Tells people of runs: started, ended, waiting long',
+      description: 'Notifies about runs that started, ended, or wait for a long time',
       environment: { uploadBucket: bucket.bucketName, topicArn: topic.topicArn },
       permissions: [...announceRuns(bucket, topic.topicArn), measure()],
       timeout: Duration.seconds(60),
       deadLetters,
     });
     new Rule(this, 'Rule', {
-      description: 'Runs that have ended are told of',
+      description: 'Notifies about runs that have ended',
       eventPattern: {
         source: ['aws.s3'],
         detailType: ['Object Created'],

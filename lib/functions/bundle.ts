@@ -7,7 +7,7 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 /** The CommonJS parts of the SDK and of Powertools ask for require, which an ES module does not have. */
 const REQUIRE_BANNER = "import{createRequire as __cr}from'node:module';const require=__cr(import.meta.url);";
 
-/** Names of the handlers: one file a state in lambdas/. */
+/** Names of the handlers: lambdas/ has one file for each. */
 export function lambdaNames(): string[] {
   const files = readdirSync(join(ROOT, 'lambdas'), { withFileTypes: true });
   return files
@@ -16,8 +16,8 @@ export function lambdaNames(): string[] {
 }
 
 /**
- * Bundles every handler into `<folder>/<name>/index.mjs`: minified ESM with the SDK in it, so that what is tested is what runs.
- * One esbuild call for all: NodejsFunction's own bundling starts npx for each and takes 25 s for what takes 1 s here.
+ * Bundles every handler into `<folder>/<name>/index.mjs`: minified ESM with the SDK in it, so that the tested code is the deployed code.
+ * One esbuild call bundles all of them in 1 s; NodejsFunction starts npx for each and takes 25 s.
  */
 export async function bundleLambdas(folder: string): Promise<string> {
   await build({

@@ -8,21 +8,21 @@ import { listRuns, measure } from '../iam/functions.ts';
 import { target } from '../observability/dead-letters.ts';
 import { StepLambda } from './step-lambda.ts';
 
-/** Every run that starts or ends has the running ones counted: Step Functions has no metric of them. */
+/** Counts the running runs when one starts or ends: Step Functions has no such metric. */
 export class RunCount extends Construct {
   constructor(stack: Stack, props: { config: Config; machine: StateMachine; deadLetters: IQueue }) {
     super(stack, 'RunCount');
     const { config, machine, deadLetters } = props;
     const countRuns = new StepLambda(this, 'count-runs', {
       config,
-      description: 'Counts the runs that are under way',
+      description: 'Counts the running runs',
       environment: { runMachineArn: machine.stateMachineArn },
       permissions: [listRuns(stack), measure()],
       timeout: Duration.seconds(60),
       deadLetters,
     });
     new Rule(this, 'Rule', {
-      description: 'Runs that start or end are counted',
+      description: 'Counts the running runs when one starts or ends',
       eventPattern: {
         source: ['aws.states'],
         detailType: ['Step Functions Execution Status Change'],

@@ -17,13 +17,13 @@ export interface StepLambdaProps {
   readonly timeout: Duration;
   /** MiB. */
   readonly memory?: number;
-  /** How many may run at once; the rest of the events waits in Lambda's own queue, for six hours. */
+  /** Reserved concurrency; further events wait in Lambda's queue for up to six hours. */
   readonly concurrency?: number | null;
-  /** Where an asynchronous event goes that the function could not handle. */
+  /** Receives asynchronous events that the function could not process. */
   readonly deadLetters?: IQueue;
 }
 
-/** A Lambda function from `lambdas/<id>.ts` with a role, and a log group, of its own. */
+/** A Lambda function from `lambdas/<id>.ts` with its own role and log group. */
 export class StepLambda extends Construct {
   readonly function: IFunction;
   readonly timeout: Duration;
@@ -43,8 +43,8 @@ export class StepLambda extends Construct {
       resources: [logGroup.logGroupArn],
     };
     const { deadLetters } = props;
-    const buryEvents = deadLetters ? [{ actions: ['sqs:SendMessage'], resources: [deadLetters.queueArn] }] : [];
-    const permissions = [writeLogs, ...props.permissions, ...buryEvents];
+    const sendDeadLetters = deadLetters ? [{ actions: ['sqs:SendMessage'], resources: [deadLetters.queueArn] }] : [];
+    const permissions = [writeLogs, ...props.permissions, ...sendDeadLetters];
     const role = new Role(this, 'Role', {
       assumedBy: new ServicePrincipal('lambda.amazonaws.com'),
       inlinePolicies: { step: toPolicy(permissions) },

@@ -5,13 +5,16 @@ import type { Construct } from 'constructs';
 import { target } from '../observability/dead-letters.ts';
 import type { StepLambda } from './step-lambda.ts';
 
-/** Abort and time-out run no Catch: EventBridge tells stop-run of them. The event may get lost; a run that finds the instance held then calls stop-run itself. */
+/**
+ * An abort or a timeout runs no Catch, so an EventBridge event invokes stop-run. Such events are delivered on a best-effort basis: a run that
+ * finds the instance held by an ended run invokes stop-run itself.
+ */
 export function stopEndedRuns(
   scope: Construct,
   props: { machine: StateMachine; stopRun: StepLambda; deadLetters: IQueue },
 ): void {
   new Rule(scope, 'StopRule', {
-    description: 'Runs that were aborted, timed out, or failed without their own end are cleared up',
+    description: 'Cleans up after runs that were aborted, timed out, or failed',
     eventPattern: {
       source: ['aws.states'],
       detailType: ['Step Functions Execution Status Change'],

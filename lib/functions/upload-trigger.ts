@@ -10,14 +10,14 @@ import { readArchives } from '../iam/functions.ts';
 import { target } from '../observability/dead-letters.ts';
 import { StepLambda } from './step-lambda.ts';
 
-/** An upload under `uploads/` starts a run by itself: S3 → EventBridge → start-run → StartExecution. */
+/** An upload below `uploads/` starts a run: S3 → EventBridge → start-run → StartExecution. */
 export class UploadTrigger extends Construct {
   constructor(stack: Stack, props: { config: Config; bucket: Bucket; machine: StateMachine; deadLetters: IQueue }) {
     super(stack, 'UploadTrigger');
     const { bucket, machine, deadLetters } = props;
     const startRun = new StepLambda(this, 'start-run', {
       config: props.config,
-      description: 'Starts the run of an upload, once for each version of an object',
+      description: 'Starts a run for an upload, once for each version of an object',
       environment: { runMachineArn: machine.stateMachineArn, uploadBucket: bucket.bucketName },
       permissions: [
         ...readArchives(bucket),
@@ -28,7 +28,7 @@ export class UploadTrigger extends Construct {
       deadLetters,
     });
     new Rule(this, 'Rule', {
-      description: 'Uploads to uploads/ start a run',
+      description: 'Starts a run for each upload below uploads/',
       eventPattern: {
         source: ['aws.s3'],
         detailType: ['Object Created'],

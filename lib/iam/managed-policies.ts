@@ -5,7 +5,7 @@ import { ACCESS_POLICIES } from '../../core/names.ts';
 import { manageSchedules, operateRuns, readStack, startRuns, uploadArchives, watchRuns } from './people.ts';
 import { type Permission, toPolicy } from './permission.ts';
 
-/** Managed policies for people, narrowest first. Nobody has one until an administrator attaches it. */
+/** Managed policies for people, narrowest first. They have no effect until an administrator attaches them. */
 export function createAccessPolicies(stack: Stack, props: { bucket: Bucket; scheduleRoleArn: string }): void {
   const { bucket, scheduleRoleArn } = props;
   const watch = [...startRuns(stack, bucket), ...watchRuns(stack, bucket)];
@@ -25,9 +25,9 @@ export function createAccessPolicies(stack: Stack, props: { bucket: Bucket; sche
   };
   for (const [key, permissions] of Object.entries(policies)) {
     new ManagedPolicy(stack, `Access-${key}`, {
-      // IAM knows no regions: two stacks of one account must not meet.
+      // IAM is global: stacks in two regions need different names.
       managedPolicyName: `${ACCESS_POLICIES[key as keyof typeof ACCESS_POLICIES]}-${Aws.REGION}`,
-      // No description: IAM cannot change one, so a new wording would replace a policy whose name is taken, and fail.
+      // No description: IAM cannot change it, so a new wording would require a replacement, which fails because the name is taken.
       document: toPolicy(permissions),
     });
   }

@@ -22,9 +22,9 @@ import {
 } from './functions.ts';
 import type { Permission } from './permission.ts';
 
-/** What people may do, a function a task. A `*` as resource stands only where AWS offers nothing else. */
+/** Permissions of people, one function for each task. The resource is `*` only where AWS has no resource-level permission. */
 
-/** The stack's outputs name bucket, machine and log group. */
+/** The stack's outputs have the names of bucket, state machine and log group. */
 export function readStack(stack: Stack): Permission {
   const resourceName = `${STACK_NAME}/*`;
   return {
@@ -33,7 +33,7 @@ export function readStack(stack: Stack): Permission {
   };
 }
 
-/** Under `uploads/` it starts a run, under `archives/` it waits for one. Not `runs/`: nobody forges a result. */
+/** An object below `uploads/` starts a run, one below `archives/` does not. Not `runs/`, so that nobody can forge a result. */
 export function uploadArchives(bucket: Bucket): Permission {
   return {
     actions: ['s3:PutObject', 's3:AbortMultipartUpload'],
@@ -44,7 +44,7 @@ export function uploadArchives(bucket: Bucket): Permission {
 export function startRuns(stack: Stack, bucket: Bucket): Permission[] {
   return [
     { actions: ['states:StartExecution'], resources: [runMachineArn(stack)] },
-    // Whether an archive is there already that would be pushed again.
+    // To reuse an archive that was uploaded before.
     { actions: ['s3:GetObject', 's3:GetObjectVersion'], resources: [bucket.arnForObjects(`${ARCHIVE_PREFIX}*`)] },
   ];
 }
@@ -56,7 +56,7 @@ export function watchRuns(stack: Stack, bucket: Bucket): Permission[] {
     { actions: ['logs:GetLogEvents', 'logs:FilterLogEvents'], resources: [runLogStreams(stack)] },
     { actions: ['s3:GetObject'], resources: [bucket.arnForObjects(`${RUN_PREFIX}*`)] },
     { actions: ['s3:ListBucket'], resources: [bucket.bucketArn] },
-    // Which instance a run would train on, and whether its agent is there. No resource-level permissions.
+    // To find the instance of a run and its SSM agent. No resource-level permissions.
     { actions: ['ec2:DescribeInstances', 'ssm:DescribeInstanceInformation'], resources: ['*'] },
   ];
 }

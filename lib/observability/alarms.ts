@@ -7,7 +7,7 @@ import type { Construct } from 'constructs';
 import { STACK_NAME } from '../../core/names.ts';
 import { runMetric } from './metrics.ts';
 
-/** What somebody should look at. They tell over the same topic as runs do. */
+/** Alarms for what a person should look into. They publish to the topic of the runs' notifications. */
 export function createAlarms(
   scope: Construct,
   props: { deadLetters: IQueue; topic: ITopic; silentMinutes: number },
@@ -27,7 +27,7 @@ export function createAlarms(
     created.addAlarmAction(new SnsAction(topic));
     return created;
   };
-  const letters = deadLetters.metricApproximateNumberOfMessagesVisible({
+  const messages = deadLetters.metricApproximateNumberOfMessagesVisible({
     statistic: 'Maximum',
     period: Duration.minutes(5),
   });
@@ -36,19 +36,19 @@ export function createAlarms(
       'failed-run',
       runMetric('failed', { statistic: 'Sum' }),
       1,
-      'A run failed. What to do: the notification of that run, or npx runctl list. Runs that were stopped or skipped do not count.',
+      'A run failed. Runs that were stopped or skipped do not count. Next: read the notification of that run, or run: runctl list.',
     ),
     alarm(
       'dead-letter',
-      letters,
+      messages,
       1,
-      'An event could not be handled: an upload may have no run, or an ended run was not cleared up. What to do: docs/runbook.md, Dead letters.',
+      'An event could not be processed: an upload may not have started a run, or an ended run may not have been cleaned up. Next: docs/reference/errors.md, Dead letters.',
     ),
     alarm(
       'silent-run',
       runMetric('silence', { statistic: 'Maximum' }),
       silentMinutes * 60,
-      `A job has written no log for ${silentMinutes} minutes. What to do: npx runctl list, then npx runctl logs <run> --live.`,
+      `A job has not written to its log for ${silentMinutes} minutes. Next: runctl list, then runctl logs <run> --live.`,
     ),
   ];
 }

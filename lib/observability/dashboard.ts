@@ -19,7 +19,7 @@ import { HOUR, runMetric } from './metrics.ts';
 /** Columns of a dashboard are 24. */
 const THIRD = { width: 8, height: 6 };
 
-/** The CloudWatch dashboard `runctl-<region>`: how runs end, and what holds them up. */
+/** The CloudWatch dashboard `runctl-<region>`: how runs end, and what delays them. */
 export function createDashboard(
   scope: Construct,
   props: { machineArn: string; deadLetters: IQueue; alarms: readonly IAlarm[] },
@@ -33,13 +33,18 @@ export function createDashboard(
   const times = (metric: keyof typeof METRICS): IMetric[] =>
     ['p50', 'Maximum'].map((statistic) => runMetric(metric, { statistic, period: HOUR, label: statistic }));
   const running = new MathExpression({
-    // Written when it changes: what was written last is so until then.
+    // The metric is written when it changes, so the last value holds until the next.
     expression: 'FILL(m, REPEAT)',
     usingMetrics: { m: runMetric('running', { statistic: 'Maximum' }) },
     label: 'runs',
   });
   dashboard.addWidgets(
-    new SingleValueWidget({ ...THIRD, title: 'Running now (incl. waiting)', metrics: [running], sparkline: true }),
+    new SingleValueWidget({
+      ...THIRD,
+      title: 'Running now, waiting runs included',
+      metrics: [running],
+      sparkline: true,
+    }),
     graph(
       'Runs by outcome',
       OUTCOMES.map((outcome) => outcomes(outcome, HOUR)),
@@ -50,11 +55,11 @@ export function createDashboard(
   dashboard.addWidgets(
     graph('Duration of runs, s', times('duration')),
     graph('Install, s', times('install')),
-    graph('Waiting for the instance, s', times('queue')),
+    graph('Wait for the instance, s', times('queue')),
   );
   dashboard.addWidgets(
-    graph('Looks at jobs without an answer', [runMetric('pollFailures', { statistic: 'Sum', period: HOUR })]),
-    graph('Longest silence of a job, s', [runMetric('silence', { statistic: 'Maximum' })]),
+    graph('Polls without an answer', [runMetric('pollFailures', { statistic: 'Sum', period: HOUR })]),
+    graph('Longest time without log, s', [runMetric('silence', { statistic: 'Maximum' })]),
     graph('Dead letters', [props.deadLetters.metricApproximateNumberOfMessagesVisible({ statistic: 'Maximum' })]),
   );
   dashboard.addWidgets(new TextWidget({ width: 24, height: 2, markdown: links(scope, props.machineArn) }));
@@ -72,6 +77,6 @@ function links(scope: Construct, machineArn: string): string {
   return [
     `[Runs](/states/home?region=${region}#/statemachines/view/${machineArn})`,
     `[Logs](/cloudwatch/home?region=${region}#logsV2:log-groups/log-group/${logGroup})`,
-    'What an error means, and what to do: docs/runbook.md',
+    'Errors and what to do: docs/reference/errors.md',
   ].join(' · ');
 }

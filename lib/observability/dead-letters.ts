@@ -4,7 +4,7 @@ import type { IFunction } from 'aws-cdk-lib/aws-lambda';
 import { type IQueue, Queue, QueueEncryption } from 'aws-cdk-lib/aws-sqs';
 import type { Construct } from 'constructs';
 
-/** Where an event goes that did not do what it should have: start a run, end one, tell of one. */
+/** Receives the events that could not start a run, clean up after one, or notify about one. */
 export function createDeadLetterQueue(scope: Construct): Queue {
   return new Queue(scope, 'DeadLetters', {
     encryption: QueueEncryption.SQS_MANAGED,
@@ -13,7 +13,7 @@ export function createDeadLetterQueue(scope: Construct): Queue {
   });
 }
 
-/** A rule's target: the event is handed over within a day, or is a dead letter. */
+/** The target of a rule: an event that is not delivered within a day goes to the dead-letter queue. */
 export function target(handler: IFunction, deadLetterQueue: IQueue): LambdaFunction {
   return new LambdaFunction(handler, { deadLetterQueue, maxEventAge: Duration.hours(24), retryAttempts: 185 });
 }

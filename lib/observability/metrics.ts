@@ -4,7 +4,7 @@ import { METRIC_NAMESPACE, METRICS } from '../../core/notify/metrics.ts';
 
 export const HOUR = Duration.hours(1);
 
-/** One of the metrics that the Lambdas write; five minutes unless told. */
+/** A metric that the functions write; the period is five minutes by default. */
 export function runMetric(name: keyof typeof METRICS, options: MetricOptions): Metric {
   return new Metric({
     namespace: METRIC_NAMESPACE,

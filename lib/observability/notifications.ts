@@ -6,8 +6,9 @@ import type { Construct } from 'constructs';
 import { STACK_NAME } from '../../core/names.ts';
 
 /**
- * Where runctl tells people of their runs. Each address gets a mail first in which it has to agree.
- * Not encrypted with a key: alarms cannot publish through AWS's own one, and a key of ours would cost money while nothing runs.
+ * The topic of the runs' notifications. Amazon SNS asks each address for a confirmation first.
+ * It is not encrypted with a KMS key: alarms cannot publish with the AWS managed key, and a customer managed key costs money while nothing
+ * runs.
  */
 export function createNotificationTopic(scope: Construct, emails: readonly string[]): Topic {
   const topic = new Topic(scope, 'Notifications', {
@@ -15,7 +16,7 @@ export function createNotificationTopic(scope: Construct, emails: readonly strin
     displayName: STACK_NAME,
     enforceSSL: true,
   });
-  // A topic with a policy has lost the default one, by which alarms of the account may publish.
+  // A resource policy replaces the default one, which lets alarms of the account publish.
   topic.addToResourcePolicy(
     new PolicyStatement({
       sid: 'Alarms',

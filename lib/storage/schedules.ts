@@ -9,9 +9,12 @@ import { SCHEDULE_GROUP, scheduleName } from '../../core/names.ts';
 import type { ScheduleConfig } from '../config.ts';
 import { toPolicy } from '../iam/permission.ts';
 
-/** EventBridge schedules: those from the context of cdk.json, and a group and a role for those that people add later. A run that is an hour late is not started any more. */
+/**
+ * EventBridge schedules: those of the context in cdk.json, and a group and a role for those that people add later. A run that would start an
+ * hour late is dropped.
+ */
 export class Schedules extends Construct {
-  /** EventBridge Scheduler starts runs as this role. */
+  /** EventBridge Scheduler assumes this role to start runs. */
   readonly role: Role;
 
   constructor(
@@ -20,7 +23,7 @@ export class Schedules extends Construct {
   ) {
     super(scope, 'Schedules');
     const { machine, deadLetters } = props;
-    // Its name is fixed: a group that outlived the stack would stop the next deployment.
+    // The name is fixed, so a retained group would block the next deployment.
     const scheduleGroup = new ScheduleGroup(this, 'Group', {
       scheduleGroupName: SCHEDULE_GROUP,
       removalPolicy: RemovalPolicy.DESTROY,
@@ -43,7 +46,7 @@ export class Schedules extends Construct {
     }
   }
 
-  /** Only schedules of our group may take the role: a schedule elsewhere that names it starts nothing. */
+  /** Only schedules of the group `runctl` may assume the role. */
   private createRole(group: string, machine: StateMachine, deadLetters: IQueue): Role {
     return new Role(this, 'Role', {
       description: 'EventBridge Scheduler starts runs of runctl',

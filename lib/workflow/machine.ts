@@ -10,7 +10,7 @@ import {
 } from 'aws-cdk-lib/aws-stepfunctions';
 import type { Construct } from 'constructs';
 
-/** A Standard workflow in JSONata whose failures are logged, without data: payloads name people's files. */
+/** A Standard workflow in JSONata. It logs all events without their data, because payloads contain names of people's files. */
 export function createMachine(
   scope: Construct,
   id: string,

@@ -22,12 +22,12 @@ import type { Steps } from '../functions/steps.ts';
 import { createMachine } from './machine.ts';
 import { catchAll, STEP_CONTEXT, stepTask } from './tasks.ts';
 
-/** 2,000 polls at 20 s are 11 hours; a watch that lasts a day is lost. */
+/** 2,000 polls at 20 s take 11 hours; a watch that lasts a day has hung. */
 const LONGEST_WATCH = Duration.hours(24);
 /** 30 days in the queue, an install, 30 days of training, and the outputs (core/spec/schema.ts). */
 const LONGEST_RUN = Duration.days(65);
 const NULL = '{% null %}';
-/** Variables that every state from Sync code on hands to its function. */
+/** Variables that every state from Sync code on passes to its function. */
 const RUN_VARIABLES = {
   run: '{% $run %}',
   spec: '{% $spec %}',
@@ -39,12 +39,12 @@ const EXECUTION = {
   arn: '{% $states.context.Execution.Id %}',
   startedAt: '{% $states.context.Execution.StartTime %}',
 };
-/** A job is on its way, or has ended with log still to read. */
+/** The job is running, or has ended and has log left to ship. */
 const inProgress = (job: JobName) =>
   Condition.jsonata(`{% $not($${job}.ended) and $not($${job}.state in ["busy", "refused", "absent"]) %}`);
 const endedWell = (job: JobName) => Condition.jsonata(`{% $${job}.ended and $${job}.ok %}`);
 
-/** `runctl-run`: the workflow that a run is. Its state names are what people see in the console. */
+/** `runctl-run`: the workflow of a run. People see its state names in the console. */
 export class RunMachine extends Construct {
   readonly machine: StateMachine;
   private readonly watch: StateMachine;
@@ -59,12 +59,12 @@ export class RunMachine extends Construct {
     const install = this.createInstall(steps, train);
     const sync = this.createSync(steps, install);
     const find = this.task('Find instance', steps.findInstance, {
-      comment: 'Exactly one running Linux instance whose SSM agent answers.',
+      comment: 'Finds exactly one running Linux instance whose SSM agent is online.',
       input: RUN_VARIABLES,
       assign: { instance: '{% $states.result.Payload %}' },
     });
     const verify = this.task('Verify archive', steps.verifyArchive, {
-      comment: 'Checks the spec, pins the version, reads the archive once. Never extracts.',
+      comment: 'Validates the run spec, pins the object version, and reads the archive once without extracting it.',
       input: {
         execution: EXECUTION,
         input: '{% $states.context.Execution.Input %}',
@@ -78,7 +78,7 @@ export class RunMachine extends Construct {
     });
     this.machine = createMachine(this, 'Machine', {
       name: RUN_MACHINE,
-      comment: 'Trains an uploaded archive on an EC2 instance, over SSM alone',
+      comment: 'Trains an uploaded archive on an EC2 instance over SSM',
       timeout: LONGEST_RUN,
       start: this.createBegin().next(verify).next(find).next(sync),
     });
@@ -87,7 +87,7 @@ export class RunMachine extends Construct {
   private createBegin(): Pass {
     const names = ['run', 'spec', 'archive', 'instance', 'sync', 'install', 'train', 'failure', 'finish'];
     return Pass.jsonata(this, 'Begin run', {
-      comment: 'Gives every variable a value: Finish run reads them all, however early the run failed.',
+      comment: 'Initializes every variable: Finish run reads all of them, however early the run failed.',
       assign: { ...Object.fromEntries(names.map((name) => [name, NULL])), warnings: '{% [] %}', watches: 0 },
     });
   }
@@ -97,10 +97,11 @@ export class RunMachine extends Construct {
       'Sync code',
       'sync',
       steps.syncCode,
-      'Takes the lease; brings the code to <home>/<project>.',
+      'Acquires the lease of the instance and extracts the code to <home>/<project>.',
     );
     const wait = Wait.jsonata(this, 'Wait for instance', {
-      comment: 'First come, first served. Its output says who holds the instance, and the place in the queue.',
+      comment:
+        'Waits in the queue, first come, first served. The output has the holder of the instance and the place in the queue.',
       time: WaitTime.seconds('{% $sync.wait %}'),
       outputs: '{% {"holder": $sync.holder, "queue": $sync.queue, "waiting": $sync.waiting} %}',
     }).next(start);
@@ -117,7 +118,7 @@ export class RunMachine extends Construct {
       'Install requirements',
       'install',
       steps.installRequirements,
-      'uv first, then pip3 install --user.',
+      'Installs the requirements with uv, else with pip3 install --user.',
     );
     const installed = Choice.jsonata(this, 'Requirements installed?').when(endedWell('install'), next);
     installed
@@ -134,9 +135,14 @@ export class RunMachine extends Construct {
       'Start training',
       'train',
       steps.startTraining,
-      'Starts the script; answers with its PID.',
+      'Starts the script and returns its PID.',
     );
-    const confirm = this.jobTask('Confirm PID', 'train', steps.confirmPid, 'Looks once: alive, or finished already.');
+    const confirm = this.jobTask(
+      'Confirm PID',
+      'train',
+      steps.confirmPid,
+      'Polls once: the process is running, or has ended already.',
+    );
     const watch = this.watchJob('Watch training', 'train');
     const training = Choice.jsonata(this, 'Training ended?').when(inProgress('train'), watch).otherwise(this.finish);
     watch.next(training);
@@ -150,10 +156,10 @@ export class RunMachine extends Construct {
     const failed = Fail.jsonata(this, 'Failed', {
       error: '{% $finish.error %}',
       cause: '{% $finish.cause %}',
-      comment: 'The error is a name of docs/runbook.md; the cause is JSON.',
+      comment: 'docs/reference/errors.md explains the error; the cause is JSON.',
     });
     const task = stepTask(this, 'Finish run', finishRun, {
-      comment: 'Keeps outputs and logs, releases the instance, says how the run ended.',
+      comment: 'Uploads outputs and logs, releases the instance, and determines the outcome.',
       input: {
         ...RUN_VARIABLES,
         instance: '{% $instance %}',
@@ -170,7 +176,7 @@ export class RunMachine extends Construct {
       assign: { finish: '{% $states.result.Payload %}' },
     });
     const lost = Pass.jsonata(this, 'Outcome unknown', {
-      comment: 'Finish run itself failed: that is told, and never taken for a success.',
+      comment: 'Finish run itself failed, so the outcome is internal.',
       assign: {
         finish: {
           error: 'Internal',
@@ -181,7 +187,7 @@ export class RunMachine extends Construct {
     });
     catchAll(task, lost.next(failed));
     const wait = Wait.jsonata(this, 'Wait for outputs', {
-      comment: 'What still lives is being ended, or outputs are on their way to S3.',
+      comment: 'Waits until remaining processes have ended and outputs are in S3.',
       time: WaitTime.seconds('{% $finish.wait %}'),
     }).next(task);
     const succeeded = Choice.jsonata(this, 'Run succeeded?')
@@ -205,10 +211,10 @@ export class RunMachine extends Construct {
     return task;
   }
 
-  /** Runs the nested watch until it hands back. Its name is the same on a retry, which then finds the execution that runs. */
+  /** Runs the nested watch. Its name is equal on a retry, which then finds the running execution. */
   private watchJob(name: string, job: JobName): StepFunctionsStartExecution {
     const task = StepFunctionsStartExecution.jsonata(this, name, {
-      comment: `Polls the job ${job} and ships its log, for at most 2,000 polls at a time.`,
+      comment: `Polls the job ${job} and ships its log, up to 2,000 polls in one execution.`,
       stateMachine: this.watch,
       integrationPattern: IntegrationPattern.RUN_JOB,
       name: '{% $run.key & "-" & $string($watches) %}',
@@ -218,7 +224,7 @@ export class RunMachine extends Construct {
       assign: { [job]: '{% $states.result.Output %}', watches: '{% $watches + 1 %}' },
       taskTimeout: Timeout.duration(LONGEST_WATCH),
     });
-    // 2 + 4 + 8 + 16 + 32 s of the service's own trouble.
+    // 2 + 4 + 8 + 16 + 32 s, for faults of Step Functions.
     task.addRetry({
       errors: [
         'StepFunctions.ThrottlingException',

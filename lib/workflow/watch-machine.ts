@@ -15,14 +15,14 @@ import type { Steps } from '../functions/steps.ts';
 import { createMachine } from './machine.ts';
 import { catchAll, STEP_CONTEXT, stepTask } from './tasks.ts';
 
-/** Follows one job: Poll logs → done? → Wait → Poll logs; hands back before the execution's history is full. */
+/** Polls one job until it ends, or until the execution's history is nearly full: Poll logs → Job ended? → Wait → Poll logs. */
 export class WatchMachine extends Construct {
   readonly machine: StateMachine;
 
   constructor(scope: Construct, id: string, steps: Pick<Steps, 'pollLogs' | 'checkInstance'>) {
     super(scope, id);
     const begin = Pass.jsonata(this, 'Begin watch', {
-      comment: 'The parent starts this with the run and the step of the job so far.',
+      comment: 'The parent passes the run and the last snapshot of the job.',
       assign: { input: '{% $states.input %}', step: '{% $states.input.step %}', polls: 0, failure: '{% null %}' },
     });
     const input = {
@@ -35,20 +35,20 @@ export class WatchMachine extends Construct {
       context: STEP_CONTEXT,
     };
     const poll = stepTask(this, 'Poll logs', steps.pollLogs, {
-      comment: 'Asks the instance how the job stands, and ships its log to CloudWatch.',
+      comment: 'Requests the status of the job and ships its log to CloudWatch.',
       input,
       assign: { step: '{% $states.result.Payload %}', polls: '{% $polls + 1 %}' },
     });
     const wait = Wait.jsonata(this, 'Wait', { time: WaitTime.seconds('{% $step.wait %}') });
     const failed = Fail.jsonata(this, 'Watch failed', { error: '{% $failure.Error %}', cause: '{% $failure.Cause %}' });
     const check = stepTask(this, 'Check instance', steps.checkInstance, {
-      comment: 'The instance did not answer: does EC2 say that it still runs?',
+      comment: 'The instance did not answer: asks EC2 whether it is running.',
       input,
       assign: {},
     });
     catchAll(poll, failed);
     catchAll(check, failed);
-    // Absent: the instance's folder of runs is gone, and will not come back by asking.
+    // Absent: the run's folder on the instance is gone, so polling again is of no use.
     const next = Choice.jsonata(this, 'Job ended?')
       .when(Condition.jsonata('{% $step.ended or $step.state = "absent" %}'), Succeed.jsonata(this, 'Ended'))
       .when(Condition.jsonata('{% $step.silentSince != null %}'), check)
@@ -58,7 +58,7 @@ export class WatchMachine extends Construct {
     check.next(wait);
     this.machine = createMachine(this, 'Machine', {
       name: WATCH_MACHINE,
-      comment: 'Follows one job of a run until it ends',
+      comment: 'Polls one job of a run until it ends',
       start: begin.next(poll).next(next),
     });
   }
