@@ -217,11 +217,7 @@ describe('decideOutcome', () => {
   );
 
   it.each([
-    [
-      'MemoryError',
-      /allocation of memory failed; it had used 2/,
-      /more memory/,
-    ],
+    ['MemoryError', /allocation of memory failed; it had used 2/, /more memory/],
     [
       'numpy._core._exceptions._ArrayMemoryError: Unable to allocate 7 GiB',
       /allocation of memory failed/,
