@@ -1,5 +1,7 @@
+import { chmod, lstat, mkdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { LocalError } from './errors.ts';
 
 /** The folder of the project: where package.json and cdk.json lie. */
 export const projectRoot = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '');
@@ -8,12 +10,12 @@ export const projectRoot = fileURLToPath(new URL('../..', import.meta.url)).repl
 export interface StatePaths {
   /** The folder that the person chose, or `.runctl` in the project. */
   readonly base: string;
-  /** One cloud's own files; `down` removes it. */
+  /** One cloud's own files, its key among them: no other user gets into it. `down` removes it. */
   readonly local: string;
   readonly stateFile: string;
   readonly lockFile: string;
   readonly logs: string;
-  /** The instance's disk: `root` and `home` of the runner. */
+  /** The disks of its instances, `root` and `home` of the runner: jobs of other users work there. `down` removes it too. */
   readonly instance: string;
   /** The SSM agent's own files: documents, and a folder for each instance with its scripts. */
   readonly agent: string;
@@ -33,9 +35,21 @@ export function statePaths(base: string = projectState): StatePaths {
     stateFile: join(local, 'state.json'),
     lockFile: join(folder, 'local.lock'),
     logs: join(local, 'logs'),
-    instance: join(local, 'instance'),
+    instance: join(folder, 'instance'),
     agent: join(local, 'agent'),
     venvs: join(projectState, 'venvs'),
     cache: join(projectState, 'cache'),
   };
+}
+
+/**
+ * Makes a folder that only this user gets into, or makes it so when it is there.
+ * @throws LocalError when it belongs to somebody else: what they put there is not ours.
+ */
+export async function makePrivateFolder(folder: string): Promise<void> {
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  const info = await lstat(folder);
+  if (!info.isDirectory() || info.uid !== process.getuid?.())
+    throw new LocalError(`${folder} is not a folder of your own.`, 'Remove it, or choose another folder with --state.');
+  await chmod(folder, 0o700);
 }

@@ -1,4 +1,3 @@
-import type { Endpoints } from '../cloud/environment.ts';
 import { clientVariables, misleadingVariables } from '../cloud/environment.ts';
 import { LocalError } from '../cloud/errors.ts';
 import type { StatePaths } from '../cloud/paths.ts';
@@ -72,6 +71,5 @@ export function statusLines(status: Status): string[] {
 export async function variables(paths: StatePaths): Promise<{ set: Record<string, string>; unset: string[] }> {
   const state = await readState(paths);
   if (state === undefined) throw new LocalError('The local cloud is down.', 'Start it: npx runctl local up');
-  const endpoints: Endpoints = state;
-  return { set: clientVariables(endpoints), unset: misleadingVariables };
+  return { set: clientVariables(state), unset: misleadingVariables };
 }

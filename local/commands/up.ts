@@ -113,7 +113,7 @@ function steps(paths: StatePaths, options: UpOptions): Listr<Context> {
         title: 'Local instance',
         task: async (context, task) => {
           const state = have(context);
-          const instanceId = await registerInstance(state.endpoint, defaultInstance(paths));
+          const instanceId = await registerInstance(state, defaultInstance(paths));
           if (instanceId !== state.instanceId) context.untouched = false;
           context.state = { ...state, instanceId };
           await writeState(paths, context.state);
@@ -140,7 +140,7 @@ function steps(paths: StatePaths, options: UpOptions): Listr<Context> {
           }
           task.title = 'Stack: cdk deploy';
           await deploy(state, paths, report, signal);
-          const outputs = await stackOutputs(state.endpoint);
+          const outputs = await stackOutputs(state);
           context.state = { ...state, deployed: { sources, at: new Date().toISOString(), outputs } };
           await writeState(paths, context.state);
           task.title = 'Stack deployed';
@@ -150,7 +150,7 @@ function steps(paths: StatePaths, options: UpOptions): Listr<Context> {
         title: 'SSM documents',
         enabled: options.deploy !== 'never',
         task: async (context, task) => {
-          const names = await pushDocuments(have(context).ssmEndpoint, assembly(paths));
+          const names = await pushDocuments(have(context), assembly(paths));
           task.title = `SSM documents ${names.join(', ')}`;
         },
       },

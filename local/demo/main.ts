@@ -6,6 +6,7 @@ import { logStream } from '../../core/names.ts';
 import { formatDuration } from '../../core/units.ts';
 import { localClients } from '../cloud/clients.ts';
 import { type StatePaths, statePaths } from '../cloud/paths.ts';
+import type { LocalState } from '../cloud/state.ts';
 import { bringUp, endRun, takeDown } from './cloud.ts';
 import { type DemoOptions, parseDemoOptions } from './options.ts';
 import { checkFolder, type StartedRun, startRun, watchRun } from './run.ts';
@@ -21,7 +22,7 @@ const colors = createColors(process.stdout.isTTY === true && !process.env.NO_COL
 const print = (line: string) => console.log(line);
 
 interface Begun {
-  endpoint?: string;
+  state?: LocalState;
   run?: StartedRun;
 }
 
@@ -60,8 +61,8 @@ function stopOnRequest(): AbortController {
 async function demo(options: DemoOptions, paths: StatePaths, signal: AbortSignal, begun: Begun): Promise<boolean> {
   const beganAt = performance.now();
   const state = await bringUp(paths, signal);
-  begun.endpoint = state.endpoint;
-  const clients = localClients(state.endpoint);
+  begun.state = state;
+  const clients = localClients(state);
   try {
     print(`The local cloud is up after ${formatDuration((performance.now() - beganAt) / 1_000)}`);
     print('');
@@ -115,8 +116,8 @@ async function cleanUp(options: DemoOptions, paths: StatePaths, interrupted: boo
     print(`End it: npx runctl local down${where}`);
   } else if (await takeDown(paths)) {
     print('The local cloud is down; nothing of it runs any more. With --keep it stays, to look around in.');
-  } else if (begun.endpoint !== undefined) {
-    if (begun.run) await endRun(begun.endpoint, begun.run);
+  } else if (begun.state !== undefined) {
+    if (begun.run) await endRun(begun.state, begun.run);
     print(`The local cloud was up before and stays up. End it: npx runctl local down${where}`);
   }
 }
