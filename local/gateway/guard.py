@@ -12,8 +12,10 @@ from collections import deque
 from typing import Any, Awaitable, Callable, Deque, Dict, FrozenSet, List, Optional, Tuple
 from xml.sax.saxutils import escape
 
-from payload import SIGNED_CHUNKS, UNSIGNED, check_chunks, check_post_policy, is_known, post_form_signature
-from sigv4 import Refused, Request, Signature, parse_signature, verify
+import sigv2
+from payload import SIGNED_CHUNKS, UNSIGNED, check_chunks, is_known
+from post_form import check_post_form, is_post_form
+from sigv4 import Refused, Request, parse_signature, verify
 
 Message = Dict[str, Any]
 Scope = Dict[str, Any]
@@ -107,8 +109,12 @@ class Guard:
             self._check_sender(request)
             if _is_imds(request, scope):
                 scope = self._imds_scope(request, scope)
-            elif _is_post_form(request):
-                await self._check_post_form(request, body)
+            elif is_post_form(request):
+                await body.read()
+                check_post_form(self._parse_form(request.header("content-type"), body.content()), self._secret_of)
+            elif sigv2.is_signed(request):
+                old = sigv2.parse(request, self._now())
+                sigv2.verify(old, self._secret_of(old.key_id, old.session_token))
             else:
                 await self._check_signature(request, body)
         except Refused as refused:
@@ -138,7 +144,7 @@ class Guard:
 
     async def _check_signature(self, request: Request, body: Body) -> None:
         signature = parse_signature(request, self._now())
-        secret = self._secret_of(signature)
+        secret = self._secret_of(signature.key_id, signature.session_token)
         if not is_known(signature.payload):
             raise Refused("AccessDenied", "The value of x-amz-content-sha256 is %r." % signature.payload)
         if signature.payload:
@@ -152,16 +158,10 @@ class Guard:
         elif signature.payload not in UNSIGNED and digest != signature.payload:
             raise Refused("XAmzContentSHA256Mismatch", "The body is not the one that was signed.")
 
-    async def _check_post_form(self, request: Request, body: Body) -> None:
-        await body.read()
-        fields = self._parse_form(request.header("content-type"), body.content())
-        signature, policy = post_form_signature(fields)
-        check_post_policy(signature, policy, self._secret_of(signature))
-
-    def _secret_of(self, signature: Signature) -> str:
-        secret = self._find_secret(signature.key_id, signature.session_token)
+    def _secret_of(self, key_id: str, session_token: str) -> str:
+        secret = self._find_secret(key_id, session_token)
         if secret is None:
-            raise Refused("InvalidAccessKeyId", "The access key %s is not one of this cloud." % signature.key_id)
+            raise Refused("InvalidAccessKeyId", "The access key %s is not one of this cloud." % key_id)
         return secret
 
 
@@ -169,15 +169,6 @@ def _is_imds(request: Request, scope: Scope) -> bool:
     unsigned = not any(name == b"authorization" for name, _ in request.headers) and not request.query
     is_imds = request.path.startswith(b"/latest/") and scope["path"].encode() == request.path
     return unsigned and is_imds and request.method in ("GET", "PUT")
-
-
-def _is_post_form(request: Request) -> bool:
-    """An upload by a form of S3, to a bucket: its signature is in the form. No header may lead it elsewhere."""
-    is_form = request.method == "POST" and request.header("content-type").startswith("multipart/form-data")
-    is_bucket = re.match(rb"^/[a-z0-9][a-z0-9.-]+/?$", request.path) and not request.query
-    is_virtual_host = request.header("host").count(".localhost") > 0
-    leads_on = any(name == b"authorization" or name.startswith(b"x-amz-") for name, _ in request.headers)
-    return bool(is_form and is_bucket and not leads_on and not is_virtual_host)
 
 
 def _without_cors(send: Send) -> Send:

@@ -5,18 +5,9 @@ https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming.html
 
 import hashlib
 import re
-from typing import Dict, List, Tuple
+from typing import List, Tuple
 
-from sigv4 import (
-    ALGORITHM,
-    UNSIGNED_PAYLOAD,
-    Refused,
-    Signature,
-    check_equal,
-    parse_scope,
-    parse_time,
-    sign,
-)
+from sigv4 import ALGORITHM, UNSIGNED_PAYLOAD, Refused, Signature, check_equal, sign
 
 # In the place of the body's hash: the signature does not cover the body.
 UNSIGNED = frozenset([UNSIGNED_PAYLOAD, "STREAMING-UNSIGNED-PAYLOAD-TRAILER"])
@@ -74,30 +65,3 @@ def _check_trailer(signature: Signature, trailer: bytes, previous: str, secret: 
     digest = hashlib.sha256(b"".join(headers)).hexdigest()
     text = "\n".join([ALGORITHM + "-TRAILER", signature.time, signature.scope, previous, digest])
     check_equal(sign(secret, signature, text), given)
-
-
-def post_form_signature(fields: List[Tuple[str, bytes]]) -> Tuple[Signature, str]:
-    """The signature of a POST form, and the policy that it signs. The emulator checks what the policy says.
-
-    https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-post-example.html
-    """
-    found: Dict[str, str] = {}
-    for name, value in fields:
-        if name.lower() == "file":
-            continue
-        if name.lower() in found:
-            raise Refused("InvalidArgument", "The form has the field %s more than once." % name)
-        found[name.lower()] = value.decode("latin-1")
-    if found.get("x-amz-algorithm") != ALGORITHM or not found.get("policy"):
-        raise Refused("AccessDenied", "The form is not signed with %s." % ALGORITHM)
-    key_id, date, region, service = parse_scope(found.get("x-amz-credential", ""))
-    time = found.get("x-amz-date", "")
-    if parse_time(time).strftime("%Y%m%d") != date or service != "s3":
-        raise Refused("AccessDenied", "The form's date or service is not that of its credential.")
-    token = found.get("x-amz-security-token", "")
-    value = found.get("x-amz-signature", "")
-    return Signature(key_id, date, region, service, (), value, time, token, False, ""), found["policy"]
-
-
-def check_post_policy(signature: Signature, policy: str, secret: str) -> None:
-    check_equal(sign(secret, signature, policy), signature.value)

@@ -432,6 +432,44 @@ describe('uploads by a form', () => {
   });
 });
 
+describe('URLs by Signature Version 2', () => {
+  const expires = () => Math.floor(Date.now() / 1_000) + 60;
+  /** A URL as boto3 makes it; `text` is what was signed. */
+  const url = (
+    more: Partial<WireRequest> & { query?: string; text?: string; secret?: string; until?: number } = {},
+  ) => {
+    const { secret = credentials.secretAccessKey, until = expires(), query = '', method = 'GET' } = more;
+    const text = more.text ?? [method, '', '', String(until), '/bucket/a%20b'].join('\n');
+    const signature = encodeURIComponent(createHmac('sha1', secret).update(text).digest('base64'));
+    const path = `/bucket/a%20b?AWSAccessKeyId=${credentials.accessKeyId}&Signature=${signature}&Expires=${until}${query}`;
+    return { method, path, headers: [['host', HOST()] as const], body: Buffer.alloc(0), ...more };
+  };
+
+  it('are let through until they expire, with what their signature covers alone', async () => {
+    expect(await status(url())).toBe(200);
+    const until = expires();
+    const covered = ['GET', '', 'text/x', String(until), 'x-amz-meta-a:b', '/bucket/a%20b?acl&versionId=1'].join('\n');
+    const full = url({ until, text: covered, query: '&versionId=1&acl&x-amz-meta-a=b&content-type=text%2Fx' });
+    expect(await status(full)).toBe(200);
+    for (const refused of [
+      url({ secret: WRONG }),
+      url({ until: Math.floor(Date.now() / 1_000) - 2 }),
+      url({ query: '&x=y' }),
+      url({ query: '&versionId=2' }),
+      url({ query: '&Expires=99999999999' }),
+      url({ text: ['PUT', '', '', String(expires()), '/bucket/a%20b'].join('\n') }),
+      withHeader(url(), 'x-amz-target', 'AmazonSSM.SendCommand'),
+      withHeader(url(), 'content-type', 'text/x'),
+      withHeader(url(), 'host', `other.localhost:${recorder.port}`),
+      withHeader(url(), 'authorization', 'AWS a:b'),
+      withHeader(full, 'x-amz-meta-a', 'c'),
+      { ...full, path: full.path.replace('&acl', '') },
+      { ...url(), path: url().path.replace('a%20b', 'a%20c') },
+    ])
+      expect(await status(refused), JSON.stringify(refused)).toBe(403);
+  });
+});
+
 describe("AWS's own example of a body in signed chunks", () => {
   // https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming.html and sigv4-streaming-trailers.html
   const secret = 'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY';
