@@ -130,24 +130,57 @@ const withHeader = (request: WireRequest, name: string, value: string): WireRequ
 });
 const status = async (request: WireRequest) => (await guard.ask(request)).status;
 
-/** A request to S3 that we sign by hand, with any Host. */
-function signed({ host = HOST(), body = '', path = '/bucket/key' }): WireRequest {
-  const now = new Date().toISOString().replace(/[-:]|\.\d+/g, '');
-  const scope = `${now.slice(0, 8)}/us-east-1/s3/aws4_request`;
-  const sha256 = (text: string) => createHash('sha256').update(text).digest('hex');
+interface ByHand {
+  readonly host?: string;
+  /** The value of x-amz-content-sha256; '' leaves it out, so that the body itself is signed. */
+  readonly payload?: string;
+  readonly date?: string;
+  readonly signedHeaders?: readonly string[];
+  /** The body, of the request's signature. */
+  readonly body?: (signature: string, scope: string, now: string) => string;
+}
+
+/** A request to S3 that we sign by hand, in ways that no client does. */
+function signed({ host = HOST(), payload = sha256('body'), body = () => 'body', ...more }: ByHand = {}): WireRequest {
+  const now = compact(new Date());
+  const scope = `${more.date ?? now.slice(0, 8)}/us-east-1/s3/aws4_request`;
   const headers: [string, string][] = [
     ['host', host],
-    ['x-amz-content-sha256', sha256(body)],
     ['x-amz-date', now],
   ];
-  const names = headers.map(([name]) => name).join(';');
-  const lines = headers.map(([name, value]) => `${name}:${value}\n`).join('');
-  const canonical = ['GET', path, '', lines, names, sha256(body)].join('\n');
+  if (payload !== '') headers.push(['x-amz-content-sha256', payload]);
+  const covered = headers.filter(([name]) => more.signedHeaders?.includes(name) ?? true).sort();
+  const names = covered.map(([name]) => name).join(';');
+  const lines = covered.map(([name, value]) => `${name}:${value}\n`).join('');
+  const canonical = ['PUT', '/bucket/key', '', lines, names, payload || sha256('body')].join('\n');
   const text = ['AWS4-HMAC-SHA256', now, scope, sha256(canonical)].join('\n');
   const signature = hmac(signingKey(credentials.secretAccessKey, scope), text).toString('hex');
   const credential = `AWS4-HMAC-SHA256 Credential=${credentials.accessKeyId}/${scope}`;
   headers.push(['authorization', `${credential}, SignedHeaders=${names}, Signature=${signature}`]);
-  return { method: 'GET', path, headers, body: Buffer.from(body) };
+  return { method: 'PUT', path: '/bucket/key', headers, body: Buffer.from(body(signature, scope, now)) };
+}
+
+/** A body of one chunk and the empty one at its end, each signed. */
+function inChunks(content: string): NonNullable<ByHand['body']> {
+  return (seed, scope, now) => {
+    const key = signingKey(credentials.secretAccessKey, scope);
+    let previous = seed;
+    const chunk = (data: string) => {
+      const text = ['AWS4-HMAC-SHA256-PAYLOAD', now, scope, previous, sha256(''), sha256(data)].join('\n');
+      previous = hmac(key, text).toString('hex');
+      return `${data.length.toString(16)};chunk-signature=${previous}\r\n${data}\r\n`;
+    };
+    return chunk(content) + chunk('');
+  };
+}
+
+/** YYYYMMDDTHHMMSSZ */
+function compact(at: Date): string {
+  return at.toISOString().replace(/[-:]|\.\d+/g, '');
+}
+
+function sha256(text: string): string {
+  return createHash('sha256').update(text).digest('hex');
 }
 
 function signingKey(secret: string, scope: string): Buffer {
@@ -205,7 +238,7 @@ describe('requests that are signed with the key of the cloud', () => {
   it('may be URLs, for as long as they say', async () => {
     expect(await status(await presigned('GET'))).toBe(200);
     expect(await status(await presigned('PUT'))).toBe(200);
-    const later = (s: number) => new Date(Date.now() + s * 1_000).toISOString().replace(/[-:]|\.\d+/g, '');
+    const later = (s: number) => compact(new Date(Date.now() + s * 1_000));
     expect(await status({ ...(await presigned('GET', 100)), now: later(95) })).toBe(200);
     const late = await guard.ask({ ...(await presigned('GET', 100)), now: later(105) });
     expect(late).toMatchObject({ status: 403, body: expect.stringContaining('Request has expired') });
@@ -284,27 +317,47 @@ describe('requests that are refused with 403', () => {
   );
 
   it('are those with a header of AWS that is not signed: it could lead to another service', async () => {
-    for (const request of [await presigned('PUT'), signed({})]) {
+    for (const request of [await presigned('PUT'), signed()]) {
       expect(await status(withHeader(request, 'x-amz-target', 'AmazonSSM.SendCommand'))).toBe(403);
       expect(await status(withHeader(request, 'x-amz-copy-source', 'bucket/secret'))).toBe(403);
       expect(await status({ ...request, headers: [...request.headers, ['host', HOST()]] })).toBe(403);
     }
   });
 
+  it('are those with a signature in ways that S3 refuses too', async () => {
+    expect([await status(signed()), await status(signed({ payload: '' }))]).toEqual([200, 200]);
+    const payload = 'STREAMING-AWS4-HMAC-SHA256-PAYLOAD';
+    expect(await status(signed({ payload, body: inChunks('content') }))).toBe(200);
+    const request = signed();
+    const authorization = request.headers.find(([name]) => name === 'authorization');
+    for (const refused of [
+      signed({ payload: '', body: () => 'other' }),
+      signed({ body: () => 'other' }),
+      signed({ payload, body: (...all) => inChunks('content')(...all).replace('content', 'cOntent') }),
+      signed({ payload: 'UNKNOWN' }),
+      signed({ signedHeaders: ['x-amz-date', 'x-amz-content-sha256'] }),
+      signed({ signedHeaders: ['host', 'x-amz-date'] }),
+      signed({ date: '20200101' }),
+      { ...request, path: '/bucket/key?X-Amz-Signature=0' },
+      { ...request, headers: [...request.headers, ...(authorization ? [authorization] : [])] },
+    ])
+      expect(await status(refused), JSON.stringify(refused)).toBe(403);
+  });
+
   it('are those that were signed too long ago, or for a time to come', async () => {
-    const at = (minutes: number) => new Date(Date.now() + minutes * 60_000).toISOString().replace(/[-:]|\.\d+/g, '');
+    const at = (minutes: number) => compact(new Date(Date.now() + minutes * 60_000));
     for (const [minutes, expected] of [
       [14, 200],
       [16, 403],
       [-14, 200],
       [-16, 403],
     ] as const)
-      expect(await status({ ...signed({}), now: at(minutes) }), String(minutes)).toBe(expected);
+      expect(await status({ ...signed(), now: at(minutes) }), String(minutes)).toBe(expected);
   });
 
   it('are those of which anything that was signed has changed', async () => {
     const all = Object.values(await sdkRequests()).filter(({ body }) => body.length < 1_000);
-    const requests = [...all, await presigned('GET'), await presigned('PUT'), signed({})];
+    const requests = [...all, await presigned('GET'), await presigned('PUT'), signed()];
     await fc.assert(
       fc.asyncProperty(
         fc.constantFrom(...requests),
@@ -343,6 +396,7 @@ describe('requests that are refused with 403', () => {
       withHeader(get, 'host', 'evil.example'),
       { ...get, method: 'POST' },
       { ...get, path: '/%6catest/meta-data/instance-id' },
+      { ...get, path: '/latest/meta%2ddata/instance-id' },
       { ...get, path: '/latest' },
       { ...get, path: '/latest/meta-data/instance-id?x-amz-target=1' },
     ])
@@ -375,7 +429,7 @@ describe('requests that are refused with 403', () => {
 });
 
 describe('uploads by a form', () => {
-  const now = new Date().toISOString().replace(/[-:]|\.\d+/g, '');
+  const now = compact(new Date());
   const scope = `${now.slice(0, 8)}/us-east-1/s3/aws4_request`;
   const policy = Buffer.from('{"expiration":"2100-01-01T00:00:00Z","conditions":[]}').toString('base64');
   const fields = (secret = credentials.secretAccessKey): [string, string][] => [
@@ -421,6 +475,7 @@ describe('uploads by a form', () => {
       changed('x-amz-signature', '0'.repeat(64)),
       changed('x-amz-credential', `${session.accessKeyId}/${scope}`),
       form([...fields(), ['Policy', other]]),
+      form([['Policy', other], ...fields()]),
       form(fields(), { path: '/_ministack/reset' }),
       form(fields(), { path: '/bucket?delete' }),
       form(fields(), { path: '/bucket/key' }),
@@ -457,6 +512,11 @@ describe('URLs by Signature Version 2', () => {
       url({ query: '&x=y' }),
       url({ query: '&versionId=2' }),
       url({ query: '&Expires=99999999999' }),
+      url({
+        until,
+        text: ['GET', '', '', String(until), 'x-amz-meta-a:c', '/bucket/a%20b'].join('\n'),
+        query: '&x-amz-meta-a=b&x-amz-meta-a=c',
+      }),
       url({ text: ['PUT', '', '', String(expires()), '/bucket/a%20b'].join('\n') }),
       withHeader(url(), 'x-amz-target', 'AmazonSSM.SendCommand'),
       withHeader(url(), 'content-type', 'text/x'),
