@@ -13,7 +13,8 @@ export interface StatePaths {
   /** One cloud's own files, its key among them: no other user gets into it. `down` removes it. */
   readonly local: string;
   readonly stateFile: string;
-  readonly lockFile: string;
+  /** Names the lock of one cloud; no file is there. */
+  readonly lock: string;
   readonly logs: string;
   /** The disks of its instances, `root` and `home` of the runner: jobs of other users work there. `down` removes it too. */
   readonly instance: string;
@@ -33,7 +34,7 @@ export function statePaths(base: string = projectState): StatePaths {
     base: folder,
     local,
     stateFile: join(local, 'state.json'),
-    lockFile: join(folder, 'local.lock'),
+    lock: join(folder, 'local.lock'),
     logs: join(local, 'logs'),
     instance: join(folder, 'instance'),
     agent: join(local, 'agent'),

@@ -7,7 +7,7 @@ import type { Report } from '../tools/python-tools.ts';
 import { runCdk } from './cdk.ts';
 import { localSettings } from './clients.ts';
 import { account, type CloudAccess, region } from './credentials.ts';
-import { withFileLock } from './file-lock.ts';
+import { withLock } from './lock.ts';
 import { projectRoot, type StatePaths } from './paths.ts';
 
 // What a deployment is made of. Changing any of it is a reason to deploy again.
@@ -38,7 +38,7 @@ export async function synthesize(
   const stamp = `${folder}.sources`;
   // Another cloud of this project may be at it: they share the folder.
   const onWait = () => report('another process is synthesizing; waiting for it');
-  await withFileLock(`${folder}.lock`, onWait, async () => {
+  await withLock(`${folder}.lock`, onWait, async () => {
     if ((await readFile(stamp, 'utf8').catch(() => '')) === hash) return report('the same sources as last time');
     await rm(stamp, { force: true });
     await rm(folder, { recursive: true, force: true });

@@ -1,7 +1,7 @@
 import { rm, rmdir } from 'node:fs/promises';
 import { markName } from '../cloud/environment.ts';
-import { withFileLock } from '../cloud/file-lock.ts';
 import { killJobs } from '../cloud/instance-processes.ts';
+import { withLock } from '../cloud/lock.ts';
 import type { StatePaths } from '../cloud/paths.ts';
 import { endGroup, killMarked } from '../cloud/processes.ts';
 import { readState } from '../cloud/state.ts';
@@ -13,8 +13,8 @@ export interface DownOptions {
 
 /** Ends the local cloud with every process of it and removes what it wrote. Without one it does nothing. */
 export async function down(paths: StatePaths, { purge }: DownOptions): Promise<{ ended: number }> {
-  return await withFileLock(
-    paths.lockFile,
+  return await withLock(
+    paths.lock,
     () => console.error('Another `runctl local` is at work here; waiting for it.'),
     async () => {
       const ended = await endCloud(paths);
@@ -41,6 +41,6 @@ export async function endCloud(paths: StatePaths): Promise<number> {
 
 // By name, never the whole folder: somebody may have chosen one that holds other things.
 async function removeAll(paths: StatePaths): Promise<void> {
-  for (const path of [paths.venvs, paths.cache, paths.lockFile]) await rm(path, { recursive: true, force: true });
+  for (const path of [paths.venvs, paths.cache]) await rm(path, { recursive: true, force: true });
   await rmdir(paths.base).catch(() => undefined); // not empty: it is not ours alone
 }

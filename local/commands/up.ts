@@ -1,8 +1,8 @@
 import { Listr } from 'listr2';
 import { pushDocuments } from '../cloud/documents.ts';
 import { LocalError } from '../cloud/errors.ts';
-import { withFileLock } from '../cloud/file-lock.ts';
 import { defaultInstance, registerInstance } from '../cloud/instance.ts';
+import { withLock } from '../cloud/lock.ts';
 import { prepareMinistack } from '../cloud/ministack.ts';
 import type { StatePaths } from '../cloud/paths.ts';
 import { endGroup } from '../cloud/processes.ts';
@@ -37,8 +37,8 @@ interface Context {
  */
 export async function up(paths: StatePaths, options: UpOptions): Promise<{ state: LocalState; untouched: boolean }> {
   const { signal } = options;
-  return await withFileLock(
-    paths.lockFile,
+  return await withLock(
+    paths.lock,
     () => console.error('Another `runctl local` is at work here; waiting for it.'),
     async () => {
       const before = await readState(paths);

@@ -5,7 +5,7 @@ import { basename, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { pathToFileURL } from 'node:url';
 import { LocalError, messageOf } from '../cloud/errors.ts';
-import { withFileLock } from '../cloud/file-lock.ts';
+import { withLock } from '../cloud/lock.ts';
 import { projectRoot, type StatePaths, statePaths } from '../cloud/paths.ts';
 import { findPython } from './python.ts';
 
@@ -34,7 +34,7 @@ export async function ensureVenv(
     .update(folder) // the scripts in it start with its absolute path
     .digest('hex');
   if (await isReady(folder, stamp)) return folder;
-  return await withFileLock(
+  return await withLock(
     join(paths.venvs, `${name}.lock`),
     () => report(`another process is making the Python environment ${name}; waiting for it`),
     async () => {
