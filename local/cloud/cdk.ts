@@ -76,7 +76,7 @@ export async function runCdk(
   if (code !== 0) {
     throw new LocalError(
       `\`cdk ${args[0]}\` failed with exit code ${code}. The end of ${basename(logFile)}:\n${await tailOf(logFile, 20)}`,
-      `The whole output is in ${logFile}.`,
+      `The full output is in ${logFile}.`,
     );
   }
 }

@@ -61,7 +61,10 @@ export async function registerInstance(access: CloudAccess, { name, project, fol
     );
     const id = started.Instances?.at(0)?.InstanceId;
     if (id === undefined)
-      throw new LocalError('The emulator started no instance.', 'Run `npx runctl local down`, then up again.');
+      throw new LocalError(
+        'MiniStack did not start the local instance.',
+        'Run `runctl local down`, then `runctl local up`.',
+      );
     return id;
   } finally {
     client.destroy();

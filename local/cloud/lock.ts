@@ -42,8 +42,8 @@ async function takeLock(name: string, onWait: () => void, signal?: AbortSignal):
   for (;;) {
     if (signal?.aborted)
       throw new LocalError(
-        'Interrupted while another process had the lock.',
-        'Run the command again when it has ended.',
+        'Interrupted while another process held the lock.',
+        'Run the command again when that process has ended.',
       );
     const release = await tryLock(name);
     if (release !== undefined) return release;

@@ -80,8 +80,8 @@ export async function untilReady(
     const alive = await isAlive(ref);
     if (!alive || Date.now() > deadline) {
       throw new LocalError(
-        `${name} ${alive ? `did not answer within ${readyWithinMs / 1_000} s` : 'ended while it started'}. The end of its log:\n${await tailOf(logFile)}`,
-        `The whole log is ${logFile}. Run \`npx runctl local down\`, then \`npx runctl local up\` again.`,
+        `${name} ${alive ? `did not answer within ${readyWithinMs / 1_000} s` : 'stopped while it was starting'}. The end of its log:\n${await tailOf(logFile)}`,
+        `The full log is ${logFile}. Run \`runctl local down\`, then \`runctl local up\`.`,
       );
     }
     await new Promise((resolve) => setTimeout(resolve, 100));

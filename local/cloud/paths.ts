@@ -43,6 +43,12 @@ export function statePaths(base: string = projectState): StatePaths {
   };
 }
 
+/** A command about this cloud, as a person types it. */
+export function localCommand(words: string, { base }: StatePaths): string {
+  const place = /^[\w./@:+-]+$/.test(base) ? base : `'${base.replaceAll("'", "'\\''")}'`;
+  return base === projectState ? `runctl local ${words}` : `runctl local ${words} --state ${place}`;
+}
+
 /**
  * Makes a folder that only this user gets into, or makes it so when it is there.
  * @throws LocalError when it belongs to somebody else: what they put there is not ours.
@@ -51,6 +57,6 @@ export async function makePrivateFolder(folder: string): Promise<void> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const info = await lstat(folder);
   if (!info.isDirectory() || info.uid !== process.getuid?.())
-    throw new LocalError(`${folder} is not a folder of your own.`, 'Remove it, or choose another folder with --state.');
+    throw new LocalError(`${folder} belongs to another user.`, 'Remove it, or choose another folder with --state.');
   await chmod(folder, 0o700);
 }

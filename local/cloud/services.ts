@@ -31,7 +31,7 @@ export async function bringMinistackUp(
   await makePrivateFolder(paths.local);
   const [port, ssmPort] = [await getPort({ host }), await getPort({ host })];
   if (port === ssmPort)
-    throw new LocalError('Two free ports on loopback were not to be had.', 'Run `npx runctl local up` again.');
+    throw new LocalError('Two free ports on 127.0.0.1 could not be found.', 'Run `runctl local up` again.');
   const access: CloudAccess = {
     endpoint: `http://${host}:${port}`,
     ssmEndpoint: `http://${host}:${ssmPort}`,

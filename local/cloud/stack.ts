@@ -37,9 +37,9 @@ export async function synthesize(
   const folder = assembly(paths);
   const stamp = `${folder}.sources`;
   // Another cloud of this project may be at it: they share the folder.
-  const onWait = () => report('another process is synthesizing; waiting for it');
+  const onWait = () => report('another process is running cdk synth; waiting for it');
   await withLock(`${folder}.lock`, onWait, async () => {
-    if ((await readFile(stamp, 'utf8').catch(() => '')) === hash) return report('the same sources as last time');
+    if ((await readFile(stamp, 'utf8').catch(() => '')) === hash) return report('the sources have not changed');
     await rm(stamp, { force: true });
     await rm(folder, { recursive: true, force: true });
     const args = ['synth', '--quiet', '--context', 'runctl:local=true', '--output', folder];

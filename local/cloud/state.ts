@@ -40,8 +40,8 @@ export async function readState(paths: StatePaths): Promise<LocalState | undefin
     return localState.parse(JSON.parse(text));
   } catch (error) {
     throw new LocalError(
-      `${paths.stateFile} is not what this version of runctl writes.`,
-      'Run `npx runctl local down`, then `npx runctl local up`.',
+      `${paths.stateFile} was written by another version of runctl.`,
+      'Run `runctl local down`, then `runctl local up`.',
       {
         cause: error,
       },

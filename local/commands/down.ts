@@ -15,7 +15,7 @@ export interface DownOptions {
 export async function down(paths: StatePaths, { purge }: DownOptions): Promise<{ ended: number }> {
   return await withLock(
     paths.lock,
-    () => console.error('Another `runctl local` is at work here; waiting for it.'),
+    () => console.error('Another `runctl local` command is running. Waiting for it to end.'),
     async () => {
       const ended = await endCloud(paths);
       if (purge) await removeAll(paths);

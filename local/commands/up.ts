@@ -39,7 +39,7 @@ export async function up(paths: StatePaths, options: UpOptions): Promise<{ state
   const { signal } = options;
   return await withLock(
     paths.lock,
-    () => console.error('Another `runctl local` is at work here; waiting for it.'),
+    () => console.error('Another `runctl local` command is running. Waiting for it to end.'),
     async () => {
       const before = await readState(paths);
       const context: Context = { state: before, venv: '', untouched: true };
@@ -48,7 +48,7 @@ export async function up(paths: StatePaths, options: UpOptions): Promise<{ state
       } catch (error) {
         if (!signal.aborted) throw error; // what runs stays, with its logs, for the next `up` to go on from
         await endStarted(paths, before);
-        throw new LocalError('Interrupted; what had been started was ended.', 'Run `npx runctl local up` again.');
+        throw new LocalError('Interrupted. Everything that had started was stopped.', 'Run `runctl local up` again.');
       }
       if (context.state === undefined) throw new Error('The steps of up left no state.');
       return { state: context.state, untouched: context.untouched };
@@ -83,11 +83,11 @@ function steps(paths: StatePaths, options: UpOptions): Listr<Context> {
         title: 'MiniStack',
         task: async (context, task) => {
           if (context.state !== undefined && (await healthOf(context.state)).ministack) {
-            task.title = `MiniStack is up at ${context.state.endpoint}`;
+            task.title = `MiniStack is running at ${context.state.endpoint}`;
             return;
           }
           if (context.state !== undefined) {
-            task.output = 'it had ended, and all it held with it; starting anew';
+            task.output = 'it had stopped, and its data is lost; starting a new one';
             await endCloud(paths);
           }
           context.untouched = false;
@@ -101,7 +101,7 @@ function steps(paths: StatePaths, options: UpOptions): Listr<Context> {
           const state = have(context);
           const same = state.agentCommand === options.agentCommand;
           if (same && (await healthOf(state)).agent) {
-            task.title = `SSM agent is up at ${state.ssmEndpoint}`;
+            task.title = `SSM agent is running at ${state.ssmEndpoint}`;
             return;
           }
           context.untouched = false;

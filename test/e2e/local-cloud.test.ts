@@ -116,12 +116,12 @@ describe('the local cloud', () => {
     await expect(fetch(state.ssmEndpoint)).rejects.toThrow();
     expect(await readState(paths)).toBeUndefined();
     const again = await run('down');
-    expect(again).toMatchObject({ code: 0, stdout: 'The local cloud was down already.\n' });
+    expect(again).toMatchObject({ code: 0, stdout: 'The local cloud was not running.\n' });
   });
 
   it('prints what a shell needs, and says that it is up', async () => {
     expect(await run('env')).toMatchObject({ code: 1, stdout: '', stderr: expect.stringContaining('runctl local up') });
-    expect(await run('status')).toMatchObject({ code: 1, stdout: expect.stringContaining('is down') });
+    expect(await run('status')).toMatchObject({ code: 1, stdout: expect.stringContaining('is not running') });
     const { state } = await up();
     const { stdout } = await run('env');
     expect(stdout.split('\n')).toEqual([
@@ -145,7 +145,13 @@ describe('the local cloud', () => {
     const first = await up();
     const second = await up();
     expect(second.state).toEqual(first.state);
-    expect(second.stdout).toContain('was up already');
+    expect(second.stdout).toContain('was already running');
+    const place = `--state '${folder}'`; // it has a space in its name
+    expect(second.stdout.trimEnd().split('\n').slice(-3)).toEqual([
+      `  Open a shell that uses it:  runctl local shell ${place}`,
+      `  Deploy runctl into it:      runctl local up ${place}`,
+      `  Stop it:                    runctl local down ${place}`,
+    ]);
 
     process.kill(first.state.agent?.pid ?? 0, 'SIGKILL');
     expect((await run('status')).code).toBe(1);
