@@ -16,7 +16,7 @@ export type AgentOptions = z.infer<typeof agentOptions>;
 
 const environment = z.object({ AWS_ACCESS_KEY_ID: z.string(), AWS_SECRET_ACCESS_KEY: z.string() });
 
-/** The cloud's key. Not one of the options: everybody on the machine can read those of a process. */
+/** The cloud's key. It is not an option: any user can read the arguments of a process. */
 export function credentialsFrom(env: NodeJS.ProcessEnv): CloudCredentials {
   const { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey } = environment.parse(env);
   return { accessKeyId, secretAccessKey };

@@ -19,8 +19,8 @@ export interface ServerOptions {
 }
 
 /**
- * SSM's JSON 1.1 protocol over HTTP, and `/_runctl/health` and `/_runctl/faults` beside it. The guard before the emulator
- * decides who may call: the same check for both services.
+ * SSM's JSON 1.1 protocol over HTTP, with `/_runctl/health` and `/_runctl/faults`. The guard in
+ * front of the emulator checks every request, so that both services have the same check.
  */
 export function agentServer(options: ServerOptions): Server {
   const upstream = new Upstream(options.upstream);

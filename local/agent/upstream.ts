@@ -1,11 +1,11 @@
 import { request as httpRequest, type IncomingMessage, type OutgoingHttpHeaders, type ServerResponse } from 'node:http';
 
-/** Makes the guard before the emulator answer 204 to a request that it lets through, and do nothing else. */
+/** With this header the guard only checks a request: it answers 204, or 403 with the reason. */
 const verifyOnly = { 'x-runctl-verify-only': '1' };
-/** They are about one connection, not about the request. */
+/** Headers of one connection, which are not forwarded. */
 const hopByHop = ['connection', 'keep-alive', 'transfer-encoding', 'expect'];
 
-/** The emulator, behind the guard that checks signatures, Host and Origin of every request. */
+/** The emulator, behind the guard, which checks signature, Host and Origin of every request. */
 export class Upstream {
   readonly #address: URL;
 
@@ -13,7 +13,10 @@ export class Upstream {
     this.#address = new URL(address);
   }
 
-  /** Asks the guard whether it lets a request through; if not, gives its answer to the client. @returns whether it does. */
+  /**
+   * Asks the guard whether a request is allowed. If it is not, the client gets the guard's answer.
+   * @returns whether it is allowed
+   */
   async admits(request: IncomingMessage, body: Buffer, response: ServerResponse): Promise<boolean> {
     const answer = await this.#send(request, body, verifyOnly);
     if (answer.statusCode === 204) {
@@ -24,7 +27,7 @@ export class Upstream {
     return false;
   }
 
-  /** Hands a request on as it came: its signature covers the Host that the client meant. */
+  /** Forwards a request unchanged: its signature covers the Host header. */
   async forward(request: IncomingMessage, body: Buffer, response: ServerResponse): Promise<void> {
     await relay(await this.#send(request, body, {}), response);
   }

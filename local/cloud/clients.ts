@@ -10,17 +10,17 @@ export interface Clients {
   destroy(): void;
 }
 
-/** For any client of the AWS SDK: the emulator, whatever the person's own AWS settings say. */
+/** Settings of an SDK client of the emulator, independent of the person's own AWS settings. */
 export function localSettings({ endpoint, credentials }: Pick<CloudAccess, 'endpoint' | 'credentials'>) {
   return { endpoint, region, credentials };
 }
 
-/** As {@link localSettings}, for a client of SSM: the local agent. */
+/** As {@link localSettings}, for a client of the local SSM agent. */
 export function ssmSettings({ ssmEndpoint, credentials }: CloudAccess) {
   return { endpoint: ssmEndpoint, region, credentials };
 }
 
-/** Clients of the emulator, whatever the person's own AWS settings say. */
+/** Clients of the emulator, independent of the person's own AWS settings. */
 export function localClients(access: CloudAccess): Clients {
   const settings = localSettings(access);
   const s3 = new S3Client({ ...settings, forcePathStyle: true });

@@ -4,13 +4,13 @@ export const region = 'us-east-1';
 /** The emulator's account. */
 export const account = '000000000000';
 
-/** A key of one local cloud: its services refuse what is not signed with it. */
+/** The key of one local cloud. Its services refuse requests that are not signed with it. */
 export interface CloudCredentials {
   readonly accessKeyId: string;
   readonly secretAccessKey: string;
 }
 
-/** Where a local cloud answers, and the key to sign requests with. */
+/** The addresses of a local cloud, and its key. */
 export interface CloudAccess {
   readonly endpoint: string;
   readonly ssmEndpoint: string;
@@ -18,9 +18,9 @@ export interface CloudAccess {
 }
 
 const KEY_ID_LENGTH = 20; // as AWS has it
-const SECRET_BYTES = 30; // 40 characters, as AWS has it, and none that a shell would take for its own
+const SECRET_BYTES = 30; // 40 characters, as AWS has it; base64url needs no quotes in a shell
 
-/** A new key, which nobody can guess. */
+/** A new random key. */
 export function newCredentials(): CloudCredentials {
   const letters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';
   let accessKeyId = 'RUNCTL';
@@ -28,5 +28,6 @@ export function newCredentials(): CloudCredentials {
   return { accessKeyId, secretAccessKey: randomBytes(SECRET_BYTES).toString('base64url') };
 }
 
-// Every client of this folder comes by here. The SDK says each time that Node 22 will be needed in 2027; the README says it once.
+// Every client in this folder imports this file. Without it the SDK warns on each start that it will
+// need Node 22 in 2027.
 process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= 'true';

@@ -5,15 +5,16 @@ import { basename, dirname, join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { LocalError } from './errors.ts';
 
-/** Between two attempts: another waiting process may be faster. */
+/** Between two attempts: another waiting process may have been faster. */
 const RETRY_MS = 20;
 
 /**
- * Runs `work` while holding an exclusive lock for the path `path`; its folder is made when it is not there.
- * Waits for the process that holds the lock; `onWait` is called once if so, and `signal` ends the wait.
+ * Runs `work` while holding an exclusive lock on the path `path`; creates the folder if it is missing.
+ * If another process holds the lock, calls `onWait` once and waits; `signal` ends the wait.
  *
- * The lock is a listening socket in Linux's abstract namespace: one process at a time can have the name, and the kernel
- * frees it however that process ends. Elsewhere there is no such thing and no local cloud either, and work is not locked.
+ * The lock is a listening socket in Linux's abstract namespace: one process at a time can have the
+ * name, and the kernel frees it however that process ends. Other systems have no such namespace and
+ * no local cloud; there, work runs without a lock.
  */
 export async function withLock<T>(
   path: string,
@@ -54,7 +55,7 @@ async function takeLock(name: string, onWait: () => void, signal?: AbortSignal):
   }
 }
 
-/** @returns what frees the lock; undefined when another process has it. */
+/** @returns a function that frees the lock; undefined if another process holds it */
 async function tryLock(name: string): Promise<(() => Promise<void>) | undefined> {
   const waiting = new Set<Socket>();
   const server = createServer((socket) => {
@@ -79,7 +80,7 @@ async function listens(server: Server, name: string): Promise<boolean> {
   });
 }
 
-/** Waits until the process that has the lock frees it or ends: then its end of a connection to it is closed. */
+/** Waits until the process that holds the lock frees it or ends, which closes a connection to it. */
 async function holderEnds(name: string, signal?: AbortSignal): Promise<void> {
   const socket = connect(name);
   const stop = () => socket.destroy();
@@ -87,7 +88,7 @@ async function holderEnds(name: string, signal?: AbortSignal): Promise<void> {
   if (signal?.aborted) stop();
   try {
     await new Promise<void>((resolve) => {
-      socket.on('error', () => undefined); // it has ended already: closed all the same
+      socket.on('error', () => undefined); // the holder has ended: the socket closes
       socket.once('close', () => resolve());
       socket.resume();
     });

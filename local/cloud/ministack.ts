@@ -17,7 +17,7 @@ export async function prepareMinistack(paths: StatePaths, report: Report, signal
   return await ensureVenv('cloud', cloudRequirements, report, paths, signal);
 }
 
-/** Starts the emulator behind the guard that checks signatures; it may not answer yet. */
+/** Starts the emulator behind the guard that checks signatures. It may not answer yet. */
 export async function startMinistack(venv: string, access: CloudAccess, paths: StatePaths): Promise<ProcessRef> {
   const tmp = join(paths.local, 'tmp');
   await mkdir(tmp, { recursive: true });
@@ -31,11 +31,10 @@ export async function startMinistack(venv: string, access: CloudAccess, paths: S
     env: {
       ...cloudEnvironment(access, paths),
       GATEWAY_PORT: new URL(access.endpoint).port,
-      RUNCTL_AGENT_PORT: new URL(access.ssmEndpoint).port,
       STATE_DIR: join(paths.local, 'ministack'),
       S3_DATA_DIR: join(paths.local, 'ministack-s3'),
       PYTHONUNBUFFERED: '1',
-      // As on an instance of today: no metadata without a token.
+      // Instance metadata only with a token (IMDSv2).
       MINISTACK_IMDS_V2_REQUIRED: '1',
       // Listeners that nobody here needs, on ports that may be taken and on every interface.
       IOT_MTLS_ENABLED: '0',
@@ -54,7 +53,7 @@ export async function ministackAnswers({ endpoint, credentials }: CloudAccess): 
   return await answers(`${endpoint}/_ministack/health`, credentials);
 }
 
-/** True when `url` answers a signed request with 200 within two seconds. */
+/** Whether `url` answers a signed request with 200 within two seconds. */
 export async function answers(url: string, credentials: CloudCredentials): Promise<boolean> {
   try {
     const response = await signedFetch(url, credentials, { signal: AbortSignal.timeout(2_000) });

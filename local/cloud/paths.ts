@@ -10,13 +10,13 @@ export const projectRoot = fileURLToPath(new URL('../..', import.meta.url)).repl
 export interface StatePaths {
   /** The folder that the person chose, or `.runctl` in the project. */
   readonly base: string;
-  /** One cloud's own files, its key among them: no other user gets into it. `down` removes it. */
+  /** Files of one cloud, with its key: mode 0700. `down` removes it. */
   readonly local: string;
   readonly stateFile: string;
   /** Names the lock of one cloud; no file is there. */
   readonly lock: string;
   readonly logs: string;
-  /** The disks of its instances, `root` and `home` of the runner: jobs of other users work there. `down` removes it too. */
+  /** Disks of its instances (`root` and `home` of the runner). `down` removes it. */
   readonly instance: string;
   /** The SSM agent's own files: documents, and a folder for each instance with its scripts. */
   readonly agent: string;
@@ -50,13 +50,19 @@ export function localCommand(words: string, { base }: StatePaths): string {
 }
 
 /**
- * Makes a folder that only this user gets into, or makes it so when it is there.
- * @throws LocalError when it belongs to somebody else: what they put there is not ours.
+ * Creates the folders that other users cannot read. If root runs the cloud, its jobs may run as other
+ * users, who must be able to reach their home below the instance's folder.
  */
-export async function makePrivateFolder(folder: string): Promise<void> {
-  await mkdir(folder, { recursive: true, mode: 0o700 });
+export async function makePrivateFolders(paths: StatePaths): Promise<void> {
+  await makeFolder(paths.local, 0o700);
+  await makeFolder(paths.instance, process.getuid?.() === 0 ? 0o711 : 0o700);
+}
+
+/** @throws LocalError if the folder exists and belongs to another user */
+async function makeFolder(folder: string, mode: number): Promise<void> {
+  await mkdir(folder, { recursive: true, mode });
   const info = await lstat(folder);
   if (!info.isDirectory() || info.uid !== process.getuid?.())
     throw new LocalError(`${folder} belongs to another user.`, 'Remove it, or choose another folder with --state.');
-  await chmod(folder, 0o700);
+  await chmod(folder, mode);
 }

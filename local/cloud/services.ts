@@ -2,7 +2,7 @@ import getPort from 'get-port';
 import { type CloudAccess, newCredentials, region } from './credentials.ts';
 import { LocalError } from './errors.ts';
 import { host, ministackAnswers, ministackLog, startMinistack, untilReady } from './ministack.ts';
-import { makePrivateFolder, type StatePaths } from './paths.ts';
+import { makePrivateFolders, type StatePaths } from './paths.ts';
 import { endGroup, isAlive } from './processes.ts';
 import { agentAnswers, agentLog, startSsmAgent } from './ssm-agent.ts';
 import { type LocalState, writeState } from './state.ts';
@@ -28,7 +28,7 @@ export async function bringMinistackUp(
   paths: StatePaths,
   signal: AbortSignal,
 ): Promise<LocalState> {
-  await makePrivateFolder(paths.local);
+  await makePrivateFolders(paths);
   const [port, ssmPort] = [await getPort({ host }), await getPort({ host })];
   if (port === ssmPort)
     throw new LocalError('Two free ports on 127.0.0.1 could not be found.', 'Run `runctl local up` again.');

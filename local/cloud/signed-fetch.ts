@@ -2,10 +2,10 @@ import { Sha256 } from '@smithy/core/checksum';
 import { SignatureV4 } from '@smithy/signature-v4';
 import { type CloudCredentials, region } from './credentials.ts';
 
-// Any name will do: the services check the signature, not what it is for.
+// Any name is accepted: the guard checks the signature, not the service.
 const service = 'runctl';
 
-/** `fetch` of an address that belongs to no AWS client, such as `/_ministack/health`, signed with the cloud's key. */
+/** `fetch`, signed with the cloud's key, for addresses such as `/_ministack/health`. */
 export async function signedFetch(
   address: string,
   credentials: CloudCredentials,

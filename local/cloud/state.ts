@@ -14,7 +14,7 @@ const localState = z.object({
   /** Addresses, as in the variables AWS_ENDPOINT_URL and AWS_ENDPOINT_URL_SSM. */
   endpoint: z.string(),
   ssmEndpoint: z.string(),
-  /** The key that its services take requests with. */
+  /** The key that requests to its services are signed with. */
   credentials: z.object({ accessKeyId: z.string(), secretAccessKey: z.string() }),
   region: z.string(),
   ministack: processRef,

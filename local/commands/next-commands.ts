@@ -1,6 +1,6 @@
 import { localCommand, type StatePaths } from '../cloud/paths.ts';
 
-/** What to type next in a local cloud that is running: a line each, what it does and the command. */
+/** The commands to type next when a local cloud is running, one per line. */
 export function nextCommands(paths: StatePaths, inShell: readonly (readonly [string, string])[]): string[] {
   const rows: (readonly [string, string])[] = [
     ['Open a shell that uses it:', localCommand('shell', paths)],

@@ -6,7 +6,7 @@ import { ERRORS } from '../../core/errors.ts';
 import { localClients } from '../cloud/clients.ts';
 import type { CloudAccess } from '../cloud/credentials.ts';
 import { keepPackageCaches } from '../cloud/instance.ts';
-import { makePrivateFolder, type StatePaths } from '../cloud/paths.ts';
+import { makePrivateFolders, type StatePaths } from '../cloud/paths.ts';
 import { isAlive, killMarked } from '../cloud/processes.ts';
 import { type LocalState, readState } from '../cloud/state.ts';
 import { down } from '../commands/down.ts';
@@ -59,7 +59,7 @@ function mark(paths: StatePaths): string {
 }
 
 async function markAsDemos(paths: StatePaths): Promise<void> {
-  await makePrivateFolder(paths.local);
+  await makePrivateFolders(paths);
   await writeFile(mark(paths), '');
 }
 

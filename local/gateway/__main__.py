@@ -1,8 +1,4 @@
-"""Runs MiniStack behind the guard: one process, one listener on loopback.
-
-The environment is MiniStack's own, and RUNCTL_AGENT_PORT: the port of the local SSM agent, which
-hands on requests as they were signed.
-"""
+"""Runs MiniStack behind the guard: one process, one listener on loopback."""
 
 import asyncio
 import os
@@ -21,8 +17,9 @@ HOST = "127.0.0.1"
 
 
 def find_secret(key_id: str, session_token: str) -> Optional[str]:
-    """Of the cloud's own key, of an account's id (which the emulator gives Lambda functions as their key), and of keys
-    and sessions that IAM and STS of the emulator have made."""
+    """Finds the secret of the cloud's key, of an account's id (the key id that the emulator gives to
+    Lambda functions), and of keys and sessions that the emulator's IAM and STS have issued.
+    """
     try:
         account = key_id if key_id.isdigit() else None
         found = resolve_credential(key_id, account, session_token)
@@ -32,14 +29,13 @@ def find_secret(key_id: str, session_token: str) -> Optional[str]:
 
 
 def parse_form(content_type: str, body: bytes) -> List[Tuple[str, bytes]]:
-    # The emulator's own reader: another one might see another policy in a form that is made for it.
+    # The emulator's own parser: with another one, a crafted form could show each a different policy.
     return [(name, value) for name, _, _, value in _parse_multipart_form(content_type, body)]
 
 
 def main() -> None:
     os.umask(0o077)
     port = int(os.environ["GATEWAY_PORT"])
-    ports = frozenset([port, int(os.environ["RUNCTL_AGENT_PORT"])])
 
     def is_own_process(scope: Scope) -> bool:
         client: Tuple[str, int] = tuple(scope.get("client") or ("", 0))[:2]
@@ -48,7 +44,7 @@ def main() -> None:
     use_sessions()
     settings: Dict[str, Any] = {"bind": ["%s:%d" % (HOST, port)], "keep_alive_timeout": 75}
     config = Config.from_mapping(settings)
-    asyncio.run(serve(Guard(app, ports, find_secret, parse_form, is_own_process), config))
+    asyncio.run(serve(Guard(app, find_secret, parse_form, is_own_process), config))
 
 
 main()

@@ -1,7 +1,7 @@
-"""Lets signed requests through to an ASGI application, and nothing else.
+"""Passes signed requests to an ASGI application, and no others.
 
-A request is answered 403 unless its Host is the local cloud's own, no web page sent it (Origin),
-and a key of this cloud signed it. Answers carry no CORS headers.
+A request is answered with 403 unless its Host is that of the local cloud, it has no Origin (a web
+page sent it), and it is signed with a key of this cloud. Responses carry no CORS headers.
 """
 
 import datetime
@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 from collections import deque
-from typing import Any, Awaitable, Callable, Deque, Dict, FrozenSet, List, Optional, Tuple
+from typing import Any, Awaitable, Callable, Deque, Dict, List, Optional, Tuple
 from xml.sax.saxutils import escape
 
 import sigv2
@@ -22,21 +22,22 @@ Scope = Dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
-# The secret of a key id with its session token, or None when this cloud has no such key.
+# Finds the secret of a key id and its session token; None if this cloud has no such key.
 FindSecret = Callable[[str, str], Optional[str]]
-# The fields of a multipart form by its content type: names and values.
+# Parses a multipart form (content type, body) into names and values.
 ParseForm = Callable[[str, bytes], List[Tuple[str, bytes]]]
 
-# The SSM agent asks with it whether a request is signed: the answer is 204, and the emulator does not see it.
+# The SSM agent sends it to have a request checked: it is answered with 204, not passed on.
 VERIFY_ONLY = "x-runctl-verify-only"
 HINT = 'Requests to the local cloud are signed with its own key: eval "$(runctl local env)"'
-HOST = re.compile(r"^(?:127\.0\.0\.1|(?:[a-z0-9][a-z0-9.-]*\.)?localhost):(\d+)$")
-# The header that IMDS knows, and no other, goes on to it: none can lead to another service.
+# Any port: a tunnel to the cloud may have another one.
+HOST = re.compile(r"^(?:127\.0\.0\.1|\[::1\]|(?:[a-z0-9][a-z0-9.-]*\.)?localhost)(?::\d+)?$")
+# The only headers passed to IMDS. Others, such as X-Amz-Target, select another service.
 IMDS_HEADERS = frozenset([b"host", b"x-aws-ec2-metadata-token", b"x-aws-ec2-metadata-token-ttl-seconds"])
 
 
 class Body:
-    """The body of a request, in the messages that it comes in."""
+    """The body of a request, as a sequence of ASGI messages."""
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
@@ -45,13 +46,13 @@ class Body:
         self._sha256 = hashlib.sha256()
 
     async def read(self) -> str:
-        """Takes all of it into memory. @returns its SHA-256."""
+        """Reads all of it into memory and returns its SHA-256."""
         while not self._ended:
             self._messages.append(await self._next())
         return self._sha256.hexdigest()
 
     async def discard(self) -> None:
-        """Takes all of it from the network: a client that is still sending would see no answer."""
+        """Reads the rest and drops it: a client that is still sending would not see the response."""
         while not self._ended:
             await self._next()
 
@@ -59,7 +60,7 @@ class Body:
         return b"".join(message.get("body", b"") for message in self._messages)
 
     async def replay(self) -> Message:
-        """In the place of `receive`: what was read, then what comes."""
+        """Stands in for `receive`: returns what was read, then what follows."""
         return self._messages.popleft() if self._messages else await self._receive()
 
     async def _next(self) -> Message:
@@ -77,14 +78,12 @@ class Guard:
     def __init__(
         self,
         app: App,
-        ports: FrozenSet[int],
         find_secret: FindSecret,
         parse_form: ParseForm,
         is_own_process: Callable[[Scope], bool],
         now: Callable[[], datetime.datetime] = _now,
     ) -> None:
         self._app = app
-        self._ports = ports
         self._find_secret = find_secret
         self._parse_form = parse_form
         self._is_own_process = is_own_process
@@ -128,11 +127,10 @@ class Guard:
         await self._app(scope, body.replay, _without_cors(send))
 
     def _check_sender(self, request: Request) -> None:
-        """A web page gives itself away by its Origin, and a name that was bound to loopback by the Host."""
+        """Refuses web pages (Origin) and names that were rebound to loopback (Host)."""
         host = request.header("host").lower()
-        match = HOST.match(host)
-        if not match or int(match.group(1)) not in self._ports:
-            raise Refused("AccessDenied", "The Host %r is not the local cloud's." % host)
+        if not HOST.match(host):
+            raise Refused("AccessDenied", "The Host %r is not a name of this machine's loopback." % host)
         if any(name == b"origin" for name, _ in request.headers):
             raise Refused("AccessDenied", "Web pages have no access to the local cloud.")
 
@@ -148,7 +146,7 @@ class Guard:
         if not is_known(signature.payload):
             raise Refused("AccessDenied", "The value of x-amz-content-sha256 is %r." % signature.payload)
         if signature.payload:
-            # Before the body is read: a stranger's is not taken into memory.
+            # Before the body is read into memory.
             verify(signature, request, secret, signature.payload)
         digest = await body.read()
         if not signature.payload:
@@ -186,7 +184,7 @@ def _without_cors(send: Send) -> Send:
 
 
 async def _send_error(send: Send, request: Request, refused: Refused) -> None:
-    """Answers 403 in the protocol of the service that was asked, as far as it shows."""
+    """Sends 403 in the protocol of the service, as far as the request shows which it is."""
     message = "%s %s" % (refused.message, HINT)
     kind, body = _error_body(request, refused.code, message)
     headers = [

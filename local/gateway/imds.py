@@ -1,4 +1,4 @@
-"""The emulator's instance metadata service, with credentials that its other services take."""
+"""Makes the credentials of the emulator's instance metadata service valid for its other services."""
 
 import hashlib
 from typing import Any, Callable, Dict
@@ -9,7 +9,10 @@ ROLE = "arn:aws:sts::000000000000:assumed-role/ministack-instance-role/local"
 
 
 def use_sessions() -> None:
-    """Makes the credentials of the instance's role a session of STS: by itself the emulator makes them up."""
+    """Registers the credentials of the instance's role as an STS session.
+
+    The emulator returns random credentials, which no service knows.
+    """
     make: Callable[[], Dict[str, Any]] = imds._credentials_doc
 
     def with_session() -> Dict[str, Any]:

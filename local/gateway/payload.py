@@ -9,7 +9,7 @@ from typing import List, Tuple
 
 from sigv4 import ALGORITHM, UNSIGNED_PAYLOAD, Refused, Signature, check_equal, sign
 
-# In the place of the body's hash: the signature does not cover the body.
+# Instead of the body's hash: the signature does not cover the body.
 UNSIGNED = frozenset([UNSIGNED_PAYLOAD, "STREAMING-UNSIGNED-PAYLOAD-TRAILER"])
 # Each chunk of the body carries a signature of its own.
 SIGNED_CHUNKS = frozenset(["STREAMING-" + ALGORITHM + "-PAYLOAD", "STREAMING-" + ALGORITHM + "-PAYLOAD-TRAILER"])
@@ -18,7 +18,7 @@ EMPTY = hashlib.sha256(b"").hexdigest()
 
 
 def is_known(payload: str) -> bool:
-    """Whether `payload` can be checked; '' when the client sent nothing, so that the body itself is signed."""
+    """Whether `payload` can be checked. It is '' without the header: then the body itself is signed."""
     return payload == "" or payload in UNSIGNED or payload in SIGNED_CHUNKS or bool(SHA256.match(payload))
 
 

@@ -1,18 +1,18 @@
-"""Whose process is at the other end of a loopback connection."""
+"""Finds the user at the other end of a loopback connection."""
 
 import socket
 import sys
 from typing import Optional
 
-# As /proc/net/tcp writes it: the four bytes as a number of this machine.
+# As in /proc/net/tcp: the four bytes as a number in this machine's byte order.
 LOOPBACK = "%08X" % int.from_bytes(socket.inet_aton("127.0.0.1"), sys.byteorder)
 ESTABLISHED = "01"
 
 
 def peer_uid(peer_port: int, own_port: int, table: str = "/proc/self/net/tcp") -> Optional[int]:
-    """The user who opened the connection from `peer_port`; None when it is not there any more.
+    """Returns the user who opened the connection from `peer_port`; None if there is no connection.
 
-    A socket that its process has closed has no inode, and is shown as root's: it counts as gone.
+    A socket that its process has closed has no inode and is listed as root's; it does not count.
     """
     local = "%s:%04X" % (LOOPBACK, peer_port)
     remote = "%s:%04X" % (LOOPBACK, own_port)

@@ -1,6 +1,6 @@
-"""Verification of uploads to S3 by a form: what is signed is the policy in it.
+"""Verification of uploads to S3 by a form, which carries a signed policy.
 
-The emulator checks what the policy says; it does not check the signature.
+The emulator checks the conditions of the policy, but not its signature.
 https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-post-example.html
 """
 
@@ -14,11 +14,11 @@ Fields = List[Tuple[str, bytes]]
 
 
 def is_post_form(request: Request) -> bool:
-    """Whether it is an upload by a form, to a bucket. No header may lead it to another service."""
+    """Whether it is a form upload to a bucket, without headers that select another service."""
     is_form = request.method == "POST" and request.header("content-type").startswith("multipart/form-data")
     is_bucket = re.match(rb"^/[a-z0-9][a-z0-9.-]+/?$", request.path) and not request.query
-    leads_on = any(name == b"authorization" or name.startswith(b"x-amz-") for name, _ in request.headers)
-    return bool(is_form and is_bucket and not leads_on and not sigv2.BUCKET_HOST.search(request.header("host")))
+    selects_service = any(name == b"authorization" or name.startswith(b"x-amz-") for name, _ in request.headers)
+    return bool(is_form and is_bucket and not selects_service and not sigv2.BUCKET_HOST.search(request.header("host")))
 
 
 def check_post_form(fields: Fields, secret_of: Callable[[str, str], str]) -> None:

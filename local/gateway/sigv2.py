@@ -13,7 +13,7 @@ from typing import Dict, List, NamedTuple, Tuple
 
 from sigv4 import Refused, Request, check_equal, parse_query
 
-# The parameters that the signature covers. Others are refused: they could change what the URL does.
+# The parameters that the signature covers. Others are refused: they could change the operation.
 COVERED = frozenset(
     "acl cors delete lifecycle location logging notification partNumber policy replication requestPayment "
     "response-cache-control response-content-disposition response-content-encoding response-content-language "
@@ -21,14 +21,14 @@ COVERED = frozenset(
     "website".split()
 )
 HEADERS = ("content-md5", "content-type")
-BUCKET_HOST = re.compile(r"\.localhost:\d+$")
+BUCKET_HOST = re.compile(r"\.localhost(?::\d+)?$")
 
 
 class Version2(NamedTuple):
     key_id: str
     session_token: str
     value: str
-    # What was signed.
+    # The text that was signed.
     text: str
 
 
@@ -37,7 +37,7 @@ def is_signed(request: Request) -> bool:
 
 
 def parse(request: Request, now: datetime.datetime) -> Version2:
-    """Reads a presigned URL and checks all of it that needs no secret."""
+    """Parses a presigned URL and checks everything that needs no secret."""
     parameters: Dict[str, str] = {}
     resource: List[Tuple[str, str]] = []
     for raw_name, raw_value in parse_query(request.query):
@@ -56,7 +56,7 @@ def parse(request: Request, now: datetime.datetime) -> Version2:
             amz[name] = content.strip().decode("latin-1")
     known = COVERED.union(amz, HEADERS, ["AWSAccessKeyId", "Signature", "Expires"])
     if set(parameters) - known or BUCKET_HOST.search(request.header("host")) or request.header("authorization"):
-        raise Refused("AccessDenied", "The URL has more than its signature covers.")
+        raise Refused("AccessDenied", "The URL has parameters that its signature does not cover.")
     expires = parameters.get("Expires", "")
     if not re.match(r"^\d{1,11}$", expires) or (now - datetime.datetime(1970, 1, 1)).total_seconds() > int(expires):
         raise Refused("AccessDenied", "Request has expired.")

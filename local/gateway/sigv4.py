@@ -13,7 +13,7 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
-# What S3 allows between the clocks of client and server, and as the life of a presigned URL.
+# The limits of S3: difference of the clocks of client and server, lifetime of a presigned URL.
 CLOCK_SKEW = datetime.timedelta(minutes=15)
 PRESIGNED_LIFE_MAX_S = 7 * 24 * 3600
 UNRESERVED = "-_.~"
@@ -22,7 +22,7 @@ Headers = List[Tuple[bytes, bytes]]
 
 
 class Refused(Exception):
-    """The request is not let through: an error code as AWS has it, and a message for the person."""
+    """A request is refused: an error code of AWS, and a message."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -32,7 +32,7 @@ class Refused(Exception):
 
 class Request(NamedTuple):
     method: str
-    # Path and query as they came over the wire.
+    # Path and query as they were received, percent-encoded.
     path: bytes
     query: bytes
     # Names in lower case.
@@ -60,7 +60,7 @@ class Signature(NamedTuple):
     time: str
     session_token: str
     presigned: bool
-    # What was signed in the place of the body's SHA-256; '' when nothing was sent.
+    # The value of x-amz-content-sha256: the body's SHA-256 or a word in its place; '' without it.
     payload: str
 
     @property
@@ -73,12 +73,12 @@ class Signature(NamedTuple):
 
 
 def parse_signature(request: Request, now: datetime.datetime) -> Signature:
-    """Reads the signature of a request and checks all of it that needs no secret."""
+    """Parses the signature of a request and checks everything that needs no secret."""
     authorization = request.header("authorization")
     query = parse_query(request.query)
     presigned = any(name.lower() == b"x-amz-signature" for name, _ in query)
     if authorization and presigned:
-        raise Refused("InvalidArgument", "The request carries two signatures, in its headers and in its URL.")
+        raise Refused("InvalidArgument", "The request has two signatures, one in its headers and one in its URL.")
     if authorization:
         signature = _from_header(request, authorization)
     elif presigned:
@@ -91,7 +91,7 @@ def parse_signature(request: Request, now: datetime.datetime) -> Signature:
 
 
 def verify(signature: Signature, request: Request, secret: str, payload: str) -> None:
-    """Compares the signature with the one that the secret makes. `payload` stands for the body."""
+    """Compares the signature with the expected one. `payload` is its last line, usually a hash."""
     canonical = "\n".join(
         [
             request.method,
@@ -134,7 +134,7 @@ def parse_scope(credential: str) -> Tuple[str, str, str, str]:
 
 
 def parse_query(query: bytes) -> List[Tuple[bytes, bytes]]:
-    """Names and values, decoded as the emulator decodes them: `+` is a space."""
+    """Names and values, decoded as in the emulator: `+` is a space."""
     pairs = (part.replace(b"+", b" ").partition(b"=") for part in query.split(b"&") if part)
     return [(unquote_to_bytes(name), unquote_to_bytes(value)) for name, _, value in pairs]
 
@@ -202,12 +202,12 @@ def parse_time(text: str) -> datetime.datetime:
 def _check_time(signature: Signature, query: List[Tuple[bytes, bytes]], now: datetime.datetime) -> None:
     at = parse_time(signature.time)
     if signature.time[:8] != signature.date:
-        raise Refused("SignatureDoesNotMatch", "The signature's date is not that of its credential.")
+        raise Refused("SignatureDoesNotMatch", "The dates of the signature and its credential differ.")
     if at > now + CLOCK_SKEW:
-        raise Refused("RequestTimeTooSkewed", "The request was signed at %s, which is yet to come." % signature.time)
+        raise Refused("RequestTimeTooSkewed", "The request was signed at %s, which is in the future." % signature.time)
     if not signature.presigned:
         if at < now - CLOCK_SKEW:
-            raise Refused("RequestTimeTooSkewed", "The request was signed at %s: too long ago." % signature.time)
+            raise Refused("RequestTimeTooSkewed", "The request was signed at %s, too long ago." % signature.time)
         return
     expires = _query_value(query, "X-Amz-Expires")
     if not re.match(r"^\d{1,6}$", expires) or not 0 < int(expires) <= PRESIGNED_LIFE_MAX_S:
@@ -217,17 +217,17 @@ def _check_time(signature: Signature, query: List[Tuple[bytes, bytes]], now: dat
 
 
 def _check_signed_headers(signature: Signature, request: Request) -> None:
-    """Host must be signed, and every x-amz- header: an unsigned one could change what the request does."""
+    """Requires that Host and all x-amz- headers are signed: others could change the operation."""
     signed = set(signature.signed_headers)
     present = {name.decode("latin-1") for name, _ in request.headers}
     if "host" not in signed:
         raise Refused("AccessDenied", "The header host is not signed.")
     unsigned = sorted(name for name in present if name.startswith("x-amz-") and name not in signed)
-    # With a presigned URL S3 lets the client say what it will send; the hash is compared with the body.
+    # S3 allows this one beside a presigned URL; it is compared with the body.
     if signature.presigned and "x-amz-content-sha256" in unsigned:
         unsigned.remove("x-amz-content-sha256")
     if unsigned:
-        raise Refused("AccessDenied", "There are headers that are not signed: %s." % ", ".join(unsigned))
+        raise Refused("AccessDenied", "These headers must be signed: %s." % ", ".join(unsigned))
 
 
 def _canonical_path(path: bytes, is_s3: bool) -> str:

@@ -182,6 +182,7 @@ describe('the local cloud, to others', () => {
       '700',
       '600',
     ]);
+    expect(statSync(paths.instance).mode & 0o066).toBe(0);
     expect(readFileSync(paths.stateFile, 'utf8')).toContain(state.credentials.secretAccessKey);
   });
 });

@@ -1,4 +1,8 @@
+import { spawnSync } from 'node:child_process';
 import { createHash, createHmac } from 'node:crypto';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { CloudFormationClient, DescribeStacksCommand } from '@aws-sdk/client-cloudformation';
 import { CloudWatchClient, PutMetricDataCommand } from '@aws-sdk/client-cloudwatch';
@@ -25,6 +29,7 @@ import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { newCredentials } from '../../local/cloud/credentials.ts';
+import { projectRoot } from '../../local/cloud/paths.ts';
 import { signedFetch } from '../../local/cloud/signed-fetch.ts';
 import { GuardProcess, type WireRequest } from '../support/gateway/guard-process.ts';
 import { WireRecorder } from '../support/gateway/wire-recorder.ts';
@@ -39,7 +44,7 @@ let recorder: WireRecorder;
 let guard: GuardProcess;
 beforeAll(async () => {
   recorder = await WireRecorder.start();
-  guard = new GuardProcess(recorder.port, {
+  guard = new GuardProcess({
     [credentials.accessKeyId]: credentials.secretAccessKey,
     [session.accessKeyId + session.sessionToken]: session.secretAccessKey,
   });
@@ -191,7 +196,7 @@ function hmac(key: Buffer, text: string): Buffer {
   return createHmac('sha256', key).update(text).digest();
 }
 
-/** The request with one character of it replaced; undefined when it has none to replace, or none that is signed. */
+/** The request with one signed character replaced; undefined if it has none of that kind. */
 function change(request: WireRequest, what: string, at: number): WireRequest | undefined {
   const other = (text: string) => {
     const place = at % text.length;
@@ -295,26 +300,37 @@ describe('requests that are refused with 403', () => {
     expect(await status({ ...text, headers: simple })).toBe(403);
   });
 
-  it.each([
+  const foreign = [
     'evil.example',
-    '127.0.0.1',
-    '127.0.0.1:80',
-    '127.0.0.1.evil.example:PORT',
-    'localhost.evil:PORT',
+    '127.0.0.1.evil.example',
+    'localhost.evil',
+    'xlocalhost',
+    '127.0.0.2',
+    '169.254.169.254',
+  ];
+  it.each([
+    ...foreign,
+    ...foreign.map((name) => `${name}:4566`),
     '',
-    '[::1]:PORT',
-  ])('are those with the Host %s, although they are signed for it', async (pattern) => {
-    const host = pattern.replace('PORT', String(recorder.port));
+    ':4566',
+    '127.0.0.1:x',
+    '127.0.0.1:1@evil',
+    'a b.localhost',
+  ])('are those with the Host %s, although they are signed for it', async (host) => {
     expect(await status(signed({ host }))).toBe(403);
   });
 
-  it.each(['127.0.0.1:PORT', 'localhost:PORT', 'LOCALHOST:PORT', 'bucket.localhost:PORT'])(
-    'are not those with the Host %s',
-    async (pattern) => {
-      const host = pattern.replace('PORT', String(recorder.port));
-      expect(await status(signed({ host }))).toBe(200);
-    },
-  );
+  it.each([
+    '127.0.0.1:4566',
+    '127.0.0.1:9000',
+    '127.0.0.1',
+    'localhost:4566',
+    'LOCALHOST:1',
+    'bucket.localhost:1',
+    '[::1]:1',
+  ])('are not those with the Host %s, as through a tunnel', async (host) => {
+    expect(await status(signed({ host }))).toBe(200);
+  });
 
   it('are those with a header of AWS that is not signed: it could lead to another service', async () => {
     for (const request of [await presigned('PUT'), signed()]) {
@@ -530,8 +546,33 @@ describe('URLs by Signature Version 2', () => {
   });
 });
 
+describe('the user at the other end of a connection', () => {
+  /** A line of /proc/net/tcp: 127.0.0.1:4660 to 127.0.0.1:22136. */
+  const line = (fields: { state?: string; uid?: number; inode?: number }) => {
+    const { state = '01', uid = 1_000, inode = 7 } = fields;
+    return `   0: 0100007F:1234 0100007F:5678 ${state} 00000000:00000000 00:00000000 00000000 ${uid} 0 ${inode} 1 0`;
+  };
+  const userOf = (...lines: string[]) => {
+    const table = join(mkdtempSync(join(tmpdir(), 'runctl-peer-')), 'tcp');
+    writeFileSync(table, `  sl  local_address rem_address   st\n${lines.join('\n')}\n`);
+    const script = `import sys; sys.path.insert(0, sys.argv[1]); from peer import peer_uid
+print(peer_uid(0x1234, 0x5678, sys.argv[2]), peer_uid(0x5678, 0x1234, sys.argv[2]))`;
+    const gateway = join(projectRoot, 'local', 'gateway');
+    const done = spawnSync('python3', ['-B', '-c', script, gateway, table], { encoding: 'utf8' });
+    rmSync(dirname(table), { recursive: true });
+    return done.stdout.trim();
+  };
+
+  it("is the socket's, and nobody's when the process has closed it: the kernel lists that as root's", () => {
+    expect(userOf(line({}))).toBe('1000 None');
+    expect(userOf(line({ state: '06', uid: 0 }), line({ uid: 65_534 }))).toBe('65534 None');
+    expect(userOf(line({ uid: 0, inode: 0 }))).toBe('None None');
+    expect(userOf()).toBe('None None');
+  });
+});
+
 describe("AWS's own example of a body in signed chunks", () => {
-  // https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming.html and sigv4-streaming-trailers.html
+  // https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming.html, sigv4-streaming-trailers.html
   const secret = 'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY';
   const now = '20130524T000000Z';
   const chunks = (signatures: readonly string[], tail = '\r\n') =>

@@ -3,8 +3,8 @@ import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { withLock } from '../../local/cloud/lock.ts';
 
-// `tsx lock-holder.ts <path> hold`: takes the lock, starts a process that stays, and keeps both until stdin ends.
-// `tsx lock-holder.ts <path> count <file>`: adds one to a number in a file while it holds the lock.
+// lock-holder.ts <path> hold: takes the lock, starts another process, and waits for the end of stdin.
+// lock-holder.ts <path> count <file>: adds one to the number in a file while it holds the lock.
 const [path = '', what, file = ''] = process.argv.slice(2);
 await withLock(
   path,

@@ -1,4 +1,4 @@
-"""What a person does with boto3 in the local cloud: run with the variables of `runctl local env`."""
+"""Uses the local cloud through boto3, with the variables of `runctl local env`."""
 
 import io
 import json

@@ -38,12 +38,12 @@ export class GuardProcess {
   readonly #lines: Interface;
   readonly #waiting: ((line: string) => void)[] = [];
 
-  /** `port`: the cloud's own. `secrets`: by key id, followed by the session token when there is one. */
-  constructor(port: number, secrets: Readonly<Record<string, string>>) {
+  /** `secrets`: by key id, followed by the session token if there is one. */
+  constructor(secrets: Readonly<Record<string, string>>) {
     const script = fileURLToPath(new URL('guard.py', import.meta.url));
     const child = spawn('python3', [script], {
       stdio: ['pipe', 'pipe', 'inherit'],
-      env: { ...process.env, PORT: String(port), SECRETS: JSON.stringify(secrets), PYTHONDONTWRITEBYTECODE: '1' },
+      env: { ...process.env, SECRETS: JSON.stringify(secrets), PYTHONDONTWRITEBYTECODE: '1' },
     });
     this.#child = child;
     this.#lines = createInterface({ input: child.stdout });

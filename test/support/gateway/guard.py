@@ -1,6 +1,6 @@
-"""Runs the guard of the local cloud without a network: one request a line in, one answer a line out, as JSON.
+"""Runs the guard of the local cloud without a network: a request per line in, a response per line out.
 
-Behind the guard stands an application that answers 200 and says what reached it.
+Behind the guard is an application that answers 200 with what it received.
 """
 
 import asyncio
@@ -88,7 +88,6 @@ async def answer(asked: Dict[str, Any]) -> Dict[str, Any]:
     clock = {"now": lambda: now} if now else {}
     guard = Guard(
         application,
-        frozenset([int(os.environ["PORT"])]),
         lambda key_id, token: SECRETS.get(key_id + token),
         parse_form,
         lambda scope: scope["client"][1] == 1,

@@ -1,4 +1,4 @@
-// What another user of this machine tries: `node -e <this> <JSON>`, run with another uid. Prints what each try gave.
+// Another user of this machine: `node -e <this> <JSON>` with another uid. Prints each result.
 const { readdirSync, readFileSync } = require('node:fs');
 const http = require('node:http');
 
