@@ -17,8 +17,7 @@ import { toMessages } from '../core/logs/batching.ts';
 import { archiveUri, logStream, OUTPUTS, RUN_MACHINE, WATCH_MACHINE } from '../core/names.ts';
 import type { SpecInput } from '../core/spec/spec.ts';
 import { logStoreOver } from '../lambdas/adapters/log-store.ts';
-import { type Clients, localClients } from '../local/cloud/clients.ts';
-import { dummyCredentials, region } from '../local/cloud/credentials.ts';
+import { type Clients, localClients, ssmSettings } from '../local/cloud/clients.ts';
 import type { LocalState } from '../local/cloud/state.ts';
 import { RunRecord } from '../local/demo/summary.ts';
 
@@ -55,8 +54,8 @@ export class BenchCloud {
 
   constructor(state: LocalState) {
     this.#state = state;
-    this.#clients = localClients(state.endpoint);
-    this.#ssm = new SSMClient({ endpoint: state.ssmEndpoint, region, credentials: dummyCredentials });
+    this.#clients = localClients(state);
+    this.#ssm = new SSMClient(ssmSettings(state));
   }
 
   close(): void {

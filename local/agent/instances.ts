@@ -1,5 +1,5 @@
 import { DescribeInstancesCommand, EC2Client } from '@aws-sdk/client-ec2';
-import { dummyCredentials } from '../cloud/credentials.ts';
+import type { CloudCredentials } from '../cloud/credentials.ts';
 
 export interface Instance {
   readonly id: string;
@@ -12,8 +12,8 @@ export interface Instance {
 /** Asks the emulator for the instances that exist. */
 export type ListInstances = () => Promise<readonly Instance[]>;
 
-export function instancesOf(upstream: string, region: string): ListInstances {
-  const client = new EC2Client({ endpoint: upstream, region, credentials: dummyCredentials });
+export function instancesOf(upstream: string, region: string, credentials: CloudCredentials): ListInstances {
+  const client = new EC2Client({ endpoint: upstream, region, credentials });
   return async () => {
     const instances: Instance[] = [];
     let NextToken: string | undefined;

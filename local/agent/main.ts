@@ -1,7 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { GetParameterCommand, SSMClient } from '@aws-sdk/client-ssm';
-import { dummyCredentials } from '../cloud/credentials.ts';
 import { killInstanceProcesses } from '../cloud/instance-processes.ts';
 import { Commands } from './commands.ts';
 import { Documents } from './documents.ts';
@@ -10,7 +9,7 @@ import { Faults } from './faults.ts';
 import { imitation } from './imitation.ts';
 import { watchInstances } from './instance-watch.ts';
 import { instancesOf } from './instances.ts';
-import { agentOptions } from './options.ts';
+import { agentOptions, credentialsFrom } from './options.ts';
 import { programExecutor } from './program-executor.ts';
 import { agentServer } from './server.ts';
 import { operations } from './service.ts';
@@ -19,10 +18,11 @@ const host = '127.0.0.1';
 const onError = (error: unknown) => console.error(new Date().toISOString(), error);
 
 const options = agentOptions.parse(JSON.parse(process.argv[2] ?? '{}'));
+const credentials = credentialsFrom(process.env);
 mkdirSync(options.folder, { recursive: true });
 const faults = new Faults();
 const documents = new Documents(join(options.folder, 'documents.json'));
-const instances = instancesOf(options.upstream, options.region);
+const instances = instancesOf(options.upstream, options.region, credentials);
 const commands = new Commands({ region: options.region, documents, faults, instances, execute: executor(), onError });
 watchInstances({ commands, instances, kill: killInstanceProcesses, onError });
 const server = agentServer({
@@ -51,7 +51,7 @@ function executor(): Executor {
   const parameterStore = new SSMClient({
     endpoint: options.upstream,
     region: options.region,
-    credentials: dummyCredentials,
+    credentials,
   });
   return imitation({
     folder: options.folder,

@@ -1,16 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import {
-  createServer,
-  request as httpRequest,
-  type IncomingMessage,
-  type Server,
-  type ServerResponse,
-} from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { z } from 'zod';
 import { messageOf } from '../cloud/errors.ts';
 import type { Faults } from './faults.ts';
 import type { Answer } from './service.ts';
 import { ServiceError } from './service-error.ts';
+import { Upstream } from './upstream.ts';
 
 const contentType = 'application/x-amz-json-1.1';
 const target = 'AmazonSSM.';
@@ -23,18 +18,28 @@ export interface ServerOptions {
   readonly onError: (error: unknown) => void;
 }
 
-/** SSM's JSON 1.1 protocol over HTTP, and `/_runctl/health` and `/_runctl/faults` beside it. */
+/**
+ * SSM's JSON 1.1 protocol over HTTP, with `/_runctl/health` and `/_runctl/faults`. The guard in
+ * front of the emulator checks every request, so that both services have the same check.
+ */
 export function agentServer(options: ServerOptions): Server {
+  const upstream = new Upstream(options.upstream);
   return createServer((request, response) => {
-    handle(request, response, options).catch((error: unknown) => {
+    handle(request, response, upstream, options).catch((error: unknown) => {
       options.onError(error);
       response.destroy();
     });
   });
 }
 
-async function handle(request: IncomingMessage, response: ServerResponse, options: ServerOptions): Promise<void> {
+async function handle(
+  request: IncomingMessage,
+  response: ServerResponse,
+  upstream: Upstream,
+  options: ServerOptions,
+): Promise<void> {
   const body = await readBody(request);
+  if (!(await upstream.admits(request, body, response))) return;
   if (request.url?.startsWith('/_runctl/') === true) return send(response, ...administer(request, body, options));
   const name = headerOf(request, 'x-amz-target');
   const operation = name.startsWith(target) ? name.slice(target.length) : '';
@@ -43,7 +48,7 @@ async function handle(request: IncomingMessage, response: ServerResponse, option
     return sendError(response, new ServiceError(refusal.name, 'A fault that a test switched on.', refusal.httpStatus));
   }
   const answerer = options.operations.get(operation);
-  if (answerer === undefined) return forward(request, response, body, options.upstream);
+  if (answerer === undefined) return await upstream.forward(request, body, response);
   try {
     const { answer, answerLost } = await answerer(body.length === 0 ? {} : JSON.parse(body.toString()));
     if (answerLost === true) request.socket.destroy();
@@ -72,27 +77,6 @@ function administer(request: IncomingMessage, body: Buffer, { faults, upstream }
   } catch (error) {
     return [400, { message: error instanceof z.ZodError ? z.prettifyError(error) : messageOf(error) }];
   }
-}
-
-async function forward(
-  request: IncomingMessage,
-  response: ServerResponse,
-  body: Buffer,
-  upstream: string,
-): Promise<void> {
-  const url = new URL(request.url ?? '/', upstream);
-  await new Promise<void>((resolve, reject) => {
-    const onward = httpRequest(
-      url,
-      { method: request.method ?? 'POST', headers: { ...request.headers, host: url.host } },
-      (answer) => {
-        response.writeHead(answer.statusCode ?? 502, answer.headers);
-        answer.pipe(response).once('finish', resolve).once('error', reject);
-      },
-    );
-    onward.once('error', reject);
-    onward.end(body);
-  });
 }
 
 function send(response: ServerResponse, status: number, body: object): void {

@@ -4,7 +4,8 @@ import { mkdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Report } from '../tools/python-tools.ts';
-import { cloudEnvironment, type Endpoints } from './environment.ts';
+import type { CloudAccess } from './credentials.ts';
+import { cloudEnvironment } from './environment.ts';
 import { LocalError } from './errors.ts';
 import { projectRoot, type StatePaths } from './paths.ts';
 import { signalQuietly, tailOf } from './processes.ts';
@@ -31,7 +32,7 @@ export interface CdkRun {
  */
 export async function runCdk(
   { args, cwd, report, signal }: CdkRun,
-  endpoints: Endpoints,
+  access: CloudAccess,
   paths: StatePaths,
 ): Promise<void> {
   signal.throwIfAborted();
@@ -42,7 +43,7 @@ export async function runCdk(
   const child = spawn(process.execPath, [cdk, ...args, '--no-color', '--no-notices'], {
     cwd,
     env: {
-      ...cloudEnvironment(endpoints, paths),
+      ...cloudEnvironment(access, paths),
       CDK_HOME: join(paths.cache, 'cdk'),
       // aws-cdk-lib keeps fingerprints under the home folder, whatever CDK_HOME says.
       HOME: join(paths.cache, 'home'),
@@ -75,7 +76,7 @@ export async function runCdk(
   if (code !== 0) {
     throw new LocalError(
       `\`cdk ${args[0]}\` failed with exit code ${code}. The end of ${basename(logFile)}:\n${await tailOf(logFile, 20)}`,
-      `The whole output is in ${logFile}.`,
+      `The full output is in ${logFile}.`,
     );
   }
 }

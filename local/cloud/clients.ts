@@ -1,7 +1,7 @@
 import { CloudWatchLogsClient } from '@aws-sdk/client-cloudwatch-logs';
 import { S3Client } from '@aws-sdk/client-s3';
 import { SFNClient } from '@aws-sdk/client-sfn';
-import { dummyCredentials, region } from './credentials.ts';
+import { type CloudAccess, region } from './credentials.ts';
 
 export interface Clients {
   readonly s3: S3Client;
@@ -10,14 +10,19 @@ export interface Clients {
   destroy(): void;
 }
 
-/** For any client of the AWS SDK: the emulator at `endpoint`, whatever the person's own AWS settings say. */
-export function localSettings(endpoint: string) {
-  return { endpoint, region, credentials: dummyCredentials };
+/** Settings of an SDK client of the emulator, independent of the person's own AWS settings. */
+export function localSettings({ endpoint, credentials }: Pick<CloudAccess, 'endpoint' | 'credentials'>) {
+  return { endpoint, region, credentials };
 }
 
-/** Clients of the emulator at `endpoint`, whatever the person's own AWS settings say. */
-export function localClients(endpoint: string): Clients {
-  const settings = localSettings(endpoint);
+/** As {@link localSettings}, for a client of the local SSM agent. */
+export function ssmSettings({ ssmEndpoint, credentials }: CloudAccess) {
+  return { endpoint: ssmEndpoint, region, credentials };
+}
+
+/** Clients of the emulator, independent of the person's own AWS settings. */
+export function localClients(access: CloudAccess): Clients {
+  const settings = localSettings(access);
   const s3 = new S3Client({ ...settings, forcePathStyle: true });
   const sfn = new SFNClient(settings);
   const logs = new CloudWatchLogsClient(settings);

@@ -9,7 +9,8 @@ import {
 } from '@aws-sdk/client-ssm';
 import { z } from 'zod';
 import { STACK_NAME } from '../../core/names.ts';
-import { dummyCredentials, region } from './credentials.ts';
+import { ssmSettings } from './clients.ts';
+import type { CloudAccess } from './credentials.ts';
 
 const template = z.looseObject({
   Metadata: z.looseObject({ runctlDocuments: z.record(z.string(), z.looseObject({})) }),
@@ -19,10 +20,10 @@ const template = z.looseObject({
  * Gives the SSM agent the documents that the stack synthesized, as CloudFormation would: a new one is created, a changed
  * one becomes the new default version. @returns their names.
  */
-export async function pushDocuments(ssmEndpoint: string, assembly: string): Promise<string[]> {
+export async function pushDocuments(access: CloudAccess, assembly: string): Promise<string[]> {
   const file = join(assembly, `${STACK_NAME}.template.json`);
   const { runctlDocuments } = template.parse(JSON.parse(await readFile(file, 'utf8'))).Metadata;
-  const client = new SSMClient({ endpoint: ssmEndpoint, region, credentials: dummyCredentials });
+  const client = new SSMClient(ssmSettings(access));
   try {
     for (const [name, content] of Object.entries(runctlDocuments)) await push(client, name, JSON.stringify(content));
   } finally {

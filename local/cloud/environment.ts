@@ -1,25 +1,20 @@
 import { join } from 'node:path';
-import { dummyCredentials, region } from './credentials.ts';
+import { type CloudAccess, region } from './credentials.ts';
 import type { StatePaths } from './paths.ts';
 
 /** Carried by every process of a local cloud, so that `down` finds each of them, orphans included. */
 export const markName = 'RUNCTL_LOCAL_CLOUD';
 
-export interface Endpoints {
-  readonly endpoint: string;
-  readonly ssmEndpoint: string;
-}
-
 // The person's own AWS settings and proxies have no business here: everything goes to loopback, nothing to an account.
 const foreign = /^(AWS_|CDK_|MINISTACK_|npm_|NODE_OPTIONS$|(https?|all|no)_proxy$)/i;
 
 /** What any AWS client needs to talk to the local cloud; `local env` prints it. */
-export function clientVariables({ endpoint, ssmEndpoint }: Endpoints): Record<string, string> {
+export function clientVariables({ endpoint, ssmEndpoint, credentials }: CloudAccess): Record<string, string> {
   return {
     AWS_ENDPOINT_URL: endpoint,
     AWS_ENDPOINT_URL_SSM: ssmEndpoint,
-    AWS_ACCESS_KEY_ID: dummyCredentials.accessKeyId,
-    AWS_SECRET_ACCESS_KEY: dummyCredentials.secretAccessKey,
+    AWS_ACCESS_KEY_ID: credentials.accessKeyId,
+    AWS_SECRET_ACCESS_KEY: credentials.secretAccessKey,
     AWS_REGION: region,
     AWS_DEFAULT_REGION: region,
   };
@@ -29,13 +24,13 @@ export function clientVariables({ endpoint, ssmEndpoint }: Endpoints): Record<st
 export const misleadingVariables = ['AWS_PROFILE', 'AWS_SESSION_TOKEN'];
 
 /** The environment of a process of the local cloud: the person's own without what is theirs alone. */
-export function cloudEnvironment(endpoints: Endpoints, paths: StatePaths): Record<string, string> {
+export function cloudEnvironment(access: CloudAccess, paths: StatePaths): Record<string, string> {
   const kept = Object.entries(process.env).filter(
     (entry): entry is [string, string] => entry[1] !== undefined && !foreign.test(entry[0]),
   );
   return {
     ...Object.fromEntries(kept),
-    ...clientVariables(endpoints),
+    ...clientVariables(access),
     AWS_CONFIG_FILE: join(paths.local, 'no-aws-config'),
     AWS_SHARED_CREDENTIALS_FILE: join(paths.local, 'no-aws-credentials'),
     AWS_EC2_METADATA_DISABLED: 'true',

@@ -2,7 +2,8 @@ import { mkdir, symlink } from 'node:fs/promises';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { DescribeInstancesCommand, EC2Client, RunInstancesCommand } from '@aws-sdk/client-ec2';
-import { dummyCredentials, region } from './credentials.ts';
+import { localSettings } from './clients.ts';
+import type { CloudAccess } from './credentials.ts';
 import { LocalError } from './errors.ts';
 import type { StatePaths } from './paths.ts';
 
@@ -23,8 +24,8 @@ export function defaultInstance(paths: StatePaths): LocalInstance {
 }
 
 /** Registers a local instance, unless it is there and running. @returns its id. */
-export async function registerInstance(endpoint: string, { name, project, folder }: LocalInstance): Promise<string> {
-  const client = new EC2Client({ endpoint, region, credentials: dummyCredentials });
+export async function registerInstance(access: CloudAccess, { name, project, folder }: LocalInstance): Promise<string> {
+  const client = new EC2Client(localSettings(access));
   try {
     const home = join(folder, 'home');
     const root = join(folder, 'root');
@@ -60,7 +61,10 @@ export async function registerInstance(endpoint: string, { name, project, folder
     );
     const id = started.Instances?.at(0)?.InstanceId;
     if (id === undefined)
-      throw new LocalError('The emulator started no instance.', 'Run `npx runctl local down`, then up again.');
+      throw new LocalError(
+        'MiniStack did not start the local instance.',
+        'Run `runctl local down`, then `runctl local up`.',
+      );
     return id;
   } finally {
     client.destroy();

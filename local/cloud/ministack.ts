@@ -1,10 +1,12 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { cloudRequirements, ensureVenv, type Report } from '../tools/python-tools.ts';
-import { cloudEnvironment, type Endpoints } from './environment.ts';
+import type { CloudAccess, CloudCredentials } from './credentials.ts';
+import { cloudEnvironment } from './environment.ts';
 import { LocalError } from './errors.ts';
-import type { StatePaths } from './paths.ts';
+import { projectRoot, type StatePaths } from './paths.ts';
 import { isAlive, startBackground, tailOf } from './processes.ts';
+import { signedFetch } from './signed-fetch.ts';
 import type { ProcessRef } from './state.ts';
 
 export const host = '127.0.0.1';
@@ -15,24 +17,25 @@ export async function prepareMinistack(paths: StatePaths, report: Report, signal
   return await ensureVenv('cloud', cloudRequirements, report, paths, signal);
 }
 
-/** Starts the emulator; it may not answer yet. */
-export async function startMinistack(venv: string, endpoints: Endpoints, paths: StatePaths): Promise<ProcessRef> {
+/** Starts the emulator behind the guard that checks signatures. It may not answer yet. */
+export async function startMinistack(venv: string, access: CloudAccess, paths: StatePaths): Promise<ProcessRef> {
   const tmp = join(paths.local, 'tmp');
   await mkdir(tmp, { recursive: true });
   // The emulator's Lambda workers are CommonJS files in this folder; the project's own package.json would make them ES modules.
   await writeFile(join(tmp, 'package.json'), '{"type":"commonjs"}\n');
   return await startBackground({
     program: join(venv, 'bin', 'python'),
-    args: ['-m', 'ministack'],
+    args: [join(projectRoot, 'local', 'gateway')],
     cwd: tmp,
     logFile: ministackLog(paths),
     env: {
-      ...cloudEnvironment(endpoints, paths),
-      BIND_HOST: host,
-      GATEWAY_PORT: new URL(endpoints.endpoint).port,
+      ...cloudEnvironment(access, paths),
+      GATEWAY_PORT: new URL(access.endpoint).port,
       STATE_DIR: join(paths.local, 'ministack'),
       S3_DATA_DIR: join(paths.local, 'ministack-s3'),
       PYTHONUNBUFFERED: '1',
+      // Instance metadata only with a token (IMDSv2).
+      MINISTACK_IMDS_V2_REQUIRED: '1',
       // Listeners that nobody here needs, on ports that may be taken and on every interface.
       IOT_MTLS_ENABLED: '0',
       SFTP_ENABLED: '0',
@@ -46,14 +49,14 @@ export function ministackLog(paths: StatePaths): string {
   return join(paths.logs, 'ministack.log');
 }
 
-export async function ministackAnswers(endpoint: string): Promise<boolean> {
-  return await answers(`${endpoint}/_ministack/health`);
+export async function ministackAnswers({ endpoint, credentials }: CloudAccess): Promise<boolean> {
+  return await answers(`${endpoint}/_ministack/health`, credentials);
 }
 
-/** True when `url` answers 200 within two seconds. */
-export async function answers(url: string): Promise<boolean> {
+/** Whether `url` answers a signed request with 200 within two seconds. */
+export async function answers(url: string, credentials: CloudCredentials): Promise<boolean> {
   try {
-    const response = await fetch(url, { signal: AbortSignal.timeout(2_000) });
+    const response = await signedFetch(url, credentials, { signal: AbortSignal.timeout(2_000) });
     await response.arrayBuffer();
     return response.ok;
   } catch {
@@ -76,8 +79,8 @@ export async function untilReady(
     const alive = await isAlive(ref);
     if (!alive || Date.now() > deadline) {
       throw new LocalError(
-        `${name} ${alive ? `did not answer within ${readyWithinMs / 1_000} s` : 'ended while it started'}. The end of its log:\n${await tailOf(logFile)}`,
-        `The whole log is ${logFile}. Run \`npx runctl local down\`, then \`npx runctl local up\` again.`,
+        `${name} ${alive ? `did not answer within ${readyWithinMs / 1_000} s` : 'stopped while it was starting'}. The end of its log:\n${await tailOf(logFile)}`,
+        `The full log is ${logFile}. Run \`runctl local down\`, then \`runctl local up\`.`,
       );
     }
     await new Promise((resolve) => setTimeout(resolve, 100));

@@ -25,7 +25,7 @@ export async function startBackground({ program, args, env, cwd, logFile }: Back
         reject(
           new LocalError(
             `${program} could not be started: ${error.message}`,
-            'Run `npm ci`, then `npx runctl local up` again.',
+            'Run `npm ci`, then `runctl local up` again.',
           ),
         ),
       );
@@ -81,7 +81,10 @@ export async function killMarked(matches: (entry: string) => boolean): Promise<n
     await new Promise((resolve) => setTimeout(resolve, 20)); // they need a moment to leave /proc
   }
   const left = await markedProcesses(matches);
-  throw new LocalError(`Processes ${left.join(', ')} do not end.`, `Look at them: ps -fp ${left.join(',')}`);
+  throw new LocalError(
+    `The processes ${left.join(', ')} could not be killed.`,
+    `Inspect them: ps -fp ${left.join(',')}`,
+  );
 }
 
 /** The running processes, without this one, that have an environment entry that `matches`. */

@@ -1,9 +1,8 @@
 import getPort from 'get-port';
-import { region } from './credentials.ts';
-import type { Endpoints } from './environment.ts';
+import { type CloudAccess, newCredentials, region } from './credentials.ts';
 import { LocalError } from './errors.ts';
 import { host, ministackAnswers, ministackLog, startMinistack, untilReady } from './ministack.ts';
-import type { StatePaths } from './paths.ts';
+import { makePrivateFolders, type StatePaths } from './paths.ts';
 import { endGroup, isAlive } from './processes.ts';
 import { agentAnswers, agentLog, startSsmAgent } from './ssm-agent.ts';
 import { type LocalState, writeState } from './state.ts';
@@ -16,8 +15,8 @@ export interface Health {
 /** Whether each of the two services runs and answers. */
 export async function healthOf(state: LocalState): Promise<Health> {
   const [ministack, agent] = await Promise.all([
-    isAlive(state.ministack).then((alive) => alive && ministackAnswers(state.endpoint)),
-    state.agent === null ? false : isAlive(state.agent).then((alive) => alive && agentAnswers(state.ssmEndpoint)),
+    isAlive(state.ministack).then((alive) => alive && ministackAnswers(state)),
+    state.agent === null ? false : isAlive(state.agent).then((alive) => alive && agentAnswers(state)),
   ]);
   return { ministack, agent };
 }
@@ -29,13 +28,18 @@ export async function bringMinistackUp(
   paths: StatePaths,
   signal: AbortSignal,
 ): Promise<LocalState> {
+  await makePrivateFolders(paths);
   const [port, ssmPort] = [await getPort({ host }), await getPort({ host })];
   if (port === ssmPort)
-    throw new LocalError('Two free ports on loopback were not to be had.', 'Run `npx runctl local up` again.');
-  const endpoints: Endpoints = { endpoint: `http://${host}:${port}`, ssmEndpoint: `http://${host}:${ssmPort}` };
-  const ministack = await startMinistack(venv, endpoints, paths);
+    throw new LocalError('Two free ports on 127.0.0.1 could not be found.', 'Run `runctl local up` again.');
+  const access: CloudAccess = {
+    endpoint: `http://${host}:${port}`,
+    ssmEndpoint: `http://${host}:${ssmPort}`,
+    credentials: newCredentials(),
+  };
+  const ministack = await startMinistack(venv, access, paths);
   const state: LocalState = {
-    ...endpoints,
+    ...access,
     region,
     ministack,
     agent: null,
@@ -44,7 +48,7 @@ export async function bringMinistackUp(
     deployed: null,
   };
   await writeState(paths, state);
-  await untilReady('MiniStack', ministack, () => ministackAnswers(state.endpoint), ministackLog(paths), signal);
+  await untilReady('MiniStack', ministack, () => ministackAnswers(state), ministackLog(paths), signal);
   return state;
 }
 
@@ -59,6 +63,6 @@ export async function bringAgentUp(
   const agent = await startSsmAgent(before, agentCommand, paths);
   const state: LocalState = { ...before, agent, agentCommand };
   await writeState(paths, state);
-  await untilReady('The SSM agent', agent, () => agentAnswers(state.ssmEndpoint), agentLog(paths), signal);
+  await untilReady('The SSM agent', agent, () => agentAnswers(state), agentLog(paths), signal);
   return state;
 }

@@ -3,8 +3,8 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import type { AgentOptions } from '../agent/options.ts';
-import { region } from './credentials.ts';
-import { cloudEnvironment, type Endpoints } from './environment.ts';
+import { type CloudAccess, region } from './credentials.ts';
+import { cloudEnvironment } from './environment.ts';
 import { answers } from './ministack.ts';
 import { projectRoot, type StatePaths } from './paths.ts';
 import { startBackground } from './processes.ts';
@@ -14,14 +14,14 @@ const main = fileURLToPath(new URL('../agent/main.ts', import.meta.url));
 
 /** Starts the local SSM agent; it may not answer yet. `agentCommand` is a program that takes the imitation's place. */
 export async function startSsmAgent(
-  endpoints: Endpoints,
+  access: CloudAccess,
   agentCommand: string | null,
   paths: StatePaths,
 ): Promise<ProcessRef> {
   await mkdir(join(paths.local, 'tmp'), { recursive: true });
   const options: AgentOptions = {
-    port: Number(new URL(endpoints.ssmEndpoint).port),
-    upstream: endpoints.endpoint,
+    port: Number(new URL(access.ssmEndpoint).port),
+    upstream: access.endpoint,
     region,
     folder: paths.agent,
     ...(agentCommand === null ? {} : { agentCommand }),
@@ -36,7 +36,7 @@ export async function startSsmAgent(
     ],
     cwd: projectRoot,
     logFile: agentLog(paths),
-    env: cloudEnvironment(endpoints, paths),
+    env: cloudEnvironment(access, paths),
   });
 }
 
@@ -44,6 +44,6 @@ export function agentLog(paths: StatePaths): string {
   return join(paths.logs, 'ssm-agent.log');
 }
 
-export async function agentAnswers(ssmEndpoint: string): Promise<boolean> {
-  return await answers(`${ssmEndpoint}/_runctl/health`);
+export async function agentAnswers({ ssmEndpoint, credentials }: CloudAccess): Promise<boolean> {
+  return await answers(`${ssmEndpoint}/_runctl/health`, credentials);
 }

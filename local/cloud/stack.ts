@@ -5,27 +5,22 @@ import { CloudFormationClient, DescribeStacksCommand } from '@aws-sdk/client-clo
 import { STACK_NAME } from '../../core/names.ts';
 import type { Report } from '../tools/python-tools.ts';
 import { runCdk } from './cdk.ts';
-import { dummyCredentials, region } from './credentials.ts';
-import type { Endpoints } from './environment.ts';
-import { withFileLock } from './file-lock.ts';
+import { localSettings } from './clients.ts';
+import { account, type CloudAccess, region } from './credentials.ts';
+import { withLock } from './lock.ts';
 import { projectRoot, type StatePaths } from './paths.ts';
 
-const account = '000000000000';
 // What a deployment is made of. Changing any of it is a reason to deploy again.
 const sources = ['bin', 'lib', 'lambdas', 'core', 'instance', 'cdk.json', 'package-lock.json'];
 
 /** Makes the CDK's own bucket and roles in the local cloud. */
 export async function bootstrap(
-  endpoints: Endpoints,
+  access: CloudAccess,
   paths: StatePaths,
   report: Report,
   signal: AbortSignal,
 ): Promise<void> {
-  await runCdk(
-    { args: ['bootstrap', `aws://${account}/${region}`], cwd: paths.local, report, signal },
-    endpoints,
-    paths,
-  );
+  await runCdk({ args: ['bootstrap', `aws://${account}/${region}`], cwd: paths.local, report, signal }, access, paths);
 }
 
 /**
@@ -34,7 +29,7 @@ export async function bootstrap(
  */
 export async function synthesize(
   hash: string,
-  endpoints: Endpoints,
+  access: CloudAccess,
   paths: StatePaths,
   report: Report,
   signal: AbortSignal,
@@ -42,26 +37,26 @@ export async function synthesize(
   const folder = assembly(paths);
   const stamp = `${folder}.sources`;
   // Another cloud of this project may be at it: they share the folder.
-  const onWait = () => report('another process is synthesizing; waiting for it');
-  await withFileLock(`${folder}.lock`, onWait, async () => {
-    if ((await readFile(stamp, 'utf8').catch(() => '')) === hash) return report('the same sources as last time');
+  const onWait = () => report('another process is running cdk synth; waiting for it');
+  await withLock(`${folder}.lock`, onWait, async () => {
+    if ((await readFile(stamp, 'utf8').catch(() => '')) === hash) return report('the sources have not changed');
     await rm(stamp, { force: true });
     await rm(folder, { recursive: true, force: true });
     const args = ['synth', '--quiet', '--context', 'runctl:local=true', '--output', folder];
-    await runCdk({ args, cwd: projectRoot, report, signal }, endpoints, paths);
+    await runCdk({ args, cwd: projectRoot, report, signal }, access, paths);
     await writeFile(stamp, hash);
   });
 }
 
 /** Deploys what {@link synthesize} left. */
 export async function deploy(
-  endpoints: Endpoints,
+  access: CloudAccess,
   paths: StatePaths,
   report: Report,
   signal: AbortSignal,
 ): Promise<void> {
   const args = ['deploy', STACK_NAME, '--app', assembly(paths), '--require-approval', 'never', '--progress', 'events'];
-  await runCdk({ args, cwd: paths.local, report, signal }, endpoints, paths);
+  await runCdk({ args, cwd: paths.local, report, signal }, access, paths);
 }
 
 /** The folder of the synthesized templates: not cdk.out, which a `cdk synth` beside us may be writing. */
@@ -94,8 +89,8 @@ async function addTo(hash: ReturnType<typeof createHash>, path: string): Promise
 }
 
 /** The stack's outputs by name. */
-export async function stackOutputs(endpoint: string): Promise<Record<string, string>> {
-  const client = new CloudFormationClient({ endpoint, region, credentials: dummyCredentials });
+export async function stackOutputs(access: CloudAccess): Promise<Record<string, string>> {
+  const client = new CloudFormationClient(localSettings(access));
   try {
     const { Stacks } = await client.send(new DescribeStacksCommand({ StackName: STACK_NAME }));
     return Object.fromEntries(

@@ -1,5 +1,4 @@
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { readFile, rename, writeFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { LocalError } from './errors.ts';
 import type { StatePaths } from './paths.ts';
@@ -15,6 +14,8 @@ const localState = z.object({
   /** Addresses, as in the variables AWS_ENDPOINT_URL and AWS_ENDPOINT_URL_SSM. */
   endpoint: z.string(),
   ssmEndpoint: z.string(),
+  /** The key that requests to its services are signed with. */
+  credentials: z.object({ accessKeyId: z.string(), secretAccessKey: z.string() }),
   region: z.string(),
   ministack: processRef,
   agent: processRef.nullable(),
@@ -39,8 +40,8 @@ export async function readState(paths: StatePaths): Promise<LocalState | undefin
     return localState.parse(JSON.parse(text));
   } catch (error) {
     throw new LocalError(
-      `${paths.stateFile} is not what this version of runctl writes.`,
-      'Run `npx runctl local down`, then `npx runctl local up`.',
+      `${paths.stateFile} was written by another version of runctl.`,
+      'Run `runctl local down`, then `runctl local up`.',
       {
         cause: error,
       },
@@ -49,7 +50,6 @@ export async function readState(paths: StatePaths): Promise<LocalState | undefin
 }
 
 export async function writeState(paths: StatePaths, state: LocalState): Promise<void> {
-  await mkdir(dirname(paths.stateFile), { recursive: true });
-  await writeFile(`${paths.stateFile}.new`, `${JSON.stringify(state, null, 2)}\n`);
+  await writeFile(`${paths.stateFile}.new`, `${JSON.stringify(state, null, 2)}\n`, { mode: 0o600 });
   await rename(`${paths.stateFile}.new`, paths.stateFile);
 }

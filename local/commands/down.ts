@@ -1,7 +1,7 @@
 import { rm, rmdir } from 'node:fs/promises';
 import { markName } from '../cloud/environment.ts';
-import { withFileLock } from '../cloud/file-lock.ts';
 import { killJobs } from '../cloud/instance-processes.ts';
+import { withLock } from '../cloud/lock.ts';
 import type { StatePaths } from '../cloud/paths.ts';
 import { endGroup, killMarked } from '../cloud/processes.ts';
 import { readState } from '../cloud/state.ts';
@@ -13,9 +13,9 @@ export interface DownOptions {
 
 /** Ends the local cloud with every process of it and removes what it wrote. Without one it does nothing. */
 export async function down(paths: StatePaths, { purge }: DownOptions): Promise<{ ended: number }> {
-  return await withFileLock(
-    paths.lockFile,
-    () => console.error('Another `runctl local` is at work here; waiting for it.'),
+  return await withLock(
+    paths.lock,
+    () => console.error('Another `runctl local` command is running. Waiting for it to end.'),
     async () => {
       const ended = await endCloud(paths);
       if (purge) await removeAll(paths);
@@ -35,12 +35,12 @@ export async function endCloud(paths: StatePaths): Promise<number> {
   if (state !== undefined) await endGroup(state.ministack, 5_000);
   const jobs = await killJobs(paths);
   const rest = await killMarked((entry) => entry === `${markName}=${paths.local}`);
-  await rm(paths.local, { recursive: true, force: true, maxRetries: 5 });
+  for (const folder of [paths.local, paths.instance]) await rm(folder, { recursive: true, force: true, maxRetries: 5 });
   return jobs + rest + (state === undefined ? 0 : 1) + (state?.agent ? 1 : 0);
 }
 
 // By name, never the whole folder: somebody may have chosen one that holds other things.
 async function removeAll(paths: StatePaths): Promise<void> {
-  for (const path of [paths.venvs, paths.cache, paths.lockFile]) await rm(path, { recursive: true, force: true });
+  for (const path of [paths.venvs, paths.cache]) await rm(path, { recursive: true, force: true });
   await rmdir(paths.base).catch(() => undefined); // not empty: it is not ours alone
 }

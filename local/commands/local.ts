@@ -4,13 +4,13 @@ import type { StatePaths } from '../cloud/paths.ts';
 
 /** Adds `runctl local …`. What a subcommand needs is loaded when it runs: `local env` must be quick. */
 export function addLocalCommand(program: Command): void {
-  const local = program.command('local').description('a cloud on this machine, to try everything without AWS (Linux)');
+  const local = program.command('local').description('run a cloud on this machine, to try runctl without AWS (Linux)');
 
   withState(local.command('up'))
-    .description('start it, or repair it, and deploy the stack into it')
-    .option('--agent-command <program>', 'a program that executes commands instead of the imitated SSM agent')
-    .option('--deploy', 'deploy the stack even when nothing changed')
-    .option('--no-deploy', 'start the services alone')
+    .description('start or repair the local cloud, and deploy runctl into it')
+    .option('--agent-command <program>', 'program that executes commands in place of the built-in SSM agent')
+    .option('--deploy', 'deploy even if nothing has changed')
+    .option('--no-deploy', 'start the services only')
     .action(async (given: StateOption & { agentCommand?: string; deploy?: boolean }) => {
       const { runUp } = await import('./run-up.ts');
       await runUp(await paths(given), {
@@ -20,8 +20,8 @@ export function addLocalCommand(program: Command): void {
     });
 
   withState(local.command('env'))
-    .description('print what lets any AWS client talk to it: eval "$(npx runctl local env)"')
-    .option('--json', 'as one JSON object')
+    .description('print the variables that AWS clients need to use it: eval "$(runctl local env)"')
+    .option('--json', 'print one JSON object')
     .action(async (given: StateOption & { json?: boolean }) => {
       const { variables } = await import('./status.ts');
       const { set, unset } = await variables(await paths(given));
@@ -33,32 +33,31 @@ export function addLocalCommand(program: Command): void {
     });
 
   withState(local.command('shell'))
-    .description('a shell, or one command, whose AWS clients talk to it: npx runctl local shell -- aws s3 ls')
-    .argument('[command...]', "after --: a command (default: the person's shell)")
+    .description('open a shell, or run one command, that uses it: runctl local shell -- aws s3 ls')
+    .argument('[command...]', 'the command, after -- (default: your shell)')
     .action(async (command: string[], given: StateOption) => {
       const { runShell } = await import('./shell.ts');
       process.exitCode = await runShell(await paths(given), command);
     });
 
   withState(local.command('status'))
-    .description('say how it is; exit code 0 only when it is up')
-    .option('--json', 'as one JSON object')
+    .description('show its state; the exit code is 0 only if it is up')
+    .option('--json', 'print one JSON object')
     .action(async (given: StateOption & { json?: boolean }) => {
       const { statusOf, statusLines } = await import('./status.ts');
-      const status = await statusOf(await paths(given));
-      console.log(given.json === true ? JSON.stringify(status, null, 2) : statusLines(status).join('\n'));
+      const place = await paths(given);
+      const status = await statusOf(place);
+      console.log(given.json === true ? JSON.stringify(status, null, 2) : statusLines(status, place).join('\n'));
       if (!status.up) process.exitCode = 1;
     });
 
   withState(local.command('down'))
-    .description('end it with every process of it')
-    .option('--purge', 'remove the Python environments and caches too')
+    .description('stop it and all of its processes')
+    .option('--purge', 'also remove the Python environments and caches')
     .action(async (given: StateOption & { purge?: boolean }) => {
       const { down } = await import('./down.ts');
       const { ended } = await down(await paths(given), { purge: given.purge === true });
-      console.log(
-        ended === 0 ? 'The local cloud was down already.' : 'The local cloud is down; nothing of it runs any more.',
-      );
+      console.log(ended === 0 ? 'The local cloud was not running.' : 'The local cloud has stopped.');
     });
 }
 
@@ -67,7 +66,7 @@ interface StateOption {
 }
 
 function withState(command: Command): Command {
-  return command.option('--state <folder>', 'where it keeps its state (default: .runctl in the project)');
+  return command.option('--state <folder>', 'folder for its state (default: .runctl in the project)');
 }
 
 async function paths({ state }: StateOption): Promise<StatePaths> {

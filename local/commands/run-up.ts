@@ -1,5 +1,5 @@
-import type { StatePaths } from '../cloud/paths.ts';
-import { statusLines, statusOf } from './status.ts';
+import { localCommand, type StatePaths } from '../cloud/paths.ts';
+import { nextCommands } from './next-commands.ts';
 import { type UpOptions, up } from './up.ts';
 
 const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
@@ -11,9 +11,15 @@ export async function runUp(paths: StatePaths, options: Pick<UpOptions, 'agentCo
   // Both stay until everything is ended: a second Ctrl-C must not leave anything behind either.
   for (const signal of signals) process.on(signal, stop);
   try {
-    const { untouched } = await up(paths, { ...options, signal: controller.signal, output: 'progress' });
-    if (untouched) console.log('The local cloud was up already, and nothing had changed.');
-    console.log(statusLines(await statusOf(paths)).join('\n'));
+    const { state, untouched } = await up(paths, { ...options, signal: controller.signal, output: 'progress' });
+    console.log(
+      untouched ? 'The local cloud was already running, and nothing had changed.' : 'The local cloud is running.',
+    );
+    const next: [string, string] =
+      state.deployed === null
+        ? ['Deploy runctl into it:', localCommand('up', paths)]
+        : ['There, in a project folder, train:', 'runctl run'];
+    console.log(nextCommands(paths, [next]).join('\n'));
   } finally {
     for (const signal of signals) process.off(signal, stop);
   }

@@ -27,7 +27,10 @@ export async function runShell(paths: StatePaths, command: readonly string[]): P
     return await new Promise<number>((resolve, reject) => {
       child.once('error', (error) =>
         reject(
-          new LocalError(`${program} does not start: ${error.message}`, 'Set SHELL to a shell, or name a command.'),
+          new LocalError(
+            `${program} could not be started: ${error.message}`,
+            'Set SHELL to your shell, or give a command.',
+          ),
         ),
       );
       child.once('close', (code, signal) => resolve(code ?? 128 + constants.signals[signal ?? 'SIGKILL']));
@@ -40,7 +43,7 @@ export async function runShell(paths: StatePaths, command: readonly string[]): P
 /** The person's shell, with a hint in its prompt. */
 async function shellWith(env: NodeJS.ProcessEnv, paths: StatePaths): Promise<string[]> {
   const shell = env.SHELL || '/bin/sh';
-  console.error('This shell talks to the local cloud; exit leaves it.');
+  console.error('This shell uses the local cloud. Type exit to leave it.');
   if (basename(shell) !== 'bash') {
     env.PS1 = `${HINT}$ `;
     return [shell];

@@ -1,7 +1,6 @@
-import type { Endpoints } from '../cloud/environment.ts';
 import { clientVariables, misleadingVariables } from '../cloud/environment.ts';
 import { LocalError } from '../cloud/errors.ts';
-import type { StatePaths } from '../cloud/paths.ts';
+import { localCommand, type StatePaths } from '../cloud/paths.ts';
 import { healthOf } from '../cloud/services.ts';
 import { readState } from '../cloud/state.ts';
 
@@ -48,8 +47,8 @@ export async function statusOf(paths: StatePaths): Promise<Status> {
 }
 
 /** The status as lines for a person. */
-export function statusLines(status: Status): string[] {
-  if (status.ministack === null) return ['The local cloud is down. Start it: npx runctl local up'];
+export function statusLines(status: Status, paths: StatePaths): string[] {
+  if (status.ministack === null) return [`The local cloud is not running. Start it: ${localCommand('up', paths)}`];
   const health = (one: { pid: number; healthy: boolean } | null) =>
     one === null ? 'not started' : `${one.healthy ? 'up' : 'DOWN'} (pid ${one.pid})`;
   const rows: [string, string][] = [
@@ -65,13 +64,13 @@ export function statusLines(status: Status): string[] {
   ];
   const width = Math.max(...rows.map(([name]) => name.length));
   const lines = rows.map(([name, value]) => `${name.padEnd(width)}  ${value}`);
-  return status.up ? lines : [...lines, 'Something has ended. Repair it: npx runctl local up'];
+  return status.up ? lines : [...lines, `A service has stopped. Repair it: ${localCommand('up', paths)}`];
 }
 
 /** The variables that let any AWS client talk to the cloud. @throws LocalError when it is not up. */
 export async function variables(paths: StatePaths): Promise<{ set: Record<string, string>; unset: string[] }> {
   const state = await readState(paths);
-  if (state === undefined) throw new LocalError('The local cloud is down.', 'Start it: npx runctl local up');
-  const endpoints: Endpoints = state;
-  return { set: clientVariables(endpoints), unset: misleadingVariables };
+  if (state === undefined)
+    throw new LocalError('The local cloud is not running.', `Start it: ${localCommand('up', paths)}`);
+  return { set: clientVariables(state), unset: misleadingVariables };
 }

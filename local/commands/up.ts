@@ -1,8 +1,8 @@
 import { Listr } from 'listr2';
 import { pushDocuments } from '../cloud/documents.ts';
 import { LocalError } from '../cloud/errors.ts';
-import { withFileLock } from '../cloud/file-lock.ts';
 import { defaultInstance, registerInstance } from '../cloud/instance.ts';
+import { withLock } from '../cloud/lock.ts';
 import { prepareMinistack } from '../cloud/ministack.ts';
 import type { StatePaths } from '../cloud/paths.ts';
 import { endGroup } from '../cloud/processes.ts';
@@ -37,9 +37,9 @@ interface Context {
  */
 export async function up(paths: StatePaths, options: UpOptions): Promise<{ state: LocalState; untouched: boolean }> {
   const { signal } = options;
-  return await withFileLock(
-    paths.lockFile,
-    () => console.error('Another `runctl local` is at work here; waiting for it.'),
+  return await withLock(
+    paths.lock,
+    () => console.error('Another `runctl local` command is running. Waiting for it to end.'),
     async () => {
       const before = await readState(paths);
       const context: Context = { state: before, venv: '', untouched: true };
@@ -48,7 +48,7 @@ export async function up(paths: StatePaths, options: UpOptions): Promise<{ state
       } catch (error) {
         if (!signal.aborted) throw error; // what runs stays, with its logs, for the next `up` to go on from
         await endStarted(paths, before);
-        throw new LocalError('Interrupted; what had been started was ended.', 'Run `npx runctl local up` again.');
+        throw new LocalError('Interrupted. Everything that had started was stopped.', 'Run `runctl local up` again.');
       }
       if (context.state === undefined) throw new Error('The steps of up left no state.');
       return { state: context.state, untouched: context.untouched };
@@ -83,11 +83,11 @@ function steps(paths: StatePaths, options: UpOptions): Listr<Context> {
         title: 'MiniStack',
         task: async (context, task) => {
           if (context.state !== undefined && (await healthOf(context.state)).ministack) {
-            task.title = `MiniStack is up at ${context.state.endpoint}`;
+            task.title = `MiniStack is running at ${context.state.endpoint}`;
             return;
           }
           if (context.state !== undefined) {
-            task.output = 'it had ended, and all it held with it; starting anew';
+            task.output = 'it had stopped, and its data is lost; starting a new one';
             await endCloud(paths);
           }
           context.untouched = false;
@@ -101,7 +101,7 @@ function steps(paths: StatePaths, options: UpOptions): Listr<Context> {
           const state = have(context);
           const same = state.agentCommand === options.agentCommand;
           if (same && (await healthOf(state)).agent) {
-            task.title = `SSM agent is up at ${state.ssmEndpoint}`;
+            task.title = `SSM agent is running at ${state.ssmEndpoint}`;
             return;
           }
           context.untouched = false;
@@ -113,7 +113,7 @@ function steps(paths: StatePaths, options: UpOptions): Listr<Context> {
         title: 'Local instance',
         task: async (context, task) => {
           const state = have(context);
-          const instanceId = await registerInstance(state.endpoint, defaultInstance(paths));
+          const instanceId = await registerInstance(state, defaultInstance(paths));
           if (instanceId !== state.instanceId) context.untouched = false;
           context.state = { ...state, instanceId };
           await writeState(paths, context.state);
@@ -140,7 +140,7 @@ function steps(paths: StatePaths, options: UpOptions): Listr<Context> {
           }
           task.title = 'Stack: cdk deploy';
           await deploy(state, paths, report, signal);
-          const outputs = await stackOutputs(state.endpoint);
+          const outputs = await stackOutputs(state);
           context.state = { ...state, deployed: { sources, at: new Date().toISOString(), outputs } };
           await writeState(paths, context.state);
           task.title = 'Stack deployed';
@@ -150,7 +150,7 @@ function steps(paths: StatePaths, options: UpOptions): Listr<Context> {
         title: 'SSM documents',
         enabled: options.deploy !== 'never',
         task: async (context, task) => {
-          const names = await pushDocuments(have(context).ssmEndpoint, assembly(paths));
+          const names = await pushDocuments(have(context), assembly(paths));
           task.title = `SSM documents ${names.join(', ')}`;
         },
       },

@@ -1,11 +1,12 @@
-import { access, mkdir, writeFile } from 'node:fs/promises';
+import { access, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { StopExecutionCommand } from '@aws-sdk/client-sfn';
 import { untilStarted } from '../../cli/runs/follow.ts';
 import { ERRORS } from '../../core/errors.ts';
 import { localClients } from '../cloud/clients.ts';
+import type { CloudAccess } from '../cloud/credentials.ts';
 import { keepPackageCaches } from '../cloud/instance.ts';
-import type { StatePaths } from '../cloud/paths.ts';
+import { makePrivateFolders, type StatePaths } from '../cloud/paths.ts';
 import { isAlive, killMarked } from '../cloud/processes.ts';
 import { type LocalState, readState } from '../cloud/state.ts';
 import { down } from '../commands/down.ts';
@@ -34,8 +35,8 @@ export async function takeDown(paths: StatePaths): Promise<boolean> {
 }
 
 /** Ends a run in a cloud that stays up: the execution, then what it started on the instance. */
-export async function endRun(endpoint: string, run: { executionArn: string; runId: string }): Promise<void> {
-  const clients = localClients(endpoint);
+export async function endRun(cloud: CloudAccess, run: { executionArn: string; runId: string }): Promise<void> {
+  const clients = localClients(cloud);
   try {
     // The upload may be on its way still; a run that begins when nobody looks any more is the worst of all.
     const started = await untilStarted(clients.sfn, run.executionArn, 10_000, new AbortController().signal);
@@ -58,7 +59,7 @@ function mark(paths: StatePaths): string {
 }
 
 async function markAsDemos(paths: StatePaths): Promise<void> {
-  await mkdir(paths.local, { recursive: true });
+  await makePrivateFolders(paths);
   await writeFile(mark(paths), '');
 }
 

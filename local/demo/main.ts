@@ -2,10 +2,11 @@ import { CommanderError } from 'commander';
 import { createColors } from 'picocolors';
 import { fail } from '../../cli/main.ts';
 import { eventPrinter } from '../../cli/runs/print-events.ts';
-import { logStream } from '../../core/names.ts';
 import { formatDuration } from '../../core/units.ts';
 import { localClients } from '../cloud/clients.ts';
-import { type StatePaths, statePaths } from '../cloud/paths.ts';
+import { localCommand, type StatePaths, statePaths } from '../cloud/paths.ts';
+import type { LocalState } from '../cloud/state.ts';
+import { nextCommands } from '../commands/next-commands.ts';
 import { bringUp, endRun, takeDown } from './cloud.ts';
 import { type DemoOptions, parseDemoOptions } from './options.ts';
 import { checkFolder, type StartedRun, startRun, watchRun } from './run.ts';
@@ -21,8 +22,10 @@ const colors = createColors(process.stdout.isTTY === true && !process.env.NO_COL
 const print = (line: string) => console.log(line);
 
 interface Begun {
-  endpoint?: string;
+  state?: LocalState;
+  /** While it is running. */
   run?: StartedRun;
+  runId?: string;
 }
 
 /** @returns the exit code: 0 only when the execution succeeded. */
@@ -49,7 +52,7 @@ function stopOnRequest(): AbortController {
   const stop = () => {
     if (controller.signal.aborted) return;
     controller.abort();
-    print('Stopping: everything that was started is ended.');
+    print('Stopping the run and everything else that the demo started.');
   };
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, stop);
   // Nobody reads any more (`npm run demo | head`, a closed terminal): that must not end us before all is cleaned up.
@@ -60,13 +63,14 @@ function stopOnRequest(): AbortController {
 async function demo(options: DemoOptions, paths: StatePaths, signal: AbortSignal, begun: Begun): Promise<boolean> {
   const beganAt = performance.now();
   const state = await bringUp(paths, signal);
-  begun.endpoint = state.endpoint;
-  const clients = localClients(state.endpoint);
+  begun.state = state;
+  const clients = localClients(state);
   try {
-    print(`The local cloud is up after ${formatDuration((performance.now() - beganAt) / 1_000)}`);
+    print(`The local cloud is running after ${formatDuration((performance.now() - beganAt) / 1_000)}`);
     print('');
     const run = await startRun(options, { state, clients }, print, signal);
     begun.run = run;
+    begun.runId = run.runId;
     print(`Uploaded to ${run.archive}; the upload starts the run ${colors.bold(run.runId)}`);
     print('');
     const record = new RunRecord();
@@ -88,20 +92,11 @@ async function demo(options: DemoOptions, paths: StatePaths, signal: AbortSignal
     const title = `${succeeded ? 'Succeeded' : 'Failed'} after ${formatDuration((end.endedAt - end.startedAt) / 1_000)}`;
     print('');
     print(colors.bold(succeeded ? colors.green(title) : colors.red(title)));
-    for (const row of [...record.rows(end), ...placesOf(run)]) printRow(row);
+    for (const row of [['run', run.runId] as const, ...record.rows(end)]) printRow(row);
     return succeeded;
   } finally {
     clients.destroy();
   }
-}
-
-function placesOf({ runId, logGroup, archive }: StartedRun): [string, string][] {
-  const streams = (['sync', 'install', 'train'] as const).map((job) => logStream(runId, job));
-  return [
-    ['archive', archive],
-    ['log group', logGroup],
-    ...streams.map((stream, index): [string, string] => [index === 0 ? 'streams' : '', stream]),
-  ];
 }
 
 function printRow([label, value]: readonly [string, string]): void {
@@ -109,16 +104,18 @@ function printRow([label, value]: readonly [string, string]): void {
 }
 
 async function cleanUp(options: DemoOptions, paths: StatePaths, interrupted: boolean, begun: Begun): Promise<void> {
-  const where = options.state === undefined ? '' : ` --state ${options.state}`;
-  if (options.keep && !interrupted) {
-    print(`The local cloud stays up. Talk to it: eval "$(npx runctl local env${where})"`);
-    print(`End it: npx runctl local down${where}`);
-  } else if (await takeDown(paths)) {
-    print('The local cloud is down; nothing of it runs any more. With --keep it stays, to look around in.');
-  } else if (begun.endpoint !== undefined) {
-    if (begun.run) await endRun(begun.endpoint, begun.run);
-    print(`The local cloud was up before and stays up. End it: npx runctl local down${where}`);
+  const keeps = options.keep && !interrupted;
+  if (!keeps && (await takeDown(paths))) {
+    print('The local cloud has stopped. Start one that keeps running:');
+    print(`  ${localCommand('up', paths)}`);
+    return;
   }
+  if (begun.state === undefined) return; // it did not start
+  if (!keeps && begun.run) await endRun(begun.state, begun.run);
+  print('The local cloud is still running.');
+  const log: [string, string][] =
+    begun.runId === undefined ? [] : [['There, read the log:', `runctl logs ${begun.runId}`]];
+  print(nextCommands(paths, log).join('\n'));
 }
 
 try {

@@ -26,11 +26,11 @@ export function parseDemoOptions(argv: readonly string[]): DemoOptions | null {
   const dashes = argv.indexOf('--');
   const own = dashes === -1 ? argv : argv.slice(0, dashes);
   const command = new Command('npm run demo --')
-    .description('Trains a project on the local cloud: packs it, uploads it, and shows the run as it happens.')
+    .description('Train a project on the local cloud: pack it, upload it, and show the run.')
     .argument('[folder]', 'the project folder', exampleFolder)
     .option('--script <path>', 'entry script, relative to the folder (default: train.py or main.py)')
-    .option('--keep', 'leave the local cloud up at the end')
-    .option('--state <folder>', 'where the local cloud keeps its state (default: .runctl in this project)')
+    .option('--keep', 'keep the local cloud running at the end')
+    .option('--state <folder>', 'folder for the state of the local cloud (default: .runctl in this project)')
     .usage('[folder] [--script <path>] [--keep] [-- <arguments of the script>]')
     .exitOverride();
   try {

@@ -62,7 +62,7 @@ export async function watchRun(
   if (!(await untilStarted(clients.sfn, run.executionArn, START_WITHIN_MS, signal))) {
     throw new LocalError(
       `The upload ${run.archive} started no run of ${RUN_MACHINE} within ${START_WITHIN_MS / 1_000} s.`,
-      'Look into the log group /aws/lambda/runctl-start-run, and into .runctl/local/logs; run it with --keep.',
+      'Run it with --keep, then read the log group /aws/lambda/runctl-start-run and the files in .runctl/local/logs.',
     );
   }
   return await followRun(clients, run, { show, notes: retryNotes(print) }, signal);
@@ -71,11 +71,11 @@ export async function watchRun(
 /** Checks what can be told before anything is started. @throws LocalError */
 export async function checkFolder({ folder, script }: DemoOptions): Promise<void> {
   const info = await stat(folder).catch(() => undefined);
-  if (!info?.isDirectory()) throw new LocalError(`${folder} is no folder.`, 'Give the path of your project folder.');
+  if (!info?.isDirectory()) throw new LocalError(`${folder} is not a folder.`, 'Give the path of your project folder.');
   if (script === null) return;
   const file = await stat(join(folder, script)).catch(() => undefined);
   if (!file?.isFile())
-    throw new LocalError(`There is no ${script} in ${folder}.`, 'Give --script relative to the project folder.');
+    throw new LocalError(`${folder} has no file ${script}.`, 'Give --script relative to the project folder.');
 }
 
 /** A runctl.yaml may name the real instance and its user; here there is one instance, and nobody but the current user. */
@@ -90,7 +90,6 @@ function specOf({ script, args }: DemoOptions, { instanceId }: LocalState): Spec
 
 function outputOf(state: LocalState, name: string): string {
   const value = state.deployed?.outputs[name];
-  if (value === undefined)
-    throw new LocalError(`The stack has no output ${name}.`, 'Run `npx runctl local up --deploy`.');
+  if (value === undefined) throw new LocalError(`The stack has no output ${name}.`, 'Run `runctl local up --deploy`.');
   return value;
 }

@@ -5,7 +5,7 @@ import { basename, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { pathToFileURL } from 'node:url';
 import { LocalError, messageOf } from '../cloud/errors.ts';
-import { withFileLock } from '../cloud/file-lock.ts';
+import { withLock } from '../cloud/lock.ts';
 import { projectRoot, type StatePaths, statePaths } from '../cloud/paths.ts';
 import { findPython } from './python.ts';
 
@@ -34,9 +34,9 @@ export async function ensureVenv(
     .update(folder) // the scripts in it start with its absolute path
     .digest('hex');
   if (await isReady(folder, stamp)) return folder;
-  return await withFileLock(
+  return await withLock(
     join(paths.venvs, `${name}.lock`),
-    () => report(`another process is making the Python environment ${name}; waiting for it`),
+    () => report(`another process is creating the Python environment ${name}; waiting for it`),
     async () => {
       if (await isReady(folder, stamp)) return folder;
       await make(folder, requirementsFile, report, paths, signal);
@@ -67,7 +67,7 @@ async function make(
   signal: AbortSignal,
 ): Promise<void> {
   const python = await findPython();
-  report(`making a Python ${python.version} environment in ${folder}`);
+  report(`creating a Python ${python.version} environment in ${folder}`);
   await rm(folder, { recursive: true, force: true });
   await mkdir(paths.cache, { recursive: true });
   await runStep(python.path, ['-m', 'venv', folder], () => {}, signal);
@@ -91,7 +91,7 @@ async function make(
     signal,
     { PIP_CACHE_DIR: join(paths.cache, 'pip') },
   );
-  report(`installed what ${basename(requirementsFile)} names`);
+  report(`installed ${basename(requirementsFile)}`);
 }
 
 /** Runs a program to its end, hands on its lines. @throws LocalError with its last lines when it does not exit 0. */
@@ -118,7 +118,7 @@ async function runStep(
   if (code !== 0) {
     throw new LocalError(
       `\`${[basename(program), ...args].join(' ')}\` failed with exit code ${code}:\n${last.map((line) => `  ${line}`).join('\n')}`,
-      'Check the network and the space on the disk, and run it again.',
+      'Check the network connection and the disk space, then run the command again.',
     );
   }
 }

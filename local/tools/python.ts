@@ -49,8 +49,8 @@ export async function search(names: readonly string[]): Promise<Python> {
     else return { path, version };
   }
   throw new LocalError(
-    `No Python ${oldest.major}.${oldest.minor} or newer with venv was found on PATH${seen.length > 0 ? `: ${seen.join('; ')}` : ''}.`,
-    'Install one: `sudo apt-get install python3 python3-venv` (Debian, Ubuntu), `sudo dnf install python3.12` (Fedora, Amazon Linux).',
+    `Python ${oldest.major}.${oldest.minor} or newer with the module venv was not found on PATH${seen.length > 0 ? `: ${seen.join('; ')}` : ''}.`,
+    'Install it: `sudo apt-get install python3 python3-venv` (Debian, Ubuntu), `sudo dnf install python3.12` (Fedora, Amazon Linux).',
   );
 }
 

@@ -75,8 +75,13 @@ describe('the demo', () => {
       for (const state of ['Verify archive', 'Find instance', 'Sync code', 'Start training', 'Confirm PID'])
         expect(text).toMatch(new RegExp(`^ +\\d+\\.\\d s ${state}$`, 'm'));
       expect(text).toMatch(/states +Verify archive +\d/);
-      expect(text).toContain('/runctl/runs');
-      expect(text).toContain('was up before and stays up');
+      expect(text).not.toContain('arn:aws');
+      // At the end stands what to type next.
+      const runId = /starts the run (\S+)/.exec(text)?.[1] ?? '';
+      const [shell, log, stop] = text.trimEnd().split('\n').slice(-3);
+      expect(shell).toBe(`  Open a shell that uses it:  runctl local shell --state ${inject('cloudFolder')}`);
+      expect(log).toBe(`  There, read the log:        runctl logs ${runId}`);
+      expect(stop).toBe(`  Stop it:                    runctl local down --state ${inject('cloudFolder')}`);
       expect(text, 'colour is for terminals').not.toContain('\x1b[');
       expect(existsSync(statePaths(inject('cloudFolder')).stateFile)).toBe(true);
     });
@@ -138,8 +143,8 @@ describe('the demo', () => {
     it('refuses a folder or a script that is not there, and unknown options', async () => {
       const absent = await run(join(folder, 'no'), ...shared());
       expect(absent).toMatchObject({ code: 1, text: '' });
-      expect(absent.stderr).toContain('is no folder');
-      await expect(checkFolder(optionsOf(folder, '--script', 'y.py'))).rejects.toThrow('no y.py in');
+      expect(absent.stderr).toContain('is not a folder');
+      await expect(checkFolder(optionsOf(folder, '--script', 'y.py'))).rejects.toThrow('has no file y.py');
       expect(() => parseDemoOptions(['--what'])).toThrow(CommanderError);
     });
   });

@@ -155,7 +155,7 @@ describe('a new version, deployed in the middle of a run (W8), with a schedule',
     args.push('--output', output, '--require-approval', 'never');
     const paths = statePaths(own.folder);
     await runCdk({ args, cwd, report: () => undefined, signal: new AbortController().signal }, own.state, paths);
-    await pushDocuments(own.state.ssmEndpoint, output);
+    await pushDocuments(own.state, output);
   }
 
   it('leaves the run to its own runner, and is what the next one gets, which the schedule starts when its time has come', async () => {

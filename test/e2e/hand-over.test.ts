@@ -47,7 +47,7 @@ async function deployedWatch(): Promise<{ definition: string; roleArn: string; p
 async function createWatch(sfn: SFNClient): Promise<string> {
   const { definition, roleArn, poll } = await deployedWatch();
   expect(definition).toContain(poll);
-  const stub = await new LambdaClient(localSettings(own.state.endpoint)).send(
+  const stub = await new LambdaClient(localSettings(own.state)).send(
     new CreateFunctionCommand({
       FunctionName: NAME,
       Runtime: 'nodejs22.x',
@@ -67,7 +67,7 @@ async function createWatch(sfn: SFNClient): Promise<string> {
 }
 
 it('a nested watch hands over after its polls, with all that it knows, and far from the end of its history', async () => {
-  const sfn = new SFNClient(localSettings(own.state.endpoint));
+  const sfn = new SFNClient(localSettings(own.state));
   const stateMachineArn = await createWatch(sfn);
   const { context: _, ...input } = watchInput(jobStep('train'));
   const { executionArn } = await sfn.send(new StartExecutionCommand({ stateMachineArn, input: JSON.stringify(input) }));

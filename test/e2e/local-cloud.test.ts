@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { DescribeInstancesCommand, EC2Client } from '@aws-sdk/client-ec2';
 import { GetCommandInvocationCommand, SendCommandCommand, SSMClient } from '@aws-sdk/client-ssm';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { localSettings, ssmSettings } from '../../local/cloud/clients.ts';
 import { markName } from '../../local/cloud/environment.ts';
 import { type StatePaths, statePaths } from '../../local/cloud/paths.ts';
 import { markedProcesses } from '../../local/cloud/processes.ts';
@@ -64,12 +65,11 @@ describe('the local cloud', () => {
   const ours = () => markedProcesses((entry) => entry === `${markName}=${paths.local}`);
   const listening = async () => (await Promise.all((await ours()).map(listeningAddresses))).flat().sort();
   const hosts = (state: LocalState) => [state.endpoint, state.ssmEndpoint].map((url) => new URL(url).host).sort();
-  const credentials = { accessKeyId: 'test', secretAccessKey: 'test' };
 
   /** Runs shell lines on the local instance. @returns its stdout. */
-  async function onInstance(endpoint: string, instanceId: string | null, lines: string[]): Promise<string> {
-    const client = new SSMClient({ endpoint, region: 'us-east-1', credentials });
-    const InstanceId = instanceId ?? '';
+  async function onInstance(state: LocalState, lines: string[]): Promise<string> {
+    const client = new SSMClient(ssmSettings(state));
+    const InstanceId = state.instanceId ?? '';
     const { Command } = await client.send(
       new SendCommandCommand({
         DocumentName: 'AWS-RunShellScript',
@@ -85,7 +85,7 @@ describe('the local cloud', () => {
 
   it('comes up on loopback alone, with one instance that any client finds, and goes without a trace', async () => {
     const { state } = await up();
-    const client = new EC2Client({ endpoint: state.endpoint, region: 'us-east-1', credentials });
+    const client = new EC2Client(localSettings(state));
     const found = await client.send(
       new DescribeInstancesCommand({
         Filters: [
@@ -106,7 +106,7 @@ describe('the local cloud', () => {
     expect(await listening()).toEqual(hosts(state));
 
     const job = `setsid sh -c 'echo $$ > "${join(paths.local, 'job')}"; exec sleep 600' >/dev/null 2>&1 </dev/null &`;
-    await onInstance(state.ssmEndpoint, state.instanceId, [job]);
+    await onInstance(state, [job]);
     const jobs = () => markedProcesses((entry) => entry === `AWS_SSM_INSTANCE_ID=${state.instanceId}`);
     await until('the job runs', async () => (await jobs()).length > 0);
 
@@ -116,19 +116,19 @@ describe('the local cloud', () => {
     await expect(fetch(state.ssmEndpoint)).rejects.toThrow();
     expect(await readState(paths)).toBeUndefined();
     const again = await run('down');
-    expect(again).toMatchObject({ code: 0, stdout: 'The local cloud was down already.\n' });
+    expect(again).toMatchObject({ code: 0, stdout: 'The local cloud was not running.\n' });
   });
 
   it('prints what a shell needs, and says that it is up', async () => {
     expect(await run('env')).toMatchObject({ code: 1, stdout: '', stderr: expect.stringContaining('runctl local up') });
-    expect(await run('status')).toMatchObject({ code: 1, stdout: expect.stringContaining('is down') });
+    expect(await run('status')).toMatchObject({ code: 1, stdout: expect.stringContaining('is not running') });
     const { state } = await up();
     const { stdout } = await run('env');
     expect(stdout.split('\n')).toEqual([
       `export AWS_ENDPOINT_URL=${state.endpoint}`,
       `export AWS_ENDPOINT_URL_SSM=${state.ssmEndpoint}`,
-      'export AWS_ACCESS_KEY_ID=test',
-      'export AWS_SECRET_ACCESS_KEY=test',
+      `export AWS_ACCESS_KEY_ID=${state.credentials.accessKeyId}`,
+      `export AWS_SECRET_ACCESS_KEY=${state.credentials.secretAccessKey}`,
       'export AWS_REGION=us-east-1',
       'export AWS_DEFAULT_REGION=us-east-1',
       'unset AWS_PROFILE',
@@ -145,7 +145,13 @@ describe('the local cloud', () => {
     const first = await up();
     const second = await up();
     expect(second.state).toEqual(first.state);
-    expect(second.stdout).toContain('was up already');
+    expect(second.stdout).toContain('was already running');
+    const place = `--state '${folder}'`; // it has a space in its name
+    expect(second.stdout.trimEnd().split('\n').slice(-3)).toEqual([
+      `  Open a shell that uses it:  runctl local shell ${place}`,
+      `  Deploy runctl into it:      runctl local up ${place}`,
+      `  Stop it:                    runctl local down ${place}`,
+    ]);
 
     process.kill(first.state.agent?.pid ?? 0, 'SIGKILL');
     expect((await run('status')).code).toBe(1);
@@ -154,7 +160,7 @@ describe('the local cloud', () => {
       ...first.state,
       agent: { pid: expect.not.toBeOneOf([first.state.agent?.pid]) },
     });
-    expect(await onInstance(third.state.ssmEndpoint, third.state.instanceId, ['echo well'])).toBe('well\n');
+    expect(await onInstance(third.state, ['echo well'])).toBe('well\n');
 
     process.kill(first.state.ministack.pid, 'SIGKILL');
     const fourth = await up();
@@ -181,8 +187,6 @@ describe('the local cloud', () => {
     const after = await up();
     expect(after.state).toMatchObject({ endpoint: state.endpoint, ssmEndpoint: state.ssmEndpoint, agentCommand: null });
     expect(after.state.agent?.pid).not.toBe(state.agent?.pid);
-    expect(await onInstance(after.state.ssmEndpoint, after.state.instanceId, home)).toBe(
-      ' /usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin\n',
-    );
+    expect(await onInstance(after.state, home)).toBe(' /usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin\n');
   });
 });

@@ -21,7 +21,7 @@ describe('runctl local shell', () => {
   it.each(['/bin/sh', '/bin/bash'])('is %s with the environment set, and ends as it ends', (SHELL) => {
     const done = shell({ SHELL, input: 'echo "$AWS_ENDPOINT_URL $(printenv AWS_PROFILE || echo none)"\nexit 7\n' });
     expect(done).toMatchObject({ status: 7, stdout: `${endpoint} none\n` });
-    expect(done.stderr).toContain('exit leaves it');
+    expect(done.stderr).toContain('Type exit to leave it');
   });
 
   it('runs one command, its words taken as they are', () => {
@@ -30,11 +30,11 @@ describe('runctl local shell', () => {
   });
 
   it('says that there is no such program, or that the cloud is down', () => {
-    expect(shell({ command: ['no-such-program'] }).stderr).toContain('does not start');
+    expect(shell({ command: ['no-such-program'] }).stderr).toContain('could not be started');
     const state = mkdtempSync(join(inject('cloudFolder'), 'down-'));
     expect(shell({ state, command: ['true'] })).toMatchObject({
       status: 1,
-      stderr: expect.stringContaining('The local cloud is down.'),
+      stderr: expect.stringContaining('The local cloud is not running.'),
     });
   });
 });

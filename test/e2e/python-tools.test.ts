@@ -22,7 +22,7 @@ describe('a pinned Python environment', () => {
 
   const ensure = () => ensureVenv('some', requirements, (line) => said.push(line), paths);
   const stamp = () => join(paths.venvs, 'some', 'runctl-stamp');
-  const timesMade = () => said.filter((line) => line.startsWith('making')).length;
+  const timesMade = () => said.filter((line) => line.startsWith('creating')).length;
 
   it('is made once though two ask at the same time, and again when its requirements change or it is damaged', async () => {
     const [venv, second] = await Promise.all([ensure(), ensure()]);
@@ -55,7 +55,7 @@ describe('a pinned Python environment', () => {
 
   it('needs a Python that is new enough, and says how to get one', async () => {
     await expect(search(['/not/there'])).rejects.toMatchObject({
-      message: expect.stringContaining('No Python 3.10'),
+      message: expect.stringContaining('Python 3.10 or newer'),
       next: expect.stringContaining('apt-get install python3 python3-venv'),
     });
   });

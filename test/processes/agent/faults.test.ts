@@ -139,15 +139,16 @@ describe('faults that a test switches on', () => {
 
   it('keeps the faults of one instance from the others, and from being replaced with theirs', async () => {
     const other = anInstanceId();
-    const replace = (body: object) =>
-      fetch(`${agent.endpoint}/_runctl/faults`, { method: 'POST', body: JSON.stringify(body) });
     const status = async () => (await agent.ended(await agent.send('counts'))).Status;
-    await replace({ instance: running, faults: [{ kind: 'report', status: 'Failed' }] });
-    await replace({ instance: other, faults: [{ kind: 'refuse' }, { kind: 'report', status: 'TimedOut' }] });
+    await agent.replaceFaults({ instance: running, faults: [{ kind: 'report', status: 'Failed' }] });
+    await agent.replaceFaults({
+      instance: other,
+      faults: [{ kind: 'refuse' }, { kind: 'report', status: 'TimedOut' }],
+    });
     expect(await status()).toBe('Failed');
-    await replace({ instance: running, faults: [] });
+    await agent.replaceFaults({ instance: running, faults: [] });
     expect(await status()).toBe('Success');
-    await replace({ instance: running, faults: [{ kind: 'refuse', operation: 'SendCommand' }] });
+    await agent.replaceFaults({ instance: running, faults: [{ kind: 'refuse', operation: 'SendCommand' }] });
     await expect(agent.send('counts')).rejects.toThrow('A fault that a test switched on.');
     await agent.faults({ kind: 'offline', instance: other });
     expect(await status()).toBe('Success');

@@ -13,10 +13,12 @@ import {
   ListCommandsCommand,
   ListDocumentsCommand,
   SendCommandCommand,
+  SSMClient,
   UpdateDocumentCommand,
   UpdateDocumentDefaultVersionCommand,
 } from '@aws-sdk/client-ssm';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { newCredentials } from '../../../local/cloud/credentials.ts';
 import { markedProcesses } from '../../../local/cloud/processes.ts';
 import { AgentProcess, running, stopped, until } from '../../support/agent/agent-process.ts';
 
@@ -200,6 +202,34 @@ describe('SSM as the local agent speaks it', () => {
   it('hands every other call to the emulator', async () => {
     const { Parameter } = await agent.client.send(new GetParameterCommand({ Name: '/x' }));
     expect(Parameter?.Value).toBe('from the emulator');
+    expect(Parameter?.Name).toBe(new URL(agent.endpoint).host); // the Host that was signed
+  });
+
+  it('does nothing that the guard before the emulator refuses, and gives its answer', async () => {
+    await agent.faults({ kind: 'refuse', operation: 'ListCommands', times: 1 });
+    const before = await agent.client.send(new ListDocumentsCommand({}));
+    const credentials = newCredentials();
+    const stranger = new SSMClient({ endpoint: agent.endpoint, region: 'us-east-1', credentials, maxAttempts: 1 });
+    const Content = JSON.stringify(script('true'));
+    const calls = [
+      () => stranger.send(new CreateDocumentCommand({ Name: 'theirs', Content })),
+      () => stranger.send(new SendCommandCommand({ InstanceIds: [running], DocumentName: 'echoes' })),
+      () => stranger.send(new ListCommandsCommand({})),
+      () => stranger.send(new GetParameterCommand({ Name: '/x' })),
+    ];
+    for (const call of calls) await expect(call()).rejects.toMatchObject({ $metadata: { httpStatusCode: 403 } });
+    for (const path of ['/', '/_runctl/health', '/_runctl/faults']) {
+      for (const method of ['GET', 'POST', 'DELETE', 'OPTIONS']) {
+        const answer = await fetch(`${agent.endpoint}${path}`, { method });
+        expect([answer.status, await answer.text()]).toEqual([403, 'refused by the guard']);
+      }
+    }
+    expect((await agent.client.send(new ListDocumentsCommand({}))).DocumentIdentifiers).toEqual(
+      before.DocumentIdentifiers,
+    );
+    // The fault is still to come: no refused call has taken it away.
+    await expect(agent.client.send(new ListCommandsCommand({}))).rejects.toThrow('A fault that a test switched on.');
+    stranger.destroy();
   });
 
   it('ends what runs on an instance that was stopped, and never hears of its commands again', async () => {

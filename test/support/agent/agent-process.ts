@@ -14,12 +14,18 @@ import {
   SSMClient,
 } from '@aws-sdk/client-ssm';
 import getPort from 'get-port';
+import { newCredentials } from '../../../local/cloud/credentials.ts';
+import { clientVariables } from '../../../local/cloud/environment.ts';
 import { killInstanceProcesses } from '../../../local/cloud/instance-processes.ts';
+import { signedFetch } from '../../../local/cloud/signed-fetch.ts';
 
 /** Ids of this test process alone: what runs on an instance is found, and killed, by its id. */
 export const running = anInstanceId();
 export const stopped = anInstanceId();
 const main = fileURLToPath(new URL('../../../local/agent/main.ts', import.meta.url));
+
+/** The key of the agent's cloud. */
+export const agentCredentials = newCredentials();
 
 export function anInstanceId(): string {
   return `i-${randomBytes(9).toString('hex').slice(0, 17)}`;
@@ -41,7 +47,7 @@ export class AgentProcess {
     this.client = new SSMClient({
       endpoint,
       region: 'us-east-1',
-      credentials: { accessKeyId: 'test', secretAccessKey: 'test' },
+      credentials: agentCredentials,
       maxAttempts: 1,
     });
   }
@@ -60,10 +66,17 @@ export class AgentProcess {
     };
     const child = spawn(process.execPath, ['--import', 'tsx', main, JSON.stringify(options)], {
       stdio: ['ignore', 'ignore', 'inherit'],
-      env: { ...process.env, AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: 'true' },
+      env: {
+        ...process.env,
+        ...clientVariables({ endpoint, ssmEndpoint: endpoint, credentials: agentCredentials }),
+        AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: 'true',
+      },
     });
     const agent = new AgentProcess(endpoint, folder, child, upstream);
-    await until('the agent answers', async () => (await fetch(`${endpoint}/_runctl/health`)).ok);
+    await until(
+      'the agent answers',
+      async () => (await signedFetch(`${endpoint}/_runctl/health`, agentCredentials)).ok,
+    );
     return agent;
   }
 
@@ -118,7 +131,13 @@ export class AgentProcess {
   }
 
   async faults(...faults: object[]): Promise<void> {
-    const answer = await fetch(`${this.endpoint}/_runctl/faults`, { method: 'POST', body: JSON.stringify({ faults }) });
+    await this.replaceFaults({ faults });
+  }
+
+  /** Replaces the faults of one instance, or of all. */
+  async replaceFaults(body: { instance?: string; faults: object[] }): Promise<void> {
+    const init = { method: 'POST', body: JSON.stringify(body) };
+    const answer = await signedFetch(`${this.endpoint}/_runctl/faults`, agentCredentials, init);
     if (!answer.ok) throw new Error(await answer.text());
   }
 }
@@ -153,9 +172,17 @@ async function startUpstream(): Promise<Upstream> {
     <instanceState><name>${state}</name></instanceState><tagSet><item><key>runctl</key><value>enabled</value></item></tagSet>
     </item></instancesSet></item>`;
   const server = createServer((request, response) => {
+    if (request.headers['x-runctl-verify-only'] !== undefined) {
+      // In the place of the guard: what the agent does with its answer is tested here, the check itself elsewhere.
+      const admitted = request.headers.authorization?.includes(`Credential=${agentCredentials.accessKeyId}/`) === true;
+      response.writeHead(admitted ? 204 : 403).end(admitted ? undefined : 'refused by the guard');
+      return;
+    }
     if (request.headers['x-amz-target'] === 'AmazonSSM.GetParameter') {
       response.writeHead(200, { 'content-type': 'application/x-amz-json-1.1' });
-      response.end(JSON.stringify({ Parameter: { Name: '/x', Value: 'from the emulator', Type: 'String' } }));
+      response.end(
+        JSON.stringify({ Parameter: { Name: request.headers.host, Value: 'from the emulator', Type: 'String' } }),
+      );
       return;
     }
     response.writeHead(200, { 'content-type': 'text/xml' });

@@ -19,8 +19,9 @@ import { inject } from 'vitest';
 import { type JobName, logStream, MANIFEST, OUTPUTS, runFileKey, STOP_FUNCTION } from '../../../core/names.ts';
 import { type Manifest, manifestSchema } from '../../../core/outcome/manifest-schema.ts';
 import type { Fault } from '../../../local/agent/faults.ts';
-import { dummyCredentials } from '../../../local/cloud/credentials.ts';
+import { localSettings, ssmSettings } from '../../../local/cloud/clients.ts';
 import { statePaths } from '../../../local/cloud/paths.ts';
+import { signedFetch } from '../../../local/cloud/signed-fetch.ts';
 import { type LocalState, readState } from '../../../local/cloud/state.ts';
 import { processesWith, waitFor } from '../instance/processes.ts';
 import { type OwnInstance, ownInstance } from './own-instance.ts';
@@ -48,7 +49,7 @@ export interface EndedRun {
 
 /** What a person does with a run, through clients that we did not write. */
 export class Cloud {
-  private readonly settings: { endpoint: string; region: string; credentials: typeof dummyCredentials };
+  private readonly settings: ReturnType<typeof localSettings>;
   private readonly sfn: SFNClient;
   private readonly s3: S3Client;
   private readonly logs: CloudWatchLogsClient;
@@ -66,7 +67,7 @@ export class Cloud {
   private readonly outputs: Readonly<Record<string, string>>;
 
   private constructor(state: LocalState, instance: OwnInstance) {
-    const client = { endpoint: state.endpoint, region: state.region, credentials: dummyCredentials };
+    const client = localSettings(state);
     this.settings = client;
     this.instance = instance;
     this.endpoint = state.endpoint;
@@ -76,7 +77,7 @@ export class Cloud {
     this.lambda = new LambdaClient(client);
     this.events = new EventBridgeClient(client);
     this.ssmEndpoint = state.ssmEndpoint;
-    this.ssm = new SSMClient({ ...client, endpoint: state.ssmEndpoint });
+    this.ssm = new SSMClient(ssmSettings(state));
     this.outputs = state.deployed?.outputs ?? {};
     this.machine = this.output(OUTPUTS.machine);
     this.bucket = this.output(OUTPUTS.bucket);
@@ -100,7 +101,7 @@ export class Cloud {
     const paths = statePaths(folder);
     const state = await readState(paths);
     if (!state) throw new Error(`there is no local cloud in ${folder}`);
-    return new Cloud(state, await ownInstance(state.endpoint, paths, beside));
+    return new Cloud(state, await ownInstance(state, paths, beside));
   }
 
   get instanceId(): string {
@@ -282,7 +283,7 @@ export class Cloud {
 
   /** Switches faults of the SSM agent on for this file's instance; none: off. */
   async faults(...faults: Fault[]): Promise<void> {
-    const answer = await fetch(`${this.ssmEndpoint}/_runctl/faults`, {
+    const answer = await signedFetch(`${this.ssmEndpoint}/_runctl/faults`, this.settings.credentials, {
       method: 'POST',
       body: JSON.stringify({ instance: this.instanceId, faults }),
     });
@@ -292,7 +293,7 @@ export class Cloud {
   /** Waits until each fault that was switched on with `times` has happened so often. */
   async faultsHappened(): Promise<void> {
     await waitFor(async () => {
-      const answer = await fetch(`${this.ssmEndpoint}/_runctl/faults`);
+      const answer = await signedFetch(`${this.ssmEndpoint}/_runctl/faults`, this.settings.credentials);
       const { faults } = (await answer.json()) as { faults: { fault: Fault; left: number | null }[] };
       const own = faults.filter(({ fault }) => fault.instance === this.instanceId);
       return own.every(({ left }) => left === null || left === 0) || null;

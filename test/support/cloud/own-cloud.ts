@@ -2,6 +2,7 @@ import { rmSync } from 'node:fs';
 import { inject } from 'vitest';
 import { statePaths } from '../../../local/cloud/paths.ts';
 import { endGroup } from '../../../local/cloud/processes.ts';
+import { signedFetch } from '../../../local/cloud/signed-fetch.ts';
 import type { LocalState } from '../../../local/cloud/state.ts';
 import { down } from '../../../local/commands/down.ts';
 import { up } from '../../../local/commands/up.ts';
@@ -31,7 +32,7 @@ export async function bringUpOwnCloud(name: string, deploy: 'always' | 'never'):
     state,
     async scaleWaits(scale) {
       const body = JSON.stringify({ 'stepfunctions._SFN_WAIT_SCALE': String(scale) });
-      await fetch(`${state.endpoint}/_ministack/config`, { method: 'POST', body });
+      await signedFetch(`${state.endpoint}/_ministack/config`, state.credentials, { method: 'POST', body });
     },
     async restartAgent() {
       if (state.agent) await endGroup(state.agent, 0);

@@ -2,6 +2,7 @@ import { basename, join } from 'node:path';
 import { EC2Client, TerminateInstancesCommand } from '@aws-sdk/client-ec2';
 import { expect } from 'vitest';
 import { localSettings } from '../../../local/cloud/clients.ts';
+import type { CloudAccess } from '../../../local/cloud/credentials.ts';
 import { keepPackageCaches, registerInstance } from '../../../local/cloud/instance.ts';
 import { killInstanceProcesses } from '../../../local/cloud/instance-processes.ts';
 import type { StatePaths } from '../../../local/cloud/paths.ts';
@@ -16,13 +17,13 @@ export interface OwnInstance {
 }
 
 /** By the address of their cloud, and by what they are beside the first. */
-const own = new Map<string, Map<string, Promise<OwnInstance>>>();
+const own = new Map<string, { cloud: CloudAccess; instances: Map<string, Promise<OwnInstance>> }>();
 
 /** Registers this test file's instance in a cloud, once; `beside`: another one of that name, for a test that needs it alone. */
-export function ownInstance(endpoint: string, paths: StatePaths, beside = ''): Promise<OwnInstance> {
-  const there = own.get(endpoint) ?? new Map<string, Promise<OwnInstance>>();
-  own.set(endpoint, there);
-  const instance = there.get(beside) ?? register(endpoint, paths, beside);
+export function ownInstance(cloud: CloudAccess, paths: StatePaths, beside = ''): Promise<OwnInstance> {
+  const there = own.get(cloud.endpoint)?.instances ?? new Map<string, Promise<OwnInstance>>();
+  own.set(cloud.endpoint, { cloud, instances: there });
+  const instance = there.get(beside) ?? register(cloud, paths, beside);
   there.set(beside, instance);
   return instance;
 }
@@ -32,20 +33,20 @@ export function forgetInstance(endpoint: string): void {
   own.delete(endpoint);
 }
 
-async function register(endpoint: string, paths: StatePaths, beside: string): Promise<OwnInstance> {
+async function register(cloud: CloudAccess, paths: StatePaths, beside: string): Promise<OwnInstance> {
   const file = basename(expect.getState().testPath ?? '', '.test.ts');
   const project = beside === '' ? file : `${file}-${beside}`;
   const folder = join(paths.instance, project);
-  const id = await registerInstance(endpoint, { name: project, project, folder });
+  const id = await registerInstance(cloud, { name: project, project, folder });
   await keepPackageCaches(join(folder, 'home'), paths);
   return { id, project, folder };
 }
 
 /** Takes this test file's instances away, with what still runs on them. */
 export async function leaveInstances(): Promise<void> {
-  for (const [endpoint, instances] of own) {
+  for (const { cloud, instances } of own.values()) {
     const InstanceIds = (await Promise.all(instances.values())).map(({ id }) => id);
-    const client = new EC2Client(localSettings(endpoint));
+    const client = new EC2Client(localSettings(cloud));
     await client.send(new TerminateInstancesCommand({ InstanceIds }));
     client.destroy();
     for (const id of InstanceIds) await killInstanceProcesses(id);
