@@ -35,7 +35,7 @@ const training = (outcome: Outcome, next: string): ErrorEntry => ({ outcome, ret
 const PACK_AGAIN = 'Pack the project again, for example with: tar czf code.tar.gz -C <project> .';
 
 /**
- * Every error a run can end with: the one place that says what it means. Classes, Retry and Catch, docs/runbook.md and the messages people
+ * Every error a run can end with: the one place that says what it means. Classes, Retry and Catch, docs/reference/errors.md and the messages people
  * see are checked against this table (test/contract/errors.test.ts).
  */
 export const ERRORS = {

@@ -66,7 +66,7 @@ function accepted<T extends object>(instanceId: string, stdout: string): T {
   try {
     const answer = parseAnswer<T>(stdout);
     if (!isRefusal(answer)) return answer;
-    throw setUpError(`${instanceId}: ${answer.error.name}: ${answer.error.message}`, 'See docs/runbook.md.');
+    throw setUpError(`${instanceId}: ${answer.error.name}: ${answer.error.message}`, 'See docs/reference/errors.md.');
   } catch (error) {
     if (error instanceof UnreadableAnswer) throw silent(instanceId, error.message);
     throw error;

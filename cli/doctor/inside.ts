@@ -99,7 +99,7 @@ function gpuFinding(gpu: ProbeAnswer['gpu'], instance: Instance): Finding {
       'gpu',
       `${gpu.devices} on the machine, but ${gpu.error}`,
       `Restart it once, which loads a driver that was updated: aws ec2 reboot-instances --instance-ids ${instance.InstanceId}`,
-      'An image that has the driver: a Deep Learning AMI (docs/first-run.md)',
+      'An image that has the driver: a Deep Learning AMI (docs/guide/first-run.md)',
     );
   if (gpu.names.length === 0) return ok('gpu', `none: training uses the CPU of this ${instance.InstanceType}`);
   return ok(

@@ -66,7 +66,7 @@ async function none(account: Account, wanted: string, about: string): Promise<Fi
   const [first] = others;
   const region = await account.region();
   if (!first)
-    return failed('instance', `no instance is ${about}; ${region} has none at all`, 'Start one: docs/first-run.md');
+    return failed('instance', `no instance is ${about}; ${region} has none at all`, 'Start one: docs/guide/first-run.md');
   const there = `no instance is ${about}; in ${region} there are ${others.map(nameOf).join(', ')}`;
   if ('id' in selector) return failed('instance', there, `Name one: --instance ${first.InstanceId}`);
   const tags = `Key=${ENABLED_TAG.key},Value=${ENABLED_TAG.value} Key=${selector.tag},Value=${selector.value}`;
@@ -93,7 +93,7 @@ function roleFinding(instance: Instance, online: boolean): Finding {
     'role',
     `${instance.InstanceId} has no instance profile: its SSM agent may not connect`,
     `aws ec2 associate-iam-instance-profile --instance-id ${instance.InstanceId} --iam-instance-profile Name=runctl-instance`,
-    'That profile is made as docs/first-run.md shows ("An instance").',
+    'That profile is made as docs/guide/first-run.md shows ("An instance").',
   );
 }
 

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { ARCHIVE_ERROR_NAMES } from '../../core/archive/errors.ts';
-import { ERRORS, isErrorName } from '../../core/errors.ts';
+import { ERRORS, isErrorName, OUTCOMES } from '../../core/errors.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const read = (path: string) => readFileSync(join(ROOT, path), 'utf8');
@@ -87,11 +87,13 @@ describe('error names', () => {
   });
 });
 
-describe('docs/runbook.md', () => {
-  const sections = read('docs/runbook.md').split(/^## /m).slice(1);
+describe('docs/reference/errors.md', () => {
+  const page = read('docs/reference/errors.md');
+  const sections = page.split(/^#{2,3} /m).filter((section) => section.includes('**What happened.**'));
   const names = sections.map((section) => section.split('\n')[0] ?? '');
 
   it('has one section for each error, and none for what is not', () => {
+    expect(all(page, /^### (\w+)$/gm).sort()).toEqual(Object.keys(ERRORS).sort());
     expect([...names].sort()).toEqual(Object.keys(ERRORS).sort());
   });
 
@@ -104,11 +106,17 @@ describe('docs/runbook.md', () => {
     },
   );
 
-  it('stands under the heading of its outcome', () => {
-    const groups = read('docs/runbook.md').split(/^# /m).slice(2);
-    const outcomes = groups.map(
-      (group) => new Set(all(group, /^## (\w+)$/gm).map((name) => ERRORS[name as keyof typeof ERRORS].outcome)),
-    );
-    expect(outcomes.slice(0, 2).map((group) => [...group])).toEqual([['rejected'], ['instance-unavailable']]);
+  it('has them under the heading of their outcome', () => {
+    const groups = page.split(/^## /m).filter((group) => /^### /m.test(group));
+    const outcomes = groups.map((group) => [
+      ...new Set(all(group, /^### (\w+)$/gm).map((name) => ERRORS[name as keyof typeof ERRORS].outcome)),
+    ]);
+    expect(outcomes.slice(0, 2)).toEqual([['rejected'], ['instance-unavailable']]);
+  });
+
+  it('is found by the outcome that the command shows', () => {
+    const [, table = ''] = /^\| outcome \|.*\n((?:\|.*\n)+)/m.exec(page) ?? [];
+    const outcomes = all(table, /^\|([^|]+)\|/gm).flatMap((cell) => all(cell, /`([\w-]+)`/g));
+    expect(outcomes.sort()).toEqual([...OUTCOMES].sort());
   });
 });

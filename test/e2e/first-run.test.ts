@@ -15,7 +15,7 @@ import { ensureVenv } from '../../local/tools/python-tools.ts';
 import { Cloud } from '../support/cloud/cloud.ts';
 import { COMMAND, shellEnvironment } from '../support/cloud/runctl.ts';
 
-const DOCUMENT = readFileSync(join(projectRoot, 'docs', 'first-run.md'), 'utf8');
+const DOCUMENT = readFileSync(join(projectRoot, 'docs', 'guide', 'first-run.md'), 'utf8');
 const requirements = join(projectRoot, 'local', 'tools', 'requirements-aws.txt');
 
 /** The fenced blocks of the document with this mark behind `sh`, in order. */
@@ -50,7 +50,7 @@ async function type(commands: readonly string[], more: Record<string, string> = 
   return stdout;
 }
 
-describe('docs/first-run.md', () => {
+describe('docs/guide/first-run.md', () => {
   it('marks each block of commands as one that is run, or says why not', () => {
     const known = ['sh', 'sh aws-only', 'sh bucket-to-delete'].flatMap(blocks);
     expect(known).toHaveLength([...DOCUMENT.matchAll(/^```\S/gm)].length);

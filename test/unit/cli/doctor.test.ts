@@ -111,7 +111,7 @@ describe('the instance', () => {
   it.each([
     ['stopped', [instance({ State: { Name: 'stopped' } })], `aws ec2 start-instances --instance-ids ${ID}`],
     ['one of two', [instance(), instance({ InstanceId: 'i-2' })], `Name one: --instance ${ID}`],
-    ['terminated', [instance({ State: { Name: 'terminated' } })], 'Start one: docs/first-run.md'],
+    ['terminated', [instance({ State: { Name: 'terminated' } })], 'Start one: docs/guide/first-run.md'],
   ])('%s', async (_, instances, mend) => {
     const list = await look(found(...instances));
     expect(list.instance?.state).toBe('failed');
