@@ -66,7 +66,11 @@ async function none(account: Account, wanted: string, about: string): Promise<Fi
   const [first] = others;
   const region = await account.region();
   if (!first)
-    return failed('instance', `no instance is ${about}; ${region} has none at all`, 'Start one: docs/guide/first-run.md');
+    return failed(
+      'instance',
+      `no instance is ${about}; ${region} has none at all`,
+      'Start one: docs/guide/first-run.md',
+    );
   const there = `no instance is ${about}; in ${region} there are ${others.map(nameOf).join(', ')}`;
   if ('id' in selector) return failed('instance', there, `Name one: --instance ${first.InstanceId}`);
   const tags = `Key=${ENABLED_TAG.key},Value=${ENABLED_TAG.value} Key=${selector.tag},Value=${selector.value}`;
