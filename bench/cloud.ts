@@ -16,6 +16,7 @@ import { RunHistory } from '../cli/runs/history.ts';
 import { toMessages } from '../core/logs/batching.ts';
 import { archiveUri, logStream, OUTPUTS, RUN_MACHINE, WATCH_MACHINE } from '../core/names.ts';
 import type { SpecInput } from '../core/spec/spec.ts';
+import { RUN_STATES } from '../core/workflow/states.ts';
 import { logStoreOver } from '../lambdas/adapters/log-store.ts';
 import { type Clients, localClients, ssmSettings } from '../local/cloud/clients.ts';
 import type { LocalState } from '../local/cloud/state.ts';
@@ -71,8 +72,8 @@ export class BenchCloud {
       states: record.durations(end.endedAt).map(({ state, seconds }) => ({ state, ms: seconds * 1_000 })),
       total: end.endedAt - end.startedAt,
       roundTrips: await this.#commandsBetween(
-        timeOf(events, 'entered', 'Sync code'),
-        timeOf(events, 'exited', 'Confirm PID'),
+        timeOf(events, 'entered', RUN_STATES.sync),
+        timeOf(events, 'exited', RUN_STATES.confirm),
       ),
       events: await this.#countEvents(executionArn, this.#output(OUTPUTS.machine), runId),
       ...(await this.#trainLog(logGroup, runId, end)),

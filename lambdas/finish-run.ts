@@ -4,7 +4,7 @@ import { readFailure } from '../core/outcome/decide-outcome.ts';
 import { lastStep, watchArn } from '../core/outcome/reconstruct-run.ts';
 import { type ConcludePorts, concludeRun } from '../core/outcome/write-manifest.ts';
 import type { EndProgress, FinishInput, FinishOutput, RunFacts } from '../core/workflow/data.ts';
-import { WATCHES } from '../core/workflow/history.ts';
+import { WATCHES } from '../core/workflow/states.ts';
 import { createEndPorts } from './adapters/end-ports.ts';
 import { entry } from './adapters/entry.ts';
 import { requireEnv } from './adapters/environment.ts';

@@ -3,6 +3,7 @@ import { type JobName, RUN_MACHINE, WATCH_MACHINE } from '../../core/names.ts';
 import { findRun } from '../../core/outcome/reconstruct-run.ts';
 import type { JobProgress } from '../../core/protocol/messages.ts';
 import type { JobStep, RunFacts } from '../../core/workflow/data.ts';
+import { RUN_STATES } from '../../core/workflow/states.ts';
 import { JobLog } from '../logs/job-log.ts';
 import { LineAssembler } from '../logs/line-assembler.ts';
 import type { Found } from '../project/project.ts';
@@ -148,8 +149,8 @@ function stateOf(
   manifest: KeptRun | null,
 ): string | null {
   if (isRunning(execution)) {
-    const waits = state === 'Sync code' && sync?.state === 'busy' && !install && !train;
-    return doing(waits ? 'Wait for instance' : state);
+    const waits = state === RUN_STATES.sync && sync?.state === 'busy' && !install && !train;
+    return doing(waits ? RUN_STATES.queue : state);
   }
   const isRecent = Date.now() - (execution.endedAt ?? 0) < CONCLUDED_WITHIN_MS;
   return manifest === null && isRecent ? 'being stopped: outputs and logs are being kept' : null;

@@ -1,22 +1,23 @@
 import type { ExecutionStatus } from '@aws-sdk/client-sfn';
 import { ERRORS, isErrorName, OUTCOMES, type Outcome } from '../../core/errors.ts';
+import { RUN_STATES } from '../../core/workflow/states.ts';
 import { readEnd } from './ending.ts';
 import type { Execution, ListedExecution } from './executions.ts';
 
 /** What a run does while it is in a state, in a person's words. */
 const DOING: Readonly<Record<string, string>> = {
-  'Verify archive': 'checking the archive',
-  'Find instance': 'looking for the instance',
-  'Sync code': 'bringing the code to the instance',
-  'Watch sync': 'bringing the code to the instance',
-  'Wait for instance': 'waiting for the instance',
-  'Install requirements': 'installing requirements',
-  'Watch install': 'installing requirements',
-  'Start training': 'starting the training',
-  'Confirm PID': 'starting the training',
-  'Watch training': 'training',
-  'Finish run': 'keeping outputs and logs',
-  'Wait for outputs': 'keeping outputs and logs',
+  [RUN_STATES.verify]: 'checking the archive',
+  [RUN_STATES.find]: 'looking for the instance',
+  [RUN_STATES.sync]: 'bringing the code to the instance',
+  [RUN_STATES.watchSync]: 'bringing the code to the instance',
+  [RUN_STATES.queue]: 'waiting for the instance',
+  [RUN_STATES.install]: 'installing requirements',
+  [RUN_STATES.watchInstall]: 'installing requirements',
+  [RUN_STATES.start]: 'starting the training',
+  [RUN_STATES.confirm]: 'starting the training',
+  [RUN_STATES.watchTraining]: 'training',
+  [RUN_STATES.finish]: 'keeping outputs and logs',
+  [RUN_STATES.outputs]: 'keeping outputs and logs',
 };
 
 export function doing(state: string | null): string {

@@ -1,6 +1,7 @@
 import { ERRORS, type ErrorName, isErrorName, type Outcome, splitName } from '../errors.ts';
 import { formatSize } from '../units.ts';
 import type { Failure, JobStep, RunFacts, RunOutcome } from '../workflow/data.ts';
+import { RUN_STATES } from '../workflow/states.ts';
 
 const LAST_LINES = 20;
 const LAST_LINES_BYTES = 4_096;
@@ -70,14 +71,14 @@ function findEnding(input: RunFacts): Ending {
   const endedByUs = failure && (train?.state === 'vanished' || train?.reason === 'stop');
   if (train?.ended && !endedByUs) return trainingEnding(train);
   if (failure) return { ...readFailure(failure), step: endedByUs ? train : null };
-  if (sync && !sync.ok) return jobEnding(sync, 'SyncFailed', 'Sync code');
+  if (sync && !sync.ok) return jobEnding(sync, 'SyncFailed', RUN_STATES.sync);
   if (install && isFailed(install) && input.spec?.install === 'required') {
-    return jobEnding(install, 'InstallFailed', 'Install requirements');
+    return jobEnding(install, 'InstallFailed', RUN_STATES.install);
   }
   if (train?.state === 'absent') {
     return { name: 'TrainingVanished', message: 'The instance knows nothing of the training any more.', step: train };
   }
-  if (train) return jobEnding(train, 'Internal', 'Start training');
+  if (train) return jobEnding(train, 'Internal', RUN_STATES.start);
   return { name: 'Internal', message: 'The run ended before training without saying why.', step: null };
 }
 
@@ -202,7 +203,7 @@ function parseObject(text: string): Record<string, unknown> | null {
 
 function installWarning({ install }: RunFacts): string[] {
   if (!install || !isFailed(install)) return [];
-  return [`The install failed: ${jobEnding(install, 'InstallFailed', 'Install requirements').message}`];
+  return [`The install failed: ${jobEnding(install, 'InstallFailed', RUN_STATES.install).message}`];
 }
 
 const NOT_INSTALLED = 'Correct the requirements: the log stream <run id>/install says why they were not installed.';

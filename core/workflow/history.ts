@@ -1,5 +1,6 @@
 import type { JobName } from '../names.ts';
 import type { Instance, JobStep, VerifyOutput } from './data.ts';
+import { JOB_STATES, RUN_STATES, WATCHES } from './states.ts';
 
 /** A state of an execution was entered or left. */
 export interface StateEvent {
@@ -38,23 +39,6 @@ export function stateTimes(events: readonly StateEvent[], now: number): StateTim
   }));
 }
 
-/** The states that run a nested watch. */
-export const WATCHES = {
-  sync: 'Watch sync',
-  install: 'Watch install',
-  train: 'Watch training',
-} as const satisfies Record<JobName, string>;
-
-const JOB_STATES: Readonly<Record<string, JobName>> = {
-  'Sync code': 'sync',
-  [WATCHES.sync]: 'sync',
-  'Install requirements': 'install',
-  [WATCHES.install]: 'install',
-  'Start training': 'train',
-  'Confirm PID': 'train',
-  [WATCHES.train]: 'train',
-};
-
 /** What an execution of runctl-run had found out, read from its history. */
 export interface RunSoFar {
   readonly verified: VerifyOutput | null;
@@ -89,8 +73,8 @@ export function readRun(events: readonly StateEvent[]): RunSoFar {
       run.watches += 1;
       run.watching = null;
     }
-    if (state === 'Verify archive' && 'archive' in value) run.verified = value as unknown as VerifyOutput;
-    if (state === 'Find instance' && 'id' in value) run.instance = value as unknown as Instance;
+    if (state === RUN_STATES.verify && 'archive' in value) run.verified = value as unknown as VerifyOutput;
+    if (state === RUN_STATES.find && 'id' in value) run.instance = value as unknown as Instance;
     if (job && 'cursor' in value) run[job] = value as unknown as JobStep;
   }
   return run;
