@@ -1,7 +1,7 @@
-import type { JobPorts } from '../core/job/job-steps.ts';
-import { lookAtJob } from '../core/job/look-at-job.ts';
+import type { JobPorts } from '../core/job/job-status.ts';
+import { pollJob } from '../core/job/poll-job.ts';
 import { lookMetrics } from '../core/notify/metrics.ts';
-import type { JobStep, WatchInput } from '../core/workflow/data.ts';
+import type { JobSnapshot, WatchInput } from '../core/workflow/data.ts';
 import { entry } from './adapters/entry.ts';
 import { createJobPorts } from './adapters/job-ports.ts';
 import { logger } from './adapters/logger.ts';
@@ -10,8 +10,8 @@ import { createRunFiles } from './adapters/run-files.ts';
 
 /** One look at a job. After one that failed the machine asks whether the instance still runs. */
 export function createPoll(ports: JobPorts) {
-  return (input: WatchInput): Promise<JobStep> =>
-    lookAtJob(ports, input, input.step.job, (error) => logger.warn('the poll failed', error));
+  return (input: WatchInput): Promise<JobSnapshot> =>
+    pollJob(ports, input, input.step.job, (error) => logger.warn('the poll failed', error));
 }
 
 /** Measures what a look found. */
@@ -25,5 +25,5 @@ export function withMetrics(poll: ReturnType<typeof createPoll>, measure: Measur
 
 export const handler = entry(
   (input: WatchInput) => input.run.id,
-  () => withMetrics(createPoll({ ...createJobPorts(), pieces: createRunFiles() }), createQuietMeasure(), Date.now),
+  () => withMetrics(createPoll({ ...createJobPorts(), chunks: createRunFiles() }), createQuietMeasure(), Date.now),
 );

@@ -1,8 +1,8 @@
 import { RunError } from '../core/errors.ts';
 import { accept, requestBase } from '../core/job/instance-commands.ts';
-import { VISIT_MS } from '../core/job/job-steps.ts';
+import { VISIT_MS } from '../core/job/ship-log.ts';
 import { MANIFEST, runFileKey } from '../core/names.ts';
-import { beginEnd, type EndPorts, endRun, undrained } from '../core/outcome/clean-up.ts';
+import { beginEnd, type EndPorts, endRun, nextJobToDrain } from '../core/outcome/clean-up.ts';
 import { findRun, type InterruptedRun } from '../core/outcome/reconstruct-run.ts';
 import { type ConcludePorts, concludeRun, isManifestOf } from '../core/outcome/write-manifest.ts';
 import type { StopAnswer } from '../core/protocol/messages.ts';
@@ -110,7 +110,7 @@ export function createStop(ports: Ports) {
       if (ports.now() - began > BEGIN_WITHIN_MS) {
         throw new RunError('ServiceUnavailable', `the run could not be stopped in ${BEGIN_WITHIN_MS / 60_000} minutes`);
       }
-      const isDraining = turn.progress.phase === 'drain' && undrained(turn) !== undefined;
+      const isDraining = turn.progress.phase === 'drain' && nextJobToDrain(turn) !== undefined;
       const unsettled = isDraining ? began + LAST_LOOK_MS - ports.now() : 0;
       await ports.sleep(Math.max(turn.wait * 1_000, unsettled));
     }

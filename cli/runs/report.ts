@@ -2,7 +2,7 @@ import type { CloudWatchLogsClient } from '@aws-sdk/client-cloudwatch-logs';
 import { type JobName, RUN_MACHINE, WATCH_MACHINE } from '../../core/names.ts';
 import { findRun } from '../../core/outcome/reconstruct-run.ts';
 import type { JobProgress } from '../../core/protocol/messages.ts';
-import type { JobStep, RunFacts } from '../../core/workflow/data.ts';
+import type { JobSnapshot, RunFacts } from '../../core/workflow/data.ts';
 import { RUN_STATES } from '../../core/workflow/states.ts';
 import { JobLog } from '../logs/job-log.ts';
 import { LineAssembler } from '../logs/line-assembler.ts';
@@ -156,7 +156,7 @@ function stateOf(
   return manifest === null && isRecent ? 'being stopped: outputs and logs are being kept' : null;
 }
 
-function newest({ sync, install, train }: RunFacts): JobStep | null {
+function newest({ sync, install, train }: RunFacts): JobSnapshot | null {
   return train ?? install ?? sync;
 }
 

@@ -1,6 +1,6 @@
 import { ERRORS, type ErrorName, isErrorName, type Outcome, splitName } from '../errors.ts';
 import { formatSize } from '../units.ts';
-import type { Failure, JobStep, RunFacts, RunOutcome } from '../workflow/data.ts';
+import type { Failure, JobSnapshot, RunFacts, RunOutcome } from '../workflow/data.ts';
 import { RUN_STATES } from '../workflow/states.ts';
 
 const LAST_LINES = 20;
@@ -20,7 +20,7 @@ interface Ending {
   readonly message: string;
   /** What to do next, where this end says more than its error's name does. */
   readonly next?: string;
-  readonly step: JobStep | null;
+  readonly step: JobSnapshot | null;
 }
 
 /** Says how a run ended. Only an `exit.json` with code 0, written by the supervisor, can mean `succeeded`. */
@@ -82,12 +82,12 @@ function findEnding(input: RunFacts): Ending {
   return { name: 'Internal', message: 'The run ended before training without saying why.', step: null };
 }
 
-function isFailed(install: JobStep): boolean {
+function isFailed(install: JobSnapshot): boolean {
   return !install.ok;
 }
 
 /** A sync or install that did not end well, or a start that was not accepted. */
-function jobEnding(step: JobStep, fallback: ErrorName, state: string): Ending {
+function jobEnding(step: JobSnapshot, fallback: ErrorName, state: string): Ending {
   const { holder, waiting, result, exit } = step;
   if (step.state === 'busy') {
     const who = holder
@@ -113,7 +113,7 @@ function jobEnding(step: JobStep, fallback: ErrorName, state: string): Ending {
   return { name: fallback, message: `${state}: the job ${how}.`, step };
 }
 
-function trainingEnding(train: JobStep): Ending {
+function trainingEnding(train: JobSnapshot): Ending {
   const { exit, pid, result } = train;
   const when = train.confirmed ? '' : afterSeconds(train);
   const ending = (name: ErrorName | null, message: string, next?: string): Ending => ({
@@ -161,7 +161,7 @@ const GPU_MEMORY =
 const MEMORY = /\bMemoryError\b|Unable to allocate|can't allocate memory|Cannot allocate memory|std::bad_alloc/;
 
 /** A training that gave up by itself because an allocation failed, as its last lines say. Its outcome stays `failed`. */
-function memoryError({ tail, exit }: JobStep): { message: string; next: string } | null {
+function memoryError({ tail, exit }: JobSnapshot): { message: string; next: string } | null {
   const has = (pattern: RegExp) => tail?.some((line) => pattern.test(line)) === true;
   if (has(GPU_MEMORY)) {
     return {
@@ -175,7 +175,7 @@ function memoryError({ tail, exit }: JobStep): { message: string; next: string }
 }
 
 /** ` after 0.4 s`, of a job that ended before anybody saw it run. */
-function afterSeconds({ elapsed }: JobStep): string {
+function afterSeconds({ elapsed }: JobSnapshot): string {
   return elapsed === undefined ? '' : ` after ${elapsed < 10 ? elapsed.toFixed(1) : Math.round(elapsed)} s`;
 }
 
@@ -209,7 +209,7 @@ function installWarning({ install }: RunFacts): string[] {
 const NOT_INSTALLED = 'Correct the requirements: the log stream <run id>/install says why they were not installed.';
 
 /** What to do about a training that misses a module which the failed install should have brought; null for any other end. */
-function missingModule({ install }: RunFacts, step: JobStep | null): string | null {
+function missingModule({ install }: RunFacts, step: JobSnapshot | null): string | null {
   if (step?.job !== 'train' || step.ok || !install || !isFailed(install)) return null;
   return step.tail?.some((line) => /^(ModuleNotFoundError|ImportError):/.test(line)) ? NOT_INSTALLED : null;
 }
@@ -219,7 +219,7 @@ function likelyCause(next: string | null): string {
 }
 
 /** At most 20 lines and 4 KB, the last ones. */
-function lastLines(step: JobStep | null): string[] {
+function lastLines(step: JobSnapshot | null): string[] {
   const lines = (step?.tail ?? []).slice(-LAST_LINES);
   while (Buffer.byteLength(lines.join('\n')) > LAST_LINES_BYTES && lines.length > 1) lines.shift();
   return lines.length > 1 ? lines : lines.map(lastPart);

@@ -99,7 +99,7 @@ export interface Waiting {
 }
 
 /** What is known of a job after a step: the output of Sync code … Watch training. */
-export interface JobStep {
+export interface JobSnapshot {
   readonly job: JobName;
   readonly state: JobState;
   /** The job has ended and its log is whole in CloudWatch. */
@@ -138,11 +138,11 @@ export interface JobInput extends VerifyOutput {
   readonly instance: Instance;
   readonly context: StepContext;
   /** The step so far; null before the job's first. */
-  readonly step: JobStep | null;
+  readonly step: JobSnapshot | null;
 }
 
 export interface WatchInput extends JobInput {
-  readonly step: JobStep;
+  readonly step: JobSnapshot;
 }
 
 export interface Failure {
@@ -177,9 +177,9 @@ export interface FinishInput {
   readonly archive: VerifiedArchive | null;
   readonly instance: Instance | null;
   readonly warnings: readonly string[];
-  readonly sync: JobStep | null;
-  readonly install: JobStep | null;
-  readonly train: JobStep | null;
+  readonly sync: JobSnapshot | null;
+  readonly install: JobSnapshot | null;
+  readonly train: JobSnapshot | null;
   readonly failure: Failure | null;
   /** How many nested watches have handed over. */
   readonly watches: number;
@@ -212,8 +212,8 @@ export type FinishOutput =
   | {
       readonly wait: number;
       readonly progress: EndProgress;
-      readonly sync: JobStep | null;
-      readonly install: JobStep | null;
-      readonly train: JobStep | null;
+      readonly sync: JobSnapshot | null;
+      readonly install: JobSnapshot | null;
+      readonly train: JobSnapshot | null;
     }
   | (RunOutcome & { readonly wait: null });

@@ -11,7 +11,7 @@ export function createEndPorts(): EndPorts & ConcludePorts {
   const executions = createExecutions(null);
   return {
     ...createPatientPorts(),
-    pieces: files,
+    chunks: files,
     files,
     presignPut: (key) => files.presignPut(key),
     finisher: requireEnv('finisherSha256'),

@@ -1,4 +1,4 @@
-import type { JobPorts } from '../../core/job/job-steps.ts';
+import type { JobPorts } from '../../core/job/job-status.ts';
 import { type CommandPorts, createCommands } from './commands.ts';
 import { requireEnv } from './environment.ts';
 import { createExecutions } from './executions.ts';
@@ -18,5 +18,5 @@ export function createPatientPorts(): JobPorts {
 function portsWith(instances: CommandPorts['instances']): JobPorts {
   const logs = createLogStore(requireEnv('logGroup'));
   const { hasEnded } = createExecutions(null);
-  return { commands: createCommands(instances), logs, pieces: null, hasEnded, now: Date.now };
+  return { commands: createCommands(instances), logs, chunks: null, hasEnded, now: Date.now };
 }

@@ -6,7 +6,7 @@ import {
   PutLogEventsCommand,
 } from '@aws-sdk/client-cloudwatch-logs';
 import { RunError } from '../../core/errors.ts';
-import type { LogStore } from '../../core/job/log-visit.ts';
+import type { LogStore } from '../../core/job/shipping-attempt.ts';
 import { checkBatch, toBatches } from '../../core/logs/batching.ts';
 import { CLIENT_SETTINGS, errorName, translate } from './aws-errors.ts';
 

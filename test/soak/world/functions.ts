@@ -85,11 +85,11 @@ function handlers(services: Services, invocation: Invocation): Readonly<Record<s
     commandsOver({ ssm, documents, instances: asks, now, sleep });
   const functions = functionsOver(invocation.client<Parameters<typeof functionsOver>[0]>(services.lambda));
   const tell = tellOver(functions, ANNOUNCE_FUNCTION);
-  const job = { commands: through(instances), logs, pieces: null, hasEnded: executions.hasEnded, now };
+  const job = { commands: through(instances), logs, chunks: null, hasEnded: executions.hasEnded, now };
   const patient = { ...job, commands: through(null) };
   const end = {
     ...patient,
-    pieces: files,
+    chunks: files,
     files,
     presignPut: (key: string) => files.presignPut(key),
     finisher: programs.finisher,
@@ -116,7 +116,7 @@ function handlers(services: Services, invocation: Invocation): Readonly<Record<s
     'runctl-install-requirements': createInstall(job, programs.installer),
     'runctl-start-training': createStart(job),
     'runctl-confirm-pid': createConfirm({ ...job, tell }),
-    'runctl-poll-logs': createPoll({ ...job, pieces: files }),
+    'runctl-poll-logs': createPoll({ ...job, chunks: files }),
     'runctl-check-instance': createCheck(instances),
     'runctl-finish-run': createFinish(end),
     [STOP_FUNCTION]: createStop({ ...end, runMachineArn: Executions.machineArn(RUN_MACHINE), sleep }),

@@ -1,4 +1,4 @@
-import type { LogStore } from '../../../core/job/log-visit.ts';
+import type { LogStore } from '../../../core/job/shipping-attempt.ts';
 
 interface Event {
   readonly message: string;

@@ -30,7 +30,7 @@ export class FakeCommands implements InstanceCommands {
 }
 
 export function fakePorts(commands: InstanceCommands, logs = new FakeLogStore(), now = 1_795_000_010_000) {
-  return { commands, logs, pieces: null, hasEnded: () => Promise.resolve(false), now: () => now };
+  return { commands, logs, chunks: null, hasEnded: () => Promise.resolve(false), now: () => now };
 }
 
 /** Keeps what people would be told. */

@@ -2,34 +2,37 @@ import { createHash } from 'node:crypto';
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type Answer, followJob } from '../../../core/job/follow-job.ts';
 import type { InstanceCommands } from '../../../core/job/instance-commands.ts';
-import { follow, type JobPorts, pollJob } from '../../../core/job/job-steps.ts';
+import type { JobPorts } from '../../../core/job/job-status.ts';
+import { pollJob } from '../../../core/job/poll-job.ts';
+import { shipLog } from '../../../core/job/ship-log.ts';
+import type { Answer } from '../../../core/job/snapshot.ts';
 import type { RunnerRequest } from '../../../core/protocol/messages.ts';
-import type { JobStep, StepContext } from '../../../core/workflow/data.ts';
+import type { JobSnapshot, StepContext } from '../../../core/workflow/data.ts';
 import { FakeLogStore } from '../../support/fakes/log-store.ts';
-import { ENTERED, exit, firstTry, jobInput, jobStatus, jobStep } from '../../support/fakes/samples.ts';
+import { ENTERED, exit, firstTry, jobInput, jobStatus, jobStep, watchInput } from '../../support/fakes/samples.ts';
+import { shipAnswer } from '../../support/fakes/ship-answer.ts';
 
 const STREAM = 'demo-1/train';
-/** So much that pieces are asked for. */
+/** So much that chunks are asked for. */
 const BACKLOG = 10_000_000;
 
-/** The answer of an instance whose log is this, as far as the piece that it has PUT reaches. */
+/** The answer of an instance whose log is this, as far as the chunk that it has PUT reaches. */
 function answerAt(log: Uint8Array, offset: number, bytes: number): Answer {
   const chunk = log.subarray(offset, offset + bytes);
   const place = { offset, bytes: chunk.length, size: log.length, data: '', put: 'a'.repeat(64) };
   return { status: jobStatus('train', '', { state: 'exited', exit: exit(), log: place }), chunk };
 }
 
-/** One visit that is given the log in pieces of these lengths. */
-function visit(logs: FakeLogStore, log: Uint8Array, step: JobStep | null, context: StepContext, pieces: number[]) {
-  const [first = 0, ...others] = pieces;
+/** One visit that is given the log in chunks of these lengths. */
+function visit(logs: FakeLogStore, log: Uint8Array, step: JobSnapshot | null, context: StepContext, chunks: number[]) {
+  const [first = 0, ...others] = chunks;
   const { status, chunk } = answerAt(log, step?.cursor.offset ?? 0, first);
-  const ahead = (at: JobStep) => {
+  const next = (at: JobSnapshot) => {
     const bytes = others.shift();
-    return Promise.resolve(bytes === undefined || !at.more ? null : answerAt(log, at.cursor.offset, bytes));
+    return bytes === undefined || !at.more ? null : answerAt(log, at.cursor.offset, bytes);
   };
-  return followJob(status, step, { runId: 'demo-1', context, logs, maxLogBytes: 1_000_000, piece: chunk, ahead });
+  return shipAnswer(status, step, { context, logs, maxLogBytes: 1_000_000, chunk, next });
 }
 
 /** Dies in its put number `at`, before or after some of the messages are written. */
@@ -48,13 +51,13 @@ class MortalLogStore extends FakeLogStore {
   }
 }
 
-describe('a visit of several pieces', () => {
-  it('gives the log byte for byte however the pieces are cut, wherever it dies, and however its retries are answered', async () => {
+describe('a visit of several chunks', () => {
+  it('gives the log byte for byte however the chunks are cut, wherever it dies, and however its retries are answered', async () => {
     const text = fc
       .string({ unit: 'grapheme', minLength: 1, maxLength: 120 })
       .map((one) => one.replaceAll('\0', '').replaceAll(' ', '\n'));
     const attempt = fc.record({
-      pieces: fc.array(fc.integer({ min: 4, max: 30 }), { minLength: 1, maxLength: 4 }),
+      chunks: fc.array(fc.integer({ min: 4, max: 30 }), { minLength: 1, maxLength: 4 }),
       death: fc.option(fc.record({ at: fc.nat(3), written: fc.nat(4) })),
     });
     await fc.assert(
@@ -64,14 +67,14 @@ describe('a visit of several pieces', () => {
         async (whole, visits) => {
           const log = Buffer.from(whole);
           const logs = new MortalLogStore();
-          let step: JobStep | null = null;
+          let step: JobSnapshot | null = null;
           for (const [entry, attempts] of visits.entries()) {
             const enteredAt = new Date(ENTERED + entry * 1_000).toISOString();
-            let next: JobStep | null = null;
+            let next: JobSnapshot | null = null;
             // A state's last attempt lives, or its run would be over.
-            for (const [retryCount, { pieces, death }] of attempts.entries()) {
+            for (const [retryCount, { chunks, death }] of attempts.entries()) {
               logs.live(retryCount === attempts.length - 1 ? null : death);
-              next = await visit(logs, log, step, { enteredAt, retryCount }, pieces).catch(() => null);
+              next = await visit(logs, log, step, { enteredAt, retryCount }, chunks).catch(() => null);
               if (next !== null) break;
             }
             step = next ?? step;
@@ -96,7 +99,7 @@ describe('a visit of several pieces', () => {
 });
 
 /** An instance, S3 and CloudWatch between which log goes; what they do stands in `acts`, and sending takes time. */
-function world(log: Uint8Array, { pieceBytes = 600_000, askMs = [] as number[], putMs = 0 } = {}) {
+function world(log: Uint8Array, { chunkBytes = 600_000, askMs = [] as number[], putMs = 0 } = {}) {
   const acts: string[] = [];
   const logs = new FakeLogStore();
   const stored = new Map<string, Uint8Array>();
@@ -105,7 +108,7 @@ function world(log: Uint8Array, { pieceBytes = 600_000, askMs = [] as number[], 
     ask(_instance, _document, request: RunnerRequest) {
       if (request.verb !== 'poll') throw new Error(`nobody expected ${request.verb}`);
       acts.push(`ask ${request.offset}`);
-      const part = log.subarray(request.offset, request.offset + Math.min(pieceBytes, request.maxBytes));
+      const part = log.subarray(request.offset, request.offset + Math.min(chunkBytes, request.maxBytes));
       const body = gzipSync(part);
       stored.set(request.put ?? '', body);
       const put = createHash('sha256').update(body).digest('hex');
@@ -121,19 +124,20 @@ function world(log: Uint8Array, { pieceBytes = 600_000, askMs = [] as number[], 
     now += putMs;
     acts.push('sent');
   };
-  const pieces = {
+  const chunks = {
     presignPut: (key: string) => Promise.resolve(key),
     read: (key: string) => Promise.resolve(stored.get(key) ?? Buffer.alloc(0)),
   };
-  const ports: JobPorts = { commands, logs, pieces, hasEnded: () => Promise.resolve(false), now: () => now };
+  const ports: JobPorts = { commands, logs, chunks, hasEnded: () => Promise.resolve(false), now: () => now };
   return { ports, acts, logs };
 }
 
 describe('a job with much log waiting', () => {
   const log = Buffer.from('0123456789abcde\n'.repeat(150_000));
-  const poll = (ports: JobPorts) => pollJob(ports, jobInput({ step: jobStep('train', { backlog: BACKLOG }) }), 'train');
+  const poll = (ports: JobPorts) =>
+    pollJob(ports, watchInput(jobStep('train', { backlog: BACKLOG })), 'train', () => {});
 
-  it('is asked for the next piece while the one at hand is sent', async () => {
+  it('is asked for the next chunk while the one at hand is sent', async () => {
     const { ports, acts, logs } = world(log);
     const step = await poll(ports);
     expect(step).toMatchObject({ ended: true, cursor: { offset: log.length } });
@@ -148,14 +152,14 @@ describe('a job with much log waiting', () => {
     expect(acts.filter((act) => act.startsWith('ask'))).toEqual(['ask 0', 'ask 600000']);
   });
 
-  it('sends nothing of a piece that came too late: stop-run may be reading by then', async () => {
+  it('sends nothing of a chunk that came too late: stop-run may be reading by then', async () => {
     const { ports } = world(log, { askMs: [3_000, 9_000] });
     expect(await poll(ports)).toMatchObject({ more: true, cursor: { offset: 600_000 } });
   });
 
-  it.each(['no answer', 'no piece'] as const)('keeps what was sent when the next piece brings %s', async (what) => {
+  it.each(['no answer', 'no chunk'] as const)('keeps what was sent when the next chunk brings %s', async (what) => {
     const { ports } = world(log);
-    const { commands, pieces } = ports;
+    const { commands, chunks } = ports;
     let asked = 0;
     const later = <T>(work: () => Promise<T>) => (asked > 1 ? Promise.reject(new Error('gone')) : work());
     const broken: JobPorts = {
@@ -166,22 +170,22 @@ describe('a job with much log waiting', () => {
           return what === 'no answer' ? later(() => commands.ask(...args)) : commands.ask(...args);
         },
       },
-      pieces: pieces && { ...pieces, read: (key) => later(() => pieces.read(key)) },
+      chunks: chunks && { ...chunks, read: (key) => later(() => chunks.read(key)) },
     };
     expect(await poll(broken)).toMatchObject({ more: true, ended: false, cursor: { offset: 600_000 } });
   });
 
-  it('is not asked ahead by a step that has no way for pieces, nor for a little log', async () => {
+  it('is not asked ahead by a step that has no way for chunks, nor for a little log', async () => {
     const { ports, acts } = world(log);
     const { status } = answerAt(log, 0, 0);
     const inline = {
       ...status,
       log: { ...status.log, bytes: 4, data: gzipSync('abc\n').toString('base64'), put: null },
     };
-    const step = await follow({ ...ports, pieces: null }, jobInput(), inline, 0);
+    const step = await shipLog({ ...ports, chunks: null }, jobInput(), inline, 0);
     expect(step).toMatchObject({ more: true, cursor: { offset: 4 } });
     const little = { ...inline, log: { ...inline.log, size: 400_000 } };
-    expect(await follow(ports, jobInput(), little, 0)).toMatchObject({ more: true, cursor: { offset: 4 } });
+    expect(await shipLog(ports, jobInput(), little, 0)).toMatchObject({ more: true, cursor: { offset: 4 } });
     expect(acts.filter((act) => act.startsWith('ask'))).toEqual([]);
   });
 });

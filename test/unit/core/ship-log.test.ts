@@ -1,32 +1,33 @@
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { followJob, leaveUnread } from '../../../core/job/follow-job.ts';
+import { keepUnsettled } from '../../../core/job/shipping-attempt.ts';
 import { UnreadableAnswer } from '../../../core/protocol/messages.ts';
-import type { JobStep, StepContext } from '../../../core/workflow/data.ts';
+import type { JobSnapshot, StepContext } from '../../../core/workflow/data.ts';
 import { FakeLogStore } from '../../support/fakes/log-store.ts';
 import { ENTERED, exit, firstTry, jobStatus, jobStep, secondTry } from '../../support/fakes/samples.ts';
+import { shipAnswer } from '../../support/fakes/ship-answer.ts';
 
 const STREAM = 'demo-1/train';
 
 /** One look at a log that has grown to `log`; the answer begins where the step so far ends. */
-function look(logs: FakeLogStore, log: Uint8Array, step: JobStep | null, context: StepContext, ended = false) {
+function look(logs: FakeLogStore, log: Uint8Array, step: JobSnapshot | null, context: StepContext, ended = false) {
   const offset = step?.cursor.offset ?? 0;
   const part = log.subarray(offset);
   const status = jobStatus('train', part, {
     ...(ended ? { state: 'exited' as const, exit: exit() } : {}),
     log: { offset, bytes: part.length, size: log.length, data: gzipSync(part).toString('base64'), put: null },
   });
-  return followJob(status, step, options(logs, context));
+  return shipAnswer(status, step, options(logs, context));
 }
 
 function options(logs: FakeLogStore, context: StepContext, maxLogBytes = 1_000_000) {
-  return { runId: 'demo-1', context, logs, maxLogBytes };
+  return { context, logs, maxLogBytes };
 }
 
 /** What a poll that met a silent instance hands on. */
-function giveUp(step: JobStep, context: StepContext): JobStep {
-  return { ...step, cursor: leaveUnread(step.cursor, context) };
+function giveUp(step: JobSnapshot, context: StepContext): JobSnapshot {
+  return { ...step, cursor: keepUnsettled(step.cursor, context) };
 }
 
 const later = (entries: number): StepContext => ({
@@ -34,7 +35,7 @@ const later = (entries: number): StepContext => ({
   retryCount: 0,
 });
 
-describe('followJob', () => {
+describe('shipLog', () => {
   it('ships what is new and moves the cursor', async () => {
     const logs = new FakeLogStore();
     const first = await look(logs, Buffer.from('one\n'), null, firstTry);
@@ -98,14 +99,14 @@ describe('followJob', () => {
       fc.asyncProperty(text, fc.array(turn, { maxLength: 8 }), async (whole, turns) => {
         const log = Buffer.from(whole);
         const logs = new FakeLogStore();
-        let step: JobStep | null = null;
+        let step: JobSnapshot | null = null;
         let size = 0;
         for (const [entry, { grown, dies, givesUp }] of turns.entries()) {
           size = Math.min(log.length, size + grown);
           const context = later(entry);
           logs.dieAfterPut = dies === 'after';
           logs.cutNextPutAt = dies === 'half-way' ? 1 : null;
-          const next: JobStep | null = await look(logs, log.subarray(0, size), step, context).catch(() => null);
+          const next: JobSnapshot | null = await look(logs, log.subarray(0, size), step, context).catch(() => null);
           logs.dieAfterPut = false;
           logs.cutNextPutAt = null;
           const retry = { ...context, retryCount: 1 };
@@ -136,7 +137,7 @@ describe('followJob', () => {
   it('stops at maxLogBytes with one line that says so, through a death as well, and follows the job to its end', async () => {
     const logs = new FakeLogStore();
     const log = Buffer.from('0123456789'.repeat(10));
-    const short = (step: JobStep | null, size: number, context: StepContext, ended = false) => {
+    const short = (step: JobSnapshot | null, size: number, context: StepContext, ended = false) => {
       const part = log.subarray(step?.cursor.offset ?? 0, size);
       const status = jobStatus('train', part, {
         ...(ended ? { state: 'exited' as const, exit: exit() } : {}),
@@ -148,7 +149,7 @@ describe('followJob', () => {
           put: null,
         },
       });
-      return followJob(status, step, options(logs, context, 25));
+      return shipAnswer(status, step, options(logs, context, 25));
     };
     const first = await short(null, 20, firstTry);
     expect(first.logFull).toBe(false);
@@ -168,7 +169,7 @@ describe('followJob', () => {
     const logs = new FakeLogStore();
     const log = { offset: 0, bytes: 4, size: 9, data: '', put: 'a'.repeat(64) };
     const status = jobStatus('train', '', { log });
-    const step = await followJob(status, null, { ...options(logs, firstTry), piece: Buffer.from('one\n') });
+    const step = await shipAnswer(status, null, { ...options(logs, firstTry), chunk: Buffer.from('one\n') });
     expect(step).toMatchObject({ more: true, backlog: 5, cursor: { offset: 4 } });
     expect(logs.text(STREAM)).toBe('one\n');
   });
@@ -187,7 +188,7 @@ describe('followJob', () => {
     const logs = new FakeLogStore();
     const part = { offset: 0, bytes: 2, size: 4, data: gzipSync('a\n').toString('base64'), put: null };
     const status = jobStatus('train', '', { state: 'exited', exit: exit(), log: part });
-    const step = await followJob(status, null, options(logs, firstTry));
+    const step = await shipAnswer(status, null, options(logs, firstTry));
     expect(step).toMatchObject({ ended: false, more: true, wait: 0, ok: true });
     expect(await look(logs, Buffer.from('a\nb\n'), step, later(1), true)).toMatchObject({ ended: true, more: false });
   });
@@ -203,14 +204,14 @@ describe('followJob', () => {
     ['busy', null, false, false],
   ] as const)('%s with code %s: ended %s, ok %s', async (state, code, ended, ok) => {
     const status = jobStatus('train', '', { state, exit: code === null ? null : exit({ code }) });
-    const step = await followJob(status, null, options(new FakeLogStore(), firstTry));
+    const step = await shipAnswer(status, null, options(new FakeLogStore(), firstTry));
     expect(step).toMatchObject({ ended, ok });
   });
 
   it('waits longer the longer the job has lasted, by the clock of the instance', async () => {
     const wait = async (startedAt: number | null) => {
       const status = jobStatus('train', '', { startedAt, now: 1000 });
-      return (await followJob(status, null, options(new FakeLogStore(), firstTry))).wait;
+      return (await shipAnswer(status, null, options(new FakeLogStore(), firstTry))).wait;
     };
     expect([await wait(990), await wait(800), await wait(100), await wait(null)]).toEqual([2, 10, 20, 2]);
   });
@@ -230,7 +231,7 @@ describe('followJob', () => {
     ],
   ])('ships nothing of a log %s', async (_, log) => {
     const logs = new FakeLogStore();
-    const follow = followJob(jobStatus('train', '', { log }), null, options(logs, firstTry));
+    const follow = shipAnswer(jobStatus('train', '', { log }), null, options(logs, firstTry));
     await expect(follow).rejects.toThrow(UnreadableAnswer);
     expect(logs.streams.size).toBe(0);
   });
@@ -239,14 +240,14 @@ describe('followJob', () => {
     const logs = new FakeLogStore();
     const before = jobStep('train', { cursor: { offset: 100, eventTime: 5 } });
     const log = { offset: 300, bytes: 2, size: 302, data: gzipSync('ab').toString('base64'), put: null };
-    const step = await followJob(jobStatus('train', '', { log }), before, options(logs, firstTry));
+    const step = await shipAnswer(jobStatus('train', '', { log }), before, options(logs, firstTry));
     expect(step.cursor.offset).toBe(302);
     expect(step.more).toBe(false);
   });
 
   it('keeps its place when an answer has no log at all', async () => {
     const before = jobStep('train', { cursor: { offset: 100, eventTime: 5 } });
-    const step = await followJob(jobStatus('train', ''), before, options(new FakeLogStore(), firstTry));
+    const step = await shipAnswer(jobStatus('train', ''), before, options(new FakeLogStore(), firstTry));
     expect(step.cursor.offset).toBe(100);
   });
 });

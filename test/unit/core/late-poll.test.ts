@@ -1,9 +1,10 @@
 import { gzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
-import { pollJob, VISIT_MS } from '../../../core/job/job-steps.ts';
+import { pollJob } from '../../../core/job/poll-job.ts';
+import { VISIT_MS } from '../../../core/job/ship-log.ts';
 import { FakeLogStore } from '../../support/fakes/log-store.ts';
 import { FakeCommands, fakePorts } from '../../support/fakes/ports.ts';
-import { exit, jobInput, jobStatus, jobStep, run } from '../../support/fakes/samples.ts';
+import { exit, jobStatus, jobStep, run, watchInput } from '../../support/fakes/samples.ts';
 
 const LOG = Buffer.from('the last line\n');
 
@@ -24,7 +25,7 @@ async function look(answerMs: number, isOver: boolean) {
     return Promise.resolve(isOver);
   };
   const ports = { ...fakePorts(commands, logs), hasEnded, now: () => now };
-  const step = await pollJob(ports, jobInput({ step: jobStep('train') }), 'train');
+  const step = await pollJob(ports, watchInput(jobStep('train')), 'train', () => {});
   return { step, asked, text: logs.text('demo-1/train') };
 }
 
