@@ -1,8 +1,8 @@
 import { GetObjectCommand, type GetObjectCommandOutput, ListObjectsV2Command, type S3Client } from '@aws-sdk/client-s3';
 import { MANIFEST, RUN_PREFIX, runFileKey } from '../../core/names.ts';
+import { type Manifest, readManifest } from '../../core/outcome/manifest-schema.ts';
 import { at, nameOf } from '../aws/aws-errors.ts';
 import { setUpError } from '../errors.ts';
-import { type KeptRun, readManifest } from './read-manifest.ts';
 
 export interface StoredFile {
   readonly name: string;
@@ -20,7 +20,7 @@ export class RunStore {
   }
 
   /** null: there is none (yet). @throws CliError for one that this runctl cannot read */
-  async manifest(runId: string): Promise<KeptRun | null> {
+  async manifest(runId: string): Promise<Manifest | null> {
     const object = await this.open(runFileKey(runId, MANIFEST));
     if (object === null) return null;
     const manifest = readManifest((await object.Body?.transformToString()) ?? '');

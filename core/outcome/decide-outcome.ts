@@ -1,6 +1,7 @@
 import { ERRORS, type ErrorName, isErrorName, type Outcome, splitName } from '../errors.ts';
 import { formatSize } from '../units.ts';
 import type { Failure, JobSnapshot, RunFacts, RunOutcome } from '../workflow/data.ts';
+import type { RunEnding } from '../workflow/run-ending.ts';
 import { RUN_STATES } from '../workflow/states.ts';
 
 const LAST_LINES = 20;
@@ -15,7 +16,7 @@ const CAUSE_CHARACTERS = { message: 8_000, warnings: 10_000, lastLines: 10_000 }
 /** Why the execution did not come to its own end. */
 export type Interruption = 'stopped' | 'timed-out' | null;
 
-interface Ending {
+interface Verdict {
   readonly name: ErrorName | null;
   readonly message: string;
   /** What to do next, where this end says more than its error's name does. */
@@ -26,15 +27,15 @@ interface Ending {
 /** Says how a run ended. Only an `exit.json` with code 0, written by the supervisor, can mean `succeeded`. */
 export function decideOutcome(input: RunFacts, interrupted: Interruption = null): RunOutcome {
   const warnings = [...input.warnings, ...installWarning(input)];
-  const ending = interrupted ? interruptedEnding(input, interrupted) : findEnding(input);
-  const { name, step } = ending;
-  const next = name === null ? null : (missingModule(input, step) ?? ending.next ?? ERRORS[name].next);
+  const verdict = interrupted ? judgeInterrupted(input, interrupted) : judge(input);
+  const { name, step } = verdict;
+  const next = name === null ? null : (missingModule(input, step) ?? verdict.next ?? ERRORS[name].next);
   const outcome: Outcome = name === null ? 'succeeded' : ERRORS[name].outcome;
-  const message = shorten(ending.message) + likelyCause(next);
+  const message = shorten(verdict.message) + likelyCause(next);
   const exitCode = step?.exit?.code ?? null;
   const signal = step?.exit?.signal ?? null;
   const last = lastLines(step);
-  const cause = {
+  const cause: RunEnding = {
     outcome,
     message: startWithin(message, CAUSE_CHARACTERS.message),
     next,
@@ -46,6 +47,7 @@ export function decideOutcome(input: RunFacts, interrupted: Interruption = null)
   return {
     outcome,
     message,
+    next,
     pid: input.train?.pid ?? null,
     exitCode,
     signal,
@@ -57,28 +59,28 @@ export function decideOutcome(input: RunFacts, interrupted: Interruption = null)
 }
 
 /** The execution was ended from outside: by a person, or by its own time-out. How its training ended then is told beside it. */
-function interruptedEnding({ train }: RunFacts, interrupted: 'stopped' | 'timed-out'): Ending {
+function judgeInterrupted({ train }: RunFacts, interrupted: 'stopped' | 'timed-out'): Verdict {
   const byItself = train?.ended && train.state === 'exited';
-  const how = byItself ? ` Before that: ${trainingEnding(train).message}` : '';
+  const how = byItself ? ` Before that: ${judgeTraining(train).message}` : '';
   if (interrupted === 'stopped') return { name: 'RunStopped', message: `The run was stopped.${how}`, step: train };
   const message = `The run reached the longest time that a run may take.${how}`;
   return { name: 'RunTimedOut', message, step: train };
 }
 
-function findEnding(input: RunFacts): Ending {
+function judge(input: RunFacts): Verdict {
   const { sync, install, train, failure } = input;
   // What ended because Finish run ended it says nothing of why.
   const endedByUs = failure && (train?.state === 'vanished' || train?.reason === 'stop');
-  if (train?.ended && !endedByUs) return trainingEnding(train);
+  if (train?.ended && !endedByUs) return judgeTraining(train);
   if (failure) return { ...readFailure(failure), step: endedByUs ? train : null };
-  if (sync && !sync.ok) return jobEnding(sync, 'SyncFailed', RUN_STATES.sync);
+  if (sync && !sync.ok) return judgeJob(sync, 'SyncFailed', RUN_STATES.sync);
   if (install && isFailed(install) && input.spec?.install === 'required') {
-    return jobEnding(install, 'InstallFailed', RUN_STATES.install);
+    return judgeJob(install, 'InstallFailed', RUN_STATES.install);
   }
   if (train?.state === 'absent') {
     return { name: 'TrainingVanished', message: 'The instance knows nothing of the training any more.', step: train };
   }
-  if (train) return jobEnding(train, 'Internal', RUN_STATES.start);
+  if (train) return judgeJob(train, 'Internal', RUN_STATES.start);
   return { name: 'Internal', message: 'The run ended before training without saying why.', step: null };
 }
 
@@ -87,7 +89,7 @@ function isFailed(install: JobSnapshot): boolean {
 }
 
 /** A sync or install that did not end well, or a start that was not accepted. */
-function jobEnding(step: JobSnapshot, fallback: ErrorName, state: string): Ending {
+function judgeJob(step: JobSnapshot, fallback: ErrorName, state: string): Verdict {
   const { holder, waiting, result, exit } = step;
   if (step.state === 'busy') {
     const who = holder
@@ -113,35 +115,35 @@ function jobEnding(step: JobSnapshot, fallback: ErrorName, state: string): Endin
   return { name: fallback, message: `${state}: the job ${how}.`, step };
 }
 
-function trainingEnding(train: JobSnapshot): Ending {
+function judgeTraining(train: JobSnapshot): Verdict {
   const { exit, pid, result } = train;
   const when = train.confirmed ? '' : afterSeconds(train);
-  const ending = (name: ErrorName | null, message: string, next?: string): Ending => ({
+  const verdict = (name: ErrorName | null, message: string, next?: string): Verdict => ({
     name,
     message,
     step: train,
     ...(next === undefined ? {} : { next }),
   });
   if (train.state === 'vanished') {
-    return ending('TrainingVanished', `Training (PID ${pid}) is gone and left no exit code${when}.`);
+    return verdict('TrainingVanished', `Training (PID ${pid}) is gone and left no exit code${when}.`);
   }
   if (train.state === 'stopped') {
     return train.reason === 'max-duration'
-      ? ending('TrainingTimedOut', 'Training was stopped: it reached maxDuration.')
-      : ending('RunStopped', 'Training was stopped.');
+      ? verdict('TrainingTimedOut', 'Training was stopped: it reached maxDuration.')
+      : verdict('RunStopped', 'Training was stopped.');
   }
-  if (exit?.outOfMemory) return ending('OutOfMemory', `Training was killed${when}: the instance ran out of memory.`);
+  if (exit?.outOfMemory) return verdict('OutOfMemory', `Training was killed${when}: the instance ran out of memory.`);
   const crash = CRASHES[exit?.signal ?? ''];
   if (crash)
-    return ending('TrainingKilled', `Training crashed in native code${when}: ${exit?.signal} (${crash}).`, SHOW_CRASH);
-  if (exit?.signal) return ending('TrainingKilled', `Training was killed by ${exit.signal}${when}.`);
-  if (train.state === 'exited' && exit?.code === 0) return ending(null, 'Training ended with exit code 0.');
+    return verdict('TrainingKilled', `Training crashed in native code${when}: ${exit?.signal} (${crash}).`, SHOW_CRASH);
+  if (exit?.signal) return verdict('TrainingKilled', `Training was killed by ${exit.signal}${when}.`);
+  if (train.state === 'exited' && exit?.code === 0) return verdict(null, 'Training ended with exit code 0.');
   // What the supervisor knows beside the code: a disk that is full, a program that could not be started.
   const why = result?.error ? ` ${result.error.message}.` : '';
   const code = `exit code ${exit?.code ?? 'unknown'}`;
   const how = when === '' ? `Training ended with ${code}.` : `The script ended${when} with ${code}.`;
   const memory = memoryError(train);
-  return ending('TrainingFailed', `${how}${why}${memory?.message ?? ''}`, memory?.next);
+  return verdict('TrainingFailed', `${how}${why}${memory?.message ?? ''}`, memory?.next);
 }
 
 /** Signals that a process raises by a fault of its own code (signal(7)). Nobody sent them. */
@@ -203,7 +205,7 @@ function parseObject(text: string): Record<string, unknown> | null {
 
 function installWarning({ install }: RunFacts): string[] {
   if (!install || !isFailed(install)) return [];
-  return [`The install failed: ${jobEnding(install, 'InstallFailed', RUN_STATES.install).message}`];
+  return [`The install failed: ${judgeJob(install, 'InstallFailed', RUN_STATES.install).message}`];
 }
 
 const NOT_INSTALLED = 'Correct the requirements: the log stream <run id>/install says why they were not installed.';

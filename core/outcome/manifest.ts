@@ -1,4 +1,3 @@
-import { ERRORS } from '../errors.ts';
 import { JOBS, runFileKey } from '../names.ts';
 import { maskSpec } from '../spec/mask.ts';
 import type { EndProgress, JobSnapshot, RunFacts, RunOutcome } from '../workflow/data.ts';
@@ -42,7 +41,7 @@ export function buildManifest(parts: ManifestParts): Manifest {
     outcome: outcome.outcome,
     error: outcome.error,
     message: outcome.message,
-    next: outcome.error === null ? null : ERRORS[outcome.error].next,
+    next: outcome.next,
     exitCode: outcome.exitCode,
     signal: outcome.signal,
     pid: outcome.pid,

@@ -1,4 +1,4 @@
-import type { ErrorName, Outcome } from '../errors.ts';
+import type { ErrorName } from '../errors.ts';
 import type { JobName } from '../names.ts';
 import type {
   CollectedFile,
@@ -11,6 +11,7 @@ import type {
   QueuePlace,
 } from '../protocol/messages.ts';
 import type { RunSpec } from '../spec/spec.ts';
+import type { RunEnding } from './run-ending.ts';
 
 /** What each state of runctl-run takes and gives. Small and typed: no URL, no secret, log text only as the last lines of an ended job. */
 
@@ -193,17 +194,12 @@ export type RunFacts = Pick<
   'run' | 'spec' | 'archive' | 'instance' | 'warnings' | 'sync' | 'install' | 'train' | 'failure'
 >;
 
-export interface RunOutcome {
-  readonly outcome: Outcome;
-  readonly message: string;
+/** How the run ended, and what the machine makes of it. */
+export interface RunOutcome extends RunEnding {
   readonly pid: number | null;
-  readonly exitCode: number | null;
-  readonly signal: string | null;
-  readonly warnings: readonly string[];
-  readonly lastLines: readonly string[];
   /** Of the Fail state; null when the run succeeded. */
   readonly error: ErrorName | null;
-  /** JSON: outcome, message, next, exitCode, signal, warnings, lastLines. */
+  /** Of the Fail state: a RunEnding as JSON. */
   readonly cause: string | null;
 }
 

@@ -1,7 +1,8 @@
 import * as z from 'zod';
-import { json, readEnd } from '../../cli/runs/ending.ts';
 import type { RunEnd, RunEvent } from '../../cli/runs/follow.ts';
+import { json } from '../../cli/runs/json.ts';
 import { formatDuration } from '../../core/units.ts';
+import { readEnding } from '../../core/workflow/run-ending.ts';
 import { RUN_STATES } from '../../core/workflow/states.ts';
 
 const step = json.pipe(z.looseObject({ job: z.literal('train'), pid: z.number().nullable() }));
@@ -42,7 +43,7 @@ export class RunRecord {
 
   /** Rows of the summary: a label and what it says, one line each. */
   rows(end: RunEnd): [string, string][] {
-    const { outcome, message, next, exitCode, warnings, lastLines } = readEnd(end);
+    const { outcome, message, next, exitCode, warnings, lastLines } = readEnding(end);
     const rows: [string, string | number | null][] = [
       ['outcome', outcome],
       ['error', end.error],

@@ -64,7 +64,7 @@ function manifest(id: string): string {
       execution,
       input: {},
       facts: samples.finishInput(),
-      outcome: { ...outcome, pid: 1, exitCode: 0, signal: null },
+      outcome: { ...outcome, pid: 1, exitCode: 0, signal: null, next: null },
       progress: null,
       inventory: null,
       states: [],
