@@ -3,9 +3,8 @@ import { pollJob } from '../core/job/poll-job.ts';
 import { startedNews } from '../core/notify/news.ts';
 import type { JobSnapshot, WatchInput } from '../core/workflow/data.ts';
 import { entry } from './adapters/entry.ts';
-import { createJobPorts } from './adapters/job-ports.ts';
 import { logger } from './adapters/logger.ts';
-import { createTell, type Tell } from './adapters/tell.ts';
+import { createJobPorts, createTell, type Tell } from './adapters/ports.ts';
 
 /** Polls once: the PID that Start training named is alive, or the training has finished well already. An instance that is silent now is left to the watch. */
 export function createConfirm(ports: JobPorts & { readonly tell: Tell }) {

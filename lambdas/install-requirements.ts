@@ -4,7 +4,7 @@ import { startJob } from '../core/job/start-job.ts';
 import type { JobInput, JobSnapshot } from '../core/workflow/data.ts';
 import { entry } from './adapters/entry.ts';
 import { requireEnv } from './adapters/environment.ts';
-import { createJobPorts } from './adapters/job-ports.ts';
+import { createJobPorts } from './adapters/ports.ts';
 
 /** Starts the job `install`. The machine comes here only when the archive has requirements. */
 export function createInstall(ports: JobPorts, program: string) {

@@ -2,7 +2,7 @@ import type { JobPorts } from '../core/job/job-status.ts';
 import { startJob } from '../core/job/start-job.ts';
 import type { JobInput, JobSnapshot } from '../core/workflow/data.ts';
 import { entry } from './adapters/entry.ts';
-import { createJobPorts } from './adapters/job-ports.ts';
+import { createJobPorts } from './adapters/ports.ts';
 
 /** Starts the job `train`; the answer has its PID. */
 export function createStart(ports: JobPorts) {

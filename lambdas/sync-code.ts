@@ -1,14 +1,13 @@
+import { type ArchiveStore, createArchiveStore } from '../aws/archive-store.ts';
+import { createFunctions, type Functions } from '../aws/functions.ts';
 import type { JobPorts } from '../core/job/job-status.ts';
 import { startJob } from '../core/job/start-job.ts';
 import { waitingNews } from '../core/notify/news.ts';
 import type { JobInput, JobSnapshot, Waiting } from '../core/workflow/data.ts';
 import { isOverdue, ticketLife, untoldWait, waitForInstance } from '../core/workflow/queue-wait.ts';
-import { type ArchiveStore, createArchiveStore } from './adapters/archive-store.ts';
 import { entry } from './adapters/entry.ts';
 import { requireEnv } from './adapters/environment.ts';
-import { createFunctions, type Functions } from './adapters/functions.ts';
-import { createJobPorts } from './adapters/job-ports.ts';
-import { createTell, type Tell } from './adapters/tell.ts';
+import { createJobPorts, createTell, type Tell } from './adapters/ports.ts';
 
 interface Ports extends JobPorts {
   readonly archives: Pick<ArchiveStore, 'presign'>;

@@ -5,10 +5,10 @@ import { gunzipSync } from 'node:zlib';
 import { GetLogEventsCommand } from '@aws-sdk/client-cloudwatch-logs';
 import { GetObjectCommand } from '@aws-sdk/client-s3';
 import { DescribeExecutionCommand, type DescribeExecutionOutput, StopExecutionCommand } from '@aws-sdk/client-sfn';
+import { errorName } from '../aws/errors.ts';
+import type { Account } from '../cli/account/account.ts';
 import { lookAtCode, withArchive } from '../cli/archive/code.ts';
 import { storeArchive } from '../cli/archive/upload.ts';
-import type { Account } from '../cli/aws/account.ts';
-import { nameOf } from '../cli/aws/aws-errors.ts';
 import { type StartedRun, startRun } from '../cli/runs/start.ts';
 import { archiveUri, type JobName, logStream, MANIFEST, runFileKey } from '../core/names.ts';
 import { type Manifest, manifestSchema } from '../core/outcome/manifest-schema.ts';
@@ -103,7 +103,7 @@ export class AccountRuns {
         nextToken = page.nextForwardToken;
       }
     } catch (error) {
-      if (nameOf(error) === 'ResourceNotFoundException') return '';
+      if (errorName(error) === 'ResourceNotFoundException') return '';
       throw error;
     }
   }
@@ -127,7 +127,7 @@ export class AccountRuns {
       const { Body } = await this.account.s3.send(new GetObjectCommand(where));
       return Buffer.from((await Body?.transformToByteArray()) ?? []);
     } catch (error) {
-      if (nameOf(error) === 'NoSuchKey') return null;
+      if (errorName(error) === 'NoSuchKey') return null;
       throw error;
     }
   }

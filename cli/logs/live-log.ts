@@ -5,7 +5,7 @@ import { ANSWER_BYTES, unpackLog } from '../../core/job/log-chunks.ts';
 import { JOB_DOCUMENT, type JobName } from '../../core/names.ts';
 import type { JobStatus } from '../../core/protocol/messages.ts';
 import type { RunFacts } from '../../core/workflow/data.ts';
-import { askInstance } from '../aws/ask-instance.ts';
+import { askInstance } from '../account/ask-instance.ts';
 import type { ByteFeed } from './byte-feed.ts';
 
 const LOOK_MS = 2_000;

@@ -3,6 +3,7 @@ import { lstat, mkdir, writeFile } from 'node:fs/promises';
 import { basename, join, relative, resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
+import { isRunning } from '../../aws/executions.ts';
 import { JOBS, MANIFEST } from '../../core/names.ts';
 import { OUTPUTS_ARCHIVE } from '../../core/outcome/manifest.ts';
 import type { Manifest } from '../../core/outcome/manifest-schema.ts';
@@ -13,7 +14,6 @@ import { download, type Wanted } from './download.ts';
 import type { Run, Runs } from './find.ts';
 import { digestOf, filesBelow, placeFiles, removeFolder } from './place-files.ts';
 import { unpackOutputs } from './unpack-outputs.ts';
-import { isRunning } from './words.ts';
 
 export const PULL_FOLDER = 'runctl-runs';
 /** Downloads lie here until all is checked; a pull that was interrupted goes on from it. */

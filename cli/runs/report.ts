@@ -1,4 +1,6 @@
 import type { CloudWatchLogsClient } from '@aws-sdk/client-cloudwatch-logs';
+import type { Execution } from '../../aws/executions.ts';
+import { isRunning } from '../../aws/executions.ts';
 import { type JobName, RUN_MACHINE, WATCH_MACHINE } from '../../core/names.ts';
 import type { Manifest } from '../../core/outcome/manifest-schema.ts';
 import { findRun } from '../../core/outcome/reconstruct-run.ts';
@@ -9,10 +11,9 @@ import { RUN_STATES } from '../../core/workflow/states.ts';
 import { JobLog } from '../logs/job-log.ts';
 import { LineAssembler } from '../logs/line-assembler.ts';
 import type { Found } from '../project/project.ts';
-import type { Execution } from './executions.ts';
 import type { Run, Runs } from './find.ts';
 import { askedInstance, projectOf, summaryOf } from './summary.ts';
-import { doing, endingOf, isRunning } from './words.ts';
+import { doing, endingOf } from './words.ts';
 
 /** Blank lines may come after the last one that says something. */
 const LAST_LINES = 5;

@@ -1,13 +1,14 @@
 import * as z from 'zod';
+import type { Execution, Executions, ListedExecution } from '../../aws/executions.ts';
+import { isRunning } from '../../aws/executions.ts';
 import type { Outcome } from '../../core/errors.ts';
 import { parseArchiveUri, projectFolder } from '../../core/names.ts';
 import type { Manifest } from '../../core/outcome/manifest-schema.ts';
 import type { VerifyOutput } from '../../core/workflow/data.ts';
 import { readRun } from '../../core/workflow/history.ts';
 import type { Found } from '../project/project.ts';
-import type { Execution, Executions, ListedExecution } from './executions.ts';
 import { json } from './json.ts';
-import { doing, endingOf, isRunning } from './words.ts';
+import { doing, endingOf } from './words.ts';
 
 /** A run as a list shows it. Times in epoch milliseconds. */
 export interface RunSummary {

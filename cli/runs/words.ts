@@ -1,6 +1,6 @@
+import { type Execution, isRunning } from '../../aws/executions.ts';
 import { type RunEnding, readEnding } from '../../core/workflow/run-ending.ts';
 import { RUN_STATES } from '../../core/workflow/states.ts';
-import type { Execution, ListedExecution } from './executions.ts';
 
 /** What a run does while it is in a state, in a person's words. */
 const DOING: Readonly<Record<string, string>> = {
@@ -20,10 +20,6 @@ const DOING: Readonly<Record<string, string>> = {
 
 export function doing(state: string | null): string {
   return state === null ? 'starting' : (DOING[state] ?? state);
-}
-
-export function isRunning({ status }: Pick<ListedExecution, 'status'>): boolean {
-  return status === 'RUNNING' || status === 'PENDING_REDRIVE';
 }
 
 /** How an execution ended; null while it runs. */

@@ -1,4 +1,5 @@
 import { gzipSync } from 'node:zlib';
+import type { Execution } from '../../../aws/executions.ts';
 import type { JobName } from '../../../core/names.ts';
 import type { JobStatus } from '../../../core/protocol/messages.ts';
 import { resolveSpec } from '../../../core/spec/spec.ts';
@@ -27,6 +28,13 @@ export const run: Run = {
   startedAt: '2026-11-24T10:00:00.000Z',
   runner: SHA256,
 };
+
+/** An execution of the run above, under way. */
+export function execution(changes: Partial<Execution> = {}): Execution {
+  const startedAt = Date.parse(run.startedAt);
+  const none = { endedAt: null, input: '{}', output: null, error: null, cause: null };
+  return { arn: run.arn, name: run.id, status: 'RUNNING', startedAt, ...none, ...changes };
+}
 
 export const archive: VerifiedArchive = {
   bucket: 'uploads-bucket',

@@ -1,5 +1,6 @@
 import type { EC2Client } from '@aws-sdk/client-ec2';
 import type { SSMClient } from '@aws-sdk/client-ssm';
+import { instancesOver } from '../../aws/instances.ts';
 import { ERRORS, type ErrorName, RunError } from '../../core/errors.ts';
 import { ENABLED_TAG } from '../../core/names.ts';
 import {
@@ -10,7 +11,7 @@ import {
 } from '../../core/workflow/choose-instance.ts';
 import type { Instance } from '../../core/workflow/data.ts';
 import { type CliError, setUpError } from '../errors.ts';
-import { findInstances, pingOf } from './instances.ts';
+import { findInstances } from './instances.ts';
 
 interface InstanceClients {
   readonly ec2: Pick<EC2Client, 'send'>;
@@ -31,7 +32,7 @@ export async function resolveInstance(clients: InstanceClients, wanted: string):
     if (error instanceof RunError) throw await explain(clients.ec2, error, found, wanted);
     throw error;
   }
-  const ping = await pingOf(clients.ssm, instance.id);
+  const ping = await instancesOver(clients.ec2, clients.ssm).ping(instance.id);
   if (ping === 'Online') return instance;
   throw setUpError(
     `The SSM agent of ${instance.id} is not online (${ping ?? 'SSM does not know the instance'}).`,

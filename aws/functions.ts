@@ -1,5 +1,6 @@
 import { InvokeCommand, LambdaClient, type LambdaClientConfig } from '@aws-sdk/client-lambda';
-import { CLIENT_SETTINGS, translate } from './aws-errors.ts';
+import { withAwsErrors } from './errors.ts';
+import { CLIENT_SETTINGS } from './settings.ts';
 
 export interface Functions {
   /** Hands an event to a function and does not wait for it: Lambda tries three times, then its dead-letter queue has it. */
@@ -13,12 +14,9 @@ export function createFunctions(settings: LambdaClientConfig = {}): Functions {
 export function functionsOver(lambda: Pick<LambdaClient, 'send'>): Functions {
   return {
     async invokeLater(FunctionName, event) {
-      try {
-        const Payload = Buffer.from(JSON.stringify(event));
-        await lambda.send(new InvokeCommand({ FunctionName, InvocationType: 'Event', Payload }));
-      } catch (error) {
-        throw translate(error, `lambda:InvokeFunction of ${FunctionName}`);
-      }
+      const Payload = Buffer.from(JSON.stringify(event));
+      const command = new InvokeCommand({ FunctionName, InvocationType: 'Event', Payload });
+      await withAwsErrors(`lambda:InvokeFunction of ${FunctionName}`, lambda.send(command));
     },
   };
 }

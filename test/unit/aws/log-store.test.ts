@@ -1,7 +1,7 @@
 import type { CloudWatchLogsClient } from '@aws-sdk/client-cloudwatch-logs';
 import { describe, expect, it } from 'vitest';
-import { logStoreOver } from '../../../../lambdas/adapters/log-store.ts';
-import { awsError, fakeClient, type Reply } from '../../../support/fakes/sdk-client.ts';
+import { logStoreOver } from '../../../aws/log-store.ts';
+import { awsError, fakeClient, type Reply } from '../../support/fakes/sdk-client.ts';
 
 const NOW = Date.now();
 

@@ -6,9 +6,11 @@ import { SchedulerClient } from '@aws-sdk/client-scheduler';
 import { SFNClient } from '@aws-sdk/client-sfn';
 import { SSMClient } from '@aws-sdk/client-ssm';
 import { STSClient } from '@aws-sdk/client-sts';
+import { errorName } from '../../aws/errors.ts';
+import { CLI_SETTINGS } from '../../aws/settings.ts';
 import { OUTPUTS, STACK_NAME } from '../../core/names.ts';
 import { setUpError } from '../errors.ts';
-import { nameOf, translateAwsError } from './aws-errors.ts';
+import { translateAwsError } from './aws-errors.ts';
 
 /** Given before any command: what the AWS CLI calls them too. */
 export interface AccountOptions {
@@ -17,8 +19,6 @@ export interface AccountOptions {
 }
 
 type OutputName = keyof typeof OUTPUTS;
-/** A connection that the network has swallowed says nothing for a quarter of an hour: it is given up long before, and tried again. In ms. */
-const TIMEOUTS = { connectionTimeout: 5_000, socketTimeout: 20_000 };
 const HALF_DONE = /(_IN_PROGRESS|_FAILED)$/;
 
 /**
@@ -94,7 +94,7 @@ export class Account {
       // An update under way leaves the outputs of before in force.
       if (stack?.Outputs?.length) return stack;
     } catch (error) {
-      if (nameOf(error) !== 'ValidationError') throw translateAwsError(error, 'cloudformation:DescribeStacks');
+      if (errorName(error) !== 'ValidationError') throw translateAwsError(error, 'cloudformation:DescribeStacks');
     }
     throw setUpError(
       `runctl is not deployed in ${region}: there is no stack ${STACK_NAME}.`,
@@ -109,7 +109,7 @@ export class Account {
   #client<T extends { destroy(): void }>(Client: new (settings: Record<string, unknown>) => T): T {
     const there = this.#made.get(Client);
     if (there) return there as T;
-    const made = new Client({ ...this.settings, requestHandler: TIMEOUTS });
+    const made = new Client({ ...CLI_SETTINGS, ...this.settings });
     this.#made.set(Client, made);
     return made;
   }

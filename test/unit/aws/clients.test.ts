@@ -3,11 +3,11 @@ import type { S3Client } from '@aws-sdk/client-s3';
 import type { SFNClient } from '@aws-sdk/client-sfn';
 import type { SSMClient } from '@aws-sdk/client-ssm';
 import { describe, expect, it } from 'vitest';
-import { archiveStoreOver } from '../../../../lambdas/adapters/archive-store.ts';
-import { executionsOver } from '../../../../lambdas/adapters/executions.ts';
-import { instancesOver } from '../../../../lambdas/adapters/instances.ts';
-import { MACHINE_ARN } from '../../../support/fakes/samples.ts';
-import { awsError, fakeClient, type Reply } from '../../../support/fakes/sdk-client.ts';
+import { archiveStoreOver } from '../../../aws/archive-store.ts';
+import { executionsOver } from '../../../aws/executions.ts';
+import { instancesOver } from '../../../aws/instances.ts';
+import { MACHINE_ARN } from '../../support/fakes/samples.ts';
+import { awsError, fakeClient, type Reply } from '../../support/fakes/sdk-client.ts';
 
 const location = { bucket: 'b', key: 'uploads/a b.tar.gz', versionId: 'v1' };
 const unpinned = { ...location, versionId: null };
@@ -20,9 +20,11 @@ function archives(reply: () => Reply) {
 
 describe('the archive store', () => {
   it('opens the version that was asked for, and gives its metadata', async () => {
-    const object = { VersionId: 'v1', ContentLength: 7, Metadata: { runctl: '{}' }, Body: [] };
+    const object = { VersionId: 'v1', ContentLength: 7, Metadata: { runctl: '{}' }, Body: [Buffer.from('a')] };
     const { store, sent } = archives(() => object);
-    expect(await store.open(location)).toEqual({ versionId: 'v1', size: 7, metadata: '{}', body: [] });
+    const opened = await store.open(location);
+    expect(opened).toMatchObject({ versionId: 'v1', size: 7, metadata: '{}' });
+    for await (const chunk of opened.body) expect(chunk).toEqual(Buffer.from('a'));
     expect(sent[0]?.input).toEqual({ Bucket: 'b', Key: 'uploads/a b.tar.gz', VersionId: 'v1' });
   });
 
@@ -54,20 +56,21 @@ describe('the archive store', () => {
 });
 
 describe('executions', () => {
-  const states = (reply: () => Reply, arn: string | null = MACHINE_ARN) => {
+  const states = (reply: () => Reply) => {
     const fake = fakeClient<SFNClient>({ StartExecutionCommand: reply, DescribeExecutionCommand: reply });
-    return { executions: executionsOver(fake.client, arn), sent: fake.sent };
+    return { executions: executionsOver(fake.client), sent: fake.sent };
   };
 
   it('starts a run by its name, and knows one that has been started', async () => {
     const { executions, sent } = states(() => ({}));
-    expect(await executions.start('n', { archive: 's3://b/k' })).toBe(true);
+    expect(await executions.start(MACHINE_ARN, 'n', { archive: 's3://b/k' })).toBe(true);
     expect(sent[0]?.input).toEqual({ stateMachineArn: MACHINE_ARN, name: 'n', input: '{"archive":"s3://b/k"}' });
-    expect(await states(() => awsError('ExecutionAlreadyExists')).executions.start('n', {})).toBe(false);
-    await expect(states(() => awsError('AccessDeniedException')).executions.start('n', {})).rejects.toMatchObject({
+    expect(await states(() => awsError('ExecutionAlreadyExists')).executions.start(MACHINE_ARN, 'n', {})).toBe(false);
+    await expect(
+      states(() => awsError('AccessDeniedException')).executions.start(MACHINE_ARN, 'n', {}),
+    ).rejects.toMatchObject({
       name: 'AccessDenied',
     });
-    await expect(states(() => ({}), null).executions.start('n', {})).rejects.toThrow('does not know');
   });
 
   it.each([
@@ -96,7 +99,7 @@ describe('what a state gave last', () => {
   });
   const last = (...events: object[]) => {
     const { client } = fakeClient<SFNClient>({ GetExecutionHistoryCommand: () => ({ events }) });
-    return executionsOver(client, null).lastOutput('arn', 'Poll logs');
+    return executionsOver(client).lastOutput('arn', 'Poll logs');
   };
 
   it('is what it gave itself: an error that its Catch took says nothing of how far a watch came', async () => {

@@ -1,13 +1,11 @@
 import { GetExecutionHistoryCommand, type HistoryEvent, type SFNClient } from '@aws-sdk/client-sfn';
-import type { StateEvent } from '../../core/workflow/history.ts';
+import type { StateEvent } from '../core/workflow/history.ts';
+import { withAwsErrors, withSignal } from './errors.ts';
+import { timeOf, toLastingStateEvents } from './state-events.ts';
 
 /** A page holds about ten states; one call is nearly always enough to catch up. */
 const PAGE_EVENTS = 100;
-/** What a person follows. Choices and passes between them last no time. */
-const SHOWN = /^(Task|Wait|Succeed|Fail)State(Entered|Exited)$/;
 const ENDED = /^Execution(Succeeded|Failed|Aborted|TimedOut)$/;
-
-export type { StateEvent } from '../../core/workflow/history.ts';
 
 /** Reads the history of one execution as it grows, each event once. */
 export class RunHistory {
@@ -31,7 +29,7 @@ export class RunHistory {
     const started = events.find((event) => event.type === 'ExecutionStarted');
     if (started) this.startedAt = timeOf(started);
     this.ended ||= events.some((event) => ENDED.test(event.type ?? ''));
-    return stateEvents(events);
+    return toLastingStateEvents(events);
   }
 
   /** From the newest back to those known: a day's history is never read again. */
@@ -39,38 +37,20 @@ export class RunHistory {
     const found: HistoryEvent[] = [];
     let nextToken: string | undefined;
     do {
-      const page = await this.#sfn.send(
+      const sent = this.#sfn.send(
         new GetExecutionHistoryCommand({
           executionArn: this.#arn,
           reverseOrder: true,
           maxResults: PAGE_EVENTS,
           ...(nextToken === undefined ? {} : { nextToken }),
         }),
-        signal ? { abortSignal: signal } : {},
+        withSignal(signal),
       );
+      const page = await withAwsErrors(`states:GetExecutionHistory of ${this.#arn}`, sent);
       const unknown = (page.events ?? []).filter((event) => (event.id ?? 0) > this.#seen);
       found.push(...unknown);
       nextToken = unknown.length < (page.events ?? []).length ? undefined : page.nextToken;
     } while (nextToken !== undefined);
     return found.reverse();
   }
-}
-
-/** Of a history's events, those that a person follows. */
-export function stateEvents(events: readonly HistoryEvent[]): StateEvent[] {
-  return events.filter((event) => SHOWN.test(event.type ?? '')).map(stateEvent);
-}
-
-function stateEvent(event: HistoryEvent): StateEvent {
-  const entered = event.stateEnteredEventDetails;
-  return {
-    kind: entered ? 'entered' : 'exited',
-    state: entered?.name ?? event.stateExitedEventDetails?.name ?? '',
-    at: timeOf(event),
-    output: event.stateExitedEventDetails?.output ?? null,
-  };
-}
-
-function timeOf(event: HistoryEvent): number {
-  return event.timestamp?.getTime() ?? 0;
 }

@@ -1,10 +1,9 @@
 import { setTimeout } from 'node:timers/promises';
 import { GetCommandInvocationCommand, SendCommandCommand, type SSMClient } from '@aws-sdk/client-ssm';
+import { AwsError, errorName, isTransient, withAwsErrors } from '../../aws/errors.ts';
 import { isRefusal, parseAnswer, type RunnerRequest, UnreadableAnswer } from '../../core/protocol/messages.ts';
 import type { ProbeRequest } from '../../core/protocol/probe.ts';
-import { CliError, setUpError } from '../errors.ts';
-import { at, nameOf } from './aws-errors.ts';
-import { isPassing } from './retry.ts';
+import { setUpError } from '../errors.ts';
 
 /** SSM's minimum, in seconds, for handing the command to the agent. */
 const DELIVERY_SECONDS = 30;
@@ -33,15 +32,14 @@ export async function askInstance<T extends object>(
     Comment: `runctl ${request.verb}`,
   });
   const send = ssm.send(command, { abortSignal: signal });
-  const { Command } = await at(`ssm:SendCommand of ${document} to ${instanceId}`, send);
+  const { Command } = await withAwsErrors(`ssm:SendCommand of ${document} to ${instanceId}`, send);
   const stdout = await outputOf(ssm, instanceId, Command?.CommandId ?? '', signal);
   return accepted<T>(instanceId, stdout);
 }
 
-/** Whether asking again is of no use: no permission, credentials that expired. A silent instance, or an agent that restarts, may answer yet. */
-export function isFinal(error: unknown): boolean {
-  const cause = error instanceof CliError ? error.cause : undefined;
-  return cause !== undefined && !isPassing(error) && nameOf(cause) !== 'InvalidInstanceId';
+/** Whether another request is of no use: no permission, expired credentials. A silent instance, or an agent that restarts, may answer yet. */
+export function isPermanent(error: unknown): boolean {
+  return error instanceof AwsError && !isTransient(error) && errorName(error.cause) !== 'InvalidInstanceId';
 }
 
 async function outputOf(ssm: Pick<SSMClient, 'send'>, InstanceId: string, CommandId: string, signal: AbortSignal) {
@@ -55,8 +53,8 @@ async function outputOf(ssm: Pick<SSMClient, 'send'>, InstanceId: string, Comman
       if (!UNDER_WAY.includes(seen.Status ?? '')) return seen.StandardOutputContent ?? '';
     } catch (error) {
       // Right after SendCommand the invocation does not exist yet.
-      if (nameOf(error) !== 'InvocationDoesNotExist')
-        await at(`ssm:GetCommandInvocation of ${InstanceId}`, Promise.reject(error));
+      if (errorName(error) !== 'InvocationDoesNotExist')
+        await withAwsErrors(`ssm:GetCommandInvocation of ${InstanceId}`, Promise.reject(error));
     }
   }
   throw silent(InstanceId, `no answer within ${WITHIN_MS / 1_000} s`);

@@ -2,17 +2,18 @@ import {
   CloudWatchLogsClient,
   CreateLogGroupCommand,
   CreateLogStreamCommand,
-  GetLogEventsCommand,
   PutLogEventsCommand,
 } from '@aws-sdk/client-cloudwatch-logs';
-import { RunError } from '../../core/errors.ts';
-import type { LogStore } from '../../core/job/shipping-attempt.ts';
-import { checkBatch, toBatches } from '../../core/logs/batching.ts';
-import { CLIENT_SETTINGS, errorName, translate } from './aws-errors.ts';
+import { RunError } from '../core/errors.ts';
+import type { LogStore } from '../core/job/shipping-attempt.ts';
+import { checkBatch, toBatches } from '../core/logs/batching.ts';
+import { errorName, toAwsError } from './errors.ts';
+import { getLogEvents } from './log-events.ts';
+import { CLIENT_SETTINGS } from './settings.ts';
 
 export function createLogStore(logGroup: string): LogStore {
   // A PutLogEvents whose answer was lost may have been carried out, and would double the lines if the SDK sent it again:
-  // the state's own retry first reads back what stands there.
+  // the state's own retry first reads back what the stream has.
   const once = new CloudWatchLogsClient({ ...CLIENT_SETTINGS, maxAttempts: 1 });
   return logStoreOver({ logs: new CloudWatchLogsClient(CLIENT_SETTINGS), once, now: Date.now }, logGroup);
 }
@@ -65,7 +66,7 @@ export function logStoreOver({ logs, once, now }: LogClients, logGroupName: stri
           }
         }
       } catch (error) {
-        throw translate(error, `logs:PutLogEvents to ${logGroupName} ${stream}`);
+        throw toAwsError(error, `logs:PutLogEvents to ${logGroupName} ${stream}`);
       }
     },
 
@@ -73,30 +74,17 @@ export function logStoreOver({ logs, once, now }: LogClients, logGroupName: stri
       let bytes = 0;
       let last = time;
       let nextToken: string | undefined;
-      try {
-        // A page may be empty before the end: the end is where the token repeats.
-        for (;;) {
-          const page = await logs.send(
-            new GetLogEventsCommand({
-              logGroupName,
-              logStreamName,
-              startTime: time + 1,
-              startFromHead: true,
-              nextToken,
-            }),
-          );
-          for (const event of page.events ?? []) {
-            const at = event.timestamp ?? 0;
-            if (at <= time) continue;
-            bytes += Buffer.byteLength(event.message ?? '');
-            last = Math.max(last, at);
-          }
-          if (page.nextForwardToken === undefined || page.nextForwardToken === nextToken) return { bytes, last };
-          nextToken = page.nextForwardToken;
+      for (;;) {
+        const place = { logGroupName, logStreamName, startTime: time + 1, startFromHead: true, nextToken };
+        const page = await getLogEvents(logs, place);
+        for (const { timestamp = 0, message = '' } of page?.events ?? []) {
+          if (timestamp <= time) continue;
+          bytes += Buffer.byteLength(message);
+          last = Math.max(last, timestamp);
         }
-      } catch (error) {
-        if (errorName(error) === 'ResourceNotFoundException') return { bytes: 0, last: time };
-        throw translate(error, `logs:GetLogEvents of ${logGroupName} ${logStreamName}`);
+        const next = page?.nextForwardToken;
+        if (next === undefined || next === nextToken) return { bytes, last };
+        nextToken = next;
       }
     },
   };
