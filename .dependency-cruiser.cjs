@@ -23,7 +23,7 @@ const cli = (folder, ...others) =>
     'aws/',
     'core/',
     'cli/(context|errors|project)\\.ts$',
-    'cli/(aws|terminal)/',
+    'cli/(account|terminal)/',
     `cli/${folder}/`,
     ...others.map((other) => `cli/${other}/`),
   ]);
@@ -48,7 +48,7 @@ module.exports = {
     only('lib', 'lib/', ['lib/', 'core/']),
     only('adapters', 'lambdas/adapters/', ['lambdas/adapters/', 'aws/', 'core/']),
     only('handlers', 'lambdas/[^/]+\\.ts$', ['lambdas/adapters/', 'aws/', 'core/']),
-    cli('aws'),
+    cli('account'),
     cli('archive', 'project'),
     cli('project'),
     cli('init', 'archive', 'project'),
@@ -59,7 +59,7 @@ module.exports = {
     only('cli-commands', 'cli/(commands/|[^/]+\\.ts$)', ['cli/', 'aws/', 'core/']),
     only('cli-terminal', 'cli/terminal/', ['cli/terminal/', 'cli/(errors|context)\\.ts$', 'core/']),
     only('local', 'local/', ['local/', 'cli/', 'core/']),
-    only('verify', 'verify/', ['verify/', 'cli/', 'core/']),
+    only('verify', 'verify/', ['verify/', 'aws/', 'cli/', 'core/']),
     {
       name: 'core-is-pure',
       severity: 'error',

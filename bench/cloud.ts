@@ -10,13 +10,14 @@ import {
   StartExecutionCommand,
 } from '@aws-sdk/client-sfn';
 import { ListCommandsCommand, SSMClient } from '@aws-sdk/client-ssm';
-import { retryNotes } from '../cli/aws/retry.ts';
+import { logStoreOver } from '../aws/log-store.ts';
+import { RunHistory } from '../aws/run-history.ts';
+import { retryNotes } from '../cli/account/retry.ts';
 import { followRun, type RunEnd, type RunEvent } from '../cli/runs/follow.ts';
-import { RunHistory } from '../cli/runs/history.ts';
 import { toMessages } from '../core/logs/batching.ts';
 import { archiveUri, logStream, OUTPUTS, RUN_MACHINE, WATCH_MACHINE } from '../core/names.ts';
 import type { SpecInput } from '../core/spec/spec.ts';
-import { logStoreOver } from '../lambdas/adapters/log-store.ts';
+import { RUN_STATES } from '../core/workflow/states.ts';
 import { type Clients, localClients, ssmSettings } from '../local/cloud/clients.ts';
 import type { LocalState } from '../local/cloud/state.ts';
 import { RunRecord } from '../local/demo/summary.ts';
@@ -71,8 +72,8 @@ export class BenchCloud {
       states: record.durations(end.endedAt).map(({ state, seconds }) => ({ state, ms: seconds * 1_000 })),
       total: end.endedAt - end.startedAt,
       roundTrips: await this.#commandsBetween(
-        timeOf(events, 'entered', 'Sync code'),
-        timeOf(events, 'exited', 'Confirm PID'),
+        timeOf(events, 'entered', RUN_STATES.sync),
+        timeOf(events, 'exited', RUN_STATES.confirm),
       ),
       events: await this.#countEvents(executionArn, this.#output(OUTPUTS.machine), runId),
       ...(await this.#trainLog(logGroup, runId, end)),

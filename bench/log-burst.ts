@@ -3,6 +3,7 @@ import { createReadStream } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
+import { RUN_STATES } from '../core/workflow/states.ts';
 import type { BenchCloud } from './cloud.ts';
 import { atLeast, atMost, type Row, type Section } from './report.ts';
 import { scriptArchive } from './scripts.ts';
@@ -53,7 +54,7 @@ export async function benchBurst(
     const file = await hashOf(createReadStream(join(runs, await folderOf(runs, runId), 'train', 'log')));
     say('the emulator alone');
     const alone = ALONE_BYTES / MB / ((await cloud.send(copy.subarray(0, ALONE_BYTES))) / 1_000);
-    const seconds = (there.last - (entered.get('Start training') ?? Number.NaN)) / 1_000;
+    const seconds = (there.last - (entered.get(RUN_STATES.start) ?? Number.NaN)) / 1_000;
     const others = [there.sha256, createHash('sha256').update(copy).digest('hex')];
     sections.push({
       title: `Log of ${megabytes} MB at once, lines of ${line} bytes`,

@@ -1,3 +1,4 @@
+import { RUN_STATES } from '../core/workflow/states.ts';
 import type { BenchCloud } from './cloud.ts';
 import { atMost, type Row, type Section } from './report.ts';
 import { scriptArchive } from './scripts.ts';
@@ -41,7 +42,7 @@ export async function benchLatency(
       ...lateness(lines),
       {
         name: 'from death to "Finish run"',
-        value: (run.entered.get('Finish run') ?? Number.NaN) - death,
+        value: (run.entered.get(RUN_STATES.finish) ?? Number.NaN) - death,
         unit: 'ms',
         target: null,
         note: 'the outcome is known then',

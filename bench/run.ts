@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { packFolder } from '../cli/archive/pack.ts';
+import { RUN_STATES } from '../core/workflow/states.ts';
 import { exampleFolder } from '../local/demo/options.ts';
 import { ensureVenv } from '../local/tools/python-tools.ts';
 import type { BenchCloud, MeasuredRun } from './cloud.ts';
@@ -62,7 +63,7 @@ function statesOf({ states, total }: MeasuredRun): Section {
 
 function coreOf(digits: MeasuredRun, clock: MeasuredRun, cached: MeasuredRun): Section {
   const written = Number(/written=([\d.]+)/.exec(clock.trainLog)?.[1]) * 1_000 - clock.startedAt;
-  const install = cached.states.find(({ state }) => state === 'Install requirements')?.ms ?? null;
+  const install = cached.states.find(({ state }) => state === RUN_STATES.install)?.ms ?? null;
   const events = ({ run, watches }: MeasuredRun['events']) => `${run} and ${watches} in its watches`;
   return {
     title: 'Of a run',

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
-import type { Account, AccountOptions } from './aws/account.ts';
-import { nameOf } from './aws/aws-errors.ts';
+import { errorName } from '../aws/errors.ts';
+import type { Account, AccountOptions } from './account/account.ts';
 import type { ExitCode } from './errors.ts';
 import { Terminal } from './terminal/terminal.ts';
 
@@ -26,7 +26,7 @@ export async function withContext(command: Command, work: (context: Context) => 
   // Node 20.20 must do; the SDK's reminder about 2027 would stand between the results.
   process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= 'true';
   // Loaded here, with the clients of all services: `--help` does without them.
-  const { Account } = await import('./aws/account.ts');
+  const { Account } = await import('./account/account.ts');
   const account = new Account(command.optsWithGlobals<AccountOptions>());
   const terminal = new Terminal({ out: process.stdout, err: process.stderr, in: process.stdin, env: process.env });
   const controller = new AbortController();
@@ -38,7 +38,7 @@ export async function withContext(command: Command, work: (context: Context) => 
     process.exitCode = await work({ account, terminal, signal: controller.signal, folder: process.cwd() });
   } catch (error) {
     // A prompt has the keyboard for itself, and tells Ctrl-C by an error of this name.
-    if (!controller.signal.aborted && nameOf(error) !== 'ExitPromptError') throw error;
+    if (!controller.signal.aborted && errorName(error) !== 'ExitPromptError') throw error;
     process.exitCode = INTERRUPTED;
   } finally {
     for (const name of SIGNALS) process.off(name, stop);

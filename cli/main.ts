@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander';
 import { InvalidSpec } from '../core/spec/spec.ts';
+import { toReadable } from './account/aws-errors.ts';
 import { addDoctorCommand } from './commands/doctor.ts';
 import { addInitCommand } from './commands/init.ts';
 import { addListCommand } from './commands/list.ts';
@@ -39,7 +40,7 @@ export async function runProgram(program: Command, argv: readonly string[] = pro
   try {
     await program.parseAsync([...argv]);
   } catch (error) {
-    fail(error);
+    fail(toReadable(error));
   }
 }
 

@@ -150,10 +150,10 @@ export function announcedKey(what: string): string {
 }
 
 /** Log on its way to CloudWatch. Expires after a day. */
-export const PIECE_PREFIX = 'pieces/';
+export const LOG_CHUNK_PREFIX = 'pieces/';
 
-export function logPieceKey(runId: string, job: JobName, offset: number): string {
-  return `${PIECE_PREFIX}${runId}/${job}-${offset}.gz`;
+export function logChunkKey(runId: string, job: JobName, offset: number): string {
+  return `${LOG_CHUNK_PREFIX}${runId}/${job}-${offset}.gz`;
 }
 
 /** The nested watch number `count` of a run: its execution's name. */

@@ -1,11 +1,12 @@
 import type { EventBridgeEvent } from 'aws-lambda';
+import { createMeasure } from '../aws/metrics.ts';
+import { createRunFiles } from '../aws/run-files.ts';
+import { createPublish } from '../aws/topic.ts';
 import { runOfManifest } from '../core/names.ts';
 import { type AnnouncePorts, announceEnd, announceNews } from '../core/notify/announce-run.ts';
 import type { News } from '../core/notify/news.ts';
 import { entry } from './adapters/entry.ts';
-import { createMeasure } from './adapters/metrics.ts';
-import { createRunFiles } from './adapters/run-files.ts';
-import { createNotify } from './adapters/topic.ts';
+import { requireEnv } from './adapters/environment.ts';
 
 /** Of a manifest that was written, as S3 tells by EventBridge; or of a run under way, as its steps tell. */
 export type Announcement = EventBridgeEvent<'Object Created', { readonly object: { readonly key: string } }> | News;
@@ -22,5 +23,10 @@ export function createAnnounce(ports: AnnouncePorts) {
 
 export const handler = entry(
   (event: Announcement) => ('news' in event ? event.run.id : event.detail.object.key),
-  () => createAnnounce({ files: createRunFiles(), notify: createNotify(), measure: createMeasure() }),
+  () =>
+    createAnnounce({
+      files: createRunFiles(requireEnv('uploadBucket')),
+      notify: createPublish(requireEnv('topicArn')),
+      measure: createMeasure(),
+    }),
 );

@@ -1,7 +1,7 @@
+import { createInstances, type Instances } from '../aws/instances.ts';
 import { RunError } from '../core/errors.ts';
 import type { WatchInput } from '../core/workflow/data.ts';
 import { entry } from './adapters/entry.ts';
-import { createInstances, type Instances } from './adapters/instances.ts';
 
 /** Asks EC2 about an instance that did not answer a poll: one that runs may come back, one that does not is lost. */
 export function createCheck(instances: Pick<Instances, 'find'>) {

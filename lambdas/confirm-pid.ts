@@ -1,16 +1,15 @@
-import type { JobPorts } from '../core/job/job-steps.ts';
-import { lookAtJob } from '../core/job/look-at-job.ts';
+import type { JobPorts } from '../core/job/job-status.ts';
+import { pollJob } from '../core/job/poll-job.ts';
 import { startedNews } from '../core/notify/news.ts';
-import type { JobStep, WatchInput } from '../core/workflow/data.ts';
+import type { JobSnapshot, WatchInput } from '../core/workflow/data.ts';
 import { entry } from './adapters/entry.ts';
-import { createJobPorts } from './adapters/job-ports.ts';
 import { logger } from './adapters/logger.ts';
-import { createTell, type Tell } from './adapters/tell.ts';
+import { createJobPorts, createTell, type Tell } from './adapters/ports.ts';
 
 /** Polls once: the PID that Start training named is alive, or the training has finished well already. An instance that is silent now is left to the watch. */
 export function createConfirm(ports: JobPorts & { readonly tell: Tell }) {
-  return async (input: WatchInput): Promise<JobStep> => {
-    const step = await lookAtJob(ports, input, 'train', (error) => logger.warn('the PID was not confirmed', error));
+  return async (input: WatchInput): Promise<JobSnapshot> => {
+    const step = await pollJob(ports, input, 'train', (error) => logger.warn('the PID was not confirmed', error));
     // A training that is over already is told of as ended, and not as started as well.
     if (step.confirmed && step.state === 'running') await ports.tell(startedNews(input, step));
     return step;

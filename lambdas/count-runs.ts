@@ -1,9 +1,9 @@
 import type { EventBridgeEvent } from 'aws-lambda';
+import { createExecutions, type Executions } from '../aws/executions.ts';
+import { createMeasure, type Measure } from '../aws/metrics.ts';
 import { METRICS } from '../core/notify/metrics.ts';
 import { entry } from './adapters/entry.ts';
 import { requireEnv } from './adapters/environment.ts';
-import { createExecutions, type Executions } from './adapters/executions.ts';
-import { createMeasure, type Measure } from './adapters/metrics.ts';
 
 interface StatusChange {
   readonly executionArn: string;
@@ -12,9 +12,9 @@ interface StatusChange {
 type StatusEvent = EventBridgeEvent<'Step Functions Execution Status Change', StatusChange>;
 
 /** Counts the runs whenever one starts or ends. The list may not have this change in it yet: the event has. */
-export function createCount(executions: Pick<Executions, 'running'>, measure: Measure) {
+export function createCount(executions: Pick<Executions, 'running'>, measure: Measure, runMachineArn: string) {
   return async ({ detail }: Pick<StatusEvent, 'detail'>): Promise<{ running: number }> => {
-    const running = new Set(await executions.running());
+    const running = new Set(await executions.running(runMachineArn));
     if (detail.status === 'RUNNING') running.add(detail.executionArn);
     else running.delete(detail.executionArn);
     await measure([{ name: METRICS.running, value: running.size, unit: 'Count' }]);
@@ -24,5 +24,5 @@ export function createCount(executions: Pick<Executions, 'running'>, measure: Me
 
 export const handler = entry(
   ({ detail }: StatusEvent) => detail.executionArn,
-  () => createCount(createExecutions(requireEnv('runMachineArn')), createMeasure()),
+  () => createCount(createExecutions(), createMeasure(), requireEnv('runMachineArn')),
 );

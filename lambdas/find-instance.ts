@@ -1,8 +1,8 @@
+import { createInstances, type Instances } from '../aws/instances.ts';
 import { RunError } from '../core/errors.ts';
 import { chooseInstance, parseSelector } from '../core/workflow/choose-instance.ts';
 import type { FindInput, Instance } from '../core/workflow/data.ts';
 import { entry } from './adapters/entry.ts';
-import { createInstances, type Instances } from './adapters/instances.ts';
 
 /** Finds the one running Linux instance that the spec means and whose SSM agent answers. */
 export function createFind(instances: Instances) {

@@ -1,15 +1,15 @@
+import { createExecutions, type Executions } from '../aws/executions.ts';
 import { JOBS } from '../core/names.ts';
 import { beginEnd, type EndPorts, endRun, type Steps } from '../core/outcome/clean-up.ts';
 import { readFailure } from '../core/outcome/decide-outcome.ts';
 import { lastStep, watchArn } from '../core/outcome/reconstruct-run.ts';
 import { type ConcludePorts, concludeRun } from '../core/outcome/write-manifest.ts';
 import type { EndProgress, FinishInput, FinishOutput, RunFacts } from '../core/workflow/data.ts';
-import { WATCHES } from '../core/workflow/history.ts';
-import { createEndPorts } from './adapters/end-ports.ts';
+import { WATCHES } from '../core/workflow/states.ts';
 import { entry } from './adapters/entry.ts';
 import { requireEnv } from './adapters/environment.ts';
-import { createExecutions, type Executions } from './adapters/executions.ts';
 import { logger } from './adapters/logger.ts';
+import { createEndPorts } from './adapters/ports.ts';
 
 /** No request is begun later than this after the function's: the last one may take 150 s. */
 const BEGIN_WITHIN_MS = 100_000;
@@ -74,7 +74,7 @@ function isLost({ failure }: FinishInput): boolean {
 export const handler = entry(
   (input: FinishInput) => input.execution.name,
   () => {
-    const executions = createExecutions(null);
+    const executions = createExecutions();
     return createFinish({ ...createEndPorts(), executions, watchMachineArn: requireEnv('watchMachineArn') });
   },
 );

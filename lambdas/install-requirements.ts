@@ -1,13 +1,14 @@
 import { RunError } from '../core/errors.ts';
-import { type JobPorts, startJob } from '../core/job/job-steps.ts';
-import type { JobInput, JobStep } from '../core/workflow/data.ts';
+import type { JobPorts } from '../core/job/job-status.ts';
+import { startJob } from '../core/job/start-job.ts';
+import type { JobInput, JobSnapshot } from '../core/workflow/data.ts';
 import { entry } from './adapters/entry.ts';
 import { requireEnv } from './adapters/environment.ts';
-import { createJobPorts } from './adapters/job-ports.ts';
+import { createJobPorts } from './adapters/ports.ts';
 
 /** Starts the job `install`. The machine comes here only when the archive has requirements. */
 export function createInstall(ports: JobPorts, program: string) {
-  return async (input: JobInput): Promise<JobStep> => {
+  return async (input: JobInput): Promise<JobSnapshot> => {
     const { archive, spec } = input;
     if (archive.requirements === null) throw new RunError('Internal', 'there is nothing to install');
     const install = {

@@ -1,17 +1,18 @@
-import type { JobPorts } from '../core/job/job-steps.ts';
-import { lookAtJob } from '../core/job/look-at-job.ts';
+import type { Measure } from '../aws/metrics.ts';
+import { createRunFiles } from '../aws/run-files.ts';
+import type { JobPorts } from '../core/job/job-status.ts';
+import { pollJob } from '../core/job/poll-job.ts';
 import { lookMetrics } from '../core/notify/metrics.ts';
-import type { JobStep, WatchInput } from '../core/workflow/data.ts';
+import type { JobSnapshot, WatchInput } from '../core/workflow/data.ts';
 import { entry } from './adapters/entry.ts';
-import { createJobPorts } from './adapters/job-ports.ts';
+import { requireEnv } from './adapters/environment.ts';
 import { logger } from './adapters/logger.ts';
-import { createQuietMeasure, type Measure } from './adapters/metrics.ts';
-import { createRunFiles } from './adapters/run-files.ts';
+import { createJobPorts, createQuietMeasure } from './adapters/ports.ts';
 
 /** One look at a job. After one that failed the machine asks whether the instance still runs. */
 export function createPoll(ports: JobPorts) {
-  return (input: WatchInput): Promise<JobStep> =>
-    lookAtJob(ports, input, input.step.job, (error) => logger.warn('the poll failed', error));
+  return (input: WatchInput): Promise<JobSnapshot> =>
+    pollJob(ports, input, input.step.job, (error) => logger.warn('the poll failed', error));
 }
 
 /** Measures what a look found. */
@@ -25,5 +26,8 @@ export function withMetrics(poll: ReturnType<typeof createPoll>, measure: Measur
 
 export const handler = entry(
   (input: WatchInput) => input.run.id,
-  () => withMetrics(createPoll({ ...createJobPorts(), pieces: createRunFiles() }), createQuietMeasure(), Date.now),
+  () => {
+    const chunks = createRunFiles(requireEnv('uploadBucket'));
+    return withMetrics(createPoll({ ...createJobPorts(), chunks }), createQuietMeasure(), Date.now);
+  },
 );

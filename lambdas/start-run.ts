@@ -1,10 +1,10 @@
 import * as z from 'zod/mini';
+import { type ArchiveStore, createArchiveStore } from '../aws/archive-store.ts';
+import { createExecutions, type Executions } from '../aws/executions.ts';
 import { RunError } from '../core/errors.ts';
 import { type ArchiveLocation, archiveUri, executionNameForUpload, isUpload, UPLOAD_PREFIX } from '../core/names.ts';
-import { type ArchiveStore, createArchiveStore } from './adapters/archive-store.ts';
 import { entry } from './adapters/entry.ts';
 import { requireEnv } from './adapters/environment.ts';
-import { createExecutions, type Executions } from './adapters/executions.ts';
 import { logger } from './adapters/logger.ts';
 
 const uploadSchema = z.object({
@@ -21,7 +21,7 @@ const uploadSchema = z.object({
 export function createStartRun(
   archives: Pick<ArchiveStore, 'currentVersion'>,
   executions: Pick<Executions, 'start'>,
-  uploadBucket: string,
+  { uploadBucket, runMachineArn }: { readonly uploadBucket: string; readonly runMachineArn: string },
 ) {
   return async (event: unknown): Promise<{ execution: string; started: boolean } | null> => {
     const read = uploadSchema.safeParse(event);
@@ -37,7 +37,9 @@ export function createStartRun(
     const unpinned = { bucket: bucket.name, key: object.key, versionId: null };
     const versionId = object['version-id'] ?? (await currentVersion(unpinned));
     const execution = executionNameForUpload({ bucket: bucket.name, key: object.key, version: versionId ?? '' });
-    const started = await executions.start(execution, { archive: archiveUri({ ...unpinned, versionId }) });
+    const started = await executions.start(runMachineArn, execution, {
+      archive: archiveUri({ ...unpinned, versionId }),
+    });
     logger.info(started ? 'started the run' : 'this upload has its run already', { runId: execution });
     return { execution, started };
   };
@@ -55,5 +57,9 @@ export function createStartRun(
 
 export const handler = entry(
   (event: { id?: string }) => event.id ?? 'unknown',
-  () => createStartRun(createArchiveStore(), createExecutions(requireEnv('runMachineArn')), requireEnv('uploadBucket')),
+  () =>
+    createStartRun(createArchiveStore(), createExecutions(), {
+      uploadBucket: requireEnv('uploadBucket'),
+      runMachineArn: requireEnv('runMachineArn'),
+    }),
 );

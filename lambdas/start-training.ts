@@ -1,11 +1,12 @@
-import { type JobPorts, startJob } from '../core/job/job-steps.ts';
-import type { JobInput, JobStep } from '../core/workflow/data.ts';
+import type { JobPorts } from '../core/job/job-status.ts';
+import { startJob } from '../core/job/start-job.ts';
+import type { JobInput, JobSnapshot } from '../core/workflow/data.ts';
 import { entry } from './adapters/entry.ts';
-import { createJobPorts } from './adapters/job-ports.ts';
+import { createJobPorts } from './adapters/ports.ts';
 
 /** Starts the job `train`; the answer has its PID. */
 export function createStart(ports: JobPorts) {
-  return (input: JobInput): Promise<JobStep> => {
+  return (input: JobInput): Promise<JobSnapshot> => {
     const { script, args, env, python, maxDuration, stopGrace } = input.spec;
     const train = { script, args, env, python, maxDuration, stopGrace };
     // With the finisher aboard: a training that fills the disk leaves no room to bring it later.

@@ -1,17 +1,17 @@
+import { createExecutions, type Execution, type Executions, isRunning } from '../aws/executions.ts';
 import { RunError } from '../core/errors.ts';
 import { accept, requestBase } from '../core/job/instance-commands.ts';
-import { VISIT_MS } from '../core/job/job-steps.ts';
+import { VISIT_MS } from '../core/job/ship-log.ts';
 import { MANIFEST, runFileKey } from '../core/names.ts';
-import { beginEnd, type EndPorts, endRun, undrained } from '../core/outcome/clean-up.ts';
+import { beginEnd, type EndPorts, endRun, nextJobToDrain } from '../core/outcome/clean-up.ts';
 import { findRun, type InterruptedRun } from '../core/outcome/reconstruct-run.ts';
 import { type ConcludePorts, concludeRun, isManifestOf } from '../core/outcome/write-manifest.ts';
 import type { StopAnswer } from '../core/protocol/messages.ts';
 import type { EndProgress } from '../core/workflow/data.ts';
-import { createEndPorts } from './adapters/end-ports.ts';
 import { entry } from './adapters/entry.ts';
 import { requireEnv } from './adapters/environment.ts';
-import { createExecutions, type ExecutionState, type Executions } from './adapters/executions.ts';
 import { logger } from './adapters/logger.ts';
+import { createEndPorts } from './adapters/ports.ts';
 
 /** The end of an execution, as EventBridge tells it or as Sync code does who found it: only its ARN is believed. */
 export interface StopEvent {
@@ -61,20 +61,20 @@ export function createStop(ports: Ports) {
   };
 
   /** null: an event that somebody made up, or of an execution that runs again. */
-  async function describe(arn: string): Promise<ExecutionState | null> {
+  async function describe(arn: string): Promise<Execution | null> {
     if (!arn.startsWith(`${ports.runMachineArn.replace(':stateMachine:', ':execution:')}:`)) return null;
     const execution = await ports.executions.describe(arn);
-    const ended = execution !== null && ['ABORTED', 'TIMED_OUT', 'FAILED', 'SUCCEEDED'].includes(execution.status);
-    return ended ? execution : null;
+    return execution !== null && !isRunning(execution) ? execution : null;
   }
 
-  async function isConcluded(execution: ExecutionState): Promise<boolean> {
+  async function isConcluded(execution: Execution): Promise<boolean> {
     if (!(await ports.files.exists(runFileKey(execution.name, MANIFEST)))) return false;
-    return isManifestOf(ports.files, { id: execution.name, startedAt: execution.startedAt });
+    return isManifestOf(ports.files, { id: execution.name, startedAt: about(execution).startedAt });
   }
 
   /** Two events, or an event and a waiting run, come at once: one of them does the work, since log lines would be doubled. */
-  async function claim({ name, arn, startedAt }: ExecutionState, claimant: string): Promise<boolean> {
+  async function claim(execution: Execution, claimant: string): Promise<boolean> {
+    const { name, arn, startedAt } = about(execution);
     const key = runFileKey(name, 'stopping.json');
     const mine = JSON.stringify({ claimant, arn, startedAt, at: ports.now() });
     if (await ports.files.write(key, mine, { onlyFirst: true })) return true;
@@ -110,7 +110,7 @@ export function createStop(ports: Ports) {
       if (ports.now() - began > BEGIN_WITHIN_MS) {
         throw new RunError('ServiceUnavailable', `the run could not be stopped in ${BEGIN_WITHIN_MS / 60_000} minutes`);
       }
-      const isDraining = turn.progress.phase === 'drain' && undrained(turn) !== undefined;
+      const isDraining = turn.progress.phase === 'drain' && nextJobToDrain(turn) !== undefined;
       const unsettled = isDraining ? began + LAST_LOOK_MS - ports.now() : 0;
       await ports.sleep(Math.max(turn.wait * 1_000, unsettled));
     }
@@ -133,14 +133,14 @@ export function createStop(ports: Ports) {
   }
 }
 
-function about({ name, arn, startedAt }: ExecutionState) {
-  return { name, arn, startedAt };
+function about({ name, arn, startedAt }: Execution) {
+  return { name, arn, startedAt: new Date(startedAt).toISOString() };
 }
 
 export const handler = entry(
   (event: StopEvent) => event.detail.executionArn,
   () => {
-    const executions = createExecutions(null);
+    const executions = createExecutions();
     const stop = createStop({
       ...createEndPorts(),
       executions,

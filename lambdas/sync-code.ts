@@ -1,13 +1,13 @@
-import { type JobPorts, startJob } from '../core/job/job-steps.ts';
+import { type ArchiveStore, createArchiveStore } from '../aws/archive-store.ts';
+import { createFunctions, type Functions } from '../aws/functions.ts';
+import type { JobPorts } from '../core/job/job-status.ts';
+import { startJob } from '../core/job/start-job.ts';
 import { waitingNews } from '../core/notify/news.ts';
-import type { JobInput, JobStep, Waiting } from '../core/workflow/data.ts';
+import type { JobInput, JobSnapshot, Waiting } from '../core/workflow/data.ts';
 import { isOverdue, ticketLife, untoldWait, waitForInstance } from '../core/workflow/queue-wait.ts';
-import { type ArchiveStore, createArchiveStore } from './adapters/archive-store.ts';
 import { entry } from './adapters/entry.ts';
 import { requireEnv } from './adapters/environment.ts';
-import { createFunctions, type Functions } from './adapters/functions.ts';
-import { createJobPorts } from './adapters/job-ports.ts';
-import { createTell, type Tell } from './adapters/tell.ts';
+import { createJobPorts, createTell, type Tell } from './adapters/ports.ts';
 
 interface Ports extends JobPorts {
   readonly archives: Pick<ArchiveStore, 'presign'>;
@@ -23,7 +23,7 @@ interface Ports extends JobPorts {
  * the event of its end may never have come (W9), and an ended run in the queue loses its place.
  */
 export function createSync(ports: Ports) {
-  return async (input: JobInput): Promise<JobStep> => {
+  return async (input: JobInput): Promise<JobSnapshot> => {
     const { spec } = input;
     const before = input.step?.waiting ?? null;
     const now = ports.now() / 1_000;
@@ -40,14 +40,14 @@ export function createSync(ports: Ports) {
     return tellOfLongWait(input, waitForInstance(step, before, { spec, now, clearing }), now);
   };
 
-  async function tellOfLongWait(input: JobInput, step: JobStep, now: number): Promise<JobStep> {
+  async function tellOfLongWait(input: JobInput, step: JobSnapshot, now: number): Promise<JobSnapshot> {
     const waited = untoldWait(step, now, ports.longWait);
     if (waited === null || step.waiting === null) return step;
     await ports.tell(waitingNews(input, step, waited));
     return { ...step, waiting: { ...step.waiting, told: true } };
   }
 
-  async function start(input: JobInput, ended: readonly string[], queue: { ttl: number } | null): Promise<JobStep> {
+  async function start(input: JobInput, ended: readonly string[], queue: { ttl: number } | null): Promise<JobSnapshot> {
     const { archive, spec } = input;
     const sync = {
       url: await ports.archives.presign(archive),
@@ -62,13 +62,17 @@ export function createSync(ports: Ports) {
   }
 
   /** Of those who came before this run and wait as well. */
-  async function endedAhead({ queue, holder }: JobStep, own: string): Promise<string[]> {
+  async function endedAhead({ queue, holder }: JobSnapshot, own: string): Promise<string[]> {
     const arns = (queue?.ahead ?? []).map(({ arn }) => arn).filter((arn) => arn !== own && arn !== holder?.arn);
     const ended = await Promise.all(arns.map((arn) => ports.hasEnded(arn)));
     return arns.filter((_, index) => ended[index]);
   }
 
-  async function clearUpHolder({ holder }: JobStep, before: Waiting | null, now: number): Promise<Waiting['clearing']> {
+  async function clearUpHolder(
+    { holder }: JobSnapshot,
+    before: Waiting | null,
+    now: number,
+  ): Promise<Waiting['clearing']> {
     if (holder === null || !(await ports.hasEnded(holder.arn))) return null;
     if (before?.clearing?.arn === holder.arn) return before.clearing;
     await ports.clearUp(holder.arn);

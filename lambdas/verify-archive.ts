@@ -1,3 +1,4 @@
+import { type ArchiveStore, createArchiveStore } from '../aws/archive-store.ts';
 import { chooseScript } from '../core/archive/choose-script.ts';
 import { type ArchiveCaps, verifyArchive } from '../core/archive/verify.ts';
 import { RunError } from '../core/errors.ts';
@@ -21,7 +22,6 @@ import {
   secretLookingNames,
 } from '../core/spec/spec.ts';
 import type { VerifyInput, VerifyOutput } from '../core/workflow/data.ts';
-import { type ArchiveStore, createArchiveStore } from './adapters/archive-store.ts';
 import { entry } from './adapters/entry.ts';
 import { requireEnv } from './adapters/environment.ts';
 import { logger } from './adapters/logger.ts';

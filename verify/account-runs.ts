@@ -5,15 +5,15 @@ import { gunzipSync } from 'node:zlib';
 import { GetLogEventsCommand } from '@aws-sdk/client-cloudwatch-logs';
 import { GetObjectCommand } from '@aws-sdk/client-s3';
 import { DescribeExecutionCommand, type DescribeExecutionOutput, StopExecutionCommand } from '@aws-sdk/client-sfn';
+import { errorName } from '../aws/errors.ts';
+import type { Account } from '../cli/account/account.ts';
 import { lookAtCode, withArchive } from '../cli/archive/code.ts';
 import { storeArchive } from '../cli/archive/upload.ts';
-import type { Account } from '../cli/aws/account.ts';
-import { nameOf } from '../cli/aws/aws-errors.ts';
-import { type Ending, readEnd } from '../cli/runs/ending.ts';
 import { type StartedRun, startRun } from '../cli/runs/start.ts';
 import { archiveUri, type JobName, logStream, MANIFEST, runFileKey } from '../core/names.ts';
 import { type Manifest, manifestSchema } from '../core/outcome/manifest-schema.ts';
 import type { SpecInput } from '../core/spec/spec.ts';
+import { type RunEnding, readEnding } from '../core/workflow/run-ending.ts';
 
 /** The runs' project: its folder on the instance stays, with one small file. */
 export const PROJECT = 'runctl-verify';
@@ -25,7 +25,7 @@ const WITHIN_MS = 15 * 60_000;
 export interface EndedRun extends StartedRun {
   readonly status: string;
   readonly error: string | null;
-  readonly ending: Ending;
+  readonly ending: RunEnding;
 }
 
 /** Whole runs on an account, and what they leave. */
@@ -73,7 +73,7 @@ export class AccountRuns {
       return found.status === 'RUNNING' ? null : found;
     });
     const { status = '', error = null, cause = null, output = null } = seen;
-    const ending = readEnd({ status: status as 'SUCCEEDED' | 'FAILED', cause, output });
+    const ending = readEnding({ status, error, cause, output });
     return { ...run, status, error, ending };
   }
 
@@ -103,7 +103,7 @@ export class AccountRuns {
         nextToken = page.nextForwardToken;
       }
     } catch (error) {
-      if (nameOf(error) === 'ResourceNotFoundException') return '';
+      if (errorName(error) === 'ResourceNotFoundException') return '';
       throw error;
     }
   }
@@ -127,7 +127,7 @@ export class AccountRuns {
       const { Body } = await this.account.s3.send(new GetObjectCommand(where));
       return Buffer.from((await Body?.transformToByteArray()) ?? []);
     } catch (error) {
-      if (nameOf(error) === 'NoSuchKey') return null;
+      if (errorName(error) === 'NoSuchKey') return null;
       throw error;
     }
   }

@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { resolveInstance } from '../cli/aws/instance.ts';
+import { resolveInstance } from '../cli/account/instance.ts';
 import { withContext } from '../cli/context.ts';
 import { EXIT } from '../cli/errors.ts';
 import { runProgram } from '../cli/main.ts';

@@ -1,7 +1,7 @@
+import { withAwsErrors } from '../../aws/errors.ts';
 import type { ArchiveLocation } from '../../core/names.ts';
 import type { SpecInput } from '../../core/spec/spec.ts';
 import { formatSize } from '../../core/units.ts';
-import { at } from '../aws/aws-errors.ts';
 import type { Context } from '../context.ts';
 import { type LocalArchive, storeArchive, uploadArchive } from './upload.ts';
 
@@ -28,10 +28,13 @@ export async function send(
     const options = { signal, onProgress };
     const action = `s3:PutObject to ${bucket}`;
     if (start === null) {
-      const stored = await at(action, storeArchive(account.s3, archive, { bucket, project }, options));
+      const stored = await withAwsErrors(action, storeArchive(account.s3, archive, { bucket, project }, options));
       return { ...stored, runId: null };
     }
-    const upload = await at(action, uploadArchive(account.s3, archive, { bucket, project, spec: start }, options));
+    const upload = await withAwsErrors(
+      action,
+      uploadArchive(account.s3, archive, { bucket, project, spec: start }, options),
+    );
     return { ...upload, reused: false };
   });
 }

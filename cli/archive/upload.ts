@@ -1,6 +1,7 @@
 import { createReadStream } from 'node:fs';
 import { HeadObjectCommand, type S3Client } from '@aws-sdk/client-s3';
 import { Upload as MultipartUpload } from '@aws-sdk/lib-storage';
+import { isAbort } from '../../aws/errors.ts';
 import {
   type ArchiveLocation,
   archiveKey,
@@ -9,7 +10,6 @@ import {
   UPLOAD_PREFIX,
 } from '../../core/names.ts';
 import { InvalidSpec, parseSpec, type SpecInput } from '../../core/spec/spec.ts';
-import { isAbort } from '../aws/aws-errors.ts';
 
 /** S3 takes 2 KB of metadata with an object, names included. */
 const METADATA_BYTES = 2_048;

@@ -1,9 +1,9 @@
 import { HeadBucketCommand } from '@aws-sdk/client-s3';
 import { DescribeDocumentCommand, type SSMClient } from '@aws-sdk/client-ssm';
 import { GetCallerIdentityCommand } from '@aws-sdk/client-sts';
+import { errorName, withAwsErrors } from '../../aws/errors.ts';
 import { DOCUMENTS, OUTPUTS, PREPARE_INSTALL_DOCUMENT, programOf, STACK_NAME } from '../../core/names.ts';
-import type { Account } from '../aws/account.ts';
-import { at, nameOf } from '../aws/aws-errors.ts';
+import type { Account } from '../account/account.ts';
 import { type Finding, failed, find, skipped, warning } from './finding.ts';
 
 const DEPLOY = 'npx cdk deploy';
@@ -14,7 +14,7 @@ const DEPLOY_AGAIN = 'npx cdk deploy --revert-drift';
 export async function* checkAccess(account: Account): AsyncGenerator<Finding> {
   yield await find('region', () => account.region());
   yield await find('credentials', async () => {
-    const identity = await at('sts:GetCallerIdentity', account.sts.send(new GetCallerIdentityCommand({})));
+    const identity = await withAwsErrors('sts:GetCallerIdentity', account.sts.send(new GetCallerIdentityCommand({})));
     return `${identity.Arn} in account ${identity.Account}`;
   });
 }
@@ -55,9 +55,9 @@ async function lookAtBucket(account: Account): Promise<Finding | string> {
     await account.s3.send(new HeadBucketCommand({ Bucket: bucket }));
     return bucket;
   } catch (error) {
-    if (['NotFound', 'NoSuchBucket'].includes(nameOf(error)))
+    if (['NotFound', 'NoSuchBucket'].includes(errorName(error)))
       return failed('bucket', `${bucket} is gone: somebody has deleted it`, DEPLOY_AGAIN);
-    return await at(`s3:ListBucket on ${bucket}`, Promise.reject(error));
+    return await withAwsErrors(`s3:ListBucket on ${bucket}`, Promise.reject(error));
   }
 }
 
@@ -76,7 +76,7 @@ async function describe(ssm: Pick<SSMClient, 'send'>, Name: string) {
     const { Document } = await ssm.send(new DescribeDocumentCommand({ Name }));
     return Document ?? null;
   } catch (error) {
-    if (nameOf(error) === 'InvalidDocument') return null;
-    return await at(`ssm:DescribeDocument of ${Name}`, Promise.reject(error));
+    if (errorName(error) === 'InvalidDocument') return null;
+    return await withAwsErrors(`ssm:DescribeDocument of ${Name}`, Promise.reject(error));
   }
 }

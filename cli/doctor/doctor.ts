@@ -1,4 +1,4 @@
-import type { Account } from '../aws/account.ts';
+import type { Account } from '../account/account.ts';
 import type { Project } from '../project/project.ts';
 import type { Terminal } from '../terminal/terminal.ts';
 import { checkAccess, checkStack } from './account.ts';

@@ -1,3 +1,4 @@
+import { toReadable } from '../account/aws-errors.ts';
 import { CliError } from '../errors.ts';
 
 /** What a check of `runctl doctor` found. */
@@ -32,7 +33,8 @@ export async function find(check: string, work: () => Promise<Finding | string>)
     const found = await work();
     return typeof found === 'string' ? ok(check, found) : found;
   } catch (error) {
-    if (!(error instanceof CliError)) throw error;
-    return failed(check, error.message, error.next);
+    const problem = toReadable(error);
+    if (!(problem instanceof CliError)) throw error;
+    return failed(check, problem.message, problem.next);
   }
 }

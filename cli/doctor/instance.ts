@@ -1,8 +1,9 @@
 import type { Instance } from '@aws-sdk/client-ec2';
+import { instancesOver } from '../../aws/instances.ts';
 import { ENABLED_TAG } from '../../core/names.ts';
 import { parseSelector } from '../../core/workflow/choose-instance.ts';
-import type { Account } from '../aws/account.ts';
-import { allInstances, findInstances, pingOf, tagOf } from '../aws/instances.ts';
+import type { Account } from '../account/account.ts';
+import { allInstances, findInstances, tagOf } from '../account/instances.ts';
 import { type Finding, failed, find, ok, skipped } from './finding.ts';
 
 /** As many as a person reads through to find their own. */
@@ -103,7 +104,7 @@ function roleFinding(instance: Instance, online: boolean): Finding {
 
 async function lookAtAgent(account: Account, instance: Instance): Promise<Finding | string> {
   const id = instance.InstanceId ?? '';
-  const ping = await pingOf(account.ssm, id);
+  const ping = await instancesOver(account.ec2, account.ssm).ping(id);
   if (ping === 'Online') return 'the SSM agent is online';
   const again = `aws ec2 reboot-instances --instance-ids ${id}`;
   if (ping !== null) return failed('ssm', `the SSM agent of ${id} is not online: ${ping}`, again);

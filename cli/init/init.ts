@@ -5,9 +5,10 @@ import type { EC2Client } from '@aws-sdk/client-ec2';
 import { chooseScript, ScriptNotFound } from '../../core/archive/choose-script.ts';
 import { ENABLED_TAG } from '../../core/names.ts';
 import { DEFAULT_REQUIREMENTS, SPEC_FILE } from '../../core/spec/archive-spec.ts';
+import { toReadable } from '../account/aws-errors.ts';
+import { findInstances, tagOf } from '../account/instances.ts';
 import { PackError } from '../archive/pack-error.ts';
 import { listFiles } from '../archive/pack-list.ts';
-import { findInstances, tagOf } from '../aws/instances.ts';
 import type { Context } from '../context.ts';
 import { CliError, EXIT, type ExitCode, usageError } from '../errors.ts';
 import { nameProject } from '../project/project.ts';
@@ -61,11 +62,12 @@ async function lookForInstance(ec2: Pick<EC2Client, 'send'>, project: string) {
     const found = enabled.length === 0 ? 'none with the tag runctl=enabled' : `one of ${ids}: name it in the file`;
     return { found, write: null, next: enabled.length === 0 ? [`Tag your instance: ${tag}`] : [] };
   } catch (error) {
-    if (!(error instanceof CliError)) throw error;
+    const problem = toReadable(error);
+    if (!(problem instanceof CliError)) throw error;
     return {
       found: 'not looked for',
       write: null,
-      next: [`${error.message} ${error.next}`, `Tag your instance: ${tag}`],
+      next: [`${problem.message} ${problem.next}`, `Tag your instance: ${tag}`],
     };
   }
 }

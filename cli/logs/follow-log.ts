@@ -1,7 +1,7 @@
 import { setTimeout } from 'node:timers/promises';
-import { persistently, type RetryNotes } from '../aws/retry.ts';
-import type { Execution, Executions } from '../runs/executions.ts';
-import { isRunning } from '../runs/words.ts';
+import type { Execution, Executions } from '../../aws/executions.ts';
+import { isRunning } from '../../aws/executions.ts';
+import { type RetryNotes, retryUntilReachable } from '../account/retry.ts';
 import type { JobLog } from './job-log.ts';
 import type { LogSink } from './log-sink.ts';
 
@@ -20,7 +20,7 @@ interface Following {
 /** Writes what there is in CloudWatch behind what has been read. */
 export async function drainLog({ log, sink, notes, signal }: Omit<Following, 'executions'>): Promise<boolean> {
   for (let any = false; ; ) {
-    const { messages, atEnd } = await persistently(() => log.next(signal), notes, signal);
+    const { messages, atEnd } = await retryUntilReachable(() => log.next(signal), notes, signal);
     await sink.write(messages, signal);
     any ||= messages.length > 0;
     if (atEnd) return any;
@@ -33,7 +33,8 @@ export async function followLog(following: Following, run: Execution): Promise<E
   let now = run;
   for (let quiet = 0; quiet < QUIET_LOOKS; ) {
     // Before the log: what the run wrote until then is read with it.
-    if (isRunning(now)) now = (await persistently(() => executions.describe(run.arn, signal), notes, signal)) ?? now;
+    if (isRunning(now))
+      now = (await retryUntilReachable(() => executions.describe(run.arn, signal), notes, signal)) ?? now;
     const any = await drainLog(following);
     quiet = any || isRunning(now) ? 0 : quiet + 1;
     if (quiet < QUIET_LOOKS) await setTimeout(LOOK_MS, undefined, { signal });

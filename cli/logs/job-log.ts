@@ -1,11 +1,6 @@
-import {
-  type CloudWatchLogsClient,
-  GetLogEventsCommand,
-  type GetLogEventsCommandInput,
-  type OutputLogEvent,
-} from '@aws-sdk/client-cloudwatch-logs';
+import type { CloudWatchLogsClient, GetLogEventsCommandInput, OutputLogEvent } from '@aws-sdk/client-cloudwatch-logs';
+import { getLogEvents } from '../../aws/log-events.ts';
 import { type JobName, logStream } from '../../core/names.ts';
-import { at, nameOf } from '../aws/aws-errors.ts';
 
 /** Pages from the end are small: a line is an event, and a person asks for fifty. */
 const SMALL_PAGE = 100;
@@ -74,17 +69,9 @@ export class JobLog {
     return { messages: messagesOf(page.events), atEnd };
   }
 
-  /** null: the job has not begun, or has said nothing. */
+  /** null: the job has not begun, or has written nothing. */
   async #page(options: Partial<GetLogEventsCommandInput>, signal?: AbortSignal) {
-    const command = new GetLogEventsCommand({ ...this.#where, ...options });
-    const sent = this.#logs.send(command, signal ? { abortSignal: signal } : {});
-    return await at(
-      `logs:GetLogEvents of ${this.#where.logGroupName}, ${this.#where.logStreamName}`,
-      sent.catch((error: unknown) => {
-        if (nameOf(error) === 'ResourceNotFoundException') return null;
-        throw error;
-      }),
-    );
+    return getLogEvents(this.#logs, { ...this.#where, ...options }, signal);
   }
 }
 

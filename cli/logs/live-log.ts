@@ -1,11 +1,11 @@
 import { setTimeout } from 'node:timers/promises';
 import type { SSMClient } from '@aws-sdk/client-ssm';
-import { LOG_CHUNK_BYTES, unpackLog } from '../../core/job/follow-job.ts';
 import { requestBase } from '../../core/job/instance-commands.ts';
+import { ANSWER_BYTES, unpackLog } from '../../core/job/log-chunks.ts';
 import { JOB_DOCUMENT, type JobName } from '../../core/names.ts';
 import type { JobStatus } from '../../core/protocol/messages.ts';
 import type { RunFacts } from '../../core/workflow/data.ts';
-import { askInstance } from '../aws/ask-instance.ts';
+import { askInstance } from '../account/ask-instance.ts';
 import type { ByteFeed } from './byte-feed.ts';
 
 const LOOK_MS = 2_000;
@@ -49,7 +49,7 @@ export class LiveLog {
   /** Reads what came since, to its end. @throws whatever asking throws; nothing is lost by that */
   async next(signal: AbortSignal): Promise<void> {
     for (;;) {
-      const status = await this.#ask(this.place.offset, LOG_CHUNK_BYTES, signal);
+      const status = await this.#ask(this.place.offset, ANSWER_BYTES, signal);
       const bytes = chunkOf(status);
       await this.#feed.push(bytes, status.now * 1_000, signal);
       // A job that cut its own log leaves a gap: the runner says where it goes on.

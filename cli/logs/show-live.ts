@@ -1,12 +1,14 @@
+import type { Execution } from '../../aws/executions.ts';
+import { isRunning } from '../../aws/executions.ts';
 import { type JobName, RUN_MACHINE, WATCH_MACHINE } from '../../core/names.ts';
 import { findRun } from '../../core/outcome/reconstruct-run.ts';
 import type { RunFacts } from '../../core/workflow/data.ts';
-import { isFinal } from '../aws/ask-instance.ts';
-import { persistently, retryNotes } from '../aws/retry.ts';
+import { isPermanent } from '../account/ask-instance.ts';
+import { toReadable } from '../account/aws-errors.ts';
+import { retryNotes, retryUntilReachable } from '../account/retry.ts';
 import type { Context } from '../context.ts';
-import type { Execution } from '../runs/executions.ts';
 import type { Runs } from '../runs/find.ts';
-import { doing, isRunning } from '../runs/words.ts';
+import { doing } from '../runs/words.ts';
 import { ByteFeed } from './byte-feed.ts';
 import { askOf, LiveLog, untilNextLook } from './live-log.ts';
 import type { LogSink } from './log-sink.ts';
@@ -46,8 +48,9 @@ export async function showLive(
         await log.next(signal);
         isSilent = false;
       } catch (error) {
-        if (signal.aborted || isFinal(error)) throw error;
-        if (!isSilent) terminal.note(`The instance does not answer: ${(error as Error).message} Asking again ...`);
+        if (signal.aborted || isPermanent(error)) throw error;
+        if (!isSilent)
+          terminal.note(`The instance does not answer: ${(toReadable(error) as Error).message} Asking again ...`);
         isSilent = true;
         now = (await look(context, runs, run)) ?? now;
       }
@@ -71,11 +74,11 @@ async function untilBegun(context: Context, { executions, machine }: Runs, run: 
   const watchMachine = machine.replace(RUN_MACHINE, WATCH_MACHINE);
   for (let shown = ''; ; ) {
     const began = performance.now();
-    const execution = (await persistently(() => executions.describe(run.arn, signal), notes, signal)) ?? run;
+    const execution = (await retryUntilReachable(() => executions.describe(run.arn, signal), notes, signal)) ?? run;
     if (!isRunning(execution)) return { execution, facts: null };
-    const { facts } = await persistently(() => findRun(executions, execution, watchMachine), notes, signal);
+    const { facts } = await retryUntilReachable(() => findRun(executions, execution, watchMachine), notes, signal);
     if (hasBegun(facts, job)) return { execution, facts };
-    const state = doing(await persistently(() => executions.lastState(run.arn), notes, signal));
+    const state = doing(await retryUntilReachable(() => executions.lastState(run.arn), notes, signal));
     if (state !== shown) terminal.note(`Run ${run.name} is ${state} ...`);
     shown = state;
     await untilNextLook(began, signal);
@@ -89,7 +92,7 @@ function hasBegun(facts: RunFacts, job: JobName): boolean {
 
 async function look({ terminal, signal }: Context, { executions }: Runs, { arn }: Execution) {
   const notes = retryNotes((line) => terminal.note(line));
-  return await persistently(() => executions.describe(arn, signal), notes, signal);
+  return await retryUntilReachable(() => executions.describe(arn, signal), notes, signal);
 }
 
 /** What the instance did not live to tell: from the whole copy in S3, behind what has been shown. */

@@ -1,12 +1,13 @@
+import type { Execution } from '../../aws/executions.ts';
+import { isRunning } from '../../aws/executions.ts';
 import type { JobName } from '../../core/names.ts';
 import { formatDuration } from '../../core/units.ts';
-import { retryNotes } from '../aws/retry.ts';
+import { retryNotes } from '../account/retry.ts';
 import type { Context } from '../context.ts';
 import { EXIT, type ExitCode } from '../errors.ts';
 import { projectFor } from '../project/which-project.ts';
-import type { Execution } from '../runs/executions.ts';
 import { type Run, Runs } from '../runs/find.ts';
-import { doing, endingOf, isRunning } from '../runs/words.ts';
+import { doing, endingOf } from '../runs/words.ts';
 import { sayDetached } from '../terminal/detach.ts';
 import { drainLog, followLog } from './follow-log.ts';
 import { JobLog, type LogMessage } from './job-log.ts';

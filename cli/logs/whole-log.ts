@@ -3,8 +3,8 @@ import { PassThrough, type Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
 import { type JobName, runFileKey } from '../../core/names.ts';
+import type { Manifest } from '../../core/outcome/manifest-schema.ts';
 import { setUpError } from '../errors.ts';
-import type { KeptRun } from '../runs/read-manifest.ts';
 import type { RunStore } from '../runs/store.ts';
 
 /**
@@ -14,7 +14,7 @@ import type { RunStore } from '../runs/store.ts';
  */
 export async function openWholeLog(
   store: Pick<RunStore, 'open'>,
-  run: { readonly id: string; readonly manifest: Pick<KeptRun, 'logs'> | null },
+  run: { readonly id: string; readonly manifest: Pick<Manifest, 'logs'> | null },
   job: JobName,
   signal: AbortSignal,
 ): Promise<AsyncIterable<Uint8Array> | null> {

@@ -1,11 +1,11 @@
 import { distance } from 'fastest-levenshtein';
+import { type Execution, type Executions, executionsOver } from '../../aws/executions.ts';
 import { RUN_MACHINE } from '../../core/names.ts';
-import type { Account } from '../aws/account.ts';
+import type { Manifest } from '../../core/outcome/manifest-schema.ts';
+import type { Account } from '../account/account.ts';
 import { type CliError, usageError } from '../errors.ts';
 import type { Found } from '../project/project.ts';
 import { atMost, mapSeveral } from '../terminal/several.ts';
-import { type Execution, Executions } from './executions.ts';
-import type { KeptRun } from './read-manifest.ts';
 import { RunStore } from './store.ts';
 import { isOfProject, type RunSummary, summarize } from './summary.ts';
 
@@ -18,12 +18,12 @@ const IDS_SHOWN = 5;
 /** A run that a person meant. One of both is there: Step Functions forgets an execution after 90 days, the manifest stays. */
 export type Run = { readonly id: string; readonly arn: string } & (
   | { readonly execution: Execution; readonly manifest: null }
-  | { readonly execution: null; readonly manifest: KeptRun }
+  | { readonly execution: null; readonly manifest: Manifest }
 );
 
 /** The runs of an account and region. */
 export class Runs {
-  readonly executions: Pick<Executions, keyof Executions>;
+  readonly executions: Executions;
   readonly store: Pick<RunStore, keyof RunStore>;
   readonly machine: string;
 
@@ -35,7 +35,7 @@ export class Runs {
 
   static async of(account: Account): Promise<Runs> {
     const [machine, bucket] = await Promise.all([account.output('machine'), account.output('bucket')]);
-    return new Runs({ executions: new Executions(account.sfn), store: new RunStore(account.s3, bucket), machine });
+    return new Runs({ executions: executionsOver(account.sfn), store: new RunStore(account.s3, bucket), machine });
   }
 
   /** Newest first. @param project null: all */

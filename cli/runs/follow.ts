@@ -1,9 +1,10 @@
 import { setTimeout } from 'node:timers/promises';
 import type { CloudWatchLogsClient } from '@aws-sdk/client-cloudwatch-logs';
 import { DescribeExecutionCommand, type SFNClient } from '@aws-sdk/client-sfn';
-import { persistently, type RetryNotes } from '../aws/retry.ts';
+import { RunHistory } from '../../aws/run-history.ts';
+import type { StateEvent } from '../../core/workflow/history.ts';
+import { type RetryNotes, retryUntilReachable } from '../account/retry.ts';
 import { type LogLine, RunLogs } from '../logs/run-logs.ts';
-import { RunHistory, type StateEvent } from './history.ts';
 
 /** Often enough to feel live; far below what the two services allow (GetLogEvents: 25 a second). */
 const POLL_MS = 400;
@@ -50,15 +51,15 @@ export async function followRun(
   const history = new RunHistory(clients.sfn, run.executionArn);
   const logs = new RunLogs(clients.logs, run.logGroup, run.runId);
   for (let quiet = 0; quiet < QUIET_READS; ) {
-    const states = await persistently(() => history.read(signal), notes, signal);
+    const states = await retryUntilReachable(() => history.read(signal), notes, signal);
     // After the history: a line that was there before a state began is then read with it, and shown before it.
-    const lines = await persistently(() => logs.read(signal), notes, signal);
+    const lines = await retryUntilReachable(() => logs.read(signal), notes, signal);
     for (const event of inOrder(states, lines, history.startedAt ?? 0)) show(event);
     quiet = history.ended && lines.length === 0 ? quiet + 1 : 0;
     await pause(signal);
   }
   for (const line of logs.rest()) show({ kind: 'line', line });
-  return await persistently(() => endOf(clients.sfn, run.executionArn, signal), notes, signal);
+  return await retryUntilReachable(() => endOf(clients.sfn, run.executionArn, signal), notes, signal);
 }
 
 /** Waits until the execution exists. @returns false when it does not within `withinMs`. */

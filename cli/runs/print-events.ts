@@ -1,7 +1,7 @@
 import type { createColors } from 'picocolors';
 import type { JobName } from '../../core/names.ts';
 import { formatDuration } from '../../core/units.ts';
-import type { Ending } from './ending.ts';
+import type { RunEnding } from '../../core/workflow/run-ending.ts';
 import type { RunEnd, RunEvent } from './follow.ts';
 
 export type Colors = ReturnType<typeof createColors>;
@@ -30,7 +30,7 @@ export function eventPrinter(print: Print, colors: Colors): (event: RunEvent) =>
 }
 
 /** How it ended, in a few lines; the last lines of the log have been seen. */
-export function endLines(end: RunEnd, said: Ending, runId: string, colors: Colors): string[] {
+export function endLines(end: RunEnd, said: RunEnding, runId: string, colors: Colors): string[] {
   const succeeded = end.status === 'SUCCEEDED';
   const title = `${succeeded ? 'Succeeded' : 'Failed'} after ${formatDuration((end.endedAt - end.startedAt) / 1_000)}`;
   const rows: [string, string | number | null][] = [

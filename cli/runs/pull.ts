@@ -3,17 +3,17 @@ import { lstat, mkdir, writeFile } from 'node:fs/promises';
 import { basename, join, relative, resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
+import { isRunning } from '../../aws/executions.ts';
 import { JOBS, MANIFEST } from '../../core/names.ts';
 import { OUTPUTS_ARCHIVE } from '../../core/outcome/manifest.ts';
+import type { Manifest } from '../../core/outcome/manifest-schema.ts';
 import { formatSize } from '../../core/units.ts';
 import type { Context } from '../context.ts';
 import { EXIT, type ExitCode, setUpError, usageError } from '../errors.ts';
 import { download, type Wanted } from './download.ts';
 import type { Run, Runs } from './find.ts';
 import { digestOf, filesBelow, placeFiles, removeFolder } from './place-files.ts';
-import type { KeptRun } from './read-manifest.ts';
 import { unpackOutputs } from './unpack-outputs.ts';
-import { isRunning } from './words.ts';
 
 export const PULL_FOLDER = 'runctl-runs';
 /** Downloads lie here until all is checked; a pull that was interrupted goes on from it. */
@@ -61,7 +61,7 @@ export async function pullRun(context: Context, runs: Runs, run: Run, options: P
   return EXIT.succeeded;
 }
 
-async function manifestOf({ store }: Runs, run: Run): Promise<KeptRun> {
+async function manifestOf({ store }: Runs, run: Run): Promise<Manifest> {
   const { execution, id } = run;
   if (execution === null) return run.manifest;
   if (isRunning(execution)) {
@@ -79,7 +79,7 @@ async function manifestOf({ store }: Runs, run: Run): Promise<KeptRun> {
 }
 
 /** What has to be fetched: not the outputs when each of them lies unpacked in the folder already. */
-async function missing({ logs, outputs }: KeptRun, folder: string, unpack: boolean): Promise<Wanted[]> {
+async function missing({ logs, outputs }: Manifest, folder: string, unpack: boolean): Promise<Wanted[]> {
   const { archive, files, count } = outputs;
   if (archive === null) return [...logs];
   const listed = unpack && files.length === count;

@@ -1,16 +1,19 @@
 import type { CloudWatchLogsClient } from '@aws-sdk/client-cloudwatch-logs';
+import type { Execution } from '../../aws/executions.ts';
+import { isRunning } from '../../aws/executions.ts';
 import { type JobName, RUN_MACHINE, WATCH_MACHINE } from '../../core/names.ts';
+import type { Manifest } from '../../core/outcome/manifest-schema.ts';
 import { findRun } from '../../core/outcome/reconstruct-run.ts';
 import type { JobProgress } from '../../core/protocol/messages.ts';
-import type { JobStep, RunFacts } from '../../core/workflow/data.ts';
+import type { JobSnapshot, RunFacts } from '../../core/workflow/data.ts';
+import type { RunEnding } from '../../core/workflow/run-ending.ts';
+import { RUN_STATES } from '../../core/workflow/states.ts';
 import { JobLog } from '../logs/job-log.ts';
 import { LineAssembler } from '../logs/line-assembler.ts';
 import type { Found } from '../project/project.ts';
-import type { Execution } from './executions.ts';
 import type { Run, Runs } from './find.ts';
-import type { KeptRun } from './read-manifest.ts';
 import { askedInstance, projectOf, summaryOf } from './summary.ts';
-import { doing, type Ending, endingOf, isRunning } from './words.ts';
+import { doing, endingOf } from './words.ts';
 
 /** Blank lines may come after the last one that says something. */
 const LAST_LINES = 5;
@@ -42,9 +45,9 @@ export interface RunReport {
   /** The job that ran last. */
   readonly job: JobName | null;
   readonly lastLine: string | null;
-  readonly ending: Ending | null;
+  readonly ending: RunEnding | null;
   readonly warnings: readonly string[];
-  readonly manifest: KeptRun | null;
+  readonly manifest: Manifest | null;
 }
 
 /** Times in epoch seconds. */
@@ -105,7 +108,7 @@ async function ofExecution(runs: Runs, execution: Execution): Promise<RunReport>
   };
 }
 
-function ofManifest(manifest: KeptRun): RunReport {
+function ofManifest(manifest: Manifest): RunReport {
   const { id, arn, project, startedAt, endedAt, script } = summaryOf(manifest);
   const asked = typeof manifest.spec?.instance === 'string' ? manifest.spec.instance : '';
   const { sync, install, train } = manifest.jobs;
@@ -136,7 +139,7 @@ function ofManifest(manifest: KeptRun): RunReport {
 }
 
 /** A name comes back after 90 days: then the manifest may be an older run's. */
-async function manifestOf(store: Runs['store'], { name, startedAt }: Execution): Promise<KeptRun | null> {
+async function manifestOf(store: Runs['store'], { name, startedAt }: Execution): Promise<Manifest | null> {
   const manifest = await store.manifest(name);
   return manifest !== null && Date.parse(manifest.run.startedAt) === startedAt ? manifest : null;
 }
@@ -145,17 +148,17 @@ function stateOf(
   execution: Execution,
   state: string | null,
   { sync, install, train }: RunFacts,
-  manifest: KeptRun | null,
+  manifest: Manifest | null,
 ): string | null {
   if (isRunning(execution)) {
-    const waits = state === 'Sync code' && sync?.state === 'busy' && !install && !train;
-    return doing(waits ? 'Wait for instance' : state);
+    const waits = state === RUN_STATES.sync && sync?.state === 'busy' && !install && !train;
+    return doing(waits ? RUN_STATES.queue : state);
   }
   const isRecent = Date.now() - (execution.endedAt ?? 0) < CONCLUDED_WITHIN_MS;
   return manifest === null && isRecent ? 'being stopped: outputs and logs are being kept' : null;
 }
 
-function newest({ sync, install, train }: RunFacts): JobStep | null {
+function newest({ sync, install, train }: RunFacts): JobSnapshot | null {
   return train ?? install ?? sync;
 }
 
@@ -169,8 +172,8 @@ function queueOf({ sync, install, train }: RunFacts): Queue | null {
   };
 }
 
-function endingIn({ outcome, message, next, exitCode, lastLines, warnings }: KeptRun): Ending {
-  return { outcome, message, next, exitCode, lastLines, warnings };
+function endingIn({ outcome, message, next, exitCode, signal, lastLines, warnings }: Manifest): RunEnding {
+  return { outcome, message, next, exitCode, signal, lastLines, warnings };
 }
 
 async function lastLine({ logs, logGroup }: Sources, runId: string, job: JobName): Promise<string | null> {

@@ -1,15 +1,15 @@
+import { withAwsErrors } from '../../aws/errors.ts';
 import { archiveUri } from '../../core/names.ts';
 import type { SpecInput } from '../../core/spec/spec.ts';
+import { readEnding } from '../../core/workflow/run-ending.ts';
+import { resolveInstance } from '../account/instance.ts';
+import { retryNotes } from '../account/retry.ts';
 import { checkScript, lookAtCode, packWarnings, withArchive } from '../archive/code.ts';
 import { send } from '../archive/send-archive.ts';
-import { at } from '../aws/aws-errors.ts';
-import { resolveInstance } from '../aws/instance.ts';
-import { retryNotes } from '../aws/retry.ts';
 import type { Context } from '../context.ts';
 import { EXIT, type ExitCode } from '../errors.ts';
 import { type Found, findProject, type Project } from '../project/project.ts';
 import { sayDetached } from '../terminal/detach.ts';
-import { readEnd } from './ending.ts';
 import { followRun } from './follow.ts';
 import { type Plan, planRows } from './plan.ts';
 import { endLines, eventPrinter } from './print-events.ts';
@@ -126,8 +126,8 @@ export async function follow(
     const logGroup = await account.output('logGroup');
     const views = { show: eventPrinter(print, terminal.colors), notes: retryNotes((line) => terminal.note(line)) };
     const following = followRun(account, { executionArn, runId, logGroup }, views, signal);
-    const end = await at('states:GetExecutionHistory, logs:GetLogEvents', following);
-    const said = readEnd(end);
+    const end = await withAwsErrors('states:GetExecutionHistory, logs:GetLogEvents', following);
+    const said = readEnding(end);
     for (const line of endLines(end, said, runId, terminal.colors)) print(line);
     if (options.json === true)
       terminal.json({ runId, executionArn, archive: input.archive, ...said, error: end.error });

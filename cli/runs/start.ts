@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import { type SFNClient, StartExecutionCommand } from '@aws-sdk/client-sfn';
+import type { SFNClient } from '@aws-sdk/client-sfn';
+import { isTransient } from '../../aws/errors.ts';
+import { executionsOver } from '../../aws/executions.ts';
 import { executionNameAt } from '../../core/names.ts';
 import type { SpecInput } from '../../core/spec/spec.ts';
-import { nameOf, translateAwsError } from '../aws/aws-errors.ts';
-import { isPassing, persistently, type RetryNotes } from '../aws/retry.ts';
+import { type RetryNotes, retryUntilReachable } from '../account/retry.ts';
 import { setUpError } from '../errors.ts';
 
 export interface StartedRun {
@@ -26,20 +27,18 @@ export async function startRun(
   const runId = executionNameAt(spec.project, new Date(), randomBytes(2).toString('hex'));
   const executionArn = `${machineArn.replace(':stateMachine:', ':execution:')}:${runId}`;
   // Not with the signal: a call that was cut off may have started the run.
-  const start = () =>
-    sfn.send(new StartExecutionCommand({ stateMachineArn: machineArn, name: runId, input: JSON.stringify(spec) }));
+  const start = () => executionsOver(sfn).start(machineArn, runId, spec);
   try {
-    await persistently(start, notes, signal);
+    // A name that is taken: an earlier attempt has started the run.
+    await retryUntilReachable(start, notes, signal);
   } catch (error) {
-    // An earlier attempt had reached it, and the run is over already.
-    if (nameOf(error) === 'ExecutionAlreadyExists') return { runId, executionArn };
-    if (signal.aborted || isPassing(error))
+    if (signal.aborted || isTransient(error))
       throw setUpError(
         `Whether the run ${runId} has started is not known: AWS did not answer.`,
         `Look with: runctl status ${runId}`,
         { cause: error },
       );
-    throw translateAwsError(error, 'states:StartExecution of runctl-run');
+    throw error;
   }
   return { runId, executionArn };
 }

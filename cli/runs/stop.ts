@@ -1,15 +1,16 @@
 import { setTimeout } from 'node:timers/promises';
+import type { Execution } from '../../aws/executions.ts';
+import { isRunning } from '../../aws/executions.ts';
 import { MANIFEST } from '../../core/names.ts';
 import { formatDuration } from '../../core/units.ts';
 import { readRun } from '../../core/workflow/history.ts';
-import { persistently, retryNotes } from '../aws/retry.ts';
+import { retryNotes, retryUntilReachable } from '../account/retry.ts';
 import type { Context } from '../context.ts';
 import { EXIT, type ExitCode, setUpError } from '../errors.ts';
 import { colorOutcome } from '../terminal/outcome-color.ts';
-import type { Execution } from './executions.ts';
 import type { Run, Runs } from './find.ts';
 import type { StoredFile } from './store.ts';
-import { endingOf, isRunning } from './words.ts';
+import { endingOf } from './words.ts';
 
 const LOOK_MS = 2_000;
 /** stop-run writes it when it begins. */
@@ -59,7 +60,7 @@ async function untilConcluded(
   const began = performance.now();
   await terminal.working(phase([], grace), async (say) => {
     for (let shown = phase([], grace); ; ) {
-      const files = await persistently(() => store.files(name), notes, signal);
+      const files = await retryUntilReachable(() => store.files(name), notes, signal);
       if (files.some((file) => file.name === MANIFEST)) return;
       const now = phase(files, grace);
       // A pipe shows no spinner: there each phase is a line.

@@ -1,8 +1,8 @@
-import { GetObjectCommand, type GetObjectCommandOutput, ListObjectsV2Command, type S3Client } from '@aws-sdk/client-s3';
+import type { GetObjectCommandOutput, S3Client } from '@aws-sdk/client-s3';
+import { getObject, listObjects } from '../../aws/objects.ts';
 import { MANIFEST, RUN_PREFIX, runFileKey } from '../../core/names.ts';
-import { at, nameOf } from '../aws/aws-errors.ts';
+import { type Manifest, readManifest } from '../../core/outcome/manifest-schema.ts';
 import { setUpError } from '../errors.ts';
-import { type KeptRun, readManifest } from './read-manifest.ts';
 
 export interface StoredFile {
   readonly name: string;
@@ -20,7 +20,7 @@ export class RunStore {
   }
 
   /** null: there is none (yet). @throws CliError for one that this runctl cannot read */
-  async manifest(runId: string): Promise<KeptRun | null> {
+  async manifest(runId: string): Promise<Manifest | null> {
     const object = await this.open(runFileKey(runId, MANIFEST));
     if (object === null) return null;
     const manifest = readManifest((await object.Body?.transformToString()) ?? '');
@@ -32,34 +32,20 @@ export class RunStore {
   }
 
   /** @param from byte to begin at. null: there is no such object */
-  async open(Key: string, from = 0, signal?: AbortSignal): Promise<GetObjectCommandOutput | null> {
-    const Range = from > 0 ? { Range: `bytes=${from}-` } : {};
-    const command = new GetObjectCommand({ Bucket: this.bucket, Key, ...Range });
-    const sent = this.#s3.send(command, signal ? { abortSignal: signal } : {});
-    return await at(
-      `s3:GetObject of s3://${this.bucket}/${Key}`,
-      sent.catch((error: unknown) => {
-        if (nameOf(error) === 'NoSuchKey') return null;
-        throw error;
-      }),
-    );
+  async open(key: string, from = 0, signal?: AbortSignal): Promise<GetObjectCommandOutput | null> {
+    return getObject(this.#s3, { bucket: this.bucket, key }, { from, signal });
   }
 
-  /** What lies there of a run. */
+  /** What is stored of a run. */
   async files(runId: string): Promise<StoredFile[]> {
     const prefix = runFileKey(runId, '');
-    const { Contents } = await this.#list(prefix, undefined);
-    return (Contents ?? []).map(({ Key = '', Size = 0 }) => ({ name: Key.slice(prefix.length), bytes: Size }));
+    const { objects } = await listObjects(this.#s3, this.bucket, prefix);
+    return objects.map(({ key, bytes }) => ({ name: key.slice(prefix.length), bytes }));
   }
 
   /** Ids of runs that begin like this; at most 1,000. */
   async idsBeginning(text: string): Promise<string[]> {
-    const { CommonPrefixes } = await this.#list(`${RUN_PREFIX}${text}`, '/');
-    return (CommonPrefixes ?? []).map(({ Prefix = '' }) => Prefix.slice(RUN_PREFIX.length, -1));
-  }
-
-  #list(Prefix: string, Delimiter: string | undefined) {
-    const command = new ListObjectsV2Command({ Bucket: this.bucket, Prefix, Delimiter });
-    return at(`s3:ListBucket of ${this.bucket}`, this.#s3.send(command));
+    const { prefixes } = await listObjects(this.#s3, this.bucket, `${RUN_PREFIX}${text}`, '/');
+    return prefixes.map((prefix) => prefix.slice(RUN_PREFIX.length, -1));
   }
 }

@@ -1,13 +1,14 @@
 import * as z from 'zod';
+import type { Execution, Executions, ListedExecution } from '../../aws/executions.ts';
+import { isRunning } from '../../aws/executions.ts';
 import type { Outcome } from '../../core/errors.ts';
 import { parseArchiveUri, projectFolder } from '../../core/names.ts';
+import type { Manifest } from '../../core/outcome/manifest-schema.ts';
 import type { VerifyOutput } from '../../core/workflow/data.ts';
 import { readRun } from '../../core/workflow/history.ts';
 import type { Found } from '../project/project.ts';
-import { json } from './ending.ts';
-import type { Execution, Executions, ListedExecution } from './executions.ts';
-import type { KeptRun } from './read-manifest.ts';
-import { doing, endingOf, isRunning } from './words.ts';
+import { json } from './json.ts';
+import { doing, endingOf } from './words.ts';
 
 /** A run as a list shows it. Times in epoch milliseconds. */
 export interface RunSummary {
@@ -81,7 +82,7 @@ export function askedInstance(execution: Execution, spec: VerifyOutput['spec'] |
 }
 
 /** Of a run that Step Functions knows no more. */
-export function summaryOf(manifest: KeptRun): RunSummary {
+export function summaryOf(manifest: Manifest): RunSummary {
   const text = (key: string) => {
     const value = manifest.spec?.[key];
     return typeof value === 'string' ? value : null;

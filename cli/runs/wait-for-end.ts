@@ -1,9 +1,10 @@
 import { setTimeout } from 'node:timers/promises';
-import { persistently, retryNotes } from '../aws/retry.ts';
+import type { Execution, Executions } from '../../aws/executions.ts';
+import { isRunning } from '../../aws/executions.ts';
+import { retryNotes, retryUntilReachable } from '../account/retry.ts';
 import type { Context } from '../context.ts';
 import { sayDetached } from '../terminal/detach.ts';
-import type { Execution, Executions } from './executions.ts';
-import { doing, isRunning } from './words.ts';
+import { doing } from './words.ts';
 
 const LOOK_MS = 2_000;
 
@@ -17,9 +18,9 @@ export async function waitForEnd(
   try {
     return await terminal.working(`Waiting for run ${run.name}`, async (say) => {
       for (;;) {
-        const now = await persistently(() => executions.describe(run.arn, signal), notes, signal);
+        const now = await retryUntilReachable(() => executions.describe(run.arn, signal), notes, signal);
         if (now === null || !isRunning(now)) return now ?? run;
-        const state = await persistently(() => executions.lastState(run.arn), notes, signal);
+        const state = await retryUntilReachable(() => executions.lastState(run.arn), notes, signal);
         say(`Run ${run.name}: ${doing(state)}`);
         await setTimeout(LOOK_MS, undefined, { signal });
       }

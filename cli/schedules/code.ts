@@ -1,10 +1,10 @@
 import { HeadObjectCommand, type S3Client } from '@aws-sdk/client-s3';
+import { errorName, withAwsErrors } from '../../aws/errors.ts';
 import { type ArchiveLocation, archiveUri, parseArchiveUri } from '../../core/names.ts';
 import type { SpecInput } from '../../core/spec/spec.ts';
 import { formatSize } from '../../core/units.ts';
 import { checkScript, lookAtCode, packWarnings, withArchive } from '../archive/code.ts';
 import { send } from '../archive/send-archive.ts';
-import { at, nameOf } from '../aws/aws-errors.ts';
 import type { Context } from '../context.ts';
 import { usageError } from '../errors.ts';
 import type { Project } from '../project/project.ts';
@@ -55,8 +55,8 @@ export async function pinArchive(s3: Pick<S3Client, 'send'>, uri: string, bucket
     const { VersionId } = await s3.send(new HeadObjectCommand({ Bucket: bucket, Key: key, ...version }));
     return { bucket, key, versionId: VersionId ?? null };
   } catch (error) {
-    if (['NotFound', 'NoSuchKey'].includes(nameOf(error)))
+    if (['NotFound', 'NoSuchKey'].includes(errorName(error)))
       throw usageError(`There is no ${uri}.`, 'Upload it: runctl push');
-    return await at(`s3:GetObject of ${uri}`, Promise.reject(error));
+    return await withAwsErrors(`s3:GetObject of ${uri}`, Promise.reject(error));
   }
 }

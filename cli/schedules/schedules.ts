@@ -7,10 +7,10 @@ import {
   type SchedulerClient,
   UpdateScheduleCommand,
 } from '@aws-sdk/client-scheduler';
+import { errorName, withAwsErrors } from '../../aws/errors.ts';
 import { SCHEDULE_GROUP } from '../../core/names.ts';
 import { readSchedule } from '../../core/schedule/expression.ts';
 import type { SpecInput } from '../../core/spec/spec.ts';
-import { at, nameOf } from '../aws/aws-errors.ts';
 
 type Client = Pick<SchedulerClient, 'send'>;
 
@@ -49,16 +49,16 @@ export async function putSchedule(client: Client, schedule: NewSchedule, replace
       await client.send(new UpdateScheduleCommand(input));
       return true;
     } catch (error) {
-      if (nameOf(error) !== 'ResourceNotFoundException')
-        await at(`scheduler:UpdateSchedule ${schedule.fullName}`, Promise.reject(error));
+      if (errorName(error) !== 'ResourceNotFoundException')
+        await withAwsErrors(`scheduler:UpdateSchedule ${schedule.fullName}`, Promise.reject(error));
     }
   }
   try {
     await client.send(new CreateScheduleCommand(input));
     return true;
   } catch (error) {
-    if (nameOf(error) === 'ConflictException') return false;
-    return await at(`scheduler:CreateSchedule ${schedule.fullName}`, Promise.reject(error));
+    if (errorName(error) === 'ConflictException') return false;
+    return await withAwsErrors(`scheduler:CreateSchedule ${schedule.fullName}`, Promise.reject(error));
   }
 }
 
@@ -88,7 +88,7 @@ export async function listSchedules(client: Client): Promise<ScheduleRow[]> {
   let NextToken: string | undefined;
   do {
     const list = client.send(new ListSchedulesCommand({ GroupName: SCHEDULE_GROUP, NextToken }));
-    const page = await at('scheduler:ListSchedules', list);
+    const page = await withAwsErrors('scheduler:ListSchedules', list);
     names.push(...(page.Schedules ?? []).map(({ Name = '' }) => Name));
     NextToken = page.NextToken;
   } while (NextToken);
@@ -113,13 +113,13 @@ async function getSchedule(client: Client, Name: string): Promise<ScheduleRow[]>
       },
     ];
   } catch (error) {
-    if (nameOf(error) === 'ResourceNotFoundException') return [];
-    return await at(`scheduler:GetSchedule ${Name}`, Promise.reject(error));
+    if (errorName(error) === 'ResourceNotFoundException') return [];
+    return await withAwsErrors(`scheduler:GetSchedule ${Name}`, Promise.reject(error));
   }
 }
 
 export async function removeSchedule(client: Client, Name: string): Promise<void> {
-  await at(
+  await withAwsErrors(
     `scheduler:DeleteSchedule ${Name}`,
     client.send(new DeleteScheduleCommand({ Name, GroupName: SCHEDULE_GROUP })),
   );

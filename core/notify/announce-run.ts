@@ -1,5 +1,5 @@
 import { announcedKey, MANIFEST, runFileKey } from '../names.ts';
-import { manifestSchema } from '../outcome/manifest-schema.ts';
+import { readManifest } from '../outcome/manifest-schema.ts';
 import type { RunFiles } from '../outcome/write-manifest.ts';
 import { type Metric, runMetrics } from './metrics.ts';
 import type { News } from './news.ts';
@@ -17,7 +17,8 @@ export interface AnnouncePorts {
  */
 export async function announceEnd(ports: AnnouncePorts, runId: string): Promise<void> {
   const text = Buffer.from(await ports.files.read(runFileKey(runId, MANIFEST))).toString('utf8');
-  const manifest = manifestSchema.parse(JSON.parse(text));
+  const manifest = readManifest(text);
+  if (manifest === null) throw new Error(`the manifest of run ${runId} cannot be read`);
   await once(ports, `${runId}/measured`, () => ports.measure(runMetrics(manifest)));
   await once(ports, `${runId}/ended`, () => ports.notify(endNotification(manifest)));
 }

@@ -1,6 +1,7 @@
 import type { Outcome } from '../errors.ts';
 import type { Manifest } from '../outcome/manifest-schema.ts';
-import type { JobStep } from '../workflow/data.ts';
+import type { JobSnapshot } from '../workflow/data.ts';
+import { RUN_STATES } from '../workflow/states.ts';
 
 /** CloudWatch metrics of runs. Each name, and each value of a dimension, costs $0.30 for a month in which it is written all the time: few, and none by run. */
 export const METRIC_NAMESPACE = 'runctl';
@@ -35,8 +36,8 @@ const SILENCE = 300;
 export function runMetrics({ outcome, run, states }: Pick<Manifest, 'outcome' | 'run' | 'states'>): Metric[] {
   const secondsIn = (...names: string[]) =>
     states.filter(({ name }) => names.includes(name)).reduce((total, { seconds }) => total + seconds, 0);
-  const install = secondsIn('Install requirements', 'Watch install');
-  const queue = secondsIn('Wait for instance');
+  const install = secondsIn(RUN_STATES.install, RUN_STATES.watchInstall);
+  const queue = secondsIn(RUN_STATES.queue);
   return [
     { name: METRICS.ended, value: 1, unit: 'Count', outcome },
     ...(AS_WANTED.includes(outcome) ? [] : [{ name: METRICS.failed, value: 1, unit: 'Count' } as const]),
@@ -50,7 +51,7 @@ export function runMetrics({ outcome, run, states }: Pick<Manifest, 'outcome' | 
  * Of one look at a job: nothing while all is well.
  * @param now epoch ms
  */
-export function lookMetrics(before: JobStep, after: JobStep, now: number): Metric[] {
+export function lookMetrics(before: JobSnapshot, after: JobSnapshot, now: number): Metric[] {
   const failures = after.pollFailures - before.pollFailures;
   const silence = silentSeconds(after, now);
   return [
@@ -60,7 +61,7 @@ export function lookMetrics(before: JobStep, after: JobStep, now: number): Metri
 }
 
 /** A job whose log CloudWatch takes no more of may well be writing. */
-function silentSeconds({ ended, logFull, cursor, elapsed }: JobStep, now: number): number {
+function silentSeconds({ ended, logFull, cursor, elapsed }: JobSnapshot, now: number): number {
   if (ended || logFull) return 0;
   return cursor.offset > 0 ? (now - cursor.eventTime) / 1_000 : (elapsed ?? 0);
 }

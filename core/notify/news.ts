@@ -1,4 +1,4 @@
-import type { Instance, JobInput, JobStep } from '../workflow/data.ts';
+import type { Instance, JobInput, JobSnapshot } from '../workflow/data.ts';
 
 /** What a run has to tell while it lasts. Its end is told by its manifest. */
 export type News = StartedNews | WaitingNews;
@@ -27,12 +27,12 @@ export interface WaitingNews extends NewsOfRun {
   readonly place: number | null;
 }
 
-export function startedNews(input: JobInput, step: JobStep): StartedNews {
+export function startedNews(input: JobInput, step: JobSnapshot): StartedNews {
   const { spec, warnings } = input;
   return { ...aboutRun(input), news: 'started', script: spec.script, pid: step.pid, warnings };
 }
 
-export function waitingNews(input: JobInput, step: JobStep, waited: number): WaitingNews {
+export function waitingNews(input: JobInput, step: JobSnapshot, waited: number): WaitingNews {
   const place = step.queue?.place ?? null;
   return { ...aboutRun(input), news: 'waiting', waited, holder: step.holder?.run ?? null, place };
 }

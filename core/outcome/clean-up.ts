@@ -1,7 +1,8 @@
 import { RunError } from '../errors.ts';
 import { accept, requestBase } from '../job/instance-commands.ts';
-import { type JobPorts, pollJob } from '../job/job-steps.ts';
-import { SILENCE } from '../job/look-at-job.ts';
+import { type JobPorts, requestJobStatus } from '../job/job-status.ts';
+import { SILENCE } from '../job/poll-job.ts';
+import { shipLog } from '../job/ship-log.ts';
 import { JOBS, type JobName, runFileKey } from '../names.ts';
 import type { CollectAnswer, CollectRequest, JobStates, ReleaseAnswer, UploadAnswer } from '../protocol/messages.ts';
 import type { EndProgress, Instance, RunFacts, StepContext, VerifyOutput } from '../workflow/data.ts';
@@ -122,11 +123,13 @@ const PHASES: Record<Exclude<EndProgress['phase'], 'done'>, (ports: EndPorts, tu
 
   /** Logs are on the instance's disk: they can be read when the lease is another's already. */
   async drain(ports, turn) {
-    const job = undrained(turn);
+    const job = nextJobToDrain(turn);
     if (job === undefined) return next(turn, ports.now(), null);
     // Read back first: a function that died, or a nested watch that failed, may have sent more than is known here.
     const context = { ...turn.context, retryCount: 1 };
-    const step = await pollJob(ports, { ...turn, context, warnings: [], step: turn.steps[job] }, job);
+    const input = { ...turn, context, warnings: [], step: turn.steps[job] };
+    const began = ports.now();
+    const step = await shipLog(ports, input, await requestJobStatus(ports, input, job), began);
     const { [job]: _, ...others } = turn.progress.jobs;
     const jobs = step.more ? turn.progress.jobs : others;
     return { ...turn, progress: { ...turn.progress, jobs }, steps: { ...turn.steps, [job]: step } };
@@ -134,7 +137,7 @@ const PHASES: Record<Exclude<EndProgress['phase'], 'done'>, (ports: EndPorts, tu
 };
 
 /** A job of which CloudWatch may not have the whole log. */
-export function undrained({ progress, steps }: Pick<Ending, 'progress' | 'steps'>): JobName | undefined {
+export function nextJobToDrain({ progress, steps }: Pick<Ending, 'progress' | 'steps'>): JobName | undefined {
   return JOBS.find((name) => name in progress.jobs && !steps[name]?.ended);
 }
 

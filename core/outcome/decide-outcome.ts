@@ -1,6 +1,8 @@
 import { ERRORS, type ErrorName, isErrorName, type Outcome, splitName } from '../errors.ts';
 import { formatSize } from '../units.ts';
-import type { Failure, JobStep, RunFacts, RunOutcome } from '../workflow/data.ts';
+import type { Failure, JobSnapshot, RunFacts, RunOutcome } from '../workflow/data.ts';
+import type { RunEnding } from '../workflow/run-ending.ts';
+import { RUN_STATES } from '../workflow/states.ts';
 
 const LAST_LINES = 20;
 const LAST_LINES_BYTES = 4_096;
@@ -14,26 +16,26 @@ const CAUSE_CHARACTERS = { message: 8_000, warnings: 10_000, lastLines: 10_000 }
 /** Why the execution did not come to its own end. */
 export type Interruption = 'stopped' | 'timed-out' | null;
 
-interface Ending {
+interface Verdict {
   readonly name: ErrorName | null;
   readonly message: string;
   /** What to do next, where this end says more than its error's name does. */
   readonly next?: string;
-  readonly step: JobStep | null;
+  readonly step: JobSnapshot | null;
 }
 
 /** Says how a run ended. Only an `exit.json` with code 0, written by the supervisor, can mean `succeeded`. */
 export function decideOutcome(input: RunFacts, interrupted: Interruption = null): RunOutcome {
   const warnings = [...input.warnings, ...installWarning(input)];
-  const ending = interrupted ? interruptedEnding(input, interrupted) : findEnding(input);
-  const { name, step } = ending;
-  const next = name === null ? null : (missingModule(input, step) ?? ending.next ?? ERRORS[name].next);
+  const verdict = interrupted ? judgeInterrupted(input, interrupted) : judge(input);
+  const { name, step } = verdict;
+  const next = name === null ? null : (missingModule(input, step) ?? verdict.next ?? ERRORS[name].next);
   const outcome: Outcome = name === null ? 'succeeded' : ERRORS[name].outcome;
-  const message = shorten(ending.message) + likelyCause(next);
+  const message = shorten(verdict.message) + likelyCause(next);
   const exitCode = step?.exit?.code ?? null;
   const signal = step?.exit?.signal ?? null;
   const last = lastLines(step);
-  const cause = {
+  const cause: RunEnding = {
     outcome,
     message: startWithin(message, CAUSE_CHARACTERS.message),
     next,
@@ -45,6 +47,7 @@ export function decideOutcome(input: RunFacts, interrupted: Interruption = null)
   return {
     outcome,
     message,
+    next,
     pid: input.train?.pid ?? null,
     exitCode,
     signal,
@@ -56,37 +59,37 @@ export function decideOutcome(input: RunFacts, interrupted: Interruption = null)
 }
 
 /** The execution was ended from outside: by a person, or by its own time-out. How its training ended then is told beside it. */
-function interruptedEnding({ train }: RunFacts, interrupted: 'stopped' | 'timed-out'): Ending {
+function judgeInterrupted({ train }: RunFacts, interrupted: 'stopped' | 'timed-out'): Verdict {
   const byItself = train?.ended && train.state === 'exited';
-  const how = byItself ? ` Before that: ${trainingEnding(train).message}` : '';
+  const how = byItself ? ` Before that: ${judgeTraining(train).message}` : '';
   if (interrupted === 'stopped') return { name: 'RunStopped', message: `The run was stopped.${how}`, step: train };
   const message = `The run reached the longest time that a run may take.${how}`;
   return { name: 'RunTimedOut', message, step: train };
 }
 
-function findEnding(input: RunFacts): Ending {
+function judge(input: RunFacts): Verdict {
   const { sync, install, train, failure } = input;
   // What ended because Finish run ended it says nothing of why.
   const endedByUs = failure && (train?.state === 'vanished' || train?.reason === 'stop');
-  if (train?.ended && !endedByUs) return trainingEnding(train);
+  if (train?.ended && !endedByUs) return judgeTraining(train);
   if (failure) return { ...readFailure(failure), step: endedByUs ? train : null };
-  if (sync && !sync.ok) return jobEnding(sync, 'SyncFailed', 'Sync code');
+  if (sync && !sync.ok) return judgeJob(sync, 'SyncFailed', RUN_STATES.sync);
   if (install && isFailed(install) && input.spec?.install === 'required') {
-    return jobEnding(install, 'InstallFailed', 'Install requirements');
+    return judgeJob(install, 'InstallFailed', RUN_STATES.install);
   }
   if (train?.state === 'absent') {
     return { name: 'TrainingVanished', message: 'The instance knows nothing of the training any more.', step: train };
   }
-  if (train) return jobEnding(train, 'Internal', 'Start training');
+  if (train) return judgeJob(train, 'Internal', RUN_STATES.start);
   return { name: 'Internal', message: 'The run ended before training without saying why.', step: null };
 }
 
-function isFailed(install: JobStep): boolean {
+function isFailed(install: JobSnapshot): boolean {
   return !install.ok;
 }
 
 /** A sync or install that did not end well, or a start that was not accepted. */
-function jobEnding(step: JobStep, fallback: ErrorName, state: string): Ending {
+function judgeJob(step: JobSnapshot, fallback: ErrorName, state: string): Verdict {
   const { holder, waiting, result, exit } = step;
   if (step.state === 'busy') {
     const who = holder
@@ -112,35 +115,35 @@ function jobEnding(step: JobStep, fallback: ErrorName, state: string): Ending {
   return { name: fallback, message: `${state}: the job ${how}.`, step };
 }
 
-function trainingEnding(train: JobStep): Ending {
+function judgeTraining(train: JobSnapshot): Verdict {
   const { exit, pid, result } = train;
   const when = train.confirmed ? '' : afterSeconds(train);
-  const ending = (name: ErrorName | null, message: string, next?: string): Ending => ({
+  const verdict = (name: ErrorName | null, message: string, next?: string): Verdict => ({
     name,
     message,
     step: train,
     ...(next === undefined ? {} : { next }),
   });
   if (train.state === 'vanished') {
-    return ending('TrainingVanished', `Training (PID ${pid}) is gone and left no exit code${when}.`);
+    return verdict('TrainingVanished', `Training (PID ${pid}) is gone and left no exit code${when}.`);
   }
   if (train.state === 'stopped') {
     return train.reason === 'max-duration'
-      ? ending('TrainingTimedOut', 'Training was stopped: it reached maxDuration.')
-      : ending('RunStopped', 'Training was stopped.');
+      ? verdict('TrainingTimedOut', 'Training was stopped: it reached maxDuration.')
+      : verdict('RunStopped', 'Training was stopped.');
   }
-  if (exit?.outOfMemory) return ending('OutOfMemory', `Training was killed${when}: the instance ran out of memory.`);
+  if (exit?.outOfMemory) return verdict('OutOfMemory', `Training was killed${when}: the instance ran out of memory.`);
   const crash = CRASHES[exit?.signal ?? ''];
   if (crash)
-    return ending('TrainingKilled', `Training crashed in native code${when}: ${exit?.signal} (${crash}).`, SHOW_CRASH);
-  if (exit?.signal) return ending('TrainingKilled', `Training was killed by ${exit.signal}${when}.`);
-  if (train.state === 'exited' && exit?.code === 0) return ending(null, 'Training ended with exit code 0.');
+    return verdict('TrainingKilled', `Training crashed in native code${when}: ${exit?.signal} (${crash}).`, SHOW_CRASH);
+  if (exit?.signal) return verdict('TrainingKilled', `Training was killed by ${exit.signal}${when}.`);
+  if (train.state === 'exited' && exit?.code === 0) return verdict(null, 'Training ended with exit code 0.');
   // What the supervisor knows beside the code: a disk that is full, a program that could not be started.
   const why = result?.error ? ` ${result.error.message}.` : '';
   const code = `exit code ${exit?.code ?? 'unknown'}`;
   const how = when === '' ? `Training ended with ${code}.` : `The script ended${when} with ${code}.`;
   const memory = memoryError(train);
-  return ending('TrainingFailed', `${how}${why}${memory?.message ?? ''}`, memory?.next);
+  return verdict('TrainingFailed', `${how}${why}${memory?.message ?? ''}`, memory?.next);
 }
 
 /** Signals that a process raises by a fault of its own code (signal(7)). Nobody sent them. */
@@ -160,7 +163,7 @@ const GPU_MEMORY =
 const MEMORY = /\bMemoryError\b|Unable to allocate|can't allocate memory|Cannot allocate memory|std::bad_alloc/;
 
 /** A training that gave up by itself because an allocation failed, as its last lines say. Its outcome stays `failed`. */
-function memoryError({ tail, exit }: JobStep): { message: string; next: string } | null {
+function memoryError({ tail, exit }: JobSnapshot): { message: string; next: string } | null {
   const has = (pattern: RegExp) => tail?.some((line) => pattern.test(line)) === true;
   if (has(GPU_MEMORY)) {
     return {
@@ -174,7 +177,7 @@ function memoryError({ tail, exit }: JobStep): { message: string; next: string }
 }
 
 /** ` after 0.4 s`, of a job that ended before anybody saw it run. */
-function afterSeconds({ elapsed }: JobStep): string {
+function afterSeconds({ elapsed }: JobSnapshot): string {
   return elapsed === undefined ? '' : ` after ${elapsed < 10 ? elapsed.toFixed(1) : Math.round(elapsed)} s`;
 }
 
@@ -202,13 +205,13 @@ function parseObject(text: string): Record<string, unknown> | null {
 
 function installWarning({ install }: RunFacts): string[] {
   if (!install || !isFailed(install)) return [];
-  return [`The install failed: ${jobEnding(install, 'InstallFailed', 'Install requirements').message}`];
+  return [`The install failed: ${judgeJob(install, 'InstallFailed', RUN_STATES.install).message}`];
 }
 
 const NOT_INSTALLED = 'Correct the requirements: the log stream <run id>/install says why they were not installed.';
 
 /** What to do about a training that misses a module which the failed install should have brought; null for any other end. */
-function missingModule({ install }: RunFacts, step: JobStep | null): string | null {
+function missingModule({ install }: RunFacts, step: JobSnapshot | null): string | null {
   if (step?.job !== 'train' || step.ok || !install || !isFailed(install)) return null;
   return step.tail?.some((line) => /^(ModuleNotFoundError|ImportError):/.test(line)) ? NOT_INSTALLED : null;
 }
@@ -218,7 +221,7 @@ function likelyCause(next: string | null): string {
 }
 
 /** At most 20 lines and 4 KB, the last ones. */
-function lastLines(step: JobStep | null): string[] {
+function lastLines(step: JobSnapshot | null): string[] {
   const lines = (step?.tail ?? []).slice(-LAST_LINES);
   while (Buffer.byteLength(lines.join('\n')) > LAST_LINES_BYTES && lines.length > 1) lines.shift();
   return lines.length > 1 ? lines : lines.map(lastPart);

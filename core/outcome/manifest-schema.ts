@@ -1,5 +1,6 @@
 import * as z from 'zod/mini';
-import { ERRORS, OUTCOMES } from '../errors.ts';
+import { ERRORS } from '../errors.ts';
+import { endingFields, type Reading, STRICT, TOLERANT } from '../workflow/run-ending.ts';
 
 const seconds = z.number().check(z.nonnegative());
 const count = z.int().check(z.nonnegative());
@@ -7,69 +8,97 @@ const sha256 = z.string().check(z.regex(/^[0-9a-f]{64}$/));
 const time = z.string().check(z.iso.datetime());
 const text = z.nullable(z.string());
 
-const job = z.object({
-  state: z.string(),
-  exitCode: z.nullable(z.int()),
-  signal: text,
-  outOfMemory: z.boolean(),
-  maxRssBytes: z.nullable(count),
-  pid: z.nullable(z.int()),
-  endedAt: z.nullable(time),
-  polls: count,
-  pollFailures: count,
-  /** Raw bytes of the job's log that stand in CloudWatch. */
-  logBytes: count,
-  result: z.nullable(z.record(z.string(), z.unknown())),
-});
-
 /** `runs/<run id>/manifest.json`. Keys are only ever added within a version. */
-export const manifestSchema = z.object({
-  version: z.literal(1),
-  run: z.object({ id: z.string(), arn: z.string(), startedAt: time, endedAt: time, seconds }),
-  outcome: z.enum(OUTCOMES),
-  error: z.nullable(z.enum(Object.keys(ERRORS))),
-  message: z.string(),
-  next: text,
-  exitCode: z.nullable(z.int()),
-  signal: text,
-  pid: z.nullable(z.int()),
-  lastLines: z.array(z.string()),
-  warnings: z.array(z.string()),
-  /** As resolved, or as it was asked when it was refused; values that look like secrets are `***`. */
-  spec: z.nullable(z.record(z.string(), z.unknown())),
-  archive: z.nullable(
-    z.object({
-      bucket: z.string(),
-      key: z.string(),
-      versionId: text,
-      sha256,
-      bytes: count,
-      files: count,
-      gitCommit: text,
-      /** Something in the archive is not as that commit has it; null without a commit. */
-      gitDirty: z.nullable(z.boolean()),
-    }),
-  ),
-  instance: z.nullable(z.object({ id: z.string(), type: z.string(), image: z.string(), platform: z.string() })),
-  python: z.nullable(z.object({ path: z.string(), version: z.string() })),
-  packages: z.record(z.string(), z.string()),
-  jobs: z.object({ sync: z.nullable(job), install: z.nullable(job), train: z.nullable(job) }),
-  states: z.array(z.object({ name: z.string(), entered: count, seconds })),
-  polls: count,
-  pollFailures: count,
-  logBytes: count,
-  outputs: z.object({
-    archive: z.nullable(z.object({ key: z.string(), bytes: count, sha256 })),
-    count,
-    /** The first 5,000; `inventory.json` beside this has all. */
-    files: z.array(z.object({ path: z.string(), bytes: count, sha256 })),
-  }),
-  logs: z.array(z.object({ job: z.enum(['sync', 'install', 'train']), key: z.string(), bytes: count, sha256 })),
-  /** Of runctl itself, at list prices; not of the instance. */
-  cost: z.object({ usd: z.number(), note: z.string() }),
-});
+const manifest = (reading: Reading) => {
+  const { object, or } = reading;
+  const job = object({
+    state: or(z.string(), 'unknown'),
+    exitCode: or(z.nullable(z.int()), null),
+    signal: or(text, null),
+    outOfMemory: or(z.boolean(), false),
+    maxRssBytes: or(z.nullable(count), null),
+    pid: or(z.nullable(z.int()), null),
+    endedAt: or(z.nullable(time), null),
+    polls: or(count, 0),
+    pollFailures: or(count, 0),
+    /** Raw bytes of the job's log that CloudWatch has. */
+    logBytes: or(count, 0),
+    result: or(z.nullable(z.record(z.string(), z.unknown())), null),
+  });
+  return object({
+    version: z.literal(1),
+    run: object({ id: z.string(), arn: z.string(), startedAt: time, endedAt: time, seconds: or(seconds, 0) }),
+    ...endingFields(reading),
+    error: or(z.nullable(reading === STRICT ? z.enum(Object.keys(ERRORS)) : z.string()), null),
+    pid: or(z.nullable(z.int()), null),
+    /** As resolved, or as requested when it was refused; values that look like secrets are `***`. */
+    spec: or(z.nullable(z.record(z.string(), z.unknown())), null),
+    archive: or(
+      z.nullable(
+        object({
+          bucket: z.string(),
+          key: z.string(),
+          versionId: or(text, null),
+          sha256,
+          bytes: count,
+          files: or(count, 0),
+          gitCommit: or(text, null),
+          /** The archive has changes beside that commit; null without a commit. */
+          gitDirty: or(z.nullable(z.boolean()), null),
+        }),
+      ),
+      null,
+    ),
+    instance: or(
+      z.nullable(
+        object({
+          id: z.string(),
+          type: z.string(),
+          image: or(z.string(), 'unknown'),
+          platform: or(z.string(), 'linux'),
+        }),
+      ),
+      null,
+    ),
+    python: or(z.nullable(object({ path: z.string(), version: z.string() })), null),
+    packages: or(z.record(z.string(), z.string()), {}),
+    jobs: or(
+      object({ sync: or(z.nullable(job), null), install: or(z.nullable(job), null), train: or(z.nullable(job), null) }),
+      { sync: null, install: null, train: null },
+    ),
+    states: or(z.array(object({ name: z.string(), entered: count, seconds })), []),
+    polls: or(count, 0),
+    pollFailures: or(count, 0),
+    logBytes: or(count, 0),
+    outputs: or(
+      object({
+        archive: or(z.nullable(object({ key: z.string(), bytes: count, sha256 })), null),
+        count: or(count, 0),
+        /** The first 5,000; `inventory.json` beside this has all. */
+        files: or(z.array(object({ path: z.string(), bytes: count, sha256 })), []),
+      }),
+      { archive: null, count: 0, files: [] },
+    ),
+    logs: or(z.array(object({ job: z.enum(['sync', 'install', 'train']), key: z.string(), bytes: count, sha256 })), []),
+    /** Of runctl itself, at list prices; not of the instance. */
+    cost: or(object({ usd: z.number(), note: z.string() }), { usd: 0, note: 'Not known.' }),
+  });
+};
+
+/** What is written. */
+export const manifestSchema = manifest(STRICT);
+const readable = manifest(TOLERANT);
 
 export type Manifest = z.infer<typeof manifestSchema>;
+
+/** A manifest that this or another version of runctl wrote; null: it is not one that can be read. */
+export function readManifest(json: string): Manifest | null {
+  try {
+    return readable.safeParse(JSON.parse(json)).data ?? null;
+  } catch {
+    return null;
+  }
+}
 
 /** What the finisher says of the outputs and the interpreter (instance/CONTRACT.md). */
 export const inventorySchema = z.object({

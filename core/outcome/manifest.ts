@@ -1,7 +1,6 @@
-import { ERRORS } from '../errors.ts';
 import { JOBS, runFileKey } from '../names.ts';
 import { maskSpec } from '../spec/mask.ts';
-import type { EndProgress, JobStep, RunFacts, RunOutcome } from '../workflow/data.ts';
+import type { EndProgress, JobSnapshot, RunFacts, RunOutcome } from '../workflow/data.ts';
 import type { StateTime } from '../workflow/history.ts';
 import { estimateCost } from './cost.ts';
 import type { Inventory, Manifest } from './manifest-schema.ts';
@@ -42,7 +41,7 @@ export function buildManifest(parts: ManifestParts): Manifest {
     outcome: outcome.outcome,
     error: outcome.error,
     message: outcome.message,
-    next: outcome.error === null ? null : ERRORS[outcome.error].next,
+    next: outcome.next,
     exitCode: outcome.exitCode,
     signal: outcome.signal,
     pid: outcome.pid,
@@ -83,7 +82,7 @@ export function buildManifest(parts: ManifestParts): Manifest {
   };
 }
 
-function jobPart(step: JobStep | null): Manifest['jobs']['train'] {
+function jobPart(step: JobSnapshot | null): Manifest['jobs']['train'] {
   if (step === null) return null;
   const { exit } = step;
   return {

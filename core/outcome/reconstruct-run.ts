@@ -1,6 +1,7 @@
 import { watchName } from '../names.ts';
-import type { JobStep, RunFacts } from '../workflow/data.ts';
+import type { JobSnapshot, RunFacts } from '../workflow/data.ts';
 import { readRun, readWatch, type StateEvent } from '../workflow/history.ts';
+import { WATCH_STATES } from '../workflow/states.ts';
 
 /** An execution that did not come to its end. */
 export interface InterruptedRun {
@@ -58,7 +59,7 @@ export function watchArn(watchMachineArn: string, runKey: string, count: number)
 }
 
 /** How far a nested watch came that did not hand over; null when there is none. */
-export async function lastStep(executions: Watches, watch: string): Promise<JobStep | null> {
+export async function lastStep(executions: Watches, watch: string): Promise<JobSnapshot | null> {
   const execution = await executions.describe(watch);
-  return execution && readWatch(await executions.lastOutput(watch, 'Poll logs'), execution.input);
+  return execution && readWatch(await executions.lastOutput(watch, WATCH_STATES.poll), execution.input);
 }

@@ -68,7 +68,7 @@ export type PollRequest = RequestBase &
   LogWindow & {
     readonly verb: 'poll';
     readonly job: JobName;
-    /** A presigned URL for a piece of log that does not fit the answer. */
+    /** A presigned URL for a chunk of log that does not fit the answer. */
     readonly put?: string;
   };
 export type StopRequest = RequestBase & { readonly verb: 'stop'; readonly grace: number; readonly reason: string };

@@ -1,4 +1,4 @@
-import type { ErrorName, Outcome } from '../errors.ts';
+import type { ErrorName } from '../errors.ts';
 import type { JobName } from '../names.ts';
 import type {
   CollectedFile,
@@ -11,6 +11,7 @@ import type {
   QueuePlace,
 } from '../protocol/messages.ts';
 import type { RunSpec } from '../spec/spec.ts';
+import type { RunEnding } from './run-ending.ts';
 
 /** What each state of runctl-run takes and gives. Small and typed: no URL, no secret, log text only as the last lines of an ended job. */
 
@@ -99,7 +100,7 @@ export interface Waiting {
 }
 
 /** What is known of a job after a step: the output of Sync code … Watch training. */
-export interface JobStep {
+export interface JobSnapshot {
   readonly job: JobName;
   readonly state: JobState;
   /** The job has ended and its log is whole in CloudWatch. */
@@ -138,11 +139,11 @@ export interface JobInput extends VerifyOutput {
   readonly instance: Instance;
   readonly context: StepContext;
   /** The step so far; null before the job's first. */
-  readonly step: JobStep | null;
+  readonly step: JobSnapshot | null;
 }
 
 export interface WatchInput extends JobInput {
-  readonly step: JobStep;
+  readonly step: JobSnapshot;
 }
 
 export interface Failure {
@@ -177,9 +178,9 @@ export interface FinishInput {
   readonly archive: VerifiedArchive | null;
   readonly instance: Instance | null;
   readonly warnings: readonly string[];
-  readonly sync: JobStep | null;
-  readonly install: JobStep | null;
-  readonly train: JobStep | null;
+  readonly sync: JobSnapshot | null;
+  readonly install: JobSnapshot | null;
+  readonly train: JobSnapshot | null;
   readonly failure: Failure | null;
   /** How many nested watches have handed over. */
   readonly watches: number;
@@ -193,17 +194,12 @@ export type RunFacts = Pick<
   'run' | 'spec' | 'archive' | 'instance' | 'warnings' | 'sync' | 'install' | 'train' | 'failure'
 >;
 
-export interface RunOutcome {
-  readonly outcome: Outcome;
-  readonly message: string;
+/** How the run ended, and what the machine makes of it. */
+export interface RunOutcome extends RunEnding {
   readonly pid: number | null;
-  readonly exitCode: number | null;
-  readonly signal: string | null;
-  readonly warnings: readonly string[];
-  readonly lastLines: readonly string[];
   /** Of the Fail state; null when the run succeeded. */
   readonly error: ErrorName | null;
-  /** JSON: outcome, message, next, exitCode, signal, warnings, lastLines. */
+  /** Of the Fail state: a RunEnding as JSON. */
   readonly cause: string | null;
 }
 
@@ -212,8 +208,8 @@ export type FinishOutput =
   | {
       readonly wait: number;
       readonly progress: EndProgress;
-      readonly sync: JobStep | null;
-      readonly install: JobStep | null;
-      readonly train: JobStep | null;
+      readonly sync: JobSnapshot | null;
+      readonly install: JobSnapshot | null;
+      readonly train: JobSnapshot | null;
     }
   | (RunOutcome & { readonly wait: null });

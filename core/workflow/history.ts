@@ -1,5 +1,6 @@
 import type { JobName } from '../names.ts';
-import type { Instance, JobStep, VerifyOutput } from './data.ts';
+import type { Instance, JobSnapshot, VerifyOutput } from './data.ts';
+import { JOB_STATES, RUN_STATES, WATCHES } from './states.ts';
 
 /** A state of an execution was entered or left. */
 export interface StateEvent {
@@ -38,30 +39,13 @@ export function stateTimes(events: readonly StateEvent[], now: number): StateTim
   }));
 }
 
-/** The states that run a nested watch. */
-export const WATCHES = {
-  sync: 'Watch sync',
-  install: 'Watch install',
-  train: 'Watch training',
-} as const satisfies Record<JobName, string>;
-
-const JOB_STATES: Readonly<Record<string, JobName>> = {
-  'Sync code': 'sync',
-  [WATCHES.sync]: 'sync',
-  'Install requirements': 'install',
-  [WATCHES.install]: 'install',
-  'Start training': 'train',
-  'Confirm PID': 'train',
-  [WATCHES.train]: 'train',
-};
-
 /** What an execution of runctl-run had found out, read from its history. */
 export interface RunSoFar {
   readonly verified: VerifyOutput | null;
   readonly instance: Instance | null;
-  readonly sync: JobStep | null;
-  readonly install: JobStep | null;
-  readonly train: JobStep | null;
+  readonly sync: JobSnapshot | null;
+  readonly install: JobSnapshot | null;
+  readonly train: JobSnapshot | null;
   /** How many nested watches came to their end. */
   readonly watches: number;
   /** The job whose nested watch was under way when the execution ended. */
@@ -89,17 +73,17 @@ export function readRun(events: readonly StateEvent[]): RunSoFar {
       run.watches += 1;
       run.watching = null;
     }
-    if (state === 'Verify archive' && 'archive' in value) run.verified = value as unknown as VerifyOutput;
-    if (state === 'Find instance' && 'id' in value) run.instance = value as unknown as Instance;
-    if (job && 'cursor' in value) run[job] = value as unknown as JobStep;
+    if (state === RUN_STATES.verify && 'archive' in value) run.verified = value as unknown as VerifyOutput;
+    if (state === RUN_STATES.find && 'id' in value) run.instance = value as unknown as Instance;
+    if (job && 'cursor' in value) run[job] = value as unknown as JobSnapshot;
   }
   return run;
 }
 
 /** The step that a nested watch reached: what its last look gave, or what it began with. Both as JSON, or null. */
-export function readWatch(lastLook: string | null, input: string | null): JobStep | null {
+export function readWatch(lastLook: string | null, input: string | null): JobSnapshot | null {
   const value = parse(lastLook) ?? (parse(input)?.step as Record<string, unknown> | undefined) ?? null;
-  return value !== null && 'cursor' in value ? (value as unknown as JobStep) : null;
+  return value !== null && 'cursor' in value ? (value as unknown as JobSnapshot) : null;
 }
 
 /** Whether a state was left by its Catch: what it gave then is the error, and not its own. */

@@ -1,5 +1,5 @@
 import type { RunSpec } from '../spec/spec.ts';
-import type { JobStep, Waiting } from './data.ts';
+import type { JobSnapshot, Waiting } from './data.ts';
 
 /** Looks at the queue cost 9 events each: with so many at most, a month in the queue leaves room for the training's watches. */
 const MOST_LOOKS = 1_440;
@@ -30,10 +30,10 @@ export function ticketLife(maxWait: number): number {
  * @param now epoch seconds
  */
 export function waitForInstance(
-  step: JobStep,
+  step: JobSnapshot,
   previous: Waiting | null,
   about: { spec: Pick<RunSpec, 'ifBusy' | 'maxWait'>; now: number; clearing: Waiting['clearing'] },
-): JobStep {
+): JobSnapshot {
   const { spec, now, clearing } = about;
   const since = previous?.since ?? now;
   const waited = now - since;
@@ -47,7 +47,7 @@ export function waitForInstance(
 }
 
 /** How long the run has waited, in seconds, when it is time to tell people of it; null when it is not, or they know. */
-export function untoldWait({ waiting }: JobStep, now: number, longWait: number): number | null {
+export function untoldWait({ waiting }: JobSnapshot, now: number, longWait: number): number | null {
   if (waiting === null || waiting.told || waiting.over !== null) return null;
   const waited = now - waiting.since;
   return waited < longWait ? null : waited;

@@ -4,12 +4,13 @@ import {
   SendCommandCommand,
   SSMClient,
 } from '@aws-sdk/client-ssm';
+import { errorName, toAwsError } from '../../aws/errors.ts';
+import type { Instances } from '../../aws/instances.ts';
+import { CLIENT_SETTINGS } from '../../aws/settings.ts';
 import { RunError } from '../../core/errors.ts';
 import { type DocumentName, type InstanceCommands, lacksRunner } from '../../core/job/instance-commands.ts';
 import { MAX_REQUEST_BYTES, parseAnswer, type RunnerRequest, UnreadableAnswer } from '../../core/protocol/messages.ts';
-import { CLIENT_SETTINGS, errorName, translate } from './aws-errors.ts';
 import { requireEnv } from './environment.ts';
-import type { Instances } from './instances.ts';
 import { logger } from './logger.ts';
 
 /** Seconds for the service to hand the command to the agent: SSM's minimum. */
@@ -104,7 +105,7 @@ async function send(ports: CommandPorts, instanceId: string, document: DocumentN
         `${instanceId} takes no commands: it is not running, or its SSM agent is not connected`,
       );
     }
-    throw translate(error, `ssm:SendCommand with ${ports.documents[document]} to ${instanceId}`);
+    throw toAwsError(error, `ssm:SendCommand with ${ports.documents[document]} to ${instanceId}`);
   }
 }
 
@@ -121,7 +122,7 @@ async function waitForEnd(ports: CommandPorts, instanceId: string, commandId: st
     } catch (error) {
       // Right after SendCommand the invocation does not exist yet.
       if (errorName(error) !== 'InvocationDoesNotExist')
-        throw translate(error, `ssm:GetCommandInvocation of ${instanceId}`);
+        throw toAwsError(error, `ssm:GetCommandInvocation of ${instanceId}`);
     }
     if (ports.now() - asked >= ASK_EC2_MS) {
       asked = ports.now();

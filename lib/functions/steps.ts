@@ -13,7 +13,7 @@ import {
 } from '../../core/names.ts';
 import type { Config } from '../config.ts';
 import {
-  carryLogPieces,
+  carryLogChunks,
   commandInstances,
   describeAgents,
   describeInstances,
@@ -40,7 +40,7 @@ const READ_ARCHIVE = Duration.seconds(300);
 const END_RUN = Duration.seconds(300);
 /** Stays with a run until it is over: the longest that a function may. */
 const STOP_RUN = Duration.minutes(15);
-/** Holds a piece of log as bytes and as text (core/job/log-pieces.ts). */
+/** Holds a chunk of log as bytes and as text (core/job/log-chunks.ts). */
 const LOG_MEMORY = 512;
 
 export interface StepsProps {
@@ -145,7 +145,7 @@ export class Steps extends Construct {
       ...jobStep,
       description: 'Asks how a job stands and ships its log to CloudWatch',
       environment: { ...jobStep.environment, uploadBucket: bucket.bucketName },
-      permissions: [...jobStep.permissions, ...carryLogPieces(bucket), measure()],
+      permissions: [...jobStep.permissions, ...carryLogChunks(bucket), measure()],
       memory: LOG_MEMORY,
     });
     this.checkInstance = new StepLambda(this, 'check-instance', {
@@ -165,7 +165,7 @@ export class Steps extends Construct {
       },
       permissions: [
         ...speak(PREPARE_FINISH_DOCUMENT, JOB_DOCUMENT),
-        ...carryLogPieces(bucket),
+        ...carryLogChunks(bucket),
         ...keepRunFiles(bucket),
         readHistories(stack),
       ],

@@ -4,7 +4,7 @@ import {
   ANNOUNCED_PREFIX,
   DOCUMENTS,
   ENABLED_TAG,
-  PIECE_PREFIX,
+  LOG_CHUNK_PREFIX,
   RUN_LOG_GROUP,
   RUN_MACHINE,
   RUN_PREFIX,
@@ -51,8 +51,8 @@ function logGroupArn(stack: Stack, resourceName: string): string {
 }
 
 /** Lets an instance PUT log on its way to CloudWatch, by presigned URL, and reads it. */
-export function carryLogPieces(bucket: Bucket): Permission[] {
-  return [{ actions: ['s3:PutObject', 's3:GetObject'], resources: [bucket.arnForObjects(`${PIECE_PREFIX}*`)] }];
+export function carryLogChunks(bucket: Bucket): Permission[] {
+  return [{ actions: ['s3:PutObject', 's3:GetObject'], resources: [bucket.arnForObjects(`${LOG_CHUNK_PREFIX}*`)] }];
 }
 
 /** What a run leaves behind: written by the instance, by presigned URL, and by the function itself. */

@@ -17,6 +17,7 @@ import { StepFunctionsStartExecution } from 'aws-cdk-lib/aws-stepfunctions-tasks
 import { Construct } from 'constructs';
 import type { JobName } from '../../core/names.ts';
 import { RUN_MACHINE } from '../../core/names.ts';
+import { RUN_STATES } from '../../core/workflow/states.ts';
 import type { StepLambda } from '../functions/step-lambda.ts';
 import type { Steps } from '../functions/steps.ts';
 import { createMachine } from './machine.ts';
@@ -58,12 +59,12 @@ export class RunMachine extends Construct {
     const train = this.createTrain(steps);
     const install = this.createInstall(steps, train);
     const sync = this.createSync(steps, install);
-    const find = this.task('Find instance', steps.findInstance, {
+    const find = this.task(RUN_STATES.find, steps.findInstance, {
       comment: 'Finds exactly one running Linux instance whose SSM agent is online.',
       input: RUN_VARIABLES,
       assign: { instance: '{% $states.result.Payload %}' },
     });
-    const verify = this.task('Verify archive', steps.verifyArchive, {
+    const verify = this.task(RUN_STATES.verify, steps.verifyArchive, {
       comment: 'Validates the run spec, pins the object version, and reads the archive once without extracting it.',
       input: {
         execution: EXECUTION,
@@ -86,7 +87,7 @@ export class RunMachine extends Construct {
 
   private createBegin(): Pass {
     const names = ['run', 'spec', 'archive', 'instance', 'sync', 'install', 'train', 'failure', 'finish'];
-    return Pass.jsonata(this, 'Begin run', {
+    return Pass.jsonata(this, RUN_STATES.begin, {
       comment: 'Initializes every variable: Finish run reads all of them, however early the run failed.',
       assign: { ...Object.fromEntries(names.map((name) => [name, NULL])), warnings: '{% [] %}', watches: 0 },
     });
@@ -94,71 +95,71 @@ export class RunMachine extends Construct {
 
   private createSync(steps: Steps, next: IChainable): IChainable {
     const start = this.jobTask(
-      'Sync code',
+      RUN_STATES.sync,
       'sync',
       steps.syncCode,
       'Acquires the lease of the instance and extracts the code to <home>/<project>.',
     );
-    const wait = Wait.jsonata(this, 'Wait for instance', {
+    const wait = Wait.jsonata(this, RUN_STATES.queue, {
       comment:
         'Waits in the queue, first come, first served. The output has the holder of the instance and the place in the queue.',
       time: WaitTime.seconds('{% $sync.wait %}'),
       outputs: '{% {"holder": $sync.holder, "queue": $sync.queue, "waiting": $sync.waiting} %}',
     }).next(start);
-    const synced = Choice.jsonata(this, 'Code synced?')
+    const synced = Choice.jsonata(this, RUN_STATES.synced)
       .when(Condition.jsonata('{% $sync.state = "busy" and $sync.waiting.over = null %}'), wait)
       .when(Condition.jsonata('{% $sync.state = "busy" %}'), this.finish)
       .when(endedWell('sync'), next);
-    synced.when(inProgress('sync'), this.watchJob('Watch sync', 'sync').next(synced)).otherwise(this.finish);
+    synced.when(inProgress('sync'), this.watchJob(RUN_STATES.watchSync, 'sync').next(synced)).otherwise(this.finish);
     return start.next(synced);
   }
 
   private createInstall(steps: Steps, next: IChainable): IChainable {
     const start = this.jobTask(
-      'Install requirements',
+      RUN_STATES.install,
       'install',
       steps.installRequirements,
       'Installs the requirements with uv, else with pip3 install --user.',
     );
-    const installed = Choice.jsonata(this, 'Requirements installed?').when(endedWell('install'), next);
+    const installed = Choice.jsonata(this, RUN_STATES.installed).when(endedWell('install'), next);
     installed
-      .when(inProgress('install'), this.watchJob('Watch install', 'install').next(installed))
+      .when(inProgress('install'), this.watchJob(RUN_STATES.watchInstall, 'install').next(installed))
       .when(Condition.jsonata('{% $install.state = "refused" or $spec.install = "required" %}'), this.finish)
       .otherwise(next);
-    return Choice.jsonata(this, 'Anything to install?')
+    return Choice.jsonata(this, RUN_STATES.hasRequirements)
       .when(Condition.jsonata('{% $archive.requirements != null %}'), start.next(installed))
       .otherwise(next);
   }
 
   private createTrain(steps: Steps): IChainable {
     const start = this.jobTask(
-      'Start training',
+      RUN_STATES.start,
       'train',
       steps.startTraining,
       'Starts the script and returns its PID.',
     );
     const confirm = this.jobTask(
-      'Confirm PID',
+      RUN_STATES.confirm,
       'train',
       steps.confirmPid,
       'Polls once: the process is running, or has ended already.',
     );
-    const watch = this.watchJob('Watch training', 'train');
-    const training = Choice.jsonata(this, 'Training ended?').when(inProgress('train'), watch).otherwise(this.finish);
+    const watch = this.watchJob(RUN_STATES.watchTraining, 'train');
+    const training = Choice.jsonata(this, RUN_STATES.ended).when(inProgress('train'), watch).otherwise(this.finish);
     watch.next(training);
-    const started = Choice.jsonata(this, 'Training started?')
+    const started = Choice.jsonata(this, RUN_STATES.started)
       .when(Condition.jsonata('{% $train.state in ["refused", "absent"] %}'), this.finish)
       .otherwise(confirm.next(training));
     return start.next(started);
   }
 
   private createFinish(finishRun: StepLambda): IChainable {
-    const failed = Fail.jsonata(this, 'Failed', {
+    const failed = Fail.jsonata(this, RUN_STATES.failed, {
       error: '{% $finish.error %}',
       cause: '{% $finish.cause %}',
       comment: 'docs/reference/errors.md explains the error; the cause is JSON.',
     });
-    const task = stepTask(this, 'Finish run', finishRun, {
+    const task = stepTask(this, RUN_STATES.finish, finishRun, {
       comment: 'Uploads outputs and logs, releases the instance, and determines the outcome.',
       input: {
         ...RUN_VARIABLES,
@@ -175,7 +176,7 @@ export class RunMachine extends Construct {
       },
       assign: { finish: '{% $states.result.Payload %}' },
     });
-    const lost = Pass.jsonata(this, 'Outcome unknown', {
+    const lost = Pass.jsonata(this, RUN_STATES.unknown, {
       comment: 'Finish run itself failed, so the outcome is internal.',
       assign: {
         finish: {
@@ -186,13 +187,13 @@ export class RunMachine extends Construct {
       },
     });
     catchAll(task, lost.next(failed));
-    const wait = Wait.jsonata(this, 'Wait for outputs', {
+    const wait = Wait.jsonata(this, RUN_STATES.outputs, {
       comment: 'Waits until remaining processes have ended and outputs are in S3.',
       time: WaitTime.seconds('{% $finish.wait %}'),
     }).next(task);
-    const succeeded = Choice.jsonata(this, 'Run succeeded?')
+    const succeeded = Choice.jsonata(this, RUN_STATES.decided)
       .when(Condition.jsonata('{% $finish.wait != null %}'), wait)
-      .when(Condition.jsonata('{% $finish.outcome = "succeeded" %}'), Succeed.jsonata(this, 'Succeeded'))
+      .when(Condition.jsonata('{% $finish.outcome = "succeeded" %}'), Succeed.jsonata(this, RUN_STATES.succeeded))
       .otherwise(failed);
     return task.next(succeeded);
   }

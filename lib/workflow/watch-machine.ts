@@ -11,6 +11,7 @@ import {
 import { Construct } from 'constructs';
 import { WATCH_MACHINE } from '../../core/names.ts';
 import { POLLS_PER_WATCH } from '../../core/workflow/poll-timing.ts';
+import { WATCH_STATES } from '../../core/workflow/states.ts';
 import type { Steps } from '../functions/steps.ts';
 import { createMachine } from './machine.ts';
 import { catchAll, STEP_CONTEXT, stepTask } from './tasks.ts';
@@ -21,7 +22,7 @@ export class WatchMachine extends Construct {
 
   constructor(scope: Construct, id: string, steps: Pick<Steps, 'pollLogs' | 'checkInstance'>) {
     super(scope, id);
-    const begin = Pass.jsonata(this, 'Begin watch', {
+    const begin = Pass.jsonata(this, WATCH_STATES.begin, {
       comment: 'The parent passes the run and the last snapshot of the job.',
       assign: { input: '{% $states.input %}', step: '{% $states.input.step %}', polls: 0, failure: '{% null %}' },
     });
@@ -34,14 +35,17 @@ export class WatchMachine extends Construct {
       step: '{% $step %}',
       context: STEP_CONTEXT,
     };
-    const poll = stepTask(this, 'Poll logs', steps.pollLogs, {
+    const poll = stepTask(this, WATCH_STATES.poll, steps.pollLogs, {
       comment: 'Requests the status of the job and ships its log to CloudWatch.',
       input,
       assign: { step: '{% $states.result.Payload %}', polls: '{% $polls + 1 %}' },
     });
-    const wait = Wait.jsonata(this, 'Wait', { time: WaitTime.seconds('{% $step.wait %}') });
-    const failed = Fail.jsonata(this, 'Watch failed', { error: '{% $failure.Error %}', cause: '{% $failure.Cause %}' });
-    const check = stepTask(this, 'Check instance', steps.checkInstance, {
+    const wait = Wait.jsonata(this, WATCH_STATES.wait, { time: WaitTime.seconds('{% $step.wait %}') });
+    const failed = Fail.jsonata(this, WATCH_STATES.failed, {
+      error: '{% $failure.Error %}',
+      cause: '{% $failure.Cause %}',
+    });
+    const check = stepTask(this, WATCH_STATES.check, steps.checkInstance, {
       comment: 'The instance did not answer: asks EC2 whether it is running.',
       input,
       assign: {},
@@ -49,10 +53,13 @@ export class WatchMachine extends Construct {
     catchAll(poll, failed);
     catchAll(check, failed);
     // Absent: the run's folder on the instance is gone, so polling again is of no use.
-    const next = Choice.jsonata(this, 'Job ended?')
-      .when(Condition.jsonata('{% $step.ended or $step.state = "absent" %}'), Succeed.jsonata(this, 'Ended'))
+    const next = Choice.jsonata(this, WATCH_STATES.ended)
+      .when(
+        Condition.jsonata('{% $step.ended or $step.state = "absent" %}'),
+        Succeed.jsonata(this, WATCH_STATES.jobEnded),
+      )
       .when(Condition.jsonata('{% $step.silentSince != null %}'), check)
-      .when(Condition.jsonata(`{% $polls >= ${POLLS_PER_WATCH} %}`), Succeed.jsonata(this, 'Hand over'))
+      .when(Condition.jsonata(`{% $polls >= ${POLLS_PER_WATCH} %}`), Succeed.jsonata(this, WATCH_STATES.handOver))
       .when(Condition.jsonata('{% $step.wait = 0 %}'), poll)
       .otherwise(wait.next(poll));
     check.next(wait);

@@ -1,9 +1,9 @@
 import { stat } from 'node:fs/promises';
 import { userInfo } from 'node:os';
 import { basename, join, relative, resolve } from 'node:path';
+import { retryNotes } from '../../cli/account/retry.ts';
 import { lookAtCode, packWarnings, withArchive } from '../../cli/archive/code.ts';
 import { uploadArchive } from '../../cli/archive/upload.ts';
-import { retryNotes } from '../../cli/aws/retry.ts';
 import { followRun, type RunEnd, type RunEvent, untilStarted } from '../../cli/runs/follow.ts';
 import type { Print } from '../../cli/runs/print-events.ts';
 import { OUTPUTS, RUN_MACHINE, toProjectName } from '../../core/names.ts';

@@ -1,7 +1,9 @@
 import * as z from 'zod';
-import { json, readEnd } from '../../cli/runs/ending.ts';
 import type { RunEnd, RunEvent } from '../../cli/runs/follow.ts';
+import { json } from '../../cli/runs/json.ts';
 import { formatDuration } from '../../core/units.ts';
+import { readEnding } from '../../core/workflow/run-ending.ts';
+import { RUN_STATES } from '../../core/workflow/states.ts';
 
 const step = json.pipe(z.looseObject({ job: z.literal('train'), pid: z.number().nullable() }));
 /** Gathers from a run's events what its summary tells. */
@@ -31,7 +33,7 @@ export class RunRecord {
   /** Seconds in each state, in the order in which they were entered first; end states last no time and are left out. */
   durations(endedAt: number): { state: string; seconds: number; times: number }[] {
     return [...this.#states]
-      .filter(([state]) => state !== 'Succeeded' && state !== 'Failed')
+      .filter(([state]) => state !== RUN_STATES.succeeded && state !== RUN_STATES.failed)
       .map(([state, { entered, ms, times }]) => ({
         state,
         seconds: (ms + (entered === null ? 0 : endedAt - entered)) / 1_000,
@@ -41,7 +43,7 @@ export class RunRecord {
 
   /** Rows of the summary: a label and what it says, one line each. */
   rows(end: RunEnd): [string, string][] {
-    const { outcome, message, next, exitCode, warnings, lastLines } = readEnd(end);
+    const { outcome, message, next, exitCode, warnings, lastLines } = readEnding(end);
     const rows: [string, string | number | null][] = [
       ['outcome', outcome],
       ['error', end.error],

@@ -11,22 +11,28 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const aws = synthesize();
 afterAll(() => aws.remove());
 
-const adapters = new Map(
-  readdirSync(join(ROOT, 'lambdas/adapters')).map((name) => [
-    name,
-    readFileSync(join(ROOT, 'lambdas/adapters', name), 'utf8'),
-  ]),
-);
 const handler = (name: string) => readFileSync(join(ROOT, 'lambdas', `${name}.ts`), 'utf8');
 const all = (text: string, pattern: RegExp) => [...text.matchAll(pattern)].map((match) => match[1] ?? '');
 
-/** The adapters that a handler's real dependencies come from: what its `handler` creates, and what those create. */
-function adaptersOf(text: string): string[] {
-  const files = all(text, /from '\.(?:\/adapters)?\/([\w-]+\.ts)'/g).filter((file) => {
-    const created = all(adapters.get(file) ?? '', /export function (create\w+)/g);
-    return created.some((name) => new RegExp(`\\b${name}\\(`).test(text));
-  });
-  return [...new Set([...files, ...files.flatMap((file) => adaptersOf(adapters.get(file) ?? ''))])];
+/** The functions at the top level of aws/ and lambdas/adapters/, by name. */
+const helpers = new Map(
+  ['aws', 'lambdas/adapters'].flatMap((folder) =>
+    readdirSync(join(ROOT, folder)).flatMap((file) => {
+      const text = readFileSync(join(ROOT, folder, file), 'utf8');
+      const found = text.matchAll(/^(?:export )?(?:async )?function\*? (\w+)[\s\S]*?^}$/gm);
+      return [...found].map(([body, name = '']) => [name, body] as const);
+    }),
+  ),
+);
+
+/** Those that a handler's code calls, and those that they call. */
+function helpersOf(text: string, seen = new Set<string>()): Set<string> {
+  for (const [name, body] of helpers) {
+    if (seen.has(name) || !new RegExp(`(?<![\\w?)\\]]\\.)(?<!\\w)${name}\\(`).test(text)) continue;
+    seen.add(name);
+    helpersOf(body, seen);
+  }
+  return seen;
 }
 
 const functions = new Map(
@@ -67,8 +73,8 @@ function policiesOf(name: string) {
 }
 
 describe.each(lambdaNames())('%s', (name) => {
-  const files = adaptersOf(handler(name));
-  const texts = [handler(name), ...files.map((file) => adapters.get(file) ?? '')];
+  const called = [...helpersOf(handler(name))].map((helper) => helpers.get(helper) ?? '');
+  const texts = [handler(name), ...called];
 
   it('is given the environment that it reads, all of it and no more', () => {
     const read = texts.flatMap((text) => all(text, /requireEnv\('(\w+)'\)/g)) as (keyof typeof ENV)[];
@@ -119,11 +125,11 @@ describe.each(lambdaNames())('%s', (name) => {
   });
 
   it('makes the SDK calls that are listed here', () => {
-    const sent = new Set(files.flatMap((file) => all(adapters.get(file) ?? '', /new (\w+)Command\(/g)));
-    // A handler may use a part of an adapter: what it uses is among what its adapters can do.
-    const called = (CALLED.get(name) ?? []).map((call) => call.replace('RunFile', 'Object'));
-    expect(called.filter((call) => !sent.has(call))).toEqual([]);
-    const unused = [...sent].filter((call) => !called.includes(call));
+    const sent = new Set(called.flatMap((text) => all(text, /new (\w+)Command\(/g)));
+    // A handler may use a part of a client: what it uses is among what its clients can do.
+    const listed = (CALLED.get(name) ?? []).map((call) => call.replace('RunFile', 'Object'));
+    expect(listed.filter((call) => !sent.has(call))).toEqual([]);
+    const unused = [...sent].filter((call) => !listed.includes(call));
     for (const call of unused) {
       const method = Object.entries(METHODS).find(([, calls]) => calls.includes(call))?.[0] ?? call;
       expect(usesMethod(handler(name), method), `${name} uses ${method}, which calls ${call}`).toBe(false);

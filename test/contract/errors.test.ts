@@ -16,7 +16,7 @@ function sources(folder: string, ending: string): { path: string; text: string }
 }
 
 const all = (text: string, pattern: RegExp) => [...text.matchAll(pattern)].map((match) => match[1] ?? '');
-const typescript = [...sources('core', '.ts'), ...sources('lambdas', '.ts')].filter(
+const typescript = [...sources('core', '.ts'), ...sources('aws', '.ts'), ...sources('lambdas', '.ts')].filter(
   ({ path }) => path !== 'core/errors.ts',
 );
 const python = [
@@ -27,10 +27,10 @@ const python = [
 
 /** By class, by `name:` of an ending, by the first argument of a named error. */
 const thrown = new Set<string>([
-  ...typescript.flatMap(({ text }) => all(text, /new RunError\(\s*(?:\w+ \? )?'(\w+)'/g)),
+  ...typescript.flatMap(({ text }) => all(text, /(?:new RunError|super)\(\s*(?:\w+ \? )?'([A-Z]\w+)'/g)),
   ...typescript.flatMap(({ text }) => all(text, /\? '[A-Z]\w+' : '([A-Z]\w+)', `/g)),
   ...typescript.flatMap(({ text }) => all(text, /override readonly name = '(\w+)'/g)),
-  ...typescript.flatMap(({ text }) => all(text, /(?:ending|jobEnding)\([^()]*?'([A-Z]\w+)'/g)),
+  ...typescript.flatMap(({ text }) => all(text, /(?:verdict|judgeJob)\([^()]*?'([A-Z]\w+)'/g)),
   ...typescript.flatMap(({ text }) => all(text, /\bname: '([A-Z]\w+)'/g)),
   ...ARCHIVE_ERROR_NAMES,
 ]);
@@ -58,7 +58,7 @@ const ON_INSTANCE_ONLY: Readonly<Record<string, string>> = {
 describe('error names', () => {
   const table = Object.keys(ERRORS).sort();
 
-  it('are in the table when something in core or lambdas throws them', () => {
+  it('are in the table when something in core, aws or lambdas throws them', () => {
     expect([...thrown].filter((name) => !isErrorName(name)).sort()).toEqual(Object.keys(NOT_ENDINGS).sort());
   });
 

@@ -4,11 +4,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
-import { followJob } from '../../core/job/follow-job.ts';
 import { decideOutcome } from '../../core/outcome/decide-outcome.ts';
 import type { JobStatus } from '../../core/protocol/messages.ts';
 import { FakeLogStore } from '../support/fakes/log-store.ts';
 import { finishInput, firstTry, jobStep } from '../support/fakes/samples.ts';
+import { shipAnswer } from '../support/fakes/ship-answer.ts';
 import { RUNNER_FOLDER } from '../support/instance/test-instance.ts';
 
 type Process = 'alive' | 'zombie' | "another's" | 'gone';
@@ -68,8 +68,8 @@ function meant(one: Case): string {
 }
 
 async function decided(status: JobStatus): Promise<string> {
-  const options = { runId: 'run', context: firstTry, logs: new FakeLogStore(), maxLogBytes: 1 };
-  return decideOutcome(finishInput({ train: await followJob(status, jobStep('train'), options) })).outcome;
+  const options = { context: firstTry, logs: new FakeLogStore(), maxLogBytes: 1 };
+  return decideOutcome(finishInput({ train: await shipAnswer(status, jobStep('train'), options) })).outcome;
 }
 
 describe('every combination of marker files', () => {

@@ -1,6 +1,7 @@
 import type { JobName } from '../../core/names.ts';
 import { parseDuration } from '../../core/units.ts';
 import { ticketLife } from '../../core/workflow/queue-wait.ts';
+import { RUN_STATES } from '../../core/workflow/states.ts';
 import { type Clock, ScaledClock, VirtualClock } from './clock.ts';
 import type { Definitions } from './definitions.ts';
 import { checkWorld, type Findings, outcomeOf } from './world/check.ts';
@@ -141,7 +142,7 @@ async function playLast(world: World, clock: Clock, longest: number): Promise<st
   await clock.run(() => !execution.running && world.isQuiet, began + longest);
   if (execution.status !== 'SUCCEEDED')
     return [`the last run is ${execution.status}: ${execution.error} ${execution.cause}`];
-  const train = execution.history.find(({ state }) => state === 'Start training');
+  const train = execution.history.find(({ state }) => state === RUN_STATES.start);
   const waited = (train?.at ?? Number.POSITIVE_INFINITY) - began;
   return waited <= NEXT_RUN_MS ? [] : [`the last run waited ${waited / 1000} s for the instance`];
 }

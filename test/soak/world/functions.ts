@@ -1,3 +1,9 @@
+import { type ArchiveStore, archiveStoreOver } from '../../../aws/archive-store.ts';
+import { executionsOver } from '../../../aws/executions.ts';
+import { functionsOver } from '../../../aws/functions.ts';
+import { instancesOver } from '../../../aws/instances.ts';
+import { logStoreOver } from '../../../aws/log-store.ts';
+import { runFilesOver } from '../../../aws/run-files.ts';
 import { DEFAULT_CAPS } from '../../../core/archive/caps.ts';
 import { ERRORS, nameInMessage } from '../../../core/errors.ts';
 import {
@@ -11,15 +17,9 @@ import {
   STOP_FUNCTION,
   WATCH_MACHINE,
 } from '../../../core/names.ts';
-import { type ArchiveStore, archiveStoreOver } from '../../../lambdas/adapters/archive-store.ts';
 import { commandsOver } from '../../../lambdas/adapters/commands.ts';
-import { executionsOver } from '../../../lambdas/adapters/executions.ts';
-import { functionsOver } from '../../../lambdas/adapters/functions.ts';
-import { instancesOver } from '../../../lambdas/adapters/instances.ts';
-import { logStoreOver } from '../../../lambdas/adapters/log-store.ts';
 import { logger } from '../../../lambdas/adapters/logger.ts';
-import { runFilesOver } from '../../../lambdas/adapters/run-files.ts';
-import { tellOver } from '../../../lambdas/adapters/tell.ts';
+import { tellOver } from '../../../lambdas/adapters/ports.ts';
 import { createCheck } from '../../../lambdas/check-instance.ts';
 import { createConfirm } from '../../../lambdas/confirm-pid.ts';
 import { createFind } from '../../../lambdas/find-instance.ts';
@@ -79,17 +79,17 @@ function handlers(services: Services, invocation: Invocation): Readonly<Record<s
   const files = runFilesOver(s3, bucket.sign, BUCKET);
   const archives = archiveStoreOver(s3, bucket.sign);
   const sfn = invocation.client<Parameters<typeof executionsOver>[0]>(services.states);
-  const executions = executionsOver(sfn, Executions.machineArn(RUN_MACHINE));
+  const executions = executionsOver(sfn);
   const instances = instancesOver(invocation.client<Parameters<typeof instancesOver>[0]>(services.ssm.ec2), ssm);
   const through = (asks: Parameters<typeof commandsOver>[0]['instances']) =>
     commandsOver({ ssm, documents, instances: asks, now, sleep });
   const functions = functionsOver(invocation.client<Parameters<typeof functionsOver>[0]>(services.lambda));
   const tell = tellOver(functions, ANNOUNCE_FUNCTION);
-  const job = { commands: through(instances), logs, pieces: null, hasEnded: executions.hasEnded, now };
+  const job = { commands: through(instances), logs, chunks: null, hasEnded: executions.hasEnded, now };
   const patient = { ...job, commands: through(null) };
   const end = {
     ...patient,
-    pieces: files,
+    chunks: files,
     files,
     presignPut: (key: string) => files.presignPut(key),
     finisher: programs.finisher,
@@ -116,7 +116,7 @@ function handlers(services: Services, invocation: Invocation): Readonly<Record<s
     'runctl-install-requirements': createInstall(job, programs.installer),
     'runctl-start-training': createStart(job),
     'runctl-confirm-pid': createConfirm({ ...job, tell }),
-    'runctl-poll-logs': createPoll({ ...job, pieces: files }),
+    'runctl-poll-logs': createPoll({ ...job, chunks: files }),
     'runctl-check-instance': createCheck(instances),
     'runctl-finish-run': createFinish(end),
     [STOP_FUNCTION]: createStop({ ...end, runMachineArn: Executions.machineArn(RUN_MACHINE), sleep }),

@@ -1,6 +1,7 @@
 import type { JobName } from '../../../core/names.ts';
 import { JOBS } from '../../../core/names.ts';
 import type { SpecInput } from '../../../core/spec/spec.ts';
+import { RUN_STATES } from '../../../core/workflow/states.ts';
 import type { JobPlan } from '../model/job.ts';
 import { Random } from '../random.ts';
 import type { Victim } from './instance.ts';
@@ -44,18 +45,18 @@ export interface Schedule {
 
 /** States of runctl-run in which an abort is tried. */
 const STATES = [
-  'Verify archive',
-  'Find instance',
-  'Sync code',
-  'Wait for instance',
-  'Watch sync',
-  'Install requirements',
-  'Watch install',
-  'Start training',
-  'Confirm PID',
-  'Watch training',
-  'Finish run',
-  'Wait for outputs',
+  RUN_STATES.verify,
+  RUN_STATES.find,
+  RUN_STATES.sync,
+  RUN_STATES.queue,
+  RUN_STATES.watchSync,
+  RUN_STATES.install,
+  RUN_STATES.watchInstall,
+  RUN_STATES.start,
+  RUN_STATES.confirm,
+  RUN_STATES.watchTraining,
+  RUN_STATES.finish,
+  RUN_STATES.outputs,
 ] as const;
 
 /** What level (b) cannot do with real processes on one machine is left out there. */

@@ -1,4 +1,4 @@
-import type { LogStore } from '../../../core/job/log-visit.ts';
+import type { LogStore } from '../../../core/job/shipping-attempt.ts';
 
 interface Event {
   readonly message: string;
@@ -12,7 +12,7 @@ export class FakeLogStore implements LogStore {
   /** Of the next put, only so many messages are written before it throws. */
   cutNextPutAt: number | null = null;
 
-  put(stream: string, messages: readonly string[], time: number): Promise<void> {
+  async put(stream: string, messages: readonly string[], time: number): Promise<void> {
     const events = this.streams.get(stream) ?? [];
     this.streams.set(stream, events);
     if (messages.length === 0 || messages.includes('')) throw new Error('InvalidParameterException: empty');
@@ -23,7 +23,7 @@ export class FakeLogStore implements LogStore {
     const dies = this.dieAfterPut || this.cutNextPutAt !== null;
     this.dieAfterPut = false;
     this.cutNextPutAt = null;
-    return dies ? Promise.reject(new Error('the Lambda died')) : Promise.resolve();
+    if (dies) throw new Error('the Lambda died');
   }
 
   after(stream: string, time: number): Promise<{ bytes: number; last: number }> {

@@ -1,13 +1,13 @@
+import type { ArchiveStore, OpenArchive } from '../../../aws/archive-store.ts';
+import { type Execution, type Executions, isRunning, type ListedExecution } from '../../../aws/executions.ts';
 import { RunError } from '../../../core/errors.ts';
 import type { InstanceCommands } from '../../../core/job/instance-commands.ts';
 import type { News } from '../../../core/notify/news.ts';
 import type { RunFiles } from '../../../core/outcome/write-manifest.ts';
 import type { RunnerRequest } from '../../../core/protocol/messages.ts';
 import { isCaught, type StateEvent } from '../../../core/workflow/history.ts';
-import type { ArchiveStore, OpenArchive } from '../../../lambdas/adapters/archive-store.ts';
-import type { ExecutionState, Executions } from '../../../lambdas/adapters/executions.ts';
 import { logger } from '../../../lambdas/adapters/logger.ts';
-import type { Tell } from '../../../lambdas/adapters/tell.ts';
+import type { Tell } from '../../../lambdas/adapters/ports.ts';
 import { FakeLogStore } from './log-store.ts';
 
 logger.setLogLevel('SILENT'); // A test that fails says why by itself.
@@ -30,7 +30,7 @@ export class FakeCommands implements InstanceCommands {
 }
 
 export function fakePorts(commands: InstanceCommands, logs = new FakeLogStore(), now = 1_795_000_010_000) {
-  return { commands, logs, pieces: null, hasEnded: () => Promise.resolve(false), now: () => now };
+  return { commands, logs, chunks: null, hasEnded: () => Promise.resolve(false), now: () => now };
 }
 
 /** Keeps what people would be told. */
@@ -53,6 +53,7 @@ export class FakeArchives implements ArchiveStore {
   }
 
   open(location: Parameters<ArchiveStore['open']>[0]): Promise<OpenArchive> {
+    if (this.missing) return Promise.reject(new RunError('ArchiveNotFound', 'gone'));
     this.opened.push(location);
     return Promise.resolve(this.object);
   }
@@ -67,33 +68,43 @@ async function* emptyBody(): AsyncGenerator<Uint8Array> {}
 /** Step Functions that knows some executions. `started` are names that exist already. */
 export class FakeExecutions implements Executions {
   readonly inputs = new Map<string, object>();
-  readonly ended = new Set<string>();
-  readonly states = new Map<string, ExecutionState>();
+  readonly states = new Map<string, Execution>();
   readonly histories = new Map<string, StateEvent[]>();
   readonly stopped: string[] = [];
 
-  start(name: string, input: object): Promise<boolean> {
+  start(_machine: string, name: string, input: object): Promise<boolean> {
     if (this.inputs.has(name)) return Promise.resolve(false);
     this.inputs.set(name, input);
     return Promise.resolve(true);
   }
 
   running(): Promise<string[]> {
-    return Promise.resolve(
-      [...this.states.values()].filter(({ status }) => status === 'RUNNING').map(({ arn }) => arn),
-    );
+    return Promise.resolve([...this.states.values()].filter(isRunning).map(({ arn }) => arn));
+  }
+
+  async *newest(): AsyncGenerator<ListedExecution> {
+    yield* [...this.states.values()].sort((a, b) => b.startedAt - a.startedAt);
   }
 
   hasEnded(arn: string): Promise<boolean> {
-    return Promise.resolve(this.ended.has(arn));
+    const execution = this.states.get(arn);
+    return Promise.resolve(execution === undefined || !isRunning(execution));
   }
 
-  describe(arn: string): Promise<ExecutionState | null> {
+  describe(arn: string): Promise<Execution | null> {
     return Promise.resolve(this.states.get(arn) ?? null);
   }
 
   history(arn: string): Promise<StateEvent[]> {
     return Promise.resolve(this.histories.get(arn) ?? []);
+  }
+
+  async beginning(arn: string): Promise<StateEvent[]> {
+    return (await this.history(arn)).slice(0, 50);
+  }
+
+  async lastState(arn: string): Promise<string | null> {
+    return (await this.history(arn)).findLast(({ kind }) => kind === 'entered')?.state ?? null;
   }
 
   async lastOutput(arn: string, state: string): Promise<string | null> {

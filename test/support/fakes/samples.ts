@@ -1,4 +1,5 @@
 import { gzipSync } from 'node:zlib';
+import type { Execution } from '../../../aws/executions.ts';
 import type { JobName } from '../../../core/names.ts';
 import type { JobStatus } from '../../../core/protocol/messages.ts';
 import { resolveSpec } from '../../../core/spec/spec.ts';
@@ -7,7 +8,7 @@ import type {
   FinishInput,
   Instance,
   JobInput,
-  JobStep,
+  JobSnapshot,
   Run,
   StepContext,
   VerifiedArchive,
@@ -27,6 +28,13 @@ export const run: Run = {
   startedAt: '2026-11-24T10:00:00.000Z',
   runner: SHA256,
 };
+
+/** An execution of the run above, under way. */
+export function execution(changes: Partial<Execution> = {}): Execution {
+  const startedAt = Date.parse(run.startedAt);
+  const none = { endedAt: null, input: '{}', output: null, error: null, cause: null };
+  return { arn: run.arn, name: run.id, status: 'RUNNING', startedAt, ...none, ...changes };
+}
 
 export const archive: VerifiedArchive = {
   bucket: 'uploads-bucket',
@@ -72,7 +80,7 @@ export const firstTry: StepContext = { enteredAt: '2026-11-24T10:00:10.000Z', re
 export const secondTry: StepContext = { ...firstTry, retryCount: 1 };
 export const ENTERED = Date.parse(firstTry.enteredAt);
 
-export function jobStep(job: JobName, changes: Partial<JobStep> = {}): JobStep {
+export function jobStep(job: JobName, changes: Partial<JobSnapshot> = {}): JobSnapshot {
   return {
     job,
     state: 'running',
@@ -100,12 +108,12 @@ export function jobStep(job: JobName, changes: Partial<JobStep> = {}): JobStep {
   };
 }
 
-export function exit(changes: Partial<NonNullable<JobStep['exit']>> = {}): NonNullable<JobStep['exit']> {
+export function exit(changes: Partial<NonNullable<JobSnapshot['exit']>> = {}): NonNullable<JobSnapshot['exit']> {
   return { code: 0, signal: null, endedAt: 1_795_000_000, maxRssBytes: 1, outOfMemory: false, ...changes };
 }
 
 /** A job that ended with this exit code. */
-export function endedStep(job: JobName, code: number, changes: Partial<JobStep> = {}): JobStep {
+export function endedStep(job: JobName, code: number, changes: Partial<JobSnapshot> = {}): JobSnapshot {
   return jobStep(job, { state: 'exited', ended: true, ok: code === 0, exit: exit({ code }), ...changes });
 }
 
@@ -137,7 +145,7 @@ export function jobInput(changes: Partial<JobInput> = {}): JobInput {
   return { ...verified, instance, context: firstTry, step: null, ...changes };
 }
 
-export function watchInput(step: JobStep, context: StepContext = firstTry): WatchInput {
+export function watchInput(step: JobSnapshot, context: StepContext = firstTry): WatchInput {
   return { ...verified, instance, context, step };
 }
 

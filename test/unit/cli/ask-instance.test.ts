@@ -1,6 +1,7 @@
 import type { SSMClient } from '@aws-sdk/client-ssm';
 import { describe, expect, it } from 'vitest';
-import { askInstance, isFinal } from '../../../cli/aws/ask-instance.ts';
+import { askInstance, isPermanent } from '../../../cli/account/ask-instance.ts';
+import { toReadable } from '../../../cli/account/aws-errors.ts';
 import type { RunnerRequest } from '../../../core/protocol/messages.ts';
 import { awsError, fakeClient, type Reply } from '../../support/fakes/sdk-client.ts';
 
@@ -42,14 +43,14 @@ describe('a question to the instance', () => {
     ['the network is gone', awsError('TimeoutError'), false],
   ])('that fails since %s: asked again or not', async (_, error, final) => {
     const failure = await ask(error).answer.catch((thrown: unknown) => thrown);
-    expect(failure).toMatchObject({ name: 'CliError', exitCode: 3 });
-    expect(isFinal(failure)).toBe(final);
+    expect(toReadable(failure)).toMatchObject({ name: 'CliError', exitCode: 3 });
+    expect(isPermanent(failure)).toBe(final);
   });
 
   it('that the instance answers with nothing is asked again; a refusal names what is wrong', async () => {
     const garbled = await ask(sentOne, ended('')).answer.catch((thrown: unknown) => thrown);
     expect(garbled).toMatchObject({ message: expect.stringContaining('did not answer') });
-    expect(isFinal(garbled)).toBe(false);
+    expect(isPermanent(garbled)).toBe(false);
     const refusal = '{"protocol":1,"ok":false,"error":{"name":"NoUser","message":"there is no user x"}}';
     await expect(ask(sentOne, ended(refusal)).answer).rejects.toThrow(/NoUser: there is no user x/);
   });

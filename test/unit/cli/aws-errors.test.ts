@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { translateAwsError } from '../../../cli/aws/aws-errors.ts';
+import { translateAwsError } from '../../../cli/account/aws-errors.ts';
 import { EXIT, usageError } from '../../../cli/errors.ts';
 import { awsError } from '../../support/fakes/sdk-client.ts';
 

@@ -1,7 +1,7 @@
 import type { Instance } from '@aws-sdk/client-ec2';
 import { describe, expect, it } from 'vitest';
-import type { Account } from '../../../cli/aws/account.ts';
-import { translateAwsError } from '../../../cli/aws/aws-errors.ts';
+import type { Account } from '../../../cli/account/account.ts';
+import { translateAwsError } from '../../../cli/account/aws-errors.ts';
 import { checkStack } from '../../../cli/doctor/account.ts';
 import type { Finding } from '../../../cli/doctor/finding.ts';
 import { checkInside } from '../../../cli/doctor/inside.ts';

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import type { Execution } from '../../../aws/executions.ts';
 import { setUpError } from '../../../cli/errors.ts';
 import { followLog } from '../../../cli/logs/follow-log.ts';
 import type { LogMessage, LogPage } from '../../../cli/logs/job-log.ts';
-import type { Execution } from '../../../cli/runs/executions.ts';
 
 const run: Execution = {
   arn: 'arn:run',

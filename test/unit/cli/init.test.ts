@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import type { EC2Client } from '@aws-sdk/client-ec2';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { Account } from '../../../cli/aws/account.ts';
+import type { Account } from '../../../cli/account/account.ts';
 import { initProject } from '../../../cli/init/init.ts';
 import { Terminal } from '../../../cli/terminal/terminal.ts';
 import { parseSpecFile } from '../../../core/spec/archive-spec.ts';

@@ -1,7 +1,7 @@
 import type { EC2Client } from '@aws-sdk/client-ec2';
 import type { SSMClient } from '@aws-sdk/client-ssm';
 import { describe, expect, it } from 'vitest';
-import { resolveInstance } from '../../../cli/aws/instance.ts';
+import { resolveInstance } from '../../../cli/account/instance.ts';
 import { awsError, fakeClient } from '../../support/fakes/sdk-client.ts';
 
 const ID = 'i-0123456789abcdef0';

@@ -2,7 +2,8 @@ import { PassThrough } from 'node:stream';
 import type { CloudWatchLogsClient } from '@aws-sdk/client-cloudwatch-logs';
 import type { SFNClient } from '@aws-sdk/client-sfn';
 import { expect, it } from 'vitest';
-import type { Account } from '../../../cli/aws/account.ts';
+import type { Account } from '../../../cli/account/account.ts';
+import { toReadable } from '../../../cli/account/aws-errors.ts';
 import { follow } from '../../../cli/runs/run.ts';
 import { Terminal } from '../../../cli/terminal/terminal.ts';
 import { awsError, fakeClient } from '../../support/fakes/sdk-client.ts';
@@ -21,6 +22,7 @@ it('credentials that expire while a run is followed do not look like a run that 
     { project: 'nets', archive: 's3://b/k' },
     {},
   );
-  await expect(following).rejects.toMatchObject({ exitCode: 3, message: 'Your AWS credentials have expired.' });
+  const shown = await following.catch(toReadable);
+  expect(shown).toMatchObject({ exitCode: 3, message: 'Your AWS credentials have expired.' });
   expect(String(err.read())).toContain('Detached: the run goes on.\n  come back  runctl logs -f nets-1\n');
 });

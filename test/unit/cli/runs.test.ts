@@ -1,7 +1,7 @@
 import type { S3Client } from '@aws-sdk/client-s3';
 import type { SFNClient } from '@aws-sdk/client-sfn';
 import { describe, expect, it } from 'vitest';
-import { Executions } from '../../../cli/runs/executions.ts';
+import { executionsOver } from '../../../aws/executions.ts';
 import { Runs } from '../../../cli/runs/find.ts';
 import { RunStore } from '../../../cli/runs/store.ts';
 import { buildManifest } from '../../../core/outcome/manifest.ts';
@@ -49,7 +49,7 @@ function account(known: readonly Known[], old: readonly string[] = []) {
     }),
   });
   const runs = new Runs({
-    executions: new Executions(sfn.client),
+    executions: executionsOver(sfn.client),
     store: new RunStore(s3.client, 'bucket'),
     machine: samples.MACHINE_ARN,
   });
@@ -64,7 +64,7 @@ function manifest(id: string): string {
       execution,
       input: {},
       facts: samples.finishInput(),
-      outcome: { ...outcome, pid: 1, exitCode: 0, signal: null },
+      outcome: { ...outcome, pid: 1, exitCode: 0, signal: null, next: null },
       progress: null,
       inventory: null,
       states: [],
@@ -149,7 +149,7 @@ describe('a list of runs', () => {
     ];
     const { client } = fakeClient<SFNClient>({ ListExecutionsCommand: () => ({ executions }) });
     const names = [];
-    for await (const { name } of new Executions(client).newest('machine')) names.push(name);
+    for await (const { name } of executionsOver(client).newest('machine')) names.push(name);
     expect(names).toEqual(['running', 'short', 'shorter', 'long', 'old']);
   });
 

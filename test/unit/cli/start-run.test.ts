@@ -1,5 +1,6 @@
 import type { SFNClient } from '@aws-sdk/client-sfn';
 import { describe, expect, it } from 'vitest';
+import { toReadable } from '../../../cli/account/aws-errors.ts';
 import { startRun } from '../../../cli/runs/start.ts';
 import { awsError, fakeClient, type Reply } from '../../support/fakes/sdk-client.ts';
 
@@ -47,7 +48,9 @@ describe('starting a run', () => {
 
   it('that is forbidden is not repeated', async () => {
     const { run, sent } = start(never, awsError('AccessDeniedException'));
-    await expect(run).rejects.toThrow('You may not do states:StartExecution');
+    expect(await run.catch(toReadable)).toMatchObject({
+      message: expect.stringContaining('You may not do states:StartExecution'),
+    });
     expect(sent).toHaveLength(1);
   });
 });

@@ -2,14 +2,14 @@ import { describe, expect, it } from 'vitest';
 import { ERRORS } from '../../../core/errors.ts';
 import { decideOutcome, readFailure } from '../../../core/outcome/decide-outcome.ts';
 import type { JobState } from '../../../core/protocol/messages.ts';
-import type { FinishInput, JobStep, RunOutcome } from '../../../core/workflow/data.ts';
+import type { FinishInput, JobSnapshot, RunOutcome } from '../../../core/workflow/data.ts';
 import { endedStep, exit, finishInput, jobStep, spec } from '../../support/fakes/samples.ts';
 
 const required = { ...spec, install: 'required' } as const;
 const failure = (name: string, cause = 'why', state = 'Sync code') => ({ Error: name, Cause: cause, state });
 const failedIn = (job: 'sync' | 'install', name: string, message = 'why') =>
   endedStep(job, 1, { result: { error: { name, message } } });
-const end = (job: 'train', state: JobState, changes: Partial<JobStep> = {}) =>
+const end = (job: 'train', state: JobState, changes: Partial<JobSnapshot> = {}) =>
   jobStep(job, { state, ended: true, confirmed: true, ...changes });
 
 const busy = (over: 'skip' | 'refuse' | 'max-wait') =>
@@ -191,7 +191,7 @@ describe('decideOutcome', () => {
   });
 
   it('says after how many seconds a script ended that nobody saw run', () => {
-    const unseen = (changes: Partial<JobStep>) =>
+    const unseen = (changes: Partial<JobSnapshot>) =>
       decideOutcome(finishInput({ train: { ...endedStep('train', 1), confirmed: false, elapsed: 0.42, ...changes } }))
         .message;
     expect(unseen({})).toBe('The script ended after 0.4 s with exit code 1.');

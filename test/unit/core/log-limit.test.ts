@@ -1,10 +1,11 @@
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { bytesWanted, followJob } from '../../../core/job/follow-job.ts';
-import type { JobStep, StepContext } from '../../../core/workflow/data.ts';
+import { maxLogBytesToRequest } from '../../../core/job/log-chunks.ts';
+import type { JobSnapshot, StepContext } from '../../../core/workflow/data.ts';
 import { FakeLogStore } from '../../support/fakes/log-store.ts';
 import { ENTERED, exit, jobStatus, jobStep } from '../../support/fakes/samples.ts';
+import { shipAnswer } from '../../support/fakes/ship-answer.ts';
 
 const STREAM = 'demo-1/train';
 const MARKER = /\n\[runctl\] This job has written maxLogBytes of log\.[^\n]*\n$/;
@@ -17,17 +18,17 @@ const entry = (number: number, retryCount = 0): StepContext => ({
 function look(
   logs: FakeLogStore,
   log: Uint8Array,
-  step: JobStep | null,
+  step: JobSnapshot | null,
   options: { context: StepContext; limit: number; most?: number; ended?: boolean },
 ) {
   const offset = step?.cursor.offset ?? 0;
-  const part = log.subarray(offset, offset + bytesWanted(step, options.most ?? log.length));
+  const part = log.subarray(offset, offset + maxLogBytesToRequest(step, options.most ?? log.length));
   const status = jobStatus('train', part, {
     ...(options.ended ? { state: 'exited' as const, exit: exit() } : {}),
     log: { offset, bytes: part.length, size: log.length, data: gzipSync(part).toString('base64'), put: null },
   });
   const { context, limit: maxLogBytes } = options;
-  return followJob(status, step, { runId: 'demo-1', context, logs, maxLogBytes });
+  return shipAnswer(status, step, { context, logs, maxLogBytes });
 }
 
 describe('maxLogBytes', () => {
@@ -50,8 +51,8 @@ describe('maxLogBytes', () => {
     const logs = new FakeLogStore();
     const before = jobStep('train', { cursor: { offset: 10, eventTime: 5 } });
     const log = { offset: 300, bytes: 400, size: 700, data: gzipSync('x'.repeat(400)).toString('base64'), put: null };
-    const options = { runId: 'demo-1', context: entry(0), logs, maxLogBytes: 200 };
-    const step = await followJob(jobStatus('train', '', { log }), before, options);
+    const options = { context: entry(0), logs, maxLogBytes: 200 };
+    const step = await shipAnswer(jobStatus('train', '', { log }), before, options);
     expect(step).toMatchObject({ logFull: true, more: false });
     expect(logs.text(STREAM)).toMatch(/^\n\[runctl\] [^\n]*\n$/);
     expect(step.cursor.offset).toBeGreaterThanOrEqual(10);
@@ -66,13 +67,15 @@ describe('maxLogBytes', () => {
       async (size, limit, turns) => {
         const log = Buffer.from('0123456\n9'.repeat(7)).subarray(0, size);
         const logs = new FakeLogStore();
-        let step: JobStep | null = null;
+        let step: JobSnapshot | null = null;
         for (const [number, { most, dies }] of turns.entries()) {
           logs.dieAfterPut = dies === 'after';
           logs.cutNextPutAt = dies === 'half-way' ? 1 : null;
-          const first: JobStep | null = await look(logs, log, step, { context: entry(number), limit, most: 30 }).catch(
-            () => null,
-          );
+          const first: JobSnapshot | null = await look(logs, log, step, {
+            context: entry(number),
+            limit,
+            most: 30,
+          }).catch(() => null);
           logs.dieAfterPut = false;
           logs.cutNextPutAt = null;
           // The retry is answered with a piece of another length.

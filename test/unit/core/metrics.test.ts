@@ -1,12 +1,13 @@
 import type { CloudWatchClient } from '@aws-sdk/client-cloudwatch';
 import { describe, expect, it } from 'vitest';
+import { type Measure, measureOver } from '../../../aws/metrics.ts';
 import { OUTCOMES } from '../../../core/errors.ts';
 import { lookMetrics, runMetrics } from '../../../core/notify/metrics.ts';
-import { measureOver, quietly } from '../../../lambdas/adapters/metrics.ts';
+import { quietly } from '../../../lambdas/adapters/ports.ts';
 import { createCount } from '../../../lambdas/count-runs.ts';
 import { withMetrics } from '../../../lambdas/poll-logs.ts';
 import { FakeExecutions } from '../../support/fakes/ports.ts';
-import { jobStep, run, watchInput } from '../../support/fakes/samples.ts';
+import { execution, jobStep, MACHINE_ARN, run, watchInput } from '../../support/fakes/samples.ts';
 import { awsError, fakeClient } from '../../support/fakes/sdk-client.ts';
 
 const NOW = 1_795_000_000_000;
@@ -90,14 +91,13 @@ describe('count-runs', () => {
   const arn = (name: string) => `arn:run:${name}`;
   async function count(status: string, listed: string[]) {
     const executions = new FakeExecutions();
-    for (const name of listed)
-      executions.states.set(arn(name), { ...endedExecution, arn: arn(name), name, status: 'RUNNING' });
+    for (const name of listed) executions.states.set(arn(name), execution({ arn: arn(name), name }));
     const measured: number[] = [];
-    const counts = createCount(executions, async (metrics) => void measured.push(...metrics.map(({ value }) => value)));
+    const measure: Measure = async (metrics) => void measured.push(...metrics.map(({ value }) => value));
+    const counts = createCount(executions, measure, MACHINE_ARN);
     await counts({ detail: { executionArn: arn('a'), status } });
     return measured;
   }
-  const endedExecution = { startedAt: '', input: null, error: null, cause: null };
 
   it.each([
     ['RUNNING', ['a', 'b'], 2],

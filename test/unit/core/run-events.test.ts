@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { findRun, lastStep, watchArn } from '../../../core/outcome/reconstruct-run.ts';
 import { readRun, readWatch, type StateEvent, stateTimes } from '../../../core/workflow/history.ts';
 import { FakeExecutions } from '../../support/fakes/ports.ts';
-import { endedStep, instance, jobStep, run, verified } from '../../support/fakes/samples.ts';
+import { endedStep, execution, instance, jobStep, run, verified } from '../../support/fakes/samples.ts';
 
 const entered = (state: string, at = 0): StateEvent => ({ kind: 'entered', state, at, output: null });
 const exited = (state: string, output: unknown = {}, at = 0): StateEvent => ({
@@ -140,16 +140,7 @@ describe('findRun', () => {
       ...both('Watch training', jobStep('train', { polls: 2_000 })),
       entered('Watch training'),
     ]);
-    const state = {
-      arn: watch(1),
-      name: '',
-      status: 'RUNNING',
-      startedAt: '',
-      input: null,
-      error: null,
-      cause: null,
-    } as const;
-    executions.states.set(watch(1), state);
+    executions.states.set(watch(1), execution({ arn: watch(1), input: null }));
     executions.histories.set(watch(1), both('Poll logs', jobStep('train', { polls: 2_007 })));
     const found = await findRun(executions, aborted, MACHINE);
     expect(found).toMatchObject({ watch: watch(1), facts: { run, instance, train: { polls: 2_007 }, failure: null } });

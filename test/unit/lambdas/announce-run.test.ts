@@ -1,12 +1,12 @@
 import type { LambdaClient } from '@aws-sdk/client-lambda';
 import type { SNSClient } from '@aws-sdk/client-sns';
 import { describe, expect, it } from 'vitest';
+import { functionsOver } from '../../../aws/functions.ts';
+import { publishOver } from '../../../aws/topic.ts';
 import type { Metric } from '../../../core/notify/metrics.ts';
 import { startedNews } from '../../../core/notify/news.ts';
 import type { Notification } from '../../../core/notify/notification.ts';
-import { functionsOver } from '../../../lambdas/adapters/functions.ts';
-import { tellOver } from '../../../lambdas/adapters/tell.ts';
-import { notifyOver } from '../../../lambdas/adapters/topic.ts';
+import { tellOver } from '../../../lambdas/adapters/ports.ts';
 import { type Announcement, createAnnounce } from '../../../lambdas/announce-run.ts';
 import { createFinish } from '../../../lambdas/finish-run.ts';
 import { FakeCommands, FakeRunFiles, fakeEndPorts } from '../../support/fakes/ports.ts';
@@ -73,7 +73,7 @@ describe('announce-run', () => {
 describe('the topic', () => {
   it('gets subject, body, and what subscriptions filter by', async () => {
     const { client, sent } = fakeClient<SNSClient>({ PublishCommand: () => ({}) });
-    await notifyOver(client, 'arn:topic')({ subject: 's', body: 'b', attributes: { event: 'failed', project: 'p' } });
+    await publishOver(client, 'arn:topic')({ subject: 's', body: 'b', attributes: { event: 'failed', project: 'p' } });
     expect(sent[0]?.input).toEqual({
       TopicArn: 'arn:topic',
       Subject: 's',
@@ -88,7 +88,7 @@ describe('the topic', () => {
   it('is named when it cannot be reached', async () => {
     const { client } = fakeClient<SNSClient>({ PublishCommand: () => awsError('AuthorizationErrorException') });
     await expect(
-      notifyOver(client, 'arn:topic')({ subject: 's', body: 'b', attributes: { event: 'x' } }),
+      publishOver(client, 'arn:topic')({ subject: 's', body: 'b', attributes: { event: 'x' } }),
     ).rejects.toThrow('sns:Publish to arn:topic');
   });
 });

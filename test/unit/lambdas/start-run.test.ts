@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { RunError } from '../../../core/errors.ts';
 import { createStartRun } from '../../../lambdas/start-run.ts';
 import { FakeArchives, FakeExecutions } from '../../support/fakes/ports.ts';
+import { MACHINE_ARN } from '../../support/fakes/samples.ts';
 
 function event(key: string, version?: string, bucket = 'mine') {
   const object = version === undefined ? { key } : { key, 'version-id': version };
@@ -11,7 +12,11 @@ function event(key: string, version?: string, bucket = 'mine') {
 function setUp() {
   const archives = new FakeArchives();
   const executions = new FakeExecutions();
-  return { archives, executions, start: createStartRun(archives, executions, 'mine') };
+  return {
+    archives,
+    executions,
+    start: createStartRun(archives, executions, { uploadBucket: 'mine', runMachineArn: MACHINE_ARN }),
+  };
 }
 
 describe('start-run', () => {

@@ -7,7 +7,7 @@ import { createFind } from '../../../lambdas/find-instance.ts';
 import { createInstall } from '../../../lambdas/install-requirements.ts';
 import { createStart } from '../../../lambdas/start-training.ts';
 import { createSync } from '../../../lambdas/sync-code.ts';
-import { FakeArchives, FakeCommands, FakeExecutions, fakePorts, fakeTell } from '../../support/fakes/ports.ts';
+import { FakeArchives, FakeCommands, fakePorts, fakeTell } from '../../support/fakes/ports.ts';
 import {
   archive,
   exit,
@@ -49,9 +49,7 @@ describe('Find instance', () => {
 describe('Sync code', () => {
   function sync(answers: (object | Error)[], ended: string[] = [], input: Partial<JobInput> = {}) {
     const commands = new FakeCommands(...answers);
-    const executions = new FakeExecutions();
-    for (const arn of ended) executions.ended.add(arn);
-    const ports = { ...fakePorts(commands), hasEnded: (arn: string) => executions.hasEnded(arn) };
+    const ports = { ...fakePorts(commands), hasEnded: (arn: string) => Promise.resolve(ended.includes(arn)) };
     const cleared: string[] = [];
     const clearUp = (arn: string) => Promise.resolve(void cleared.push(arn));
     const { tell, told } = fakeTell();

@@ -1,11 +1,20 @@
 import { describe, expect, it } from 'vitest';
+import type { Execution } from '../../../aws/executions.ts';
 import { manifestSchema } from '../../../core/outcome/manifest-schema.ts';
 import type { StateEvent } from '../../../core/workflow/history.ts';
-import type { ExecutionState } from '../../../lambdas/adapters/executions.ts';
 import { createStop } from '../../../lambdas/stop-run.ts';
 import { FakeLogStore } from '../../support/fakes/log-store.ts';
 import { FakeCommands, FakeExecutions, FakeRunFiles, fakeEndPorts } from '../../support/fakes/ports.ts';
-import { endedStep, exit, instance, jobStatus, jobStep, run, verified } from '../../support/fakes/samples.ts';
+import {
+  endedStep,
+  execution,
+  exit,
+  instance,
+  jobStatus,
+  jobStep,
+  run,
+  verified,
+} from '../../support/fakes/samples.ts';
 
 const answer = (fields: object) => ({ protocol: 1, ok: true, ...fields });
 const stopped = answer({ jobs: { sync: 'exited', train: 'running' } });
@@ -33,17 +42,16 @@ const UNTIL_WATCH = [
 
 function stop(
   answers: (object | Error)[],
-  options: { status?: ExecutionState['status']; events?: StateEvent[]; files?: FakeRunFiles; logs?: FakeLogStore } = {},
+  options: { status?: Execution['status']; events?: StateEvent[]; files?: FakeRunFiles; logs?: FakeLogStore } = {},
 ) {
   const executions = new FakeExecutions();
-  const { id: name, arn, startedAt } = run;
+  const { arn } = run;
   const failed = { error: 'States.Runtime', cause: 'a variable is missing' };
-  const none = { error: null, cause: null };
   const status = options.status ?? 'ABORTED';
-  executions.states.set(arn, { arn, name, startedAt, status, input: '{}', ...(status === 'FAILED' ? failed : none) });
+  executions.states.set(arn, execution({ status, ...(status === 'FAILED' ? failed : {}) }));
   executions.histories.set(arn, options.events ?? UNTIL_WATCH);
   const input = JSON.stringify({ step: jobStep('train') });
-  executions.states.set(WATCH, { arn: WATCH, name, startedAt, status: 'RUNNING', input, ...none });
+  executions.states.set(WATCH, execution({ arn: WATCH, input }));
   executions.histories.set(WATCH, [
     exited('Poll logs', jobStep('train', { polls: 9, cursor: { offset: 8, eventTime: 9 } })),
   ]);

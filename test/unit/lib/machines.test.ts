@@ -2,6 +2,7 @@ import validate from 'asl-validator';
 import { afterAll, describe, expect, it } from 'vitest';
 import { ERRORS } from '../../../core/errors.ts';
 import { RUN_MACHINE, runKey, WATCH_MACHINE } from '../../../core/names.ts';
+import { RUN_STATES, WATCH_STATES } from '../../../core/workflow/states.ts';
 import { reachable, tasksOf } from '../../support/lib/state-graph.ts';
 import { synthesize } from '../../support/lib/synth.ts';
 
@@ -16,7 +17,7 @@ const both = [
 ] as const;
 
 /** What people see in the console: a contract. */
-const RUN_STATES = [
+const CONTRACT = [
   'Verify archive',
   'Find instance',
   'Sync code',
@@ -42,6 +43,13 @@ const LAMBDA_FAULTS = [
   'Lambda.Unknown',
   'States.Timeout',
 ];
+
+it.each([
+  [RUN_MACHINE, run, RUN_STATES],
+  [WATCH_MACHINE, watch, WATCH_STATES],
+] as const)('%s has the states of core/workflow/states.ts and no others', (_, machine, states) => {
+  expect(Object.keys(machine.States).sort()).toEqual(Object.values(states).sort());
+});
 
 describe.each(both)('%s', (name, machine) => {
   const tasks = tasksOf(machine);
@@ -129,7 +137,7 @@ describe.each(both)('%s', (name, machine) => {
 describe('runctl-run', () => {
   it('has exactly the states of the contract, and Choices, Waits and Passes between them', () => {
     const seen = Object.entries(run.States).filter(([, state]) => !['Choice', 'Wait', 'Pass'].includes(state.Type));
-    expect(seen.map(([name]) => name).sort()).toEqual([...RUN_STATES, ...MORE_TASKS].sort());
+    expect(seen.map(([name]) => name).sort()).toEqual([...CONTRACT, ...MORE_TASKS].sort());
     expect(run.States.Succeeded?.Type).toBe('Succeed');
     expect(run.States.Failed?.Type).toBe('Fail');
   });

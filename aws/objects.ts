@@ -1,0 +1,80 @@
+import {
+  GetObjectCommand,
+  type GetObjectCommandOutput,
+  HeadObjectCommand,
+  type HeadObjectCommandOutput,
+  ListObjectsV2Command,
+  PutObjectCommand,
+  type S3Client,
+} from '@aws-sdk/client-s3';
+import { unless, withAwsErrors, withSignal } from './errors.ts';
+
+export type S3 = Pick<S3Client, 'send'>;
+
+export interface ObjectLocation {
+  readonly bucket: string;
+  readonly key: string;
+  readonly versionId?: string | null;
+}
+
+/** There is no such object; HEAD has no body that could name the error. A delete marker does not allow GET. */
+const GONE = ['NoSuchKey', 'NoSuchVersion', 'NoSuchBucket', 'NotFound', 'MethodNotAllowed'];
+/** Another request was first: the condition If-None-Match did not hold, or both were under way. */
+const NOT_FIRST = ['PreconditionFailed', 'ConditionalRequestConflict'];
+
+export function objectInput({ bucket, key, versionId }: ObjectLocation) {
+  return { Bucket: bucket, Key: key, ...(versionId == null ? {} : { VersionId: versionId }) };
+}
+
+/** @param from first byte. null: there is no such object */
+export async function getObject(
+  s3: S3,
+  location: ObjectLocation,
+  { from = 0, signal }: { from?: number; signal?: AbortSignal | undefined } = {},
+): Promise<GetObjectCommandOutput | null> {
+  const range = from > 0 ? { Range: `bytes=${from}-` } : {};
+  const sent = s3.send(new GetObjectCommand({ ...objectInput(location), ...range }), withSignal(signal));
+  return unless(GONE, `s3:GetObject of ${uriOf(location)}`, sent);
+}
+
+/** null: there is no such object. */
+export async function headObject(
+  s3: S3,
+  location: ObjectLocation,
+  signal?: AbortSignal,
+): Promise<HeadObjectCommandOutput | null> {
+  const sent = s3.send(new HeadObjectCommand(objectInput(location)), withSignal(signal));
+  return unless(GONE, `s3:GetObject of ${uriOf(location)}`, sent);
+}
+
+/** @returns false, with `onlyFirst`, when there is an object of this key already */
+export async function putJson(
+  s3: S3,
+  { bucket, key }: ObjectLocation,
+  text: string,
+  { onlyFirst }: { onlyFirst: boolean },
+): Promise<boolean> {
+  const command = new PutObjectCommand({
+    Bucket: bucket,
+    Key: key,
+    Body: text,
+    ContentType: 'application/json',
+    ...(onlyFirst ? { IfNoneMatch: '*' } : {}),
+  });
+  const sent = s3.send(command);
+  return (await unless(onlyFirst ? NOT_FIRST : [], `s3:PutObject of ${uriOf({ bucket, key })}`, sent)) !== null;
+}
+
+/** One page of a bucket's keys: at most 1,000. */
+export async function listObjects(s3: S3, bucket: string, prefix: string, delimiter?: string) {
+  const command = new ListObjectsV2Command({ Bucket: bucket, Prefix: prefix, Delimiter: delimiter });
+  const { Contents, CommonPrefixes } = await withAwsErrors(`s3:ListBucket of ${bucket}`, s3.send(command));
+  return {
+    objects: (Contents ?? []).map(({ Key = '', Size = 0 }) => ({ key: Key, bytes: Size })),
+    prefixes: (CommonPrefixes ?? []).map(({ Prefix = '' }) => Prefix),
+  };
+}
+
+function uriOf({ bucket, key, versionId }: ObjectLocation): string {
+  return `s3://${bucket}/${key}${versionId == null ? '' : `?versionId=${versionId}`}`;
+}

@@ -1,0 +1,72 @@
+import type { EC2Client } from '@aws-sdk/client-ec2';
+import type { SSMClient } from '@aws-sdk/client-ssm';
+import { instancesOver } from '../../aws/instances.ts';
+import { ERRORS, type ErrorName, RunError } from '../../core/errors.ts';
+import { ENABLED_TAG } from '../../core/names.ts';
+import {
+  chooseInstance,
+  type FoundInstance,
+  foundInstance,
+  parseSelector,
+} from '../../core/workflow/choose-instance.ts';
+import type { Instance } from '../../core/workflow/data.ts';
+import { type CliError, setUpError } from '../errors.ts';
+import { findInstances } from './instances.ts';
+
+interface InstanceClients {
+  readonly ec2: Pick<EC2Client, 'send'>;
+  readonly ssm: Pick<SSMClient, 'send'>;
+}
+
+/**
+ * Finds the instance that a run would use, as the state Find instance does, before anything is uploaded.
+ * @param wanted `i-…` or `tag:Key=value`
+ * @throws CliError that says what to do, with the command where one does it
+ */
+export async function resolveInstance(clients: InstanceClients, wanted: string): Promise<Instance> {
+  const found = (await findInstances(clients.ec2, wanted)).map(foundInstance);
+  let instance: Instance;
+  try {
+    instance = chooseInstance(found, wanted);
+  } catch (error) {
+    if (error instanceof RunError) throw await explain(clients.ec2, error, found, wanted);
+    throw error;
+  }
+  const ping = await instancesOver(clients.ec2, clients.ssm).ping(instance.id);
+  if (ping === 'Online') return instance;
+  throw setUpError(
+    `The SSM agent of ${instance.id} is not online (${ping ?? 'SSM does not know the instance'}).`,
+    `${ERRORS.AgentOffline.next} A minute after it started is early days; runctl doctor looks closer.`,
+  );
+}
+
+async function explain(
+  ec2: Pick<EC2Client, 'send'>,
+  error: RunError,
+  found: readonly FoundInstance[],
+  wanted: string,
+): Promise<CliError> {
+  const commands: Partial<Record<ErrorName, string>> = {
+    InstanceNotRunning: `aws ec2 start-instances --instance-ids ${idsOf(found, 'stopped')}`,
+    InstanceNotEnabled: `aws ec2 create-tags --resources ${idsOf(found, 'running')} --tags Key=${ENABLED_TAG.key},Value=${ENABLED_TAG.value}`,
+  };
+  const command = commands[error.name];
+  const hint = error.name === 'InstanceNotFound' ? await candidates(ec2, wanted) : command && `Do it with: ${command}`;
+  return setUpError(error.message, [ERRORS[error.name].next, hint].filter(Boolean).join('\n'), { cause: error });
+}
+
+function idsOf(found: readonly FoundInstance[], state: string): string {
+  const ids = found.filter((instance) => instance.state === state).map(({ id }) => id);
+  return ids.length === 0 ? 'i-…' : ids.join(' ');
+}
+
+/** What the person might have meant. */
+async function candidates(ec2: Pick<EC2Client, 'send'>, wanted: string): Promise<string> {
+  const enabled = (await findInstances(ec2, `tag:${ENABLED_TAG.key}=${ENABLED_TAG.value}`)).map(foundInstance);
+  const running = enabled.filter(({ state }) => state === 'running');
+  if (running.length > 0)
+    return `Instances that runctl may use here: ${running.map(({ id, type, tags }) => `${id} (${type}${tags.Project === undefined ? '' : `, Project=${tags.Project}`})`).join(', ')}.`;
+  const selector = parseSelector(wanted);
+  const tag = 'tag' in selector ? ` Key=${selector.tag},Value=${selector.value}` : '';
+  return `No running instance here has the tag ${ENABLED_TAG.key}=${ENABLED_TAG.value}. Give it to yours: aws ec2 create-tags --resources i-… --tags Key=${ENABLED_TAG.key},Value=${ENABLED_TAG.value}${tag}`;
+}

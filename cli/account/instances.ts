@@ -1,0 +1,24 @@
+import type { EC2Client, Instance } from '@aws-sdk/client-ec2';
+import { describeInstances } from '../../aws/instances.ts';
+import { parseSelector } from '../../core/workflow/choose-instance.ts';
+
+type Ec2 = Pick<EC2Client, 'send'>;
+const GONE = ['terminated', 'shutting-down'];
+
+/** The account's instances that `i-…` or `tag:Key=value` means, without those that are gone. */
+export async function findInstances(ec2: Ec2, wanted: string): Promise<Instance[]> {
+  return (await describeInstances(ec2, parseSelector(wanted))).filter(isPresent);
+}
+
+/** All instances that are not gone, for a person who must choose one. */
+export async function allInstances(ec2: Ec2): Promise<Instance[]> {
+  return (await describeInstances(ec2, null)).filter(isPresent);
+}
+
+function isPresent(instance: Instance): boolean {
+  return !GONE.includes(instance.State?.Name ?? '');
+}
+
+export function tagOf(instance: Instance, key: string): string | null {
+  return instance.Tags?.find((tag) => tag.Key === key)?.Value ?? null;
+}

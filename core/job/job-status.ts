@@ -1,0 +1,38 @@
+import { type JobName, logChunkKey } from '../names.ts';
+import type { JobStatus, PollRequest } from '../protocol/messages.ts';
+import type { JobInput } from '../workflow/data.ts';
+import { accept, type InstanceCommands, requestBase } from './instance-commands.ts';
+import { ANSWER_BYTES, CHUNK_BYTES, type LogChunks, maxLogBytesToRequest, needsChunk } from './log-chunks.ts';
+import type { LogStore } from './shipping-attempt.ts';
+import { cursorOf } from './snapshot.ts';
+
+export interface JobPorts {
+  readonly commands: InstanceCommands;
+  readonly logs: LogStore;
+  /** Carries what is too much for answers; null for steps that need only the first of a log. */
+  readonly chunks: LogChunks | null;
+  /** Whether a run's execution is over. */
+  readonly hasEnded: (executionArn: string) => Promise<boolean>;
+  /** Epoch milliseconds. */
+  readonly now: () => number;
+}
+
+/** Requests the status of a job, with the log from the snapshot's cursor on. */
+export async function requestJobStatus(ports: JobPorts, input: JobInput, job: JobName): Promise<JobStatus> {
+  const { run, instance, step } = input;
+  const { offset } = cursorOf(step);
+  const put = ports.chunks && needsChunk(step) ? await ports.chunks.presignPut(logChunkKey(run.id, job, offset)) : null;
+  const request: PollRequest = {
+    ...jobRequestBase(input),
+    verb: 'poll',
+    job,
+    offset,
+    maxBytes: maxLogBytesToRequest(step, put === null ? ANSWER_BYTES : CHUNK_BYTES),
+    ...(put === null ? {} : { put }),
+  };
+  return accept<JobStatus>(await ports.commands.ask(instance.id, 'job', request));
+}
+
+export function jobRequestBase({ run, instance, spec }: JobInput) {
+  return requestBase({ run, instance, project: spec.project, user: spec.user });
+}

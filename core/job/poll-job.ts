@@ -1,0 +1,68 @@
+import { type ErrorName, RunError } from '../errors.ts';
+import type { JobName } from '../names.ts';
+import type { JobStatus } from '../protocol/messages.ts';
+import type { JobSnapshot, WatchInput } from '../workflow/data.ts';
+import { LONGEST_WAIT } from '../workflow/poll-timing.ts';
+import { type JobPorts, requestJobStatus } from './job-status.ts';
+import { shipLog } from './ship-log.ts';
+import { keepUnsettled } from './shipping-attempt.ts';
+
+/** An instance that gives no answer now may give one later. */
+export const SILENCE: readonly ErrorName[] = ['AgentOffline', 'AgentSilent', 'ServiceUnavailable'];
+/** An instance that does not answer for this long is given up: agents return within minutes, a reboot takes ten at most. */
+const LONGEST_SILENCE_S = 1_800;
+/** A supervisor ends its job within a second of its time. A job that runs this much longer has none that works. */
+const OVERDUE_S = 30;
+
+/**
+ * Polls a job once: requests its status and ships its log. A poll without an answer is counted and does not end the run.
+ * @throws RunError `InstanceLost` after a long silence; `TrainingTimedOut` when nothing on the instance keeps to maxDuration; any other error than a silence
+ */
+export async function pollJob(
+  ports: JobPorts,
+  input: WatchInput,
+  job: JobName,
+  onSilence: (error: RunError) => void,
+): Promise<JobSnapshot> {
+  const countSilence = (error: unknown, names: readonly string[]) => {
+    if (!(error instanceof RunError) || !names.includes(error.name)) throw error;
+    onSilence(error);
+    return stillSilent(input, ports.now() / 1000, error.message);
+  };
+  const began = ports.now();
+  let status: JobStatus;
+  try {
+    status = await requestJobStatus(ports, input, job);
+  } catch (error) {
+    return countSilence(error, SILENCE);
+  }
+  refuseOverdue(status, input);
+  try {
+    const snapshot = await shipLog(ports, input, status, began);
+    const confirmed = snapshot.confirmed || snapshot.state === 'running' || snapshot.ok;
+    return { ...snapshot, confirmed, polls: input.step.polls + 1 };
+  } catch (error) {
+    // Not ServiceUnavailable: CloudWatch may have part of the log, and only a retry of this state reads that back.
+    return countSilence(error, ['AgentSilent']);
+  }
+}
+
+function stillSilent({ instance, step, context }: WatchInput, now: number, message: string): JobSnapshot {
+  const silentSince = step.silentSince ?? now;
+  if (now - silentSince > LONGEST_SILENCE_S) {
+    throw new RunError(
+      'InstanceLost',
+      `${instance.id} has not answered for ${LONGEST_SILENCE_S / 60} minutes: ${message}`,
+    );
+  }
+  const cursor = keepUnsettled(step.cursor, context);
+  const counted = { polls: step.polls + 1, pollFailures: step.pollFailures + 1 };
+  return { ...step, cursor, silentSince, more: false, wait: LONGEST_WAIT, ...counted };
+}
+
+/** The supervisor keeps to maxDuration by itself; this is for one that was killed or halted. Finish run then ends the training. */
+function refuseOverdue({ job, state, startedAt, now }: JobStatus, { spec }: WatchInput): void {
+  if (job !== 'train' || state !== 'running' || startedAt === null) return;
+  if (now - startedAt <= spec.maxDuration + spec.stopGrace + OVERDUE_S) return;
+  throw new RunError('TrainingTimedOut', 'Training reached maxDuration, and its supervisor did not end it.');
+}

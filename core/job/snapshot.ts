@@ -1,0 +1,75 @@
+import type { JobStatus } from '../protocol/messages.ts';
+import type { JobSnapshot, LogCursor } from '../workflow/data.ts';
+import { nextWait } from '../workflow/poll-timing.ts';
+import { nextMessages, type ShippingAttempt } from './shipping-attempt.ts';
+
+/** What the instance answered, and the raw log bytes that came with it. */
+export interface Answer {
+  readonly status: JobStatus;
+  readonly chunk: Uint8Array;
+}
+
+export interface Advance {
+  /** True once CloudWatch has `messages`. */
+  readonly snapshot: JobSnapshot;
+  readonly messages: readonly string[];
+  readonly attempt: ShippingAttempt;
+}
+
+const START: LogCursor = { offset: 0, eventTime: 0 };
+
+export function cursorOf(snapshot: JobSnapshot | null): LogCursor {
+  return snapshot?.cursor ?? START;
+}
+
+/** What is known of a job after an answer, and the messages to send for it. @param maxLogBytes of the job's log that CloudWatch gets */
+export function advance(
+  previous: JobSnapshot | null,
+  { status, chunk }: Answer,
+  attempt: ShippingAttempt,
+  maxLogBytes: number,
+): Advance {
+  const wasFull = previous?.logFull ?? false;
+  const before = previous !== null && wasFull ? previous.cursor : followTruncation(cursorOf(previous), status);
+  const jobEnded = status.state === 'exited' || status.state === 'stopped' || status.state === 'vanished';
+  const room = wasFull ? 0 : Math.max(0, maxLogBytes - before.offset); // A truncated log may continue behind the limit.
+  const logFull = wasFull || chunk.length > room;
+  const backlog = logFull ? 0 : Math.max(0, status.log.size - before.offset - chunk.length);
+  const more = backlog > 0;
+  const final = jobEnded && !more;
+  const next = wasFull
+    ? { cursor: before, messages: [], attempt }
+    : nextMessages(chunk, { room, final }, before, attempt);
+  const elapsed = status.startedAt === null ? 0 : status.now - status.startedAt;
+  const snapshot: JobSnapshot = {
+    job: status.job,
+    state: status.state,
+    ended: final,
+    ok: status.state === 'exited' && status.exit?.code === 0,
+    more,
+    wait: nextWait(elapsed, more),
+    pid: status.pid,
+    confirmed: previous?.confirmed ?? false,
+    reason: status.reason,
+    exit: status.exit,
+    progress: status.progress,
+    result: status.result,
+    holder: status.holder,
+    queue: status.queue ?? null,
+    waiting: null,
+    tail: status.tail,
+    cursor: next.cursor,
+    backlog,
+    logFull,
+    silentSince: null,
+    elapsed,
+    polls: previous?.polls ?? 0,
+    pollFailures: previous?.pollFailures ?? 0,
+  };
+  return { snapshot, messages: next.messages, attempt: next.attempt };
+}
+
+/** A job that truncated its own log leaves a gap: the runner then answers from another offset than requested, and reading continues there. */
+function followTruncation(cursor: LogCursor, { log }: JobStatus): LogCursor {
+  return log.size > 0 && log.offset !== cursor.offset ? { ...cursor, offset: log.offset } : cursor;
+}

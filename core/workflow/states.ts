@@ -1,0 +1,58 @@
+import type { JobName } from '../names.ts';
+
+/** The states of runctl-run. People see these names in the console, and scripts find them in the manifest: they are a contract. */
+export const RUN_STATES = {
+  begin: 'Begin run',
+  verify: 'Verify archive',
+  find: 'Find instance',
+  sync: 'Sync code',
+  synced: 'Code synced?',
+  queue: 'Wait for instance',
+  watchSync: 'Watch sync',
+  hasRequirements: 'Anything to install?',
+  install: 'Install requirements',
+  installed: 'Requirements installed?',
+  watchInstall: 'Watch install',
+  start: 'Start training',
+  started: 'Training started?',
+  confirm: 'Confirm PID',
+  watchTraining: 'Watch training',
+  ended: 'Training ended?',
+  finish: 'Finish run',
+  decided: 'Run succeeded?',
+  outputs: 'Wait for outputs',
+  unknown: 'Outcome unknown',
+  succeeded: 'Succeeded',
+  failed: 'Failed',
+} as const;
+export type RunState = (typeof RUN_STATES)[keyof typeof RUN_STATES];
+
+/** The states of runctl-watch. */
+export const WATCH_STATES = {
+  begin: 'Begin watch',
+  poll: 'Poll logs',
+  ended: 'Job ended?',
+  check: 'Check instance',
+  wait: 'Wait',
+  handOver: 'Hand over',
+  jobEnded: 'Ended',
+  failed: 'Watch failed',
+} as const;
+
+/** The states that run a nested watch. */
+export const WATCHES = {
+  sync: RUN_STATES.watchSync,
+  install: RUN_STATES.watchInstall,
+  train: RUN_STATES.watchTraining,
+} as const satisfies Record<JobName, RunState>;
+
+/** The states whose output is a job's snapshot. */
+export const JOB_STATES: Readonly<Record<string, JobName>> = {
+  [RUN_STATES.sync]: 'sync',
+  [RUN_STATES.watchSync]: 'sync',
+  [RUN_STATES.install]: 'install',
+  [RUN_STATES.watchInstall]: 'install',
+  [RUN_STATES.start]: 'train',
+  [RUN_STATES.confirm]: 'train',
+  [RUN_STATES.watchTraining]: 'train',
+};

@@ -1,0 +1,113 @@
+import type { CloudWatchLogsClient } from '@aws-sdk/client-cloudwatch-logs';
+import type { S3Client } from '@aws-sdk/client-s3';
+import type { HistoryEvent, SFNClient } from '@aws-sdk/client-sfn';
+import type { Execution } from '../../../aws/executions.ts';
+import type { StateEvent } from '../../../core/workflow/history.ts';
+import { awsError, fakeClient } from './sdk-client.ts';
+
+/** Events of a page: so few that every reader has to turn pages. */
+const PAGE = 2;
+
+/** Step Functions that knows these executions, as its API answers: by pages, and with an error for what it does not know. */
+export function memoryStepFunctions(
+  executions: ReadonlyMap<string, Execution>,
+  histories: ReadonlyMap<string, readonly StateEvent[]>,
+) {
+  const names = new Set<string>();
+  const page = <T>(all: readonly T[], token: unknown) => {
+    const start = Number(token ?? 0);
+    const nextToken = start + PAGE < all.length ? String(start + PAGE) : undefined;
+    return { items: all.slice(start, start + PAGE), nextToken };
+  };
+  return fakeClient<SFNClient>({
+    StartExecutionCommand({ name }) {
+      if (names.has(String(name))) return awsError('ExecutionAlreadyExists');
+      names.add(String(name));
+      return {};
+    },
+    StopExecutionCommand: ({ executionArn }) =>
+      executions.has(String(executionArn)) ? {} : awsError('ExecutionDoesNotExist'),
+    DescribeExecutionCommand({ executionArn }) {
+      const found = executions.get(String(executionArn));
+      return found ? toDescribed(found) : awsError('ExecutionDoesNotExist');
+    },
+    ListExecutionsCommand({ statusFilter, nextToken }) {
+      // Running ones by their start, ended ones by their end: the latest first.
+      const all = [...executions.values()]
+        .filter(({ status }) => statusFilter === undefined || status === statusFilter)
+        .sort((a, b) => (b.endedAt ?? b.startedAt) - (a.endedAt ?? a.startedAt));
+      const { items, ...next } = page(all.map(toDescribed), nextToken);
+      return { executions: items, ...next };
+    },
+    GetExecutionHistoryCommand({ executionArn, nextToken, reverseOrder, includeExecutionData }) {
+      if (!executions.has(String(executionArn))) return awsError('ExecutionDoesNotExist');
+      const all = (histories.get(String(executionArn)) ?? []).flatMap((event) =>
+        toHistoryEvents(event, includeExecutionData !== false),
+      );
+      const { items, ...next } = page(reverseOrder ? all.reverse() : all, nextToken);
+      return { events: items, ...next };
+    },
+  }).client;
+}
+
+function toDescribed({ arn, startedAt, endedAt, input, output, error, cause, ...rest }: Execution) {
+  const end = endedAt === null ? {} : { stopDate: new Date(endedAt) };
+  return {
+    ...rest,
+    ...Object.fromEntries(Object.entries({ input, output, error, cause }).filter(([, value]) => value !== null)),
+    executionArn: arn,
+    startDate: new Date(startedAt),
+    ...end,
+  };
+}
+
+/** A state's event, and before it one of the task's own, which says nothing of states. */
+function toHistoryEvents({ kind, state, at, output }: StateEvent, withData: boolean): HistoryEvent[] {
+  const timestamp = new Date(at);
+  const details = { name: state, ...(withData && output !== null ? { output } : {}) };
+  const event: Partial<HistoryEvent> =
+    kind === 'entered'
+      ? { type: 'TaskStateEntered', stateEnteredEventDetails: { name: state } }
+      : { type: 'TaskStateExited', stateExitedEventDetails: details };
+  return [{ type: 'TaskSucceeded', id: 1, timestamp }, { id: 2, timestamp, ...event } as HistoryEvent];
+}
+
+/** S3 with one bucket that has no versions. */
+export function memoryS3(objects: Map<string, Uint8Array>) {
+  return fakeClient<S3Client>({
+    HeadObjectCommand: ({ Key }) => (objects.has(String(Key)) ? {} : awsError('NotFound')),
+    GetObjectCommand({ Key }) {
+      const object = objects.get(String(Key));
+      return object ? { Body: { transformToByteArray: async () => object } } : awsError('NoSuchKey');
+    },
+    PutObjectCommand({ Key, Body, IfNoneMatch }) {
+      if (IfNoneMatch === '*' && objects.has(String(Key))) return awsError('PreconditionFailed');
+      objects.set(String(Key), Buffer.from(String(Body)));
+      return {};
+    },
+  }).client;
+}
+
+/** CloudWatch Logs with one group, which gives events by pages of two. */
+export function memoryLogs() {
+  const streams = new Map<string, { message: string; timestamp: number }[]>();
+  return fakeClient<CloudWatchLogsClient>({
+    CreateLogStreamCommand({ logStreamName }) {
+      streams.set(String(logStreamName), []);
+      return {};
+    },
+    PutLogEventsCommand({ logStreamName, logEvents }) {
+      const stream = streams.get(String(logStreamName));
+      if (!stream) return awsError('ResourceNotFoundException');
+      stream.push(...(logEvents as typeof stream));
+      return {};
+    },
+    GetLogEventsCommand({ logStreamName, startTime, nextToken }) {
+      const stream = streams.get(String(logStreamName));
+      if (!stream) return awsError('ResourceNotFoundException');
+      const start = Number(nextToken ?? 0);
+      const events = stream.filter(({ timestamp }) => timestamp >= Number(startTime)).slice(start, start + PAGE);
+      return { events, nextForwardToken: String(start + events.length) };
+    },
+  }).client;
+}
