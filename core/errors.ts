@@ -53,11 +53,20 @@ export const ERRORS = {
   ArchiveTooLarge: rejected(
     'Leave out data and environments (.venv, checkpoints), or raise the cap in the context of cdk.json.',
   ),
+  ArchiveChanged: rejected(
+    'Upload the archive again and start a new run: the stored object is not the one that was named.',
+  ),
   ScriptNotFound: rejected('Name the entry script with the key script, or put it where the spec says it is.'),
   InstanceNotFound: unavailable('Give the instance id with the key instance, or tag the instance Project=<project>.'),
   InstanceAmbiguous: unavailable('Name one instance by its id, or give the tag to one instance only.'),
   InstanceNotRunning: unavailable('Start the instance, wait until it is running, and start the run again.'),
   InstanceNotEnabled: unavailable('Tag the instance runctl=enabled: without it runctl may not send it commands.'),
+  ProjectNotAllowed: unavailable(
+    "Use another instance, or ask its administrator to add the project to the instance's tag runctl:projects.",
+  ),
+  UserNotAllowed: unavailable(
+    "Remove the key user, or ask the instance's administrator to add that user to the instance's tag runctl:users.",
+  ),
   InstanceNotLinux: unavailable('Use a Linux instance: runctl runs on no other platform.'),
   AgentOffline: unavailable(
     'Check that the SSM agent runs and that the instance profile has AmazonSSMManagedInstanceCore.',

@@ -17,12 +17,30 @@ export const PREPARE_FINISH_DOCUMENT = 'runctl-prepare-finish';
 export const JOB_DOCUMENT = 'runctl-job';
 export const DOCUMENTS = [PREPARE_DOCUMENT, PREPARE_INSTALL_DOCUMENT, PREPARE_FINISH_DOCUMENT, JOB_DOCUMENT] as const;
 export const DEFAULT_ROOT = '/var/lib/runctl';
+/** The user that the runner makes for jobs, where the instance's tags name nobody else. */
+export const DEFAULT_USER = 'runctl';
 /** The one user-defined metadata key read from an upload (S3 returns keys in lower case). */
 export const METADATA_KEY = 'runctl';
 
 export const ENABLED_TAG = { key: 'runctl', value: 'enabled' } as const;
-/** Where an instance differs from the usual places, its tags say so. */
-export const INSTANCE_TAGS = { root: 'runctl:root', home: 'runctl:home', user: 'runctl:user' } as const;
+/**
+ * What the administrator of an instance decides about it. A run may choose among what these tags allow, and nothing else.
+ * Whoever may write them (`ec2:CreateTags`) decides who runs code there.
+ */
+export const INSTANCE_TAGS = {
+  /** Folder of the runner's files. Default: DEFAULT_ROOT. */
+  root: 'runctl:root',
+  /** Home folder of the user that runs the jobs. Default: as in the password database. */
+  home: 'runctl:home',
+  /** User that runs the jobs. Default: a user `runctl` that the runner makes. */
+  user: 'runctl:user',
+  /** Other users that the key `user` of a run may name; separated by spaces. */
+  users: 'runctl:users',
+  /** Projects that may use the instance; separated by spaces. Default: every project. */
+  projects: 'runctl:projects',
+  /** `allow`: jobs reach the instance metadata service, and so the instance's role. Default: they do not. */
+  imds: 'runctl:imds',
+} as const;
 
 export const OUTPUTS = {
   machine: 'RunStateMachineArn',

@@ -8,7 +8,7 @@ import { entry } from './adapters/entry.ts';
 export function createFind(instances: Instances) {
   return async ({ spec }: FindInput): Promise<Instance> => {
     const found = await instances.find(parseSelector(spec.instance));
-    const instance = chooseInstance(found, spec.instance);
+    const instance = chooseInstance(found, spec.instance, spec);
     const ping = await instances.ping(instance.id);
     if (ping !== 'Online') {
       throw new RunError(

@@ -2,7 +2,14 @@ import { type ArchiveStore, createArchiveStore } from '../aws/archive-store.ts';
 import { chooseScript } from '../core/archive/choose-script.ts';
 import { type ArchiveCaps, verifyArchive } from '../core/archive/verify.ts';
 import { RunError } from '../core/errors.ts';
-import { type ArchiveLocation, parseArchiveUri, runKey } from '../core/names.ts';
+import {
+  ARCHIVE_PREFIX,
+  type ArchiveLocation,
+  archiveUri,
+  parseArchiveUri,
+  runKey,
+  UPLOAD_PREFIX,
+} from '../core/names.ts';
 import {
   CONFIG_FILE_BYTES,
   DEFAULT_REQUIREMENTS,
@@ -44,6 +51,12 @@ export function createVerify({ archives, caps, runner, uploadBucket }: Ports) {
       caps,
       capture: { names: [SPEC_FILE, PACKAGE_FILE], maxBytes: CONFIG_FILE_BYTES },
     });
+    if (asked.sha256 !== undefined && asked.sha256 !== report.sha256) {
+      throw new RunError(
+        'ArchiveChanged',
+        `${archiveUri(location)} has the SHA-256 ${report.sha256}, and the run was started for ${asked.sha256}.`,
+      );
+    }
     const spec = resolveSpec(readSpecFile(report), fromMetadata, asked);
     const files = projectFiles(report);
     const { script } = chooseScript(files, spec.script);
@@ -79,6 +92,11 @@ function locate(asked: SpecInput, uploadBucket: string): ArchiveLocation {
   if (location.bucket !== uploadBucket) {
     throw new InvalidSpec(
       `archive: runctl reads archives from its own bucket, ${uploadBucket}, and not from ${location.bucket}`,
+    );
+  }
+  if (!location.key.startsWith(UPLOAD_PREFIX) && !location.key.startsWith(ARCHIVE_PREFIX)) {
+    throw new InvalidSpec(
+      `archive: runctl reads archives below ${UPLOAD_PREFIX} and ${ARCHIVE_PREFIX}, and not ${location.key}`,
     );
   }
   if (!location.key.endsWith('.tar.gz') && !location.key.endsWith('.tgz')) {

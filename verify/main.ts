@@ -46,7 +46,7 @@ const program = new Command('verify:aws')
     withContext(self, async ({ account, terminal, signal }) => {
       const wanted = given.only?.split(',') ?? CLAIMS.map(({ name }) => name);
       const claims = CLAIMS.filter(({ name, onAwsOnly }) => wanted.includes(name) && !(given.local && onAwsOnly));
-      const { id, type } = await resolveInstance(account, given.instance);
+      const { id, type } = await resolveInstance(account, given.instance, { project: PROJECT, user: null });
       const price = hourlyPrice(type);
       const cost = price === null ? `what ${type} costs` : `$${((price * MINUTES) / 60).toFixed(2)}`;
       terminal.note(`${claims.length} claims on ${id} (${type}) in ${await account.region()}.`);

@@ -8,6 +8,7 @@ import {
   type FoundInstance,
   foundInstance,
   parseSelector,
+  type RunRequest,
 } from '../../core/workflow/choose-instance.ts';
 import type { Instance } from '../../core/workflow/data.ts';
 import { type CliError, setUpError } from '../errors.ts';
@@ -23,11 +24,15 @@ interface InstanceClients {
  * @param wanted `i-…` or `tag:Key=value`
  * @throws CliError that says what to do, with the command where one does it
  */
-export async function resolveInstance(clients: InstanceClients, wanted: string): Promise<Instance> {
+export async function resolveInstance(
+  clients: InstanceClients,
+  wanted: string,
+  request: RunRequest,
+): Promise<Instance> {
   const found = (await findInstances(clients.ec2, wanted)).map(foundInstance);
   let instance: Instance;
   try {
-    instance = chooseInstance(found, wanted);
+    instance = chooseInstance(found, wanted, request);
   } catch (error) {
     if (error instanceof RunError) throw await explain(clients.ec2, error, found, wanted);
     throw error;

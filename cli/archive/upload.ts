@@ -1,3 +1,4 @@
+import { createHash, randomBytes } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { HeadObjectCommand, type S3Client } from '@aws-sdk/client-s3';
 import { Upload as MultipartUpload } from '@aws-sdk/lib-storage';
@@ -15,8 +16,6 @@ import { InvalidSpec, parseSpec, type SpecInput } from '../../core/spec/spec.ts'
 const METADATA_BYTES = 2_048;
 /** Four parts are held in memory and on their way at once; 10,000 of them are 80 GB. */
 const PART_BYTES = 8 * 1024 * 1024;
-/** Metadata that says which bytes an object has: S3's own checksum of a large object is one of its parts' checksums. */
-const SHA256_KEY = 'sha256';
 
 /** A packed project on this machine. */
 export interface LocalArchive {
@@ -59,7 +58,10 @@ export async function uploadArchive(
   return { bucket, key, versionId, runId: executionNameForUpload({ bucket, key, version: versionId ?? '' }) };
 }
 
-/** Uploads an archive to where it starts nothing. What lies there already, from an earlier time, is not sent again. */
+/**
+ * Uploads an archive to where it starts nothing. An object that S3 itself knows to have the same bytes is not sent again. Any other
+ * object at that key is left alone: the archive gets a key of its own.
+ */
 export async function storeArchive(
   s3: S3Client,
   archive: LocalArchive,
@@ -68,13 +70,20 @@ export async function storeArchive(
 ): Promise<ArchiveLocation & { readonly reused: boolean }> {
   const { bucket } = to;
   const key = archiveKey(to.project, archive.sha256);
-  const there = await find(s3, archive, { bucket, key }, options.signal);
-  if (there) return { bucket, key, versionId: there.versionId, reused: true };
-  const metadata = { [SHA256_KEY]: archive.sha256 };
-  return { bucket, key, versionId: await put(s3, archive, { bucket, key, metadata }, options), reused: false };
+  const stored = await findStored(s3, archive, { bucket, key }, options.signal);
+  if (stored) return { bucket, key, versionId: stored.versionId, reused: true };
+  try {
+    return { bucket, key, versionId: await put(s3, archive, { bucket, key, isNew: true }, options), reused: false };
+  } catch (error) {
+    if (statusOf(error) !== 412) throw error;
+  }
+  const ownKey = archiveKey(to.project, `${archive.sha256.slice(0, 12)}${randomBytes(2).toString('hex')}`);
+  const versionId = await put(s3, archive, { bucket, key: ownKey, isNew: true }, options);
+  return { bucket, key: ownKey, versionId, reused: false };
 }
 
-async function find(
+/** The object at the archive's key, if S3 has computed the archive's checksum for it. Metadata is not asked: any uploader writes it. */
+async function findStored(
   s3: S3Client,
   archive: LocalArchive,
   { bucket, key }: { bucket: string; key: string },
@@ -82,31 +91,58 @@ async function find(
 ): Promise<{ versionId: string | null } | null> {
   try {
     const head = await s3.send(
-      new HeadObjectCommand({ Bucket: bucket, Key: key }),
+      new HeadObjectCommand({ Bucket: bucket, Key: key, ChecksumMode: 'ENABLED' }),
       signal ? { abortSignal: signal } : {},
     );
-    const same = head.ContentLength === archive.bytes && head.Metadata?.[SHA256_KEY] === archive.sha256;
-    return same ? { versionId: head.VersionId ?? null } : null;
+    if (head.ContentLength !== archive.bytes || head.ChecksumSHA256 !== (await checksumOf(archive))) return null;
+    return { versionId: head.VersionId ?? null };
   } catch (error) {
-    const status = (error as { $metadata?: { httpStatusCode?: number } }).$metadata?.httpStatusCode;
-    // Who may only upload may not look: then it is sent.
-    if (status === 404 || status === 403) return null;
+    // A person who may only upload may not read: then the archive is sent.
+    if (statusOf(error) === 404 || statusOf(error) === 403) return null;
     throw error;
   }
+}
+
+/**
+ * The checksum that S3 shows for the archive as `put` sends it: of an object in one part base64 of its SHA-256, of one in several parts
+ * base64 of the SHA-256 of the parts' digests, and their number (S3 User Guide, "Checking object integrity", composite checksums).
+ */
+export async function checksumOf({ file, sha256, bytes }: LocalArchive): Promise<string> {
+  if (bytes <= PART_BYTES) return Buffer.from(sha256, 'hex').toString('base64');
+  const all = createHash('sha256');
+  const parts = Math.ceil(bytes / PART_BYTES);
+  for (let part = 0; part < parts; part += 1) {
+    const hash = createHash('sha256');
+    const range = { start: part * PART_BYTES, end: Math.min(bytes, (part + 1) * PART_BYTES) - 1 };
+    for await (const chunk of createReadStream(file, range)) hash.update(chunk as Buffer);
+    all.update(hash.digest());
+  }
+  return `${all.digest('base64')}-${parts}`;
+}
+
+function statusOf(error: unknown): number | undefined {
+  return (error as { $metadata?: { httpStatusCode?: number } }).$metadata?.httpStatusCode;
 }
 
 /** @returns the version; null in a bucket without versions. */
 async function put(
   s3: S3Client,
   archive: LocalArchive,
-  to: { bucket: string; key: string; metadata: Record<string, string> },
+  to: { bucket: string; key: string; metadata?: Record<string, string>; isNew?: boolean },
   { signal, onProgress }: UploadOptions,
 ): Promise<string | null> {
   signal?.throwIfAborted();
   const body = createReadStream(archive.file);
   const upload = new MultipartUpload({
     client: s3,
-    params: { Bucket: to.bucket, Key: to.key, Body: body, Metadata: to.metadata },
+    params: {
+      Bucket: to.bucket,
+      Key: to.key,
+      Body: body,
+      ChecksumAlgorithm: 'SHA256',
+      ...(to.metadata ? { Metadata: to.metadata } : {}),
+      ...(to.isNew ? { IfNoneMatch: '*' } : {}),
+    },
     partSize: PART_BYTES,
   });
   upload.on('httpUploadProgress', ({ loaded }) => onProgress?.(loaded ?? 0));

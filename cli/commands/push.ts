@@ -57,7 +57,7 @@ async function push(context: Context, options: PushOptions): Promise<ExitCode> {
     const uri = archiveUri(sent);
     const seconds = formatDuration((performance.now() - began) / 1_000);
     terminal.note(sent.reused ? 'The archive is there already: it is the same.' : `Uploaded in ${seconds}`);
-    const start = `runctl run --project ${name.value} --archive '${uri}'`;
+    const start = `runctl run --project ${name.value} --archive '${uri}' --sha256 ${archive.sha256}`;
     if (options.json)
       terminal.json({
         archive: uri,

@@ -55,13 +55,14 @@ async function sendFolder(context: Context, flags: SpecInput, options: RunOption
   const code = await lookAtCode(folder, { includeSecrets });
   const spec = { ...project.file, ...flags };
   const script = checkScript(code, spec, flags.script === undefined ? 'runctl.yaml' : '--script');
-  const [bucket, instance] = await Promise.all([account.output('bucket'), findInstance(context, project)]);
+  const [bucket, instance] = await Promise.all([account.output('bucket'), findInstance(context, project, spec.user)]);
   return await withArchive(code, { includeSecrets, signal }, async (archive, packed) => {
     for (const warning of packWarnings(code, packed)) terminal.warn(warning);
     const plan = { project: project.name, code: { packed, git: code.git }, script, args: spec.args ?? [], instance };
     if (!(await isAgreed(context, { ...plan, region: await account.region() }, options))) return null;
     const to = { bucket, project: project.name.value, start: null };
-    return { ...flags, project: project.name.value, archive: archiveUri(await send(context, archive, to)) };
+    const sent = await send(context, archive, to);
+    return { ...flags, project: project.name.value, archive: archiveUri(sent), sha256: archive.sha256 };
   });
 }
 
@@ -80,14 +81,15 @@ async function planArchive(
     code: { archive: flags.archive },
     script: said(flags.script, '--script'),
     args: flags.args ?? [],
-    instance: flags.instance === undefined ? null : await findInstance(context, project),
+    instance: flags.instance === undefined ? null : await findInstance(context, project, flags.user),
     region: await account.region(),
   };
   return (await isAgreed(context, plan, options)) ? { ...flags, project: project.name.value } : null;
 }
 
-async function findInstance({ account }: Context, { instance }: Project) {
-  return { found: await resolveInstance(account, instance.value), wanted: instance };
+async function findInstance({ account }: Context, { instance, name }: Project, user: string | undefined) {
+  const request = { project: name.value, user: user ?? null };
+  return { found: await resolveInstance(account, instance.value, request), wanted: instance };
 }
 
 async function isAgreed({ terminal, signal }: Context, plan: Plan, options: RunOptions): Promise<boolean> {

@@ -75,8 +75,9 @@ export async function addSchedule(
     terminal.note('Nothing was scheduled.');
     return EXIT.succeeded;
   }
-  const archive = archiveUri(await code.place());
-  const spec: SpecInput = { ...asked.spec, project: project.value, archive };
+  const placed = await code.place();
+  const digest = placed.sha256 === undefined ? {} : { sha256: placed.sha256 };
+  const spec: SpecInput = { ...asked.spec, project: project.value, archive: archiveUri(placed), ...digest };
   const schedule = {
     fullName,
     expression: times.expression,

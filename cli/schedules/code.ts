@@ -14,7 +14,12 @@ export interface ScheduledCode {
   /** In a person's words. */
   readonly shown: string;
   /** Brings it into the bucket, unless it is there. */
-  place(): Promise<ArchiveLocation>;
+  place(): Promise<PlacedCode>;
+}
+
+/** Where the runs of a schedule find their code; `sha256` where it is known: then no other bytes are run. */
+export interface PlacedCode extends ArchiveLocation {
+  readonly sha256?: string;
 }
 
 /** Hands the code to `use`: the archive that the flags name, pinned, or the folder that the person stands in, packed. */
@@ -27,7 +32,8 @@ export async function withScheduledCode<T>(
   const bucket = await account.output('bucket');
   if (flags.archive !== undefined) {
     const pinned = await pinArchive(account.s3, flags.archive, bucket);
-    return await use({ shown: archiveUri(pinned), place: () => Promise.resolve(pinned) });
+    const digest = flags.sha256 === undefined ? {} : { sha256: flags.sha256 };
+    return await use({ shown: archiveUri(pinned), place: () => Promise.resolve({ ...pinned, ...digest }) });
   }
   const code = await lookAtCode(folder, { includeSecrets });
   checkScript(code, { ...project.file, ...flags }, flags.script === undefined ? 'runctl.yaml' : '--script');
@@ -35,7 +41,10 @@ export async function withScheduledCode<T>(
     for (const warning of packWarnings(code, packed)) terminal.warn(warning);
     return await use({
       shown: `this folder: ${packed.files.length} files, ${formatSize(packed.bytes)}`,
-      place: () => send(context, archive, { bucket, project: project.name.value, start: null }),
+      place: async () => {
+        const sent = await send(context, archive, { bucket, project: project.name.value, start: null });
+        return { ...sent, sha256: archive.sha256 };
+      },
     });
   });
 }

@@ -51,7 +51,9 @@ export function readSpecMetadata(metadata: string | null): SpecInput {
 }
 
 function withoutArchive(spec: SpecInput, source: string): SpecInput {
-  if (spec.archive !== undefined) throw new InvalidSpec(`${source}: archive belongs into the execution's input only`);
+  for (const key of ['archive', 'sha256'] as const) {
+    if (spec[key] !== undefined) throw new InvalidSpec(`${source}: ${key} is valid in the execution's input only`);
+  }
   return spec;
 }
 

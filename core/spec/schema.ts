@@ -47,12 +47,18 @@ export const specSchema = z.partial(
       z.regex(/^s3:\/\/[^/]+\/.+/s, 'looks like s3://bucket/key, with an optional ?versionId='),
       z.describe('The uploaded .tar.gz: s3://bucket/key, optionally with ?versionId=. Only in StartExecution input.'),
     ),
+    sha256: text.check(
+      z.regex(/^[0-9a-f]{64}$/, 'is the hex SHA-256 of the archive'),
+      z.describe('SHA-256 of the archive: a run of any other bytes is refused. Only in StartExecution input.'),
+    ),
     project: text.check(
       z.regex(/^[a-z0-9][a-z0-9._-]{0,62}$/, 'is 1 to 63 of a-z 0-9 . _ - and begins with a letter or digit'),
       z.describe('Name of the code; also its folder on the instance, <home>/<project>.'),
     ),
     instance: text.check(
       z.regex(/^(i-[0-9a-f]{8,17}|tag:[^=]+=.+)$/, 'is an id such as i-0123456789abcdef0, or tag:Key=value'),
+      // EC2's filters take * and ?: a selector that names every instance is not a choice.
+      z.refine((value) => !/[*?]/.test(value), 'must not have the wildcards * and ?'),
       z.describe('i-… or tag:Key=value. Default: tag:Project=<project>.'),
     ),
     script: relativePath(
@@ -96,7 +102,8 @@ export const specSchema = z.partial(
       .check(z.maxLength(64, 'has more than 64 items'), z.describe('Globs of files that are collected.')),
     user: text.check(
       z.regex(/^[a-z_][a-z0-9_-]{0,31}$/, 'is a user name'),
-      z.describe('Unprivileged user that runs the jobs. Default: ubuntu or ec2-user, whichever exists.'),
+      z.refine((value) => value !== 'root', 'must not be root: jobs run as an unprivileged user'),
+      z.describe("User that runs the jobs: one that the instance's tag runctl:users names. Default: the instance's."),
     ),
   }),
 );

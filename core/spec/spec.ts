@@ -43,10 +43,20 @@ const GLOBS_LIMIT = 8_000;
  * @throws InvalidSpec naming the key
  */
 export function parseSpec(value: unknown, source: string): SpecInput {
+  refusePrototype(value, source);
   const result = specSchema.safeParse(value ?? {});
   if (!result.success) throw new InvalidSpec(`${source}: ${listProblems(result.error.issues.flatMap(describeIssue))}`);
   checkSize(result.data, source);
   return result.data;
+}
+
+/** A key `__proto__` would be dropped without a word: JavaScript sets the prototype with it. */
+function refusePrototype(value: unknown, source: string, path = ''): void {
+  if (typeof value !== 'object' || value === null) return;
+  for (const key of Object.keys(value)) {
+    if (key === '__proto__') throw new InvalidSpec(`${source}: ${path}__proto__ is not a key that runctl accepts`);
+    refusePrototype((value as Record<string, unknown>)[key], source, `${path}${key}.`);
+  }
 }
 
 function checkSize({ args, env, outputs }: SpecInput, source: string): void {

@@ -1,5 +1,5 @@
 import { RunError } from '../errors.ts';
-import { DEFAULT_ROOT, ENABLED_TAG, INSTANCE_TAGS } from '../names.ts';
+import { DEFAULT_ROOT, DEFAULT_USER, ENABLED_TAG, INSTANCE_TAGS } from '../names.ts';
 import type { Instance } from './data.ts';
 
 export type InstanceSelector = { readonly id: string } | { readonly tag: string; readonly value: string };
@@ -51,11 +51,19 @@ export function parseSelector(text: string): InstanceSelector {
   return { tag: text.slice(4, equals), value: text.slice(equals + 1) };
 }
 
+/** What of a run the administrator of an instance may restrict. */
+export interface RunRequest {
+  readonly project: string;
+  /** The spec's `user`; null: the instance's default. */
+  readonly user: string | null;
+}
+
 /**
  * Picks the one instance that a run may use.
- * @throws RunError `InstanceNotFound`, `InstanceAmbiguous`, `InstanceNotRunning`, `InstanceNotLinux`, `InstanceNotEnabled`
+ * @throws RunError `InstanceNotFound`, `InstanceAmbiguous`, `InstanceNotRunning`, `InstanceNotLinux`, `InstanceNotEnabled`,
+ * `ProjectNotAllowed`, `UserNotAllowed`
  */
-export function chooseInstance(found: readonly FoundInstance[], wanted: string): Instance {
+export function chooseInstance(found: readonly FoundInstance[], wanted: string, request: RunRequest): Instance {
   const present = found.filter((instance) => instance.state !== 'terminated' && instance.state !== 'shutting-down');
   const running = present.filter((instance) => instance.state === 'running');
   const list = (instances: readonly FoundInstance[]) =>
@@ -71,13 +79,43 @@ export function chooseInstance(found: readonly FoundInstance[], wanted: string):
       `${instance.id} does not have the tag ${ENABLED_TAG.key}=${ENABLED_TAG.value}.`,
     );
   }
+  const users = listOf(instance.tags[INSTANCE_TAGS.users]);
+  const user = instance.tags[INSTANCE_TAGS.user] ?? null;
+  refuseUnlessAllowed(instance, { ...request, users: user === null ? users : [user, ...users] });
   return {
     id: instance.id,
     root: instance.tags[INSTANCE_TAGS.root] ?? DEFAULT_ROOT,
     home: instance.tags[INSTANCE_TAGS.home] ?? null,
-    user: instance.tags[INSTANCE_TAGS.user] ?? null,
+    user,
+    users,
+    imds: instance.tags[INSTANCE_TAGS.imds] === 'allow',
     platform: instance.platform,
     type: instance.type,
     image: instance.image,
   };
+}
+
+/** The runner refuses such a user again: this is the early answer, with the tag's name in it. */
+function refuseUnlessAllowed(
+  instance: FoundInstance,
+  { project, user, users }: RunRequest & { users: string[] },
+): void {
+  const projects = instance.tags[INSTANCE_TAGS.projects];
+  if (projects !== undefined && !listOf(projects).includes(project)) {
+    throw new RunError(
+      'ProjectNotAllowed',
+      `${instance.id} does not allow the project ${project}: its tag ${INSTANCE_TAGS.projects} is "${projects}".`,
+    );
+  }
+  if (user !== null && user !== DEFAULT_USER && !users.includes(user)) {
+    throw new RunError(
+      'UserNotAllowed',
+      `${instance.id} does not allow jobs of the user ${user}: its tag ${INSTANCE_TAGS.users} does not name that user.`,
+    );
+  }
+}
+
+/** A tag's value as a list: names separated by spaces, since EC2 allows no comma in every tag. */
+function listOf(value: string | undefined): string[] {
+  return (value ?? '').split(/[\s,]+/).filter((name) => name !== '');
 }

@@ -66,7 +66,12 @@ export interface Instance {
   readonly id: string;
   readonly root: string;
   readonly home: string | null;
+  /** User that runs the jobs; null: the runner's own default. */
   readonly user: string | null;
+  /** Other users that a run may name. */
+  readonly users: readonly string[];
+  /** Jobs reach the instance metadata service. */
+  readonly imds: boolean;
   readonly platform: string;
   readonly type: string;
   readonly image: string;

@@ -20,7 +20,7 @@ export class UploadTrigger extends Construct {
       description: 'Starts a run for an upload, once for each version of an object',
       environment: { runMachineArn: machine.stateMachineArn, uploadBucket: bucket.bucketName },
       permissions: [
-        ...readArchives(bucket),
+        ...readArchives(bucket, [UPLOAD_PREFIX]),
         { actions: ['states:StartExecution'], resources: [machine.stateMachineArn] },
       ],
       timeout: Duration.seconds(60),

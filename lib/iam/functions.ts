@@ -2,12 +2,14 @@ import { ArnFormat, type Stack } from 'aws-cdk-lib';
 import type { Bucket } from 'aws-cdk-lib/aws-s3';
 import {
   ANNOUNCED_PREFIX,
+  ARCHIVE_PREFIX,
   DOCUMENTS,
   ENABLED_TAG,
   LOG_CHUNK_PREFIX,
   RUN_LOG_GROUP,
   RUN_MACHINE,
   RUN_PREFIX,
+  UPLOAD_PREFIX,
   WATCH_MACHINE,
 } from '../../core/names.ts';
 import { METRIC_NAMESPACE } from '../../core/notify/metrics.ts';
@@ -73,10 +75,11 @@ export function announceRuns(bucket: Bucket, topicArn: string): Permission[] {
   ];
 }
 
-/** Reads any archive of the bucket; with ListBucket a missing key is 404 and not 403. */
-export function readArchives(bucket: Bucket): Permission[] {
+/** Reads what people have uploaded, and nothing else of the bucket; with ListBucket a missing key is 404 and not 403. */
+export function readArchives(bucket: Bucket, prefixes = [UPLOAD_PREFIX, ARCHIVE_PREFIX]): Permission[] {
+  const resources = prefixes.map((prefix) => bucket.arnForObjects(`${prefix}*`));
   return [
-    { actions: ['s3:GetObject', 's3:GetObjectVersion'], resources: [bucket.arnForObjects('*')] },
+    { actions: ['s3:GetObject', 's3:GetObjectVersion'], resources },
     { actions: ['s3:ListBucket'], resources: [bucket.bucketArn] },
   ];
 }

@@ -195,9 +195,9 @@ const shortArn = (arn: string) =>
 
 /** Where in the bucket a function reads and writes. */
 const KEYS: Readonly<Record<string, readonly string[]>> = {
-  'verify-archive': ['*'],
-  'sync-code': ['*'],
-  'start-run': ['*'],
+  'verify-archive': ['uploads/*', 'archives/*'],
+  'sync-code': ['uploads/*', 'archives/*'],
+  'start-run': ['uploads/*'],
   'poll-logs': ['pieces/*'],
   'finish-run': ['pieces/*', 'runs/*'],
   'stop-run': ['pieces/*', 'runs/*'],

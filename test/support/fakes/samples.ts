@@ -55,6 +55,8 @@ export const instance: Instance = {
   root: '/var/lib/runctl',
   home: null,
   user: null,
+  users: [],
+  imds: false,
   platform: 'linux',
   type: 'g5.xlarge',
   image: 'ami-1',

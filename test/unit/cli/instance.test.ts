@@ -5,6 +5,7 @@ import { resolveInstance } from '../../../cli/account/instance.ts';
 import { awsError, fakeClient } from '../../support/fakes/sdk-client.ts';
 
 const ID = 'i-0123456789abcdef0';
+const REQUEST = { project: 'demo', user: null };
 
 /** An account with one instance, and an agent that answers so. */
 function account(state: string | null, { tags = ['enabled'], ping = 'Online' as string | null, others = 0 } = {}) {
@@ -34,7 +35,7 @@ const reserved = (Instances: object[]) => ({ Reservations: [{ Instances }] });
 describe('the instance of a run, before anything is uploaded', () => {
   it('is found by id and by tag', async () => {
     for (const wanted of [ID, 'tag:Project=nets'])
-      expect(await resolveInstance(account('running'), wanted)).toMatchObject({ id: ID, type: 'g5.xlarge' });
+      expect(await resolveInstance(account('running'), wanted, REQUEST)).toMatchObject({ id: ID, type: 'g5.xlarge' });
   });
 
   it.each([
@@ -50,7 +51,7 @@ describe('the instance of a run, before anything is uploaded', () => {
     ['not known to SSM', account('running', { ping: null }), ID, /AmazonSSMManagedInstanceCore/],
     ['out of touch', account('running', { ping: 'ConnectionLost' }), ID, /runctl doctor/],
   ])('%s: the next step is said', async (_, clients, wanted, next) => {
-    await expect(resolveInstance(clients, wanted)).rejects.toMatchObject({
+    await expect(resolveInstance(clients, wanted, REQUEST)).rejects.toMatchObject({
       exitCode: 3,
       next: expect.stringMatching(next),
     });

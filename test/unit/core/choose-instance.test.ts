@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { chooseInstance, parseSelector } from '../../../core/workflow/choose-instance.ts';
 import { foundInstance as fit, instance } from '../../support/fakes/samples.ts';
 
+const REQUEST = { project: 'demo', user: null };
 const at = (id: string, changes: Partial<typeof fit>) => ({ ...fit, id, ...changes });
 
 describe('parseSelector', () => {
@@ -15,12 +16,12 @@ describe('parseSelector', () => {
 describe('chooseInstance', () => {
   it('takes the only running one, whatever else is stopped or terminated', () => {
     const found = [at('i-1', { state: 'stopped' }), at('i-2', { state: 'terminated' }), fit];
-    expect(chooseInstance(found, 'tag:Project=demo')).toEqual(instance);
+    expect(chooseInstance(found, 'tag:Project=demo', REQUEST)).toEqual(instance);
   });
 
   it('takes root, home and user from its tags', () => {
     const tags = { ...fit.tags, 'runctl:root': '/data/runctl', 'runctl:home': '/data/home', 'runctl:user': 'me' };
-    expect(chooseInstance([{ ...fit, tags }], 'x')).toMatchObject({
+    expect(chooseInstance([{ ...fit, tags }], 'x', REQUEST)).toMatchObject({
       root: '/data/runctl',
       home: '/data/home',
       user: 'me',
@@ -37,13 +38,45 @@ describe('chooseInstance', () => {
     ['InstanceNotEnabled', [at('i-1', { tags: { Project: 'demo' } })]],
     ['InstanceNotEnabled', [at('i-1', { tags: { runctl: 'Enabled' } })]],
   ])('%s', (name, found) => {
-    expect(() => chooseInstance(found, 'tag:Project=demo')).toThrow(expect.objectContaining({ name }));
+    expect(() => chooseInstance(found, 'tag:Project=demo', REQUEST)).toThrow(expect.objectContaining({ name }));
+  });
+
+  describe('asks the administrator of the instance', () => {
+    const tagged = (tags: Record<string, string>) => [{ ...fit, tags: { ...fit.tags, ...tags } }];
+    const choose = (tags: Record<string, string>, request: { project?: string; user?: string }) =>
+      chooseInstance(tagged(tags), 'x', { ...REQUEST, ...request });
+
+    it.each([
+      ['no list of projects', {}, {}],
+      ['the project is listed', { 'runctl:projects': 'other demo' }, {}],
+      ['the user is the default', {}, { user: 'runctl' }],
+      ['the user is the tag’s', { 'runctl:user': 'ubuntu' }, { user: 'ubuntu' }],
+      ['the user is listed', { 'runctl:users': 'alice, bob' }, { user: 'bob' }],
+    ])('and goes on: %s', (_, tags, request) => {
+      expect(choose(tags as Record<string, string>, request)).toMatchObject({ id: fit.id });
+    });
+
+    it.each([
+      ['ProjectNotAllowed', 'another project', { 'runctl:projects': 'other' }, {}],
+      ['ProjectNotAllowed', 'a part of a name', { 'runctl:projects': 'demo2 de' }, {}],
+      ['ProjectNotAllowed', 'an empty list', { 'runctl:projects': '' }, {}],
+      ['UserNotAllowed', 'no list of users', {}, { user: 'postgres' }],
+      ['UserNotAllowed', 'another user is listed', { 'runctl:users': 'alice' }, { user: 'al' }],
+    ])('%s: %s', (name, _, tags, request) => {
+      expect(() => choose(tags as Record<string, string>, request)).toThrow(expect.objectContaining({ name }));
+    });
+
+    it('whether jobs reach the metadata service: only on the word allow', () => {
+      expect(choose({}, {}).imds).toBe(false);
+      expect(choose({ 'runctl:imds': 'yes' }, {}).imds).toBe(false);
+      expect(choose({ 'runctl:imds': 'allow' }, {}).imds).toBe(true);
+    });
   });
 
   it('names what it found', () => {
     const message = (found: (typeof fit)[]) => {
       try {
-        chooseInstance(found, 'tag:Project=demo');
+        chooseInstance(found, 'tag:Project=demo', REQUEST);
       } catch (error) {
         return error instanceof Error ? error.message : '';
       }

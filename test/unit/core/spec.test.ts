@@ -22,6 +22,7 @@ function refusal(value: unknown): string {
 
 const good: { [Key in keyof Required<SpecInput>]: NonNullable<SpecInput[Key]>[] } = {
   archive: ['s3://bucket/key.tar.gz', 's3://b/a b/ü+".tar.gz?versionId=abc'],
+  sha256: ['0123456789abcdef'.repeat(4)],
   project: ['a', 'my-project_1.0', 'x'.repeat(63)],
   instance: ['i-01234567', 'i-0123456789abcdef0', 'tag:Project=demo', 'tag:a b=c=d'],
   script: ['train.py', 'src/train.py', './train.py', 'a..b.py', '-x.py', 'tr ain.py'],
@@ -44,6 +45,12 @@ const bad: [key: keyof SpecInput, value: unknown, says: RegExp][] = [
   ['archive', 'bucket/key', /archive looks like s3:/],
   ['archive', 's3://bucket/', /archive looks like s3:/],
   ['archive', 3, /archive must be a string/],
+  ['sha256', 'ABCDEF'.repeat(11), /sha256 is the hex SHA-256/],
+  ['sha256', 'ab', /sha256 is the hex SHA-256/],
+  ['user', 'root', /user must not be root/],
+  ['instance', 'tag:Project=*', /must not have the wildcards/],
+  ['instance', 'tag:Pro?ject=x', /must not have the wildcards/],
+  ['env', JSON.parse('{"__proto__": "x"}'), /env.__proto__ is not a key/],
   ['project', 'Demo', /project is 1 to 63/],
   ['project', '../x', /project is 1 to 63/],
   ['project', '.runctl', /project is 1 to 63/],

@@ -94,7 +94,7 @@ describe('Verify archive', () => {
       /the execution's input: .*scrpit.*did you mean script/,
     ],
     ['another bucket', { archive: 's3://theirs/x.tar.gz' }, 'InvalidSpec', /own bucket, mine, and not from theirs/],
-    ['a zip', { archive: 's3://mine/x.zip' }, 'ArchiveNotGzip', /tar\.gz/],
+    ['a zip', { archive: 's3://mine/uploads/x.zip' }, 'ArchiveNotGzip', /tar\.gz/],
     ['a script that is not there', { archive: KEY, script: 'run.py' }, 'ScriptNotFound', /run\.py.*train\.py/],
     ['requirements that are not there', { archive: KEY, requirements: 'r.txt' }, 'InvalidSpec', /there is no r\.txt/],
   ])('refuses %s', async (_, input, name, message) => {
@@ -119,4 +119,38 @@ describe('Verify archive', () => {
     const files = { 'train.py': '', 'runctl.yaml': `env: {A: ${'y'.repeat(7_000)}}` };
     await expect(verify(files, input).answer).rejects.toMatchObject({ name: 'InvalidSpec' });
   });
+});
+
+describe('Verify archive with a SHA-256 in the input', () => {
+  const files = { 'train.py': 'x = 1\n' };
+
+  it('takes the archive that has it', async () => {
+    const { archive } = await verify(files).answer;
+    const { answer } = verify(files, { archive: KEY, sha256: archive.sha256 });
+    expect((await answer).archive.sha256).toBe(archive.sha256);
+  });
+
+  it('refuses any other bytes, whatever the object’s metadata says', async () => {
+    const wanted = (await verify(files).answer).archive.sha256;
+    const { answer } = verify({ 'train.py': 'x = 2\n' }, { archive: KEY, sha256: wanted });
+    await expect(answer).rejects.toMatchObject({ name: 'ArchiveChanged', message: expect.stringContaining(wanted) });
+  });
+
+  it.each(['runctl.yaml', 'metadata'])('takes none from %s', async (source) => {
+    const spec = `{"sha256": "${'0'.repeat(64)}"}`;
+    const { answer } =
+      source === 'metadata'
+        ? verify(files, { archive: KEY }, spec)
+        : verify({ ...files, 'runctl.yaml': spec }, { archive: KEY });
+    await expect(answer).rejects.toThrow(/sha256 is valid in the execution's input only/);
+  });
+
+  it.each(['runs/a/outputs.tar.gz', 'pieces/x.tar.gz', 'code.tar.gz'])(
+    'reads nothing outside the prefixes: %s',
+    async (key) => {
+      await expect(verify(files, { archive: `s3://mine/${key}` }).answer).rejects.toThrow(
+        /below uploads\/ and archives\//,
+      );
+    },
+  );
 });
