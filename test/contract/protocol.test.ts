@@ -25,10 +25,10 @@ function understood(requests: readonly unknown[]): (string | null)[] {
   const script = `
 import base64, json, sys
 sys.path.insert(0, sys.argv[1])
-import protocol
+from common import protocol
 for line in sys.stdin:
     try:
-        protocol.parse(base64.b64decode(line))
+        protocol.check_run(protocol.read(base64.b64decode(line)))
         print("null")
     except protocol.Refusal as refusal:
         print(json.dumps(str(refusal)))

@@ -141,7 +141,7 @@ describe('a new version, deployed in the middle of a run (W8), with a schedule',
     for (const name of ['bin', 'core', 'instance', 'lambdas', 'lib', 'cdk.json', 'package.json', 'tsconfig.json'])
       cpSync(join(projectRoot, name), join(folder, name), { recursive: true });
     symlinkSync(join(projectRoot, 'node_modules'), join(folder, 'node_modules'));
-    for (const file of ['dispatch.py', 'finish_main.py', 'install_main.py']) {
+    for (const file of ['dispatch.py', 'collect/main.py', 'install/main.py']) {
       const path = join(folder, 'instance/runner', file);
       writeFileSync(path, `${readFileSync(path, 'utf8')}\nNEXT_VERSION = True\n`);
     }

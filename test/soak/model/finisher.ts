@@ -18,7 +18,7 @@ export interface FinisherPorts {
   readonly dies: () => boolean;
 }
 
-/** `<root>/runs/<key>/finish`: what outlives the instance, and the process that packs and sends it (instance/runner/outlive.py). */
+/** `<root>/runs/<key>/finish`: what outlives the instance, and the process that packs and sends it (instance/runner/jobs/collect_requests.py). */
 export class ModelFinisher {
   collected: { files: CollectedFile[]; warnings: string[] } | null = null;
   uploaded: { failed: Record<string, string> } | null = null;

@@ -12,7 +12,7 @@ interface Ticket extends ModelRun {
   readonly ttl: number;
 }
 
-/** instance/runner/lease.py: who may use the instance. Times are epoch seconds. */
+/** instance/runner/jobs/lease.py: who may use the instance. Times are epoch seconds. */
 export class ModelLease {
   holder: (ModelRun & { readonly since: number }) | null = null;
   readonly tickets = new Map<string, Ticket>();
