@@ -55,7 +55,9 @@ async function sendFolder(context: Context, flags: SpecInput, options: RunOption
   const code = await lookAtCode(folder, { includeSecrets });
   const spec = { ...project.file, ...flags };
   const script = checkScript(code, spec, flags.script === undefined ? 'runctl.yaml' : '--script');
-  const [bucket, instance] = await Promise.all([account.output('bucket'), findInstance(context, project, spec.user)]);
+  // One after the other: a stack that is missing is the first thing to say.
+  const bucket = await account.output('bucket');
+  const instance = await findInstance(context, project, spec.user);
   return await withArchive(code, { includeSecrets, signal }, async (archive, packed) => {
     for (const warning of packWarnings(code, packed)) terminal.warn(warning);
     const plan = { project: project.name, code: { packed, git: code.git }, script, args: spec.args ?? [], instance };
