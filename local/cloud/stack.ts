@@ -11,7 +11,7 @@ import { withLock } from './lock.ts';
 import { projectRoot, type StatePaths } from './paths.ts';
 
 // What a deployment is made of. Changing any of it is a reason to deploy again.
-const sources = ['bin', 'lib', 'lambdas', 'core', 'instance', 'cdk.json', 'package-lock.json'];
+const sources = ['aws', 'bin', 'lib', 'lambdas', 'core', 'instance', 'cdk.json', 'package-lock.json'];
 
 /** Makes the CDK's own bucket and roles in the local cloud. */
 export async function bootstrap(
