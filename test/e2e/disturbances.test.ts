@@ -138,7 +138,17 @@ describe('a new version, deployed in the middle of a run (W8), with a schedule',
   function nextVersion(): string {
     const folder = join(own.folder, 'next version');
     mkdirSync(folder);
-    for (const name of ['aws', 'bin', 'core', 'instance', 'lambdas', 'lib', 'cdk.json', 'package.json', 'tsconfig.json'])
+    for (const name of [
+      'aws',
+      'bin',
+      'core',
+      'instance',
+      'lambdas',
+      'lib',
+      'cdk.json',
+      'package.json',
+      'tsconfig.json',
+    ])
       cpSync(join(projectRoot, name), join(folder, name), { recursive: true });
     symlinkSync(join(projectRoot, 'node_modules'), join(folder, 'node_modules'));
     for (const file of ['dispatch.py', 'collect/main.py', 'install/main.py']) {
