@@ -6,7 +6,6 @@ import { MANIFEST, runFileKey } from '../core/names.ts';
 import { beginEnd, type EndPorts, endRun, nextJobToDrain } from '../core/outcome/clean-up.ts';
 import { findRun, type InterruptedRun } from '../core/outcome/reconstruct-run.ts';
 import { type ConcludePorts, concludeRun, isManifestOf } from '../core/outcome/write-manifest.ts';
-import type { StopAnswer } from '../core/protocol/messages.ts';
 import type { EndProgress } from '../core/workflow/data.ts';
 import { entry } from './adapters/entry.ts';
 import { requireEnv } from './adapters/environment.ts';
@@ -125,7 +124,7 @@ export function createStop(ports: Ports) {
     const base = requestBase({ run, instance, project: spec.project, user: spec.user });
     const request = { ...base, verb: 'stop', grace: spec.stopGrace, reason: 'stopped' } as const;
     try {
-      accept<StopAnswer>(await ports.commands.ask(instance.id, 'prepare', request));
+      accept('stop', await ports.commands.ask(instance.id, 'prepare', request));
     } catch (error) {
       // What follows asks again and again, and ends the jobs as well.
       logger.warn('the stop was not answered', error as Error);

@@ -1,6 +1,7 @@
 import { setTimeout } from 'node:timers/promises';
 import { GetCommandInvocationCommand, SendCommandCommand, type SSMClient } from '@aws-sdk/client-ssm';
 import { AwsError, errorName, isTransient, withAwsErrors } from '../../aws/errors.ts';
+import { RunError } from '../../core/errors.ts';
 import { isRefusal, parseAnswer, type RunnerRequest, UnreadableAnswer } from '../../core/protocol/messages.ts';
 import type { ProbeRequest } from '../../core/protocol/probe.ts';
 import { setUpError } from '../errors.ts';
@@ -17,10 +18,11 @@ const UNDER_WAY = ['Pending', 'InProgress', 'Delayed', 'Cancelling'];
  * Sends one request to the instance by a document of ours, and waits for the answer: what `logs --live` and `doctor` need without a Lambda between.
  * @throws CliError when the instance does not answer, refuses, or the person may not send it
  */
-export async function askInstance<T extends object>(
+export async function askInstance<T>(
   ssm: Pick<SSMClient, 'send'>,
   about: { readonly instanceId: string; readonly document: string },
   request: RunnerRequest | ProbeRequest,
+  check: (answer: object) => T,
   signal: AbortSignal,
 ): Promise<T> {
   const { instanceId, document } = about;
@@ -34,7 +36,7 @@ export async function askInstance<T extends object>(
   const send = ssm.send(command, { abortSignal: signal });
   const { Command } = await withAwsErrors(`ssm:SendCommand of ${document} to ${instanceId}`, send);
   const stdout = await outputOf(ssm, instanceId, Command?.CommandId ?? '', signal);
-  return accepted<T>(instanceId, stdout);
+  return accepted(instanceId, stdout, check);
 }
 
 /** Whether another request is of no use: no permission, expired credentials. A silent instance, or an agent that restarts, may answer yet. */
@@ -60,13 +62,15 @@ async function outputOf(ssm: Pick<SSMClient, 'send'>, InstanceId: string, Comman
   throw silent(InstanceId, `no answer within ${WITHIN_MS / 1_000} s`);
 }
 
-function accepted<T extends object>(instanceId: string, stdout: string): T {
+function accepted<T>(instanceId: string, stdout: string, check: (answer: object) => T): T {
   try {
-    const answer = parseAnswer<T>(stdout);
-    if (!isRefusal(answer)) return answer;
+    const answer = parseAnswer<object>(stdout);
+    if (!isRefusal(answer)) return check(answer);
     throw setUpError(`${instanceId}: ${answer.error.name}: ${answer.error.message}`, 'See docs/reference/errors.md.');
   } catch (error) {
     if (error instanceof UnreadableAnswer) throw silent(instanceId, error.message);
+    if (error instanceof RunError)
+      throw setUpError(`${instanceId}: ${error.message}`, 'Update runctl, or deploy its stack again.');
     throw error;
   }
 }

@@ -1,7 +1,8 @@
 import type { Instance } from '@aws-sdk/client-ec2';
 import { DEFAULT_ROOT, INSTANCE_TAGS, PREPARE_INSTALL_DOCUMENT } from '../../core/names.ts';
+import { check } from '../../core/protocol/answers.ts';
 import { PROTOCOL } from '../../core/protocol/messages.ts';
-import type { Disk, ProbeAnswer, ProbeRequest } from '../../core/protocol/probe.ts';
+import { type Disk, type ProbeAnswer, type ProbeRequest, probeAnswer } from '../../core/protocol/probe.ts';
 import type { SpecInput } from '../../core/spec/spec.ts';
 import { formatSize } from '../../core/units.ts';
 import type { Account } from '../account/account.ts';
@@ -55,7 +56,7 @@ async function probe(account: Account, instance: Instance, spec: SpecInput, sign
     python: spec.python ?? null,
   };
   const about = { instanceId: instance.InstanceId ?? '', document: PREPARE_INSTALL_DOCUMENT };
-  return await askInstance<ProbeAnswer>(account.ssm, about, request, signal);
+  return await askInstance(account.ssm, about, request, (answer) => check(probeAnswer, 'probe', answer), signal);
 }
 
 function diskFinding({ home, root }: ProbeAnswer['disk'], instance: Instance): Finding {

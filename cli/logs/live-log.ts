@@ -3,7 +3,7 @@ import type { SSMClient } from '@aws-sdk/client-ssm';
 import { requestBase } from '../../core/job/instance-commands.ts';
 import { ANSWER_BYTES, unpackLog } from '../../core/job/log-chunks.ts';
 import { JOB_DOCUMENT, type JobName } from '../../core/names.ts';
-import type { JobStatus } from '../../core/protocol/messages.ts';
+import { checkAnswer, type JobStatus } from '../../core/protocol/answers.ts';
 import type { RunFacts } from '../../core/workflow/data.ts';
 import { askInstance } from '../account/ask-instance.ts';
 import type { ByteFeed } from './byte-feed.ts';
@@ -66,8 +66,9 @@ export function askOf(ssm: Pick<SSMClient, 'send'>, facts: RunFacts, job: JobNam
   if (!run || !instance || !spec) return null;
   const base = requestBase({ run, instance, project: spec.project, user: spec.user });
   const about = { instanceId: instance.id, document: JOB_DOCUMENT };
+  const poll = (answer: object) => checkAnswer('poll', answer);
   return (offset: number, maxBytes: number, signal: AbortSignal) =>
-    askInstance<JobStatus>(ssm, about, { ...base, verb: 'poll', job, offset, maxBytes }, signal);
+    askInstance(ssm, about, { ...base, verb: 'poll', job, offset, maxBytes }, poll, signal);
 }
 
 export async function untilNextLook(began: number, signal: AbortSignal): Promise<void> {

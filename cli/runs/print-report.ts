@@ -1,4 +1,4 @@
-import type { JobProgress } from '../../core/protocol/messages.ts';
+import type { JobProgress } from '../../core/protocol/answers.ts';
 import { formatDuration, formatSize } from '../../core/units.ts';
 import { colorOutcome } from '../terminal/outcome-color.ts';
 import type { Terminal } from '../terminal/terminal.ts';

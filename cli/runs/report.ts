@@ -4,7 +4,7 @@ import { isRunning } from '../../aws/executions.ts';
 import { type JobName, RUN_MACHINE, WATCH_MACHINE } from '../../core/names.ts';
 import type { Manifest } from '../../core/outcome/manifest-schema.ts';
 import { findRun } from '../../core/outcome/reconstruct-run.ts';
-import type { JobProgress } from '../../core/protocol/messages.ts';
+import type { JobProgress } from '../../core/protocol/answers.ts';
 import type { JobSnapshot, RunFacts } from '../../core/workflow/data.ts';
 import type { RunEnding } from '../../core/workflow/run-ending.ts';
 import { RUN_STATES } from '../../core/workflow/states.ts';

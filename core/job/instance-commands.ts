@@ -1,4 +1,5 @@
 import { isErrorName, RunError } from '../errors.ts';
+import { type AnswerTo, checkAnswer, type Verb } from '../protocol/answers.ts';
 import { isRefusal, PROTOCOL, type RequestBase, type RunnerRequest } from '../protocol/messages.ts';
 import type { Instance, Run } from '../workflow/data.ts';
 
@@ -39,11 +40,11 @@ export function lacksRunner(answer: object): boolean {
 }
 
 /**
- * Takes the runner's answer, or throws what it refused with.
- * @throws RunError of the refusal's name; `RunnerBroken` for a name that is not in the table
+ * Takes the runner's answer, checked, or throws what it refused with.
+ * @throws RunError of the refusal's name; `RunnerBroken` for a name that is not in the table, and for an answer that is not of the protocol
  */
-export function accept<T extends object>(answer: object): T {
-  if (!isRefusal(answer)) return answer as T;
+export function accept<V extends Verb>(verb: V, answer: object): AnswerTo<V> {
+  if (!isRefusal(answer)) return checkAnswer(verb, answer);
   const { name, message } = answer.error;
   throw new RunError(isErrorName(name) ? name : 'RunnerBroken', isErrorName(name) ? message : `${name}: ${message}`);
 }

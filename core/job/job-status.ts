@@ -1,5 +1,6 @@
 import { type JobName, logChunkKey } from '../names.ts';
-import type { JobStatus, PollRequest } from '../protocol/messages.ts';
+import type { JobStatus } from '../protocol/answers.ts';
+import type { PollRequest } from '../protocol/messages.ts';
 import type { JobInput } from '../workflow/data.ts';
 import { accept, type InstanceCommands, requestBase } from './instance-commands.ts';
 import { ANSWER_BYTES, CHUNK_BYTES, type LogChunks, maxLogBytesToRequest, needsChunk } from './log-chunks.ts';
@@ -30,7 +31,7 @@ export async function requestJobStatus(ports: JobPorts, input: JobInput, job: Jo
     maxBytes: maxLogBytesToRequest(step, put === null ? ANSWER_BYTES : CHUNK_BYTES),
     ...(put === null ? {} : { put }),
   };
-  return accept<JobStatus>(await ports.commands.ask(instance.id, 'job', request));
+  return accept('poll', await ports.commands.ask(instance.id, 'job', request));
 }
 
 export function jobRequestBase({ run, instance, spec }: JobInput) {

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { gunzipSync } from 'node:zlib';
 import { type JobName, logChunkKey } from '../names.ts';
-import { type JobStatus, UnreadableAnswer } from '../protocol/messages.ts';
+import type { JobStatus } from '../protocol/answers.ts';
+import { UnreadableAnswer } from '../protocol/messages.ts';
 import type { JobSnapshot } from '../workflow/data.ts';
 
 /** Raw bytes requested in an answer: its own limit, 23,500 bytes compressed, is reached long before for most logs. */

@@ -1,6 +1,6 @@
 import { type ErrorName, RunError } from '../errors.ts';
 import type { JobName } from '../names.ts';
-import type { JobStatus } from '../protocol/messages.ts';
+import type { JobStatus } from '../protocol/answers.ts';
 import type { JobSnapshot, WatchInput } from '../workflow/data.ts';
 import { LONGEST_WAIT } from '../workflow/poll-timing.ts';
 import { type JobPorts, requestJobStatus } from './job-status.ts';

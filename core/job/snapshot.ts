@@ -1,4 +1,4 @@
-import type { JobStatus } from '../protocol/messages.ts';
+import type { JobStatus } from '../protocol/answers.ts';
 import type { JobSnapshot, LogCursor } from '../workflow/data.ts';
 import { nextWait } from '../workflow/poll-timing.ts';
 import { nextMessages, type ShippingAttempt } from './shipping-attempt.ts';

@@ -1,5 +1,5 @@
 import type { JobName } from '../names.ts';
-import type { JobStatus, JobWork, StartRequest } from '../protocol/messages.ts';
+import type { JobWork, StartRequest } from '../protocol/messages.ts';
 import type { JobInput, JobSnapshot } from '../workflow/data.ts';
 import { accept, type DocumentName } from './instance-commands.ts';
 import { type JobPorts, jobRequestBase } from './job-status.ts';
@@ -37,6 +37,6 @@ export async function startJob(
     ...start.work,
   };
   const began = ports.now();
-  const status = accept<JobStatus>(await ports.commands.ask(input.instance.id, start.document, request));
+  const status = accept('start', await ports.commands.ask(input.instance.id, start.document, request));
   return shipLog(ports, input, status, began);
 }

@@ -4,7 +4,8 @@ import { type JobPorts, requestJobStatus } from '../job/job-status.ts';
 import { SILENCE } from '../job/poll-job.ts';
 import { shipLog } from '../job/ship-log.ts';
 import { JOBS, type JobName, runFileKey } from '../names.ts';
-import type { CollectAnswer, CollectRequest, JobStates, ReleaseAnswer, UploadAnswer } from '../protocol/messages.ts';
+import type { JobStates } from '../protocol/answers.ts';
+import type { CollectRequest } from '../protocol/messages.ts';
 import type { EndProgress, Instance, RunFacts, StepContext, VerifyOutput } from '../workflow/data.ts';
 import { nextWait } from '../workflow/poll-timing.ts';
 
@@ -88,7 +89,7 @@ const PHASES: Record<Exclude<EndProgress['phase'], 'done'>, (ports: EndPorts, tu
       outputs: turn.spec.outputs,
       maxBytes: MOST_OUTPUT_BYTES,
     };
-    const answer = accept<CollectAnswer>(await ports.commands.ask(turn.instance.id, 'prepare-finish', request));
+    const answer = accept('collect', await ports.commands.ask(turn.instance.id, 'prepare-finish', request));
     const progress = { ...turn.progress, failures: 0, jobs: answer.jobs };
     if (answer.state !== 'collected') return waiting({ ...turn, progress }, ports.now());
     const warnings = [...progress.warnings, ...answer.warnings];
@@ -102,7 +103,7 @@ const PHASES: Record<Exclude<EndProgress['phase'], 'done'>, (ports: EndPorts, tu
     const puts: Record<string, string> = {};
     for (const { name } of files ?? []) puts[name] = await ports.presignPut(runFileKey(turn.run.id, name));
     const request = { ...base(turn), verb: 'upload', program: ports.finisher, wait: WAIT_THERE, puts } as const;
-    const answer = accept<UploadAnswer>(await ports.commands.ask(turn.instance.id, 'job', request));
+    const answer = accept('upload', await ports.commands.ask(turn.instance.id, 'job', request));
     if (answer.state === 'uploading') return waiting(turn, ports.now());
     const failed = Object.entries(answer.failed);
     const uploaded = answer.state === 'uploaded' ? Object.keys(puts).filter((name) => !(name in answer.failed)) : [];
@@ -115,7 +116,7 @@ const PHASES: Record<Exclude<EndProgress['phase'], 'done'>, (ports: EndPorts, tu
     const request = { ...base(turn), verb: 'release' } as const;
     // With the runner in it when nobody has answered yet: Sync code may have failed before the runner was there.
     const document = turn.progress.files === null ? 'prepare' : 'job';
-    const answer = accept<ReleaseAnswer>(await ports.commands.ask(turn.instance.id, document, request));
+    const answer = accept('release', await ports.commands.ask(turn.instance.id, document, request));
     const jobs: JobStates = answer.jobs;
     const left = answer.released ? null : 'Something of the run still lives; the next run on the instance ends it.';
     return next({ ...turn, progress: { ...turn.progress, jobs } }, ports.now(), left);

@@ -1,3 +1,4 @@
+import * as z from 'zod/mini';
 import type { PROTOCOL } from './messages.ts';
 
 /** Asked of the installer, by the document `prepare-install`: `runner` is that program. */
@@ -11,28 +12,27 @@ export interface ProbeRequest {
   readonly python: string | null;
 }
 
-export interface Disk {
-  readonly path: string;
+const disk = z.object({
+  path: z.string(),
   /** For an ordinary user. */
-  readonly free: number;
-  readonly bytes: number;
-}
+  free: z.number(),
+  bytes: z.number(),
+});
+export type Disk = Readonly<z.infer<typeof disk>>;
+
+const text = z.nullable(z.string());
 
 /** What an install and a training would find on the instance. */
-export interface ProbeAnswer {
-  readonly user: string;
-  readonly home: string;
-  readonly disk: { readonly home: Disk; readonly root: Disk };
-  readonly python:
-    | {
-        readonly path: string;
-        readonly reason: string;
-        readonly version: string;
-        readonly pip: boolean;
-        readonly error: null;
-      }
-    | { readonly error: string };
-  readonly uv: { readonly path: string; readonly version: string | null; readonly error: string | null } | null;
+export const probeAnswer = z.object({
+  user: z.string(),
+  home: z.string(),
+  disk: z.object({ home: disk, root: disk }),
+  python: z.union([
+    z.object({ path: z.string(), reason: z.string(), version: z.string(), pip: z.boolean(), error: z.null() }),
+    z.object({ error: z.string() }),
+  ]),
+  uv: z.nullable(z.object({ path: z.string(), version: text, error: text })),
   /** `devices`: NVIDIA GPUs on the PCI bus; `names`: of those that the driver shows. */
-  readonly gpu: { readonly devices: number; readonly names: readonly string[]; readonly error: string | null };
-}
+  gpu: z.object({ devices: z.int(), names: z.array(z.string()), error: text }),
+});
+export type ProbeAnswer = z.infer<typeof probeAnswer>;

@@ -9,7 +9,7 @@ import type {
   JobStates,
   LeaseHolder,
   QueuePlace,
-} from '../protocol/messages.ts';
+} from '../protocol/answers.ts';
 import type { RunSpec } from '../spec/spec.ts';
 import type { RunEnding } from './run-ending.ts';
 

@@ -1,6 +1,8 @@
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
+import { RunError } from '../../core/errors.ts';
+import { checkAnswer, type Verb } from '../../core/protocol/answers.ts';
 import {
   type CollectRequest,
   type InstallRequest,
@@ -16,7 +18,7 @@ import {
   type TrainRequest,
   type UploadRequest,
 } from '../../core/protocol/messages.ts';
-import { run, SHA256 } from '../support/fakes/samples.ts';
+import { exit, jobStatus, run, SHA256 } from '../support/fakes/samples.ts';
 
 const RUNNER = fileURLToPath(new URL('../../instance/runner', import.meta.url));
 
@@ -137,5 +139,49 @@ describe('requests', () => {
 
   it('fit into a pipe as a whole, and so into the document', () => {
     expect(MAX_REQUEST_BYTES).toBeLessThan(65_536);
+  });
+});
+
+describe('answers', () => {
+  const status = jobStatus('train', 'a log\n', { exit: exit(), tail: ['a log'] });
+  const collected = { state: 'collected', jobs: { train: 'exited' }, files: [{ name: 'n', bytes: 1, sha256: SHA256 }] };
+  const answers: Record<Verb, object> = {
+    start: { ...status, holder: { run: 'r', arn: 'a', since: 1 }, queue: { place: 1, length: 1, since: 1, ahead: [] } },
+    poll: status,
+    stop: { jobs: { sync: 'exited', train: 'running' } },
+    collect: { ...collected, warnings: ['w'] },
+    upload: { state: 'uploaded', failed: { name: 'why' } },
+    release: { released: true, jobs: {} },
+  };
+
+  it.each(Object.entries(answers) as [Verb, object][])('to %s are taken as they are', (verb, answer) => {
+    expect(checkAnswer(verb, { ...answer, later: 1 })).toEqual(answer);
+  });
+
+  it.each(
+    (Object.entries(answers) as [Verb, object][]).flatMap(([verb, answer]) =>
+      Object.keys(answer)
+        .filter((key) => key !== 'queue') // An older runner knows no queue.
+        .map((key) => [verb, key] as const),
+    ),
+  )('to %s without %s are a defect of the runner, with the name of the key', (verb, key) => {
+    const broken = () => checkAnswer(verb, { ...answers[verb], [key]: undefined });
+    expect(broken).toThrow(RunError);
+    expect(broken).toThrow(new RegExp(`^the answer to ${verb} is not of the protocol: ${key} `));
+  });
+
+  it('of a runner that is older lack what it did not know', () => {
+    const { put, ...log } = status.log;
+    const { queue, ...older } = { ...status, log };
+    expect(checkAnswer('poll', older)).toEqual({ ...status, queue: null });
+  });
+
+  it.each(['a text', { name: 5, message: 'm' }, null])('have no error where the process of a job wrote %j', (error) => {
+    expect(checkAnswer('poll', { ...status, result: { error, files: 3 } }).result).toEqual({ files: 3 });
+  });
+
+  it('never have their values in the message: they may be of the log', () => {
+    const secret = { ...status, tail: 'password=hunter2' };
+    expect(() => checkAnswer('poll', secret)).toThrow(/^[\s\S]*tail \(invalid_type\)$/);
   });
 });

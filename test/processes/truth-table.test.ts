@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
 import { decideOutcome } from '../../core/outcome/decide-outcome.ts';
-import type { JobStatus } from '../../core/protocol/messages.ts';
+import type { JobStatus } from '../../core/protocol/answers.ts';
 import { FakeLogStore } from '../support/fakes/log-store.ts';
 import { finishInput, firstTry, jobStep } from '../support/fakes/samples.ts';
 import { shipAnswer } from '../support/fakes/ship-answer.ts';

@@ -1,6 +1,6 @@
 import { gzipSync } from 'node:zlib';
 import type { JobName } from '../../../core/names.ts';
-import type { JobState, JobStatus } from '../../../core/protocol/messages.ts';
+import type { JobState, JobStatus } from '../../../core/protocol/answers.ts';
 import type { ModelJob } from './job.ts';
 
 /** instance/CONTRACT.md: an answer is at most 23,500 bytes; base64 of the log fills what the rest leaves. */

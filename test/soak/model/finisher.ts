@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { gzipSync } from 'node:zlib';
-import type { CollectedFile } from '../../../core/protocol/messages.ts';
+import type { CollectedFile } from '../../../core/protocol/answers.ts';
 import type { Clock } from '../clock.ts';
 import type { Random } from '../random.ts';
 import type { ModelJob } from './job.ts';

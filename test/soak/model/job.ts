@@ -1,5 +1,5 @@
 import type { JobName } from '../../../core/names.ts';
-import type { JobExit, JobResult, JobState } from '../../../core/protocol/messages.ts';
+import type { JobExit, JobResult, JobState } from '../../../core/protocol/answers.ts';
 import type { Clock } from '../clock.ts';
 
 /** What a job's process does by itself, and when it is told to end. Times in ms since its beginning. */

@@ -1,4 +1,4 @@
-import type { LeaseHolder, QueuePlace } from '../../../core/protocol/messages.ts';
+import type { LeaseHolder, QueuePlace } from '../../../core/protocol/answers.ts';
 
 export interface ModelRun {
   readonly id: string;

@@ -1,18 +1,13 @@
 import { createHash } from 'node:crypto';
 import { gzipSync } from 'node:zlib';
 import { JOBS, type JobName } from '../../../core/names.ts';
+import type { AnswerTo, JobState, JobStatus } from '../../../core/protocol/answers.ts';
 import type {
-  CollectAnswer,
   CollectRequest,
-  JobState,
-  JobStatus,
   PollRequest,
-  ReleaseAnswer,
   RunnerRequest,
   StartRequest,
-  StopAnswer,
   StopRequest,
-  UploadAnswer,
   UploadRequest,
 } from '../../../core/protocol/messages.ts';
 import { PROTOCOL } from '../../../core/protocol/messages.ts';
@@ -230,7 +225,7 @@ export class ModelRunner {
 
   // stop, release
 
-  private async stop(command: Command, { run, grace }: StopRequest): Promise<StopAnswer> {
+  private async stop(command: Command, { run, grace }: StopRequest): Promise<AnswerTo<'stop'>> {
     return command.locked(this.lock, async () => {
       this.close(run);
       const jobs = this.states(run.key);
@@ -240,7 +235,7 @@ export class ModelRunner {
     });
   }
 
-  private async release(command: Command, run: ModelRun): Promise<ReleaseAnswer> {
+  private async release(command: Command, run: ModelRun): Promise<AnswerTo<'release'>> {
     return command.locked(this.lock, async () => {
       this.close(run);
       await command.spend(2);
@@ -293,7 +288,7 @@ export class ModelRunner {
 
   // collect, upload
 
-  private async collect(command: Command, { run, grace, wait }: CollectRequest): Promise<CollectAnswer> {
+  private async collect(command: Command, { run, grace, wait }: CollectRequest): Promise<AnswerTo<'collect'>> {
     await command.locked(this.lock, async () => {
       this.close(run);
       this.askLiving(run, grace);
@@ -301,7 +296,7 @@ export class ModelRunner {
     const folder = this.folder(run);
     folder.finisher ??= this.newFinisher();
     const { finisher } = folder;
-    let jobs: CollectAnswer['jobs'] = {};
+    let jobs: AnswerTo<'collect'>['jobs'] = {};
     const state = await this.until(command, wait, () => {
       jobs = this.states(run.key);
       if (Object.values(jobs).includes('running')) return 'ending';
@@ -317,7 +312,7 @@ export class ModelRunner {
     return new ModelFinisher({ clock, random, putUrl, dies: finisherDies });
   }
 
-  private async upload(command: Command, { run, wait, puts }: UploadRequest): Promise<UploadAnswer> {
+  private async upload(command: Command, { run, wait, puts }: UploadRequest): Promise<AnswerTo<'upload'>> {
     const finisher = this.runs.get(run.key)?.finisher;
     if (!finisher?.collected) return { state: 'absent', failed: {} };
     const state = await this.until(command, wait, () => (finisher.advanceUpload(puts) ? 'uploaded' : 'uploading'));

@@ -1,7 +1,7 @@
 import { gzipSync } from 'node:zlib';
 import type { Execution } from '../../../aws/executions.ts';
 import type { JobName } from '../../../core/names.ts';
-import type { JobStatus } from '../../../core/protocol/messages.ts';
+import type { JobStatus } from '../../../core/protocol/answers.ts';
 import { resolveSpec } from '../../../core/spec/spec.ts';
 import type { FoundInstance } from '../../../core/workflow/choose-instance.ts';
 import type {

@@ -1,7 +1,7 @@
 import { readLog } from '../../../core/job/log-chunks.ts';
 import { type Answers, shipAnswers } from '../../../core/job/ship-log.ts';
 import type { Answer } from '../../../core/job/snapshot.ts';
-import type { JobStatus } from '../../../core/protocol/messages.ts';
+import type { JobStatus } from '../../../core/protocol/answers.ts';
 import type { JobSnapshot, StepContext } from '../../../core/workflow/data.ts';
 import type { FakeLogStore } from './log-store.ts';
 

@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { gunzipSync } from 'node:zlib';
 import { afterEach, beforeEach } from 'vitest';
-import type { CollectAnswer, UploadAnswer } from '../../../core/protocol/messages.ts';
+import type { AnswerTo } from '../../../core/protocol/answers.ts';
 import { buildFinisher } from '../../../lib/instance/program.ts';
 import {
   type Answer,
@@ -101,11 +101,11 @@ export class OutliveRig {
     };
   }
 
-  collect(run: TestRun, fields: object = {}): Promise<Answer<CollectAnswer>> {
+  collect(run: TestRun, fields: object = {}): Promise<Answer<AnswerTo<'collect'>>> {
     return this.ask(this.collectRequest(run, fields));
   }
 
-  upload(run: TestRun, names: readonly string[], fields: object = {}): Promise<Answer<UploadAnswer>> {
+  upload(run: TestRun, names: readonly string[], fields: object = {}): Promise<Answer<AnswerTo<'upload'>>> {
     return this.ask({
       ...this.here.common('upload', run),
       program: finisher.sha256,

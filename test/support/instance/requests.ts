@@ -1,6 +1,7 @@
 import { gunzipSync } from 'node:zlib';
 import type { JobName } from '../../../core/names.ts';
-import type { InstallRequest, JobStatus, SyncRequest, TrainRequest } from '../../../core/protocol/messages.ts';
+import type { JobStatus } from '../../../core/protocol/answers.ts';
+import type { InstallRequest, SyncRequest, TrainRequest } from '../../../core/protocol/messages.ts';
 
 /** A run as the Lambdas name it in their requests. */
 export interface TestRun {

@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { chmodSync, chownSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -6,7 +7,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach } from 'vitest';
 import type { JobName } from '../../../core/names.ts';
-import type { JobStatus } from '../../../core/protocol/messages.ts';
+import { ANSWERS, checkAnswer, type JobStatus, type Verb } from '../../../core/protocol/answers.ts';
 import { buildInstaller, buildRunner } from '../../../lib/instance/program.ts';
 import { killQuietly, processesWith, waitFor } from './processes.ts';
 
@@ -185,7 +186,9 @@ export class TestInstance {
     ]);
     const millis = performance.now() - began;
     if (stderr !== '') throw new Error(`the runner wrote to stderr: ${stderr}`);
-    return { code, stdout, stderr, millis, answer: JSON.parse(stdout) as Answer<T> };
+    const answer = JSON.parse(stdout) as Answer<T>;
+    if (typeof request !== 'string') holdToProtocol(request.verb, answer);
+    return { code, stdout, stderr, millis, answer };
   }
 
   /** The same, in flight: its process group is its own, as the agent's are. */
@@ -241,4 +244,11 @@ async function textOf(stream: NonNullable<ChildProcess['stdout']>): Promise<stri
   const chunks: Buffer[] = [];
   for await (const chunk of stream) chunks.push(chunk as Buffer);
   return Buffer.concat(chunks).toString('utf8');
+}
+
+/** Every answer of the real runner that a test gets has the keys of core/protocol/answers.ts, and no others. */
+function holdToProtocol(verb: unknown, answer: Answer<object>): void {
+  if (!answer.ok || typeof verb !== 'string' || !(verb in ANSWERS)) return;
+  const { protocol, ok, ...keys } = answer as Answer<object> & { protocol: number };
+  assert.deepStrictEqual(keys, checkAnswer(verb as Verb, answer), `the answer to ${verb}`);
 }

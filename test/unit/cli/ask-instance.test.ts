@@ -14,7 +14,7 @@ function ask(send: Reply, ...looks: readonly Reply[]) {
     SendCommandCommand: () => send,
     GetCommandInvocationCommand: (_, call) => looks[call] ?? new Error('nobody expected another look'),
   });
-  return { sent, answer: askInstance<object>(client, about, request, never) };
+  return { sent, answer: askInstance(client, about, request, (answer) => answer, never) };
 }
 
 const sentOne = { Command: { CommandId: 'c-1' } };

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { ERRORS } from '../../../core/errors.ts';
 import { decideOutcome, readFailure } from '../../../core/outcome/decide-outcome.ts';
-import type { JobState } from '../../../core/protocol/messages.ts';
+import type { JobState } from '../../../core/protocol/answers.ts';
 import type { FinishInput, JobSnapshot, RunOutcome } from '../../../core/workflow/data.ts';
 import { endedStep, exit, finishInput, jobStep, spec } from '../../support/fakes/samples.ts';
 

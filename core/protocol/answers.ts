@@ -1,0 +1,127 @@
+import * as z from 'zod/mini';
+import { RunError } from '../errors.ts';
+import { JOBS } from '../names.ts';
+
+/**
+ * What the runner answers (instance/CONTRACT.md). Times are epoch seconds by the instance's clock, sizes bytes. A run keeps the runner that
+ * it began with: keys that an older one does not know have a value here, and keys that are not known here are ignored.
+ */
+
+type DeepReadonly<T> = T extends (infer Item)[]
+  ? readonly DeepReadonly<Item>[]
+  : T extends object
+    ? { readonly [Key in keyof T]: DeepReadonly<T[Key]> }
+    : T;
+
+const text = z.nullable(z.string());
+const number = z.nullable(z.number());
+
+const jobState = z.enum(['running', 'exited', 'stopped', 'vanished', 'absent', 'busy', 'refused']);
+export type JobState = z.infer<typeof jobState>;
+
+const jobExit = z.object({
+  code: z.nullable(z.int()),
+  signal: text,
+  endedAt: z.number(),
+  maxRssBytes: number,
+  outOfMemory: z.boolean(),
+});
+export type JobExit = DeepReadonly<z.infer<typeof jobExit>>;
+
+/** The job's process writes it, so a part of it may be missing. */
+const jobProgress = z.object({
+  phase: text,
+  done: number,
+  total: number,
+  bytes: number,
+  elapsed: number,
+  current: text,
+});
+export type JobProgress = DeepReadonly<z.infer<typeof jobProgress>>;
+
+const leaseHolder = z.object({ run: z.string(), arn: z.string(), since: z.number() });
+export type LeaseHolder = DeepReadonly<z.infer<typeof leaseHolder>>;
+
+/** Where a run is in the queue for the instance. */
+const queuePlace = z.object({
+  /** 1 is next. */
+  place: z.int(),
+  length: z.int(),
+  since: z.number(),
+  /** The oldest three before this run. */
+  ahead: z.array(z.object({ run: z.string(), arn: z.string() })),
+});
+export type QueuePlace = DeepReadonly<z.infer<typeof queuePlace>>;
+
+/** What a sync or an install reports at its end: its own keys, or an error. The job's process writes it: what is not an error is not read as one. */
+const jobError = z.optional(z.object({ name: z.string(), message: z.string() }));
+const jobResult = z.looseObject({ error: z.catch(jobError, undefined) });
+export type JobResult = DeepReadonly<z.infer<typeof jobResult>>;
+
+const jobStatus = z.object({
+  job: z.enum(JOBS),
+  state: jobState,
+  reason: text,
+  holder: z.nullable(leaseHolder),
+  queue: z._default(z.nullable(queuePlace), null),
+  pid: z.nullable(z.int()),
+  startedAt: number,
+  now: z.number(),
+  exit: z.nullable(jobExit),
+  progress: z.nullable(jobProgress),
+  result: z.nullable(jobResult),
+  log: z.object({
+    offset: z.int(),
+    bytes: z.int(),
+    size: z.int(),
+    data: z.string(),
+    /** Hex SHA-256 of the gzip that was PUT instead of answered. */
+    put: z._default(text, null),
+  }),
+  tail: z.nullable(z.array(z.string())),
+  bootId: z.string(),
+});
+export type JobStatus = DeepReadonly<z.infer<typeof jobStatus>>;
+
+const jobStates = z.partialRecord(z.enum(JOBS), jobState);
+export type JobStates = DeepReadonly<z.infer<typeof jobStates>>;
+
+const collectedFile = z.object({ name: z.string(), bytes: z.int(), sha256: z.string() });
+export type CollectedFile = DeepReadonly<z.infer<typeof collectedFile>>;
+
+/** By the request's verb. */
+export const ANSWERS = {
+  start: jobStatus,
+  poll: jobStatus,
+  stop: z.object({ jobs: jobStates }),
+  collect: z.object({
+    state: z.enum(['ending', 'collecting', 'collected']),
+    jobs: jobStates,
+    files: z.nullable(z.array(collectedFile)),
+    warnings: z.array(z.string()),
+  }),
+  upload: z.object({
+    state: z.enum(['uploading', 'uploaded', 'absent']),
+    failed: z.record(z.string(), z.string()),
+  }),
+  release: z.object({ released: z.boolean(), jobs: jobStates }),
+} as const;
+export type Verb = keyof typeof ANSWERS;
+export type AnswerTo<V extends Verb> = DeepReadonly<z.infer<(typeof ANSWERS)[V]>>;
+
+/**
+ * The answer to a request, checked.
+ * @throws RunError `RunnerBroken` that names the key, never its value, which may be the user's
+ */
+export function checkAnswer<V extends Verb>(verb: V, answer: object): AnswerTo<V> {
+  return check(ANSWERS[verb], verb, answer) as AnswerTo<V>;
+}
+
+/** @throws RunError `RunnerBroken` */
+export function check<T extends z.ZodMiniType>(schema: T, verb: string, answer: object): z.output<T> {
+  const { data, error } = z.safeParse(schema, answer);
+  if (error === undefined) return data;
+  const [issue] = error.issues;
+  const key = issue?.path.join('.') || 'the whole';
+  throw new RunError('RunnerBroken', `the answer to ${verb} is not of the protocol: ${key} (${issue?.code})`);
+}
