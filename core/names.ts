@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 /** Names that people's scripts and our tests use; built and parsed here alone. */
 export const STACK_NAME = 'runctl';
 export const STOP_FUNCTION = `${STACK_NAME}-stop-run`;
-export const ANNOUNCE_FUNCTION = `${STACK_NAME}-announce-run`;
+export const NOTIFY_FUNCTION = `${STACK_NAME}-notify-run`;
 export const RUN_MACHINE = 'runctl-run';
 export const WATCH_MACHINE = 'runctl-watch';
 export const UPLOAD_PREFIX = 'uploads/';
@@ -78,7 +78,7 @@ export const ENV = {
   installerSha256: 'RUNCTL_INSTALLER_SHA256',
   finisherSha256: 'RUNCTL_FINISHER_SHA256',
   stopFunction: 'RUNCTL_STOP_FUNCTION',
-  announceFunction: 'RUNCTL_ANNOUNCE_FUNCTION',
+  notifyFunction: 'RUNCTL_NOTIFY_FUNCTION',
   topicArn: 'RUNCTL_TOPIC_ARN',
   longWait: 'RUNCTL_LONG_WAIT',
   watchMachineArn: 'RUNCTL_WATCH_MACHINE_ARN',
@@ -160,11 +160,11 @@ export function runOfManifest(key: string): string | null {
   return key === runFileKey(name, MANIFEST) ? name : null;
 }
 
-/** Notes of what people have been told. Expire after a day. */
-export const ANNOUNCED_PREFIX = 'announced/';
+/** Records of notifications that were sent. Expire after a day. */
+export const NOTIFIED_PREFIX = 'notified/';
 
-export function announcedKey(what: string): string {
-  return `${ANNOUNCED_PREFIX}${what}`;
+export function notifiedKey(what: string): string {
+  return `${NOTIFIED_PREFIX}${what}`;
 }
 
 /** Log on its way to CloudWatch. Expires after a day. */

@@ -1,22 +1,22 @@
 import type { JobPorts } from '../core/job/job-status.ts';
 import { pollJob } from '../core/job/poll-job.ts';
-import { startedNews } from '../core/notify/news.ts';
+import { runStarted } from '../core/notify/progress-event.ts';
 import type { JobSnapshot, WatchInput } from '../core/workflow/data.ts';
 import { entry } from './adapters/entry.ts';
 import { logger } from './adapters/logger.ts';
-import { createJobPorts, createTell, type Tell } from './adapters/ports.ts';
+import { createJobPorts, createNotify, type Notify } from './adapters/ports.ts';
 
 /** Polls once: the PID that Start training named is alive, or the training has finished well already. An instance that is silent now is left to the watch. */
-export function createConfirm(ports: JobPorts & { readonly tell: Tell }) {
+export function createConfirm(ports: JobPorts & { readonly notify: Notify }) {
   return async (input: WatchInput): Promise<JobSnapshot> => {
     const step = await pollJob(ports, input, 'train', (error) => logger.warn('the PID was not confirmed', error));
-    // A training that is over already is told of as ended, and not as started as well.
-    if (step.confirmed && step.state === 'running') await ports.tell(startedNews(input, step));
+    // A training that is over already is notified as ended, and not as started as well.
+    if (step.confirmed && step.state === 'running') await ports.notify(runStarted(input, step));
     return step;
   };
 }
 
 export const handler = entry(
   (input: WatchInput) => input.run.id,
-  () => createConfirm({ ...createJobPorts(), tell: createTell() }),
+  () => createConfirm({ ...createJobPorts(), notify: createNotify() }),
 );

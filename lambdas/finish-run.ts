@@ -1,22 +1,22 @@
 import { createExecutions, type Executions } from '../aws/executions.ts';
 import { JOBS } from '../core/names.ts';
-import { beginEnd, type EndPorts, endRun, type Steps } from '../core/outcome/clean-up.ts';
+import { beginCleanUp, type CleanUpPorts, cleanUp, type Steps } from '../core/outcome/clean-up.ts';
 import { readFailure } from '../core/outcome/decide-outcome.ts';
-import { lastStep, watchArn } from '../core/outcome/reconstruct-run.ts';
-import { type ConcludePorts, concludeRun } from '../core/outcome/write-manifest.ts';
-import type { EndProgress, FinishInput, FinishOutput, RunFacts } from '../core/workflow/data.ts';
+import { lastSnapshot, watchArn } from '../core/outcome/reconstruct-run.ts';
+import { type ManifestPorts, writeManifest } from '../core/outcome/write-manifest.ts';
+import type { CleanUpProgress, FinishInput, FinishOutput, RunFacts } from '../core/workflow/data.ts';
 import { WATCHES } from '../core/workflow/states.ts';
 import { entry } from './adapters/entry.ts';
 import { requireEnv } from './adapters/environment.ts';
 import { logger } from './adapters/logger.ts';
-import { createEndPorts } from './adapters/ports.ts';
+import { createCleanUpPorts } from './adapters/ports.ts';
 
 /** No request is begun later than this after the function's: the last one may take 150 s. */
 const BEGIN_WITHIN_MS = 100_000;
 /** Looks without an answer: an agent comes back within minutes, an instance that is lost already is asked once. */
 const PATIENCE = { alive: 8, lost: 1 };
 
-interface Ports extends EndPorts, ConcludePorts {
+interface Ports extends CleanUpPorts, ManifestPorts {
   readonly executions: Pick<Executions, 'describe' | 'lastOutput'>;
   readonly watchMachineArn: string;
 }
@@ -29,7 +29,7 @@ export function createFinish(ports: Ports) {
     if (!run || !spec || !archive || !instance) return conclude(input, input, null);
     const before = input.finish?.wait == null ? null : input.finish;
     const facts: RunFacts = { ...input, ...stepsOf(before ?? (await withLastLook(input))) };
-    const { wait, progress, steps } = await endRun(ports, {
+    const { wait, progress, steps } = await cleanUp(ports, {
       run,
       spec,
       archive,
@@ -37,7 +37,7 @@ export function createFinish(ports: Ports) {
       context: input.context,
       grace: spec.stopGrace,
       steps: stepsOf(facts),
-      progress: before?.progress ?? beginEnd(ports.now()),
+      progress: before?.progress ?? beginCleanUp(ports.now()),
       patience: isLost(input) ? PATIENCE.lost : PATIENCE.alive,
       until: ports.now() + BEGIN_WITHIN_MS,
     });
@@ -49,9 +49,9 @@ export function createFinish(ports: Ports) {
   async function conclude(
     { execution, input }: FinishInput,
     facts: RunFacts,
-    progress: EndProgress | null,
+    progress: CleanUpProgress | null,
   ): Promise<FinishOutput> {
-    const outcome = await concludeRun(ports, { execution, input, facts, progress, interrupted: null });
+    const outcome = await writeManifest(ports, { execution, input, facts, progress, interrupted: null });
     return { ...outcome, wait: null };
   }
 
@@ -60,7 +60,7 @@ export function createFinish(ports: Ports) {
     const { failure, run } = input;
     const job = JOBS.find((name) => WATCHES[name] === failure?.state);
     if (!job || !run) return input;
-    const step = await lastStep(ports.executions, watchArn(ports.watchMachineArn, run.key, input.watches));
+    const step = await lastSnapshot(ports.executions, watchArn(ports.watchMachineArn, run.key, input.watches));
     return { ...input, [job]: step ?? input[job] };
   }
 }
@@ -75,6 +75,6 @@ export const handler = entry(
   (input: FinishInput) => input.execution.name,
   () => {
     const executions = createExecutions();
-    return createFinish({ ...createEndPorts(), executions, watchMachineArn: requireEnv('watchMachineArn') });
+    return createFinish({ ...createCleanUpPorts(), executions, watchMachineArn: requireEnv('watchMachineArn') });
   },
 );

@@ -2,7 +2,7 @@ import type { Measure } from '../aws/metrics.ts';
 import { createRunFiles } from '../aws/run-files.ts';
 import type { JobPorts } from '../core/job/job-status.ts';
 import { pollJob } from '../core/job/poll-job.ts';
-import { lookMetrics } from '../core/notify/metrics.ts';
+import { pollMetrics } from '../core/notify/metrics.ts';
 import type { JobSnapshot, WatchInput } from '../core/workflow/data.ts';
 import { entry } from './adapters/entry.ts';
 import { requireEnv } from './adapters/environment.ts';
@@ -19,7 +19,7 @@ export function createPoll(ports: JobPorts) {
 export function withMetrics(poll: ReturnType<typeof createPoll>, measure: Measure, now: () => number): typeof poll {
   return async (input) => {
     const step = await poll(input);
-    await measure(lookMetrics(input.step, step, now()));
+    await measure(pollMetrics(input.step, step, now()));
     return step;
   };
 }

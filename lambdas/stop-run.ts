@@ -3,14 +3,14 @@ import { RunError } from '../core/errors.ts';
 import { accept, requestBase } from '../core/job/instance-commands.ts';
 import { VISIT_MS } from '../core/job/ship-log.ts';
 import { MANIFEST, runFileKey } from '../core/names.ts';
-import { beginEnd, type EndPorts, endRun, nextJobToDrain } from '../core/outcome/clean-up.ts';
-import { findRun, type InterruptedRun } from '../core/outcome/reconstruct-run.ts';
-import { type ConcludePorts, concludeRun, isManifestOf } from '../core/outcome/write-manifest.ts';
-import type { EndProgress } from '../core/workflow/data.ts';
+import { beginCleanUp, type CleanUpPorts, cleanUp, nextJobToDrain } from '../core/outcome/clean-up.ts';
+import { type ReconstructedRun, reconstructRun } from '../core/outcome/reconstruct-run.ts';
+import { isManifestOf, type ManifestPorts, writeManifest } from '../core/outcome/write-manifest.ts';
+import type { CleanUpProgress } from '../core/workflow/data.ts';
 import { entry } from './adapters/entry.ts';
 import { requireEnv } from './adapters/environment.ts';
 import { logger } from './adapters/logger.ts';
-import { createEndPorts } from './adapters/ports.ts';
+import { createCleanUpPorts } from './adapters/ports.ts';
 
 /** The end of an execution, as EventBridge tells it or as Sync code does who found it: only its ARN is believed. */
 export interface StopEvent {
@@ -28,7 +28,7 @@ const NOBODY_ELSE = () => Promise.resolve(false);
 /** What another call of this function does, it ends within its own time. */
 const CLAIM_MS = 15 * 60_000;
 
-interface Ports extends EndPorts, ConcludePorts {
+interface Ports extends CleanUpPorts, ManifestPorts {
   readonly executions: Pick<Executions, 'describe' | 'history' | 'lastOutput' | 'stop'>;
   readonly runMachineArn: string;
   readonly watchMachineArn: string;
@@ -46,14 +46,14 @@ export function createStop(ports: Ports) {
     const isDone = await isConcluded(execution);
     if (isDone && !detail.holdsInstance) return { outcome: 'concluded before' };
     if (!(await claim(execution, claimant))) return { outcome: 'another call is at it' };
-    const run = await findRun(ports.executions, execution, ports.watchMachineArn);
+    const run = await reconstructRun(ports.executions, execution, ports.watchMachineArn);
     if (run.watch !== null) await ports.executions.stop(run.watch, 'the run has ended');
     const { progress, facts } = await endThere(run, isDone ? 'release' : 'collect');
     if (isDone) return { outcome: 'released' };
     const interrupted =
       execution.status === 'ABORTED' ? 'stopped' : execution.status === 'TIMED_OUT' ? 'timed-out' : null;
     const asked = { execution: about(execution), input: JSON.parse(execution.input ?? '{}') as unknown };
-    const { outcome, warnings } = await concludeRun(ports, { ...asked, facts, progress, interrupted });
+    const { outcome, warnings } = await writeManifest(ports, { ...asked, facts, progress, interrupted });
     for (const warning of warnings) logger.warn(warning);
     logger.info('concluded', { outcome });
     return { outcome };
@@ -84,13 +84,13 @@ export function createStop(ports: Ports) {
     return ports.files.write(key, mine, { onlyFirst: false });
   }
 
-  async function endThere({ facts }: InterruptedRun, phase: EndProgress['phase']) {
+  async function endThere({ facts }: ReconstructedRun, phase: CleanUpProgress['phase']) {
     const { run, spec, archive, instance } = facts;
     if (!run || !spec || !archive || !instance) return { facts, progress: null };
     const began = ports.now();
     await stopJobs(run, spec, instance);
     const context = { enteredAt: new Date(began + LAST_LOOK_MS).toISOString(), retryCount: 0 };
-    let ending: Parameters<typeof endRun>[1] = {
+    let ending: Parameters<typeof cleanUp>[1] = {
       run,
       spec,
       archive,
@@ -98,12 +98,12 @@ export function createStop(ports: Ports) {
       context,
       grace: spec.stopGrace,
       steps: { sync: facts.sync, install: facts.install, train: facts.train },
-      progress: { ...beginEnd(began), phase },
+      progress: { ...beginCleanUp(began), phase },
       patience: PATIENCE,
       until: 0,
     };
     for (;;) {
-      const turn = await endRun({ ...ports, hasEnded: NOBODY_ELSE }, ending);
+      const turn = await cleanUp({ ...ports, hasEnded: NOBODY_ELSE }, ending);
       ending = turn;
       if (turn.wait === null) return { facts: { ...facts, ...turn.steps }, progress: turn.progress };
       if (ports.now() - began > BEGIN_WITHIN_MS) {
@@ -117,9 +117,9 @@ export function createStop(ports: Ports) {
 
   /** First of all, and with the runner aboard: after it the instance refuses every start of this run that is still on its way (C6). */
   async function stopJobs(
-    run: NonNullable<InterruptedRun['facts']['run']>,
-    spec: NonNullable<InterruptedRun['facts']['spec']>,
-    instance: NonNullable<InterruptedRun['facts']['instance']>,
+    run: NonNullable<ReconstructedRun['facts']['run']>,
+    spec: NonNullable<ReconstructedRun['facts']['spec']>,
+    instance: NonNullable<ReconstructedRun['facts']['instance']>,
   ): Promise<void> {
     const base = requestBase({ run, instance, project: spec.project, user: spec.user });
     const request = { ...base, verb: 'stop', grace: spec.stopGrace, reason: 'stopped' } as const;
@@ -141,7 +141,7 @@ export const handler = entry(
   () => {
     const executions = createExecutions();
     const stop = createStop({
-      ...createEndPorts(),
+      ...createCleanUpPorts(),
       executions,
       runMachineArn: requireEnv('runMachineArn'),
       watchMachineArn: requireEnv('watchMachineArn'),

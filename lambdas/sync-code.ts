@@ -2,19 +2,19 @@ import { type ArchiveStore, createArchiveStore } from '../aws/archive-store.ts';
 import { createFunctions, type Functions } from '../aws/functions.ts';
 import type { JobPorts } from '../core/job/job-status.ts';
 import { startJob } from '../core/job/start-job.ts';
-import { waitingNews } from '../core/notify/news.ts';
+import { runWaiting } from '../core/notify/progress-event.ts';
 import type { JobInput, JobSnapshot, Waiting } from '../core/workflow/data.ts';
-import { isOverdue, ticketLife, untoldWait, waitForInstance } from '../core/workflow/queue-wait.ts';
+import { isOverdue, longWaitToNotify, ticketLife, waitForInstance } from '../core/workflow/queue-wait.ts';
 import { entry } from './adapters/entry.ts';
 import { requireEnv } from './adapters/environment.ts';
-import { createJobPorts, createTell, type Tell } from './adapters/ports.ts';
+import { createJobPorts, createNotify, type Notify } from './adapters/ports.ts';
 
 interface Ports extends JobPorts {
   readonly archives: Pick<ArchiveStore, 'presign'>;
   /** Has stop-run clear up after an execution. Returns at once. */
   readonly clearUp: (executionArn: string) => Promise<void>;
-  readonly tell: Tell;
-  /** Seconds in the queue after which people are told. */
+  readonly notify: Notify;
+  /** Seconds in the queue after which people are notified. */
   readonly longWait: number;
 }
 
@@ -37,14 +37,14 @@ export function createSync(ports: Ports) {
     const step =
       gone.length > 0 ? await start(input, gone, clearing ? { ttl: ticketLife(spec.maxWait) } : queued) : first;
     if (step.state !== 'busy') return step;
-    return tellOfLongWait(input, waitForInstance(step, before, { spec, now, clearing }), now);
+    return notifyLongWait(input, waitForInstance(step, before, { spec, now, clearing }), now);
   };
 
-  async function tellOfLongWait(input: JobInput, step: JobSnapshot, now: number): Promise<JobSnapshot> {
-    const waited = untoldWait(step, now, ports.longWait);
+  async function notifyLongWait(input: JobInput, step: JobSnapshot, now: number): Promise<JobSnapshot> {
+    const waited = longWaitToNotify(step, now, ports.longWait);
     if (waited === null || step.waiting === null) return step;
-    await ports.tell(waitingNews(input, step, waited));
-    return { ...step, waiting: { ...step.waiting, told: true } };
+    await ports.notify(runWaiting(input, step, waited));
+    return { ...step, waiting: { ...step.waiting, notified: true } };
   }
 
   async function start(input: JobInput, ended: readonly string[], queue: { ttl: number } | null): Promise<JobSnapshot> {
@@ -89,7 +89,7 @@ export const handler = entry(
       ...createJobPorts(),
       archives: createArchiveStore(),
       clearUp: (executionArn) => functions.invokeLater(stopRun, { detail: { executionArn, holdsInstance: true } }),
-      tell: createTell(),
+      notify: createNotify(),
       longWait: Number(requireEnv('longWait')),
     });
   },

@@ -12,7 +12,7 @@ import {
   STACK_NAME,
 } from '../core/names.ts';
 import { readConfig } from './config.ts';
-import { Announcements } from './functions/announcements.ts';
+import { Notifier } from './functions/notifier.ts';
 import { RunCount } from './functions/run-count.ts';
 import { Steps } from './functions/steps.ts';
 import { stopEndedRuns } from './functions/stop-trigger.ts';
@@ -62,7 +62,7 @@ export class RunctlStack extends Stack {
     const { machine } = new RunMachine(this, 'Run', { steps, watch: watch.machine });
     stopEndedRuns(this, { machine, stopRun: steps.stopRun, deadLetters });
     new UploadTrigger(this, { config, bucket, machine, deadLetters });
-    new Announcements(this, { config, bucket, topic, deadLetters });
+    new Notifier(this, { config, bucket, topic, deadLetters });
     new RunCount(this, { config, machine, deadLetters });
     const alarms = createAlarms(this, { deadLetters, topic, silentMinutes: config.silentMinutes });
     createDashboard(this, { machineArn: machine.stateMachineArn, deadLetters, alarms });

@@ -1,7 +1,7 @@
 import type { Execution } from '../../aws/executions.ts';
 import { isRunning } from '../../aws/executions.ts';
 import { type JobName, RUN_MACHINE, WATCH_MACHINE } from '../../core/names.ts';
-import { findRun } from '../../core/outcome/reconstruct-run.ts';
+import { reconstructRun } from '../../core/outcome/reconstruct-run.ts';
 import type { RunFacts } from '../../core/workflow/data.ts';
 import { isPermanent } from '../account/ask-instance.ts';
 import { toReadable } from '../account/aws-errors.ts';
@@ -76,7 +76,11 @@ async function untilBegun(context: Context, { executions, machine }: Runs, run: 
     const began = performance.now();
     const execution = (await retryUntilReachable(() => executions.describe(run.arn, signal), notes, signal)) ?? run;
     if (!isRunning(execution)) return { execution, facts: null };
-    const { facts } = await retryUntilReachable(() => findRun(executions, execution, watchMachine), notes, signal);
+    const { facts } = await retryUntilReachable(
+      () => reconstructRun(executions, execution, watchMachine),
+      notes,
+      signal,
+    );
     if (hasBegun(facts, job)) return { execution, facts };
     const state = doing(await retryUntilReachable(() => executions.lastState(run.arn), notes, signal));
     if (state !== shown) terminal.note(`Run ${run.name} is ${state} ...`);

@@ -3,7 +3,7 @@ import type { Execution } from '../../aws/executions.ts';
 import { isRunning } from '../../aws/executions.ts';
 import { type JobName, RUN_MACHINE, WATCH_MACHINE } from '../../core/names.ts';
 import type { Manifest } from '../../core/outcome/manifest-schema.ts';
-import { findRun } from '../../core/outcome/reconstruct-run.ts';
+import { reconstructRun } from '../../core/outcome/reconstruct-run.ts';
 import type { JobProgress } from '../../core/protocol/answers.ts';
 import type { JobSnapshot, RunFacts } from '../../core/workflow/data.ts';
 import type { RunEnding } from '../../core/workflow/run-ending.ts';
@@ -76,7 +76,7 @@ async function ofExecution(runs: Runs, execution: Execution): Promise<RunReport>
   const { executions, store, machine } = runs;
   const isOver = !isRunning(execution);
   const [{ facts }, state, manifest] = await Promise.all([
-    findRun(executions, execution, machine.replace(RUN_MACHINE, WATCH_MACHINE)),
+    reconstructRun(executions, execution, machine.replace(RUN_MACHINE, WATCH_MACHINE)),
     isOver ? null : executions.lastState(execution.arn),
     isOver ? manifestOf(store, execution) : null,
   ]);

@@ -51,7 +51,7 @@ export function runMetrics({ outcome, run, states }: Pick<Manifest, 'outcome' | 
  * Of one look at a job: nothing while all is well.
  * @param now epoch ms
  */
-export function lookMetrics(before: JobSnapshot, after: JobSnapshot, now: number): Metric[] {
+export function pollMetrics(before: JobSnapshot, after: JobSnapshot, now: number): Metric[] {
   const failures = after.pollFailures - before.pollFailures;
   const silence = silentSeconds(after, now);
   return [

@@ -1,7 +1,7 @@
 import { JOBS, logStream, RUN_LOG_GROUP, runFileKey } from '../names.ts';
 import type { Manifest } from '../outcome/manifest-schema.ts';
 import { formatDuration } from '../units.ts';
-import type { News, StartedNews, WaitingNews } from './news.ts';
+import type { RunProgressEvent, RunStarted, RunWaiting } from './progress-event.ts';
 
 /** What SNS takes as a subject: up to 100 printable ASCII characters. */
 const SUBJECT_CHARACTERS = 100;
@@ -13,7 +13,7 @@ export interface Notification {
   readonly attributes: { readonly event: string; readonly project?: string };
 }
 
-/** How a run ended. Nothing of it is a secret: the spec's values, code and URLs that open something stay out. */
+/** How a run ended. Contains no secret: no values of the spec, no code, and no presigned URL. */
 export function endNotification(manifest: Manifest): Notification {
   const { run, outcome, message, next, warnings, lastLines, exitCode, instance, outputs } = manifest;
   const project = projectOf(manifest);
@@ -30,42 +30,45 @@ export function endNotification(manifest: Manifest): Notification {
         outputs: outputs.archive && `${outputs.count} files, in ${outputs.archive.key}`,
       }),
       warnings.map((warning) => `Warning: ${warning}`),
-      next === null ? [] : [`What to do: ${next}`],
-      lastLines.length === 0 ? [] : ['The last lines of its log:', ...lastLines.map((line) => `  ${line}`)],
-      commands(run.id, isGood ? { pull: 'its outputs', logs: 'its log' } : { logs: 'its log', pull: 'what it left' }),
+      next === null ? [] : [`Next step: ${next}`],
+      lastLines.length === 0 ? [] : ['Last lines of its log:', ...lastLines.map((line) => `  ${line}`)],
+      commands(
+        run.id,
+        isGood ? { pull: 'get its outputs', logs: 'show its log' } : { logs: 'show its log', pull: 'get its outputs' },
+      ),
       places(run, [`Manifest: ${runFileKey(run.id, 'manifest.json')} in the bucket`]),
     ]),
     attributes: { event: outcome, ...(project === null ? {} : { project }) },
   };
 }
 
-export function newsNotification(news: News): Notification {
-  return news.news === 'started' ? startNotification(news) : waitNotification(news);
+export function progressNotification(event: RunProgressEvent): Notification {
+  return event.kind === 'started' ? startNotification(event) : waitNotification(event);
 }
 
-function startNotification({ run, project, instance, script, pid, warnings }: StartedNews): Notification {
+function startNotification({ run, project, instance, script, pid, warnings }: RunStarted): Notification {
   return {
     subject: subjectOf([project, 'started:', run.id]),
     body: bodyOf([
-      [`Run ${run.id} trains.`],
+      [`Run ${run.id} is training.`],
       table({ project, script, instance: `${instance.id} (${instance.type})`, PID: pid }),
       warnings.map((warning) => `Warning: ${warning}`),
-      commands(run.id, { 'logs -f': 'its log as it grows', stop: 'ends it' }),
+      commands(run.id, { 'logs -f': 'follow its log', stop: 'stop it' }),
       places(run, []),
     ]),
     attributes: { event: 'started', project },
   };
 }
 
-function waitNotification({ run, project, instance, waited, holder, place }: WaitingNews): Notification {
+function waitNotification({ run, project, instance, waited, holder, place }: RunWaiting): Notification {
   return {
-    subject: subjectOf([project, 'has waited for', `${formatDuration(waited)}:`, run.id]),
+    subject: subjectOf([project, 'has been waiting for', `${formatDuration(waited)}:`, run.id]),
     body: bodyOf([
-      [`Run ${run.id} has waited for ${instance.id} for ${formatDuration(waited)}, and still waits.`],
+      [`Run ${run.id} has been waiting for ${instance.id} for ${formatDuration(waited)}.`],
       table({ project, instance: `${instance.id} (${instance.type})`, 'held by': holder, 'place in the queue': place }),
-      ['It begins by itself when its turn comes, or ends as busy after maxWait.'],
-      commands(run.id, { status: 'its place in the queue', stop: 'gives it up' }),
-      ...(holder === null ? [] : [commands(holder, { status: 'the run that holds the instance' })]),
+      ['It starts when the instance is free and its turn comes. After maxWait it ends with the outcome busy.'],
+      commands(run.id, { status: 'show its place in the queue', stop: 'cancel it' }),
+      ...(holder === null ? [] : [commands(holder, { status: 'show the run that holds the instance' })]),
       places(run, []),
     ]),
     attributes: { event: 'waiting', project },
@@ -87,7 +90,7 @@ function bodyOf(paragraphs: readonly (readonly string[])[]): string {
   return `${withoutSignatures(text.join('\n\n'))}\n`;
 }
 
-/** A presigned URL opens what it names to whoever reads it: a script may have printed one. */
+/** A presigned URL gives access to whoever reads it, and a script may have printed one. */
 function withoutSignatures(text: string): string {
   return text.replace(/(https?:\/\/[^\s?]+)\?[^\s]*X-Amz-[^\s]*/gi, '$1?***');
 }
@@ -102,7 +105,7 @@ function commands(runId: string, uses: Readonly<Record<string, string>>): string
   const name = /^[\w.-]+$/.test(runId) ? runId : `"${runId}"`;
   const lines = Object.entries(uses).map(([use, what]) => {
     const [command, ...flags] = use.split(' ');
-    return { command: ['npx runctl', command, name, ...flags].join(' '), what };
+    return { command: ['runctl', command, name, ...flags].join(' '), what };
   });
   const width = Math.max(...lines.map(({ command }) => command.length));
   return lines.map(({ command, what }) => `${command.padEnd(width)}  # ${what}`);

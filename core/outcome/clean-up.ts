@@ -6,7 +6,7 @@ import { shipLog } from '../job/ship-log.ts';
 import { JOBS, type JobName, runFileKey } from '../names.ts';
 import type { JobStates } from '../protocol/answers.ts';
 import type { CollectRequest } from '../protocol/messages.ts';
-import type { EndProgress, Instance, RunFacts, StepContext, VerifyOutput } from '../workflow/data.ts';
+import type { CleanUpProgress, Instance, RunFacts, StepContext, VerifyOutput } from '../workflow/data.ts';
 import { nextWait } from '../workflow/poll-timing.ts';
 
 /** A single PUT takes no more than 5 GB. */
@@ -17,7 +17,7 @@ const WAIT_THERE = 8;
 const LONGEST_PHASE = 2 * 3_600;
 const LONG_WAIT = 20;
 
-export interface EndPorts extends JobPorts {
+export interface CleanUpPorts extends JobPorts {
   /** A URL that takes one PUT to `key` of the bucket. */
   readonly presignPut: (key: string) => Promise<string>;
   /** Hex SHA-256 of the finisher. */
@@ -33,7 +33,7 @@ export interface Ending {
   /** Seconds between TERM and KILL, of what still lives. */
   readonly grace: number;
   readonly steps: Steps;
-  readonly progress: EndProgress;
+  readonly progress: CleanUpProgress;
   /** Looks without an answer that are borne in a phase: agents come back within minutes. */
   readonly patience: number;
   /** Epoch ms after which no further request is begun in this call. */
@@ -43,7 +43,7 @@ export interface Ending {
 export type Steps = Pick<RunFacts, JobName>;
 type Turn = Ending & { readonly wait: number | null };
 
-export function beginEnd(now: number): EndProgress {
+export function beginCleanUp(now: number): CleanUpProgress {
   return { phase: 'collect', since: now / 1000, files: null, uploaded: [], jobs: {}, failures: 0, warnings: [] };
 }
 
@@ -52,7 +52,7 @@ export function beginEnd(now: number): EndProgress {
  * and the rest of the logs shipped. Whatever fails becomes a warning: the outcome is the markers' affair alone.
  * @returns `wait`: seconds until it should be called again with what it returned; null when all is done
  */
-export async function endRun(ports: EndPorts, ending: Ending): Promise<Turn> {
+export async function cleanUp(ports: CleanUpPorts, ending: Ending): Promise<Turn> {
   let turn: Turn = { ...ending, wait: null };
   while (turn.progress.phase !== 'done') {
     const { phase, since } = turn.progress;
@@ -75,7 +75,7 @@ export async function endRun(ports: EndPorts, ending: Ending): Promise<Turn> {
   return turn;
 }
 
-const PHASES: Record<Exclude<EndProgress['phase'], 'done'>, (ports: EndPorts, turn: Turn) => Promise<Turn>> = {
+const PHASES: Record<Exclude<CleanUpProgress['phase'], 'done'>, (ports: CleanUpPorts, turn: Turn) => Promise<Turn>> = {
   async collect(ports, turn) {
     const { sync, install, train } = turn.steps;
     // Refused at the door: nothing of the run is on the instance but its ticket.
@@ -146,7 +146,7 @@ function base({ run, instance, spec }: Ending) {
   return requestBase({ run, instance, project: spec.project, user: spec.user });
 }
 
-const ORDER: readonly EndProgress['phase'][] = ['collect', 'upload', 'release', 'drain', 'done'];
+const ORDER: readonly CleanUpProgress['phase'][] = ['collect', 'upload', 'release', 'drain', 'done'];
 
 function next(turn: Turn, now: number, warning: string | null, by = 1): Turn {
   const phase = ORDER[ORDER.indexOf(turn.progress.phase) + by] ?? 'done';

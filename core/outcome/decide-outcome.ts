@@ -58,7 +58,7 @@ export function decideOutcome(input: RunFacts, interrupted: Interruption = null)
   };
 }
 
-/** The execution was ended from outside: by a person, or by its own time-out. How its training ended then is told beside it. */
+/** The execution was ended from outside: by a person, or by its own time-out. The message adds how its training ended. */
 function judgeInterrupted({ train }: RunFacts, interrupted: 'stopped' | 'timed-out'): Verdict {
   const byItself = train?.ended && train.state === 'exited';
   const how = byItself ? ` Before that: ${judgeTraining(train).message}` : '';

@@ -1,6 +1,6 @@
 import { JOBS, runFileKey } from '../names.ts';
 import { maskSpec } from '../spec/mask.ts';
-import type { EndProgress, JobSnapshot, RunFacts, RunOutcome } from '../workflow/data.ts';
+import type { CleanUpProgress, JobSnapshot, RunFacts, RunOutcome } from '../workflow/data.ts';
 import type { StateTime } from '../workflow/history.ts';
 import { estimateCost } from './cost.ts';
 import type { Inventory, Manifest } from './manifest-schema.ts';
@@ -15,7 +15,7 @@ export interface ManifestParts {
   readonly input: unknown;
   readonly facts: RunFacts;
   readonly outcome: RunOutcome;
-  readonly progress: EndProgress | null;
+  readonly progress: CleanUpProgress | null;
   readonly inventory: Inventory | null;
   readonly states: readonly StateTime[];
   /** Epoch ms. */
@@ -100,7 +100,11 @@ function jobPart(step: JobSnapshot | null): Manifest['jobs']['train'] {
   };
 }
 
-function outputsPart(runId: string, progress: EndProgress | null, inventory: Inventory | null): Manifest['outputs'] {
+function outputsPart(
+  runId: string,
+  progress: CleanUpProgress | null,
+  inventory: Inventory | null,
+): Manifest['outputs'] {
   const packed = uploaded(progress).find(({ name }) => name === OUTPUTS_ARCHIVE);
   const files = inventory?.outputs ?? [];
   return {
@@ -110,14 +114,14 @@ function outputsPart(runId: string, progress: EndProgress | null, inventory: Inv
   };
 }
 
-function logsPart(runId: string, progress: EndProgress | null): Manifest['logs'] {
+function logsPart(runId: string, progress: CleanUpProgress | null): Manifest['logs'] {
   return JOBS.flatMap((job) => {
     const file = uploaded(progress).find(({ name }) => name === `${job}.log.gz`);
     return file ? [{ job, key: runFileKey(runId, file.name), bytes: file.bytes, sha256: file.sha256 }] : [];
   });
 }
 
-function uploaded(progress: EndProgress | null) {
+function uploaded(progress: CleanUpProgress | null) {
   return (progress?.files ?? []).filter(({ name }) => progress?.uploaded.includes(name));
 }
 

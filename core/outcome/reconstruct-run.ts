@@ -4,7 +4,7 @@ import { readRun, readWatch, type StateEvent } from '../workflow/history.ts';
 import { WATCH_STATES } from '../workflow/states.ts';
 
 /** An execution that did not come to its end. */
-export interface InterruptedRun {
+export interface ReconstructedRun {
   readonly facts: RunFacts;
   /** ARN of the nested watch that was under way, or null. */
   readonly watch: string | null;
@@ -27,16 +27,16 @@ interface Execution {
 }
 
 /** Gathers from the histories of an execution and of its nested watch what it knew when it ended. */
-export async function findRun(
+export async function reconstructRun(
   executions: Histories,
   execution: Execution,
   watchMachineArn: string,
-): Promise<InterruptedRun> {
+): Promise<ReconstructedRun> {
   const found = readRun(await executions.history(execution.arn, { data: true }));
   const { verified, instance, watching } = found;
   const steps = { sync: found.sync, install: found.install, train: found.train };
   const watch = verified && watching ? watchArn(watchMachineArn, verified.run.key, found.watches) : null;
-  if (watch && watching) steps[watching] = (await lastStep(executions, watch)) ?? steps[watching];
+  if (watch && watching) steps[watching] = (await lastSnapshot(executions, watch)) ?? steps[watching];
   return {
     watch,
     facts: {
@@ -59,7 +59,7 @@ export function watchArn(watchMachineArn: string, runKey: string, count: number)
 }
 
 /** How far a nested watch came that did not hand over; null when there is none. */
-export async function lastStep(executions: Watches, watch: string): Promise<JobSnapshot | null> {
+export async function lastSnapshot(executions: Watches, watch: string): Promise<JobSnapshot | null> {
   const execution = await executions.describe(watch);
   return execution && readWatch(await executions.lastOutput(watch, WATCH_STATES.poll), execution.input);
 }

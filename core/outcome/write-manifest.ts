@@ -1,5 +1,5 @@
 import { MANIFEST, runFileKey } from '../names.ts';
-import type { EndProgress, FinishInput, RunFacts, RunOutcome } from '../workflow/data.ts';
+import type { CleanUpProgress, FinishInput, RunFacts, RunOutcome } from '../workflow/data.ts';
 import { type StateEvent, stateTimes } from '../workflow/history.ts';
 import { decideOutcome, type Interruption } from './decide-outcome.ts';
 import { buildManifest, INVENTORY } from './manifest.ts';
@@ -16,7 +16,7 @@ export interface RunFiles {
   write(key: string, text: string, options: { onlyFirst: boolean }): Promise<boolean>;
 }
 
-export interface ConcludePorts {
+export interface ManifestPorts {
   readonly files: RunFiles;
   /** The states of an execution, oldest first, without what they gave. */
   readonly history: (arn: string) => Promise<StateEvent[]>;
@@ -24,16 +24,16 @@ export interface ConcludePorts {
   readonly now: () => number;
 }
 
-export interface Conclusion {
+export interface ManifestInput {
   readonly execution: FinishInput['execution'];
   readonly input: unknown;
   readonly facts: RunFacts;
-  readonly progress: EndProgress | null;
+  readonly progress: CleanUpProgress | null;
   readonly interrupted: Interruption;
 }
 
 /** Decides how the run ended and writes its manifest. A manifest that cannot be written is a warning: the outcome stays. */
-export async function concludeRun(ports: ConcludePorts, conclusion: Conclusion): Promise<RunOutcome> {
+export async function writeManifest(ports: ManifestPorts, conclusion: ManifestInput): Promise<RunOutcome> {
   const { execution, progress, interrupted } = conclusion;
   const warnings: string[] = [...conclusion.facts.warnings, ...(progress?.warnings ?? [])];
   const attempt = async <T>(what: string, work: () => Promise<T>, fallback: T): Promise<T> => {
@@ -55,18 +55,21 @@ export async function concludeRun(ports: ConcludePorts, conclusion: Conclusion):
     states: stateTimes(history, now),
     now,
   });
-  await attempt('The manifest was not written', () => writeManifest(ports.files, manifest), undefined);
+  await attempt('The manifest was not written', () => storeManifest(ports.files, manifest), undefined);
   return decide();
 }
 
-async function readInventory({ files }: ConcludePorts, { execution, progress }: Conclusion): Promise<Inventory | null> {
+async function readInventory(
+  { files }: ManifestPorts,
+  { execution, progress }: ManifestInput,
+): Promise<Inventory | null> {
   if (!progress?.uploaded.includes(INVENTORY)) return null;
   const bytes = await files.read(runFileKey(execution.name, INVENTORY));
   return inventorySchema.parse(JSON.parse(Buffer.from(bytes).toString('utf8')));
 }
 
 /** The first manifest of an execution stays. A name comes back after 90 days: then it is another execution's. */
-async function writeManifest(files: RunFiles, manifest: Manifest): Promise<void> {
+async function storeManifest(files: RunFiles, manifest: Manifest): Promise<void> {
   const key = runFileKey(manifest.run.id, MANIFEST);
   const text = `${JSON.stringify(manifest, null, 2)}\n`;
   if (await files.write(key, text, { onlyFirst: true })) return;

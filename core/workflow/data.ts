@@ -100,8 +100,8 @@ export interface Waiting {
   readonly over: 'refuse' | 'skip' | 'max-wait' | null;
   /** A holder whose execution has ended: since when (epoch seconds) its clean-up is under way. */
   readonly clearing: { readonly arn: string; readonly since: number } | null;
-  /** People have been told that it waits long. */
-  readonly told?: boolean;
+  /** People have been notified that it waits long. */
+  readonly notified?: boolean;
 }
 
 /** What is known of a job after a step: the output of Sync code … Watch training. */
@@ -158,7 +158,7 @@ export interface Failure {
 }
 
 /** How far the end of a run has come. What it names has been done and is not done again. */
-export interface EndProgress {
+export interface CleanUpProgress {
   readonly phase: 'collect' | 'upload' | 'release' | 'drain' | 'done';
   /** Epoch seconds when the phase began. */
   readonly since: number;
@@ -212,7 +212,7 @@ export interface RunOutcome extends RunEnding {
 export type FinishOutput =
   | {
       readonly wait: number;
-      readonly progress: EndProgress;
+      readonly progress: CleanUpProgress;
       readonly sync: JobSnapshot | null;
       readonly install: JobSnapshot | null;
       readonly train: JobSnapshot | null;

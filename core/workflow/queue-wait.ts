@@ -42,13 +42,13 @@ export function waitForInstance(
   else if (waited >= spec.maxWait) over = 'max-wait';
   // Not past the end of the waiting time: the last look is then, and no later.
   const wait = Math.min(queueWait(waited, spec.maxWait), Math.max(1, Math.ceil(spec.maxWait - waited)));
-  const told = previous?.told ? { told: true } : {};
-  return { ...step, wait, waiting: { since, over, clearing, ...told } };
+  const notified = previous?.notified ? { notified: true } : {};
+  return { ...step, wait, waiting: { since, over, clearing, ...notified } };
 }
 
-/** How long the run has waited, in seconds, when it is time to tell people of it; null when it is not, or they know. */
-export function untoldWait({ waiting }: JobSnapshot, now: number, longWait: number): number | null {
-  if (waiting === null || waiting.told || waiting.over !== null) return null;
+/** How long the run has waited, in seconds, when people should be notified of it; null when not yet, or when they have been. */
+export function longWaitToNotify({ waiting }: JobSnapshot, now: number, longWait: number): number | null {
+  if (waiting === null || waiting.notified || waiting.over !== null) return null;
   const waited = now - waiting.since;
   return waited < longWait ? null : waited;
 }

@@ -6,9 +6,9 @@ import { createImpatientMeasure, type Measure } from '../../aws/metrics.ts';
 import { createRunFiles } from '../../aws/run-files.ts';
 import { IMPATIENT } from '../../aws/settings.ts';
 import type { JobPorts } from '../../core/job/job-status.ts';
-import type { News } from '../../core/notify/news.ts';
-import type { EndPorts } from '../../core/outcome/clean-up.ts';
-import type { ConcludePorts } from '../../core/outcome/write-manifest.ts';
+import type { RunProgressEvent } from '../../core/notify/progress-event.ts';
+import type { CleanUpPorts } from '../../core/outcome/clean-up.ts';
+import type { ManifestPorts } from '../../core/outcome/write-manifest.ts';
 import { type CommandPorts, createCommands } from './commands.ts';
 import { requireEnv } from './environment.ts';
 import { logger } from './logger.ts';
@@ -25,7 +25,7 @@ function portsWith(instances: CommandPorts['instances']): JobPorts {
 }
 
 /** What brings a run to its end. It tolerates a silent instance, so it does not need EC2's client: 35 KB of a bundle. */
-export function createEndPorts(): EndPorts & ConcludePorts {
+export function createCleanUpPorts(): CleanUpPorts & ManifestPorts {
   const files = createRunFiles(requireEnv('uploadBucket'));
   const executions = createExecutions();
   return {
@@ -38,19 +38,19 @@ export function createEndPorts(): EndPorts & ConcludePorts {
   };
 }
 
-/** Hands news of a run to announce-run. It does not wait for it, and never fails: a run does not depend on who hears of it. */
-export type Tell = (news: News) => Promise<void>;
+/** Hands a progress event to notify-run without waiting for it. It never fails: a run does not depend on its notifications. */
+export type Notify = (event: RunProgressEvent) => Promise<void>;
 
-export function createTell(): Tell {
-  return tellOver(createFunctions(IMPATIENT), requireEnv('announceFunction'));
+export function createNotify(): Notify {
+  return notifyOver(createFunctions(IMPATIENT), requireEnv('notifyFunction'));
 }
 
-export function tellOver(functions: Functions, announceFunction: string): Tell {
-  return async (news) => {
+export function notifyOver(functions: Functions, notifyFunction: string): Notify {
+  return async (event) => {
     try {
-      await functions.invokeLater(announceFunction, news);
+      await functions.invokeLater(notifyFunction, event);
     } catch (error) {
-      logger.warn(`nobody was told: ${news.news}`, error as Error);
+      logger.warn(`the notification was not sent: ${event.kind}`, error as Error);
     }
   };
 }

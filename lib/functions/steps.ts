@@ -3,8 +3,8 @@ import type { Bucket } from 'aws-cdk-lib/aws-s3';
 import type { IQueue } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
 import {
-  ANNOUNCE_FUNCTION,
   JOB_DOCUMENT,
+  NOTIFY_FUNCTION,
   PREPARE_DOCUMENT,
   PREPARE_FINISH_DOCUMENT,
   PREPARE_INSTALL_DOCUMENT,
@@ -113,14 +113,14 @@ export class Steps extends Construct {
       environment: {
         ...jobStep.environment,
         stopFunction: STOP_FUNCTION,
-        announceFunction: ANNOUNCE_FUNCTION,
+        notifyFunction: NOTIFY_FUNCTION,
         longWait: String(config.waitingMinutes * 60),
       },
       permissions: [
         ...speak(),
         describeInstances(),
         ...readArchives(bucket),
-        invokeFunction(stack, STOP_FUNCTION, ANNOUNCE_FUNCTION),
+        invokeFunction(stack, STOP_FUNCTION, NOTIFY_FUNCTION),
       ],
       timeout: TWO_LOOKS,
     });
@@ -137,8 +137,8 @@ export class Steps extends Construct {
     });
     this.confirmPid = new StepLambda(this, 'confirm-pid', {
       ...jobStep,
-      environment: { ...jobStep.environment, announceFunction: ANNOUNCE_FUNCTION },
-      permissions: [...jobStep.permissions, invokeFunction(stack, ANNOUNCE_FUNCTION)],
+      environment: { ...jobStep.environment, notifyFunction: NOTIFY_FUNCTION },
+      permissions: [...jobStep.permissions, invokeFunction(stack, NOTIFY_FUNCTION)],
       description: 'Looks once whether the training lives',
     });
     this.pollLogs = new StepLambda(this, 'poll-logs', {
@@ -155,7 +155,7 @@ export class Steps extends Construct {
       permissions: [describeInstances()],
       timeout: Duration.seconds(60),
     });
-    const endRun = {
+    const cleanUp = {
       config,
       environment: {
         ...jobStep.environment,
@@ -172,15 +172,15 @@ export class Steps extends Construct {
       memory: LOG_MEMORY,
     };
     this.finishRun = new StepLambda(this, 'finish-run', {
-      ...endRun,
+      ...cleanUp,
       description: 'Keeps outputs and logs, releases the instance, says how the run ended',
       timeout: END_RUN,
     });
     this.stopRun = new StepLambda(this, 'stop-run', {
-      ...endRun,
+      ...cleanUp,
       description: 'Ends a run whose execution was aborted or timed out',
-      environment: { ...endRun.environment, runMachineArn: runMachineArn(stack) },
-      permissions: [...endRun.permissions, stopWatches(stack)],
+      environment: { ...cleanUp.environment, runMachineArn: runMachineArn(stack) },
+      permissions: [...cleanUp.permissions, stopWatches(stack)],
       timeout: STOP_RUN,
       deadLetters: props.deadLetters,
     });

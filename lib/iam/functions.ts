@@ -1,11 +1,11 @@
 import { ArnFormat, type Stack } from 'aws-cdk-lib';
 import type { Bucket } from 'aws-cdk-lib/aws-s3';
 import {
-  ANNOUNCED_PREFIX,
   ARCHIVE_PREFIX,
   DOCUMENTS,
   ENABLED_TAG,
   LOG_CHUNK_PREFIX,
+  NOTIFIED_PREFIX,
   RUN_LOG_GROUP,
   RUN_MACHINE,
   RUN_PREFIX,
@@ -66,10 +66,10 @@ export function keepRunFiles(bucket: Bucket): Permission[] {
 }
 
 /** Reads manifests, and notes of whom it has told. */
-export function announceRuns(bucket: Bucket, topicArn: string): Permission[] {
+export function notifyRuns(bucket: Bucket, topicArn: string): Permission[] {
   return [
     { actions: ['s3:GetObject'], resources: [bucket.arnForObjects(`${RUN_PREFIX}*`)] },
-    { actions: ['s3:GetObject', 's3:PutObject'], resources: [bucket.arnForObjects(`${ANNOUNCED_PREFIX}*`)] },
+    { actions: ['s3:GetObject', 's3:PutObject'], resources: [bucket.arnForObjects(`${NOTIFIED_PREFIX}*`)] },
     { actions: ['s3:ListBucket'], resources: [bucket.bucketArn] },
     { actions: ['sns:Publish'], resources: [topicArn] },
   ];

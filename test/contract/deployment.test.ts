@@ -54,7 +54,7 @@ describe('states and handlers', () => {
       return tasks.map(([name]) => kebab(name));
     });
     // Those that are no state: one starts the machine, one ends what it left, two tell of it.
-    expect([...states, 'announce-run', 'count-runs', 'start-run', 'stop-run'].sort()).toEqual(lambdaNames().sort());
+    expect([...states, 'notify-run', 'count-runs', 'start-run', 'stop-run'].sort()).toEqual(lambdaNames().sort());
   });
 });
 
@@ -93,7 +93,7 @@ describe.each(lambdaNames())('%s', (name) => {
       ...OWN_LOG,
       ...(calls ?? []).flatMap((call) => ACTIONS[call] ?? [`no action known for ${call}`]),
     ]);
-    if (['announce-run', 'count-runs', 'start-run', 'stop-run'].includes(name)) needed.add('sqs:SendMessage'); // Lambda itself, for an event that failed.
+    if (['notify-run', 'count-runs', 'start-run', 'stop-run'].includes(name)) needed.add('sqs:SendMessage'); // Lambda itself, for an event that failed.
     expect([...granted].sort()).toEqual([...needed].sort());
   });
 
@@ -169,7 +169,7 @@ const CALLED = new Map<string, readonly string[]>([
   ['install-requirements', [...JOB, ...LOGS]],
   ['start-training', [...JOB, ...LOGS]],
   ['confirm-pid', [...JOB, ...LOGS, 'Invoke']],
-  ['announce-run', [...FILES, 'HeadRunFile', 'Publish', 'PutMetricData']],
+  ['notify-run', [...FILES, 'HeadRunFile', 'Publish', 'PutMetricData']],
   ['count-runs', ['ListExecutions', 'PutMetricData']],
   ['poll-logs', [...JOB, ...LOGS, ...FILES, 'PutMetricData']],
   ['check-instance', ['DescribeInstances']],
@@ -201,7 +201,7 @@ const KEYS: Readonly<Record<string, readonly string[]>> = {
   'poll-logs': ['pieces/*'],
   'finish-run': ['pieces/*', 'runs/*'],
   'stop-run': ['pieces/*', 'runs/*'],
-  'announce-run': ['runs/*', 'announced/*'],
+  'notify-run': ['runs/*', 'notified/*'],
 };
 const RUNS = 'states:execution:runctl-run:*';
 const WATCHES = 'states:execution:runctl-watch:*';
@@ -212,7 +212,7 @@ function resourcesOf(name: string, action: string): readonly string[] {
     case 'ssm:SendCommand':
       return ['ec2:instance/*', ...(SENT.get(name) ?? []).map((document) => `ssm:document/runctl-${document}`)];
     case 's3:PutObject':
-      return (KEYS[name] ?? []).filter((key) => name !== 'announce-run' || key === 'announced/*').map(inBucket);
+      return (KEYS[name] ?? []).filter((key) => name !== 'notify-run' || key === 'notified/*').map(inBucket);
     case 's3:GetObject':
     case 's3:GetObjectVersion':
       return (KEYS[name] ?? []).map(inBucket);
@@ -234,8 +234,8 @@ function resourcesOf(name: string, action: string): readonly string[] {
       return ['states:stateMachine:runctl-run'];
     case 'lambda:InvokeFunction':
       return name === 'sync-code'
-        ? ['lambda:function:runctl-announce-run', 'lambda:function:runctl-stop-run']
-        : ['lambda:function:runctl-announce-run'];
+        ? ['lambda:function:runctl-notify-run', 'lambda:function:runctl-stop-run']
+        : ['lambda:function:runctl-notify-run'];
     case 'sns:Publish':
       return [expect.stringMatching(/^Notifications\w+$/)];
     default:

@@ -55,20 +55,20 @@ const nameOf = (arn: string) => arn.split(':').at(-1) ?? '';
 
 async function toldOf(arn: string, count: number): Promise<Mail[]> {
   return waitFor(async () => {
-    const told = await mailsOf(nameOf(arn));
-    return told.length >= count ? told : null;
+    const notified = await mailsOf(nameOf(arn));
+    return notified.length >= count ? notified : null;
   }, 60);
 }
 
 describe('people', () => {
-  it('are told of start and end of a run, once each, with what to type next', async () => {
+  it('are notified of start and end of a run, once each, with what to type next', async () => {
     const script = `import os, sys, time
 print("about to fail", flush=True)
 while not os.path.exists(os.path.expanduser("~/may-fail")): time.sleep(0.1)
 sys.exit(3)
 `;
-    const archive = await cloud.put('archives/told.tar.gz', await tarGz({ 'train.py': script }));
-    const spec = { instance: cloud.instanceId, archive, project: 'told', env: { HF_TOKEN: 'hf_0123' } };
+    const archive = await cloud.put('archives/notified.tar.gz', await tarGz({ 'train.py': script }));
+    const spec = { instance: cloud.instanceId, archive, project: 'notified', env: { HF_TOKEN: 'hf_0123' } };
     const arn = await cloud.start(spec);
     await toldOf(arn, 1);
     writeFileSync(join(cloud.home, 'may-fail'), '');
@@ -80,18 +80,18 @@ sys.exit(3)
     const rejected = await cloud.finished(await cloud.start({ archive, scirpt: 'x' }));
     const refusal = await toldOf(rejected.arn, 1);
 
-    const told = await mailsOf(run.id);
-    expect(events(told).sort()).toEqual(['failed', 'started']);
-    const [mail] = told.filter(({ Subject }) => Subject.includes('failed'));
-    expect(mail?.Subject).toMatch(/^runctl: told failed after [\d.]+ s: /);
+    const notified = await mailsOf(run.id);
+    expect(events(notified).sort()).toEqual(['failed', 'started']);
+    const [mail] = notified.filter(({ Subject }) => Subject.includes('failed'));
+    expect(mail?.Subject).toMatch(/^runctl: notified failed after [\d.]+ s: /);
     expect(mail?.Message).toContain('  about to fail\n');
-    expect(mail?.Message).toContain(`npx runctl logs ${run.id}`);
-    for (const { Message } of told) expect(Message).not.toMatch(/hf_0123|X-Amz|sys\.exit/);
+    expect(mail?.Message).toContain(`runctl logs ${run.id}`);
+    for (const { Message } of notified) expect(Message).not.toMatch(/hf_0123|X-Amz|sys\.exit/);
     expect(events(refusal)).toEqual(['rejected']);
     expect(refusal[0]?.Message).toContain('did you mean script?');
   });
 
-  it('are told of a run that was stopped', async () => {
+  it('are notified of a run that was stopped', async () => {
     const archive = await cloud.put(
       'archives/rests.tar.gz',
       await tarGz({ 'train.py': 'import time; time.sleep(600)\n' }),

@@ -7,8 +7,8 @@ import { runFilesOver } from '../../../aws/run-files.ts';
 import { DEFAULT_CAPS } from '../../../core/archive/caps.ts';
 import { ERRORS, nameInMessage } from '../../../core/errors.ts';
 import {
-  ANNOUNCE_FUNCTION,
   JOB_DOCUMENT,
+  NOTIFY_FUNCTION,
   PREPARE_DOCUMENT,
   PREPARE_FINISH_DOCUMENT,
   PREPARE_INSTALL_DOCUMENT,
@@ -19,7 +19,7 @@ import {
 } from '../../../core/names.ts';
 import { commandsOver } from '../../../lambdas/adapters/commands.ts';
 import { logger } from '../../../lambdas/adapters/logger.ts';
-import { tellOver } from '../../../lambdas/adapters/ports.ts';
+import { notifyOver } from '../../../lambdas/adapters/ports.ts';
 import { createCheck } from '../../../lambdas/check-instance.ts';
 import { createConfirm } from '../../../lambdas/confirm-pid.ts';
 import { createFind } from '../../../lambdas/find-instance.ts';
@@ -84,7 +84,7 @@ function handlers(services: Services, invocation: Invocation): Readonly<Record<s
   const through = (asks: Parameters<typeof commandsOver>[0]['instances']) =>
     commandsOver({ ssm, documents, instances: asks, now, sleep });
   const functions = functionsOver(invocation.client<Parameters<typeof functionsOver>[0]>(services.lambda));
-  const tell = tellOver(functions, ANNOUNCE_FUNCTION);
+  const notify = notifyOver(functions, NOTIFY_FUNCTION);
   const job = { commands: through(instances), logs, chunks: null, hasEnded: executions.hasEnded, now };
   const patient = { ...job, commands: through(null) };
   const end = {
@@ -108,14 +108,14 @@ function handlers(services: Services, invocation: Invocation): Readonly<Record<s
     'runctl-sync-code': createSync({
       ...job,
       archives,
-      tell,
+      notify,
       longWait: 600,
       clearUp: (executionArn) =>
         functions.invokeLater(STOP_FUNCTION, { detail: { executionArn, holdsInstance: true } }),
     }),
     'runctl-install-requirements': createInstall(job, programs.installer),
     'runctl-start-training': createStart(job),
-    'runctl-confirm-pid': createConfirm({ ...job, tell }),
+    'runctl-confirm-pid': createConfirm({ ...job, notify }),
     'runctl-poll-logs': createPoll({ ...job, chunks: files }),
     'runctl-check-instance': createCheck(instances),
     'runctl-finish-run': createFinish(end),
@@ -140,7 +140,7 @@ function heldVerify(clock: Clock, ports: Parameters<typeof createVerify>[0]): Re
   };
 }
 
-/** How a function ended badly, as Step Functions is told. */
+/** How a function ended badly, as Step Functions is notified. */
 export class FunctionFailed extends Error {
   override readonly name: string;
 

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { ANNOUNCE_FUNCTION, RUN_MACHINE, STOP_FUNCTION } from '../../../core/names.ts';
+import { NOTIFY_FUNCTION, RUN_MACHINE, STOP_FUNCTION } from '../../../core/names.ts';
 import { archive } from '../../support/instance/tarball.ts';
 import { type Execution, TaskError } from '../asl/execution.ts';
 import { Executions } from '../asl/executions.ts';
@@ -92,7 +92,7 @@ export class World {
       states: statesService(this.machines, () => this.runMachine),
       lambda: (_command, { FunctionName, Payload }) => {
         // Who is told of a run is no affair of the run's.
-        if (FunctionName !== ANNOUNCE_FUNCTION)
+        if (FunctionName !== NOTIFY_FUNCTION)
           this.functions.later(String(FunctionName), JSON.parse(Buffer.from(Payload as Buffer).toString()));
         return {};
       },

@@ -2,12 +2,12 @@ import type { ArchiveStore, OpenArchive } from '../../../aws/archive-store.ts';
 import { type Execution, type Executions, isRunning, type ListedExecution } from '../../../aws/executions.ts';
 import { RunError } from '../../../core/errors.ts';
 import type { InstanceCommands } from '../../../core/job/instance-commands.ts';
-import type { News } from '../../../core/notify/news.ts';
+import type { RunProgressEvent } from '../../../core/notify/progress-event.ts';
 import type { RunFiles } from '../../../core/outcome/write-manifest.ts';
 import type { RunnerRequest } from '../../../core/protocol/messages.ts';
 import { isCaught, type StateEvent } from '../../../core/workflow/history.ts';
 import { logger } from '../../../lambdas/adapters/logger.ts';
-import type { Tell } from '../../../lambdas/adapters/ports.ts';
+import type { Notify } from '../../../lambdas/adapters/ports.ts';
 import { FakeLogStore } from './log-store.ts';
 
 logger.setLogLevel('SILENT'); // A test that fails says why by itself.
@@ -33,10 +33,10 @@ export function fakePorts(commands: InstanceCommands, logs = new FakeLogStore(),
   return { commands, logs, chunks: null, hasEnded: () => Promise.resolve(false), now: () => now };
 }
 
-/** Keeps what people would be told. */
-export function fakeTell(): { tell: Tell; told: News[] } {
-  const told: News[] = [];
-  return { tell: (news) => Promise.resolve(void told.push(news)), told };
+/** Keeps what people would be notified. */
+export function fakeNotify(): { notify: Notify; notified: RunProgressEvent[] } {
+  const notified: RunProgressEvent[] = [];
+  return { notify: (event) => Promise.resolve(void notified.push(event)), notified };
 }
 
 /** One stored upload. */
@@ -150,7 +150,7 @@ export class FakeRunFiles implements RunFiles {
 }
 
 /** What finish-run and stop-run need. */
-export function fakeEndPorts(
+export function fakeCleanUpPorts(
   commands: InstanceCommands,
   options: { logs?: FakeLogStore; files?: FakeRunFiles; executions?: FakeExecutions } = {},
 ) {

@@ -2,7 +2,7 @@ import type { CloudWatchClient } from '@aws-sdk/client-cloudwatch';
 import { describe, expect, it } from 'vitest';
 import { type Measure, measureOver } from '../../../aws/metrics.ts';
 import { OUTCOMES } from '../../../core/errors.ts';
-import { lookMetrics, runMetrics } from '../../../core/notify/metrics.ts';
+import { pollMetrics, runMetrics } from '../../../core/notify/metrics.ts';
 import { quietly } from '../../../lambdas/adapters/ports.ts';
 import { createCount } from '../../../lambdas/count-runs.ts';
 import { withMetrics } from '../../../lambdas/poll-logs.ts';
@@ -51,7 +51,7 @@ describe('the metrics of a look', () => {
     ['a job that has just begun', { cursor: { offset: 0, eventTime: 0 }, elapsed: 2 }, {}],
     ['a look without an answer', { pollFailures: 1, ended: true }, { PollFailures: 1 }],
   ])('tell %s', (_, changes, expected) => {
-    expect(values(lookMetrics(jobStep('train'), { ...step, ...changes }, NOW))).toEqual(expected);
+    expect(values(pollMetrics(jobStep('train'), { ...step, ...changes }, NOW))).toEqual(expected);
   });
 
   it('never harm the look', async () => {

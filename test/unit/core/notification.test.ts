@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { startedNews, waitingNews } from '../../../core/notify/news.ts';
-import { endNotification, newsNotification } from '../../../core/notify/notification.ts';
+import { endNotification, progressNotification } from '../../../core/notify/notification.ts';
+import { runStarted, runWaiting } from '../../../core/notify/progress-event.ts';
 import { decideOutcome } from '../../../core/outcome/decide-outcome.ts';
 import { buildManifest } from '../../../core/outcome/manifest.ts';
 import type { FinishInput } from '../../../core/workflow/data.ts';
@@ -31,14 +31,14 @@ instance   i-0123456789abcdef0 (g5.xlarge)
 exit code  3
 ended      2026-11-24T10:04:05.000Z, after 4 min 05 s
 
-What to do: Read the last lines, correct the script, and start the run again.
+Next step: Read the last lines, correct the script, and start the run again.
 
-The last lines of its log:
+Last lines of its log:
   epoch 1
   ValueError: no
 
-npx runctl logs demo-1  # its log
-npx runctl pull demo-1  # what it left
+runctl logs demo-1  # show its log
+runctl pull demo-1  # get its outputs
 
 Console:  https://eu-central-1.console.aws.amazon.com/states/home?region=eu-central-1#/v2/executions/details/arn:aws:states:eu-central-1:111122223333:execution:runctl-run:demo-1
 Logs:     /runctl/runs, streams demo-1/sync, demo-1/install, demo-1/train
@@ -47,10 +47,10 @@ Manifest: runs/demo-1/manifest.json in the bucket
     expect(attributes).toEqual({ event: 'failed', project: 'demo' });
   });
 
-  it('offers the outputs first when the run succeeded, and tells nobody what to do', () => {
+  it('offers the outputs first when the run succeeded, and has no next step', () => {
     const { subject, body } = ended();
     expect(subject).toContain('demo succeeded');
-    expect(body).not.toContain('What to do');
+    expect(body).not.toContain('Next step');
     expect(body.indexOf('runctl pull')).toBeLessThan(body.indexOf('runctl logs'));
   });
 
@@ -82,10 +82,10 @@ Manifest: runs/demo-1/manifest.json in the bucket
 describe('news of a run under way', () => {
   it('says that it trains, where, and how to follow it', () => {
     const step = jobStep('train', { pid: 4711 });
-    const { subject, body, attributes } = newsNotification(startedNews(jobInput({ spec: SECRETS }), step));
+    const { subject, body, attributes } = progressNotification(runStarted(jobInput({ spec: SECRETS }), step));
     expect(subject).toBe('runctl: demo started: demo-1');
     expect(body).toContain('PID       4711');
-    expect(body).toContain('npx runctl logs demo-1 -f');
+    expect(body).toContain('runctl logs demo-1 -f');
     expect(body).not.toContain('plain-');
     expect(attributes).toEqual({ event: 'started', project: 'demo' });
   });
@@ -93,9 +93,9 @@ describe('news of a run under way', () => {
   it('says that it waits, for whom, and at which place', () => {
     const queue = { place: 3, length: 4, since: 1, ahead: [] };
     const step = jobStep('sync', { state: 'busy', holder: { run: "o'brien", arn: 'a', since: 1 }, queue });
-    const { subject, body } = newsNotification(waitingNews(jobInput(), step, 3_720));
-    expect(subject).toBe('runctl: demo has waited for 1 h 02 min: demo-1');
+    const { subject, body } = progressNotification(runWaiting(jobInput(), step, 3_720));
+    expect(subject).toBe('runctl: demo has been waiting for 1 h 02 min: demo-1');
     expect(body).toMatch(/held by +o'brien\nplace in the queue +3\n/);
-    expect(body).toContain(`npx runctl status "o'brien"`);
+    expect(body).toContain(`runctl status "o'brien"`);
   });
 });

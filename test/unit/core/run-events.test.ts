@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { findRun, lastStep, watchArn } from '../../../core/outcome/reconstruct-run.ts';
+import { lastSnapshot, reconstructRun, watchArn } from '../../../core/outcome/reconstruct-run.ts';
 import { readRun, readWatch, type StateEvent, stateTimes } from '../../../core/workflow/history.ts';
 import { FakeExecutions } from '../../support/fakes/ports.ts';
 import { endedStep, execution, instance, jobStep, run, verified } from '../../support/fakes/samples.ts';
@@ -124,11 +124,11 @@ describe('a nested watch', () => {
   });
 
   it('that was never started says nothing', async () => {
-    expect(await lastStep(new FakeExecutions(), watch(0))).toBeNull();
+    expect(await lastSnapshot(new FakeExecutions(), watch(0))).toBeNull();
   });
 });
 
-describe('findRun', () => {
+describe('reconstructRun', () => {
   const aborted = { arn: run.arn, error: null, cause: null, status: 'ABORTED' };
 
   it('reads on in the watch that was under way', async () => {
@@ -142,19 +142,22 @@ describe('findRun', () => {
     ]);
     executions.states.set(watch(1), execution({ arn: watch(1), input: null }));
     executions.histories.set(watch(1), both('Poll logs', jobStep('train', { polls: 2_007 })));
-    const found = await findRun(executions, aborted, MACHINE);
+    const found = await reconstructRun(executions, aborted, MACHINE);
     expect(found).toMatchObject({ watch: watch(1), facts: { run, instance, train: { polls: 2_007 }, failure: null } });
   });
 
   it('names no watch when none was under way', async () => {
     const executions = new FakeExecutions();
     executions.histories.set(run.arn, both('Verify archive', verified));
-    expect(await findRun(executions, aborted, MACHINE)).toMatchObject({ watch: null, facts: { instance: null } });
+    expect(await reconstructRun(executions, aborted, MACHINE)).toMatchObject({
+      watch: null,
+      facts: { instance: null },
+    });
   });
 
   it('takes the error of an execution that failed', async () => {
     const failed = { ...aborted, status: 'FAILED', error: 'States.DataLimitExceeded', cause: 'too much' };
-    const { facts } = await findRun(new FakeExecutions(), failed, MACHINE);
+    const { facts } = await reconstructRun(new FakeExecutions(), failed, MACHINE);
     expect(facts.failure).toEqual({ Error: 'States.DataLimitExceeded', Cause: 'too much', state: 'The run' });
   });
 });

@@ -3,7 +3,7 @@ import { RunError } from '../../../core/errors.ts';
 import { manifestSchema } from '../../../core/outcome/manifest-schema.ts';
 import { createFinish } from '../../../lambdas/finish-run.ts';
 import { FakeLogStore } from '../../support/fakes/log-store.ts';
-import { FakeCommands, FakeRunFiles, fakeEndPorts } from '../../support/fakes/ports.ts';
+import { FakeCommands, FakeRunFiles, fakeCleanUpPorts } from '../../support/fakes/ports.ts';
 import { endedStep, exit, finishInput, jobStatus, jobStep, spec } from '../../support/fakes/samples.ts';
 
 const answer = (fields: object) => ({ protocol: 1, ok: true, ...fields });
@@ -25,7 +25,7 @@ function finish(
 ) {
   const commands = new FakeCommands(...answers);
   const files = new FakeRunFiles();
-  return { output: createFinish(fakeEndPorts(commands, { files, logs }))(finishInput(changes)), commands, files };
+  return { output: createFinish(fakeCleanUpPorts(commands, { files, logs }))(finishInput(changes)), commands, files };
 }
 const manifestOf = (files: FakeRunFiles) => manifestSchema.parse(files.json(KEY));
 
@@ -130,7 +130,7 @@ describe('Finish run', () => {
   it('keeps the first manifest of an execution', async () => {
     const { output, files } = finish([collected([]), released], { train: endedStep('train', 3), spec });
     await output;
-    const again = createFinish(fakeEndPorts(new FakeCommands(collected([]), released), { files }));
+    const again = createFinish(fakeCleanUpPorts(new FakeCommands(collected([]), released), { files }));
     await again(finishInput());
     expect(manifestOf(files).outcome).toBe('failed');
   });

@@ -7,7 +7,7 @@ import { createFind } from '../../../lambdas/find-instance.ts';
 import { createInstall } from '../../../lambdas/install-requirements.ts';
 import { createStart } from '../../../lambdas/start-training.ts';
 import { createSync } from '../../../lambdas/sync-code.ts';
-import { FakeArchives, FakeCommands, fakePorts, fakeTell } from '../../support/fakes/ports.ts';
+import { FakeArchives, FakeCommands, fakeNotify, fakePorts } from '../../support/fakes/ports.ts';
 import {
   archive,
   exit,
@@ -52,9 +52,9 @@ describe('Sync code', () => {
     const ports = { ...fakePorts(commands), hasEnded: (arn: string) => Promise.resolve(ended.includes(arn)) };
     const cleared: string[] = [];
     const clearUp = (arn: string) => Promise.resolve(void cleared.push(arn));
-    const { tell, told } = fakeTell();
-    const step = createSync({ ...ports, archives: new FakeArchives(), clearUp, tell, longWait: 600 });
-    return { answer: step(jobInput(input)), commands, logs: ports.logs, cleared, told };
+    const { notify, notified } = fakeNotify();
+    const step = createSync({ ...ports, archives: new FakeArchives(), clearUp, notify, longWait: 600 });
+    return { answer: step(jobInput(input)), commands, logs: ports.logs, cleared, notified };
   }
 
   it('asks with the runner aboard, a URL of the pinned version, and ships the log', async () => {
@@ -132,17 +132,17 @@ describe('Sync code', () => {
         waiting: { since: 1_795_000_010 - seconds, over: null, clearing: null, ...more },
       });
     const early = sync([busy], [], { step: waits(599) });
-    expect((await early.answer).waiting?.told).toBeUndefined();
-    expect(early.told).toEqual([]);
+    expect((await early.answer).waiting?.notified).toBeUndefined();
+    expect(early.notified).toEqual([]);
     const late = sync([busy], [], { step: waits(600) });
     const step = await late.answer;
-    expect(late.told).toMatchObject([{ news: 'waiting', waited: 600, holder: 'other', project: 'demo' }]);
+    expect(late.notified).toMatchObject([{ kind: 'waiting', waited: 600, holder: 'other', project: 'demo' }]);
     const later = sync([busy], [], { step });
-    expect(await later.answer).toMatchObject({ waiting: { told: true } });
-    expect(later.told).toEqual([]);
+    expect(await later.answer).toMatchObject({ waiting: { notified: true } });
+    expect(later.notified).toEqual([]);
     const last = sync([busy], [], { step: waits(90_000) });
     expect(await last.answer).toMatchObject({ waiting: { over: 'max-wait' } });
-    expect(last.told).toEqual([]);
+    expect(last.notified).toEqual([]);
   });
 
   it.each(['skip', 'refuse'] as const)('%s: leaves no ticket, and waits only for a clean-up', async (ifBusy) => {
@@ -228,20 +228,20 @@ describe('Confirm PID', () => {
     ['absent', null, false],
   ] as const)('%s with code %s: confirmed %s', async (state, code, confirmed) => {
     const status = jobStatus('train', '', { state, exit: code === null ? null : exit({ code }) });
-    const { tell, told } = fakeTell();
-    const confirm = createConfirm({ ...fakePorts(new FakeCommands(status)), tell });
+    const { notify, notified } = fakeNotify();
+    const confirm = createConfirm({ ...fakePorts(new FakeCommands(status)), notify });
     const step = await confirm(watchInput(jobStep('train')));
     expect(step.confirmed).toBe(confirmed);
-    expect(told).toHaveLength(state === 'running' ? 1 : 0);
+    expect(notified).toHaveLength(state === 'running' ? 1 : 0);
   });
 
   it('leaves an instance that is silent just then to the watch, which confirms it later', async () => {
-    const { tell, told } = fakeTell();
+    const { notify, notified } = fakeNotify();
     const confirm = (answer: object, step = jobStep('train')) =>
-      createConfirm({ ...fakePorts(new FakeCommands(answer)), tell })(watchInput(step));
+      createConfirm({ ...fakePorts(new FakeCommands(answer)), notify })(watchInput(step));
     const silent = await confirm(new RunError('AgentSilent', 'no word'));
     expect(silent).toMatchObject({ state: 'running', ended: false, confirmed: false, polls: 1, pollFailures: 1 });
-    expect(told).toEqual([]);
+    expect(notified).toEqual([]);
     expect(await confirm(jobStatus('train', ''), silent)).toMatchObject({ confirmed: true, silentSince: null });
     await expect(confirm(new RunError('AccessDenied', 'no'))).rejects.toMatchObject({ name: 'AccessDenied' });
   });

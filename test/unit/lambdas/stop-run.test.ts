@@ -4,7 +4,7 @@ import { manifestSchema } from '../../../core/outcome/manifest-schema.ts';
 import type { StateEvent } from '../../../core/workflow/history.ts';
 import { createStop } from '../../../lambdas/stop-run.ts';
 import { FakeLogStore } from '../../support/fakes/log-store.ts';
-import { FakeCommands, FakeExecutions, FakeRunFiles, fakeEndPorts } from '../../support/fakes/ports.ts';
+import { FakeCommands, FakeExecutions, FakeRunFiles, fakeCleanUpPorts } from '../../support/fakes/ports.ts';
 import {
   endedStep,
   execution,
@@ -57,7 +57,7 @@ function stop(
   ]);
   const files = options.files ?? new FakeRunFiles();
   const commands = new FakeCommands(...answers);
-  const step = createStop(fakeEndPorts(commands, { files, executions, logs: options.logs ?? new FakeLogStore() }));
+  const step = createStop(fakeCleanUpPorts(commands, { files, executions, logs: options.logs ?? new FakeLogStore() }));
   const call = (claimant = 'request-1', detail: object = {}) =>
     step({ detail: { executionArn: arn, ...detail } }, claimant);
   return { call, commands, files, executions };

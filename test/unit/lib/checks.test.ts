@@ -38,7 +38,7 @@ const ACCEPTED: readonly [finding: RegExp, reason: string][] = [
   [/^AwsSolutions-L1 /, 'nodejs22.x is a supported LTS runtime; a move to nodejs24.x is a change of its own.'],
   [/^AwsSolutions-SF2 /, 'Tracing costs per trace and shows what the execution history shows already.'],
   [
-    /^AwsSolutions-IAM5\[Resource::\*\] runctl\/(Steps|Announcements|RunCount)\//,
+    /^AwsSolutions-IAM5\[Resource::\*\] runctl\/(Steps|Notifier|RunCount)\//,
     'Describe calls, GetCommandInvocation and PutMetricData have no resource-level permissions.',
   ],
   [
@@ -70,7 +70,7 @@ const ACCEPTED: readonly [finding: RegExp, reason: string][] = [
     'Executions of these two machines.',
   ],
   [
-    /^AwsSolutions-IAM5\[Resource::<Uploads\w+\.Arn>\/(runs|pieces|announced|uploads|archives)\/\*\] /,
+    /^AwsSolutions-IAM5\[Resource::<Uploads\w+\.Arn>\/(runs|pieces|notified|uploads|archives)\/\*\] /,
     'What runs leave: keys begin with the run, which is not known before.',
   ],
   [

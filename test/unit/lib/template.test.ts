@@ -66,7 +66,7 @@ describe('the stack', () => {
       NotificationConfiguration: { EventBridgeConfiguration: { EventBridgeEnabled: true } },
       LifecycleConfiguration: {
         Rules: [
-          ...['pieces/', 'announced/'].map((Prefix) => ({
+          ...['pieces/', 'notified/'].map((Prefix) => ({
             Prefix,
             ExpirationInDays: 1,
             NoncurrentVersionExpiration: { NoncurrentDays: 1 },

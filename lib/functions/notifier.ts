@@ -6,20 +6,20 @@ import type { IQueue } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
 import { MANIFEST, runFileKey } from '../../core/names.ts';
 import type { Config } from '../config.ts';
-import { announceRuns, measure } from '../iam/functions.ts';
+import { measure, notifyRuns } from '../iam/functions.ts';
 import { target } from '../observability/dead-letters.ts';
 import { StepLambda } from './step-lambda.ts';
 
-/** A run has ended when its manifest is written. Path of the notification: S3 → EventBridge → announce-run → SNS. */
-export class Announcements extends Construct {
+/** A run has ended when its manifest is written. Path of the notification: S3 → EventBridge → notify-run → SNS. */
+export class Notifier extends Construct {
   constructor(stack: Stack, props: { config: Config; bucket: Bucket; topic: ITopic; deadLetters: IQueue }) {
-    super(stack, 'Announcements');
+    super(stack, 'Notifier');
     const { config, bucket, topic, deadLetters } = props;
-    const announceRun = new StepLambda(this, 'announce-run', {
+    const notifyRun = new StepLambda(this, 'notify-run', {
       config,
       description: 'Notifies about runs that started, ended, or wait for a long time',
       environment: { uploadBucket: bucket.bucketName, topicArn: topic.topicArn },
-      permissions: [...announceRuns(bucket, topic.topicArn), measure()],
+      permissions: [...notifyRuns(bucket, topic.topicArn), measure()],
       timeout: Duration.seconds(60),
       deadLetters,
     });
@@ -33,7 +33,7 @@ export class Announcements extends Construct {
           object: { key: Match.wildcard(runFileKey('*', MANIFEST)) },
         },
       },
-      targets: [target(announceRun.function, deadLetters)],
+      targets: [target(notifyRun.function, deadLetters)],
     });
   }
 }

@@ -4,17 +4,17 @@ import { describe, expect, it } from 'vitest';
 import { functionsOver } from '../../../aws/functions.ts';
 import { publishOver } from '../../../aws/topic.ts';
 import type { Metric } from '../../../core/notify/metrics.ts';
-import { startedNews } from '../../../core/notify/news.ts';
 import type { Notification } from '../../../core/notify/notification.ts';
-import { tellOver } from '../../../lambdas/adapters/ports.ts';
-import { type Announcement, createAnnounce } from '../../../lambdas/announce-run.ts';
+import { runStarted } from '../../../core/notify/progress-event.ts';
+import { notifyOver } from '../../../lambdas/adapters/ports.ts';
 import { createFinish } from '../../../lambdas/finish-run.ts';
-import { FakeCommands, FakeRunFiles, fakeEndPorts } from '../../support/fakes/ports.ts';
+import { createNotifyRun, type NotifyEvent } from '../../../lambdas/notify-run.ts';
+import { FakeCommands, FakeRunFiles, fakeCleanUpPorts } from '../../support/fakes/ports.ts';
 import { finishInput, jobInput, jobStep } from '../../support/fakes/samples.ts';
 import { awsError, fakeClient } from '../../support/fakes/sdk-client.ts';
 
-const news = startedNews(jobInput(), jobStep('train'));
-const written = (key: string) => ({ detail: { object: { key } } }) as Announcement;
+const news = runStarted(jobInput(), jobStep('train'));
+const written = (key: string) => ({ detail: { object: { key } } }) as NotifyEvent;
 const MANIFEST = 'runs/demo-1/manifest.json';
 
 /** The bucket after a run that was rejected. */
@@ -22,7 +22,7 @@ async function bucket() {
   const files = new FakeRunFiles();
   const none = { run: null, spec: null, archive: null, instance: null, sync: null, install: null, train: null };
   const failure = { Error: 'InvalidSpec', Cause: 'why', state: 'Verify archive' };
-  await createFinish(fakeEndPorts(new FakeCommands(), { files }))(finishInput({ ...none, failure }));
+  await createFinish(fakeCleanUpPorts(new FakeCommands(), { files }))(finishInput({ ...none, failure }));
   return files;
 }
 
@@ -35,27 +35,27 @@ function announce(files: FakeRunFiles, trouble: Error[] = []) {
   const measured: string[] = [];
   const measure = (metrics: readonly Metric[]) =>
     Promise.resolve(void measured.push(...metrics.map(({ name }) => name)));
-  return { tell: createAnnounce({ files, notify, measure }), sent, measured };
+  return { notify: createNotifyRun({ files, publish: notify, measure }), sent, measured };
 }
 
-describe('announce-run', () => {
+describe('notify-run', () => {
   it('tells of an end once, however often the event comes', async () => {
-    const { tell, sent } = announce(await bucket());
-    await tell(written(MANIFEST));
-    await tell(written(MANIFEST));
+    const { notify, sent } = announce(await bucket());
+    await notify(written(MANIFEST));
+    await notify(written(MANIFEST));
     expect(sent.map(({ attributes }) => attributes.event)).toEqual(['rejected']);
   });
 
   it('tells of start and end each', async () => {
-    const { tell, sent } = announce(await bucket());
-    for (const event of [news, news, written(MANIFEST)]) await tell(event);
+    const { notify, sent } = announce(await bucket());
+    for (const event of [news, news, written(MANIFEST)]) await notify(event);
     expect(sent.map(({ attributes }) => attributes.event)).toEqual(['started', 'rejected']);
   });
 
   it('fails when SNS does, so that Lambda tries again, and then tells', async () => {
-    const { tell, sent, measured } = announce(await bucket(), [new Error('no')]);
-    await expect(tell(written(MANIFEST))).rejects.toThrow('no');
-    await tell(written(MANIFEST));
+    const { notify, sent, measured } = announce(await bucket(), [new Error('no')]);
+    await expect(notify(written(MANIFEST))).rejects.toThrow('no');
+    await notify(written(MANIFEST));
     expect(sent).toHaveLength(1);
     expect(measured).toEqual(['EndedRuns', 'FailedRuns', 'RunSeconds']);
   });
@@ -63,8 +63,8 @@ describe('announce-run', () => {
   it.each(['runs/demo-1/inventory.json', 'runs/demo-1/x/manifest.json', 'uploads/manifest.json'])(
     'tells nothing of %s',
     async (key) => {
-      const { tell, sent } = announce(await bucket());
-      await expect(tell(written(key))).rejects.toThrow(`not a manifest: "${key}"`);
+      const { notify, sent } = announce(await bucket());
+      await expect(notify(written(key))).rejects.toThrow(`not a manifest: "${key}"`);
       expect(sent).toEqual([]);
     },
   );
@@ -96,13 +96,13 @@ describe('the topic', () => {
 describe('a step that tells (W7)', () => {
   it('hands its news over and does not wait', async () => {
     const { client, sent } = fakeClient<LambdaClient>({ InvokeCommand: () => ({}) });
-    await tellOver(functionsOver(client), 'runctl-announce-run')(news);
-    expect(sent[0]?.input).toMatchObject({ FunctionName: 'runctl-announce-run', InvocationType: 'Event' });
+    await notifyOver(functionsOver(client), 'runctl-notify-run')(news);
+    expect(sent[0]?.input).toMatchObject({ FunctionName: 'runctl-notify-run', InvocationType: 'Event' });
     expect(JSON.parse(String(sent[0]?.input.Payload))).toEqual(news);
   });
 
   it('goes on when that fails', async () => {
     const { client } = fakeClient<LambdaClient>({ InvokeCommand: () => awsError('AccessDeniedException') });
-    await expect(tellOver(functionsOver(client), 'runctl-announce-run')(news)).resolves.toBeUndefined();
+    await expect(notifyOver(functionsOver(client), 'runctl-notify-run')(news)).resolves.toBeUndefined();
   });
 });

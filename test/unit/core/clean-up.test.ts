@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { RunError } from '../../../core/errors.ts';
-import { beginEnd, type Ending, endRun } from '../../../core/outcome/clean-up.ts';
-import type { EndProgress } from '../../../core/workflow/data.ts';
+import { beginCleanUp, cleanUp, type Ending } from '../../../core/outcome/clean-up.ts';
+import type { CleanUpProgress } from '../../../core/workflow/data.ts';
 import { FakeLogStore } from '../../support/fakes/log-store.ts';
-import { FakeCommands, fakeEndPorts } from '../../support/fakes/ports.ts';
+import { FakeCommands, fakeCleanUpPorts } from '../../support/fakes/ports.ts';
 import {
   archive,
   endedStep,
@@ -31,14 +31,14 @@ const released = ok({ released: true, jobs: { train: 'exited' } });
 
 function end(
   answers: (object | Error)[],
-  changes: Partial<Omit<Ending, 'progress'>> & { progress?: Partial<EndProgress> } = {},
+  changes: Partial<Omit<Ending, 'progress'>> & { progress?: Partial<CleanUpProgress> } = {},
   logs = new FakeLogStore(),
 ) {
   const commands = new FakeCommands(...answers);
   const steps = { sync: endedStep('sync', 0), install: null, train: endedStep('train', 0) };
-  const progress = { ...beginEnd(NOW * 1_000), ...changes.progress };
+  const progress = { ...beginCleanUp(NOW * 1_000), ...changes.progress };
   const rest = { run, spec, archive, instance, context: firstTry, grace: 30, steps, patience: 3 };
-  const turn = endRun(fakeEndPorts(commands, { logs }), { ...rest, until: NOW * 1_000 + 1, ...changes, progress });
+  const turn = cleanUp(fakeCleanUpPorts(commands, { logs }), { ...rest, until: NOW * 1_000 + 1, ...changes, progress });
   return { turn, asked: () => commands.asked.map(({ request }) => request.verb), commands, logs };
 }
 
