@@ -11,7 +11,7 @@ import type { Section } from './report.ts';
 import { POLL_SECONDS } from './watch-cost.ts';
 
 const POLLS = 40;
-/** The agent keeps what it ran for so many days (AWS-FACTS). */
+/** The agent keeps what it ran for so many days. */
 const KEPT_DAYS = 14;
 const PACE = 'step 1 loss=0.1\n';
 /** What a poll finds: what a training wrote in 20 s, at some lines a second. */

@@ -2,7 +2,7 @@ import { estimateCost } from '../core/outcome/cost.ts';
 import { EVENTS_PER_STATE, forecastWatch, MOST_EVENTS } from './history-events.ts';
 import { atMost, type Row, type Section } from './report.ts';
 
-/** How long a poll takes on AWS, planned: 1 to 3 s are SSM's own (AWS-FACTS). */
+/** How long a poll takes on AWS, planned: 1 to 3 s are SSM's own. */
 export const POLL_SECONDS = 2;
 const DOLLARS_AN_HOUR = 0.02;
 const EVENTS = 20_000;

@@ -43,8 +43,8 @@ export const ERRORS = {
   ArchiveNotFound: rejected('Check bucket and key, or upload the archive again.'),
   ArchiveNotGzip: rejected(PACK_AGAIN),
   ArchiveNotTar: rejected(PACK_AGAIN),
-  ArchiveTruncated: rejected('Upload the archive again: its end is missing or damaged.'),
-  ArchiveCorrupt: rejected('Upload the archive again: its bytes were damaged on the way.'),
+  ArchiveTruncated: rejected('Upload the archive again: its end is missing.'),
+  ArchiveCorrupt: rejected('Pack the project and upload the archive again: it is damaged.'),
   ArchiveEmpty: rejected(PACK_AGAIN),
   ArchiveTrailingData: rejected(PACK_AGAIN),
   ArchiveUnsafeName: rejected('Rename or leave out the named entry, and pack again from inside the project folder.'),
@@ -54,31 +54,35 @@ export const ERRORS = {
     'Leave out data and environments (.venv, checkpoints), or raise the cap in the context of cdk.json.',
   ),
   ArchiveChanged: rejected(
-    'Upload the archive again and start a new run: the stored object is not the one that was named.',
+    'Upload the archive again and start a new run: the stored object is not the one that the run names.',
   ),
-  ScriptNotFound: rejected('Name the entry script with the key script, or put it where the spec says it is.'),
-  InstanceNotFound: unavailable('Give the instance id with the key instance, or tag the instance Project=<project>.'),
-  InstanceAmbiguous: unavailable('Name one instance by its id, or give the tag to one instance only.'),
+  ScriptNotFound: rejected('Set the key script to the path of a script in the archive.'),
+  InstanceNotFound: unavailable(
+    'Set the key instance to the id of the instance, or give the instance the tag Project=<project>.',
+  ),
+  InstanceAmbiguous: unavailable(
+    'Set the key instance to the id of one instance, or give the tag to one instance only.',
+  ),
   InstanceNotRunning: unavailable('Start the instance, wait until it is running, and start the run again.'),
-  InstanceNotEnabled: unavailable('Tag the instance runctl=enabled: without it runctl may not send it commands.'),
+  InstanceNotEnabled: unavailable(
+    'Give the instance the tag runctl=enabled: without it runctl may not send commands to it.',
+  ),
   ProjectNotAllowed: unavailable(
     "Use another instance, or ask its administrator to add the project to the instance's tag runctl:projects.",
   ),
   UserNotAllowed: unavailable(
     "Remove the key user, or ask the instance's administrator to add that user to the instance's tag runctl:users.",
   ),
-  InstanceNotLinux: unavailable('Use a Linux instance: runctl runs on no other platform.'),
+  InstanceNotLinux: unavailable('Use a Linux instance: runctl does not support other platforms.'),
   AgentOffline: unavailable(
-    'Check that the SSM agent runs and that the instance profile has AmazonSSMManagedInstanceCore.',
+    'Check that the SSM agent is running, and that the instance profile has AmazonSSMManagedInstanceCore.',
   ),
-  AgentSilent: unavailable(
-    'Look at the instance: its SSM agent took the command but did not answer. A reboot mends most agents.',
-  ),
+  AgentSilent: unavailable('Reboot the instance: its SSM agent received the command and did not answer.'),
   PythonMissing: unavailable(
     'Install Python 3.8 or newer on the instance: dnf install python3, or apt-get install python3.',
   ),
-  NoUser: unavailable('Name an existing user of the instance with the key user.'),
-  NoHome: unavailable('Give the user a home folder, or tag the instance runctl:home=/path.'),
+  NoUser: unavailable('Set the key user to an existing user of the instance.'),
+  NoHome: unavailable('Create a home folder for the user, or give the instance the tag runctl:home=/path.'),
   InstanceBusy: {
     outcome: 'busy',
     retried: false,
@@ -87,50 +91,48 @@ export const ERRORS = {
   RunSkipped: {
     outcome: 'skipped',
     retried: false,
-    next: 'Nothing: the instance was busy and the spec says ifBusy: skip.',
+    next: 'No action is needed: the instance was busy, and the spec has ifBusy: skip.',
   },
-  SyncFailed: syncFailed('Read the log stream <run id>/sync; the old code is untouched.'),
+  SyncFailed: syncFailed('Read the log stream <run id>/sync. The code of the last sync is unchanged.'),
   FetchFailed: syncFailed(
-    'Check that the instance reaches S3 (route, VPC endpoint, security group), then start the run again.',
+    'Check that the instance can reach S3 (route, VPC endpoint, security group), and start the run again.',
   ),
-  DigestMismatch: syncFailed('Upload the archive again and start a new run: what arrived is not what was verified.'),
+  DigestMismatch: syncFailed(
+    'Upload the archive again and start a new run: the instance received other bytes than were verified.',
+  ),
   ArchiveUnsafe: syncFailed('Pack only regular files and folders with names inside the project.'),
   DiskFull: syncFailed('Free space on the instance, or grow its volume, and start the run again.'),
-  InstallFailed: installFailed('Read the log stream <run id>/install; correct the requirements file or the index.'),
-  RequirementsMissing: installFailed('Put the requirements file into the archive, or correct the key requirements.'),
-  PythonNotFound: installFailed('Correct the key python: there is no interpreter at that path on the instance.'),
+  InstallFailed: installFailed(
+    'Read the log stream <run id>/install, and correct the requirements file or the package index.',
+  ),
+  RequirementsMissing: installFailed('Add the requirements file to the archive, or correct the key requirements.'),
+  PythonNotFound: installFailed('Correct the key python: the instance has no interpreter at that path.'),
   NoInstaller: installFailed('Install pip on the instance: dnf install python3-pip, or apt-get install python3-pip.'),
   TrainingFailed: training('failed', 'Read the last lines, correct the script, and start the run again.'),
-  TrainingKilled: training('killed', 'Find out who sent the signal: the log stream <run id>/train has the last lines.'),
+  TrainingKilled: training('killed', 'Read the log stream <run id>/train, and find out which process sent the signal.'),
   OutOfMemory: training('out-of-memory', 'Use smaller batches, or an instance type with more memory.'),
   TrainingVanished: training(
     'vanished',
-    'Look whether the instance rebooted: the process is gone and left no exit code.',
+    'Check whether the instance was rebooted, and start the run again from its last checkpoint.',
   ),
-  TrainingTimedOut: training('timed-out', 'Raise maxDuration, or resume from the last checkpoint.'),
-  RunTimedOut: training(
-    'timed-out',
-    'Start the run again: the execution reached the longest time that a run may take.',
-  ),
-  RunStopped: training('stopped', 'Nothing: a person stopped the run. Start it again to go on.'),
-  InstanceLost: training(
-    'instance-lost',
-    'Start the instance again, then start the run again from its last checkpoint.',
-  ),
+  TrainingTimedOut: training('timed-out', 'Increase maxDuration, or start the run again from its last checkpoint.'),
+  RunTimedOut: training('timed-out', 'Start the run again from its last checkpoint: a run may take 65 days at most.'),
+  RunStopped: training('stopped', 'No action is needed: the run was stopped. Start it again to continue.'),
+  InstanceLost: training('instance-lost', 'Start the instance, and start the run again from its last checkpoint.'),
   StartRefused: {
     outcome: 'internal',
     retried: false,
-    next: 'Start the run again: a late command of this run was refused.',
+    next: 'Start the run again: the instance refused a command that arrived too late.',
   },
   RunnerBroken: {
     outcome: 'internal',
     retried: false,
-    next: 'Report this with the message; it is a defect of runctl.',
+    next: 'Report the message: this is a defect of runctl.',
   },
   RequestTooLarge: {
     outcome: 'rejected',
     retried: false,
-    next: 'Shorten args and env: put long values into a file of the archive.',
+    next: 'Shorten args and env: put long values in a file of the archive.',
   },
   AccessDenied: {
     outcome: 'internal',
@@ -140,12 +142,12 @@ export const ERRORS = {
   ServiceUnavailable: {
     outcome: 'internal',
     retried: true,
-    next: 'Start the run again: an AWS service failed for longer than the retries last.',
+    next: 'Start the run again: an AWS service failed, and so did all retries.',
   },
   Internal: {
     outcome: 'internal',
     retried: false,
-    next: 'Look into the Lambda log groups /aws/lambda/runctl-*, and report the message.',
+    next: 'Read the Lambda log groups /aws/lambda/runctl-*, and report the message.',
   },
 } as const satisfies Record<string, ErrorEntry>;
 

@@ -126,12 +126,12 @@ export function executionNameAt(project: string, at: Date, random: string): stri
   return `${safe(project, 50)}-${stamp}-${random}`;
 }
 
-/** Whether an object starts a run: all under `uploads/`, so that what is no archive is refused aloud; but for the folders that the S3 console makes. */
+/** Whether an object starts a run: every one under `uploads/`, so that one that is not an archive is refused visibly; except folders that the S3 console creates. */
 export function isUpload(key: string): boolean {
   return key.startsWith(UPLOAD_PREFIX) && !key.endsWith('/');
 }
 
-/** `uploads/<project>/…` → `<project>`, or null when the archive lies directly under `uploads/`. */
+/** `uploads/<project>/…` → `<project>`, or null when the archive is directly under `uploads/`. */
 export function projectFolder(key: string): string | null {
   if (!key.startsWith(UPLOAD_PREFIX)) return null;
   const parts = key.slice(UPLOAD_PREFIX.length).split('/');
@@ -146,7 +146,7 @@ export function toProjectName(text: string): string | null {
   return name === '' ? null : name;
 }
 
-/** Under `runs/<run id>/` lies what outlives the instance. */
+/** Manifest, outputs and logs of a run are stored under `runs/<run id>/`. */
 export const RUN_PREFIX = 'runs/';
 export const MANIFEST = 'manifest.json';
 
@@ -154,7 +154,7 @@ export function runFileKey(runId: string, name: string): string {
   return `${RUN_PREFIX}${runId}/${name}`;
 }
 
-/** The run whose manifest lies at this key; null for any other key. */
+/** The run whose manifest has this key; null for any other key. */
 export function runOfManifest(key: string): string | null {
   const name = key.slice(RUN_PREFIX.length).split('/')[0] ?? '';
   return key === runFileKey(name, MANIFEST) ? name : null;

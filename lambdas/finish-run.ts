@@ -11,24 +11,24 @@ import { requireEnv } from './adapters/environment.ts';
 import { logger } from './adapters/logger.ts';
 import { createCleanUpPorts } from './adapters/ports.ts';
 
-/** No request is begun later than this after the function's: the last one may take 150 s. */
+/** No request begins later than this after the function's start: the last one may take 150 s. */
 const BEGIN_WITHIN_MS = 100_000;
-/** Looks without an answer: an agent comes back within minutes, an instance that is lost already is asked once. */
-const PATIENCE = { alive: 8, lost: 1 };
+/** Requests without an answer: an agent returns within minutes; an instance that is lost is tried once. */
+const MAX_SILENT = { alive: 8, lost: 1 };
 
 interface Ports extends CleanUpPorts, ManifestPorts {
   readonly executions: Pick<Executions, 'describe' | 'lastOutput'>;
   readonly watchMachineArn: string;
 }
 
-/** Puts outputs and logs into S3, gives the instance back, says how the run ended, and writes the manifest. Comes back until all is done. */
+/** Uploads outputs and logs to S3, releases the instance, decides the outcome, and writes the manifest. The machine calls it until all is done. */
 export function createFinish(ports: Ports) {
   return async (input: FinishInput): Promise<FinishOutput> => {
     const { run, spec, archive, instance } = input;
     // Rejected, or no instance found: nothing was touched.
     if (!run || !spec || !archive || !instance) return conclude(input, input, null);
     const before = input.finish?.wait == null ? null : input.finish;
-    const facts: RunFacts = { ...input, ...stepsOf(before ?? (await withLastLook(input))) };
+    const facts: RunFacts = { ...input, ...stepsOf(before ?? (await withLastPoll(input))) };
     const { wait, progress, steps } = await cleanUp(ports, {
       run,
       spec,
@@ -38,7 +38,7 @@ export function createFinish(ports: Ports) {
       grace: spec.stopGrace,
       steps: stepsOf(facts),
       progress: before?.progress ?? beginCleanUp(ports.now()),
-      patience: isLost(input) ? PATIENCE.lost : PATIENCE.alive,
+      maxSilent: isLost(input) ? MAX_SILENT.lost : MAX_SILENT.alive,
       until: ports.now() + BEGIN_WITHIN_MS,
     });
     if (wait !== null) return { wait, progress, ...steps };
@@ -55,8 +55,8 @@ export function createFinish(ports: Ports) {
     return { ...outcome, wait: null };
   }
 
-  /** A nested watch that failed hands nothing on: how far it came stands in its history. */
-  async function withLastLook(input: FinishInput): Promise<Steps> {
+  /** A nested watch that failed has no output: its history says how far it came. */
+  async function withLastPoll(input: FinishInput): Promise<Steps> {
     const { failure, run } = input;
     const job = JOBS.find((name) => WATCHES[name] === failure?.state);
     if (!job || !run) return input;

@@ -9,13 +9,13 @@ import { requireEnv } from './adapters/environment.ts';
 import { logger } from './adapters/logger.ts';
 import { createJobPorts, createQuietMeasure } from './adapters/ports.ts';
 
-/** One look at a job. After one that failed the machine asks whether the instance still runs. */
+/** Polls a job once. After a poll without an answer the machine checks whether the instance still runs. */
 export function createPoll(ports: JobPorts) {
   return (input: WatchInput): Promise<JobSnapshot> =>
     pollJob(ports, input, input.step.job, (error) => logger.warn('the poll failed', error));
 }
 
-/** Measures what a look found. */
+/** Writes metrics of a poll. */
 export function withMetrics(poll: ReturnType<typeof createPoll>, measure: Measure, now: () => number): typeof poll {
   return async (input) => {
     const step = await poll(input);

@@ -15,7 +15,7 @@ const uploadSchema = z.object({
 });
 
 /**
- * Starts the run of an upload. S3 tells of an upload at least once: the name comes from bucket, key and version, so twice is one run. Whatever is wrong with the
+ * Starts the run of an upload. S3 reports an upload at least once; the run's name comes from bucket, key and version, so this is idempotent. Whatever is wrong with the
  * object, a run says it; what is no event of an upload fails, and is a dead letter after Lambda's retries.
  */
 export function createStartRun(

@@ -12,20 +12,20 @@ import { requireEnv } from './adapters/environment.ts';
 import { logger } from './adapters/logger.ts';
 import { createCleanUpPorts } from './adapters/ports.ts';
 
-/** The end of an execution, as EventBridge tells it or as Sync code does who found it: only its ARN is believed. */
+/** The end of an execution, as EventBridge or Sync code reports it. Only the ARN is used. */
 export interface StopEvent {
   readonly detail: { readonly executionArn: string; readonly holdsInstance?: boolean };
 }
 
 /** The function's own time is 15 minutes; no request is begun in the last three. */
 const BEGIN_WITHIN_MS = 12 * 60_000;
-/** A look that was under way when the execution ended has sent its log by then, ms, and CloudWatch shows it, which takes up to ten seconds. */
-const LAST_LOOK_MS = VISIT_MS + 10_000;
-/** Looks without an answer, 20 s apart: an agent that restarts, a reboot. */
-const PATIENCE = 15;
-/** The run has ended, and whoever else sent its log has done so by then: this function's own looks may last. */
-const NOBODY_ELSE = () => Promise.resolve(false);
-/** What another call of this function does, it ends within its own time. */
+/** By then a poll that was under way when the execution ended has sent its log, and CloudWatch shows it, which takes up to ten seconds. */
+const LAST_POLL_MS = VISIT_MS + 10_000;
+/** Requests without an answer, 20 s apart: an agent that restarts, a reboot. */
+const MAX_SILENT = 15;
+/** The run has ended, and every other sender of its log has finished: polls of this function may take long. */
+const NO_OTHER_SENDER = () => Promise.resolve(false);
+/** Another call of this function ends within its own time. */
 const CLAIM_MS = 15 * 60_000;
 
 interface Ports extends CleanUpPorts, ManifestPorts {
@@ -36,16 +36,16 @@ interface Ports extends CleanUpPorts, ManifestPorts {
 }
 
 /**
- * Does for an execution that was aborted, timed out, or failed without Finish run what Finish run would have done: stops the jobs, keeps outputs and logs,
- * gives the instance back, writes the manifest. Twice is the same as once.
+ * Does what Finish run would have done for an execution that was aborted, timed out, or failed without it: stops the jobs, uploads outputs
+ * and logs, releases the instance, writes the manifest. Idempotent.
  */
 export function createStop(ports: Ports) {
   return async ({ detail }: StopEvent, claimant: string): Promise<{ outcome: string }> => {
     const execution = await describe(detail.executionArn);
     if (execution === null) return { outcome: 'not an ended run' };
     const isDone = await isConcluded(execution);
-    if (isDone && !detail.holdsInstance) return { outcome: 'concluded before' };
-    if (!(await claim(execution, claimant))) return { outcome: 'another call is at it' };
+    if (isDone && !detail.holdsInstance) return { outcome: 'done before' };
+    if (!(await claim(execution, claimant))) return { outcome: 'another call is stopping it' };
     const run = await reconstructRun(ports.executions, execution, ports.watchMachineArn);
     if (run.watch !== null) await ports.executions.stop(run.watch, 'the run has ended');
     const { progress, facts } = await endThere(run, isDone ? 'release' : 'collect');
@@ -55,11 +55,11 @@ export function createStop(ports: Ports) {
     const asked = { execution: about(execution), input: JSON.parse(execution.input ?? '{}') as unknown };
     const { outcome, warnings } = await writeManifest(ports, { ...asked, facts, progress, interrupted });
     for (const warning of warnings) logger.warn(warning);
-    logger.info('concluded', { outcome });
+    logger.info('the run has ended', { outcome });
     return { outcome };
   };
 
-  /** null: an event that somebody made up, or of an execution that runs again. */
+  /** null: a forged event, or an execution that runs again. */
   async function describe(arn: string): Promise<Execution | null> {
     if (!arn.startsWith(`${ports.runMachineArn.replace(':stateMachine:', ':execution:')}:`)) return null;
     const execution = await ports.executions.describe(arn);
@@ -71,7 +71,7 @@ export function createStop(ports: Ports) {
     return isManifestOf(ports.files, { id: execution.name, startedAt: about(execution).startedAt });
   }
 
-  /** Two events, or an event and a waiting run, come at once: one of them does the work, since log lines would be doubled. */
+  /** Two events, or an event and a waiting run, may arrive at once: one of them does the work, or log lines would be doubled. */
   async function claim(execution: Execution, claimant: string): Promise<boolean> {
     const { name, arn, startedAt } = about(execution);
     const key = runFileKey(name, 'stopping.json');
@@ -79,7 +79,7 @@ export function createStop(ports: Ports) {
     if (await ports.files.write(key, mine, { onlyFirst: true })) return true;
     const there = JSON.parse(Buffer.from(await ports.files.read(key)).toString('utf8')) as Record<string, unknown>;
     const isOver = there.startedAt !== startedAt || ports.now() - Number(there.at) > CLAIM_MS;
-    // Lambda's own second try has the first one's request id.
+    // A retry by Lambda has the request id of the first try.
     if (there.claimant !== claimant && !isOver) return false;
     return ports.files.write(key, mine, { onlyFirst: false });
   }
@@ -89,7 +89,7 @@ export function createStop(ports: Ports) {
     if (!run || !spec || !archive || !instance) return { facts, progress: null };
     const began = ports.now();
     await stopJobs(run, spec, instance);
-    const context = { enteredAt: new Date(began + LAST_LOOK_MS).toISOString(), retryCount: 0 };
+    const context = { enteredAt: new Date(began + LAST_POLL_MS).toISOString(), retryCount: 0 };
     let ending: Parameters<typeof cleanUp>[1] = {
       run,
       spec,
@@ -99,23 +99,26 @@ export function createStop(ports: Ports) {
       grace: spec.stopGrace,
       steps: { sync: facts.sync, install: facts.install, train: facts.train },
       progress: { ...beginCleanUp(began), phase },
-      patience: PATIENCE,
+      maxSilent: MAX_SILENT,
       until: 0,
     };
     for (;;) {
-      const turn = await cleanUp({ ...ports, hasEnded: NOBODY_ELSE }, ending);
+      const turn = await cleanUp({ ...ports, hasEnded: NO_OTHER_SENDER }, ending);
       ending = turn;
       if (turn.wait === null) return { facts: { ...facts, ...turn.steps }, progress: turn.progress };
       if (ports.now() - began > BEGIN_WITHIN_MS) {
-        throw new RunError('ServiceUnavailable', `the run could not be stopped in ${BEGIN_WITHIN_MS / 60_000} minutes`);
+        throw new RunError(
+          'ServiceUnavailable',
+          `the run could not be stopped within ${BEGIN_WITHIN_MS / 60_000} minutes`,
+        );
       }
       const isDraining = turn.progress.phase === 'drain' && nextJobToDrain(turn) !== undefined;
-      const unsettled = isDraining ? began + LAST_LOOK_MS - ports.now() : 0;
+      const unsettled = isDraining ? began + LAST_POLL_MS - ports.now() : 0;
       await ports.sleep(Math.max(turn.wait * 1_000, unsettled));
     }
   }
 
-  /** First of all, and with the runner aboard: after it the instance refuses every start of this run that is still on its way (C6). */
+  /** First of all, and with the runner: afterwards the instance refuses every start of this run that is still on its way. */
   async function stopJobs(
     run: NonNullable<ReconstructedRun['facts']['run']>,
     spec: NonNullable<ReconstructedRun['facts']['spec']>,
@@ -126,8 +129,8 @@ export function createStop(ports: Ports) {
     try {
       accept('stop', await ports.commands.ask(instance.id, 'prepare', request));
     } catch (error) {
-      // What follows asks again and again, and ends the jobs as well.
-      logger.warn('the stop was not answered', error as Error);
+      // The clean-up that follows repeats its requests, and ends the jobs as well.
+      logger.warn('the instance did not answer the stop', error as Error);
     }
   }
 }

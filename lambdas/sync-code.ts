@@ -11,7 +11,7 @@ import { createJobPorts, createNotify, type Notify } from './adapters/ports.ts';
 
 interface Ports extends JobPorts {
   readonly archives: Pick<ArchiveStore, 'presign'>;
-  /** Has stop-run clear up after an execution. Returns at once. */
+  /** Invokes stop-run to clean up after an execution. Returns at once. */
   readonly clearUp: (executionArn: string) => Promise<void>;
   readonly notify: Notify;
   /** Seconds in the queue after which people are notified. */
@@ -20,7 +20,7 @@ interface Ports extends JobPorts {
 
 /**
  * Takes the instance's lease and starts the job `sync`. On a busy instance AWS is asked about those before this run: an ended holder is handed to stop-run, since
- * the event of its end may never have come (W9), and an ended run in the queue loses its place.
+ * the event of its end may have been lost, and an ended run in the queue loses its place.
  */
 export function createSync(ports: Ports) {
   return async (input: JobInput): Promise<JobSnapshot> => {
@@ -28,7 +28,7 @@ export function createSync(ports: Ports) {
     const before = input.step?.waiting ?? null;
     const now = ports.now() / 1_000;
     const queued = spec.ifBusy === 'queue' || before !== null ? { ttl: ticketLife(spec.maxWait) } : null;
-    // A clean-up that did not come to its end is overridden: the instance kills what is left of the holder.
+    // A clean-up that timed out is overridden: the instance kills the remaining processes of the holder.
     const overdue = before?.clearing && isOverdue(before.clearing, now) ? [before.clearing.arn] : [];
     const first = await start(input, overdue, queued);
     if (first.state !== 'busy') return first;

@@ -3,7 +3,6 @@ import { resolveInstance } from '../cli/account/instance.ts';
 import { withContext } from '../cli/context.ts';
 import { EXIT } from '../cli/errors.ts';
 import { runProgram } from '../cli/main.ts';
-import { hourlyPrice } from '../core/outcome/instance-prices.ts';
 import { formatDuration } from '../core/units.ts';
 import { AccountRuns, PROJECT } from './account-runs.ts';
 import { CLAIMS } from './claims.ts';
@@ -47,10 +46,8 @@ const program = new Command('verify:aws')
       const wanted = given.only?.split(',') ?? CLAIMS.map(({ name }) => name);
       const claims = CLAIMS.filter(({ name, onAwsOnly }) => wanted.includes(name) && !(given.local && onAwsOnly));
       const { id, type } = await resolveInstance(account, given.instance, { project: PROJECT, user: null });
-      const price = hourlyPrice(type);
-      const cost = price === null ? `what ${type} costs` : `$${((price * MINUTES) / 60).toFixed(2)}`;
       terminal.note(`${claims.length} claims on ${id} (${type}) in ${await account.region()}.`);
-      terminal.note(`It takes about ${MINUTES} minutes of the instance, ${cost}, and under 2 cents of runctl itself.`);
+      terminal.note(`It takes about ${MINUTES} minutes of the instance, and under 2 cents for runctl itself.`);
       if (!given.yes && !(await terminal.confirm('Begin?', false, signal))) {
         terminal.note('Nothing was started. Without a terminal, say --yes.');
         return EXIT.usage;

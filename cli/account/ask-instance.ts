@@ -10,7 +10,7 @@ import { setUpError } from '../errors.ts';
 const DELIVERY_SECONDS = 30;
 /** A document is killed after 60 s; a little later there is an end, whatever happened. */
 const WITHIN_MS = 75_000;
-/** The service and the network take 1 to 3 s on AWS (AWS-FACTS). */
+/** The service and the network take 1 to 3 s on AWS. */
 const LOOK_MS = 250;
 const UNDER_WAY = ['Pending', 'InProgress', 'Delayed', 'Cancelling'];
 

@@ -1,5 +1,4 @@
 import type { GitState } from '../../core/archive/git-state.ts';
-import { hourlyPrice, PRICES_OF } from '../../core/outcome/instance-prices.ts';
 import { formatSize } from '../../core/units.ts';
 import type { Instance } from '../../core/workflow/data.ts';
 import type { Packed } from '../archive/pack.ts';
@@ -12,7 +11,6 @@ export interface Plan {
   readonly script: Found<string> | null;
   readonly args: readonly string[];
   readonly instance: { readonly found: Instance; readonly wanted: Found<string> } | null;
-  readonly region: string;
 }
 
 /** What a run is going to do: a label and what it says. */
@@ -29,7 +27,7 @@ export function planRows(plan: Plan): [string, string][] {
         ? "as the archive's runctl.yaml says"
         : `${instance.found.id}, ${instance.found.type}  (${instance.wanted.value === instance.found.id ? '' : `${instance.wanted.value}, `}${instance.wanted.from})`,
     ],
-    ['cost', costRow(instance?.found.type ?? null, plan.region)],
+    ['cost', 'the instance (aws.amazon.com/ec2/pricing), and under 2 cents an hour for runctl itself'],
   ];
 }
 
@@ -39,14 +37,6 @@ function codeRow(code: Plan['code']): string {
   const commit = git && `commit ${git.commit.slice(0, 10)}${git.dirty ? ' with uncommitted changes' : ''}`;
   const size = `${packed.files.length} ${packed.files.length === 1 ? 'file' : 'files'}, ${formatSize(packed.bytes)}, packed ${formatSize(packed.archiveBytes)}`;
   return [size, commit].filter(Boolean).join('; ');
-}
-
-function costRow(type: string | null, region: string): string {
-  const ours = 'runctl itself under 2 cents an hour';
-  const price = type === null ? null : hourlyPrice(type);
-  if (price === null) return `instance: price not known here${type === null ? '' : ` for ${type}`}; ${ours}`;
-  const elsewhere = region === PRICES_OF.region ? '' : `; ${region} may differ`;
-  return `instance $${price} an hour (on-demand list price of ${PRICES_OF.region}, ${PRICES_OF.date}${elsewhere}); ${ours}`;
 }
 
 function from({ value, from }: Found<string>): string {

@@ -61,7 +61,7 @@ async function sendFolder(context: Context, flags: SpecInput, options: RunOption
   return await withArchive(code, { includeSecrets, signal }, async (archive, packed) => {
     for (const warning of packWarnings(code, packed)) terminal.warn(warning);
     const plan = { project: project.name, code: { packed, git: code.git }, script, args: spec.args ?? [], instance };
-    if (!(await isAgreed(context, { ...plan, region: await account.region() }, options))) return null;
+    if (!(await isAgreed(context, plan, options))) return null;
     const to = { bucket, project: project.name.value, start: null };
     const sent = await send(context, archive, to);
     return { ...flags, project: project.name.value, archive: archiveUri(sent), sha256: archive.sha256 };
@@ -74,7 +74,7 @@ async function planArchive(
   flags: SpecInput & { readonly archive: string },
   options: RunOptions,
 ): Promise<StartInput | null> {
-  const { folder, account } = context;
+  const { folder } = context;
   const project = await findProject(folder, flags);
   const said = <T>(value: T | undefined, from: string): Found<T> | null =>
     value === undefined ? null : { value, from };
@@ -84,7 +84,6 @@ async function planArchive(
     script: said(flags.script, '--script'),
     args: flags.args ?? [],
     instance: flags.instance === undefined ? null : await findInstance(context, project, flags.user),
-    region: await account.region(),
   };
   return (await isAgreed(context, plan, options)) ? { ...flags, project: project.name.value } : null;
 }

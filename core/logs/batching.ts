@@ -14,16 +14,16 @@ const NEWLINE = 0x0a;
 export interface LogMessages {
   /** One a line, with its newline; the last one may be an unfinished line. Never empty strings. */
   readonly messages: readonly string[];
-  /** Raw bytes of the chunk that the messages stand for; the rest is the beginning of a character, sent with the next chunk. */
+  /** Raw bytes of the chunk that the messages cover; the rest is the beginning of a character, sent with the next chunk. */
   readonly consumed: number;
-  /** UTF-8 bytes of the text that they stand for, those skipped included. */
+  /** UTF-8 bytes of the text that they cover, including skipped ones. */
   readonly textBytes: number;
 }
 
 /**
- * Turns raw log bytes into messages which, concatenated, are the log when it is UTF-8 text; NUL and bytes that are no UTF-8 appear as `\xNN`.
+ * Turns raw log bytes into messages which, concatenated, are the log when it is UTF-8 text; NUL and bytes that are not UTF-8 appear as `\xNN`.
  * @param final no more bytes will come: a half character is shown as escapes rather than held back
- * @param skip bytes (of UTF-8 text) at the beginning that already stand in the stream, from an attempt that died after writing
+ * @param skip bytes (of UTF-8 text) at the beginning that the stream already has, from an attempt that was killed after writing
  */
 export function toMessages(chunk: Uint8Array, options: { final: boolean; skip?: number }): LogMessages {
   const held = options.final ? 0 : unfinishedCharacter(chunk);

@@ -48,7 +48,7 @@ export function runMetrics({ outcome, run, states }: Pick<Manifest, 'outcome' | 
 }
 
 /**
- * Of one look at a job: nothing while all is well.
+ * Of one poll of a job: none while nothing is wrong.
  * @param now epoch ms
  */
 export function pollMetrics(before: JobSnapshot, after: JobSnapshot, now: number): Metric[] {

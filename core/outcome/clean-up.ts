@@ -11,11 +11,11 @@ import { nextWait } from '../workflow/poll-timing.ts';
 
 /** A single PUT takes no more than 5 GB. */
 const MOST_OUTPUT_BYTES = 5_000_000_000;
-/** The instance answers within so many seconds, done or not. */
-const WAIT_THERE = 8;
-/** A phase that lasts longer is given up: 5 GB at 1 MB/s are 1.4 hours. Seconds. */
-const LONGEST_PHASE = 2 * 3_600;
-const LONG_WAIT = 20;
+/** The instance answers within this time, whether it is done or not. */
+const WAIT_THERE_S = 8;
+/** A phase that lasts longer is given up: 5 GB at 1 MB/s are 1.4 hours. */
+const LONGEST_PHASE_S = 2 * 3_600;
+const LONG_WAIT_S = 20;
 
 export interface CleanUpPorts extends JobPorts {
   /** A URL that takes one PUT to `key` of the bucket. */
@@ -30,12 +30,12 @@ export interface Ending {
   readonly archive: VerifyOutput['archive'];
   readonly instance: Instance;
   readonly context: StepContext;
-  /** Seconds between TERM and KILL, of what still lives. */
+  /** Seconds between TERM and KILL, for processes that still run. */
   readonly grace: number;
   readonly steps: Steps;
   readonly progress: CleanUpProgress;
-  /** Looks without an answer that are borne in a phase: agents come back within minutes. */
-  readonly patience: number;
+  /** Requests without an answer that a phase tolerates: agents return within minutes. */
+  readonly maxSilent: number;
   /** Epoch ms after which no further request is begun in this call. */
   readonly until: number;
 }
@@ -48,8 +48,8 @@ export function beginCleanUp(now: number): CleanUpProgress {
 }
 
 /**
- * Brings a run to its end on the instance, as far as it goes now: what lives is ended, outputs and logs are packed and sent to S3, the lease is given back,
- * and the rest of the logs shipped. Whatever fails becomes a warning: the outcome is the markers' affair alone.
+ * Cleans up after a run on its instance, as far as possible now: ends its processes, packs outputs and logs and uploads them to S3, releases
+ * the lease, and ships the rest of the logs. Whatever fails becomes a warning and does not change the outcome.
  * @returns `wait`: seconds until it should be called again with what it returned; null when all is done
  */
 export async function cleanUp(ports: CleanUpPorts, ending: Ending): Promise<Turn> {
@@ -61,12 +61,12 @@ export async function cleanUp(ports: CleanUpPorts, ending: Ending): Promise<Turn
     } catch (error) {
       turn = troubled(turn, error, ports.now());
     }
-    if (turn.progress.phase === phase && ports.now() / 1000 - since > LONGEST_PHASE) {
+    if (turn.progress.phase === phase && ports.now() / 1000 - since > LONGEST_PHASE_S) {
       turn = next(
         turn,
         ports.now(),
-        `After ${LONGEST_PHASE / 3600} hours of ${phase} the run went on without its end.`,
-        phase === 'collect' ? 2 : 1, // What was not collected cannot be sent.
+        `The phase ${phase} timed out after ${LONGEST_PHASE_S / 3600} hours.`,
+        phase === 'collect' ? 2 : 1, // What was not collected cannot be uploaded.
       );
     }
     if (turn.wait !== null) return turn;
@@ -78,14 +78,14 @@ export async function cleanUp(ports: CleanUpPorts, ending: Ending): Promise<Turn
 const PHASES: Record<Exclude<CleanUpProgress['phase'], 'done'>, (ports: CleanUpPorts, turn: Turn) => Promise<Turn>> = {
   async collect(ports, turn) {
     const { sync, install, train } = turn.steps;
-    // Refused at the door: nothing of the run is on the instance but its ticket.
+    // The sync was refused: the instance has nothing of the run but its ticket.
     if (sync && ['busy', 'refused'].includes(sync.state) && !install && !train) return next(turn, ports.now(), null, 2);
     const request: CollectRequest = {
       ...base(turn),
       verb: 'collect',
       program: ports.finisher,
       grace: turn.grace,
-      wait: WAIT_THERE,
+      wait: WAIT_THERE_S,
       outputs: turn.spec.outputs,
       maxBytes: MOST_OUTPUT_BYTES,
     };
@@ -102,31 +102,37 @@ const PHASES: Record<Exclude<CleanUpProgress['phase'], 'done'>, (ports: CleanUpP
     const { files } = turn.progress;
     const puts: Record<string, string> = {};
     for (const { name } of files ?? []) puts[name] = await ports.presignPut(runFileKey(turn.run.id, name));
-    const request = { ...base(turn), verb: 'upload', program: ports.finisher, wait: WAIT_THERE, puts } as const;
+    const request = { ...base(turn), verb: 'upload', program: ports.finisher, wait: WAIT_THERE_S, puts } as const;
     const answer = accept('upload', await ports.commands.ask(turn.instance.id, 'job', request));
     if (answer.state === 'uploading') return waiting(turn, ports.now());
     const failed = Object.entries(answer.failed);
     const uploaded = answer.state === 'uploaded' ? Object.keys(puts).filter((name) => !(name in answer.failed)) : [];
-    const warnings = failed.map(([name, why]) => `${name} is not in S3: ${why}. It stays on the instance.`);
+    const warnings = failed.map(([name, why]) => `${name} was not uploaded to S3: ${why}. It remains on the instance.`);
     const progress = { ...turn.progress, uploaded, warnings: [...turn.progress.warnings, ...warnings] };
-    return next({ ...turn, progress }, ports.now(), answer.state === 'absent' ? 'What was collected is gone.' : null);
+    return next(
+      { ...turn, progress },
+      ports.now(),
+      answer.state === 'absent' ? 'The collected files are missing on the instance.' : null,
+    );
   },
 
   async release(ports, turn) {
     const request = { ...base(turn), verb: 'release' } as const;
-    // With the runner in it when nobody has answered yet: Sync code may have failed before the runner was there.
+    // With the runner when nothing has answered yet: Sync code may have failed before the instance had it.
     const document = turn.progress.files === null ? 'prepare' : 'job';
     const answer = accept('release', await ports.commands.ask(turn.instance.id, document, request));
     const jobs: JobStates = answer.jobs;
-    const left = answer.released ? null : 'Something of the run still lives; the next run on the instance ends it.';
+    const left = answer.released
+      ? null
+      : 'A process of the run is still running; the next run on the instance ends it.';
     return next({ ...turn, progress: { ...turn.progress, jobs } }, ports.now(), left);
   },
 
-  /** Logs are on the instance's disk: they can be read when the lease is another's already. */
+  /** Logs are on the instance's disk: they can be read when another run has the lease already. */
   async drain(ports, turn) {
     const job = nextJobToDrain(turn);
     if (job === undefined) return next(turn, ports.now(), null);
-    // Read back first: a function that died, or a nested watch that failed, may have sent more than is known here.
+    // Read back first: a function that was killed, or a nested watch that failed, may have sent more than is known here.
     const context = { ...turn.context, retryCount: 1 };
     const input = { ...turn, context, warnings: [], step: turn.steps[job] };
     const began = ports.now();
@@ -137,7 +143,7 @@ const PHASES: Record<Exclude<CleanUpProgress['phase'], 'done'>, (ports: CleanUpP
   },
 };
 
-/** A job of which CloudWatch may not have the whole log. */
+/** A job whose log may not be complete in CloudWatch. */
 export function nextJobToDrain({ progress, steps }: Pick<Ending, 'progress' | 'steps'>): JobName | undefined {
   return JOBS.find((name) => name in progress.jobs && !steps[name]?.ended);
 }
@@ -159,9 +165,9 @@ function waiting(turn: Turn, now: number): Turn {
 }
 
 const GIVEN_UP = {
-  collect: 'Outputs and whole logs were not collected',
-  upload: 'Outputs and whole logs were not sent to S3',
-  release: "The instance's lease was not given back; the next run clears it up",
+  collect: 'Outputs and complete logs were not collected',
+  upload: 'Outputs and complete logs were not uploaded to S3',
+  release: 'The lease of the instance was not released; the next run on it releases it',
   drain: 'The last log lines may be missing in CloudWatch',
 } as const;
 
@@ -169,8 +175,8 @@ function troubled(turn: Turn, error: unknown, now: number): Turn {
   const { phase, failures } = turn.progress;
   if (!(error instanceof Error) || phase === 'done') throw error;
   const silent = error instanceof RunError && SILENCE.includes(error.name);
-  if (silent && failures + 1 < turn.patience) {
-    return { ...turn, progress: { ...turn.progress, failures: failures + 1 }, wait: LONG_WAIT };
+  if (silent && failures + 1 < turn.maxSilent) {
+    return { ...turn, progress: { ...turn.progress, failures: failures + 1 }, wait: LONG_WAIT_S };
   }
   const nothingThere = phase === 'collect' && turn.steps.sync === null && error.name === 'RunnerBroken';
   const gaveUp = next(
@@ -179,6 +185,6 @@ function troubled(turn: Turn, error: unknown, now: number): Turn {
     nothingThere ? null : `${GIVEN_UP[phase]}: ${error.message}`,
     phase === 'collect' ? 2 : 1,
   );
-  // A silent instance would be as silent to every further request.
+  // A silent instance does not answer further requests either.
   return silent ? { ...gaveUp, progress: { ...gaveUp.progress, phase: 'done' } } : gaveUp;
 }

@@ -9,7 +9,7 @@ const POLL_GB_SECONDS = 2.5 * 0.5;
 /** Any other state's function: 256 MiB for about 5 s. */
 const STATE_GB_SECONDS = 5 * 0.25;
 
-/** What runctl itself costs: not the instance, not what lies in S3 and CloudWatch. */
+/** What runctl itself costs: without the instance, S3 and CloudWatch. */
 export function estimateCost(run: { states: number; polls: number }): number {
   const transitions = run.states + run.polls * POLL_TRANSITIONS;
   const lambda =

@@ -69,7 +69,7 @@ function judgeInterrupted({ train }: RunFacts, interrupted: 'stopped' | 'timed-o
 
 function judge(input: RunFacts): Verdict {
   const { sync, install, train, failure } = input;
-  // What ended because Finish run ended it says nothing of why.
+  // A training that Finish run ended does not say why the run failed.
   const endedByUs = failure && (train?.state === 'vanished' || train?.reason === 'stop');
   if (train?.ended && !endedByUs) return judgeTraining(train);
   if (failure) return { ...readFailure(failure), step: endedByUs ? train : null };
@@ -78,10 +78,10 @@ function judge(input: RunFacts): Verdict {
     return judgeJob(install, 'InstallFailed', RUN_STATES.install);
   }
   if (train?.state === 'absent') {
-    return { name: 'TrainingVanished', message: 'The instance knows nothing of the training any more.', step: train };
+    return { name: 'TrainingVanished', message: 'The instance has no record of the training any more.', step: train };
   }
   if (train) return judgeJob(train, 'Internal', RUN_STATES.start);
-  return { name: 'Internal', message: 'The run ended before training without saying why.', step: null };
+  return { name: 'Internal', message: 'The run ended before training for an unknown reason.', step: null };
 }
 
 function isFailed(install: JobSnapshot): boolean {
@@ -95,9 +95,10 @@ function judgeJob(step: JobSnapshot, fallback: ErrorName, state: string): Verdic
     const who = holder
       ? `run ${holder.run} since ${new Date(holder.since * 1000).toISOString()}`
       : 'runs that came before';
-    const held = `The instance is held by ${who}`;
-    if (waiting?.over === 'skip') return { name: 'RunSkipped', message: `${held}, and ifBusy is skip.`, step: null };
-    const waited = waiting?.over === 'max-wait' ? ', and this run has waited for maxWait' : '';
+    const held = `The instance is busy with ${who}`;
+    if (waiting?.over === 'skip')
+      return { name: 'RunSkipped', message: `${held}, and the spec has ifBusy: skip.`, step: null };
+    const waited = waiting?.over === 'max-wait' ? ', and this run has waited for as long as maxWait allows' : '';
     return { name: 'InstanceBusy', message: `${held}${waited}.`, step: null };
   }
   if (step.state === 'refused') {
@@ -110,7 +111,7 @@ function judgeJob(step: JobSnapshot, fallback: ErrorName, state: string): Verdic
   const error = result?.error;
   if (error) return { name: isErrorName(error.name) ? error.name : fallback, message: error.message, step };
   if (step.state === 'vanished')
-    return { name: fallback, message: `${state}: the job is gone and left no exit code.`, step };
+    return { name: fallback, message: `${state}: the process is gone and left no exit code.`, step };
   const how = exit?.signal ? `was ended by ${exit.signal}` : `ended with exit code ${exit?.code ?? 'unknown'}`;
   return { name: fallback, message: `${state}: the job ${how}.`, step };
 }
@@ -129,7 +130,7 @@ function judgeTraining(train: JobSnapshot): Verdict {
   }
   if (train.state === 'stopped') {
     return train.reason === 'max-duration'
-      ? verdict('TrainingTimedOut', 'Training was stopped: it reached maxDuration.')
+      ? verdict('TrainingTimedOut', 'Training was stopped because it reached maxDuration.')
       : verdict('RunStopped', 'Training was stopped.');
   }
   if (exit?.outOfMemory) return verdict('OutOfMemory', `Training was killed${when}: the instance ran out of memory.`);
@@ -138,7 +139,7 @@ function judgeTraining(train: JobSnapshot): Verdict {
     return verdict('TrainingKilled', `Training crashed in native code${when}: ${exit?.signal} (${crash}).`, SHOW_CRASH);
   if (exit?.signal) return verdict('TrainingKilled', `Training was killed by ${exit.signal}${when}.`);
   if (train.state === 'exited' && exit?.code === 0) return verdict(null, 'Training ended with exit code 0.');
-  // What the supervisor knows beside the code: a disk that is full, a program that could not be started.
+  // The supervisor knows more than the code: a disk that is full, a program that could not be started.
   const why = result?.error ? ` ${result.error.message}.` : '';
   const code = `exit code ${exit?.code ?? 'unknown'}`;
   const how = when === '' ? `Training ended with ${code}.` : `The script ended${when} with ${code}.`;
@@ -181,7 +182,7 @@ function afterSeconds({ elapsed }: JobSnapshot): string {
   return elapsed === undefined ? '' : ` after ${elapsed < 10 ? elapsed.toFixed(1) : Math.round(elapsed)} s`;
 }
 
-/** Reads what a Catch caught: a named error of a Lambda, a failed nested watch, or something of the service's own. */
+/** Reads what a Catch caught: a named error of a function, a failed nested watch, or an error of the service. */
 export function readFailure(failure: Failure): { name: ErrorName; message: string } {
   const cause = parseObject(failure.Cause);
   if (failure.Error === 'States.TaskFailed' && typeof cause?.Error === 'string') {
@@ -199,7 +200,7 @@ function parseObject(text: string): Record<string, unknown> | null {
     const value: unknown = JSON.parse(text);
     return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : null;
   } catch {
-    return null; // A cause may be plain text; it is then used as it is.
+    return null; // A cause may be plain text, which is used as it is.
   }
 }
 

@@ -22,7 +22,7 @@ export interface ManifestParts {
   readonly now: number;
 }
 
-/** What outlives a run, however it ended. */
+/** What remains of a run, however it ended. */
 export function buildManifest(parts: ManifestParts): Manifest {
   const { execution, facts, outcome, progress, inventory, states, now } = parts;
   const { archive, instance } = facts;

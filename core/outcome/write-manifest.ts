@@ -5,20 +5,20 @@ import { decideOutcome, type Interruption } from './decide-outcome.ts';
 import { buildManifest, INVENTORY } from './manifest.ts';
 import { type Inventory, inventorySchema, type Manifest } from './manifest-schema.ts';
 
-/** What a run leaves in the bucket, and what stands there of it. */
+/** What a run stores in the bucket. */
 export interface RunFiles {
   readonly bucket: string;
   /** A URL that takes one PUT to `key`. */
   presignPut(key: string): Promise<string>;
   read(key: string): Promise<Uint8Array>;
   exists(key: string): Promise<boolean>;
-  /** @returns false, with `onlyFirst`, when something stands there already */
+  /** @returns false, with `onlyFirst`, when there is an object of this key already */
   write(key: string, text: string, options: { onlyFirst: boolean }): Promise<boolean>;
 }
 
 export interface ManifestPorts {
   readonly files: RunFiles;
-  /** The states of an execution, oldest first, without what they gave. */
+  /** The states of an execution, oldest first, without their outputs. */
   readonly history: (arn: string) => Promise<StateEvent[]>;
   /** Epoch milliseconds. */
   readonly now: () => number;
@@ -44,8 +44,12 @@ export async function writeManifest(ports: ManifestPorts, conclusion: ManifestIn
       return fallback;
     }
   };
-  const inventory = await attempt('The list of outputs cannot be read', () => readInventory(ports, conclusion), null);
-  const history = await attempt('The times of the states are not known', () => ports.history(execution.arn), []);
+  const inventory = await attempt(
+    'The list of outputs could not be read',
+    () => readInventory(ports, conclusion),
+    null,
+  );
+  const history = await attempt('The times of the states could not be read', () => ports.history(execution.arn), []);
   const now = ports.now();
   const decide = () => decideOutcome({ ...conclusion.facts, warnings }, interrupted);
   const manifest = buildManifest({
@@ -55,7 +59,7 @@ export async function writeManifest(ports: ManifestPorts, conclusion: ManifestIn
     states: stateTimes(history, now),
     now,
   });
-  await attempt('The manifest was not written', () => storeManifest(ports.files, manifest), undefined);
+  await attempt('The manifest could not be written', () => storeManifest(ports.files, manifest), undefined);
   return decide();
 }
 
@@ -76,7 +80,7 @@ async function storeManifest(files: RunFiles, manifest: Manifest): Promise<void>
   if (!(await isManifestOf(files, manifest.run))) await files.write(key, text, { onlyFirst: false });
 }
 
-/** Whether the manifest that stands there is this execution's. */
+/** Whether the stored manifest is of this execution. */
 export async function isManifestOf(files: RunFiles, run: { id: string; startedAt: string }): Promise<boolean> {
   const there: unknown = JSON.parse(Buffer.from(await files.read(runFileKey(run.id, MANIFEST))).toString('utf8'));
   const startedAt = (there as { run?: { startedAt?: string } } | null)?.run?.startedAt;

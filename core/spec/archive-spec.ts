@@ -12,7 +12,7 @@ export const DEFAULT_REQUIREMENTS = 'requirements.txt';
 export const DEFAULT_PROJECT = 'runctl';
 
 /**
- * Reads runctl.yaml as it lies in the archive.
+ * Reads the runctl.yaml of the archive.
  * @throws InvalidSpec
  */
 export function readSpecFile(report: ArchiveReport): SpecInput {

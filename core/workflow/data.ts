@@ -13,7 +13,7 @@ import type {
 import type { RunSpec } from '../spec/spec.ts';
 import type { RunEnding } from './run-ending.ts';
 
-/** What each state of runctl-run takes and gives. Small and typed: no URL, no secret, log text only as the last lines of an ended job. */
+/** Input and output of each state of runctl-run. Small and typed: no URL, no secret, log text only as the last lines of an ended job. */
 
 export interface Run {
   /** The execution's name. */
@@ -79,15 +79,15 @@ export interface Instance {
 
 export interface FindInput extends VerifyOutput {}
 
-/** Where the reading of a job's log stands. */
+/** How far a job's log has been read. */
 export interface LogCursor {
-  /** Raw bytes of the log that stand in CloudWatch. */
+  /** Raw bytes of the log that CloudWatch has. */
   readonly offset: number;
-  /** Epoch milliseconds of the last events sent; the next ones come later, so that a retry can tell its own. */
+  /** Epoch milliseconds of the last events sent; the next ones come later, so that a retry can recognize its own. */
   readonly eventTime: number;
   /**
-   * There may be events later than `eventTime`, of attempts that did not live to say so: they are read back before the next are sent. How many UTF-8 bytes
-   * of them stand for log before `offset`.
+   * There may be events later than `eventTime`, of attempts that were killed: they are read back before the next are sent. This many UTF-8
+   * bytes of them are log before `offset`.
    */
   readonly unsettled?: number;
 }
@@ -96,7 +96,7 @@ export interface LogCursor {
 export interface Waiting {
   /** Epoch seconds, by the Lambda's clock. */
   readonly since: number;
-  /** Why it waits no longer; null while it does. */
+  /** Why it stopped waiting; null while it waits. */
   readonly over: 'refuse' | 'skip' | 'max-wait' | null;
   /** A holder whose execution has ended: since when (epoch seconds) its clean-up is under way. */
   readonly clearing: { readonly arn: string; readonly since: number } | null;
@@ -104,13 +104,13 @@ export interface Waiting {
   readonly notified?: boolean;
 }
 
-/** What is known of a job after a step: the output of Sync code … Watch training. */
+/** What is known of a job after a state: the output of Sync code … Watch training. */
 export interface JobSnapshot {
   readonly job: JobName;
   readonly state: JobState;
   /** The job has ended and its log is whole in CloudWatch. */
   readonly ended: boolean;
-  /** Ended well: exit code 0. */
+  /** Ended with exit code 0. */
   readonly ok: boolean;
   readonly more: boolean;
   /** Seconds until the next poll. */
@@ -133,17 +133,17 @@ export interface JobSnapshot {
   readonly logFull: boolean;
   /** Epoch seconds since when the instance has not answered; null when it does. */
   readonly silentSince: number | null;
-  /** Seconds that the job had lasted when it was looked at, by the instance's clock. */
+  /** Seconds that the job had run at the poll, by the instance's clock. */
   readonly elapsed?: number;
   readonly polls: number;
   readonly pollFailures: number;
 }
 
-/** Input of every state that speaks with the instance. */
+/** Input of every state that sends requests to the instance. */
 export interface JobInput extends VerifyOutput {
   readonly instance: Instance;
   readonly context: StepContext;
-  /** The step so far; null before the job's first. */
+  /** The snapshot so far; null before the job's first. */
   readonly step: JobSnapshot | null;
 }
 
@@ -157,18 +157,18 @@ export interface Failure {
   readonly state: string;
 }
 
-/** How far the end of a run has come. What it names has been done and is not done again. */
+/** The progress of a run's clean-up. What it names is done and is not done again. */
 export interface CleanUpProgress {
   readonly phase: 'collect' | 'upload' | 'release' | 'drain' | 'done';
   /** Epoch seconds when the phase began. */
   readonly since: number;
-  /** What was packed on the instance; null before it is known. */
+  /** The files that were packed on the instance; null before they are known. */
   readonly files: readonly CollectedFile[] | null;
   /** Of `files`: those in S3. */
   readonly uploaded: readonly string[];
   /** The jobs that the run has on the instance. */
   readonly jobs: JobStates;
-  /** Looks in this phase that got no answer. */
+  /** Requests in this phase that got no answer. */
   readonly failures: number;
   readonly warnings: readonly string[];
 }

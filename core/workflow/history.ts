@@ -8,7 +8,7 @@ export interface StateEvent {
   readonly state: string;
   /** Epoch milliseconds, by the service's clock. */
   readonly at: number;
-  /** What the state gave when it was left: JSON, or null. */
+  /** The state's output when it was left: JSON, or null. */
   readonly output: string | null;
 }
 
@@ -39,7 +39,7 @@ export function stateTimes(events: readonly StateEvent[], now: number): StateTim
   }));
 }
 
-/** What an execution of runctl-run had found out, read from its history. */
+/** What an execution of runctl-run had established, read from its history. */
 export interface RunSoFar {
   readonly verified: VerifyOutput | null;
   readonly instance: Instance | null;
@@ -66,7 +66,7 @@ export function readRun(events: readonly StateEvent[]): RunSoFar {
     const job = JOB_STATES[state];
     const isWatch = job !== undefined && WATCHES[job] === state;
     if (kind === 'entered' && isWatch) run.watching = job;
-    // A state that was left by its Catch gives the error, not its own output; nothing follows it that is read here.
+    // A state that was left by its Catch has the error as output; nothing that is read here follows it.
     const value = kind === 'exited' ? parse(output) : null;
     if (value === null) continue;
     if (isWatch) {
@@ -80,13 +80,13 @@ export function readRun(events: readonly StateEvent[]): RunSoFar {
   return run;
 }
 
-/** The step that a nested watch reached: what its last look gave, or what it began with. Both as JSON, or null. */
-export function readWatch(lastLook: string | null, input: string | null): JobSnapshot | null {
-  const value = parse(lastLook) ?? (parse(input)?.step as Record<string, unknown> | undefined) ?? null;
+/** The snapshot that a nested watch reached: the output of its last poll, or what it began with. Both as JSON, or null. */
+export function readWatch(lastPoll: string | null, input: string | null): JobSnapshot | null {
+  const value = parse(lastPoll) ?? (parse(input)?.step as Record<string, unknown> | undefined) ?? null;
   return value !== null && 'cursor' in value ? (value as unknown as JobSnapshot) : null;
 }
 
-/** Whether a state was left by its Catch: what it gave then is the error, and not its own. */
+/** Whether a state was left by its Catch: its output is then the error. */
 export function isCaught(output: string | null): boolean {
   return 'Error' in (parse(output) ?? {});
 }
@@ -97,6 +97,6 @@ function parse(text: string | null): Record<string, unknown> | null {
     const value: unknown = JSON.parse(text);
     return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : null;
   } catch {
-    return null; // Cut short by the service: it is then as if the state had given nothing.
+    return null; // Truncated by the service: as if the state had no output.
   }
 }

@@ -1,4 +1,4 @@
-/** A turn of runctl-watch costs 9 events (AWS-FACTS); 2,000 turns are 18,000 of 25,000, with room for retries at 3 events each. */
+/** A poll of runctl-watch costs 9 events; 2,000 polls are 18,000 of 25,000, with room for retries at 3 events each. */
 export const POLLS_PER_WATCH = 2_000;
 
 const FIRST_WAIT = 2;
@@ -8,7 +8,7 @@ const SECONDS_PER_SECOND_OF_WAIT = 20;
 
 /**
  * Seconds until the next poll: none while more log waits, 2 at first, 20 from 400 s on.
- * @param elapsed seconds since the job's start, by the instance's clock; anything that is no number counts as 0
+ * @param elapsed seconds since the job's start, by the instance's clock; anything that is not a number counts as 0
  */
 export function nextWait(elapsed: number, more: boolean): number {
   if (more) return 0;

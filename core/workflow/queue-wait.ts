@@ -1,32 +1,32 @@
 import type { RunSpec } from '../spec/spec.ts';
 import type { JobSnapshot, Waiting } from './data.ts';
 
-/** Looks at the queue cost 9 events each: with so many at most, a month in the queue leaves room for the training's watches. */
-const MOST_LOOKS = 1_440;
+/** A poll of the queue costs 9 events: with so many at most, a month in the queue leaves room for the training's watches. */
+const MOST_POLLS = 1_440;
 const FIRST_WAIT = 2;
 const LONGEST_WAIT = 60;
 /** The wait reaches LONGEST_WAIT after ten minutes. */
 const SECONDS_PER_SECOND_OF_WAIT = 10;
-/** A ticket outlives this many missed looks, and ten minutes of AWS's own trouble beside. */
-const MISSED_LOOKS = 3;
-const TROUBLE_SECONDS = 600;
-/** Longer than the longest stopGrace and a collection of outputs: then a clean-up that does not come to its end is overridden. */
-const CLEARED_WITHIN = 1_200;
+/** A ticket stays valid through this many missed polls, and ten minutes of an AWS fault. */
+const MISSED_POLLS = 3;
+const FAULT_S = 600;
+/** Longer than the longest stopGrace and a collection of outputs. A clean-up that takes longer is overridden. */
+const CLEARED_WITHIN_S = 1_200;
 
-/** Seconds until the queue is looked at again. */
+/** Seconds until the queue is polled again. */
 export function queueWait(waited: number, maxWait: number): number {
-  const longest = Math.max(LONGEST_WAIT, Math.ceil(maxWait / MOST_LOOKS));
+  const longest = Math.max(LONGEST_WAIT, Math.ceil(maxWait / MOST_POLLS));
   return Math.min(longest, Math.max(FIRST_WAIT, Math.round(waited / SECONDS_PER_SECOND_OF_WAIT)));
 }
 
 /** Seconds after which a ticket that nobody renewed is void. */
 export function ticketLife(maxWait: number): number {
-  return MISSED_LOOKS * queueWait(Number.POSITIVE_INFINITY, maxWait) + TROUBLE_SECONDS;
+  return MISSED_POLLS * queueWait(Number.POSITIVE_INFINITY, maxWait) + FAULT_S;
 }
 
 /**
- * What a run does that found the instance busy.
- * @param clearing a holder whose execution has ended, and is being cleared up: never a reason to give up
+ * What a run does on a busy instance.
+ * @param clearing a holder whose execution has ended and whose clean-up is under way: never a reason to give up
  * @param now epoch seconds
  */
 export function waitForInstance(
@@ -40,7 +40,7 @@ export function waitForInstance(
   let over: Waiting['over'] = null;
   if (spec.ifBusy !== 'queue' && clearing === null) over = spec.ifBusy;
   else if (waited >= spec.maxWait) over = 'max-wait';
-  // Not past the end of the waiting time: the last look is then, and no later.
+  // Not past the end of the waiting time: the last poll is then.
   const wait = Math.min(queueWait(waited, spec.maxWait), Math.max(1, Math.ceil(spec.maxWait - waited)));
   const notified = previous?.notified ? { notified: true } : {};
   return { ...step, wait, waiting: { since, over, clearing, ...notified } };
@@ -55,5 +55,5 @@ export function longWaitToNotify({ waiting }: JobSnapshot, now: number, longWait
 
 /** Whether the clean-up of this holder has had its time. */
 export function isOverdue(clearing: Waiting['clearing'], now: number): boolean {
-  return clearing !== null && now - clearing.since > CLEARED_WITHIN;
+  return clearing !== null && now - clearing.since > CLEARED_WITHIN_S;
 }

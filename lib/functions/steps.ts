@@ -2,6 +2,7 @@ import { Duration, type Stack } from 'aws-cdk-lib';
 import type { Bucket } from 'aws-cdk-lib/aws-s3';
 import type { IQueue } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
+import { READ_ARCHIVE_MEMORY_MIB, READ_ARCHIVE_S } from '../../core/archive/caps.ts';
 import {
   JOB_DOCUMENT,
   NOTIFY_FUNCTION,
@@ -34,8 +35,6 @@ import { StepLambda } from './step-lambda.ts';
 const ONE_LOOK = Duration.seconds(180);
 /** Sync code looks twice when the instance is busy. */
 const TWO_LOOKS = Duration.seconds(330);
-/** 500 MB of archive at 20 MB/s, the slowest that half a vCPU inflates and hashes. */
-const READ_ARCHIVE = Duration.seconds(300);
 /** Begins no request after 100 s (lambdas/finish-run.ts), and then writes the manifest. */
 const END_RUN = Duration.seconds(300);
 /** Stays with a run until it is over: the longest that a function may. */
@@ -97,8 +96,8 @@ export class Steps extends Construct {
         uploadBucket: bucket.bucketName,
       },
       permissions: readArchives(bucket),
-      timeout: READ_ARCHIVE,
-      memory: 512,
+      timeout: Duration.seconds(READ_ARCHIVE_S),
+      memory: READ_ARCHIVE_MEMORY_MIB,
     });
     this.findInstance = new StepLambda(this, 'find-instance', {
       config,

@@ -8,7 +8,7 @@ const FOLDER = fileURLToPath(new URL('../../instance/documents/', import.meta.ur
 /** A request takes seconds: long work is a job of its own. The agent kills what lasts longer. */
 const TIMEOUT_SECONDS = 60;
 
-/** The documents' own limits (DESIGN section 6): the agent keeps a copy of every script it ran, and a week is 30,000 of `job`. */
+/** The documents' own limits: the agent keeps a copy of every script it ran, and a week is 30,000 of `job`. */
 export const LIMITS = { prepare: 48 * 1024, job: 2 * 1024 } as const;
 
 /** Content of an SSM Command document, schema 2.2. */

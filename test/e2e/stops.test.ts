@@ -69,7 +69,7 @@ describe('an abort', () => {
     expect(manifest.logs.map(({ job }) => job)).toEqual(['sync', 'train']);
     expect(manifest.spec?.project).toBe('patient');
     expect(cloud.holder()).toBe(null);
-    expect(await cloud.invokeStopRun(arn)).toEqual({ outcome: 'concluded before' });
+    expect(await cloud.invokeStopRun(arn)).toEqual({ outcome: 'done before' });
   });
 
   it('when the training has just ended by itself, unseen: stopped, with how it ended before, and its whole log', async () => {

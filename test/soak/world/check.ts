@@ -225,7 +225,7 @@ class RunSeen {
   private mayEndEarly(): boolean {
     if (this.manifest === null) return this.execution.status === 'ABORTED' || this.gaveUp();
     const warned = this.manifest.warnings.some((text) =>
-      /last log lines may be missing|not collected|not given back|not sent/.test(text),
+      /last log lines may be missing|not collected|not released|not uploaded/.test(text),
     );
     return warned || this.wasOut(0) || this.gaveUp();
   }

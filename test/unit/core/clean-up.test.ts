@@ -37,7 +37,7 @@ function end(
   const commands = new FakeCommands(...answers);
   const steps = { sync: endedStep('sync', 0), install: null, train: endedStep('train', 0) };
   const progress = { ...beginCleanUp(NOW * 1_000), ...changes.progress };
-  const rest = { run, spec, archive, instance, context: firstTry, grace: 30, steps, patience: 3 };
+  const rest = { run, spec, archive, instance, context: firstTry, grace: 30, steps, maxSilent: 3 };
   const turn = cleanUp(fakeCleanUpPorts(commands, { logs }), { ...rest, until: NOW * 1_000 + 1, ...changes, progress });
   return { turn, asked: () => commands.asked.map(({ request }) => request.verb), commands, logs };
 }
@@ -82,8 +82,8 @@ describe('a phase that is not over', () => {
 describe('what goes wrong is a warning', () => {
   it.each([
     ['collect', 'not collected'],
-    ['upload', 'not sent to S3'],
-    ['release', 'lease was not given back'],
+    ['upload', 'not uploaded to S3'],
+    ['release', 'lease of the instance was not released'],
     ['drain', 'last log lines'],
   ] as const)('%s: a silent agent is borne, then nothing more is asked of it', async (phase, said) => {
     const progress = { phase, files: [FILE], jobs: { train: 'running' as const } };
@@ -123,12 +123,12 @@ describe('what goes wrong is a warning', () => {
     const { turn } = end([ok({ state: 'absent', failed: {} }), released], {
       progress: { phase: 'upload', files: [FILE] },
     });
-    expect((await turn).progress).toMatchObject({ uploaded: [], warnings: [expect.stringContaining('gone')] });
+    expect((await turn).progress).toMatchObject({ uploaded: [], warnings: [expect.stringContaining('missing')] });
   });
 
   it('says that something of the run still lives', async () => {
     const { turn } = end([ok({ released: false, jobs: {} })], { progress: { phase: 'release', files: [] } });
-    expect((await turn).progress.warnings).toEqual([expect.stringContaining('still lives')]);
+    expect((await turn).progress.warnings).toEqual([expect.stringContaining('still running')]);
   });
 });
 

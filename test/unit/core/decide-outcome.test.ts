@@ -264,7 +264,7 @@ describe('decideOutcome', () => {
     const holder = { run: 'other-1', arn: 'arn:x', since: 1_795_000_000 };
     const sync = jobStep('sync', { state: 'busy', holder });
     const { message } = decideOutcome(finishInput({ sync, install: null, train: null }));
-    expect(message).toBe('The instance is held by run other-1 since 2026-11-18T11:06:40.000Z.');
+    expect(message).toBe('The instance is busy with run other-1 since 2026-11-18T11:06:40.000Z.');
   });
 
   it('keeps at most the last 20 lines and 4 KB', () => {

@@ -89,10 +89,10 @@ describe('stop-run', () => {
     const first = stop([new Error('the function died')], { files });
     await first.call('request-1').catch(() => undefined);
     files.objects.delete(MANIFEST);
-    expect(await stop([], { files }).call('request-2')).toEqual({ outcome: 'another call is at it' });
+    expect(await stop([], { files }).call('request-2')).toEqual({ outcome: 'another call is stopping it' });
     const again = stop([stopped, collected, released, ended('')], { files });
     expect(await again.call('request-1')).toEqual({ outcome: 'stopped' });
-    expect(await stop([], { files }).call('request-3')).toEqual({ outcome: 'concluded before' });
+    expect(await stop([], { files }).call('request-3')).toEqual({ outcome: 'done before' });
     const holding = stop([stopped, released, ended('')], { files });
     expect(await holding.call('request-1', { holdsInstance: true })).toEqual({ outcome: 'released' });
   });
