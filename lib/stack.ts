@@ -29,7 +29,7 @@ import { createUploadBucket } from './storage/upload-bucket.ts';
 import { RunMachine } from './workflow/run-machine.ts';
 import { WatchMachine } from './workflow/watch-machine.ts';
 
-/** All that is deployed. Nothing of it costs money while nothing runs, but for what lies in the bucket and the logs. */
+/** Everything that is deployed. While nothing runs, only the storage of the bucket and the logs costs money. */
 export class RunctlStack extends Stack {
   /** @param bundles folder of the bundled handlers */
   constructor(scope: Construct, bundles: string) {

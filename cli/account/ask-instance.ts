@@ -7,15 +7,16 @@ import { setUpError } from '../errors.ts';
 
 /** SSM's minimum, in seconds, for handing the command to the agent. */
 const DELIVERY_SECONDS = 30;
-/** A document is killed after 60 s; a little later there is an end, whatever happened. */
+/** The document times out after 60 s, so by then the invocation has ended. */
 const WITHIN_MS = 75_000;
-/** The service and the network take 1 to 3 s on AWS (AWS-FACTS). */
-const LOOK_MS = 250;
+/** Run Command takes 1 to 3 s on AWS (docs/internals/aws-facts.md). */
+const POLL_MS = 250;
 const UNDER_WAY = ['Pending', 'InProgress', 'Delayed', 'Cancelling'];
 
 /**
- * Sends one request to the instance by a document of ours, and waits for the answer: what `logs --live` and `doctor` need without a Lambda between.
- * @throws CliError when the instance does not answer, refuses, or the person may not send it
+ * Sends one request to the instance with one of runctl's documents and waits for the answer, without a Lambda function
+ * between: for `logs --live` and `doctor`.
+ * @throws CliError when the instance does not answer or refuses, or permissions are missing
  */
 export async function askInstance<T extends object>(
   ssm: Pick<SSMClient, 'send'>,
@@ -37,7 +38,7 @@ export async function askInstance<T extends object>(
   return accepted<T>(instanceId, stdout);
 }
 
-/** Whether another request is of no use: no permission, expired credentials. A silent instance, or an agent that restarts, may answer yet. */
+/** Whether repeating the request cannot help: no permission, expired credentials. An agent that restarts may answer yet. */
 export function isPermanent(error: unknown): boolean {
   return error instanceof AwsError && !isTransient(error) && errorName(error.cause) !== 'InvalidInstanceId';
 }
@@ -45,10 +46,10 @@ export function isPermanent(error: unknown): boolean {
 async function outputOf(ssm: Pick<SSMClient, 'send'>, InstanceId: string, CommandId: string, signal: AbortSignal) {
   const deadline = Date.now() + WITHIN_MS;
   while (Date.now() < deadline) {
-    await setTimeout(LOOK_MS, undefined, { signal });
+    await setTimeout(POLL_MS, undefined, { signal });
     try {
-      const look = new GetCommandInvocationCommand({ CommandId, InstanceId });
-      const seen = await ssm.send(look, { abortSignal: signal });
+      const read = new GetCommandInvocationCommand({ CommandId, InstanceId });
+      const seen = await ssm.send(read, { abortSignal: signal });
       // The answer counts, not the status: an agent may report TimedOut for what has finished.
       if (!UNDER_WAY.includes(seen.Status ?? '')) return seen.StandardOutputContent ?? '';
     } catch (error) {
@@ -74,6 +75,6 @@ function accepted<T extends object>(instanceId: string, stdout: string): T {
 function silent(instanceId: string, why: string) {
   return setUpError(
     `${instanceId} did not answer: ${why}.`,
-    `Try again; when that does not help, restart its agent: aws ec2 reboot-instances --instance-ids ${instanceId}`,
+    `Try again. If it still does not answer, reboot it: aws ec2 reboot-instances --instance-ids ${instanceId}`,
   );
 }

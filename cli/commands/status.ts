@@ -11,15 +11,15 @@ interface StatusOptions {
 export function addStatusCommand(program: Command): void {
   program
     .command('status')
-    .description('how a run stands, or how it ended')
-    .argument('[run]', 'its id, the beginning of it, or its ARN (default: the latest run of this project)')
-    .option('--project <name>', 'the latest run of another project than this folder')
-    .option('--wait', 'wait until it ends; then the exit code is 0 when it succeeded, else 1')
-    .option('--json', 'as one JSON document')
+    .description('show the state of a run, or how it ended')
+    .argument('[run]', 'run id, the beginning of one, or an ARN (default: the latest run of this project)')
+    .option('--project <name>', "use the latest run of this project instead of the folder's")
+    .option('--wait', 'wait until the run ends; the exit code is then 0 if it succeeded, else 1')
+    .option('--json', 'print one JSON document')
     .addHelpText(
       'after',
       `
-Without --wait the exit code is 0 however the run stands.
+Without --wait the exit code is 0, whatever the state of the run.
 
 Examples:
   runctl status

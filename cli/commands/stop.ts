@@ -9,16 +9,16 @@ interface StopOptions {
 export function addStopCommand(program: Command): void {
   program
     .command('stop')
-    .description('stop a run gracefully: its outputs and logs are kept')
-    .argument('[run]', 'its id, the beginning of it, or its ARN (default: the latest run of this project)')
-    .option('--no-wait', 'do not wait until everything is kept')
-    .option('--project <name>', 'the latest run of another project than this folder')
+    .description('stop a run and save its outputs and logs')
+    .argument('[run]', 'run id, the beginning of one, or an ARN (default: the latest run of this project)')
+    .option('--no-wait', 'return immediately instead of waiting until outputs and logs are saved')
+    .option('--project <name>', "use the latest run of this project instead of the folder's")
     .addHelpText(
       'after',
       `
-The training and all its processes get TERM, then stopGrace (run spec, default 30s) to write a
-checkpoint, then KILL. A run that waits for its instance leaves the queue. Ctrl-C leaves the stop
-in force.
+runctl sends TERM to all processes of the training, gives them stopGrace (run spec, default 30s) to write
+a checkpoint, and then sends KILL. A run that waits for its instance leaves the queue. Ctrl-C does not
+cancel the stop.
 
 Examples:
   runctl stop

@@ -17,7 +17,7 @@ export async function* examine(account: Account, project: Project, signal: Abort
     yield finding;
     if (finding.state === 'failed') {
       for (const check of [...(finding.check === 'region' ? ['credentials'] : []), ...NEEDS_ACCESS])
-        yield skipped(check, `needs ${finding.check}`);
+        yield skipped(check, `requires ${finding.check}`);
       yield* checkInside(account, null, project.file, signal);
       return;
     }

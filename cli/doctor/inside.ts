@@ -12,12 +12,12 @@ import { deployedInstaller } from './account.ts';
 import { type Finding, failed, find, ok, skipped, warning } from './finding.ts';
 
 const CHECKS = ['disk', 'python3', 'pip', 'uv', 'gpu'];
-/** Installing torch with its CUDA libraries takes about 5 GB, twice that while it is unpacked. */
-const LITTLE_ROOM = 10 * 2 ** 30;
-/** Not even a small install and its log fit. */
-const NO_ROOM = 2 ** 29;
+/** Installing torch with its CUDA libraries takes about 5 GB, and twice that while unpacking. */
+const LOW_SPACE_BYTES = 10 * 2 ** 30;
+/** Too little even for a small install and its log. */
+const NO_SPACE_BYTES = 2 ** 29;
 
-/** Asks the instance itself, by our own document: what a training would find there. `instance` is null when it cannot be asked. */
+/** Checks on the instance what a training would find there. `instance` is null when it cannot be reached. */
 export async function* checkInside(
   account: Account,
   instance: Instance | null,
@@ -25,7 +25,7 @@ export async function* checkInside(
   signal: AbortSignal,
 ): AsyncGenerator<Finding> {
   if (instance === null) {
-    for (const check of CHECKS) yield skipped(check, 'the instance cannot be asked');
+    for (const check of CHECKS) yield skipped(check, 'the instance cannot be reached');
     return;
   }
   let answer: ProbeAnswer | null = null;
@@ -34,7 +34,7 @@ export async function* checkInside(
     return diskFinding(answer.disk, instance);
   });
   yield asked;
-  if (answer === null) for (const check of CHECKS.slice(1)) yield skipped(check, 'the instance did not say');
+  if (answer === null) for (const check of CHECKS.slice(1)) yield skipped(check, 'the instance did not answer');
   else yield* findings(answer, instance);
 }
 
@@ -42,7 +42,7 @@ async function probe(account: Account, instance: Instance, spec: SpecInput, sign
   const installer = await deployedInstaller(account.ssm);
   if (installer === null)
     throw setUpError(
-      `The document ${PREPARE_INSTALL_DOCUMENT} does not say which program it carries: an older runctl deployed it.`,
+      `The document ${PREPARE_INSTALL_DOCUMENT} was deployed by an older version of runctl.`,
       'npx cdk deploy',
     );
   const request: ProbeRequest = {
@@ -63,12 +63,12 @@ function diskFinding({ home, root }: ProbeAnswer['disk'], instance: Instance): F
   const text = (disk: Disk) => `${formatSize(disk.free)} of ${formatSize(disk.bytes)} free at ${disk.path}`;
   const detail = home.free === root.free ? text(home) : `${text(home)}, ${text(root)}`;
   const mend = [
-    `Remove what is not needed: ${session(instance)}, then: df -h; sudo du -xhd2 ${least.path}`,
+    `Free space: ${session(instance)}, then: df -h; sudo du -xhd2 ${least.path}`,
     `Or grow the volume: aws ec2 describe-volumes --filters Name=attachment.instance-id,Values=${instance.InstanceId}, then: aws ec2 modify-volume`,
   ];
-  if (least.free < NO_ROOM) return failed('disk', detail, ...mend);
-  return least.free < LITTLE_ROOM
-    ? warning('disk', `${detail}: little for torch and checkpoints`, ...mend)
+  if (least.free < NO_SPACE_BYTES) return failed('disk', detail, ...mend);
+  return least.free < LOW_SPACE_BYTES
+    ? warning('disk', `${detail}: may be too little for torch and checkpoints`, ...mend)
     : ok('disk', detail);
 }
 
@@ -78,17 +78,17 @@ function* findings({ python, uv, gpu, user }: ProbeAnswer, instance: Instance): 
   const missing = python.error !== null;
   if (missing) yield failed('python3', python.error, install('python3'));
   else yield ok('python3', `${python.version}, ${python.path}, for ${user}: ${python.reason}`);
-  const bringsItself = 'an install brings its own';
-  if (missing) yield skipped('pip', 'needs python3');
+  const installsUv = 'the job install downloads its own copy';
+  if (missing) yield skipped('pip', 'requires python3');
   else if (python.pip) yield ok('pip', `of ${python.path}`);
-  else yield warning('pip', `${python.path} has none; uv does without it`, install('python3-pip'));
-  if (uv === null) yield ok('uv', `none: ${bringsItself}`);
+  else yield warning('pip', `${python.path} has no pip; uv works without it`, install('python3-pip'));
+  if (uv === null) yield ok('uv', `not installed: ${installsUv}`);
   else if (uv.error === null) yield ok('uv', `${uv.version}, ${uv.path}`);
   else
     yield warning(
       'uv',
       `${uv.path} does not run: ${uv.error}`,
-      `${session(instance)}, then: rm ${uv.path}. ${bringsItself}`,
+      `${session(instance)}, then: rm ${uv.path}. Without it ${installsUv}.`,
     );
   yield gpuFinding(gpu, instance);
 }
@@ -97,11 +97,11 @@ function gpuFinding(gpu: ProbeAnswer['gpu'], instance: Instance): Finding {
   if (gpu.error !== null)
     return failed(
       'gpu',
-      `${gpu.devices} on the machine, but ${gpu.error}`,
-      `Restart it once, which loads a driver that was updated: aws ec2 reboot-instances --instance-ids ${instance.InstanceId}`,
-      'An image that has the driver: a Deep Learning AMI (docs/guide/first-run.md)',
+      `the machine has ${gpu.devices} GPUs, but ${gpu.error}`,
+      `Reboot it once, which loads an updated driver: aws ec2 reboot-instances --instance-ids ${instance.InstanceId}`,
+      'Or use an image with the driver, such as a Deep Learning AMI (docs/guide/first-run.md)',
     );
-  if (gpu.names.length === 0) return ok('gpu', `none: training uses the CPU of this ${instance.InstanceType}`);
+  if (gpu.names.length === 0) return ok('gpu', `none: the training uses the CPU of this ${instance.InstanceType}`);
   return ok(
     'gpu',
     [...new Set(gpu.names)].map((name) => `${gpu.names.filter((one) => one === name).length} × ${name}`).join(', '),

@@ -9,7 +9,7 @@ import { askInstance } from '../account/ask-instance.ts';
 import type { ByteFeed } from './byte-feed.ts';
 
 const LOOK_MS = 2_000;
-/** What is read back to find the last lines in. */
+/** How much is read back to find the last lines. */
 const RECENT_BYTES = 64 * 1024;
 const NEWLINE = 0x0a;
 
@@ -21,7 +21,7 @@ export interface LivePlace {
   readonly ended: boolean;
 }
 
-/** Reads a job's log on the instance itself, each byte once. */
+/** Reads a job's log from the instance, each byte once. */
 export class LiveLog {
   readonly #ask: (offset: number, maxBytes: number, signal: AbortSignal) => Promise<JobStatus>;
   readonly #feed: Pick<ByteFeed, 'push'>;
@@ -35,7 +35,7 @@ export class LiveLog {
     this.#feed = feed;
   }
 
-  /** Begins with the last lines that are there. */
+  /** Starts with the last lines. */
   async beginNearEnd(lines: number, signal: AbortSignal): Promise<void> {
     const { log } = await this.#ask(0, 0, signal);
     const from = Math.max(0, log.size - RECENT_BYTES);
@@ -46,13 +46,13 @@ export class LiveLog {
     this.place = { offset: status.log.offset + bytes.length, ended: false };
   }
 
-  /** Reads what came since, to its end. @throws whatever asking throws; nothing is lost by that */
+  /** Reads what has been written since. @throws what the request throws; the next call continues at the same place */
   async next(signal: AbortSignal): Promise<void> {
     for (;;) {
       const status = await this.#ask(this.place.offset, ANSWER_BYTES, signal);
       const bytes = chunkOf(status);
       await this.#feed.push(bytes, status.now * 1_000, signal);
-      // A job that cut its own log leaves a gap: the runner says where it goes on.
+      // A job that truncated its own log leaves a gap: the runner reports where the log continues.
       const offset = status.log.size > 0 ? status.log.offset + bytes.length : this.place.offset;
       const atEnd = offset >= status.log.size || bytes.length === 0;
       this.place = { offset, ended: atEnd && ['exited', 'stopped', 'vanished'].includes(status.state) };
@@ -78,7 +78,7 @@ function chunkOf(status: JobStatus): Uint8Array {
   return status.log.bytes === 0 ? new Uint8Array() : unpackLog(Buffer.from(status.log.data, 'base64'), status);
 }
 
-/** Where the last lines begin; behind the first newline at least when the bytes begin inside a line. */
+/** Where the last lines begin; after the first newline at the earliest when the bytes begin inside a line. */
 export function lastLinesStart(bytes: Uint8Array, lines: number, isInside: boolean): number {
   let end = bytes.at(-1) === NEWLINE ? bytes.length - 1 : bytes.length;
   for (let left = lines; left > 0; left -= 1) {

@@ -6,7 +6,7 @@ import { LineAssembler } from './line-assembler.ts';
 
 export type LogFormat = 'text' | 'json' | 'raw';
 
-/** Writes a job's log as the person wants it: lines, a JSON object a line, or the bytes as they are. */
+/** Writes a job's log in the chosen format: lines, one JSON object per line, or the unchanged bytes. */
 export class LogSink {
   readonly #out: NodeJS.WriteStream;
   readonly #about: { readonly job: JobName; readonly format: LogFormat };
@@ -28,7 +28,7 @@ export class LogSink {
     await this.#send(shown.join(''), signal);
   }
 
-  /** Nothing comes any more: the unfinished line is shown too. */
+  /** Writes the unfinished line at the end of the log. */
   async end(signal: AbortSignal): Promise<void> {
     await this.#send(
       this.#lines
@@ -48,7 +48,7 @@ export class LogSink {
     return `${format === 'json' ? JSON.stringify({ job, time: isoTime(this.#at), text }) : text}\n`;
   }
 
-  /** Waits for a slow reader, so that a gigabyte of log never stands in memory. */
+  /** Waits for a slow reader, so that a gigabyte of log is never held in memory. */
   async #send(chunk: string | Uint8Array, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     if (chunk.length > 0 && !this.#out.write(chunk)) await once(this.#out, 'drain', { signal });

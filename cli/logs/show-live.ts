@@ -21,8 +21,8 @@ interface Live {
 }
 
 /**
- * Shows a job's log as the instance has it, 2 to 3 s after it was written, until the run has ended.
- * @returns how it ended
+ * Shows a job's log read from the instance, 2 to 3 s after it was written, until the run has ended.
+ * @returns the ended execution
  */
 export async function showLive(
   context: Context,
@@ -49,8 +49,7 @@ export async function showLive(
         isSilent = false;
       } catch (error) {
         if (signal.aborted || isPermanent(error)) throw error;
-        if (!isSilent)
-          terminal.note(`The instance does not answer: ${(toReadable(error) as Error).message} Asking again ...`);
+        if (!isSilent) terminal.note(`${(toReadable(error) as Error).message} Trying again ...`);
         isSilent = true;
         now = (await look(context, runs, run)) ?? now;
       }
@@ -67,7 +66,7 @@ export async function showLive(
   return now;
 }
 
-/** The job has begun, or the run has ended. */
+/** Waits until the job has begun or the run has ended. */
 async function untilBegun(context: Context, { executions, machine }: Runs, run: Execution, job: JobName) {
   const { terminal, signal } = context;
   const notes = retryNotes((line) => terminal.note(line));
@@ -95,7 +94,7 @@ async function look({ terminal, signal }: Context, { executions }: Runs, { arn }
   return await retryUntilReachable(() => executions.describe(arn, signal), notes, signal);
 }
 
-/** What the instance did not live to tell: from the whole copy in S3, behind what has been shown. */
+/** The rest of the log when the instance cannot be read any more: from the complete copy in S3, after what was shown. */
 async function readRest(
   { terminal, signal }: Context,
   { store }: Runs,
@@ -109,5 +108,5 @@ async function readRest(
     left = Math.max(0, left - chunk.length);
   }
   await feed.end(Date.now(), signal);
-  if (chunks === null) terminal.note(`What came after that is in CloudWatch, if anywhere: npx runctl logs ${id}`);
+  if (chunks === null) terminal.note(`The rest of the log may be in CloudWatch: runctl logs ${id}`);
 }

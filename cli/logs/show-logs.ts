@@ -72,7 +72,7 @@ export async function showLogs(context: Context, wanted: string | undefined, opt
   return EXIT.succeeded;
 }
 
-/** @param watch until the run has ended */
+/** @param watch shows the log until the run has ended */
 async function follow(
   { terminal, signal }: Context,
   run: Execution,
@@ -80,7 +80,7 @@ async function follow(
 ): Promise<ExitCode> {
   try {
     const ended = endingOf(await watch(run));
-    terminal.note(`Run ${run.name}: ${ended?.outcome ?? 'forgotten'}. ${ended?.message ?? ''}`);
+    terminal.note(`Run ${run.name}: ${ended?.outcome ?? 'unknown outcome'}. ${ended?.message ?? ''}`);
     return ended?.outcome === 'succeeded' ? EXIT.succeeded : EXIT.runFailed;
   } catch (error) {
     if (signal.aborted) sayDetached(terminal, run.name);
@@ -88,7 +88,7 @@ async function follow(
   }
 }
 
-/** The exact copy in S3. @returns false when there is none; CloudWatch is then the next best */
+/** Prints the exact copy in S3. @returns false when there is none; the log in CloudWatch is then the next best */
 async function writeWholeLog(
   { terminal, signal }: Context,
   { store }: Runs,
@@ -98,19 +98,22 @@ async function writeWholeLog(
 ): Promise<boolean> {
   const chunks = await openWholeLog(store, { id, manifest: await store.manifest(id) }, job, signal);
   for await (const chunk of chunks ?? []) await sink.writeBytes(chunk, signal);
-  if (chunks === null) terminal.warn(`the whole log of run ${id} is not in S3; CloudWatch shows odd bytes as escapes`);
+  if (chunks === null)
+    terminal.warn(
+      `the complete log of run ${id} is not in S3; the log from CloudWatch shows bytes that are not text as escapes`,
+    );
   return chunks !== null;
 }
 
-/** Says why there is nothing to see. */
+/** Prints why the log is empty. */
 async function explain({ terminal }: Context, { executions }: Runs, run: Run, job: JobName): Promise<void> {
   const { execution, arn, id } = run;
   if (execution !== null && isRunning(execution)) {
     terminal.note(
-      `The job ${job} of run ${id} has written nothing yet; it is ${doing(await executions.lastState(arn))}.`,
+      `The job ${job} of run ${id} has written nothing yet. The run is ${doing(await executions.lastState(arn))}.`,
     );
   } else {
-    terminal.note(`There is no log of the job ${job} of run ${id}. How it ended: npx runctl status ${id}`);
+    terminal.note(`The job ${job} of run ${id} has no log. To see how the run ended: runctl status ${id}`);
   }
 }
 
@@ -118,7 +121,7 @@ function jobOf({ install, sync }: Pick<LogsOptions, 'install' | 'sync'>): JobNam
   return install ? 'install' : sync ? 'sync' : 'train';
 }
 
-/** The last so many lines of messages that may be parts of lines. */
+/** The messages of the last `count` lines; a message may be a part of a line. */
 export function lastLines(messages: readonly LogMessage[], count: number): readonly LogMessage[] {
   let lines = messages.at(-1)?.text.endsWith('\n') === false ? 1 : 0;
   for (let index = messages.length - 1; index >= 0; index -= 1) {

@@ -13,9 +13,9 @@ export interface Wanted {
 }
 
 /**
- * Fetches an object into `file`, by way of `<file>.part`: what an earlier try brought is not fetched again.
- * @param progress gets the bytes that are there
- * @throws CliError when the object is gone, or is not the one that the manifest speaks of; the part is removed then
+ * Downloads an object to `file`, through `<file>.part`: what an earlier attempt downloaded is not downloaded again.
+ * @param progress gets the number of bytes so far
+ * @throws CliError when the object no longer exists, or its digest differs from the manifest; the part is removed then
  */
 export async function download(
   store: Pick<RunStore, 'open' | 'bucket'>,
@@ -32,8 +32,8 @@ export async function download(
   const object = await store.open(wanted.key, from, signal);
   if (!object?.Body)
     throw setUpError(
-      `s3://${store.bucket}/${wanted.key} is not there any more.`,
-      "It may have expired: see the bucket's lifecycle rules.",
+      `s3://${store.bucket}/${wanted.key} no longer exists.`,
+      'It may have expired; check the lifecycle rules of the bucket.',
     );
   let bytes = from;
   await pipeline(
@@ -52,8 +52,8 @@ export async function download(
   if (hash.digest('hex') !== wanted.sha256) {
     await rm(part, { force: true });
     throw setUpError(
-      `${wanted.key} is not the file that the manifest speaks of: its SHA-256 differs.`,
-      'Pull again; when it happens twice, somebody has changed the object.',
+      `The SHA-256 of ${wanted.key} differs from the manifest.`,
+      'Run the command again. If the error remains, somebody has changed the object.',
     );
   }
   await rename(part, file);

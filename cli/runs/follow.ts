@@ -8,7 +8,7 @@ import { type LogLine, RunLogs } from '../logs/run-logs.ts';
 
 /** Often enough to feel live; far below what the two services allow (GetLogEvents: 25 a second). */
 const POLL_MS = 400;
-/** CloudWatch shows new events a little late: after the end this many reads in a row must bring nothing (1.2 s). */
+/** CloudWatch shows new events a little late: after the end this many reads in a row must return nothing (1.2 s). */
 const QUIET_READS = 3;
 
 export interface FollowedRun {
@@ -22,7 +22,7 @@ export interface RunClients {
   readonly logs: Pick<CloudWatchLogsClient, 'send'>;
 }
 
-/** What a run showed, as it happened. `sinceStart` in seconds. */
+/** A state or a log line of a run. `sinceStart` in seconds. */
 export type RunEvent =
   | { readonly kind: 'state'; readonly event: StateEvent; readonly sinceStart: number }
   | { readonly kind: 'line'; readonly line: LogLine };
@@ -38,9 +38,9 @@ export interface RunEnd {
 }
 
 /**
- * Follows a run that has been started: hands each state and each log line to `show` once, in the order of their times, until
- * the execution has ended and its log is read to the end. A network that is gone is waited for.
- * @throws what a moment does not mend, such as expired credentials
+ * Follows a run that has been started: passes each state and each log line to `show` once, in the order of their times,
+ * until the execution has ended and its log is read completely. Waits while the network is down.
+ * @throws an error that waiting cannot resolve, such as expired credentials
  */
 export async function followRun(
   clients: RunClients,
@@ -52,7 +52,7 @@ export async function followRun(
   const logs = new RunLogs(clients.logs, run.logGroup, run.runId);
   for (let quiet = 0; quiet < QUIET_READS; ) {
     const states = await retryUntilReachable(() => history.read(signal), notes, signal);
-    // After the history: a line that was there before a state began is then read with it, and shown before it.
+    // After the history, so that a line from before a state began is included and shown before the state.
     const lines = await retryUntilReachable(() => logs.read(signal), notes, signal);
     for (const event of inOrder(states, lines, history.startedAt ?? 0)) show(event);
     quiet = history.ended && lines.length === 0 ? quiet + 1 : 0;
@@ -97,7 +97,7 @@ async function endOf(sfn: Pick<SFNClient, 'send'>, executionArn: string, signal:
   const execution = await sfn.send(new DescribeExecutionCommand({ executionArn }), { abortSignal: signal });
   const status = execution.status;
   if (status === undefined || status === 'RUNNING' || status === 'PENDING_REDRIVE')
-    throw new Error(`The history of ${executionArn} has ended, but its status is ${status}.`);
+    throw new Error(`The execution ${executionArn} has ended, but its status is ${status}.`);
   return {
     status,
     output: execution.output ?? null,

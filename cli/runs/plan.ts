@@ -8,25 +8,25 @@ import type { Found } from '../project/project.ts';
 export interface Plan {
   readonly project: Found<string>;
   readonly code: { readonly packed: Packed; readonly git: GitState | null } | { readonly archive: string };
-  /** null: the archive's own runctl.yaml decides. */
+  /** null: from the archive's runctl.yaml. */
   readonly script: Found<string> | null;
   readonly args: readonly string[];
   readonly instance: { readonly found: Instance; readonly wanted: Found<string> } | null;
   readonly region: string;
 }
 
-/** What a run is going to do: a label and what it says. */
+/** What a run is going to do, as rows of label and value. */
 export function planRows(plan: Plan): [string, string][] {
   const { project, script, args, instance } = plan;
   return [
     ['project', from(project)],
     ['code', codeRow(plan.code)],
-    ['script', script === null ? "as the archive's runctl.yaml says" : from(script)],
+    ['script', script === null ? "from the archive's runctl.yaml" : from(script)],
     ...(args.length === 0 ? [] : [['args', args.map(quoted).join(' ')] satisfies [string, string]]),
     [
       'instance',
       instance === null
-        ? "as the archive's runctl.yaml says"
+        ? "from the archive's runctl.yaml"
         : `${instance.found.id}, ${instance.found.type}  (${instance.wanted.value === instance.found.id ? '' : `${instance.wanted.value}, `}${instance.wanted.from})`,
     ],
     ['cost', costRow(instance?.found.type ?? null, plan.region)],
@@ -42,9 +42,9 @@ function codeRow(code: Plan['code']): string {
 }
 
 function costRow(type: string | null, region: string): string {
-  const ours = 'runctl itself under 2 cents an hour';
+  const ours = 'runctl itself less than 2 cents an hour';
   const price = type === null ? null : hourlyPrice(type);
-  if (price === null) return `instance: price not known here${type === null ? '' : ` for ${type}`}; ${ours}`;
+  if (price === null) return `instance: price${type === null ? '' : ` of ${type}`} unknown; ${ours}`;
   const elsewhere = region === PRICES_OF.region ? '' : `; ${region} may differ`;
   return `instance $${price} an hour (on-demand list price of ${PRICES_OF.region}, ${PRICES_OF.date}${elsewhere}); ${ours}`;
 }

@@ -9,7 +9,7 @@ export type Print = (line: string) => void;
 
 const WIDTH = 9; // of "  12.3 s " in front of a state
 
-/** Prints what a run shows: a line for each state that is entered, and the jobs' log lines under it. */
+/** Prints a line for each state that is entered, and the jobs' log lines under it. */
 export function eventPrinter(print: Print, colors: Colors): (event: RunEvent) => void {
   const jobColor: Record<JobName, (text: string) => string> = {
     sync: colors.blue,
@@ -29,7 +29,7 @@ export function eventPrinter(print: Print, colors: Colors): (event: RunEvent) =>
   };
 }
 
-/** How it ended, in a few lines; the last lines of the log have been seen. */
+/** How the run ended, without the last lines of the log, which have been shown. */
 export function endLines(end: RunEnd, said: RunEnding, runId: string, colors: Colors): string[] {
   const succeeded = end.status === 'SUCCEEDED';
   const title = `${succeeded ? 'Succeeded' : 'Failed'} after ${formatDuration((end.endedAt - end.startedAt) / 1_000)}`;

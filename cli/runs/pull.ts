@@ -16,9 +16,9 @@ import { digestOf, filesBelow, placeFiles, removeFolder } from './place-files.ts
 import { unpackOutputs } from './unpack-outputs.ts';
 
 export const PULL_FOLDER = 'runctl-runs';
-/** Downloads lie here until all is checked; a pull that was interrupted goes on from it. */
+/** Holds the downloads until all are checked; an interrupted pull resumes from it. */
 const STAGE = '.pulling';
-/** The names of ours beside the outputs, which are packed with their paths in the project. */
+/** Names that runctl itself writes beside the outputs. */
 const OURS = [STAGE, MANIFEST, ...JOBS.map((job) => `${job}.log`)];
 
 export interface PullOptions {
@@ -36,10 +36,10 @@ export async function pullRun(context: Context, runs: Runs, run: Run, options: P
   await mkdir(stage, { recursive: true });
   const wanted = await missing(manifest, folder, options.unpack);
   const total = wanted.reduce((sum, { bytes }) => sum + bytes, 0);
-  const files = await terminal.working(`Fetching ${formatSize(total)} of run ${run.id}`, async (say) => {
+  const files = await terminal.working(`Downloading ${formatSize(total)} of run ${run.id}`, async (update) => {
     let before = 0;
     for (const one of wanted) {
-      const progress = (bytes: number) => say(`Fetching ${formatSize(before + bytes)} of ${formatSize(total)}`);
+      const progress = (bytes: number) => update(`Downloading ${formatSize(before + bytes)} of ${formatSize(total)}`);
       const file = join(stage, basename(one.key));
       if (!(await isThere(file, one))) await download(runs.store, one, file, progress, signal);
       before += one.bytes;
@@ -51,9 +51,9 @@ export async function pullRun(context: Context, runs: Runs, run: Run, options: P
   files.set(MANIFEST, manifestFile);
   const { same, overwritten } = await placeFiles(files, folder, { overwrite: options.force === true });
   await removeFolder(stage);
-  for (const name of overwritten) terminal.note(`overwritten: ${name}`);
+  for (const name of overwritten) terminal.note(`Overwritten: ${name}`);
   const outputs = options.unpack ? `${manifest.outputs.count} outputs` : OUTPUTS_ARCHIVE;
-  const had = same.length > 0 ? `, ${same.length} of them there already` : '';
+  const had = same.length > 0 ? `; ${same.length} files were already there` : '';
   terminal.note(
     `Run ${run.id} (${manifest.outcome}): ${manifest.logs.length} logs, ${manifest.outputs.archive ? outputs : 'no outputs'}, the manifest${had}`,
   );
@@ -66,19 +66,19 @@ async function manifestOf({ store }: Runs, run: Run): Promise<Manifest> {
   if (execution === null) return run.manifest;
   if (isRunning(execution)) {
     throw usageError(
-      `Run ${id} has not ended: its outputs come at its end.`,
-      `Wait for it: npx runctl status ${id} --wait. Its log so far: npx runctl logs ${id} --raw`,
+      `Run ${id} has not ended yet, and its outputs are saved at its end.`,
+      `To wait for it: runctl status ${id} --wait. To see its log so far: runctl logs ${id} --raw`,
     );
   }
   const manifest = await store.manifest(id);
   if (manifest !== null && Date.parse(manifest.run.startedAt) === execution.startedAt) return manifest;
   throw setUpError(
-    `Run ${id} has ended, and its manifest is not there: its outputs are still being kept, or could not be.`,
-    `How far it is: npx runctl status ${id}. What lies there: aws s3 ls s3://${store.bucket}/runs/${id}/`,
+    `Run ${id} has ended but has no manifest: its outputs are still being saved, or could not be saved.`,
+    `To check: runctl status ${id}. To see what is stored: aws s3 ls s3://${store.bucket}/runs/${id}/`,
   );
 }
 
-/** What has to be fetched: not the outputs when each of them lies unpacked in the folder already. */
+/** The objects to download: without the outputs when all of them are in the folder already. */
 async function missing({ logs, outputs }: Manifest, folder: string, unpack: boolean): Promise<Wanted[]> {
   const { archive, files, count } = outputs;
   if (archive === null) return [...logs];
@@ -89,7 +89,7 @@ async function missing({ logs, outputs }: Manifest, folder: string, unpack: bool
   return listed && count > 0 ? [...logs] : [...logs, archive];
 }
 
-/** The files to place, by their path in the folder. */
+/** The downloaded and unpacked files, by their path in the folder. */
 async function staged(
   stage: string,
   wanted: readonly Wanted[],
@@ -113,7 +113,9 @@ async function staged(
       for (const leftOut of await unpackOutputs(file, tree)) warn(leftOut);
       for (const path of await filesBelow(tree)) {
         if (OURS.includes(path.split('/')[0] ?? ''))
-          warn(`${path} was left out, it has a name of ours: see --no-unpack`);
+          warn(
+            `${path} was not unpacked, because runctl writes a file of that name itself; --no-unpack keeps it in outputs.tar.gz`,
+          );
         else files.set(path, join(tree, path));
       }
     }

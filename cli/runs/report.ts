@@ -15,7 +15,7 @@ import type { Run, Runs } from './find.ts';
 import { askedInstance, projectOf, summaryOf } from './summary.ts';
 import { doing, endingOf } from './words.ts';
 
-/** Blank lines may come after the last one that says something. */
+/** The last lines may be blank. */
 const LAST_LINES = 5;
 /** What stop-run does after an execution has been stopped ends within this time, ms; so long a missing manifest is awaited. */
 export const CONCLUDED_WITHIN_MS = 20 * 60_000;
@@ -155,7 +155,7 @@ function stateOf(
     return doing(waits ? RUN_STATES.queue : state);
   }
   const isRecent = Date.now() - (execution.endedAt ?? 0) < CONCLUDED_WITHIN_MS;
-  return manifest === null && isRecent ? 'being stopped: outputs and logs are being kept' : null;
+  return manifest === null && isRecent ? 'stopping: outputs and logs are being saved' : null;
 }
 
 function newest({ sync, install, train }: RunFacts): JobSnapshot | null {

@@ -15,7 +15,7 @@ import { type Plan, planRows } from './plan.ts';
 import { endLines, eventPrinter } from './print-events.ts';
 import { type StartedRun, startRun } from './start.ts';
 
-/** What the command line says beside the run spec. */
+/** Options beside the run spec. */
 export interface RunOptions {
   readonly detach?: boolean;
   readonly yes?: boolean;
@@ -25,7 +25,7 @@ export interface RunOptions {
 
 type StartInput = SpecInput & { readonly project: string; readonly archive: string };
 
-/** Trains the folder that the person stands in, or an archive that was pushed before. */
+/** Trains the current folder, or an archive that was uploaded before. */
 export async function runProject(context: Context, flags: SpecInput, options: RunOptions): Promise<ExitCode> {
   const input = await prepare(context, flags, options);
   if (input === null) return EXIT.usage;
@@ -34,7 +34,7 @@ export async function runProject(context: Context, flags: SpecInput, options: Ru
   return await follow(context, run, input, options);
 }
 
-/** @returns null when the person said no. */
+/** @returns null when the user declined */
 async function prepare(context: Context, flags: SpecInput, options: RunOptions): Promise<StartInput | null> {
   let input: StartInput | null = null;
   try {
@@ -68,7 +68,7 @@ async function sendFolder(context: Context, flags: SpecInput, options: RunOption
   });
 }
 
-/** What the archive's own runctl.yaml says is not known here; what the flags say is. */
+/** The archive's own runctl.yaml is not read here; only the flags are known. */
 async function planArchive(
   context: Context,
   flags: SpecInput & { readonly archive: string },
@@ -113,11 +113,11 @@ async function start({ account, terminal, signal }: Context, input: StartInput):
 function leave({ terminal }: Context, { runId, executionArn }: StartedRun, input: StartInput, options: RunOptions) {
   if (options.json === true) terminal.json({ runId, executionArn, archive: input.archive });
   else terminal.print(runId);
-  terminal.note(`Follow it: runctl logs -f ${runId}`);
+  terminal.note(`To follow it: runctl logs -f ${runId}`);
   return EXIT.succeeded;
 }
 
-/** @throws CliError for what ends the looking, not the run: its exit code is not that of a failed run */
+/** @throws CliError when following fails; the run continues, so the exit code is not that of a failed run */
 export async function follow(
   { account, terminal, signal }: Pick<Context, 'account' | 'terminal' | 'signal'>,
   { runId, executionArn }: StartedRun,
@@ -125,7 +125,7 @@ export async function follow(
   options: RunOptions,
 ): Promise<ExitCode> {
   const print = (line: string) => (options.json === true ? terminal.note(line) : terminal.print(line));
-  terminal.note(`Started the run ${terminal.colors.bold(runId)}`);
+  terminal.note(`Started run ${terminal.colors.bold(runId)}`);
   try {
     const logGroup = await account.output('logGroup');
     const views = { show: eventPrinter(print, terminal.colors), notes: retryNotes((line) => terminal.note(line)) };

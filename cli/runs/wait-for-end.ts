@@ -6,9 +6,9 @@ import type { Context } from '../context.ts';
 import { sayDetached } from '../terminal/detach.ts';
 import { doing } from './words.ts';
 
-const LOOK_MS = 2_000;
+const POLL_MS = 2_000;
 
-/** Waits until an execution has ended, and says meanwhile what it does. Ctrl-C leaves it running, and says so. */
+/** Waits until an execution has ended, and shows its state meanwhile. Ctrl-C ends only the waiting. */
 export async function waitForEnd(
   { terminal, signal }: Pick<Context, 'terminal' | 'signal'>,
   executions: Pick<Executions, 'describe' | 'lastState'>,
@@ -16,13 +16,13 @@ export async function waitForEnd(
 ): Promise<Execution> {
   const notes = retryNotes((line) => terminal.note(line));
   try {
-    return await terminal.working(`Waiting for run ${run.name}`, async (say) => {
+    return await terminal.working(`Waiting for run ${run.name}`, async (update) => {
       for (;;) {
         const now = await retryUntilReachable(() => executions.describe(run.arn, signal), notes, signal);
         if (now === null || !isRunning(now)) return now ?? run;
         const state = await retryUntilReachable(() => executions.lastState(run.arn), notes, signal);
-        say(`Run ${run.name}: ${doing(state)}`);
-        await setTimeout(LOOK_MS, undefined, { signal });
+        update(`Run ${run.name}: ${doing(state)}`);
+        await setTimeout(POLL_MS, undefined, { signal });
       }
     });
   } catch (error) {

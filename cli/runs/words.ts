@@ -2,20 +2,20 @@ import { type Execution, isRunning } from '../../aws/executions.ts';
 import { type RunEnding, readEnding } from '../../core/workflow/run-ending.ts';
 import { RUN_STATES } from '../../core/workflow/states.ts';
 
-/** What a run does while it is in a state, in a person's words. */
+/** What a run does while it is in a state. */
 const DOING: Readonly<Record<string, string>> = {
   [RUN_STATES.verify]: 'checking the archive',
   [RUN_STATES.find]: 'looking for the instance',
-  [RUN_STATES.sync]: 'bringing the code to the instance',
-  [RUN_STATES.watchSync]: 'bringing the code to the instance',
+  [RUN_STATES.sync]: 'copying the code to the instance',
+  [RUN_STATES.watchSync]: 'copying the code to the instance',
   [RUN_STATES.queue]: 'waiting for the instance',
   [RUN_STATES.install]: 'installing requirements',
   [RUN_STATES.watchInstall]: 'installing requirements',
   [RUN_STATES.start]: 'starting the training',
   [RUN_STATES.confirm]: 'starting the training',
   [RUN_STATES.watchTraining]: 'training',
-  [RUN_STATES.finish]: 'keeping outputs and logs',
-  [RUN_STATES.outputs]: 'keeping outputs and logs',
+  [RUN_STATES.finish]: 'saving outputs and logs',
+  [RUN_STATES.outputs]: 'saving outputs and logs',
 };
 
 export function doing(state: string | null): string {

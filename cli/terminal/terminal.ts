@@ -2,11 +2,11 @@ import Table from 'cli-table3';
 import { createColors } from 'picocolors';
 import yoctoSpinner from 'yocto-spinner';
 
-/** Where a command writes: results on stdout, everything else on stderr, so that a pipe gets the results alone. */
+/** The output of a command: results go to stdout, everything else to stderr, so that a pipe gets only the results. */
 export class Terminal {
   readonly out: NodeJS.WriteStream;
   readonly err: NodeJS.WriteStream;
-  /** A person reads and can answer. */
+  /** Whether a person can answer questions. */
   readonly isInteractive: boolean;
   readonly colors: ReturnType<typeof createColors>;
 
@@ -36,7 +36,7 @@ export class Terminal {
     this.print(JSON.stringify(value, null, 2));
   }
 
-  /** Columns under bold headings, without lines: what `aws`, `docker` and `kubectl` show. */
+  /** Prints columns under bold headings, without borders, as `docker` and `kubectl` do. */
   table(headings: readonly string[], rows: readonly (readonly string[])[]): void {
     const lines = ['top', 'bottom', 'left', 'right', 'mid'].flatMap((side) => [
       side,
@@ -52,8 +52,8 @@ export class Terminal {
     for (const line of table.toString().split('\n')) this.print(line.trimEnd());
   }
 
-  /** Shows that something lasts. On a pipe: one line when it begins. `text` may change while it lasts. */
-  async working<T>(text: string, work: (say: (text: string) => void) => Promise<T>): Promise<T> {
+  /** Shows a spinner during the work, which may update its text. On a pipe: one line at the beginning. */
+  async working<T>(text: string, work: (update: (text: string) => void) => Promise<T>): Promise<T> {
     if (this.err.isTTY !== true) {
       this.note(`${text} ...`);
       return await work(() => undefined);
@@ -68,7 +68,7 @@ export class Terminal {
     }
   }
 
-  /** Asks; without a person, the answer is `otherwise`. */
+  /** Asks a question; the answer is `otherwise` when nobody can answer. */
   async confirm(question: string, otherwise: boolean, signal?: AbortSignal): Promise<boolean> {
     if (!this.isInteractive) return otherwise;
     const { default: confirm } = await import('@inquirer/confirm');

@@ -61,7 +61,7 @@ export function watchRuns(stack: Stack, bucket: Bucket): Permission[] {
   ];
 }
 
-/** Stops runs, and asks the instance itself: `logs --live` by one document, `doctor` by the other. */
+/** Stops runs, and sends requests to the instance: `logs --live` with one document, `doctor` with the other. */
 export function operateRuns(stack: Stack): Permission[] {
   return [
     { actions: ['states:StopExecution'], resources: [executionsOf(stack, RUN_MACHINE)] },

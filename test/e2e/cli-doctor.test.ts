@@ -63,8 +63,8 @@ describe('runctl doctor', () => {
     const { AWS_ACCESS_KEY_ID: _, ...bare } = env;
     const { code, stdout } = await runctl(folder, ['doctor'], { ...bare, HOME: folder });
     expect(code).toBe(3);
-    expect(stdout).toContain('✗ credentials  There are no AWS credentials.');
+    expect(stdout).toContain('✗ credentials  No AWS credentials were found.');
     expect(stdout).toContain('aws sso login');
-    expect(stdout).toContain('- stack        needs credentials');
+    expect(stdout).toContain('- stack        requires credentials');
   });
 });

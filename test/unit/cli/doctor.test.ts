@@ -110,8 +110,8 @@ describe('the instance', () => {
 
   it.each([
     ['stopped', [instance({ State: { Name: 'stopped' } })], `aws ec2 start-instances --instance-ids ${ID}`],
-    ['one of two', [instance(), instance({ InstanceId: 'i-2' })], `Name one: --instance ${ID}`],
-    ['terminated', [instance({ State: { Name: 'terminated' } })], 'Start one: docs/guide/first-run.md'],
+    ['one of two', [instance(), instance({ InstanceId: 'i-2' })], `Choose one: --instance ${ID}`],
+    ['terminated', [instance({ State: { Name: 'terminated' } })], 'To start one: docs/guide/first-run.md'],
   ])('%s', async (_, instances, mend) => {
     const list = await look(found(...instances));
     expect(list.instance?.state).toBe('failed');
