@@ -65,7 +65,7 @@ export class Account {
     try {
       return await this.cloudFormation.config.region();
     } catch (error) {
-      throw translateAwsError(error, 'find the region');
+      throw translateAwsError(error, 'reading the AWS region');
     }
   }
 

@@ -22,7 +22,7 @@ export async function* checkInstance(
   yield instance;
   const [one] = running(found);
   if (instance.state !== 'ok' || one === undefined) {
-    for (const check of ['tag', 'role', 'ssm']) yield skipped(check, 'needs one running instance');
+    for (const check of ['tag', 'role', 'ssm']) yield skipped(check, 'requires one running instance');
     return null;
   }
   const tag = tagFinding(one);

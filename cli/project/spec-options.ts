@@ -65,6 +65,6 @@ function collect(value: string, before: readonly string[] = []): string[] {
 
 function collectPair(value: string, before: Readonly<Record<string, string>> = {}): Record<string, string> {
   const equals = value.indexOf('=');
-  if (equals < 1) throw usageError(`${JSON.stringify(value)} is not NAME=value.`, 'Write, for example: --env SEED=1');
+  if (equals < 1) throw usageError(`${JSON.stringify(value)} is not NAME=value.`, 'For example: --env SEED=1');
   return { ...before, [value.slice(0, equals)]: value.slice(equals + 1) };
 }

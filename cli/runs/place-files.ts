@@ -37,7 +37,7 @@ export async function placeFiles(
     const target = join(folder, name);
     await refuseStrayParent(top, target);
     const found = await lstat(target).catch(() => null);
-    if (found?.isDirectory()) throw inTheWay([name], 'these names are folders');
+    if (found?.isDirectory()) throw inTheWay([name], 'folders of these names exist');
     if (found) (await isSame(file, target)) ? same.push(name) : different.push(name);
   }
   if (different.length > 0 && !options.overwrite)
