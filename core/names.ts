@@ -52,7 +52,7 @@ export const OUTPUTS = {
 } as const;
 
 /** Managed policies for people; the region is behind the name. */
-export const ACCESS_POLICIES = {
+export const MANAGED_POLICIES = {
   upload: `${STACK_NAME}-upload`,
   watch: `${STACK_NAME}-watch`,
   operator: `${STACK_NAME}-operator`,

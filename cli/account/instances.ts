@@ -6,8 +6,8 @@ type Ec2 = Pick<EC2Client, 'send'>;
 const GONE = ['terminated', 'shutting-down'];
 
 /** The instances that match `i-…` or `tag:Key=value`, without terminated ones. */
-export async function findInstances(ec2: Ec2, wanted: string): Promise<Instance[]> {
-  return (await describeInstances(ec2, parseSelector(wanted))).filter(isPresent);
+export async function findInstances(ec2: Ec2, selector: string): Promise<Instance[]> {
+  return (await describeInstances(ec2, parseSelector(selector))).filter(isPresent);
 }
 
 /** All instances, without terminated ones. */

@@ -42,7 +42,7 @@ export interface Script {
 }
 
 /** Lists a project folder's files and its commit; writes nothing. @throws PackError when there is nothing to pack */
-export async function lookAtCode(folder: string, options: { includeSecrets: boolean }): Promise<Code> {
+export async function readCode(folder: string, options: { includeSecrets: boolean }): Promise<Code> {
   const listing = await listFiles(folder, options);
   return {
     folder,

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { withContext } from '../context.ts';
-import type { Finding } from '../doctor/finding.ts';
+import type { Check } from '../doctor/check.ts';
 import { EXIT } from '../errors.ts';
 
 const HELP = `
@@ -29,17 +29,17 @@ export function addDoctorCommand(program: Command): void {
       await withContext(command, async ({ account, terminal, folder, signal }) => {
         const { findProject } = await import('../project/project.ts');
         const { parseSpec } = await import('../../core/spec/spec.ts');
-        const { examine, showFinding } = await import('../doctor/doctor.ts');
+        const { printCheck, runChecks } = await import('../doctor/doctor.ts');
         const { project, instance } = given;
         const flags = parseSpec({ project, instance }, 'the options');
-        const findings: Finding[] = [];
-        for await (const finding of examine(account, await findProject(folder, flags), signal)) {
-          findings.push(finding);
-          if (given.json !== true) showFinding(terminal, finding);
+        const checks: Check[] = [];
+        for await (const check of runChecks(account, await findProject(folder, flags), signal)) {
+          checks.push(check);
+          if (given.json !== true) printCheck(terminal, check);
         }
-        const failures = findings.filter(({ state }) => state === 'failed').length;
-        if (given.json === true) terminal.json({ ok: failures === 0, findings });
-        else if (failures > 0) terminal.note(`${failures} of ${findings.length} checks failed.`);
+        const failures = checks.filter(({ state }) => state === 'failed').length;
+        if (given.json === true) terminal.json({ ok: failures === 0, checks });
+        else if (failures > 0) terminal.note(`${failures} of ${checks.length} checks failed.`);
         return failures === 0 ? EXIT.succeeded : EXIT.setUp;
       });
     });

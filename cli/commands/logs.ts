@@ -32,10 +32,10 @@ Examples:
   runctl logs --since 10m --json | jq -r .text
   runctl logs --raw > train.log`,
     )
-    .action(async (wanted: string | undefined, options: LogsOptions, command: Command) => {
+    .action(async (id: string | undefined, options: LogsOptions, command: Command) => {
       await withContext(command, async (context) => {
         const { showLogs } = await import('../logs/show-logs.ts');
-        return await showLogs(context, wanted, options);
+        return await showLogs(context, id, options);
       });
     });
 }

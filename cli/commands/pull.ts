@@ -22,7 +22,7 @@ Examples:
   runctl pull digits-3f2a --to /tmp/run
   cd "$(runctl pull)" && ls`,
     )
-    .action(async (wanted: string | undefined, options: PullOptions & { project?: string }, command: Command) => {
+    .action(async (id: string | undefined, options: PullOptions & { project?: string }, command: Command) => {
       await withContext(command, async (context) => {
         const [{ Runs }, { pullRun }, { projectFor }] = await Promise.all([
           import('../runs/find.ts'),
@@ -30,7 +30,7 @@ Examples:
           import('../project/which-project.ts'),
         ]);
         const runs = await Runs.of(context.account);
-        const run = await runs.find(wanted, () => projectFor(context, options));
+        const run = await runs.find(id, () => projectFor(context, options));
         return await pullRun(context, runs, run, options);
       });
     });

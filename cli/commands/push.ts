@@ -36,7 +36,7 @@ Examples:
 
 async function push(context: Context, options: PushOptions): Promise<ExitCode> {
   const { account, terminal, signal, folder } = context;
-  const [{ findProject }, { lookAtCode, packWarnings, withArchive }, { send }, { specOf }] = await Promise.all([
+  const [{ findProject }, { readCode, packWarnings, withArchive }, { send }, { specOf }] = await Promise.all([
     import('../project/project.ts'),
     import('../archive/code.ts'),
     import('../archive/send-archive.ts'),
@@ -45,7 +45,7 @@ async function push(context: Context, options: PushOptions): Promise<ExitCode> {
   const flags: SpecInput = specOf(options);
   const { name } = await findProject(folder, flags);
   const includeSecrets = options.includeSecrets === true;
-  const [code, bucket] = await Promise.all([lookAtCode(folder, { includeSecrets }), account.output('bucket')]);
+  const [code, bucket] = await Promise.all([readCode(folder, { includeSecrets }), account.output('bucket')]);
   return await withArchive(code, { includeSecrets, signal }, async (archive, packed) => {
     for (const warning of packWarnings(code, packed)) terminal.warn(warning);
     terminal.note(

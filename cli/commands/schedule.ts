@@ -93,9 +93,9 @@ async function add(
   const timezone = chooseTimezone(given.timezone);
   checkSchedule(name, project.name.value, when, timezone.value);
   const options = { replace: given.replace === true, yes: given.yes === true, json: given.json === true };
-  const asked = { name, when, timezone, project: project.name, spec: flags, ...options };
+  const request = { name, when, timezone, project: project.name, spec: flags, ...options };
   const includeSecrets = given.includeSecrets === true;
   return await withScheduledCode(context, { project, flags, includeSecrets }, (code) =>
-    addSchedule(context, asked, code),
+    addSchedule(context, request, code),
   );
 }

@@ -24,7 +24,7 @@ Examples:
   runctl stop
   runctl stop digits-3f2a --no-wait`,
     )
-    .action(async (wanted: string | undefined, options: StopOptions, command: Command) => {
+    .action(async (id: string | undefined, options: StopOptions, command: Command) => {
       await withContext(command, async (context) => {
         const [{ Runs }, { stopRun }, { projectFor }] = await Promise.all([
           import('../runs/find.ts'),
@@ -32,7 +32,7 @@ Examples:
           import('../project/which-project.ts'),
         ]);
         const runs = await Runs.of(context.account);
-        const run = await runs.find(wanted, () => projectFor(context, options));
+        const run = await runs.find(id, () => projectFor(context, options));
         return await stopRun(context, runs, run, options);
       });
     });

@@ -4,32 +4,32 @@ import { GetCallerIdentityCommand } from '@aws-sdk/client-sts';
 import { errorName, withAwsErrors } from '../../aws/errors.ts';
 import { DOCUMENTS, OUTPUTS, PREPARE_INSTALL_DOCUMENT, programOf, STACK_NAME } from '../../core/names.ts';
 import type { Account } from '../account/account.ts';
-import { type Finding, failed, find, skipped, warning } from './finding.ts';
+import { type Check, failed, runCheck, skipped, warning } from './check.ts';
 
 const DEPLOY = 'npx cdk deploy';
 /** CloudFormation does not notice what somebody deleted by hand unless it compares the stack with reality. */
 const DEPLOY_AGAIN = 'npx cdk deploy --revert-drift';
 
 /** Checks region and credentials, which all other checks require. */
-export async function* checkAccess(account: Account): AsyncGenerator<Finding> {
-  yield await find('region', () => account.region());
-  yield await find('credentials', async () => {
+export async function* checkAccess(account: Account): AsyncGenerator<Check> {
+  yield await runCheck('region', () => account.region());
+  yield await runCheck('credentials', async () => {
     const identity = await withAwsErrors('sts:GetCallerIdentity', account.sts.send(new GetCallerIdentityCommand({})));
     return `${identity.Arn} in account ${identity.Account}`;
   });
 }
 
 /** Checks what is deployed. */
-export async function* checkStack(account: Account): AsyncGenerator<Finding> {
-  const stack = await find('stack', () => readStack(account));
+export async function* checkStack(account: Account): AsyncGenerator<Check> {
+  const stack = await runCheck('stack', () => readStack(account));
   yield stack;
   if (stack.state === 'failed') {
     yield skipped('bucket', 'requires the stack');
     yield skipped('documents', 'require the stack');
     return;
   }
-  yield await find('bucket', () => readBucket(account));
-  yield await find('documents', () => readDocuments(account.ssm));
+  yield await runCheck('bucket', () => readBucket(account));
+  yield await runCheck('documents', () => readDocuments(account.ssm));
 }
 
 /** Hex SHA-256 of the installer that the deployed document carries; null when the document is missing or outdated. */
@@ -37,10 +37,10 @@ export async function deployedInstaller(ssm: Pick<SSMClient, 'send'>): Promise<s
   return programOf((await describe(ssm, PREPARE_INSTALL_DOCUMENT))?.Description ?? '');
 }
 
-async function readStack(account: Account): Promise<Finding | string> {
+async function readStack(account: Account): Promise<Check | string> {
   const stack = await account.stack();
-  const there = new Set(stack.Outputs?.map((output) => output.OutputKey));
-  const missing = Object.values(OUTPUTS).filter((name) => !there.has(name));
+  const names = new Set(stack.Outputs?.map((output) => output.OutputKey));
+  const missing = Object.values(OUTPUTS).filter((name) => !names.has(name));
   if (missing.length > 0)
     return failed(
       'stack',
@@ -53,7 +53,7 @@ async function readStack(account: Account): Promise<Finding | string> {
   return about;
 }
 
-async function readBucket(account: Account): Promise<Finding | string> {
+async function readBucket(account: Account): Promise<Check | string> {
   const bucket = await account.output('bucket');
   try {
     await account.s3.send(new HeadBucketCommand({ Bucket: bucket }));
@@ -65,7 +65,7 @@ async function readBucket(account: Account): Promise<Finding | string> {
   }
 }
 
-async function readDocuments(ssm: Pick<SSMClient, 'send'>): Promise<Finding | string> {
+async function readDocuments(ssm: Pick<SSMClient, 'send'>): Promise<Check | string> {
   const found = await Promise.all(DOCUMENTS.map(async (name) => ({ name, document: await describe(ssm, name) })));
   const missing = found.filter(({ document }) => document === null).map(({ name }) => name);
   if (missing.length > 0) return failed('documents', `missing: ${missing.join(', ')}`, DEPLOY_AGAIN);

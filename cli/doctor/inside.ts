@@ -5,11 +5,11 @@ import type { Disk, ProbeAnswer, ProbeRequest } from '../../core/protocol/probe.
 import type { SpecInput } from '../../core/spec/spec.ts';
 import { formatSize } from '../../core/units.ts';
 import type { Account } from '../account/account.ts';
-import { askInstance } from '../account/ask-instance.ts';
 import { tagOf } from '../account/instances.ts';
+import { sendRequest } from '../account/send-request.ts';
 import { setUpError } from '../errors.ts';
 import { deployedInstaller } from './account.ts';
-import { type Finding, failed, find, ok, skipped, warning } from './finding.ts';
+import { type Check, failed, ok, runCheck, skipped, warning } from './check.ts';
 
 const CHECKS = ['disk', 'python3', 'pip', 'uv', 'gpu'];
 /** Installing torch with its CUDA libraries takes about 5 GB, and twice that while unpacking. */
@@ -23,19 +23,19 @@ export async function* checkInside(
   instance: Instance | null,
   spec: SpecInput,
   signal: AbortSignal,
-): AsyncGenerator<Finding> {
+): AsyncGenerator<Check> {
   if (instance === null) {
-    for (const check of CHECKS) yield skipped(check, 'the instance cannot be reached');
+    for (const name of CHECKS) yield skipped(name, 'the instance cannot be reached');
     return;
   }
   let answer: ProbeAnswer | null = null;
-  const asked = await find('disk', async () => {
+  const disk = await runCheck('disk', async () => {
     answer = await probe(account, instance, spec, signal);
-    return diskFinding(answer.disk, instance);
+    return diskCheck(answer.disk, instance);
   });
-  yield asked;
-  if (answer === null) for (const check of CHECKS.slice(1)) yield skipped(check, 'the instance did not answer');
-  else yield* findings(answer, instance);
+  yield disk;
+  if (answer === null) for (const name of CHECKS.slice(1)) yield skipped(name, 'the instance did not answer');
+  else yield* softwareChecks(answer, instance);
 }
 
 async function probe(account: Account, instance: Instance, spec: SpecInput, signal: AbortSignal) {
@@ -54,25 +54,25 @@ async function probe(account: Account, instance: Instance, spec: SpecInput, sign
     user: spec.user ?? tagOf(instance, INSTANCE_TAGS.user),
     python: spec.python ?? null,
   };
-  const about = { instanceId: instance.InstanceId ?? '', document: PREPARE_INSTALL_DOCUMENT };
-  return await askInstance<ProbeAnswer>(account.ssm, about, request, signal);
+  const to = { instanceId: instance.InstanceId ?? '', document: PREPARE_INSTALL_DOCUMENT };
+  return await sendRequest<ProbeAnswer>(account.ssm, to, request, signal);
 }
 
-function diskFinding({ home, root }: ProbeAnswer['disk'], instance: Instance): Finding {
+function diskCheck({ home, root }: ProbeAnswer['disk'], instance: Instance): Check {
   const least = home.free < root.free ? home : root;
   const text = (disk: Disk) => `${formatSize(disk.free)} of ${formatSize(disk.bytes)} free at ${disk.path}`;
   const detail = home.free === root.free ? text(home) : `${text(home)}, ${text(root)}`;
-  const mend = [
+  const fix = [
     `Free space: ${session(instance)}, then: df -h; sudo du -xhd2 ${least.path}`,
     `Or grow the volume: aws ec2 describe-volumes --filters Name=attachment.instance-id,Values=${instance.InstanceId}, then: aws ec2 modify-volume`,
   ];
-  if (least.free < NO_SPACE_BYTES) return failed('disk', detail, ...mend);
+  if (least.free < NO_SPACE_BYTES) return failed('disk', detail, ...fix);
   return least.free < LOW_SPACE_BYTES
-    ? warning('disk', `${detail}: may be too little for torch and checkpoints`, ...mend)
+    ? warning('disk', `${detail}: may be too little for torch and checkpoints`, ...fix)
     : ok('disk', detail);
 }
 
-function* findings({ python, uv, gpu, user }: ProbeAnswer, instance: Instance): Generator<Finding> {
+function* softwareChecks({ python, uv, gpu, user }: ProbeAnswer, instance: Instance): Generator<Check> {
   const install = (name: string) =>
     `${session(instance)}, then: sudo apt-get install -y ${name} (Amazon Linux: sudo dnf install -y ${name})`;
   const missing = python.error !== null;
@@ -90,10 +90,10 @@ function* findings({ python, uv, gpu, user }: ProbeAnswer, instance: Instance): 
       `${uv.path} does not run: ${uv.error}`,
       `${session(instance)}, then: rm ${uv.path}. Without it ${installsUv}.`,
     );
-  yield gpuFinding(gpu, instance);
+  yield gpuCheck(gpu, instance);
 }
 
-function gpuFinding(gpu: ProbeAnswer['gpu'], instance: Instance): Finding {
+function gpuCheck(gpu: ProbeAnswer['gpu'], instance: Instance): Check {
   if (gpu.error !== null)
     return failed(
       'gpu',

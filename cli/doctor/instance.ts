@@ -4,7 +4,8 @@ import { ENABLED_TAG } from '../../core/names.ts';
 import { parseSelector } from '../../core/workflow/choose-instance.ts';
 import type { Account } from '../account/account.ts';
 import { allInstances, findInstances, tagOf } from '../account/instances.ts';
-import { type Finding, failed, find, ok, skipped } from './finding.ts';
+import type { Found } from '../project/project.ts';
+import { type Check, failed, ok, runCheck, skipped } from './check.ts';
 
 /** More would be too many to read through. */
 const SHOWN = 5;
@@ -12,23 +13,23 @@ const SHOWN = 5;
 /** Checks the instance that a run would use, as far as AWS knows it. @returns the instance if commands can be sent to it */
 export async function* checkInstance(
   account: Account,
-  wanted: { readonly value: string; readonly from: string },
-): AsyncGenerator<Finding, Instance | null> {
+  selector: Found<string>,
+): AsyncGenerator<Check, Instance | null> {
   let found: Instance[] = [];
-  const instance = await find('instance', async () => {
-    found = await findInstances(account.ec2, wanted.value);
-    return await matchInstance(account, found, wanted);
+  const instance = await runCheck('instance', async () => {
+    found = await findInstances(account.ec2, selector.value);
+    return await matchInstance(account, found, selector);
   });
   yield instance;
   const [one] = running(found);
   if (instance.state !== 'ok' || one === undefined) {
-    for (const check of ['tag', 'role', 'ssm']) yield skipped(check, 'requires one running instance');
+    for (const name of ['tag', 'role', 'ssm']) yield skipped(name, 'requires one running instance');
     return null;
   }
-  const tag = tagFinding(one);
+  const tag = tagCheck(one);
   yield tag;
-  const ping = await find('ssm', () => readAgent(account, one));
-  yield roleFinding(one, ping.state === 'ok');
+  const ping = await runCheck('ssm', () => readAgent(account, one));
+  yield roleCheck(one, ping.state === 'ok');
   yield ping;
   return tag.state === 'ok' && ping.state === 'ok' ? one : null;
 }
@@ -36,9 +37,9 @@ export async function* checkInstance(
 async function matchInstance(
   account: Account,
   found: readonly Instance[],
-  wanted: { readonly value: string; readonly from: string },
-): Promise<Finding | string> {
-  const about = `${wanted.value} (from ${wanted.from})`;
+  selector: Found<string>,
+): Promise<Check | string> {
+  const about = `${selector.value} (from ${selector.from})`;
   const live = running(found);
   const [one] = live;
   if (one && live.length === 1) {
@@ -58,11 +59,11 @@ async function matchInstance(
       `${found.map((instance) => `${nameOf(instance)} is ${instance.State?.Name}`).join(', ')}: ${about}`,
       `aws ec2 start-instances --instance-ids ${ids}`,
     );
-  return await notFound(account, wanted.value, about);
+  return await notFound(account, selector.value, about);
 }
 
-async function notFound(account: Account, wanted: string, about: string): Promise<Finding> {
-  const selector = parseSelector(wanted);
+async function notFound(account: Account, value: string, about: string): Promise<Check> {
+  const selector = parseSelector(value);
   const others = (await allInstances(account.ec2)).slice(0, SHOWN);
   const [first] = others;
   const region = await account.region();
@@ -78,19 +79,19 @@ async function notFound(account: Account, wanted: string, about: string): Promis
   return failed('instance', detail, `aws ec2 create-tags --resources ${first.InstanceId} --tags ${tags}`);
 }
 
-function tagFinding(instance: Instance): Finding {
-  const wanted = `${ENABLED_TAG.key}=${ENABLED_TAG.value}`;
+function tagCheck(instance: Instance): Check {
+  const tag = `${ENABLED_TAG.key}=${ENABLED_TAG.value}`;
   const value = tagOf(instance, ENABLED_TAG.key);
-  if (value === ENABLED_TAG.value) return ok('tag', `${wanted}: runctl may send commands to it`);
+  if (value === ENABLED_TAG.value) return ok('tag', `${tag}: runctl may send commands to it`);
   return failed(
     'tag',
-    `${instance.InstanceId} has ${value === null ? 'no tag' : `the tag ${ENABLED_TAG.key}=${value} instead of`} ${wanted}, so runctl may not send commands to it`,
+    `${instance.InstanceId} has ${value === null ? 'no tag' : `the tag ${ENABLED_TAG.key}=${value} instead of`} ${tag}, so runctl may not send commands to it`,
     `aws ec2 create-tags --resources ${instance.InstanceId} --tags Key=${ENABLED_TAG.key},Value=${ENABLED_TAG.value}`,
   );
 }
 
 /** An agent that is online has permissions, from an instance profile or from the account's default for all instances. */
-function roleFinding(instance: Instance, online: boolean): Finding {
+function roleCheck(instance: Instance, online: boolean): Check {
   const profile = instance.IamInstanceProfile?.Arn?.split('/').at(-1);
   if (profile !== undefined) return ok('role', `instance profile ${profile}`);
   if (online) return ok('role', 'no instance profile; the SSM agent works without one');
@@ -102,7 +103,7 @@ function roleFinding(instance: Instance, online: boolean): Finding {
   );
 }
 
-async function readAgent(account: Account, instance: Instance): Promise<Finding | string> {
+async function readAgent(account: Account, instance: Instance): Promise<Check | string> {
   const id = instance.InstanceId ?? '';
   const ping = await instancesOver(account.ec2, account.ssm).ping(id);
   if (ping === 'Online') return 'the SSM agent is online';

@@ -29,7 +29,7 @@ export async function initProject(
   const names = await namesIn(folder);
   const { script, candidates } = findScript(names);
   const requirements = names.includes(DEFAULT_REQUIREMENTS) ? DEFAULT_REQUIREMENTS : null;
-  const instance = await lookForInstance(context.account.ec2, name.value);
+  const instance = await suggestInstance(context.account.ec2, name.value);
   const schema = `${PRIVATE_FOLDER}/${SCHEMA}`;
   await write(
     join(folder, SPEC_FILE),
@@ -49,7 +49,7 @@ export async function initProject(
 }
 
 /** @returns what to print, what to write into the file, and what to do next. A failing AWS call is not an error here. */
-async function lookForInstance(ec2: Pick<EC2Client, 'send'>, project: string) {
+async function suggestInstance(ec2: Pick<EC2Client, 'send'>, project: string) {
   const tag = `aws ec2 create-tags --resources i-… --tags Key=${ENABLED_TAG.key},Value=${ENABLED_TAG.value} Key=Project,Value=${project}`;
   try {
     const enabled = await findInstances(ec2, `tag:${ENABLED_TAG.key}=${ENABLED_TAG.value}`);

@@ -1,7 +1,7 @@
-import { setTimeout } from 'node:timers/promises';
 import type { Execution, Executions } from '../../aws/executions.ts';
 import { isRunning } from '../../aws/executions.ts';
 import { type RetryNotes, retryUntilReachable } from '../account/retry.ts';
+import { pollUntil } from '../terminal/poll.ts';
 import type { JobLog } from './job-log.ts';
 import type { LogSink } from './log-sink.ts';
 
@@ -30,15 +30,17 @@ export async function drainLog({ log, sink, notes, signal }: Omit<Following, 'ex
 /** Follows the log in CloudWatch until the execution has ended and its log is read completely. @returns the ended execution */
 export async function followLog(following: Following, run: Execution): Promise<Execution> {
   const { executions, sink, notes, signal } = following;
-  let now = run;
-  for (let quiet = 0; quiet < QUIET_READS; ) {
+  let execution = run;
+  let quiet = 0;
+  const readLog = async () => {
     // Before reading the log, so that what the run wrote before it ended is included.
-    if (isRunning(now))
-      now = (await retryUntilReachable(() => executions.describe(run.arn, signal), notes, signal)) ?? now;
+    if (isRunning(execution))
+      execution = (await retryUntilReachable(() => executions.describe(run.arn, signal), notes, signal)) ?? execution;
     const any = await drainLog(following);
-    quiet = any || isRunning(now) ? 0 : quiet + 1;
-    if (quiet < QUIET_READS) await setTimeout(POLL_MS, undefined, { signal });
-  }
+    quiet = any || isRunning(execution) ? 0 : quiet + 1;
+    return quiet < QUIET_READS ? undefined : execution;
+  };
+  const ended = await pollUntil(POLL_MS, readLog, signal);
   await sink.end(signal);
-  return now;
+  return ended;
 }

@@ -20,12 +20,12 @@ export class LogSink {
 
   async write(messages: readonly LogMessage[], signal: AbortSignal): Promise<void> {
     if (this.#about.format === 'raw') return await this.#send(messages.map(({ text }) => text).join(''), signal);
-    const shown: string[] = [];
+    const output: string[] = [];
     for (const { text, at } of messages) {
       this.#at = at;
-      shown.push(...this.#lines.push(text).map((line) => this.#shown(line)));
+      output.push(...this.#lines.push(text).map((line) => this.#format(line)));
     }
-    await this.#send(shown.join(''), signal);
+    await this.#send(output.join(''), signal);
   }
 
   /** Writes the unfinished line at the end of the log. */
@@ -33,7 +33,7 @@ export class LogSink {
     await this.#send(
       this.#lines
         .end()
-        .map((line) => this.#shown(line))
+        .map((line) => this.#format(line))
         .join(''),
       signal,
     );
@@ -43,7 +43,7 @@ export class LogSink {
     await this.#send(bytes, signal);
   }
 
-  #shown(text: string): string {
+  #format(text: string): string {
     const { format, job } = this.#about;
     return `${format === 'json' ? JSON.stringify({ job, time: isoTime(this.#at), text }) : text}\n`;
   }

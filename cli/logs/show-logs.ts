@@ -7,8 +7,8 @@ import type { Context } from '../context.ts';
 import { EXIT, type ExitCode } from '../errors.ts';
 import { projectFor } from '../project/which-project.ts';
 import { type Run, Runs } from '../runs/find.ts';
-import { doing, endingOf } from '../runs/words.ts';
-import { sayDetached } from '../terminal/detach.ts';
+import { describeState, endingOf } from '../runs/summary.ts';
+import { printDetached } from '../terminal/detach.ts';
 import { drainLog, followLog } from './follow-log.ts';
 import { JobLog, type LogMessage } from './job-log.ts';
 import { LogSink } from './log-sink.ts';
@@ -31,10 +31,10 @@ export interface LogsOptions {
 }
 
 /** What `runctl logs` does. */
-export async function showLogs(context: Context, wanted: string | undefined, options: LogsOptions): Promise<ExitCode> {
+export async function showLogs(context: Context, id: string | undefined, options: LogsOptions): Promise<ExitCode> {
   const { account, terminal, signal } = context;
   const runs = await Runs.of(account);
-  const run = await runs.find(wanted, () => projectFor(context, options));
+  const run = await runs.find(id, () => projectFor(context, options));
   const job = jobOf(options);
   const log = new JobLog(account.logs, {
     group: await account.output('logGroup'),
@@ -62,7 +62,7 @@ export async function showLogs(context: Context, wanted: string | undefined, opt
   if (options.follow && run.execution)
     return await follow(context, run.execution, (execution) => followLog(reading, execution));
   if (!(await drainLog(reading)) && isEmpty) {
-    if (options.since === undefined) await explain(context, runs, run, job);
+    if (options.since === undefined) await explainEmptyLog(context, runs, run, job);
     else
       terminal.note(
         `The job ${job} of run ${run.id} has written nothing in the last ${formatDuration(options.since)}.`,
@@ -79,11 +79,11 @@ async function follow(
   watch: (run: Execution) => Promise<Execution>,
 ): Promise<ExitCode> {
   try {
-    const ended = endingOf(await watch(run));
-    terminal.note(`Run ${run.name}: ${ended?.outcome ?? 'unknown outcome'}. ${ended?.message ?? ''}`);
-    return ended?.outcome === 'succeeded' ? EXIT.succeeded : EXIT.runFailed;
+    const ending = endingOf(await watch(run));
+    terminal.note(`Run ${run.name}: ${ending?.outcome ?? 'unknown outcome'}. ${ending?.message ?? ''}`);
+    return ending?.outcome === 'succeeded' ? EXIT.succeeded : EXIT.runFailed;
   } catch (error) {
-    if (signal.aborted) sayDetached(terminal, run.name);
+    if (signal.aborted) printDetached(terminal, run.name);
     throw error;
   }
 }
@@ -106,11 +106,11 @@ async function writeWholeLog(
 }
 
 /** Prints why the log is empty. */
-async function explain({ terminal }: Context, { executions }: Runs, run: Run, job: JobName): Promise<void> {
+async function explainEmptyLog({ terminal }: Context, { executions }: Runs, run: Run, job: JobName): Promise<void> {
   const { execution, arn, id } = run;
   if (execution !== null && isRunning(execution)) {
     terminal.note(
-      `The job ${job} of run ${id} has written nothing yet. The run is ${doing(await executions.lastState(arn))}.`,
+      `The job ${job} of run ${id} has written nothing yet. The run is ${describeState(await executions.lastState(arn))}.`,
     );
   } else {
     terminal.note(`The job ${job} of run ${id} has no log. To see how the run ended: runctl status ${id}`);

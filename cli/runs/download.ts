@@ -6,7 +6,7 @@ import { pipeline } from 'node:stream/promises';
 import { setUpError } from '../errors.ts';
 import type { RunStore } from './store.ts';
 
-export interface Wanted {
+export interface StoredObject {
   readonly key: string;
   readonly bytes: number;
   readonly sha256: string;
@@ -19,25 +19,25 @@ export interface Wanted {
  */
 export async function download(
   store: Pick<RunStore, 'open' | 'bucket'>,
-  wanted: Wanted,
+  object: StoredObject,
   file: string,
   progress: (bytes: number) => void,
   signal: AbortSignal,
 ): Promise<void> {
   const part = `${file}.part`;
-  const there = await sizeOf(part);
-  const from = there < wanted.bytes ? there : 0;
+  const existing = await sizeOf(part);
+  const from = existing < object.bytes ? existing : 0;
   const hash = createHash('sha256');
   if (from > 0) await pipeline(createReadStream(part), hashing(hash), { signal });
-  const object = await store.open(wanted.key, from, signal);
-  if (!object?.Body)
+  const response = await store.open(object.key, from, signal);
+  if (!response?.Body)
     throw setUpError(
-      `s3://${store.bucket}/${wanted.key} no longer exists.`,
+      `s3://${store.bucket}/${object.key} no longer exists.`,
       'It may have expired; check the lifecycle rules of the bucket.',
     );
   let bytes = from;
   await pipeline(
-    object.Body as Readable,
+    response.Body as Readable,
     async function* (chunks: AsyncIterable<Uint8Array>) {
       for await (const chunk of chunks) {
         hash.update(chunk);
@@ -49,10 +49,10 @@ export async function download(
     createWriteStream(part, { flags: from > 0 ? 'a' : 'w' }),
     { signal },
   );
-  if (hash.digest('hex') !== wanted.sha256) {
+  if (hash.digest('hex') !== object.sha256) {
     await rm(part, { force: true });
     throw setUpError(
-      `The SHA-256 of ${wanted.key} differs from the manifest.`,
+      `The SHA-256 of ${object.key} differs from the manifest.`,
       'Run the command again. If the error remains, somebody has changed the object.',
     );
   }

@@ -50,27 +50,27 @@ export class Runs {
    * Finds a run by its id, by a beginning of it that no other run has, or by its ARN; by default the latest of the project.
    * @throws CliError that names similar ids
    */
-  async find(wanted: string | undefined, project: () => Promise<Found<string>>): Promise<Run> {
-    if (wanted === undefined) return await this.#latest(await project());
-    const id = wanted.startsWith('arn:') ? this.#idIn(wanted) : wanted;
+  async find(query: string | undefined, project: () => Promise<Found<string>>): Promise<Run> {
+    if (query === undefined) return await this.#latest(await project());
+    const id = query.startsWith('arn:') ? this.#idIn(query) : query;
     const exact = await this.#exact(id);
     if (exact !== null) return exact;
     const ids = await this.#known(id);
-    const meant = ids.filter((one) => one.startsWith(id));
-    const [only] = meant;
-    const run = meant.length === 1 && only !== undefined ? await this.#exact(only) : null;
+    const matches = ids.filter((one) => one.startsWith(id));
+    const [only] = matches;
+    const run = matches.length === 1 && only !== undefined ? await this.#exact(only) : null;
     if (run !== null) return run;
-    throw meant.length > 1 ? ambiguous(wanted, meant) : unknown(wanted, ids);
+    throw matches.length > 1 ? ambiguous(query, matches) : unknown(query, ids);
   }
 
   async #latest(project: Found<string>): Promise<Run> {
     const newest = atMost(SEARCHED, this.executions.newest(this.machine));
-    const looked = mapSeveral(newest, async (one) => ({
+    const checked = mapSeveral(newest, async (one) => ({
       arn: one.arn,
-      isMeant: await isOfProject(this.executions, one, project.value),
+      matches: await isOfProject(this.executions, one, project.value),
     }));
-    for await (const { arn, isMeant } of looked) {
-      const execution = isMeant ? await this.executions.describe(arn) : null;
+    for await (const { arn, matches } of checked) {
+      const execution = matches ? await this.executions.describe(arn) : null;
       if (execution) return { id: execution.name, arn, execution, manifest: null };
     }
     throw usageError(
@@ -106,20 +106,20 @@ export class Runs {
   }
 }
 
-function ambiguous(wanted: string, ids: readonly string[]): CliError {
+function ambiguous(query: string, ids: readonly string[]): CliError {
   return usageError(
-    `The ids of ${ids.length} runs begin with ${wanted}:\n${shown(ids)}`,
+    `The ids of ${ids.length} runs begin with ${query}:\n${indented(ids)}`,
     'Give more characters of the id.',
   );
 }
 
-function unknown(wanted: string, ids: readonly string[]): CliError {
-  const nearest = [...ids].sort((a, b) => distance(a, wanted) - distance(b, wanted));
-  const near = ids.length === 0 ? ' There are no runs yet.' : ` Similar ids:\n${shown(nearest)}`;
-  return usageError(`There is no run ${wanted}.${near}`, 'To list all runs: runctl list --all');
+function unknown(query: string, ids: readonly string[]): CliError {
+  const nearest = [...ids].sort((a, b) => distance(a, query) - distance(b, query));
+  const similar = ids.length === 0 ? ' There are no runs yet.' : ` Similar ids:\n${indented(nearest)}`;
+  return usageError(`There is no run ${query}.${similar}`, 'To list all runs: runctl list --all');
 }
 
-function shown(ids: readonly string[]): string {
+function indented(ids: readonly string[]): string {
   const more = ids.length > IDS_SHOWN ? [`… and ${ids.length - IDS_SHOWN} more`] : [];
   return [...ids.slice(0, IDS_SHOWN), ...more].map((line) => `  ${line}`).join('\n');
 }

@@ -11,7 +11,7 @@ export interface Plan {
   /** null: from the archive's runctl.yaml. */
   readonly script: Found<string> | null;
   readonly args: readonly string[];
-  readonly instance: { readonly found: Instance; readonly wanted: Found<string> } | null;
+  readonly instance: { readonly found: Instance; readonly selector: Found<string> } | null;
   readonly region: string;
 }
 
@@ -27,7 +27,7 @@ export function planRows(plan: Plan): [string, string][] {
       'instance',
       instance === null
         ? "from the archive's runctl.yaml"
-        : `${instance.found.id}, ${instance.found.type}  (${instance.wanted.value === instance.found.id ? '' : `${instance.wanted.value}, `}${instance.wanted.from})`,
+        : `${instance.found.id}, ${instance.found.type}  (${instance.selector.value === instance.found.id ? '' : `${instance.selector.value}, `}${instance.selector.from})`,
     ],
     ['cost', costRow(instance?.found.type ?? null, plan.region)],
   ];

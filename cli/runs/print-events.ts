@@ -16,13 +16,13 @@ export function eventPrinter(print: Print, colors: Colors): (event: RunEvent) =>
     install: colors.magenta,
     train: colors.green,
   };
-  return (shown) => {
-    if (shown.kind === 'line') {
-      const { job, text } = shown.line;
+  return (runEvent) => {
+    if (runEvent.kind === 'line') {
+      const { job, text } = runEvent.line;
       print(`${' '.repeat(WIDTH)}${jobColor[job](`${job.padEnd(7)} |`)} ${text}`);
       return;
     }
-    const { event, sinceStart } = shown;
+    const { event, sinceStart } = runEvent;
     if (event.kind === 'entered') {
       print(`${colors.dim(`${sinceStart.toFixed(1)} s`.padStart(WIDTH - 1))} ${colors.bold(event.state)}`);
     }
@@ -30,15 +30,15 @@ export function eventPrinter(print: Print, colors: Colors): (event: RunEvent) =>
 }
 
 /** How the run ended, without the last lines of the log, which have been shown. */
-export function endLines(end: RunEnd, said: RunEnding, runId: string, colors: Colors): string[] {
+export function endLines(end: RunEnd, ending: RunEnding, runId: string, colors: Colors): string[] {
   const succeeded = end.status === 'SUCCEEDED';
   const title = `${succeeded ? 'Succeeded' : 'Failed'} after ${formatDuration((end.endedAt - end.startedAt) / 1_000)}`;
   const rows: [string, string | number | null][] = [
-    ['outcome', said.outcome],
-    ['message', said.message],
-    ['next step', said.next],
-    ['exit code', said.exitCode],
-    ...said.warnings.map((warning): [string, string] => ['warning', warning]),
+    ['outcome', ending.outcome],
+    ['message', ending.message],
+    ['next step', ending.next],
+    ['exit code', ending.exitCode],
+    ...ending.warnings.map((warning): [string, string] => ['warning', warning]),
     ['results', `runctl pull ${runId}`],
   ];
   return [

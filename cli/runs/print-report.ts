@@ -8,7 +8,7 @@ import type { Queue, RunReport } from './report.ts';
 const LABEL_WIDTH = 10;
 
 /** Prints the output of `runctl status`. @param now epoch milliseconds */
-export function showReport(terminal: Terminal, report: RunReport, now: number): void {
+export function printReport(terminal: Terminal, report: RunReport, now: number): void {
   const { colors } = terminal;
   const { ending, project, instance } = report;
   const row = (label: string, value: string | null) => {

@@ -10,7 +10,7 @@ import type { Manifest } from '../../core/outcome/manifest-schema.ts';
 import { formatSize } from '../../core/units.ts';
 import type { Context } from '../context.ts';
 import { EXIT, type ExitCode, setUpError, usageError } from '../errors.ts';
-import { download, type Wanted } from './download.ts';
+import { download, type StoredObject } from './download.ts';
 import type { Run, Runs } from './find.ts';
 import { digestOf, filesBelow, placeFiles, removeFolder } from './place-files.ts';
 import { unpackOutputs } from './unpack-outputs.ts';
@@ -19,7 +19,7 @@ export const PULL_FOLDER = 'runctl-runs';
 /** Holds the downloads until all are checked; an interrupted pull resumes from it. */
 const STAGE = '.pulling';
 /** Names that runctl itself writes beside the outputs. */
-const OURS = [STAGE, MANIFEST, ...JOBS.map((job) => `${job}.log`)];
+const RESERVED = [STAGE, MANIFEST, ...JOBS.map((job) => `${job}.log`)];
 
 export interface PullOptions {
   readonly to?: string;
@@ -34,17 +34,17 @@ export async function pullRun(context: Context, runs: Runs, run: Run, options: P
   const folder = resolve(context.folder, options.to ?? join(PULL_FOLDER, basename(run.id)));
   const stage = join(folder, STAGE);
   await mkdir(stage, { recursive: true });
-  const wanted = await missing(manifest, folder, options.unpack);
-  const total = wanted.reduce((sum, { bytes }) => sum + bytes, 0);
+  const objects = await objectsToDownload(manifest, folder, options.unpack);
+  const total = objects.reduce((sum, { bytes }) => sum + bytes, 0);
   const files = await terminal.working(`Downloading ${formatSize(total)} of run ${run.id}`, async (update) => {
     let before = 0;
-    for (const one of wanted) {
+    for (const object of objects) {
       const progress = (bytes: number) => update(`Downloading ${formatSize(before + bytes)} of ${formatSize(total)}`);
-      const file = join(stage, basename(one.key));
-      if (!(await isThere(file, one))) await download(runs.store, one, file, progress, signal);
-      before += one.bytes;
+      const file = join(stage, basename(object.key));
+      if (!(await isStored(file, object))) await download(runs.store, object, file, progress, signal);
+      before += object.bytes;
     }
-    return await staged(stage, wanted, options.unpack, (text) => terminal.warn(text), signal);
+    return await unpackObjects(stage, objects, options.unpack, (text) => terminal.warn(text), signal);
   });
   const manifestFile = join(stage, MANIFEST);
   await writeFile(manifestFile, `${JSON.stringify(manifest, null, 2)}\n`);
@@ -53,9 +53,9 @@ export async function pullRun(context: Context, runs: Runs, run: Run, options: P
   await removeFolder(stage);
   for (const name of overwritten) terminal.note(`Overwritten: ${name}`);
   const outputs = options.unpack ? `${manifest.outputs.count} outputs` : OUTPUTS_ARCHIVE;
-  const had = same.length > 0 ? `; ${same.length} files were already there` : '';
+  const existing = same.length > 0 ? `; ${same.length} files were already there` : '';
   terminal.note(
-    `Run ${run.id} (${manifest.outcome}): ${manifest.logs.length} logs, ${manifest.outputs.archive ? outputs : 'no outputs'}, the manifest${had}`,
+    `Run ${run.id} (${manifest.outcome}): ${manifest.logs.length} logs, ${manifest.outputs.archive ? outputs : 'no outputs'}, the manifest${existing}`,
   );
   terminal.print(relative(context.folder, folder) || '.');
   return EXIT.succeeded;
@@ -79,26 +79,30 @@ async function manifestOf({ store }: Runs, run: Run): Promise<Manifest> {
 }
 
 /** The objects to download: without the outputs when all of them are in the folder already. */
-async function missing({ logs, outputs }: Manifest, folder: string, unpack: boolean): Promise<Wanted[]> {
+async function objectsToDownload(
+  { logs, outputs }: Manifest,
+  folder: string,
+  unpack: boolean,
+): Promise<StoredObject[]> {
   const { archive, files, count } = outputs;
   if (archive === null) return [...logs];
   const listed = unpack && files.length === count;
   for (const { path, bytes, sha256 } of listed ? files : []) {
-    if (!(await isThere(join(folder, path), { bytes, sha256 }))) return [...logs, archive];
+    if (!(await isStored(join(folder, path), { bytes, sha256 }))) return [...logs, archive];
   }
   return listed && count > 0 ? [...logs] : [...logs, archive];
 }
 
 /** The downloaded and unpacked files, by their path in the folder. */
-async function staged(
+async function unpackObjects(
   stage: string,
-  wanted: readonly Wanted[],
+  objects: readonly StoredObject[],
   unpack: boolean,
   warn: (text: string) => void,
   signal: AbortSignal,
 ): Promise<Map<string, string>> {
   const files = new Map<string, string>();
-  for (const { key } of wanted) {
+  for (const { key } of objects) {
     const name = basename(key);
     const file = join(stage, name);
     if (!unpack) files.set(name, file);
@@ -112,7 +116,7 @@ async function staged(
       await mkdir(tree);
       for (const leftOut of await unpackOutputs(file, tree)) warn(leftOut);
       for (const path of await filesBelow(tree)) {
-        if (OURS.includes(path.split('/')[0] ?? ''))
+        if (RESERVED.includes(path.split('/')[0] ?? ''))
           warn(
             `${path} was not unpacked, because runctl writes a file of that name itself; --no-unpack keeps it in outputs.tar.gz`,
           );
@@ -123,7 +127,7 @@ async function staged(
   return files;
 }
 
-async function isThere(file: string, { bytes, sha256 }: Omit<Wanted, 'key'>): Promise<boolean> {
+async function isStored(file: string, { bytes, sha256 }: Omit<StoredObject, 'key'>): Promise<boolean> {
   const found = await lstat(file).catch(() => null);
   return found?.isFile() === true && found.size === bytes && (await digestOf(file)) === sha256;
 }

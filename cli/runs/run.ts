@@ -4,12 +4,12 @@ import type { SpecInput } from '../../core/spec/spec.ts';
 import { readEnding } from '../../core/workflow/run-ending.ts';
 import { resolveInstance } from '../account/instance.ts';
 import { retryNotes } from '../account/retry.ts';
-import { checkScript, lookAtCode, packWarnings, withArchive } from '../archive/code.ts';
+import { checkScript, packWarnings, readCode, withArchive } from '../archive/code.ts';
 import { send } from '../archive/send-archive.ts';
 import type { Context } from '../context.ts';
 import { EXIT, type ExitCode } from '../errors.ts';
-import { type Found, findProject, type Project } from '../project/project.ts';
-import { sayDetached } from '../terminal/detach.ts';
+import { findProject, type Project } from '../project/project.ts';
+import { printDetached } from '../terminal/detach.ts';
 import { followRun } from './follow.ts';
 import { type Plan, planRows } from './plan.ts';
 import { endLines, eventPrinter } from './print-events.ts';
@@ -52,7 +52,7 @@ async function sendFolder(context: Context, flags: SpecInput, options: RunOption
   const { account, terminal, signal, folder } = context;
   const includeSecrets = options.includeSecrets === true;
   const project = await findProject(folder, flags);
-  const code = await lookAtCode(folder, { includeSecrets });
+  const code = await readCode(folder, { includeSecrets });
   const spec = { ...project.file, ...flags };
   const script = checkScript(code, spec, flags.script === undefined ? 'runctl.yaml' : '--script');
   // One after the other: a stack that is missing is the first thing to say.
@@ -61,7 +61,7 @@ async function sendFolder(context: Context, flags: SpecInput, options: RunOption
   return await withArchive(code, { includeSecrets, signal }, async (archive, packed) => {
     for (const warning of packWarnings(code, packed)) terminal.warn(warning);
     const plan = { project: project.name, code: { packed, git: code.git }, script, args: spec.args ?? [], instance };
-    if (!(await isAgreed(context, { ...plan, region: await account.region() }, options))) return null;
+    if (!(await confirmPlan(context, { ...plan, region: await account.region() }, options))) return null;
     const to = { bucket, project: project.name.value, start: null };
     const sent = await send(context, archive, to);
     return { ...flags, project: project.name.value, archive: archiveUri(sent), sha256: archive.sha256 };
@@ -76,25 +76,23 @@ async function planArchive(
 ): Promise<StartInput | null> {
   const { folder, account } = context;
   const project = await findProject(folder, flags);
-  const said = <T>(value: T | undefined, from: string): Found<T> | null =>
-    value === undefined ? null : { value, from };
   const plan = {
     project: project.name,
     code: { archive: flags.archive },
-    script: said(flags.script, '--script'),
+    script: flags.script === undefined ? null : { value: flags.script, from: '--script' },
     args: flags.args ?? [],
     instance: flags.instance === undefined ? null : await findInstance(context, project, flags.user),
     region: await account.region(),
   };
-  return (await isAgreed(context, plan, options)) ? { ...flags, project: project.name.value } : null;
+  return (await confirmPlan(context, plan, options)) ? { ...flags, project: project.name.value } : null;
 }
 
 async function findInstance({ account }: Context, { instance, name }: Project, user: string | undefined) {
   const request = { project: name.value, user: user ?? null };
-  return { found: await resolveInstance(account, instance.value, request), wanted: instance };
+  return { found: await resolveInstance(account, instance.value, request), selector: instance };
 }
 
-async function isAgreed({ terminal, signal }: Context, plan: Plan, options: RunOptions): Promise<boolean> {
+async function confirmPlan({ terminal, signal }: Context, plan: Plan, options: RunOptions): Promise<boolean> {
   for (const [label, text] of planRows(plan)) terminal.note(`  ${terminal.colors.dim(label.padEnd(9))} ${text}`);
   return options.yes === true || (await terminal.confirm('Start this run?', true, signal));
 }
@@ -131,13 +129,13 @@ export async function follow(
     const views = { show: eventPrinter(print, terminal.colors), notes: retryNotes((line) => terminal.note(line)) };
     const following = followRun(account, { executionArn, runId, logGroup }, views, signal);
     const end = await withAwsErrors('states:GetExecutionHistory, logs:GetLogEvents', following);
-    const said = readEnding(end);
-    for (const line of endLines(end, said, runId, terminal.colors)) print(line);
+    const ending = readEnding(end);
+    for (const line of endLines(end, ending, runId, terminal.colors)) print(line);
     if (options.json === true)
-      terminal.json({ runId, executionArn, archive: input.archive, ...said, error: end.error });
+      terminal.json({ runId, executionArn, archive: input.archive, ...ending, error: end.error });
     return end.status === 'SUCCEEDED' ? EXIT.succeeded : EXIT.runFailed;
   } catch (error) {
-    sayDetached(terminal, runId);
+    printDetached(terminal, runId);
     throw error;
   }
 }

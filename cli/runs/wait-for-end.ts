@@ -1,10 +1,10 @@
-import { setTimeout } from 'node:timers/promises';
 import type { Execution, Executions } from '../../aws/executions.ts';
 import { isRunning } from '../../aws/executions.ts';
 import { retryNotes, retryUntilReachable } from '../account/retry.ts';
 import type { Context } from '../context.ts';
-import { sayDetached } from '../terminal/detach.ts';
-import { doing } from './words.ts';
+import { printDetached } from '../terminal/detach.ts';
+import { pollUntil } from '../terminal/poll.ts';
+import { describeState } from './summary.ts';
 
 const POLL_MS = 2_000;
 
@@ -17,16 +17,17 @@ export async function waitForEnd(
   const notes = retryNotes((line) => terminal.note(line));
   try {
     return await terminal.working(`Waiting for run ${run.name}`, async (update) => {
-      for (;;) {
-        const now = await retryUntilReachable(() => executions.describe(run.arn, signal), notes, signal);
-        if (now === null || !isRunning(now)) return now ?? run;
+      const readState = async () => {
+        const execution = await retryUntilReachable(() => executions.describe(run.arn, signal), notes, signal);
+        if (execution === null || !isRunning(execution)) return execution ?? run;
         const state = await retryUntilReachable(() => executions.lastState(run.arn), notes, signal);
-        update(`Run ${run.name}: ${doing(state)}`);
-        await setTimeout(POLL_MS, undefined, { signal });
-      }
+        update(`Run ${run.name}: ${describeState(state)}`);
+        return undefined;
+      };
+      return await pollUntil(POLL_MS, readState, signal);
     });
   } catch (error) {
-    if (signal.aborted) sayDetached(terminal, run.name);
+    if (signal.aborted) printDetached(terminal, run.name);
     throw error;
   }
 }

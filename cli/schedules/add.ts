@@ -55,29 +55,29 @@ export function checkSchedule(name: string, project: string, when: string, timez
 /** Shows the next times, asks, uploads the code, and creates the schedule. */
 export async function addSchedule(
   { account, terminal, signal }: Context,
-  asked: AddRequest,
+  request: AddRequest,
   code: ScheduledCode,
 ): Promise<ExitCode> {
-  const { name, project, timezone } = asked;
-  const times = checkSchedule(name, project.value, asked.when, timezone.value);
+  const { name, project, timezone } = request;
+  const times = checkSchedule(name, project.value, request.when, timezone.value);
   const now = Date.now();
   const next = times.next(SHOWN, now - 1, now);
   const fullName = scheduleName(project.value, name);
   terminal.note(`schedule   ${fullName}: ${times.expression}, time zone ${timezone.value} (${timezone.from})`);
   terminal.note(`project    ${project.value} (from ${project.from})`);
-  terminal.note(`code       ${code.shown}`);
+  terminal.note(`code       ${code.description}`);
   next.forEach((time, index) => {
     const away = time <= now ? 'as soon as the schedule is created' : `in ${formatDuration((time - now) / 1_000)}`;
     terminal.note(`${index === 0 ? 'next runs  ' : '           '}${formatWall(time, timezone.value)}, ${away}`);
   });
-  const question = asked.replace ? 'Create this schedule, or replace the one of this name?' : 'Create this schedule?';
-  if (!asked.yes && !(await terminal.confirm(question, true, signal))) {
+  const question = request.replace ? 'Create this schedule, or replace the one of this name?' : 'Create this schedule?';
+  if (!request.yes && !(await terminal.confirm(question, true, signal))) {
     terminal.note('Nothing was scheduled.');
     return EXIT.succeeded;
   }
-  const placed = await code.place();
+  const placed = await code.upload();
   const digest = placed.sha256 === undefined ? {} : { sha256: placed.sha256 };
-  const spec: SpecInput = { ...asked.spec, project: project.value, archive: archiveUri(placed), ...digest };
+  const spec: SpecInput = { ...request.spec, project: project.value, archive: archiveUri(placed), ...digest };
   const schedule = {
     fullName,
     expression: times.expression,
@@ -87,12 +87,12 @@ export async function addSchedule(
     roleArn: await account.output('scheduleRole'),
     deadLettersArn: await account.output('deadLetters'),
   };
-  if (!(await putSchedule(account.scheduler, schedule, asked.replace)))
+  if (!(await putSchedule(account.scheduler, schedule, request.replace)))
     throw usageError(
       `The schedule ${fullName} already exists.`,
       `Replace it with --replace, or remove it: runctl schedule remove ${fullName}`,
     );
-  if (asked.json)
+  if (request.json)
     terminal.json({
       name: fullName,
       expression: times.expression,

@@ -3,7 +3,7 @@ import { errorName, withAwsErrors } from '../../aws/errors.ts';
 import { type ArchiveLocation, archiveUri, parseArchiveUri } from '../../core/names.ts';
 import type { SpecInput } from '../../core/spec/spec.ts';
 import { formatSize } from '../../core/units.ts';
-import { checkScript, lookAtCode, packWarnings, withArchive } from '../archive/code.ts';
+import { checkScript, packWarnings, readCode, withArchive } from '../archive/code.ts';
 import { send } from '../archive/send-archive.ts';
 import type { Context } from '../context.ts';
 import { usageError } from '../errors.ts';
@@ -12,9 +12,9 @@ import type { Project } from '../project/project.ts';
 /** The code of a schedule's runs. */
 export interface ScheduledCode {
   /** In words. */
-  readonly shown: string;
+  readonly description: string;
   /** Uploads it, unless it is in the bucket already. */
-  place(): Promise<PlacedCode>;
+  upload(): Promise<PlacedCode>;
 }
 
 /** Where the runs of a schedule find their code; `sha256` where it is known: then no other bytes are run. */
@@ -33,15 +33,15 @@ export async function withScheduledCode<T>(
   if (flags.archive !== undefined) {
     const pinned = await pinArchive(account.s3, flags.archive, bucket);
     const digest = flags.sha256 === undefined ? {} : { sha256: flags.sha256 };
-    return await use({ shown: archiveUri(pinned), place: () => Promise.resolve({ ...pinned, ...digest }) });
+    return await use({ description: archiveUri(pinned), upload: () => Promise.resolve({ ...pinned, ...digest }) });
   }
-  const code = await lookAtCode(folder, { includeSecrets });
+  const code = await readCode(folder, { includeSecrets });
   checkScript(code, { ...project.file, ...flags }, flags.script === undefined ? 'runctl.yaml' : '--script');
   return await withArchive(code, { includeSecrets, signal }, async (archive, packed) => {
     for (const warning of packWarnings(code, packed)) terminal.warn(warning);
     return await use({
-      shown: `this folder: ${packed.files.length} files, ${formatSize(packed.bytes)}`,
-      place: async () => {
+      description: `this folder: ${packed.files.length} files, ${formatSize(packed.bytes)}`,
+      upload: async () => {
         const sent = await send(context, archive, { bucket, project: project.name.value, start: null });
         return { ...sent, sha256: archive.sha256 };
       },

@@ -49,11 +49,11 @@ function times(row: ScheduleRow, count: number, now: number): number[] {
 /** Removes a schedule by its full name or its name within the project. */
 export async function deleteSchedule({ account, terminal }: Context, name: string, project: string): Promise<ExitCode> {
   const rows = await listSchedules(account.scheduler);
-  const wanted = [name, scheduleName(project, name)];
-  const row = rows.find(({ fullName }) => wanted.includes(fullName));
+  const names = [name, scheduleName(project, name)];
+  const row = rows.find(({ fullName }) => names.includes(fullName));
   if (!row)
     throw usageError(
-      `There is no schedule ${wanted.join(' or ')}.`,
+      `There is no schedule ${names.join(' or ')}.`,
       rows.length === 0
         ? 'There are no schedules.'
         : `Existing schedules: ${rows.map(({ fullName }) => fullName).join(', ')}`,

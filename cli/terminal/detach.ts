@@ -1,7 +1,7 @@
 import type { Terminal } from './terminal.ts';
 
 /** Prints how to follow or stop a run that this command no longer follows. */
-export function sayDetached(terminal: Terminal, runId: string): void {
+export function printDetached(terminal: Terminal, runId: string): void {
   if (terminal.out.errored) return; // the reader has closed the pipe: runctl logs -f | head
   terminal.note('');
   terminal.note('Detached. The run continues.');
