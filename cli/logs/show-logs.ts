@@ -43,7 +43,7 @@ export async function showLogs(context: Context, id: string | undefined, options
     ...(options.since === undefined ? {} : { since: Date.now() - options.since * 1_000 }),
   });
   const format = options.raw ? 'raw' : options.json ? 'json' : 'text';
-  const sink = new LogSink(terminal.out, { job, format });
+  const sink = new LogSink(terminal, { job, format });
   const notes = retryNotes((line) => terminal.note(line));
   const reading = { log, sink, executions: runs.executions, notes, signal };
   if (options.live && run.execution && isRunning(run.execution)) {

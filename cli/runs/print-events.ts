@@ -1,16 +1,15 @@
-import type { createColors } from 'picocolors';
 import type { JobName } from '../../core/names.ts';
 import { formatDuration } from '../../core/units.ts';
 import type { RunEnding } from '../../core/workflow/run-ending.ts';
+import type { Style } from '../terminal/style.ts';
 import type { RunEnd, RunEvent } from './follow.ts';
 
-export type Colors = ReturnType<typeof createColors>;
 export type Print = (line: string) => void;
 
 const WIDTH = 9; // of "  12.3 s " in front of a state
 
 /** Prints a line for each state that is entered, and the jobs' log lines under it. */
-export function eventPrinter(print: Print, colors: Colors): (event: RunEvent) => void {
+export function eventPrinter(print: Print, colors: Style): (event: RunEvent) => void {
   const jobColor: Record<JobName, (text: string) => string> = {
     sync: colors.blue,
     install: colors.magenta,
@@ -19,7 +18,7 @@ export function eventPrinter(print: Print, colors: Colors): (event: RunEvent) =>
   return (runEvent) => {
     if (runEvent.kind === 'line') {
       const { job, text } = runEvent.line;
-      print(`${' '.repeat(WIDTH)}${jobColor[job](`${job.padEnd(7)} |`)} ${text}`);
+      print(`${' '.repeat(WIDTH)}${jobColor[job](`${job.padEnd(7)} |`)} ${colors.log(text)}`);
       return;
     }
     const { event, sinceStart } = runEvent;
@@ -30,7 +29,7 @@ export function eventPrinter(print: Print, colors: Colors): (event: RunEvent) =>
 }
 
 /** How the run ended, without the last lines of the log, which have been shown. */
-export function endLines(end: RunEnd, ending: RunEnding, runId: string, colors: Colors): string[] {
+export function endLines(end: RunEnd, ending: RunEnding, runId: string, colors: Style): string[] {
   const succeeded = end.status === 'SUCCEEDED';
   const title = `${succeeded ? 'Succeeded' : 'Failed'} after ${formatDuration((end.endedAt - end.startedAt) / 1_000)}`;
   const rows: [string, string | number | null][] = [
