@@ -42,6 +42,7 @@ export async function download(
       for await (const chunk of chunks) {
         hash.update(chunk);
         bytes += chunk.length;
+        if (bytes > object.bytes) throw differs(object); // as much may come as the disk has
         progress(bytes);
         yield chunk;
       }
@@ -51,12 +52,16 @@ export async function download(
   );
   if (hash.digest('hex') !== object.sha256) {
     await rm(part, { force: true });
-    throw setUpError(
-      `The SHA-256 of ${object.key} differs from the manifest.`,
-      'Run the command again. If the error remains, somebody has changed the object.',
-    );
+    throw differs(object);
   }
   await rename(part, file);
+}
+
+function differs({ key }: StoredObject) {
+  return setUpError(
+    `The SHA-256 of ${key} differs from the manifest.`,
+    'Run the command again. If the error remains, somebody has changed the object.',
+  );
 }
 
 function hashing(hash: Hash) {

@@ -4,7 +4,7 @@ import { basename, join, relative, resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
 import { isRunning } from '../../aws/executions.ts';
-import { JOBS, MANIFEST } from '../../core/names.ts';
+import { JOBS, MANIFEST, runFileKey, runFolder } from '../../core/names.ts';
 import { OUTPUTS_ARCHIVE } from '../../core/outcome/manifest.ts';
 import type { Manifest } from '../../core/outcome/manifest-schema.ts';
 import { formatSize } from '../../core/units.ts';
@@ -12,6 +12,7 @@ import type { Context } from '../context.ts';
 import { EXIT, type ExitCode, setUpError, usageError } from '../errors.ts';
 import { download, type StoredObject } from './download.ts';
 import type { Run, Runs } from './find.ts';
+import { freeBytes, requireSpace } from './free-space.ts';
 import { digestOf, filesBelow, placeFiles, removeFolder } from './place-files.ts';
 import { unpackOutputs } from './unpack-outputs.ts';
 
@@ -31,11 +32,12 @@ export interface PullOptions {
 export async function pullRun(context: Context, runs: Runs, run: Run, options: PullOptions): Promise<ExitCode> {
   const { terminal, signal } = context;
   const manifest = await manifestOf(runs, run);
-  const folder = resolve(context.folder, options.to ?? join(PULL_FOLDER, basename(run.id)));
+  const folder = resolve(context.folder, options.to ?? join(PULL_FOLDER, runFolder(run.id)));
   const stage = join(folder, STAGE);
   await mkdir(stage, { recursive: true });
   const objects = await objectsToDownload(manifest, folder, options.unpack);
   const total = objects.reduce((sum, { bytes }) => sum + bytes, 0);
+  await requireSpace(stage, total + (options.unpack ? unpackedBytes(manifest) : 0));
   const files = await terminal.working(`Downloading ${formatSize(total)} of run ${run.id}`, async (update) => {
     let before = 0;
     for (const object of objects) {
@@ -78,19 +80,51 @@ async function manifestOf({ store }: Runs, run: Run): Promise<Manifest> {
   );
 }
 
+/** Downloads are written under the last part of their key, so that must be one of the names that runctl gives. */
+function requireOwnKey(key: string, runId: string): void {
+  const names = [OUTPUTS_ARCHIVE, ...JOBS.map((job) => `${job}.log.gz`)];
+  if (names.some((name) => runFileKey(runId, name) === key)) return;
+  throw setUpError(
+    `The manifest of run ${runId} names the object ${JSON.stringify(key)}, which is not one of that run.`,
+    'Update runctl, or read the manifest: somebody may have changed it.',
+  );
+}
+
 /** The objects to download: without the outputs when all of them are in the folder already. */
 async function objectsToDownload(
-  { logs, outputs }: Manifest,
+  { run, logs, outputs }: Manifest,
   folder: string,
   unpack: boolean,
 ): Promise<StoredObject[]> {
   const { archive, files, count } = outputs;
+  for (const { key } of [...logs, ...(archive ? [archive] : [])]) requireOwnKey(key, run.id);
   if (archive === null) return [...logs];
   const listed = unpack && files.length === count;
   for (const { path, bytes, sha256 } of listed ? files : []) {
     if (!(await isStored(join(folder, path), { bytes, sha256 }))) return [...logs, archive];
   }
   return listed && count > 0 ? [...logs] : [...logs, archive];
+}
+
+/** What the outputs have unpacked, as far as the manifest lists them. */
+function unpackedBytes({ outputs }: Manifest): number {
+  return outputs.files.reduce((sum, { bytes }) => sum + bytes, 0);
+}
+
+/** Ends with an error when more than so many bytes come: a few bytes of gzip may become any number. */
+function upTo(maxBytes: number) {
+  return async function* (chunks: AsyncIterable<Uint8Array>) {
+    let bytes = 0;
+    for await (const chunk of chunks) {
+      bytes += chunk.length;
+      if (bytes > maxBytes)
+        throw setUpError(
+          'Unpacked, a log has more bytes than the disk has free.',
+          'Free space, choose another folder with --to, or keep the logs packed with --no-unpack.',
+        );
+      yield chunk;
+    }
+  };
 }
 
 /** The downloaded and unpacked files, by their path in the folder. */
@@ -108,13 +142,14 @@ async function unpackObjects(
     if (!unpack) files.set(name, file);
     else if (name !== OUTPUTS_ARCHIVE) {
       const log = name.replace(/\.gz$/, '');
-      await pipeline(createReadStream(file), createGunzip(), createWriteStream(join(stage, log)), { signal });
+      const source = [createReadStream(file), createGunzip(), upTo(await freeBytes(stage))] as const;
+      await pipeline(...source, createWriteStream(join(stage, log)), { signal });
       files.set(log, join(stage, log));
     } else {
       const tree = join(stage, 'outputs');
       await removeFolder(tree); // of a pull that was interrupted
       await mkdir(tree);
-      for (const leftOut of await unpackOutputs(file, tree)) warn(leftOut);
+      for (const skipped of await unpackOutputs(file, tree, await freeBytes(stage))) warn(skipped);
       for (const path of await filesBelow(tree)) {
         if (RESERVED.includes(path.split('/')[0] ?? ''))
           warn(
