@@ -3,7 +3,7 @@ import type { StateEvent } from '../core/workflow/history.ts';
 import { withAwsErrors, withSignal } from './errors.ts';
 import { timeOf, toLastingStateEvents } from './state-events.ts';
 
-/** A page holds about ten states; one call is nearly always enough to catch up. */
+/** Enough for about ten states, so that one call nearly always returns all new events. */
 const PAGE_EVENTS = 100;
 const ENDED = /^Execution(Succeeded|Failed|Aborted|TimedOut)$/;
 
@@ -32,7 +32,7 @@ export class RunHistory {
     return toLastingStateEvents(events);
   }
 
-  /** From the newest back to those known: a day's history is never read again. */
+  /** Reads from the newest event back to the first known one, so that a long history is not read again. */
   async #newEvents(signal?: AbortSignal): Promise<HistoryEvent[]> {
     const found: HistoryEvent[] = [];
     let nextToken: string | undefined;

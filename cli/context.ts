@@ -4,18 +4,18 @@ import type { Account, AccountOptions } from './account/account.ts';
 import type { ExitCode } from './errors.ts';
 import { Terminal } from './terminal/terminal.ts';
 
-/** What every command gets. */
+/** What every command works with. */
 export interface Context {
   readonly account: Account;
   readonly terminal: Terminal;
-  /** Aborted by the first Ctrl-C (or TERM, HUP). A command that ends then leaves nothing behind. */
+  /** Aborted by the first Ctrl-C (or TERM, HUP). The command then removes its temporary files and ends. */
   readonly signal: AbortSignal;
-  /** The folder that the person stands in, absolute. */
+  /** The current folder, absolute. */
   readonly folder: string;
 }
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
-/** What a shell shows for a program that was ended by SIGINT. */
+/** The exit code that shells use for a program ended by SIGINT. */
 const INTERRUPTED = 130;
 
 /**
@@ -23,7 +23,7 @@ const INTERRUPTED = 130;
  * @param work returns the exit code
  */
 export async function withContext(command: Command, work: (context: Context) => Promise<ExitCode>): Promise<void> {
-  // Node 20.20 must do; the SDK's reminder about 2027 would stand between the results.
+  // Node 20.20 is supported; the SDK's warning about 2027 would mix with the output.
   process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= 'true';
   // Loaded here, with the clients of all services: `--help` does without them.
   const { Account } = await import('./account/account.ts');
@@ -32,12 +32,12 @@ export async function withContext(command: Command, work: (context: Context) => 
   const controller = new AbortController();
   const stop = () => controller.abort();
   for (const name of SIGNALS) process.on(name, stop);
-  // Nobody reads any more (`runctl logs | head`): that is an end like Ctrl-C.
+  // The reader has closed the pipe (`runctl logs | head`): end as after Ctrl-C.
   process.stdout.on('error', stop);
   try {
     process.exitCode = await work({ account, terminal, signal: controller.signal, folder: process.cwd() });
   } catch (error) {
-    // A prompt has the keyboard for itself, and tells Ctrl-C by an error of this name.
+    // A prompt reads the keyboard itself and reports Ctrl-C by an error of this name.
     if (!controller.signal.aborted && errorName(error) !== 'ExitPromptError') throw error;
     process.exitCode = INTERRUPTED;
   } finally {

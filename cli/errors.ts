@@ -1,8 +1,8 @@
-/** Exit codes of the `runctl` command: people's scripts compare with them. */
+/** Exit codes of the `runctl` command: scripts compare with them. */
 export const EXIT = { succeeded: 0, runFailed: 1, usage: 2, setUp: 3 } as const;
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
 
-/** A failure that a person can do something about: `message` says what happened, `next` what to do. */
+/** An error that the user can resolve: `message` says what happened, `next` what to do. */
 export class CliError extends Error {
   override readonly name: string = 'CliError';
   readonly next: string;
@@ -15,12 +15,12 @@ export class CliError extends Error {
   }
 }
 
-/** The person asked for something that cannot be: wrong flags, a run that is not there, a bad spec. */
+/** The request is wrong: an unknown option, a run that does not exist, a bad spec. */
 export function usageError(message: string, next: string, options?: ErrorOptions): CliError {
   return new CliError(message, next, EXIT.usage, options);
 }
 
-/** AWS, the network or the set-up does not play along. */
+/** AWS, the network or the setup failed. */
 export function setUpError(message: string, next: string, options?: ErrorOptions): CliError {
   return new CliError(message, next, EXIT.setUp, options);
 }

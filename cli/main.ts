@@ -12,6 +12,7 @@ import { addScheduleCommand } from './commands/schedule.ts';
 import { addStatusCommand } from './commands/status.ts';
 import { addStopCommand } from './commands/stop.ts';
 import { CliError, EXIT } from './errors.ts';
+import { printError } from './terminal/terminal.ts';
 
 /** The `runctl` command with the subcommands of this folder; local/ adds its own. */
 export function createProgram(): Command {
@@ -51,8 +52,8 @@ export function fail(error: unknown): void {
     return;
   }
   const message = error instanceof Error ? error.message : String(error);
-  console.error(`error: ${message}`);
-  if (error instanceof Error && 'next' in error && typeof error.next === 'string') console.error(error.next);
+  const next = error instanceof Error && 'next' in error && typeof error.next === 'string' ? error.next : null;
+  printError(process.stderr, message, next);
   process.exitCode = exitCodeOf(error);
 }
 

@@ -52,7 +52,7 @@ export const OUTPUTS = {
 } as const;
 
 /** Managed policies for people; the region is behind the name. */
-export const ACCESS_POLICIES = {
+export const MANAGED_POLICIES = {
   upload: `${STACK_NAME}-upload`,
   watch: `${STACK_NAME}-watch`,
   operator: `${STACK_NAME}-operator`,
@@ -97,7 +97,19 @@ function shortHash(...parts: string[]): string {
 /** Step Functions allows 80 characters; the ones kept here are safe in a path, a stream's name and a shell as well. */
 function safe(text: string, length: number): string {
   const cleaned = text.normalize('NFKD').replace(/[^A-Za-z0-9._-]+/g, '-');
-  return cleaned.replace(/^[-.]+/, '').slice(0, length);
+  return cleaned.replace(/^[^A-Za-z0-9]+/, '').slice(0, length);
+}
+
+/** Names that a run may have: they become names of folders, objects and log streams. Step Functions accepts more, such as `..`. */
+const RUN_ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$/;
+
+export function isRunId(name: string): boolean {
+  return RUN_ID.test(name);
+}
+
+/** The name of a run's folder, in the bucket and on a person's disk: its id; for a name that no run may have, one made of it. */
+export function runFolder(id: string): string {
+  return isRunId(id) ? id : `${safe(id, 47) || 'run'}-${shortHash(id)}`;
 }
 
 /**
@@ -151,7 +163,7 @@ export const RUN_PREFIX = 'runs/';
 export const MANIFEST = 'manifest.json';
 
 export function runFileKey(runId: string, name: string): string {
-  return `${RUN_PREFIX}${runId}/${name}`;
+  return `${RUN_PREFIX}${runFolder(runId)}/${name}`;
 }
 
 /** The run whose manifest has this key; null for any other key. */

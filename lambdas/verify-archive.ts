@@ -6,6 +6,7 @@ import {
   ARCHIVE_PREFIX,
   type ArchiveLocation,
   archiveUri,
+  isRunId,
   parseArchiveUri,
   runKey,
   UPLOAD_PREFIX,
@@ -43,6 +44,10 @@ interface Ports {
 /** Checks the spec, pins the object's version, and reads the archive once: nothing has touched an instance yet. */
 export function createVerify({ archives, caps, runner, uploadBucket }: Ports) {
   return async ({ execution, input }: VerifyInput): Promise<VerifyOutput> => {
+    if (!isRunId(execution.name))
+      throw new InvalidSpec(
+        `the name of the execution, ${JSON.stringify(execution.name)}, must begin with a letter or digit and have only A-Z a-z 0-9 . _ -`,
+      );
     const asked = parseSpec(input, "the execution's input");
     const location = locate(asked, uploadBucket);
     const object = await archives.open(location);

@@ -17,7 +17,7 @@ import { RunCount } from './functions/run-count.ts';
 import { Steps } from './functions/steps.ts';
 import { stopEndedRuns } from './functions/stop-trigger.ts';
 import { UploadTrigger } from './functions/upload-trigger.ts';
-import { createAccessPolicies } from './iam/managed-policies.ts';
+import { createManagedPolicies } from './iam/people.ts';
 import { type DocumentContent, jobDocument, prepareDocument } from './instance/document.ts';
 import { buildFinisher, buildInstaller, buildRunner } from './instance/program.ts';
 import { createAlarms } from './observability/alarms.ts';
@@ -29,7 +29,7 @@ import { createUploadBucket } from './storage/upload-bucket.ts';
 import { RunMachine } from './workflow/run-machine.ts';
 import { WatchMachine } from './workflow/watch-machine.ts';
 
-/** All that is deployed. Nothing of it costs money while nothing runs, but for what lies in the bucket and the logs. */
+/** Everything that is deployed. While nothing runs, only the storage of the bucket and the logs costs money. */
 export class RunctlStack extends Stack {
   /** @param bundles folder of the bundled handlers */
   constructor(scope: Construct, bundles: string) {
@@ -68,7 +68,7 @@ export class RunctlStack extends Stack {
     createDashboard(this, { machineArn: machine.stateMachineArn, deadLetters, alarms });
     const schedules = new Schedules(this, { schedules: config.schedules, machine, deadLetters });
 
-    createAccessPolicies(this, { bucket, scheduleRoleArn: schedules.role.roleArn });
+    createManagedPolicies(this, { bucket, scheduleRoleArn: schedules.role.roleArn });
     const outputs: Record<keyof typeof OUTPUTS, string> = {
       machine: machine.stateMachineArn,
       bucket: bucket.bucketName,

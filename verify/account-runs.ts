@@ -7,7 +7,7 @@ import { GetObjectCommand } from '@aws-sdk/client-s3';
 import { DescribeExecutionCommand, type DescribeExecutionOutput, StopExecutionCommand } from '@aws-sdk/client-sfn';
 import { errorName } from '../aws/errors.ts';
 import type { Account } from '../cli/account/account.ts';
-import { lookAtCode, withArchive } from '../cli/archive/code.ts';
+import { readCode, withArchive } from '../cli/archive/code.ts';
 import { storeArchive } from '../cli/archive/upload.ts';
 import { type StartedRun, startRun } from '../cli/runs/start.ts';
 import { archiveUri, type JobName, logStream, MANIFEST, runFileKey } from '../core/names.ts';
@@ -42,7 +42,7 @@ export class AccountRuns {
 
   async #push(): Promise<string> {
     const bucket = await this.account.output('bucket');
-    const code = await lookAtCode(FOLDER, { includeSecrets: false });
+    const code = await readCode(FOLDER, { includeSecrets: false });
     return await withArchive(code, { includeSecrets: false, signal: this.signal }, async (archive) =>
       archiveUri(await storeArchive(this.account.s3, archive, { bucket, project: PROJECT })),
     );

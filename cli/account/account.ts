@@ -12,7 +12,7 @@ import { OUTPUTS, STACK_NAME } from '../../core/names.ts';
 import { setUpError } from '../errors.ts';
 import { translateAwsError } from './aws-errors.ts';
 
-/** Given before any command: what the AWS CLI calls them too. */
+/** Options before any command, named as in the AWS CLI. */
 export interface AccountOptions {
   readonly profile?: string;
   readonly region?: string;
@@ -22,13 +22,13 @@ type OutputName = keyof typeof OUTPUTS;
 const HALF_DONE = /(_IN_PROGRESS|_FAILED)$/;
 
 /**
- * The person's AWS account as the SDK finds it: flags, environment, profile. Clients are made when they are asked for.
- * Nothing here knows the local cloud: its addresses stand in the environment.
+ * The AWS account as the SDK finds it: flags, environment, profile. A client is created when it is first used.
+ * The local cloud needs no code here: its addresses are in the environment.
  */
 export class Account {
-  /** For clients beside those below. */
+  /** For clients other than those below. */
   readonly settings: { profile?: string; region?: string };
-  readonly #made = new Map<unknown, { destroy(): void }>();
+  readonly #clients = new Map<unknown, { destroy(): void }>();
   #stack: Promise<Stack> | null = null;
 
   constructor({ profile, region }: AccountOptions) {
@@ -65,17 +65,17 @@ export class Account {
     try {
       return await this.cloudFormation.config.region();
     } catch (error) {
-      throw translateAwsError(error, 'find the region');
+      throw translateAwsError(error, 'reading the AWS region');
     }
   }
 
-  /** An output of the deployed stack. @throws CliError when there is no stack, or an older one without it */
+  /** An output of the deployed stack. @throws CliError when there is no stack, or an older one without this output */
   async output(name: OutputName): Promise<string> {
     const { Outputs } = await this.stack();
     const value = Outputs?.find(({ OutputKey }) => OutputKey === OUTPUTS[name])?.OutputValue;
     if (value !== undefined) return value;
     throw setUpError(
-      `The stack ${STACK_NAME} has no output ${OUTPUTS[name]}: it was deployed by an older runctl.`,
+      `The stack ${STACK_NAME} has no output ${OUTPUTS[name]}: it was deployed by an older version of runctl.`,
       'Deploy it again, in the runctl folder: npx cdk deploy',
     );
   }
@@ -91,26 +91,26 @@ export class Account {
       const { Stacks } = await this.cloudFormation.send(new DescribeStacksCommand({ StackName: STACK_NAME }));
       const [stack] = Stacks ?? [];
       if (stack && !HALF_DONE.test(stack.StackStatus ?? '')) return stack;
-      // An update under way leaves the outputs of before in force.
+      // During an update the previous outputs remain valid.
       if (stack?.Outputs?.length) return stack;
     } catch (error) {
       if (errorName(error) !== 'ValidationError') throw translateAwsError(error, 'cloudformation:DescribeStacks');
     }
     throw setUpError(
-      `runctl is not deployed in ${region}: there is no stack ${STACK_NAME}.`,
-      'Deploy it once, in the runctl folder: npx cdk bootstrap && npx cdk deploy. Another region: --region. To try without AWS: npx runctl local up',
+      `runctl is not deployed in ${region}: the stack ${STACK_NAME} does not exist.`,
+      'Deploy it once, in the runctl folder: npx cdk bootstrap && npx cdk deploy. To use another region: --region. To try runctl without AWS: runctl local up',
     );
   }
 
   destroy(): void {
-    for (const client of this.#made.values()) client.destroy();
+    for (const client of this.#clients.values()) client.destroy();
   }
 
   #client<T extends { destroy(): void }>(Client: new (settings: Record<string, unknown>) => T): T {
-    const there = this.#made.get(Client);
-    if (there) return there as T;
-    const made = new Client({ ...CLI_SETTINGS, ...this.settings });
-    this.#made.set(Client, made);
-    return made;
+    const existing = this.#clients.get(Client);
+    if (existing) return existing as T;
+    const client = new Client({ ...CLI_SETTINGS, ...this.settings });
+    this.#clients.set(Client, client);
+    return client;
   }
 }

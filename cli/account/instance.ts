@@ -21,27 +21,27 @@ interface InstanceClients {
 
 /**
  * Finds the instance that a run would use, as the state Find instance does, before anything is uploaded.
- * @param wanted `i-…` or `tag:Key=value`
- * @throws CliError that says what to do, with the command where one does it
+ * @param selector `i-…` or `tag:Key=value`
+ * @throws CliError with the command that resolves it, where there is one
  */
 export async function resolveInstance(
   clients: InstanceClients,
-  wanted: string,
+  selector: string,
   request: RunRequest,
 ): Promise<Instance> {
-  const found = (await findInstances(clients.ec2, wanted)).map(foundInstance);
+  const found = (await findInstances(clients.ec2, selector)).map(foundInstance);
   let instance: Instance;
   try {
-    instance = chooseInstance(found, wanted, request);
+    instance = chooseInstance(found, selector, request);
   } catch (error) {
-    if (error instanceof RunError) throw await explain(clients.ec2, error, found, wanted);
+    if (error instanceof RunError) throw await explain(clients.ec2, error, found, selector);
     throw error;
   }
   const ping = await instancesOver(clients.ec2, clients.ssm).ping(instance.id);
   if (ping === 'Online') return instance;
   throw setUpError(
-    `The SSM agent of ${instance.id} is not online (${ping ?? 'SSM does not know the instance'}).`,
-    `${ERRORS.AgentOffline.next} A minute after it started is early days; runctl doctor looks closer.`,
+    `The SSM agent of ${instance.id} is not online: ${ping ?? 'SSM does not know the instance'}.`,
+    `${ERRORS.AgentOffline.next} After a start, the agent may take a few minutes. To check more: runctl doctor`,
   );
 }
 
@@ -49,14 +49,14 @@ async function explain(
   ec2: Pick<EC2Client, 'send'>,
   error: RunError,
   found: readonly FoundInstance[],
-  wanted: string,
+  selector: string,
 ): Promise<CliError> {
   const commands: Partial<Record<ErrorName, string>> = {
     InstanceNotRunning: `aws ec2 start-instances --instance-ids ${idsOf(found, 'stopped')}`,
     InstanceNotEnabled: `aws ec2 create-tags --resources ${idsOf(found, 'running')} --tags Key=${ENABLED_TAG.key},Value=${ENABLED_TAG.value}`,
   };
   const command = commands[error.name];
-  const hint = error.name === 'InstanceNotFound' ? await candidates(ec2, wanted) : command && `Do it with: ${command}`;
+  const hint = error.name === 'InstanceNotFound' ? await candidates(ec2, selector) : command && `Run: ${command}`;
   return setUpError(error.message, [ERRORS[error.name].next, hint].filter(Boolean).join('\n'), { cause: error });
 }
 
@@ -65,13 +65,13 @@ function idsOf(found: readonly FoundInstance[], state: string): string {
   return ids.length === 0 ? 'i-…' : ids.join(' ');
 }
 
-/** What the person might have meant. */
-async function candidates(ec2: Pick<EC2Client, 'send'>, wanted: string): Promise<string> {
+/** Instances that may be meant. */
+async function candidates(ec2: Pick<EC2Client, 'send'>, selector: string): Promise<string> {
   const enabled = (await findInstances(ec2, `tag:${ENABLED_TAG.key}=${ENABLED_TAG.value}`)).map(foundInstance);
   const running = enabled.filter(({ state }) => state === 'running');
   if (running.length > 0)
-    return `Instances that runctl may use here: ${running.map(({ id, type, tags }) => `${id} (${type}${tags.Project === undefined ? '' : `, Project=${tags.Project}`})`).join(', ')}.`;
-  const selector = parseSelector(wanted);
-  const tag = 'tag' in selector ? ` Key=${selector.tag},Value=${selector.value}` : '';
-  return `No running instance here has the tag ${ENABLED_TAG.key}=${ENABLED_TAG.value}. Give it to yours: aws ec2 create-tags --resources i-… --tags Key=${ENABLED_TAG.key},Value=${ENABLED_TAG.value}${tag}`;
+    return `Instances with the tag ${ENABLED_TAG.key}=${ENABLED_TAG.value}: ${running.map(({ id, type, tags }) => `${id} (${type}${tags.Project === undefined ? '' : `, Project=${tags.Project}`})`).join(', ')}.`;
+  const parsed = parseSelector(selector);
+  const tag = 'tag' in parsed ? ` Key=${parsed.tag},Value=${parsed.value}` : '';
+  return `No running instance has the tag ${ENABLED_TAG.key}=${ENABLED_TAG.value}. To tag yours: aws ec2 create-tags --resources i-… --tags Key=${ENABLED_TAG.key},Value=${ENABLED_TAG.value}${tag}`;
 }

@@ -5,12 +5,12 @@ import { parseSelector } from '../../core/workflow/choose-instance.ts';
 type Ec2 = Pick<EC2Client, 'send'>;
 const GONE = ['terminated', 'shutting-down'];
 
-/** The account's instances that `i-…` or `tag:Key=value` means, without those that are gone. */
-export async function findInstances(ec2: Ec2, wanted: string): Promise<Instance[]> {
-  return (await describeInstances(ec2, parseSelector(wanted))).filter(isPresent);
+/** The instances that match `i-…` or `tag:Key=value`, without terminated ones. */
+export async function findInstances(ec2: Ec2, selector: string): Promise<Instance[]> {
+  return (await describeInstances(ec2, parseSelector(selector))).filter(isPresent);
 }
 
-/** All instances that are not gone, for a person who must choose one. */
+/** All instances, without terminated ones. */
 export async function allInstances(ec2: Ec2): Promise<Instance[]> {
   return (await describeInstances(ec2, null)).filter(isPresent);
 }

@@ -6,7 +6,7 @@ import { toReadable } from './aws-errors.ts';
 const FIRST_PAUSE_MS = 1_000;
 const LONGEST_PAUSE_MS = 10_000;
 
-/** What is told about a call that is tried again: that it failed, once, and that it works again. */
+/** Reports that a repeated call failed (once), and that it works again. */
 export interface RetryNotes {
   failed(error: unknown): void;
   recovered(seconds: number): void;
@@ -14,12 +14,12 @@ export interface RetryNotes {
 
 export function retryNotes(print: (line: string) => void): RetryNotes {
   return {
-    failed: (error) => print(`AWS does not answer (${messageOf(error)}); the run goes on. Trying again ...`),
-    recovered: (seconds) => print(`AWS answers again, after ${formatDuration(seconds)}; nothing was missed.`),
+    failed: (error) => print(`AWS does not answer (${messageOf(error)}). The run continues; trying again ...`),
+    recovered: (seconds) => print(`AWS answers again after ${formatDuration(seconds)}; nothing was missed.`),
   };
 }
 
-/** Reads until it works: for what changes nothing. Any error that a moment does not mend is thrown at once. */
+/** Repeats a read until it succeeds. Throws an error that waiting cannot resolve at once. */
 export async function retryUntilReachable<T>(
   read: () => Promise<T>,
   notes: RetryNotes,

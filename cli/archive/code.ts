@@ -14,9 +14,9 @@ import { type Packed, packFiles } from './pack.ts';
 import { type Listing, leftOut, listFiles } from './pack-list.ts';
 import type { LocalArchive } from './upload.ts';
 
-/** Data of this size is uploaded and synced again with every change of the code. */
+/** Files from this size on get a warning: they are uploaded and synced again with every change of the code. */
 const BIG_BYTES = 100 * 1024 * 1024;
-/** A deployed stack may allow more than the defaults: here they only warn. */
+/** A deployed stack may allow more than the defaults, so exceeding them is only a warning here. */
 const NO_CAPS: ArchiveCaps = {
   compressedBytes: Number.POSITIVE_INFINITY,
   expandedBytes: Number.POSITIVE_INFINITY,
@@ -27,7 +27,7 @@ const NO_CAPS: ArchiveCaps = {
   headerBytes: DEFAULT_CAPS.headerBytes,
 };
 
-/** The code of a project folder, as it was found. */
+/** The code of a project folder. */
 export interface Code {
   readonly folder: string;
   readonly listing: Listing;
@@ -35,14 +35,14 @@ export interface Code {
   readonly warnings: readonly string[];
 }
 
-/** What will run, and whether somebody said so. */
+/** The script that will run, and where its name comes from. */
 export interface Script {
   readonly value: string;
   readonly from: string;
 }
 
-/** Looks at a project folder: nothing is written. @throws PackError when there is nothing to pack */
-export async function lookAtCode(folder: string, options: { includeSecrets: boolean }): Promise<Code> {
+/** Lists a project folder's files and its commit; writes nothing. @throws PackError when there is nothing to pack */
+export async function readCode(folder: string, options: { includeSecrets: boolean }): Promise<Code> {
   const listing = await listFiles(folder, options);
   return {
     folder,
@@ -53,8 +53,9 @@ export async function lookAtCode(folder: string, options: { includeSecrets: bool
 }
 
 /**
- * The script that a run of this code would start, and that what its spec names is there: as Verify archive does it.
- * @throws CliError with the candidates; for a requirements file that is not there too
+ * Chooses the script that a run of this code would start, and checks that the requirements file exists, as the state
+ * Verify archive does.
+ * @throws CliError with the candidates, or for a requirements file that is missing
  */
 export function checkScript({ listing }: Code, spec: SpecInput, from: string): Script {
   const names = withoutTopFolder(listing.files.map(({ name }) => name));
@@ -62,25 +63,25 @@ export function checkScript({ listing }: Code, spec: SpecInput, from: string): S
   const { requirements } = spec;
   if (requirements !== undefined && spec.install !== 'skip' && !names.includes(requirements.replace(/^(\.\/)+/, '')))
     throw usageError(
-      `There is no ${requirements} among the files to upload.`,
-      'Correct the key requirements; an ignore file may leave it out.',
+      `The requirements file ${requirements} is not among the files to upload.`,
+      'Correct the key requirements, or check whether an ignore file excludes the file.',
     );
   return { value: script, from: spec.script === undefined ? 'found' : from };
 }
 
-function scriptOf(names: readonly string[], wanted: string | null): string {
+function scriptOf(names: readonly string[], script: string | null): string {
   try {
-    return chooseScript(names, wanted).script;
+    return chooseScript(names, script).script;
   } catch (error) {
     if (!(error instanceof ScriptNotFound)) throw error;
     const next =
-      'Give --script <path>, or keep it in runctl.yaml: runctl init writes one. An ignore file may leave it out.';
+      'Name the script with --script <path> or in runctl.yaml. If it exists, check whether an ignore file excludes it.';
     throw usageError(error.message, next, { cause: error });
   }
 }
 
 /**
- * Packs it into a file of its own, and hands that to `use`; afterwards the file is gone.
+ * Packs the code into a temporary file, passes it to `use`, and removes it afterwards.
  * @throws PackError; CliError when Verify archive would refuse it
  */
 export async function withArchive<T>(
@@ -92,14 +93,14 @@ export async function withArchive<T>(
   try {
     const file = join(folder, 'code.tar.gz');
     const packed = await packFiles(code.folder, code.listing, file, { ...options, git: code.git });
-    return await use(await judge(file), packed);
+    return await use(await verify(file), packed);
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
 }
 
-/** What the state Verify archive would say, said before anything is uploaded. */
-async function judge(file: string): Promise<LocalArchive> {
+/** Checks the archive as the state Verify archive does, before anything is uploaded. */
+async function verify(file: string): Promise<LocalArchive> {
   try {
     const report = await verifyArchive(createReadStream(file), {
       caps: NO_CAPS,
@@ -108,14 +109,14 @@ async function judge(file: string): Promise<LocalArchive> {
     return { file, sha256: report.sha256, bytes: report.bytes };
   } catch (error) {
     if (error instanceof ArchiveError)
-      throw usageError(error.message, 'Rename or leave out what it names.', { cause: error });
+      throw usageError(error.message, 'Rename the file, or exclude it with .runctlignore.', { cause: error });
     throw error;
   }
 }
 
 export function packWarnings(code: Code, packed: Packed): string[] {
   const unlisted = packed.warnings.filter((warning) => !code.listing.warnings.includes(warning));
-  const secrets = packed.secrets.map((name) => leftOut(name, 'likely a secret'));
+  const secrets = packed.secrets.map((name) => leftOut(name, 'likely a secret (--include-secrets packs it)'));
   return [...code.warnings, ...unlisted, ...secrets];
 }
 
@@ -125,11 +126,11 @@ function sizeWarnings({ files }: Listing): string[] {
   return [
     ...big.map(
       (file) =>
-        `${file.name} has ${formatSize(file.bytes)}: data is better kept in S3 or on the instance, and named in .runctlignore.`,
+        `${file.name} has ${formatSize(file.bytes)}. Keep data in S3 or on the instance, and list it in .runctlignore.`,
     ),
     ...(bytes > DEFAULT_CAPS.expandedBytes || files.length > DEFAULT_CAPS.entries
       ? [
-          `${files.length} files with ${formatSize(bytes)} are more than a run takes by default (${DEFAULT_CAPS.entries} files, ${formatSize(DEFAULT_CAPS.expandedBytes)}): leave data and environments out by .runctlignore.`,
+          `${files.length} files with ${formatSize(bytes)} exceed what a run accepts by default (${DEFAULT_CAPS.entries} files, ${formatSize(DEFAULT_CAPS.expandedBytes)}). Exclude data and environments with .runctlignore.`,
         ]
       : []),
   ];

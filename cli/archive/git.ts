@@ -6,12 +6,12 @@ import type { GitState } from '../../core/archive/git-state.ts';
 import type { ProjectFile } from './pack-list.ts';
 
 const run = promisify(execFile);
-/** The names of a hundred thousand files. */
+/** Enough for the names of a hundred thousand files. */
 const OUTPUT_BYTES = 64 * 1024 * 1024;
 
 /**
- * The commit that a project folder stands at, and whether its files are as that commit has them; null when git knows
- * nothing of them: no repository, no commit yet, no git on this machine.
+ * The commit of a project folder, and whether its files differ from that commit. null when git does not track them:
+ * there is no repository, no commit yet, or no git on this machine.
  */
 export async function readGit(folder: string, files: readonly ProjectFile[]): Promise<GitState | null> {
   const top = await realpath(folder);
@@ -25,7 +25,7 @@ export async function readGit(folder: string, files: readonly ProjectFile[]): Pr
   const commit = lines.find((line) => line.startsWith('# branch.oid '))?.slice('# branch.oid '.length) ?? '';
   const tracked = new Set(listed.split('\0'));
   const names = files.map(({ path }) => relative(top, path).split(sep).join('/'));
-  // A folder inside somebody's repository that does not track it has no commit of its own.
+  // A folder inside a repository that does not track it has no commit of its own.
   if (!/^[0-9a-f]+$/.test(commit) || !names.some((name) => tracked.has(name))) return null;
   const changed = lines.some((line) => line !== '' && !line.startsWith('#'));
   return { commit, dirty: changed || names.some((name) => !tracked.has(name)) };
@@ -33,7 +33,7 @@ export async function readGit(folder: string, files: readonly ProjectFile[]): Pr
 
 async function git(folder: string, args: readonly string[]): Promise<string | null> {
   try {
-    // A look must not take the index's lock from a git that works.
+    // Reading the state must not take the index lock from another git process.
     const env = { ...process.env, GIT_OPTIONAL_LOCKS: '0', LC_ALL: 'C' };
     const { stdout } = await run('git', ['-C', folder, ...args], { env, maxBuffer: OUTPUT_BYTES });
     return stdout;
@@ -43,7 +43,7 @@ async function git(folder: string, args: readonly string[]): Promise<string | nu
   }
 }
 
-/** No git here, or nothing of git's; a repository of another user is one that git does not read either. */
+/** git is not installed, the folder is not in a repository, or git refuses another user's repository. */
 function isNoRepository(error: unknown): boolean {
   const { code, stderr } = error as { code?: unknown; stderr?: unknown };
   return code === 'ENOENT' || /not a git repository|dubious ownership/.test(String(stderr));

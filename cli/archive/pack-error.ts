@@ -1,6 +1,6 @@
 import { CliError, EXIT } from '../errors.ts';
 
-/** A folder could not be packed; `next` says what to do about it. */
+/** A folder cannot be packed. */
 export class PackError extends CliError {
   override readonly name = 'PackError';
 

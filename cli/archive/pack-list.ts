@@ -7,17 +7,17 @@ import { isSecretName } from './secrets.ts';
 export interface ProjectFile {
   /** Path in the archive, `/` between its parts. */
   readonly name: string;
-  /** Where it is read from; a link is followed. */
+  /** The path that is read; links are resolved. */
   readonly path: string;
   readonly bytes: number;
   readonly executable: boolean;
 }
 
-/** Later files decide over earlier ones: .runctlignore can bring back by `!name` what .gitignore leaves out. */
+/** Later files override earlier ones: `!name` in .runctlignore includes again what .gitignore excludes. */
 const IGNORE_FILES = ['.gitignore', '.runctlignore'];
 /** Never part of a project's code, whatever the ignore files say. */
 const NEVER = new Set(['.git', '__pycache__', 'node_modules', '.runctl', 'runctl-runs']);
-/** What makes a folder a virtual environment. */
+/** The file that marks a folder as a virtual environment. */
 const VENV_MARK = 'pyvenv.cfg';
 
 /** The ignore rules of one folder, for the paths below it. */
@@ -27,29 +27,29 @@ interface Scope {
   readonly rules: Ignore;
 }
 
-/** What was found in a project folder. */
+/** The files of a project folder. */
 export interface Listing {
-  /** By code units of their names, not by locale: the order must be the same on every machine. */
+  /** Sorted by the code units of their names, not by locale: the order must be the same on every machine. */
   readonly files: readonly ProjectFile[];
-  /** Left out since they look like secrets. */
+  /** Not packed because they look like secrets. */
   readonly secrets: readonly string[];
-  /** What else was left out though nobody asked for it, one sentence each. */
+  /** What else is not packed although no ignore file excludes it, one sentence each. */
   readonly warnings: readonly string[];
 }
 
 /**
- * The files of a project: what `.gitignore` and `.runctlignore` leave, in the folder and below it, without `.git`, virtual
- * environments, `__pycache__`, `node_modules` and `.runctl`, and without secrets unless they are asked for. Links inside
- * the folder are followed, others are left out with a warning, as are sockets, devices, and what cannot be read. Folders
- * without files are not kept.
- * @throws PackError when nothing is left, or the folder is none.
+ * Lists the files of a project: all that `.gitignore` and `.runctlignore` do not exclude, without `.git`, virtual
+ * environments, `__pycache__`, `node_modules` and `.runctl`, and without secrets unless `includeSecrets` is set. Links to
+ * targets inside the folder are followed. Other links, sockets, devices and unreadable files are skipped with a warning.
+ * Empty folders are not listed.
+ * @throws PackError when no file remains, or the folder does not exist
  */
 export async function listFiles(folder: string, options: { includeSecrets?: boolean } = {}): Promise<Listing> {
   const top = await realpath(folder).catch((cause: unknown) => {
-    throw new PackError(`There is no folder ${folder}`, 'Give the path of the project folder.', { cause });
+    throw new PackError(`The folder ${folder} does not exist.`, 'Give the path of the project folder.', { cause });
   });
   if (!(await stat(top)).isDirectory())
-    throw new PackError(`${folder} is a file, not a folder`, 'Give the path of the project folder.');
+    throw new PackError(`${folder} is a file, not a folder.`, 'Give the path of the project folder.');
   const walk = new Walk(top, options.includeSecrets === true);
   await walk.enter(top, '', [], []);
   if (walk.files.length === 0) throw nothingToPack(folder, walk.ignored);
@@ -59,8 +59,8 @@ export async function listFiles(folder: string, options: { includeSecrets?: bool
 
 export function nothingToPack(folder: string, ignored = 0): PackError {
   return new PackError(
-    `There is nothing to pack in ${folder}${ignored > 0 ? `: the ignore files leave out all ${ignored} entries` : ''}`,
-    'Give the folder that holds the training script; see .gitignore and .runctlignore in it.',
+    `There is nothing to pack in ${folder}${ignored > 0 ? `: the ignore files exclude all ${ignored} entries` : ''}.`,
+    'Give the folder that contains the training script, or correct its .gitignore or .runctlignore.',
   );
 }
 
@@ -77,9 +77,9 @@ class Walk {
     this.#includeSecrets = includeSecrets;
   }
 
-  /** @param above the real paths of the folders that this one lies in: a link to one of them has no end. */
+  /** @param above real paths of the parent folders: following a link to one of them would never end */
   async enter(folder: string, name: string, outer: readonly Scope[], above: readonly string[]): Promise<void> {
-    const names = (await this.#look(name, readdir(folder)))?.sort();
+    const names = (await this.#read(name, readdir(folder)))?.sort();
     if (names === undefined || (names.includes(VENV_MARK) && name !== '')) return;
     const scopes = [...outer, ...(await scopeOf(folder, name, names))];
     const inside = [...above, await realpath(folder)];
@@ -91,47 +91,47 @@ class Walk {
 
   async #visit(path: string, name: string, scopes: readonly Scope[], above: readonly string[]): Promise<void> {
     if (NEVER.has(basename(path))) return;
-    const link = (await this.#look(name, lstat(path)))?.isSymbolicLink();
+    const link = (await this.#read(name, lstat(path)))?.isSymbolicLink();
     if (link === undefined) return;
     const target = link ? await this.#follow(path, name) : path;
     if (target === undefined) return;
-    const info = await this.#look(name, stat(target));
+    const info = await this.#read(name, stat(target));
     if (info === undefined) return;
     if (isIgnored(info.isDirectory() ? `${name}/` : name, scopes)) {
       this.ignored += 1;
       return;
     }
     if (info.isDirectory()) {
-      if (link && above.includes(target)) return this.#leave(name, 'a link to a folder that it lies in');
+      if (link && above.includes(target)) return this.#skip(name, 'a link to a folder that contains it');
       await this.enter(target, name, scopes, above);
     } else if (info.isFile() && !this.#includeSecrets && isSecretName(name)) {
       this.secrets.push(name);
     } else if (info.isFile()) {
       this.files.push({ name, path: target, bytes: info.size, executable: (info.mode & 0o100) !== 0 });
-    } else this.#leave(name, 'neither a file nor a folder');
+    } else this.#skip(name, 'neither a file nor a folder');
   }
 
-  /** Where a link leads inside the project; undefined, with a warning, when it leads elsewhere. */
+  /** The target of a link inside the project; undefined, with a warning, for any other link. */
   async #follow(path: string, name: string): Promise<string | undefined> {
-    const target = await realpath(path).catch(() => undefined); // nothing there, or a circle
-    if (target === undefined) return this.#leave(name, 'a link that leads nowhere');
+    const target = await realpath(path).catch(() => undefined); // the target does not exist, or the links form a cycle
+    if (target === undefined) return this.#skip(name, 'a broken link');
     const inside = relative(this.#top, target);
     const parts = inside.split(sep);
-    if (parts[0] === '..') return this.#leave(name, `a link to ${target}, outside the project`);
-    if (parts.some((part) => NEVER.has(part))) return this.#leave(name, `a link to ${inside}, which is never packed`);
+    if (parts[0] === '..') return this.#skip(name, `a link to ${target}, outside the project`);
+    if (parts.some((part) => NEVER.has(part))) return this.#skip(name, `a link to ${inside}, which is never packed`);
     return target;
   }
 
-  /** What the file system says; undefined, with a warning, when it says nothing, as of a file that has gone meanwhile. */
-  async #look<T>(name: string, looking: Promise<T>): Promise<T | undefined> {
+  /** Reads from the file system; undefined, with a warning, when that fails, for example for a file deleted meanwhile. */
+  async #read<T>(name: string, reading: Promise<T>): Promise<T | undefined> {
     try {
-      return await looking;
+      return await reading;
     } catch (cause) {
-      // Node has put U+FFFD for the bytes that are no UTF-8, and finds no such file: that one has not gone.
-      if (!name.includes('\ufffd')) return this.#leave(name, notReadable(cause));
+      // Node replaces bytes that are not UTF-8 by U+FFFD and then does not find the file, which still exists.
+      if (!name.includes('\ufffd')) return this.#skip(name, notReadable(cause));
       throw new PackError(
-        `${JSON.stringify(name)} has a name that is not UTF-8`,
-        'Give it a name in UTF-8, or take it out of the folder.',
+        `The name of ${JSON.stringify(name)} is not UTF-8.`,
+        'Rename the file, or move it out of the project folder.',
         {
           cause,
         },
@@ -139,19 +139,19 @@ class Walk {
     }
   }
 
-  #leave(name: string, why: string): undefined {
+  #skip(name: string, why: string): undefined {
     this.warnings.push(leftOut(name, why));
   }
 }
 
 export function leftOut(name: string, why: string): string {
-  return `${name} is left out: it is ${why}.`;
+  return `${name} was not packed: it is ${why}.`;
 }
 
-/** Why a file is left out that the file system did not give, to follow "it is". */
+/** Why the file system did not return a file, to follow "it is". */
 export function notReadable(error: unknown): string {
   const code = error instanceof Error && 'code' in error ? error.code : null;
-  if (code === 'ENOENT') return 'gone';
+  if (code === 'ENOENT') return 'no longer there';
   return `not readable (${code ?? String(error)})`;
 }
 
@@ -163,7 +163,7 @@ async function scopeOf(folder: string, name: string, names: readonly string[]): 
   return [{ folder: name, rules }];
 }
 
-/** The innermost folder whose rules say anything decides, as in git. */
+/** The innermost folder with a matching rule decides, as in git. */
 function isIgnored(name: string, scopes: readonly Scope[]): boolean {
   for (const { folder, rules } of [...scopes].reverse()) {
     const { ignored, unignored } = rules.test(folder === '' ? name : name.slice(folder.length + 1));

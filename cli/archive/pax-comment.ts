@@ -1,9 +1,9 @@
 const BLOCK = 512;
-/** The fields of a ustar header: where they begin. */
+/** Offsets of the fields of a ustar header. */
 const FIELD = { name: 0, mode: 100, uid: 108, gid: 116, size: 124, mtime: 136, checksum: 148, type: 156, magic: 257 };
 
 /**
- * A PAX global header with a comment, as `git archive` puts one in front of an archive: tar-stream writes none.
+ * A PAX global header with a comment, as `git archive` writes at the start of an archive. tar-stream cannot write one.
  * @param comment ASCII, under 80 characters
  */
 export function globalHeader(comment: string, mtime: Date): Buffer {

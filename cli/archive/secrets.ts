@@ -1,6 +1,6 @@
 import { basename } from 'node:path';
 
-/** Names under which secrets are kept; examples of them, which people do commit, are not meant. */
+/** Usual names of files with secrets. Examples of such files, which people do commit, are excepted below. */
 const NAMES = [
   /^\.env(\..+)?$/,
   /^id_(rsa|dsa|ecdsa|ed25519)(_sk)?$/,
@@ -15,18 +15,18 @@ const NAMES = [
 ];
 const EXAMPLE = /\.(example|sample|template|dist|defaults?)$/;
 const KEY_FILE = /\.(pem|key)$/;
-/** A key is a few KB; what is larger is not looked through. */
-const LOOKED_THROUGH_BYTES = 64 * 1024;
+/** A key has a few KB; larger files are not searched. */
+const SEARCHED_BYTES = 64 * 1024;
 
-/** Whether a file's name says that it holds a secret. @param name path in the project */
+/** Whether a file's name suggests a secret. @param name path in the project */
 export function isSecretName(name: string): boolean {
   const last = basename(name).toLowerCase();
   return !EXAMPLE.test(last) && NAMES.some((pattern) => pattern.test(last));
 }
 
-/** Whether a file is a private key, or a key of a service account, whatever it is called. Certificates are not secret. */
+/** Whether a file is a private key, or a key of a service account, whatever its name. Certificates are not secret. */
 export function isSecretContent(name: string, content: Buffer): boolean {
-  if (content.length > LOOKED_THROUGH_BYTES) return false;
+  if (content.length > SEARCHED_BYTES) return false;
   const isKeyFile = KEY_FILE.test(name.toLowerCase()) || content.subarray(0, 11).toString('latin1') === '-----BEGIN ';
   const isJson = name.toLowerCase().endsWith('.json') && content.includes('"private_key"');
   return (isKeyFile || isJson) && content.includes('PRIVATE KEY-----');

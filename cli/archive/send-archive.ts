@@ -6,15 +6,15 @@ import type { Context } from '../context.ts';
 import { type LocalArchive, storeArchive, uploadArchive } from './upload.ts';
 
 export interface Sent extends ArchiveLocation {
-  /** It was there from an earlier time. */
+  /** The same archive had been uploaded before. */
   readonly reused: boolean;
-  /** Of the run that it starts; null where it starts none. */
+  /** The run that the upload starts, or null. */
   readonly runId: string | null;
 }
 
 /**
- * Uploads an archive, and shows how far it has come.
- * @param to `start`: the spec that goes along with an upload that starts a run; null for one that starts nothing
+ * Uploads an archive and shows the progress.
+ * @param to `start`: the spec of the run that the upload starts; null when it starts none
  */
 export async function send(
   { account, terminal, signal }: Pick<Context, 'account' | 'terminal' | 'signal'>,
@@ -22,9 +22,9 @@ export async function send(
   { bucket, project, start }: { bucket: string; project: string; start: SpecInput | null },
 ): Promise<Sent> {
   const what = `Uploading ${formatSize(archive.bytes)}`;
-  return await terminal.working(what, async (say) => {
+  return await terminal.working(what, async (update) => {
     const onProgress = (bytes: number) =>
-      say(`${what}: ${Math.floor((100 * bytes) / archive.bytes)} %, ${formatSize(bytes)}`);
+      update(`${what}: ${Math.floor((100 * bytes) / archive.bytes)} %, ${formatSize(bytes)}`);
     const options = { signal, onProgress };
     const action = `s3:PutObject to ${bucket}`;
     if (start === null) {

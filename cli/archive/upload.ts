@@ -169,7 +169,7 @@ export function specMetadata(spec: SpecInput): string {
   const ascii = json.replace(/[\u007f-\uffff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
   if (ascii.length + METADATA_KEY.length > METADATA_BYTES) {
     throw new InvalidSpec(
-      `the options take ${ascii.length} bytes; an upload carries ${METADATA_BYTES - METADATA_KEY.length}. Put long args or env into runctl.yaml.`,
+      `the options take ${ascii.length} bytes, and the metadata of an upload holds ${METADATA_BYTES - METADATA_KEY.length}. Put long args or env into runctl.yaml.`,
     );
   }
   return ascii;

@@ -1,45 +1,45 @@
 import type { Command } from 'commander';
 import { withContext } from '../context.ts';
-import type { Finding } from '../doctor/finding.ts';
+import type { Check } from '../doctor/check.ts';
 import { EXIT } from '../errors.ts';
 
 const HELP = `
-Each line is one check, shown as it is done: ✓ well, ! works but could be better, ✗ does not, - hangs on something that does not.
-Below a line that is not well stands the command that mends it.
+Each line is one check: ✓ passed, ! works with limitations, ✗ failed, - skipped because a check that it depends on failed.
+The lines below a failed check show the commands that fix it.
 
-What lies on the instance itself (disk, python3, pip, uv, GPU) is asked by runctl's own SSM document; nothing is changed there.
+The checks of disk, python3, pip, uv and GPU send one SSM command to the instance. It changes nothing there.
 
 Examples:
-  $ npx runctl doctor                                  the instance that this folder's runs would use
-  $ npx runctl doctor --instance i-0123456789abcdef0   another one
-  $ npx runctl doctor --json | jq '.findings[] | select(.state == "failed")'
+  runctl doctor                                  check the instance that the runs of this folder use
+  runctl doctor --instance i-0123456789abcdef0   check another instance
+  runctl doctor --json | jq '.checks[] | select(.state == "failed")'
 
-Exit codes: 0 nothing fails, 3 something does.`;
+Exit codes: 0 no check failed, 3 a check failed.`;
 
 /** Adds `runctl doctor`. */
 export function addDoctorCommand(program: Command): void {
   program
     .command('doctor')
-    .description('check all that a run needs, and say how to mend what is missing')
-    .option('--project <name>', 'whose instance (default: found as `run` finds it)')
-    .option('--instance <selector>', 'i-… or tag:Key=value')
-    .option('--json', 'one JSON document')
+    .description('check everything a run needs, and show how to fix what is missing')
+    .option('--project <name>', 'check the instance of this project (default: as for `run`)')
+    .option('--instance <selector>', 'check this instance: i-… or tag:Key=value')
+    .option('--json', 'print one JSON document')
     .addHelpText('after', HELP)
     .action(async (given: { project?: string; instance?: string; json?: boolean }, command: Command) => {
       await withContext(command, async ({ account, terminal, folder, signal }) => {
         const { findProject } = await import('../project/project.ts');
         const { parseSpec } = await import('../../core/spec/spec.ts');
-        const { examine, showFinding } = await import('../doctor/doctor.ts');
+        const { printCheck, runChecks } = await import('../doctor/doctor.ts');
         const { project, instance } = given;
         const flags = parseSpec({ project, instance }, 'the options');
-        const findings: Finding[] = [];
-        for await (const finding of examine(account, await findProject(folder, flags), signal)) {
-          findings.push(finding);
-          if (given.json !== true) showFinding(terminal, finding);
+        const checks: Check[] = [];
+        for await (const check of runChecks(account, await findProject(folder, flags), signal)) {
+          checks.push(check);
+          if (given.json !== true) printCheck(terminal, check);
         }
-        const failures = findings.filter(({ state }) => state === 'failed').length;
-        if (given.json === true) terminal.json({ ok: failures === 0, findings });
-        else if (failures > 0) terminal.note(`${failures} of ${findings.length} checks failed.`);
+        const failures = checks.filter(({ state }) => state === 'failed').length;
+        if (given.json === true) terminal.json({ ok: failures === 0, checks });
+        else if (failures > 0) terminal.note(`${failures} of ${checks.length} checks failed.`);
         return failures === 0 ? EXIT.succeeded : EXIT.setUp;
       });
     });

@@ -5,12 +5,12 @@ export function addInitCommand(program: Command): void {
   program
     .command('init')
     .description('write a commented runctl.yaml for this folder')
-    .option('--force', 'overwrite the one that is there')
+    .option('--force', 'overwrite an existing runctl.yaml')
     .addHelpText(
       'after',
       `
-It finds the script, the requirements and the project's name, and shows every other key as a comment. Editors with the
-YAML language server complete it. A folder with one train.py or main.py needs no runctl.yaml.`,
+runctl fills in the script, the requirements file and the project name, and lists every other key as a comment. Editors
+with a YAML language server complete the keys. A folder with a single train.py or main.py needs no runctl.yaml.`,
     )
     .action((options: { force?: boolean }, self: Command) =>
       withContext(self, async (context) => {

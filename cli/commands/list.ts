@@ -18,18 +18,18 @@ interface ListOptions {
 export function addListCommand(program: Command): void {
   program
     .command('list')
-    .description('the runs of this project, newest first')
-    .option('--all', 'of all projects')
-    .option('--project <name>', 'of another project than this folder')
-    .option('-n, --number <count>', 'at most so many', wholeNumber, 20)
-    .option('--json', 'as one JSON document')
+    .description('list the runs of this project, newest first')
+    .option('--all', 'list the runs of all projects')
+    .option('--project <name>', "list the runs of this project instead of the folder's")
+    .option('-n, --number <count>', 'list at most this many runs', wholeNumber, 20)
+    .option('--json', 'print one JSON document')
     .addHelpText(
       'after',
       `
-Runs stand in Step Functions for 90 days; an older one is found by its id: runctl status <run id>.
+Step Functions keeps a run for 90 days. To see an older one, give its id: runctl status <run id>
 
 Examples:
-  runctl list                  what became of this project's runs
+  runctl list                  the latest runs of this project
   runctl list --all -n 50
   runctl list --json | jq -r '.[] | select(.outcome == "failed") | .id'`,
     )
@@ -47,10 +47,10 @@ Examples:
         for await (const run of atMost(options.number, runs.list(project?.value ?? null))) found.push(run);
         if (options.json) terminal.json(found.map(asJson));
         else if (found.length > 0) showTable(context.terminal, found, options.all === true);
-        else if (project === null) terminal.note('There are no runs yet. Start one: npx runctl run');
+        else if (project === null) terminal.note('There are no runs yet. To start one: runctl run');
         else
           terminal.note(
-            `There is no run of the project ${project.value} (from ${project.from}). Of all projects: npx runctl list --all`,
+            `The project ${project.value} (from ${project.from}) has no runs. To list the runs of all projects: runctl list --all`,
           );
         return EXIT.succeeded;
       });

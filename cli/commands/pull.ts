@@ -5,25 +5,24 @@ import type { PullOptions } from '../runs/pull.ts';
 export function addPullCommand(program: Command): void {
   program
     .command('pull')
-    .description('bring outputs, logs and manifest of a run into a folder')
-    .argument('[run]', 'its id, the beginning of it, or its ARN (default: the latest run of this project)')
-    .option('--to <folder>', 'into this folder (default: runctl-runs/<run id>)')
-    .option('--no-unpack', 'leave outputs.tar.gz and <job>.log.gz as they are')
-    .option('--force', 'overwrite files that have other content')
-    .option('--project <name>', 'the latest run of another project than this folder')
+    .description('download the outputs, logs and manifest of a run')
+    .argument('[run]', 'run id, the beginning of one, or an ARN (default: the latest run of this project)')
+    .option('--to <folder>', 'download to this folder (default: runctl-runs/<run id>)')
+    .option('--no-unpack', 'keep outputs.tar.gz and <job>.log.gz packed')
+    .option('--force', 'overwrite files with different content')
+    .option('--project <name>', "use the latest run of this project instead of the folder's")
     .addHelpText(
       'after',
       `
-Outputs lie in the folder with their paths in the project, beside manifest.json and <job>.log. Every
-download is compared with the manifest's SHA-256; one that was interrupted goes on where it stopped.
-Prints the folder.
+Outputs keep their paths in the project; manifest.json and <job>.log are written beside them. runctl compares
+the SHA-256 of every download with the manifest and resumes interrupted downloads. It prints the folder.
 
 Examples:
   runctl pull
   runctl pull digits-3f2a --to /tmp/run
   cd "$(runctl pull)" && ls`,
     )
-    .action(async (wanted: string | undefined, options: PullOptions & { project?: string }, command: Command) => {
+    .action(async (id: string | undefined, options: PullOptions & { project?: string }, command: Command) => {
       await withContext(command, async (context) => {
         const [{ Runs }, { pullRun }, { projectFor }] = await Promise.all([
           import('../runs/find.ts'),
@@ -31,7 +30,7 @@ Examples:
           import('../project/which-project.ts'),
         ]);
         const runs = await Runs.of(context.account);
-        const run = await runs.find(wanted, () => projectFor(context, options));
+        const run = await runs.find(id, () => projectFor(context, options));
         return await pullRun(context, runs, run, options);
       });
     });

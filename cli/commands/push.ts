@@ -15,28 +15,28 @@ interface PushOptions extends Record<string, unknown> {
 export function addPushCommand(program: Command): void {
   const command = program
     .command('push')
-    .description('pack this folder and upload it, without starting anything')
-    .option('--start', 'upload to uploads/ instead: that starts a run')
-    .option('--include-secrets', 'pack what looks like a secret too (.env, keys, credentials)')
+    .description('pack and upload this folder without starting a run')
+    .option('--start', 'upload to uploads/ instead, which starts a run')
+    .option('--include-secrets', 'also pack files that look like secrets (.env, keys, credentials)')
     .option('--json', 'print one JSON document');
   addSpecOptions(command, ['project'])
     .addHelpText(
       'after',
       `
-What .gitignore and .runctlignore leave is packed, without .git, virtual environments and caches. The same tree at the
-same commit gives the same archive, and is not uploaded twice.
+runctl packs the files that .gitignore and .runctlignore do not exclude, without .git, virtual environments and caches.
+The same files at the same commit give the same archive, which is uploaded only once.
 
 Examples:
-  runctl push                       upload; prints the command that starts a run of it
+  runctl push                       upload, and print the command that starts a run
   runctl push --json | jq -r .archive
-  runctl push --start               upload and start, as \`aws s3 cp\` to uploads/ does`,
+  runctl push --start               upload and start a run, as \`aws s3 cp\` to uploads/ does`,
     )
     .action((options: PushOptions, self: Command) => withContext(self, (context) => push(context, options)));
 }
 
 async function push(context: Context, options: PushOptions): Promise<ExitCode> {
   const { account, terminal, signal, folder } = context;
-  const [{ findProject }, { lookAtCode, packWarnings, withArchive }, { send }, { specOf }] = await Promise.all([
+  const [{ findProject }, { readCode, packWarnings, withArchive }, { send }, { specOf }] = await Promise.all([
     import('../project/project.ts'),
     import('../archive/code.ts'),
     import('../archive/send-archive.ts'),
@@ -45,18 +45,18 @@ async function push(context: Context, options: PushOptions): Promise<ExitCode> {
   const flags: SpecInput = specOf(options);
   const { name } = await findProject(folder, flags);
   const includeSecrets = options.includeSecrets === true;
-  const [code, bucket] = await Promise.all([lookAtCode(folder, { includeSecrets }), account.output('bucket')]);
+  const [code, bucket] = await Promise.all([readCode(folder, { includeSecrets }), account.output('bucket')]);
   return await withArchive(code, { includeSecrets, signal }, async (archive, packed) => {
     for (const warning of packWarnings(code, packed)) terminal.warn(warning);
     terminal.note(
-      `Packed ${packed.files.length} files, ${formatSize(packed.bytes)}, as ${formatSize(packed.archiveBytes)}`,
+      `Packed ${packed.files.length} files (${formatSize(packed.bytes)}) into ${formatSize(packed.archiveBytes)}`,
     );
     const began = performance.now();
     const to = { bucket, project: name.value, start: options.start === true ? flags : null };
     const sent = await send(context, archive, to);
     const uri = archiveUri(sent);
     const seconds = formatDuration((performance.now() - began) / 1_000);
-    terminal.note(sent.reused ? 'The archive is there already: it is the same.' : `Uploaded in ${seconds}`);
+    terminal.note(sent.reused ? 'The same archive is already uploaded.' : `Uploaded in ${seconds}`);
     const start = `runctl run --project ${name.value} --archive '${uri}' --sha256 ${archive.sha256}`;
     if (options.json)
       terminal.json({
@@ -76,8 +76,8 @@ async function push(context: Context, options: PushOptions): Promise<ExitCode> {
       terminal.print(uri);
       terminal.note(
         sent.runId === null
-          ? `Start a run of it: ${start}`
-          : `It starts the run ${sent.runId}. Follow it: runctl logs -f ${sent.runId}`,
+          ? `To start a run: ${start}`
+          : `The upload starts run ${sent.runId}. To follow it: runctl logs -f ${sent.runId}`,
       );
     }
     return EXIT.succeeded;

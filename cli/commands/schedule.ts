@@ -5,19 +5,20 @@ import type { ExitCode } from '../errors.ts';
 import { addSpecOptions } from '../project/spec-options.ts';
 
 const ADD_HELP = `
-WHEN is one of
+WHEN is one of:
   daily 02:00, weekdays 07:30, mon 06:00, every 6h
   cron(0 2 * * ? *)          EventBridge's six fields: minutes hours day-of-month month day-of-week year
-  rate(6 hours)              the first run at once
-  at(2026-12-24T18:00:00)    once
+  rate(6 hours)              the first run starts immediately
+  at(2026-12-24T18:00:00)    a single run
 
-Each run uses the code as it was when the schedule was made. A time that clocks skip is skipped; one that they show twice counts once.
+Each run uses the code as it was when the schedule was created. When clocks change, a time that does not exist is skipped,
+and a time that occurs twice starts one run.
 
 Examples:
-  $ npx runctl schedule add nightly 'daily 02:00'
-  $ npx runctl schedule add weekly 'cron(0 6 ? * MON *)' --timezone Europe/Berlin --if-busy skip -- --epochs 50
-  $ npx runctl schedule add nightly 'daily 03:00' --replace
-  $ npx runctl schedule add sweep 'every 12h' --archive s3://BUCKET/archives/code.tar.gz --yes`;
+  runctl schedule add nightly 'daily 02:00'
+  runctl schedule add weekly 'cron(0 6 ? * MON *)' --timezone Europe/Berlin --if-busy skip -- --epochs 50
+  runctl schedule add nightly 'daily 03:00' --replace
+  runctl schedule add sweep 'every 12h' --archive s3://BUCKET/archives/code.tar.gz --yes`;
 
 interface AddOptions extends Record<string, unknown> {
   readonly timezone?: string;
@@ -29,20 +30,20 @@ interface AddOptions extends Record<string, unknown> {
 
 /** Adds `runctl schedule …`. */
 export function addScheduleCommand(program: Command): void {
-  const schedule = program.command('schedule').description('have EventBridge Scheduler start runs');
+  const schedule = program.command('schedule').description('start runs at given times, with EventBridge Scheduler');
 
   const adding = schedule
     .command('add')
     .usage('[options] <name> <when> [-- arguments of the script]')
-    .argument('<name>', 'what it is called, in its project')
-    .argument('<when>', 'when it starts a run: see below')
-    .argument('[arguments...]', 'after --: arguments of the script, taken literally')
-    .description('start runs of this folder at given times; shows the next three before it asks')
+    .argument('<name>', 'name of the schedule within its project')
+    .argument('<when>', 'when to start a run, see below')
+    .argument('[arguments...]', 'arguments of the script, passed on unchanged')
+    .description('start runs of this folder at given times; shows the next three times and asks first')
     .option('--timezone <name>', "IANA name (default: this machine's)")
-    .option('--replace', 'in place of one of this name')
-    .option('-y, --yes', 'do not ask')
-    .option('--include-secrets', 'pack what looks like a secret too (.env, keys, credentials)')
-    .option('--json', 'one JSON document');
+    .option('--replace', 'replace an existing schedule of this name')
+    .option('-y, --yes', 'create it without asking')
+    .option('--include-secrets', 'also pack files that look like secrets (.env, keys, credentials)')
+    .option('--json', 'print one JSON document');
   addSpecOptions(adding)
     .addHelpText('after', ADD_HELP)
     .action((name: string, when: string, words: string[], given: AddOptions, self: Command) =>
@@ -54,8 +55,8 @@ export function addScheduleCommand(program: Command): void {
 
   schedule
     .command('list')
-    .description('all schedules, and when they start their next run')
-    .option('--json', 'one JSON document')
+    .description('list all schedules and the times of their next runs')
+    .option('--json', 'print one JSON document')
     .action(async (given: { json?: boolean }, command: Command) => {
       await withContext(command, async (context) => {
         const { showSchedules } = await import('../schedules/list.ts');
@@ -65,15 +66,15 @@ export function addScheduleCommand(program: Command): void {
 
   schedule
     .command('remove')
-    .argument('<name>', 'as `list` shows it, or as `add` was given it')
-    .description('end a schedule; runs that it has started go on')
-    .option('--project <name>', 'default: found as `run` finds it')
+    .argument('<name>', 'name as shown by `list`, or as given to `add`')
+    .description('remove a schedule; runs that it has started continue')
+    .option('--project <name>', 'project of the schedule (default: as for `run`)')
     .action(async (name: string, given: { project?: string }, command: Command) => {
       await withContext(command, async (context) => {
-        const { endSchedule } = await import('../schedules/list.ts');
+        const { deleteSchedule } = await import('../schedules/list.ts');
         const { findProject } = await import('../project/project.ts');
         const project = await findProject(context.folder, given);
-        return await endSchedule(context, name, project.name.value);
+        return await deleteSchedule(context, name, project.name.value);
       });
     });
 }
@@ -92,9 +93,9 @@ async function add(
   const timezone = chooseTimezone(given.timezone);
   checkSchedule(name, project.name.value, when, timezone.value);
   const options = { replace: given.replace === true, yes: given.yes === true, json: given.json === true };
-  const asked = { name, when, timezone, project: project.name, spec: flags, ...options };
+  const request = { name, when, timezone, project: project.name, spec: flags, ...options };
   const includeSecrets = given.includeSecrets === true;
   return await withScheduledCode(context, { project, flags, includeSecrets }, (code) =>
-    addSchedule(context, asked, code),
+    addSchedule(context, request, code),
   );
 }

@@ -11,24 +11,24 @@ interface StatusOptions {
 export function addStatusCommand(program: Command): void {
   program
     .command('status')
-    .description('how a run stands, or how it ended')
-    .argument('[run]', 'its id, the beginning of it, or its ARN (default: the latest run of this project)')
-    .option('--project <name>', 'the latest run of another project than this folder')
-    .option('--wait', 'wait until it ends; then the exit code is 0 when it succeeded, else 1')
-    .option('--json', 'as one JSON document')
+    .description('show the state of a run, or how it ended')
+    .argument('[run]', 'run id, the beginning of one, or an ARN (default: the latest run of this project)')
+    .option('--project <name>', "use the latest run of this project instead of the folder's")
+    .option('--wait', 'wait until the run ends; the exit code is then 0 if it succeeded, else 1')
+    .option('--json', 'print one JSON document')
     .addHelpText(
       'after',
       `
-Without --wait the exit code is 0 however the run stands.
+Without --wait the exit code is 0, whatever the state of the run.
 
 Examples:
   runctl status
   runctl status --wait && runctl pull
   runctl status digits-3f2a --json | jq -r .state`,
     )
-    .action(async (wanted: string | undefined, options: StatusOptions, command: Command) => {
+    .action(async (id: string | undefined, options: StatusOptions, command: Command) => {
       await withContext(command, async (context) => {
-        const [{ Runs }, { reportOn }, { projectFor }, shown] = await Promise.all([
+        const [{ Runs }, { reportOn }, { projectFor }, { printReport, reportJson }] = await Promise.all([
           import('../runs/find.ts'),
           import('../runs/report.ts'),
           import('../project/which-project.ts'),
@@ -36,15 +36,15 @@ Examples:
         ]);
         const { account, terminal } = context;
         const runs = await Runs.of(account);
-        let run = await runs.find(wanted, () => projectFor(context, options));
+        let run = await runs.find(id, () => projectFor(context, options));
         if (options.wait && run.execution !== null) {
           const { waitForEnd } = await import('../runs/wait-for-end.ts');
           run = { ...run, execution: await waitForEnd(context, runs.executions, run.execution) };
         }
         const sources = { runs, logs: account.logs, logGroup: await account.output('logGroup') };
         const report = await reportOn(sources, run);
-        if (options.json) terminal.json(shown.reportJson(report, Date.now()));
-        else shown.showReport(terminal, report, Date.now());
+        if (options.json) terminal.json(reportJson(report, Date.now()));
+        else printReport(terminal, report, Date.now());
         return options.wait && report.ending?.outcome !== 'succeeded' ? EXIT.runFailed : EXIT.succeeded;
       });
     });

@@ -4,64 +4,68 @@ import { GetCallerIdentityCommand } from '@aws-sdk/client-sts';
 import { errorName, withAwsErrors } from '../../aws/errors.ts';
 import { DOCUMENTS, OUTPUTS, PREPARE_INSTALL_DOCUMENT, programOf, STACK_NAME } from '../../core/names.ts';
 import type { Account } from '../account/account.ts';
-import { type Finding, failed, find, skipped, warning } from './finding.ts';
+import { type Check, failed, runCheck, skipped, warning } from './check.ts';
 
 const DEPLOY = 'npx cdk deploy';
-/** CloudFormation takes what somebody deleted by hand for there, until it is told to look. */
+/** CloudFormation does not notice what somebody deleted by hand unless it compares the stack with reality. */
 const DEPLOY_AGAIN = 'npx cdk deploy --revert-drift';
 
-/** Looks at region and credentials, without which nothing else can be looked at. */
-export async function* checkAccess(account: Account): AsyncGenerator<Finding> {
-  yield await find('region', () => account.region());
-  yield await find('credentials', async () => {
+/** Checks region and credentials, which all other checks require. */
+export async function* checkAccess(account: Account): AsyncGenerator<Check> {
+  yield await runCheck('region', () => account.region());
+  yield await runCheck('credentials', async () => {
     const identity = await withAwsErrors('sts:GetCallerIdentity', account.sts.send(new GetCallerIdentityCommand({})));
     return `${identity.Arn} in account ${identity.Account}`;
   });
 }
 
-/** Looks at what is deployed. */
-export async function* checkStack(account: Account): AsyncGenerator<Finding> {
-  const stack = await find('stack', () => lookAtStack(account));
+/** Checks what is deployed. */
+export async function* checkStack(account: Account): AsyncGenerator<Check> {
+  const stack = await runCheck('stack', () => readStack(account));
   yield stack;
   if (stack.state === 'failed') {
-    yield skipped('bucket', 'needs the stack');
-    yield skipped('documents', 'need the stack');
+    yield skipped('bucket', 'requires the stack');
+    yield skipped('documents', 'require the stack');
     return;
   }
-  yield await find('bucket', () => lookAtBucket(account));
-  yield await find('documents', () => lookAtDocuments(account.ssm));
+  yield await runCheck('bucket', () => readBucket(account));
+  yield await runCheck('documents', () => readDocuments(account.ssm));
 }
 
-/** Hex SHA-256 of the installer that the deployed document carries; null when the document is not there or an older one. */
+/** Hex SHA-256 of the installer that the deployed document carries; null when the document is missing or outdated. */
 export async function deployedInstaller(ssm: Pick<SSMClient, 'send'>): Promise<string | null> {
   return programOf((await describe(ssm, PREPARE_INSTALL_DOCUMENT))?.Description ?? '');
 }
 
-async function lookAtStack(account: Account): Promise<Finding | string> {
+async function readStack(account: Account): Promise<Check | string> {
   const stack = await account.stack();
-  const there = new Set(stack.Outputs?.map((output) => output.OutputKey));
-  const missing = Object.values(OUTPUTS).filter((name) => !there.has(name));
+  const names = new Set(stack.Outputs?.map((output) => output.OutputKey));
+  const missing = Object.values(OUTPUTS).filter((name) => !names.has(name));
   if (missing.length > 0)
-    return failed('stack', `${STACK_NAME} was deployed by an older runctl: it has no ${missing.join(', ')}`, DEPLOY);
+    return failed(
+      'stack',
+      `${STACK_NAME} was deployed by an older version of runctl: it lacks ${missing.join(', ')}`,
+      DEPLOY,
+    );
   const about = `${STACK_NAME}, ${stack.StackStatus}, deployed ${(stack.LastUpdatedTime ?? stack.CreationTime)?.toISOString()}`;
   if (stack.StackStatus?.includes('ROLLBACK'))
-    return warning('stack', `${about}: the last deployment failed, what was there before is in force`, DEPLOY);
+    return warning('stack', `${about}: the last deployment failed, and the previous version is in use`, DEPLOY);
   return about;
 }
 
-async function lookAtBucket(account: Account): Promise<Finding | string> {
+async function readBucket(account: Account): Promise<Check | string> {
   const bucket = await account.output('bucket');
   try {
     await account.s3.send(new HeadBucketCommand({ Bucket: bucket }));
     return bucket;
   } catch (error) {
     if (['NotFound', 'NoSuchBucket'].includes(errorName(error)))
-      return failed('bucket', `${bucket} is gone: somebody has deleted it`, DEPLOY_AGAIN);
+      return failed('bucket', `${bucket} does not exist: somebody has deleted it`, DEPLOY_AGAIN);
     return await withAwsErrors(`s3:ListBucket on ${bucket}`, Promise.reject(error));
   }
 }
 
-async function lookAtDocuments(ssm: Pick<SSMClient, 'send'>): Promise<Finding | string> {
+async function readDocuments(ssm: Pick<SSMClient, 'send'>): Promise<Check | string> {
   const found = await Promise.all(DOCUMENTS.map(async (name) => ({ name, document: await describe(ssm, name) })));
   const missing = found.filter(({ document }) => document === null).map(({ name }) => name);
   if (missing.length > 0) return failed('documents', `missing: ${missing.join(', ')}`, DEPLOY_AGAIN);

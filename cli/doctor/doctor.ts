@@ -2,7 +2,7 @@ import type { Account } from '../account/account.ts';
 import type { Project } from '../project/project.ts';
 import type { Terminal } from '../terminal/terminal.ts';
 import { checkAccess, checkStack } from './account.ts';
-import { type Finding, ok, skipped } from './finding.ts';
+import { type Check, ok, skipped } from './check.ts';
 import { checkInside } from './inside.ts';
 import { checkInstance } from './instance.ts';
 
@@ -11,13 +11,13 @@ const MARKS = { ok: '✓', warning: '!', failed: '✗', skipped: '-' } as const;
 /** The longest name of a check. */
 const WIDTH = 'credentials'.length;
 
-/** Everything that a run needs, in the order in which one thing needs the other; each finding as soon as it is known. */
-export async function* examine(account: Account, project: Project, signal: AbortSignal): AsyncGenerator<Finding> {
-  for await (const finding of checkAccess(account)) {
-    yield finding;
-    if (finding.state === 'failed') {
-      for (const check of [...(finding.check === 'region' ? ['credentials'] : []), ...NEEDS_ACCESS])
-        yield skipped(check, `needs ${finding.check}`);
+/** Checks everything that a run needs, in the order of dependence; yields each check as soon as it is done. */
+export async function* runChecks(account: Account, project: Project, signal: AbortSignal): AsyncGenerator<Check> {
+  for await (const check of checkAccess(account)) {
+    yield check;
+    if (check.state === 'failed') {
+      for (const name of [...(check.name === 'region' ? ['credentials'] : []), ...NEEDS_ACCESS])
+        yield skipped(name, `requires ${check.name}`);
       yield* checkInside(account, null, project.file, signal);
       return;
     }
@@ -28,10 +28,10 @@ export async function* examine(account: Account, project: Project, signal: Abort
   yield* checkInside(account, instance, project.file, signal);
 }
 
-/** A finding as a person reads it; what mends it stands below, each on a line that can be copied. */
-export function showFinding(terminal: Terminal, { check, state, detail, mend }: Finding): void {
+/** Prints a check, and below it how to fix it, each command on a line that can be copied. */
+export function printCheck(terminal: Terminal, { name, state, detail, fix }: Check): void {
   const { green, yellow, red, dim } = terminal.colors;
   const color = { ok: green, warning: yellow, failed: red, skipped: dim }[state];
-  terminal.print(`${color(MARKS[state])} ${check.padEnd(WIDTH)}  ${state === 'skipped' ? dim(detail) : detail}`);
-  for (const line of mend) terminal.print(`  ${' '.repeat(WIDTH)}  ${color('→')} ${line}`);
+  terminal.print(`${color(MARKS[state])} ${name.padEnd(WIDTH)}  ${state === 'skipped' ? dim(detail) : detail}`);
+  for (const line of fix) terminal.print(`  ${' '.repeat(WIDTH)}  ${color('→')} ${line}`);
 }

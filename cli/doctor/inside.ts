@@ -6,44 +6,44 @@ import { type Disk, type ProbeAnswer, type ProbeRequest, probeAnswer } from '../
 import type { SpecInput } from '../../core/spec/spec.ts';
 import { formatSize } from '../../core/units.ts';
 import type { Account } from '../account/account.ts';
-import { askInstance } from '../account/ask-instance.ts';
 import { tagOf } from '../account/instances.ts';
+import { sendRequest } from '../account/send-request.ts';
 import { setUpError } from '../errors.ts';
 import { deployedInstaller } from './account.ts';
-import { type Finding, failed, find, ok, skipped, warning } from './finding.ts';
+import { type Check, failed, ok, runCheck, skipped, warning } from './check.ts';
 
 const CHECKS = ['disk', 'python3', 'pip', 'uv', 'gpu'];
-/** Installing torch with its CUDA libraries takes about 5 GB, twice that while it is unpacked. */
-const LITTLE_ROOM = 10 * 2 ** 30;
-/** Not even a small install and its log fit. */
-const NO_ROOM = 2 ** 29;
+/** Installing torch with its CUDA libraries takes about 5 GB, and twice that while unpacking. */
+const LOW_SPACE_BYTES = 10 * 2 ** 30;
+/** Too little even for a small install and its log. */
+const NO_SPACE_BYTES = 2 ** 29;
 
-/** Asks the instance itself, by our own document: what a training would find there. `instance` is null when it cannot be asked. */
+/** Checks on the instance what a training would find there. `instance` is null when it cannot be reached. */
 export async function* checkInside(
   account: Account,
   instance: Instance | null,
   spec: SpecInput,
   signal: AbortSignal,
-): AsyncGenerator<Finding> {
+): AsyncGenerator<Check> {
   if (instance === null) {
-    for (const check of CHECKS) yield skipped(check, 'the instance cannot be asked');
+    for (const name of CHECKS) yield skipped(name, 'the instance cannot be reached');
     return;
   }
   let answer: ProbeAnswer | null = null;
-  const asked = await find('disk', async () => {
+  const disk = await runCheck('disk', async () => {
     answer = await probe(account, instance, spec, signal);
-    return diskFinding(answer.disk, instance);
+    return diskCheck(answer.disk, instance);
   });
-  yield asked;
-  if (answer === null) for (const check of CHECKS.slice(1)) yield skipped(check, 'the instance did not say');
-  else yield* findings(answer, instance);
+  yield disk;
+  if (answer === null) for (const name of CHECKS.slice(1)) yield skipped(name, 'the instance did not answer');
+  else yield* softwareChecks(answer, instance);
 }
 
 async function probe(account: Account, instance: Instance, spec: SpecInput, signal: AbortSignal) {
   const installer = await deployedInstaller(account.ssm);
   if (installer === null)
     throw setUpError(
-      `The document ${PREPARE_INSTALL_DOCUMENT} does not say which program it carries: an older runctl deployed it.`,
+      `The document ${PREPARE_INSTALL_DOCUMENT} was deployed by an older version of runctl.`,
       'npx cdk deploy',
     );
   const request: ProbeRequest = {
@@ -55,54 +55,54 @@ async function probe(account: Account, instance: Instance, spec: SpecInput, sign
     user: spec.user ?? tagOf(instance, INSTANCE_TAGS.user),
     python: spec.python ?? null,
   };
-  const about = { instanceId: instance.InstanceId ?? '', document: PREPARE_INSTALL_DOCUMENT };
-  return await askInstance(account.ssm, about, request, (answer) => check(probeAnswer, 'probe', answer), signal);
+  const to = { instanceId: instance.InstanceId ?? '', document: PREPARE_INSTALL_DOCUMENT };
+  return await sendRequest(account.ssm, to, request, (answer) => check(probeAnswer, 'probe', answer), signal);
 }
 
-function diskFinding({ home, root }: ProbeAnswer['disk'], instance: Instance): Finding {
+function diskCheck({ home, root }: ProbeAnswer['disk'], instance: Instance): Check {
   const least = home.free < root.free ? home : root;
   const text = (disk: Disk) => `${formatSize(disk.free)} of ${formatSize(disk.bytes)} free at ${disk.path}`;
   const detail = home.free === root.free ? text(home) : `${text(home)}, ${text(root)}`;
-  const mend = [
-    `Remove what is not needed: ${session(instance)}, then: df -h; sudo du -xhd2 ${least.path}`,
+  const fix = [
+    `Free space: ${session(instance)}, then: df -h; sudo du -xhd2 ${least.path}`,
     `Or grow the volume: aws ec2 describe-volumes --filters Name=attachment.instance-id,Values=${instance.InstanceId}, then: aws ec2 modify-volume`,
   ];
-  if (least.free < NO_ROOM) return failed('disk', detail, ...mend);
-  return least.free < LITTLE_ROOM
-    ? warning('disk', `${detail}: little for torch and checkpoints`, ...mend)
+  if (least.free < NO_SPACE_BYTES) return failed('disk', detail, ...fix);
+  return least.free < LOW_SPACE_BYTES
+    ? warning('disk', `${detail}: may be too little for torch and checkpoints`, ...fix)
     : ok('disk', detail);
 }
 
-function* findings({ python, uv, gpu, user }: ProbeAnswer, instance: Instance): Generator<Finding> {
+function* softwareChecks({ python, uv, gpu, user }: ProbeAnswer, instance: Instance): Generator<Check> {
   const install = (name: string) =>
     `${session(instance)}, then: sudo apt-get install -y ${name} (Amazon Linux: sudo dnf install -y ${name})`;
   const missing = python.error !== null;
   if (missing) yield failed('python3', python.error, install('python3'));
   else yield ok('python3', `${python.version}, ${python.path}, for ${user}: ${python.reason}`);
-  const bringsItself = 'an install brings its own';
-  if (missing) yield skipped('pip', 'needs python3');
+  const installsUv = 'the job install downloads its own copy';
+  if (missing) yield skipped('pip', 'requires python3');
   else if (python.pip) yield ok('pip', `of ${python.path}`);
-  else yield warning('pip', `${python.path} has none; uv does without it`, install('python3-pip'));
-  if (uv === null) yield ok('uv', `none: ${bringsItself}`);
+  else yield warning('pip', `${python.path} has no pip; uv works without it`, install('python3-pip'));
+  if (uv === null) yield ok('uv', `not installed: ${installsUv}`);
   else if (uv.error === null) yield ok('uv', `${uv.version}, ${uv.path}`);
   else
     yield warning(
       'uv',
       `${uv.path} does not run: ${uv.error}`,
-      `${session(instance)}, then: rm ${uv.path}. ${bringsItself}`,
+      `${session(instance)}, then: rm ${uv.path}. Without it ${installsUv}.`,
     );
-  yield gpuFinding(gpu, instance);
+  yield gpuCheck(gpu, instance);
 }
 
-function gpuFinding(gpu: ProbeAnswer['gpu'], instance: Instance): Finding {
+function gpuCheck(gpu: ProbeAnswer['gpu'], instance: Instance): Check {
   if (gpu.error !== null)
     return failed(
       'gpu',
-      `${gpu.devices} on the machine, but ${gpu.error}`,
-      `Restart it once, which loads a driver that was updated: aws ec2 reboot-instances --instance-ids ${instance.InstanceId}`,
-      'An image that has the driver: a Deep Learning AMI (docs/guide/first-run.md)',
+      `the machine has ${gpu.devices} GPUs, but ${gpu.error}`,
+      `Reboot it once, which loads an updated driver: aws ec2 reboot-instances --instance-ids ${instance.InstanceId}`,
+      'Or use an image with the driver, such as a Deep Learning AMI (docs/guide/first-run.md)',
     );
-  if (gpu.names.length === 0) return ok('gpu', `none: training uses the CPU of this ${instance.InstanceType}`);
+  if (gpu.names.length === 0) return ok('gpu', `none: the training uses the CPU of this ${instance.InstanceType}`);
   return ok(
     'gpu',
     [...new Set(gpu.names)].map((name) => `${gpu.names.filter((one) => one === name).length} × ${name}`).join(', '),

@@ -4,52 +4,53 @@ import { ENABLED_TAG } from '../../core/names.ts';
 import { parseSelector } from '../../core/workflow/choose-instance.ts';
 import type { Account } from '../account/account.ts';
 import { allInstances, findInstances, tagOf } from '../account/instances.ts';
-import { type Finding, failed, find, ok, skipped } from './finding.ts';
+import type { Found } from '../project/project.ts';
+import { type Check, failed, ok, runCheck, skipped } from './check.ts';
 
-/** As many as a person reads through to find their own. */
+/** More would be too many to read through. */
 const SHOWN = 5;
 
-/** Looks for the one instance that a run would use. Its own part ends where the instance itself would have to be asked. */
+/** Checks the instance that a run would use, as far as AWS knows it. @returns the instance if commands can be sent to it */
 export async function* checkInstance(
   account: Account,
-  wanted: { readonly value: string; readonly from: string },
-): AsyncGenerator<Finding, Instance | null> {
+  selector: Found<string>,
+): AsyncGenerator<Check, Instance | null> {
   let found: Instance[] = [];
-  const instance = await find('instance', async () => {
-    found = await findInstances(account.ec2, wanted.value);
-    return await judge(account, found, wanted);
+  const instance = await runCheck('instance', async () => {
+    found = await findInstances(account.ec2, selector.value);
+    return await matchInstance(account, found, selector);
   });
   yield instance;
   const [one] = running(found);
   if (instance.state !== 'ok' || one === undefined) {
-    for (const check of ['tag', 'role', 'ssm']) yield skipped(check, 'needs one running instance');
+    for (const name of ['tag', 'role', 'ssm']) yield skipped(name, 'requires one running instance');
     return null;
   }
-  const tag = tagFinding(one);
+  const tag = tagCheck(one);
   yield tag;
-  const ping = await find('ssm', () => lookAtAgent(account, one));
-  yield roleFinding(one, ping.state === 'ok');
+  const ping = await runCheck('ssm', () => readAgent(account, one));
+  yield roleCheck(one, ping.state === 'ok');
   yield ping;
   return tag.state === 'ok' && ping.state === 'ok' ? one : null;
 }
 
-async function judge(
+async function matchInstance(
   account: Account,
   found: readonly Instance[],
-  wanted: { readonly value: string; readonly from: string },
-): Promise<Finding | string> {
-  const about = `${wanted.value} (from ${wanted.from})`;
+  selector: Found<string>,
+): Promise<Check | string> {
+  const about = `${selector.value} (from ${selector.from})`;
   const live = running(found);
   const [one] = live;
   if (one && live.length === 1) {
-    if (one.Platform === 'Windows') return failed('instance', `${one.InstanceId} runs Windows; runctl needs Linux`);
+    if (one.Platform === 'Windows') return failed('instance', `${one.InstanceId} runs Windows; runctl requires Linux`);
     return `${one.InstanceId}, ${one.InstanceType}, running: ${about}`;
   }
   if (one)
     return failed(
       'instance',
-      `${live.length} running instances are ${about}: ${live.map(nameOf).join(', ')}`,
-      `Name one: --instance ${one.InstanceId}, or \`instance: ${one.InstanceId}\` in runctl.yaml`,
+      `${live.length} running instances match ${about}: ${live.map(nameOf).join(', ')}`,
+      `Choose one: --instance ${one.InstanceId}, or \`instance: ${one.InstanceId}\` in runctl.yaml`,
     );
   const ids = found.map((instance) => instance.InstanceId).join(' ');
   if (ids !== '')
@@ -58,51 +59,51 @@ async function judge(
       `${found.map((instance) => `${nameOf(instance)} is ${instance.State?.Name}`).join(', ')}: ${about}`,
       `aws ec2 start-instances --instance-ids ${ids}`,
     );
-  return await none(account, wanted.value, about);
+  return await notFound(account, selector.value, about);
 }
 
-async function none(account: Account, wanted: string, about: string): Promise<Finding> {
-  const selector = parseSelector(wanted);
+async function notFound(account: Account, value: string, about: string): Promise<Check> {
+  const selector = parseSelector(value);
   const others = (await allInstances(account.ec2)).slice(0, SHOWN);
   const [first] = others;
   const region = await account.region();
   if (!first)
     return failed(
       'instance',
-      `no instance is ${about}; ${region} has none at all`,
-      'Start one: docs/guide/first-run.md',
+      `no instance matches ${about}; there are no instances in ${region}`,
+      'To start one: docs/guide/first-run.md',
     );
-  const there = `no instance is ${about}; in ${region} there are ${others.map(nameOf).join(', ')}`;
-  if ('id' in selector) return failed('instance', there, `Name one: --instance ${first.InstanceId}`);
+  const detail = `no instance matches ${about}; instances in ${region}: ${others.map(nameOf).join(', ')}`;
+  if ('id' in selector) return failed('instance', detail, `Choose one: --instance ${first.InstanceId}`);
   const tags = `Key=${ENABLED_TAG.key},Value=${ENABLED_TAG.value} Key=${selector.tag},Value=${selector.value}`;
-  return failed('instance', there, `aws ec2 create-tags --resources ${first.InstanceId} --tags ${tags}`);
+  return failed('instance', detail, `aws ec2 create-tags --resources ${first.InstanceId} --tags ${tags}`);
 }
 
-function tagFinding(instance: Instance): Finding {
-  const wanted = `${ENABLED_TAG.key}=${ENABLED_TAG.value}`;
+function tagCheck(instance: Instance): Check {
+  const tag = `${ENABLED_TAG.key}=${ENABLED_TAG.value}`;
   const value = tagOf(instance, ENABLED_TAG.key);
-  if (value === ENABLED_TAG.value) return ok('tag', `${wanted}: runctl may send it commands`);
+  if (value === ENABLED_TAG.value) return ok('tag', `${tag}: runctl may send commands to it`);
   return failed(
     'tag',
-    `${instance.InstanceId} has ${value === null ? 'no tag' : `${ENABLED_TAG.key}=${value}, not`} ${wanted}: nothing of runctl may send it commands`,
+    `${instance.InstanceId} has ${value === null ? 'no tag' : `the tag ${ENABLED_TAG.key}=${value} instead of`} ${tag}, so runctl may not send commands to it`,
     `aws ec2 create-tags --resources ${instance.InstanceId} --tags Key=${ENABLED_TAG.key},Value=${ENABLED_TAG.value}`,
   );
 }
 
-/** An agent that is online has its permissions from somewhere, an instance profile or the account's default for all instances. */
-function roleFinding(instance: Instance, online: boolean): Finding {
+/** An agent that is online has permissions, from an instance profile or from the account's default for all instances. */
+function roleCheck(instance: Instance, online: boolean): Check {
   const profile = instance.IamInstanceProfile?.Arn?.split('/').at(-1);
   if (profile !== undefined) return ok('role', `instance profile ${profile}`);
-  if (online) return ok('role', 'no instance profile, and the SSM agent does without');
+  if (online) return ok('role', 'no instance profile; the SSM agent works without one');
   return failed(
     'role',
-    `${instance.InstanceId} has no instance profile: its SSM agent may not connect`,
+    `${instance.InstanceId} has no instance profile, so its SSM agent cannot connect`,
     `aws ec2 associate-iam-instance-profile --instance-id ${instance.InstanceId} --iam-instance-profile Name=runctl-instance`,
-    'That profile is made as docs/guide/first-run.md shows ("An instance").',
+    'docs/guide/first-run.md ("An instance") shows how to create that profile.',
   );
 }
 
-async function lookAtAgent(account: Account, instance: Instance): Promise<Finding | string> {
+async function readAgent(account: Account, instance: Instance): Promise<Check | string> {
   const id = instance.InstanceId ?? '';
   const ping = await instancesOver(account.ec2, account.ssm).ping(id);
   if (ping === 'Online') return 'the SSM agent is online';
@@ -111,7 +112,7 @@ async function lookAtAgent(account: Account, instance: Instance): Promise<Findin
   return failed(
     'ssm',
     `SSM does not know ${id}: its agent has never connected`,
-    `It needs a role with AmazonSSMManagedInstanceCore, outbound HTTPS, and a few minutes after its start. Then: ${again}`,
+    `The agent needs a role with AmazonSSMManagedInstanceCore, outbound HTTPS, and a few minutes after its start. Then: ${again}`,
   );
 }
 

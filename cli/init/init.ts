@@ -19,7 +19,7 @@ const PRIVATE_FOLDER = '.runctl';
 const SCHEMA = 'runctl.schema.json';
 const schemaFile = fileURLToPath(new URL(`../../${SCHEMA}`, import.meta.url));
 
-/** Writes a runctl.yaml for the folder, and beside it the schema with which editors complete it, without a network. */
+/** Writes a runctl.yaml for the folder, and the JSON Schema with which editors complete it, so that it works offline. */
 export async function initProject(
   context: Pick<Context, 'folder' | 'terminal' | 'account'>,
   options: { force: boolean },
@@ -29,7 +29,7 @@ export async function initProject(
   const names = await namesIn(folder);
   const { script, candidates } = findScript(names);
   const requirements = names.includes(DEFAULT_REQUIREMENTS) ? DEFAULT_REQUIREMENTS : null;
-  const instance = await lookForInstance(context.account.ec2, name.value);
+  const instance = await suggestInstance(context.account.ec2, name.value);
   const schema = `${PRIVATE_FOLDER}/${SCHEMA}`;
   await write(
     join(folder, SPEC_FILE),
@@ -39,17 +39,17 @@ export async function initProject(
   await putSchema(folder);
   terminal.print(`Wrote ${SPEC_FILE}`);
   terminal.note(`  project       ${name.value}  (${name.from})`);
-  terminal.note(`  script        ${script ?? 'none found: name it in the file'}`);
+  terminal.note(`  script        ${script ?? 'not found; name it in runctl.yaml'}`);
   terminal.note(`  requirements  ${requirements ?? 'none'}`);
   terminal.note(`  instance      ${instance.found}`);
   terminal.note('');
   for (const next of instance.next) terminal.note(next);
-  terminal.note('Start a run: runctl run');
+  terminal.note('To start a run: runctl run');
   return EXIT.succeeded;
 }
 
-/** @returns what was found, what belongs into the file, and what a person does first. No AWS is no error here. */
-async function lookForInstance(ec2: Pick<EC2Client, 'send'>, project: string) {
+/** @returns what to print, what to write into the file, and what to do next. A failing AWS call is not an error here. */
+async function suggestInstance(ec2: Pick<EC2Client, 'send'>, project: string) {
   const tag = `aws ec2 create-tags --resources i-… --tags Key=${ENABLED_TAG.key},Value=${ENABLED_TAG.value} Key=Project,Value=${project}`;
   try {
     const enabled = await findInstances(ec2, `tag:${ENABLED_TAG.key}=${ENABLED_TAG.value}`);
@@ -57,17 +57,19 @@ async function lookForInstance(ec2: Pick<EC2Client, 'send'>, project: string) {
     const [only] = mine.length > 0 ? mine : enabled;
     const id = only?.InstanceId ?? null;
     if (mine.length === 1) return { found: `${id}  (its tag Project=${project})`, write: null, next: [] };
-    if (enabled.length === 1) return { found: `${id}  (the only one that runctl may use)`, write: id, next: [] };
+    if (enabled.length === 1)
+      return { found: `${id}  (the only instance with the tag runctl=enabled)`, write: id, next: [] };
     const ids = enabled.map(({ InstanceId }) => InstanceId).join(', ');
-    const found = enabled.length === 0 ? 'none with the tag runctl=enabled' : `one of ${ids}: name it in the file`;
-    return { found, write: null, next: enabled.length === 0 ? [`Tag your instance: ${tag}`] : [] };
+    const found =
+      enabled.length === 0 ? 'no instance has the tag runctl=enabled' : `name one of these in runctl.yaml: ${ids}`;
+    return { found, write: null, next: enabled.length === 0 ? [`To tag your instance: ${tag}`] : [] };
   } catch (error) {
     const problem = toReadable(error);
     if (!(problem instanceof CliError)) throw error;
     return {
-      found: 'not looked for',
+      found: 'not checked',
       write: null,
-      next: [`${problem.message} ${problem.next}`, `Tag your instance: ${tag}`],
+      next: [`${problem.message} ${problem.next}`, `To tag your instance: ${tag}`],
     };
   }
 }
@@ -77,7 +79,7 @@ async function write(path: string, text: string, force: boolean): Promise<void> 
     await writeFile(path, text, { flag: force ? 'w' : 'wx' });
   } catch (error) {
     if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
-    throw usageError(`There is a ${SPEC_FILE} already.`, 'Edit it, or overwrite it with --force.', { cause: error });
+    throw usageError(`${SPEC_FILE} already exists.`, 'Edit it, or overwrite it with --force.', { cause: error });
   }
 }
 
@@ -88,7 +90,7 @@ async function putSchema(folder: string): Promise<void> {
   await writeFile(join(place, SCHEMA), await readFile(schemaFile));
 }
 
-/** An empty folder has a runctl.yaml before it has code. */
+/** An empty folder may get its runctl.yaml before its code. */
 async function namesIn(folder: string): Promise<string[]> {
   try {
     return (await listFiles(folder)).files.map(({ name }) => name);
@@ -98,7 +100,7 @@ async function namesIn(folder: string): Promise<string[]> {
   }
 }
 
-/** What a run would choose; else the only Python file at the top. */
+/** The script that a run would choose; else the only Python file at the top. */
 function findScript(names: readonly string[]): { script: string | null; candidates: readonly string[] } {
   try {
     return { script: chooseScript(names, null).script, candidates: [] };

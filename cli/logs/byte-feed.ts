@@ -1,11 +1,11 @@
 import { toMessages } from '../../core/logs/batching.ts';
 import type { LogSink } from './log-sink.ts';
 
-/** Hands raw log bytes to a sink: as they are, or as the text that CloudWatch would show. */
+/** Passes raw log bytes to a sink: unchanged, or as the text that CloudWatch would show. */
 export class ByteFeed {
   readonly #sink: Pick<LogSink, 'write' | 'writeBytes' | 'end'>;
   readonly #raw: boolean;
-  /** The beginning of a character whose end is still to come. */
+  /** The beginning of a character whose remaining bytes have not arrived. */
   #rest: Uint8Array = new Uint8Array();
 
   constructor(sink: Pick<LogSink, 'write' | 'writeBytes' | 'end'>, raw: boolean) {

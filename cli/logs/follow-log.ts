@@ -1,13 +1,13 @@
-import { setTimeout } from 'node:timers/promises';
 import type { Execution, Executions } from '../../aws/executions.ts';
 import { isRunning } from '../../aws/executions.ts';
 import { type RetryNotes, retryUntilReachable } from '../account/retry.ts';
+import { pollUntil } from '../terminal/poll.ts';
 import type { JobLog } from './job-log.ts';
 import type { LogSink } from './log-sink.ts';
 
-const LOOK_MS = 1_000;
-/** CloudWatch shows new events a little late: after the end this many looks in a row must bring nothing. */
-const QUIET_LOOKS = 3;
+const POLL_MS = 1_000;
+/** CloudWatch shows new events a little late: after the end this many reads in a row must return nothing. */
+const QUIET_READS = 3;
 
 interface Following {
   readonly log: Pick<JobLog, 'next'>;
@@ -17,7 +17,7 @@ interface Following {
   readonly signal: AbortSignal;
 }
 
-/** Writes what there is in CloudWatch behind what has been read. */
+/** Writes what CloudWatch has after what has been read. @returns whether there was anything */
 export async function drainLog({ log, sink, notes, signal }: Omit<Following, 'executions'>): Promise<boolean> {
   for (let any = false; ; ) {
     const { messages, atEnd } = await retryUntilReachable(() => log.next(signal), notes, signal);
@@ -27,18 +27,20 @@ export async function drainLog({ log, sink, notes, signal }: Omit<Following, 'ex
   }
 }
 
-/** Follows the log in CloudWatch until the execution has ended and its log is read to the end. @returns how it ended */
+/** Follows the log in CloudWatch until the execution has ended and its log is read completely. @returns the ended execution */
 export async function followLog(following: Following, run: Execution): Promise<Execution> {
   const { executions, sink, notes, signal } = following;
-  let now = run;
-  for (let quiet = 0; quiet < QUIET_LOOKS; ) {
-    // Before the log: what the run wrote until then is read with it.
-    if (isRunning(now))
-      now = (await retryUntilReachable(() => executions.describe(run.arn, signal), notes, signal)) ?? now;
+  let execution = run;
+  let quiet = 0;
+  const readLog = async () => {
+    // Before reading the log, so that what the run wrote before it ended is included.
+    if (isRunning(execution))
+      execution = (await retryUntilReachable(() => executions.describe(run.arn, signal), notes, signal)) ?? execution;
     const any = await drainLog(following);
-    quiet = any || isRunning(now) ? 0 : quiet + 1;
-    if (quiet < QUIET_LOOKS) await setTimeout(LOOK_MS, undefined, { signal });
-  }
+    quiet = any || isRunning(execution) ? 0 : quiet + 1;
+    return quiet < QUIET_READS ? undefined : execution;
+  };
+  const ended = await pollUntil(POLL_MS, readLog, signal);
   await sink.end(signal);
-  return now;
+  return ended;
 }

@@ -1,6 +1,6 @@
 /**
- * Makes lines of log messages: a message ends with its own newline, or is a part of a line. Of a line that was written over
- * again and again by carriage returns, as progress bars are, the last state is shown.
+ * Joins log messages to lines: a message ends with a newline, or is a part of a line. Of a line that carriage returns
+ * overwrite, as progress bars do, only the last state is kept.
  */
 export class LineAssembler {
   #rest = '';
@@ -10,7 +10,7 @@ export class LineAssembler {
     const parts = (this.#rest + message).split('\n');
     const open = parts.pop() ?? '';
     const cut = open.lastIndexOf('\r');
-    // A progress bar ends no line for hours: what it says now is worth a line of its own.
+    // A progress bar may not end its line for hours, so its current state becomes a line of its own.
     const bar = cut > 0 ? lastState(open.slice(0, cut)) : '';
     this.#rest = cut >= 0 ? open.slice(cut + 1) : open;
     return [...parts.map(lastState), ...(bar === '' ? [] : [bar])];

@@ -1,85 +1,80 @@
-import { setTimeout } from 'node:timers/promises';
 import type { SSMClient } from '@aws-sdk/client-ssm';
 import { requestBase } from '../../core/job/instance-commands.ts';
 import { ANSWER_BYTES, unpackLog } from '../../core/job/log-chunks.ts';
 import { JOB_DOCUMENT, type JobName } from '../../core/names.ts';
 import { checkAnswer, type JobStatus } from '../../core/protocol/answers.ts';
 import type { RunFacts } from '../../core/workflow/data.ts';
-import { askInstance } from '../account/ask-instance.ts';
+import { sendRequest } from '../account/send-request.ts';
 import type { ByteFeed } from './byte-feed.ts';
 
-const LOOK_MS = 2_000;
-/** What is read back to find the last lines in. */
+/** How much is read back to find the last lines. */
 const RECENT_BYTES = 64 * 1024;
 const NEWLINE = 0x0a;
 
 /** How far the log has been read on the instance. */
-export interface LivePlace {
+export interface LogPosition {
   /** Raw bytes. */
   readonly offset: number;
   /** The job has ended, and all of its log has been read. */
   readonly ended: boolean;
 }
 
-/** Reads a job's log on the instance itself, each byte once. */
-export class LiveLog {
-  readonly #ask: (offset: number, maxBytes: number, signal: AbortSignal) => Promise<JobStatus>;
-  readonly #feed: Pick<ByteFeed, 'push'>;
-  place: LivePlace = { offset: 0, ended: false };
+/** Requests the status of a job with a part of its log. */
+type StatusRequest = (offset: number, maxBytes: number, signal: AbortSignal) => Promise<JobStatus>;
 
-  constructor(
-    ask: (offset: number, maxBytes: number, signal: AbortSignal) => Promise<JobStatus>,
-    feed: Pick<ByteFeed, 'push'>,
-  ) {
-    this.#ask = ask;
+/** Reads a job's log from the instance, each byte once. */
+export class LiveLog {
+  readonly #requestStatus: StatusRequest;
+  readonly #feed: Pick<ByteFeed, 'push'>;
+  position: LogPosition = { offset: 0, ended: false };
+
+  constructor(requestStatus: StatusRequest, feed: Pick<ByteFeed, 'push'>) {
+    this.#requestStatus = requestStatus;
     this.#feed = feed;
   }
 
-  /** Begins with the last lines that are there. */
+  /** Starts with the last lines. */
   async beginNearEnd(lines: number, signal: AbortSignal): Promise<void> {
-    const { log } = await this.#ask(0, 0, signal);
+    const { log } = await this.#requestStatus(0, 0, signal);
     const from = Math.max(0, log.size - RECENT_BYTES);
-    const status = await this.#ask(from, RECENT_BYTES, signal);
+    const status = await this.#requestStatus(from, RECENT_BYTES, signal);
     const bytes = chunkOf(status);
     const start = lastLinesStart(bytes, lines, status.log.offset > 0);
     await this.#feed.push(bytes.subarray(start), status.now * 1_000, signal);
-    this.place = { offset: status.log.offset + bytes.length, ended: false };
+    this.position = { offset: status.log.offset + bytes.length, ended: false };
   }
 
-  /** Reads what came since, to its end. @throws whatever asking throws; nothing is lost by that */
+  /** Reads what has been written since. @throws what the request throws; the next call continues at the same position */
   async next(signal: AbortSignal): Promise<void> {
     for (;;) {
-      const status = await this.#ask(this.place.offset, ANSWER_BYTES, signal);
+      const status = await this.#requestStatus(this.position.offset, ANSWER_BYTES, signal);
       const bytes = chunkOf(status);
       await this.#feed.push(bytes, status.now * 1_000, signal);
-      // A job that cut its own log leaves a gap: the runner says where it goes on.
-      const offset = status.log.size > 0 ? status.log.offset + bytes.length : this.place.offset;
+      // A job that truncated its own log leaves a gap: the runner reports where the log continues.
+      const offset = status.log.size > 0 ? status.log.offset + bytes.length : this.position.offset;
       const atEnd = offset >= status.log.size || bytes.length === 0;
-      this.place = { offset, ended: atEnd && ['exited', 'stopped', 'vanished'].includes(status.state) };
+      this.position = { offset, ended: atEnd && ['exited', 'stopped', 'vanished'].includes(status.state) };
       if (atEnd) return;
     }
   }
 }
 
-export function askOf(ssm: Pick<SSMClient, 'send'>, facts: RunFacts, job: JobName) {
+/** null: the run has not reached an instance. */
+export function statusRequest(ssm: Pick<SSMClient, 'send'>, facts: RunFacts, job: JobName): StatusRequest | null {
   const { run, instance, spec } = facts;
   if (!run || !instance || !spec) return null;
   const base = requestBase({ run, instance, project: spec.project, user: spec.user });
-  const about = { instanceId: instance.id, document: JOB_DOCUMENT };
+  const to = { instanceId: instance.id, document: JOB_DOCUMENT };
   const poll = (answer: object) => checkAnswer('poll', answer);
-  return (offset: number, maxBytes: number, signal: AbortSignal) =>
-    askInstance(ssm, about, { ...base, verb: 'poll', job, offset, maxBytes }, poll, signal);
-}
-
-export async function untilNextLook(began: number, signal: AbortSignal): Promise<void> {
-  await setTimeout(Math.max(0, began + LOOK_MS - performance.now()), undefined, { signal });
+  return (offset, maxBytes, signal) =>
+    sendRequest(ssm, to, { ...base, verb: 'poll', job, offset, maxBytes }, poll, signal);
 }
 
 function chunkOf(status: JobStatus): Uint8Array {
   return status.log.bytes === 0 ? new Uint8Array() : unpackLog(Buffer.from(status.log.data, 'base64'), status);
 }
 
-/** Where the last lines begin; behind the first newline at least when the bytes begin inside a line. */
+/** Where the last lines begin; after the first newline at the earliest when the bytes begin inside a line. */
 export function lastLinesStart(bytes: Uint8Array, lines: number, isInside: boolean): number {
   let end = bytes.at(-1) === NEWLINE ? bytes.length - 1 : bytes.length;
   for (let left = lines; left > 0; left -= 1) {

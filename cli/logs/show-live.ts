@@ -1,79 +1,57 @@
-import type { Execution } from '../../aws/executions.ts';
-import { isRunning } from '../../aws/executions.ts';
+import { type Execution, isRunning } from '../../aws/executions.ts';
 import { type JobName, RUN_MACHINE, WATCH_MACHINE } from '../../core/names.ts';
 import { reconstructRun } from '../../core/outcome/reconstruct-run.ts';
 import type { RunFacts } from '../../core/workflow/data.ts';
-import { isPermanent } from '../account/ask-instance.ts';
 import { toReadable } from '../account/aws-errors.ts';
 import { retryNotes, retryUntilReachable } from '../account/retry.ts';
+import { isPermanent } from '../account/send-request.ts';
 import type { Context } from '../context.ts';
 import type { Runs } from '../runs/find.ts';
-import { doing } from '../runs/words.ts';
+import { describeState } from '../runs/summary.ts';
+import { pollUntil } from '../terminal/poll.ts';
 import { ByteFeed } from './byte-feed.ts';
-import { askOf, LiveLog, untilNextLook } from './live-log.ts';
+import { LiveLog, statusRequest } from './live-log.ts';
 import type { LogSink } from './log-sink.ts';
 import { openWholeLog } from './whole-log.ts';
 
-interface Live {
+const POLL_MS = 2_000;
+
+interface LiveOptions {
   readonly job: JobName;
   readonly raw: boolean;
   readonly lines: number;
 }
 
 /**
- * Shows a job's log as the instance has it, 2 to 3 s after it was written, until the run has ended.
- * @returns how it ended
+ * Shows a job's log read from the instance, 2 to 3 s after it was written, until the run has ended.
+ * @returns the ended execution
  */
 export async function showLive(
   context: Context,
   runs: Runs,
   run: Execution,
   sink: LogSink,
-  { job, raw, lines }: Live,
+  { job, raw, lines }: LiveOptions,
 ): Promise<Execution> {
-  const { account, terminal, signal } = context;
+  const { account, signal } = context;
   const feed = new ByteFeed(sink, raw);
-  const begun = await untilBegun(context, runs, run, job);
-  const ask = begun.facts && askOf(account.ssm, begun.facts, job);
-  const log = ask && new LiveLog(ask, feed);
-  let now = begun.execution;
-  if (log && isRunning(now)) {
-    let isNear = raw;
-    let isSilent = false;
-    while (!log.place.ended && isRunning(now)) {
-      const began = performance.now();
-      try {
-        if (!isNear) await log.beginNearEnd(lines, signal);
-        isNear = true;
-        await log.next(signal);
-        isSilent = false;
-      } catch (error) {
-        if (signal.aborted || isPermanent(error)) throw error;
-        if (!isSilent)
-          terminal.note(`The instance does not answer: ${(toReadable(error) as Error).message} Asking again ...`);
-        isSilent = true;
-        now = (await look(context, runs, run)) ?? now;
-      }
-      if (!log.place.ended) await untilNextLook(began, signal);
-    }
-    if (!log.place.ended) now = (await look(context, runs, run)) ?? now;
-  }
-  while (isRunning(now)) {
-    await untilNextLook(performance.now(), signal);
-    now = (await look(context, runs, run)) ?? now;
-  }
-  if (log?.place.ended) await feed.end(Date.now(), signal);
-  else await readRest(context, runs, run.name, { job, feed, from: log?.place.offset ?? 0 });
-  return now;
+  const { execution, facts } = await waitForJob(context, runs, run, job);
+  const requestStatus = facts && statusRequest(account.ssm, facts, job);
+  const log = requestStatus && new LiveLog(requestStatus, feed);
+  if (log) await showFromInstance(context, runs, execution, log, raw ? null : lines);
+  const ended = await pollUntil(POLL_MS, () => endedExecution(context, runs, execution), signal);
+  if (log?.position.ended) await feed.end(Date.now(), signal);
+  else await showRest(context, runs, run.name, { job, feed, from: log?.position.offset ?? 0 });
+  return ended;
 }
 
-/** The job has begun, or the run has ended. */
-async function untilBegun(context: Context, { executions, machine }: Runs, run: Execution, job: JobName) {
+/** Waits until the job has begun or the run has ended. */
+async function waitForJob(context: Context, { executions, machine }: Runs, run: Execution, job: JobName) {
   const { terminal, signal } = context;
   const notes = retryNotes((line) => terminal.note(line));
   const watchMachine = machine.replace(RUN_MACHINE, WATCH_MACHINE);
-  for (let shown = ''; ; ) {
-    const began = performance.now();
+  let shown = '';
+  const readJob = async () => {
     const execution = (await retryUntilReachable(() => executions.describe(run.arn, signal), notes, signal)) ?? run;
     if (!isRunning(execution)) return { execution, facts: null };
     const { facts } = await retryUntilReachable(
@@ -82,11 +60,12 @@ async function untilBegun(context: Context, { executions, machine }: Runs, run: 
       signal,
     );
     if (hasBegun(facts, job)) return { execution, facts };
-    const state = doing(await retryUntilReachable(() => executions.lastState(run.arn), notes, signal));
+    const state = describeState(await retryUntilReachable(() => executions.lastState(run.arn), notes, signal));
     if (state !== shown) terminal.note(`Run ${run.name} is ${state} ...`);
     shown = state;
-    await untilNextLook(began, signal);
-  }
+    return undefined;
+  };
+  return await pollUntil(POLL_MS, readJob, signal);
 }
 
 function hasBegun(facts: RunFacts, job: JobName): boolean {
@@ -94,13 +73,47 @@ function hasBegun(facts: RunFacts, job: JobName): boolean {
   return step !== null && !['busy', 'refused', 'absent'].includes(step.state);
 }
 
-async function look({ terminal, signal }: Context, { executions }: Runs, { arn }: Execution) {
-  const notes = retryNotes((line) => terminal.note(line));
-  return await retryUntilReachable(() => executions.describe(arn, signal), notes, signal);
+/**
+ * Shows the log until it has ended, or the run has: then the instance may not answer any more.
+ * @param lines how many of the last lines to start with; null: the whole log
+ */
+async function showFromInstance(
+  context: Context,
+  runs: Runs,
+  run: Execution,
+  log: LiveLog,
+  lines: number | null,
+): Promise<void> {
+  const { terminal, signal } = context;
+  let isPositioned = lines === null;
+  let isSilent = false;
+  const readLog = async () => {
+    try {
+      if (!isPositioned) await log.beginNearEnd(lines ?? 0, signal);
+      isPositioned = true;
+      await log.next(signal);
+      isSilent = false;
+    } catch (error) {
+      if (signal.aborted || isPermanent(error)) throw error;
+      if (!isSilent) terminal.note(`${(toReadable(error) as Error).message} Trying again ...`);
+      isSilent = true;
+      if (await endedExecution(context, runs, run)) return true;
+    }
+    return log.position.ended || undefined;
+  };
+  await pollUntil(POLL_MS, readLog, signal);
 }
 
-/** What the instance did not live to tell: from the whole copy in S3, behind what has been shown. */
-async function readRest(
+/** undefined: it is running. */
+async function endedExecution({ terminal, signal }: Context, { executions }: Runs, run: Execution) {
+  if (!isRunning(run)) return run;
+  const notes = retryNotes((line) => terminal.note(line));
+  const execution = (await retryUntilReachable(() => executions.describe(run.arn, signal), notes, signal)) ?? run;
+  return isRunning(execution) ? undefined : execution;
+}
+
+/** The rest of the log when the instance cannot be read any more: from the complete copy in S3, after what was shown. */
+async function showRest(
   { terminal, signal }: Context,
   { store }: Runs,
   id: string,
@@ -113,5 +126,5 @@ async function readRest(
     left = Math.max(0, left - chunk.length);
   }
   await feed.end(Date.now(), signal);
-  if (chunks === null) terminal.note(`What came after that is in CloudWatch, if anywhere: npx runctl logs ${id}`);
+  if (chunks === null) terminal.note(`The rest of the log may be in CloudWatch: runctl logs ${id}`);
 }

@@ -7,8 +7,8 @@ import type { Context } from '../context.ts';
 import { EXIT, type ExitCode } from '../errors.ts';
 import { projectFor } from '../project/which-project.ts';
 import { type Run, Runs } from '../runs/find.ts';
-import { doing, endingOf } from '../runs/words.ts';
-import { sayDetached } from '../terminal/detach.ts';
+import { describeState, endingOf } from '../runs/summary.ts';
+import { printDetached } from '../terminal/detach.ts';
 import { drainLog, followLog } from './follow-log.ts';
 import { JobLog, type LogMessage } from './job-log.ts';
 import { LogSink } from './log-sink.ts';
@@ -31,10 +31,10 @@ export interface LogsOptions {
 }
 
 /** What `runctl logs` does. */
-export async function showLogs(context: Context, wanted: string | undefined, options: LogsOptions): Promise<ExitCode> {
+export async function showLogs(context: Context, id: string | undefined, options: LogsOptions): Promise<ExitCode> {
   const { account, terminal, signal } = context;
   const runs = await Runs.of(account);
-  const run = await runs.find(wanted, () => projectFor(context, options));
+  const run = await runs.find(id, () => projectFor(context, options));
   const job = jobOf(options);
   const log = new JobLog(account.logs, {
     group: await account.output('logGroup'),
@@ -43,7 +43,7 @@ export async function showLogs(context: Context, wanted: string | undefined, opt
     ...(options.since === undefined ? {} : { since: Date.now() - options.since * 1_000 }),
   });
   const format = options.raw ? 'raw' : options.json ? 'json' : 'text';
-  const sink = new LogSink(terminal.out, { job, format });
+  const sink = new LogSink(terminal, { job, format });
   const notes = retryNotes((line) => terminal.note(line));
   const reading = { log, sink, executions: runs.executions, notes, signal };
   if (options.live && run.execution && isRunning(run.execution)) {
@@ -62,7 +62,7 @@ export async function showLogs(context: Context, wanted: string | undefined, opt
   if (options.follow && run.execution)
     return await follow(context, run.execution, (execution) => followLog(reading, execution));
   if (!(await drainLog(reading)) && isEmpty) {
-    if (options.since === undefined) await explain(context, runs, run, job);
+    if (options.since === undefined) await explainEmptyLog(context, runs, run, job);
     else
       terminal.note(
         `The job ${job} of run ${run.id} has written nothing in the last ${formatDuration(options.since)}.`,
@@ -72,23 +72,23 @@ export async function showLogs(context: Context, wanted: string | undefined, opt
   return EXIT.succeeded;
 }
 
-/** @param watch until the run has ended */
+/** @param watch shows the log until the run has ended */
 async function follow(
   { terminal, signal }: Context,
   run: Execution,
   watch: (run: Execution) => Promise<Execution>,
 ): Promise<ExitCode> {
   try {
-    const ended = endingOf(await watch(run));
-    terminal.note(`Run ${run.name}: ${ended?.outcome ?? 'forgotten'}. ${ended?.message ?? ''}`);
-    return ended?.outcome === 'succeeded' ? EXIT.succeeded : EXIT.runFailed;
+    const ending = endingOf(await watch(run));
+    terminal.note(`Run ${run.name}: ${ending?.outcome ?? 'unknown outcome'}. ${ending?.message ?? ''}`);
+    return ending?.outcome === 'succeeded' ? EXIT.succeeded : EXIT.runFailed;
   } catch (error) {
-    if (signal.aborted) sayDetached(terminal, run.name);
+    if (signal.aborted) printDetached(terminal, run.name);
     throw error;
   }
 }
 
-/** The exact copy in S3. @returns false when there is none; CloudWatch is then the next best */
+/** Prints the exact copy in S3. @returns false when there is none; the log in CloudWatch is then the next best */
 async function writeWholeLog(
   { terminal, signal }: Context,
   { store }: Runs,
@@ -98,19 +98,22 @@ async function writeWholeLog(
 ): Promise<boolean> {
   const chunks = await openWholeLog(store, { id, manifest: await store.manifest(id) }, job, signal);
   for await (const chunk of chunks ?? []) await sink.writeBytes(chunk, signal);
-  if (chunks === null) terminal.warn(`the whole log of run ${id} is not in S3; CloudWatch shows odd bytes as escapes`);
+  if (chunks === null)
+    terminal.warn(
+      `the complete log of run ${id} is not in S3; the log from CloudWatch shows bytes that are not text as escapes`,
+    );
   return chunks !== null;
 }
 
-/** Says why there is nothing to see. */
-async function explain({ terminal }: Context, { executions }: Runs, run: Run, job: JobName): Promise<void> {
+/** Prints why the log is empty. */
+async function explainEmptyLog({ terminal }: Context, { executions }: Runs, run: Run, job: JobName): Promise<void> {
   const { execution, arn, id } = run;
   if (execution !== null && isRunning(execution)) {
     terminal.note(
-      `The job ${job} of run ${id} has written nothing yet; it is ${doing(await executions.lastState(arn))}.`,
+      `The job ${job} of run ${id} has written nothing yet. The run is ${describeState(await executions.lastState(arn))}.`,
     );
   } else {
-    terminal.note(`There is no log of the job ${job} of run ${id}. How it ended: npx runctl status ${id}`);
+    terminal.note(`The job ${job} of run ${id} has no log. To see how the run ended: runctl status ${id}`);
   }
 }
 
@@ -118,7 +121,7 @@ function jobOf({ install, sync }: Pick<LogsOptions, 'install' | 'sync'>): JobNam
   return install ? 'install' : sync ? 'sync' : 'train';
 }
 
-/** The last so many lines of messages that may be parts of lines. */
+/** The messages of the last `count` lines; a message may be a part of a line. */
 export function lastLines(messages: readonly LogMessage[], count: number): readonly LogMessage[] {
   let lines = messages.at(-1)?.text.endsWith('\n') === false ? 1 : 0;
   for (let index = messages.length - 1; index >= 0; index -= 1) {

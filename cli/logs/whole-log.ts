@@ -9,8 +9,8 @@ import type { RunStore } from '../runs/store.ts';
 
 /**
  * The exact bytes of an ended job's log, from the copy in S3. null: there is none.
- * @param manifest its digest is compared, at the end; null: it is not known
- * @throws CliError, after the last byte, when they are not those that the manifest speaks of
+ * @param manifest has the digest that is compared at the end; null: not known
+ * @throws CliError, after the last byte, when the digest differs from the manifest
  */
 export async function openWholeLog(
   store: Pick<RunStore, 'open'>,
@@ -30,9 +30,9 @@ async function* unpacked(gzip: Readable, promised: string | undefined, key: stri
   const through = new PassThrough();
   gzip.on('data', (chunk: Uint8Array) => hash.update(chunk));
   const copied = pipeline(gzip, createGunzip(), through, { signal });
-  copied.catch(() => undefined); // told below, or by the stream that is read
+  copied.catch(() => undefined); // reported below, or by the stream that is read
   for await (const chunk of through) yield chunk as Uint8Array;
   await copied;
   if (promised === undefined || hash.digest('hex') === promised) return;
-  throw setUpError(`${key} is not the file that the manifest speaks of: its SHA-256 differs.`, 'Fetch it once more.');
+  throw setUpError(`The SHA-256 of ${key} differs from the manifest.`, 'Run the command again.');
 }

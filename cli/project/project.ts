@@ -4,7 +4,7 @@ import { toProjectName } from '../../core/names.ts';
 import { DEFAULT_PROJECT, PACKAGE_FILE, packageName, parseSpecFile, SPEC_FILE } from '../../core/spec/archive-spec.ts';
 import type { SpecInput } from '../../core/spec/spec.ts';
 
-/** A value, and where it came from, as a person would say it. */
+/** A value, and where it comes from, in words. */
 export interface Found<T> {
   readonly value: T;
   readonly from: string;
@@ -14,12 +14,13 @@ export interface Project {
   readonly name: Found<string>;
   /** `i-…` or `tag:Key=value`. */
   readonly instance: Found<string>;
-  /** What the folder's runctl.yaml says. */
+  /** The folder's runctl.yaml. */
   readonly file: SpecInput;
 }
 
 /**
- * Finds project and instance of a folder without flags, in the order of the run spec: flags, runctl.yaml, pyproject.toml, the folder's name.
+ * Finds project and instance of a folder, in the order of the run spec: flags, runctl.yaml, pyproject.toml, the folder's
+ * name.
  * @throws InvalidSpec that names the key of runctl.yaml
  */
 export async function findProject(folder: string, flags: Pick<SpecInput, 'project' | 'instance'>): Promise<Project> {

@@ -9,7 +9,7 @@ interface Property {
   readonly enum?: readonly string[];
 }
 
-/** The script's own, after `--`. */
+/** Given after `--`, not as an option. */
 const AFTER_DASHES = 'args';
 const { properties } = specJsonSchema() as { properties: Record<keyof SpecInput, Property> };
 
@@ -20,7 +20,7 @@ export function addSpecOptions(command: Command, keys = Object.keys(properties) 
 }
 
 /**
- * What the options say, as a spec.
+ * The options as a spec.
  * @param args of the script
  * @throws InvalidSpec naming the key
  */
@@ -32,8 +32,8 @@ export function specOf(options: Record<string, unknown>, args: readonly string[]
 }
 
 /**
- * What stands after `--`: it belongs to the script.
- * @throws CliError for a word before it, which commander does not tell from them
+ * The words after `--`: the arguments of the script.
+ * @throws CliError for a word before `--`, which commander does not distinguish from them
  */
 export function scriptArguments(command: Command, words: readonly string[]): string[] {
   let program = command;
@@ -44,8 +44,8 @@ export function scriptArguments(command: Command, words: readonly string[]): str
   const [stray] = words.slice(0, words.length - count);
   if (stray !== undefined)
     throw usageError(
-      `${JSON.stringify(stray)} is no option.`,
-      `The script is named by --script ${stray}; its arguments come after --, as in: runctl ${command.name()} -- --epochs 3`,
+      `${JSON.stringify(stray)} is not an option.`,
+      `To name the script, use --script ${stray}. Arguments of the script follow --, for example: runctl ${command.name()} -- --epochs 3`,
     );
   return words.slice(words.length - count);
 }
@@ -53,8 +53,8 @@ export function scriptArguments(command: Command, words: readonly string[]): str
 function specOption(key: string, { type, description, enum: choices }: Property): Option {
   const flag = `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
   if (type === 'object')
-    return new Option(`${flag} <NAME=value>`, `${description} Repeat for more.`).argParser(collectPair);
-  if (type === 'array') return new Option(`${flag} <value>`, `${description} Repeat for more.`).argParser(collect);
+    return new Option(`${flag} <NAME=value>`, `${description} Can be repeated.`).argParser(collectPair);
+  if (type === 'array') return new Option(`${flag} <value>`, `${description} Can be repeated.`).argParser(collect);
   const option = new Option(`${flag} <value>`, description);
   return choices ? option.choices(choices) : option;
 }
@@ -65,6 +65,6 @@ function collect(value: string, before: readonly string[] = []): string[] {
 
 function collectPair(value: string, before: Readonly<Record<string, string>> = {}): Record<string, string> {
   const equals = value.indexOf('=');
-  if (equals < 1) throw usageError(`${JSON.stringify(value)} is not NAME=value.`, 'Write it like this: --env SEED=1');
+  if (equals < 1) throw usageError(`${JSON.stringify(value)} is not NAME=value.`, 'For example: --env SEED=1');
   return { ...before, [value.slice(0, equals)]: value.slice(equals + 1) };
 }

@@ -1,7 +1,7 @@
 import type { Context } from '../context.ts';
 import { type Found, findProject } from './project.ts';
 
-/** The project whose runs a person means: the one of the folder that they stand in, unless told. */
+/** The project whose runs are meant: that of the current folder, unless --project names another. */
 export async function projectFor(
   { folder }: Pick<Context, 'folder'>,
   { project }: { readonly project?: string },

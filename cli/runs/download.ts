@@ -6,42 +6,43 @@ import { pipeline } from 'node:stream/promises';
 import { setUpError } from '../errors.ts';
 import type { RunStore } from './store.ts';
 
-export interface Wanted {
+export interface StoredObject {
   readonly key: string;
   readonly bytes: number;
   readonly sha256: string;
 }
 
 /**
- * Fetches an object into `file`, by way of `<file>.part`: what an earlier try brought is not fetched again.
- * @param progress gets the bytes that are there
- * @throws CliError when the object is gone, or is not the one that the manifest speaks of; the part is removed then
+ * Downloads an object to `file`, through `<file>.part`: what an earlier attempt downloaded is not downloaded again.
+ * @param progress gets the number of bytes so far
+ * @throws CliError when the object no longer exists, or its digest differs from the manifest; the part is removed then
  */
 export async function download(
   store: Pick<RunStore, 'open' | 'bucket'>,
-  wanted: Wanted,
+  object: StoredObject,
   file: string,
   progress: (bytes: number) => void,
   signal: AbortSignal,
 ): Promise<void> {
   const part = `${file}.part`;
-  const there = await sizeOf(part);
-  const from = there < wanted.bytes ? there : 0;
+  const existing = await sizeOf(part);
+  const from = existing < object.bytes ? existing : 0;
   const hash = createHash('sha256');
   if (from > 0) await pipeline(createReadStream(part), hashing(hash), { signal });
-  const object = await store.open(wanted.key, from, signal);
-  if (!object?.Body)
+  const response = await store.open(object.key, from, signal);
+  if (!response?.Body)
     throw setUpError(
-      `s3://${store.bucket}/${wanted.key} is not there any more.`,
-      "It may have expired: see the bucket's lifecycle rules.",
+      `s3://${store.bucket}/${object.key} no longer exists.`,
+      'It may have expired; check the lifecycle rules of the bucket.',
     );
   let bytes = from;
   await pipeline(
-    object.Body as Readable,
+    response.Body as Readable,
     async function* (chunks: AsyncIterable<Uint8Array>) {
       for await (const chunk of chunks) {
         hash.update(chunk);
         bytes += chunk.length;
+        if (bytes > object.bytes) throw differs(object); // as much may come as the disk has
         progress(bytes);
         yield chunk;
       }
@@ -49,14 +50,18 @@ export async function download(
     createWriteStream(part, { flags: from > 0 ? 'a' : 'w' }),
     { signal },
   );
-  if (hash.digest('hex') !== wanted.sha256) {
+  if (hash.digest('hex') !== object.sha256) {
     await rm(part, { force: true });
-    throw setUpError(
-      `${wanted.key} is not the file that the manifest speaks of: its SHA-256 differs.`,
-      'Pull again; when it happens twice, somebody has changed the object.',
-    );
+    throw differs(object);
   }
   await rename(part, file);
+}
+
+function differs({ key }: StoredObject) {
+  return setUpError(
+    `The SHA-256 of ${key} differs from the manifest.`,
+    'Run the command again. If the error remains, somebody has changed the object.',
+  );
 }
 
 function hashing(hash: Hash) {

@@ -9,13 +9,13 @@ import { atMost, mapSeveral } from '../terminal/several.ts';
 import { RunStore } from './store.ts';
 import { isOfProject, type RunSummary, summarize } from './summary.ts';
 
-/** How far back a project's runs are looked for: two or three calls each. */
+/** How far back a project's runs are searched: two or three calls each. */
 const SEARCHED = 500;
-/** How far back a beginning of an id is looked for: a call for each hundred. */
+/** How far back the beginning of an id is searched: one call per hundred. */
 const IDS_SEARCHED = 5_000;
 const IDS_SHOWN = 5;
 
-/** A run that a person meant. One of both is there: Step Functions forgets an execution after 90 days, the manifest stays. */
+/** A run that was found: by its execution, which Step Functions deletes after 90 days, or by its manifest, which stays. */
 export type Run = { readonly id: string; readonly arn: string } & (
   | { readonly execution: Execution; readonly manifest: null }
   | { readonly execution: null; readonly manifest: Manifest }
@@ -47,35 +47,35 @@ export class Runs {
   }
 
   /**
-   * The run that a person means: by its id, a beginning of it that no other run has, or its ARN; else the latest run of the project.
-   * @throws CliError that names the nearest ids
+   * Finds a run by its id, by a beginning of it that no other run has, or by its ARN; by default the latest of the project.
+   * @throws CliError that names similar ids
    */
-  async find(wanted: string | undefined, project: () => Promise<Found<string>>): Promise<Run> {
-    if (wanted === undefined) return await this.#latest(await project());
-    const id = wanted.startsWith('arn:') ? this.#idIn(wanted) : wanted;
+  async find(query: string | undefined, project: () => Promise<Found<string>>): Promise<Run> {
+    if (query === undefined) return await this.#latest(await project());
+    const id = query.startsWith('arn:') ? this.#idIn(query) : query;
     const exact = await this.#exact(id);
     if (exact !== null) return exact;
     const ids = await this.#known(id);
-    const meant = ids.filter((one) => one.startsWith(id));
-    const [only] = meant;
-    const run = meant.length === 1 && only !== undefined ? await this.#exact(only) : null;
+    const matches = ids.filter((one) => one.startsWith(id));
+    const [only] = matches;
+    const run = matches.length === 1 && only !== undefined ? await this.#exact(only) : null;
     if (run !== null) return run;
-    throw meant.length > 1 ? ambiguous(wanted, meant) : unknown(wanted, ids);
+    throw matches.length > 1 ? ambiguous(query, matches) : unknown(query, ids);
   }
 
   async #latest(project: Found<string>): Promise<Run> {
     const newest = atMost(SEARCHED, this.executions.newest(this.machine));
-    const looked = mapSeveral(newest, async (one) => ({
+    const checked = mapSeveral(newest, async (one) => ({
       arn: one.arn,
-      isMeant: await isOfProject(this.executions, one, project.value),
+      matches: await isOfProject(this.executions, one, project.value),
     }));
-    for await (const { arn, isMeant } of looked) {
-      const execution = isMeant ? await this.executions.describe(arn) : null;
+    for await (const { arn, matches } of checked) {
+      const execution = matches ? await this.executions.describe(arn) : null;
       if (execution) return { id: execution.name, arn, execution, manifest: null };
     }
     throw usageError(
-      `There is no run of the project ${project.value} (from ${project.from}) among the latest.`,
-      'Start one: npx runctl run. The runs of all projects: npx runctl list --all. Another project: --project',
+      `There is no run of the project ${project.value} (from ${project.from}) among the latest ${SEARCHED}.`,
+      'Start one: runctl run. To list the runs of all projects: runctl list --all. To choose another project: --project',
     );
   }
 
@@ -88,7 +88,7 @@ export class Runs {
     return manifest && { id, arn: manifest.run.arn, execution: null, manifest };
   }
 
-  /** Ids of late runs, and of older ones that begin so. */
+  /** Ids of recent runs, and of older ones with this beginning. */
   async #known(beginning: string): Promise<string[]> {
     const ids = new Set<string>();
     for await (const { name } of atMost(IDS_SEARCHED, this.executions.newest(this.machine))) ids.add(name);
@@ -106,17 +106,20 @@ export class Runs {
   }
 }
 
-function ambiguous(wanted: string, ids: readonly string[]): CliError {
-  return usageError(`${ids.length} runs begin with ${wanted}:\n${shown(ids)}`, 'Give more of the id.');
+function ambiguous(query: string, ids: readonly string[]): CliError {
+  return usageError(
+    `The ids of ${ids.length} runs begin with ${query}:\n${indented(ids)}`,
+    'Give more characters of the id.',
+  );
 }
 
-function unknown(wanted: string, ids: readonly string[]): CliError {
-  const nearest = [...ids].sort((a, b) => distance(a, wanted) - distance(b, wanted));
-  const near = ids.length === 0 ? ' There are no runs yet.' : ` The nearest ids:\n${shown(nearest)}`;
-  return usageError(`There is no run ${wanted}.${near}`, 'All runs: npx runctl list --all');
+function unknown(query: string, ids: readonly string[]): CliError {
+  const nearest = [...ids].sort((a, b) => distance(a, query) - distance(b, query));
+  const similar = ids.length === 0 ? ' There are no runs yet.' : ` Similar ids:\n${indented(nearest)}`;
+  return usageError(`There is no run ${query}.${similar}`, 'To list all runs: runctl list --all');
 }
 
-function shown(ids: readonly string[]): string {
+function indented(ids: readonly string[]): string {
   const more = ids.length > IDS_SHOWN ? [`… and ${ids.length - IDS_SHOWN} more`] : [];
   return [...ids.slice(0, IDS_SHOWN), ...more].map((line) => `  ${line}`).join('\n');
 }

@@ -1,15 +1,16 @@
-import { setTimeout } from 'node:timers/promises';
 import type { CloudWatchLogsClient } from '@aws-sdk/client-cloudwatch-logs';
-import { DescribeExecutionCommand, type SFNClient } from '@aws-sdk/client-sfn';
+import type { SFNClient } from '@aws-sdk/client-sfn';
+import { type Execution, type Executions, executionsOver } from '../../aws/executions.ts';
 import { RunHistory } from '../../aws/run-history.ts';
 import type { StateEvent } from '../../core/workflow/history.ts';
 import { type RetryNotes, retryUntilReachable } from '../account/retry.ts';
 import { type LogLine, RunLogs } from '../logs/run-logs.ts';
+import { pollUntil } from '../terminal/poll.ts';
 
 /** Often enough to feel live; far below what the two services allow (GetLogEvents: 25 a second). */
 const POLL_MS = 400;
-/** CloudWatch shows new events a little late: after the end this many reads in a row must bring nothing (1.2 s). */
-const QUIET_READS = 3;
+/** CloudWatch shows new events a little late: after the end this many reads in a row must return nothing (1.2 s). */
+const QUIET_READS = 4;
 
 export interface FollowedRun {
   readonly executionArn: string;
@@ -22,25 +23,18 @@ export interface RunClients {
   readonly logs: Pick<CloudWatchLogsClient, 'send'>;
 }
 
-/** What a run showed, as it happened. `sinceStart` in seconds. */
+/** A state or a log line of a run. `sinceStart` in seconds. */
 export type RunEvent =
   | { readonly kind: 'state'; readonly event: StateEvent; readonly sinceStart: number }
   | { readonly kind: 'line'; readonly line: LogLine };
 
-/** How the execution ended; `output`, `error` and `cause` as Step Functions has them. Times in epoch milliseconds. */
-export interface RunEnd {
-  readonly status: 'SUCCEEDED' | 'FAILED' | 'TIMED_OUT' | 'ABORTED';
-  readonly output: string | null;
-  readonly error: string | null;
-  readonly cause: string | null;
-  readonly startedAt: number;
-  readonly endedAt: number;
-}
+/** An execution that has ended. */
+export type RunEnd = Execution & { readonly endedAt: number };
 
 /**
- * Follows a run that has been started: hands each state and each log line to `show` once, in the order of their times, until
- * the execution has ended and its log is read to the end. A network that is gone is waited for.
- * @throws what a moment does not mend, such as expired credentials
+ * Follows a run that has been started: passes each state and each log line to `show` once, in the order of their times,
+ * until the execution has ended and its log is read completely. Waits while the network is down.
+ * @throws an error that waiting cannot resolve, such as expired credentials
  */
 export async function followRun(
   clients: RunClients,
@@ -50,36 +44,33 @@ export async function followRun(
 ): Promise<RunEnd> {
   const history = new RunHistory(clients.sfn, run.executionArn);
   const logs = new RunLogs(clients.logs, run.logGroup, run.runId);
-  for (let quiet = 0; quiet < QUIET_READS; ) {
+  let quiet = 0;
+  const readEvents = async () => {
     const states = await retryUntilReachable(() => history.read(signal), notes, signal);
-    // After the history: a line that was there before a state began is then read with it, and shown before it.
+    // After the history, so that a line from before a state began is included and shown before the state.
     const lines = await retryUntilReachable(() => logs.read(signal), notes, signal);
     for (const event of inOrder(states, lines, history.startedAt ?? 0)) show(event);
     quiet = history.ended && lines.length === 0 ? quiet + 1 : 0;
-    await pause(signal);
-  }
+    return quiet < QUIET_READS ? undefined : true;
+  };
+  await pollUntil(POLL_MS, readEvents, signal);
   for (const line of logs.rest()) show({ kind: 'line', line });
-  return await retryUntilReachable(() => endOf(clients.sfn, run.executionArn, signal), notes, signal);
+  return await retryUntilReachable(() => endOf(executionsOver(clients.sfn), run.executionArn, signal), notes, signal);
 }
 
 /** Waits until the execution exists. @returns false when it does not within `withinMs`. */
-export async function untilStarted(
+export async function waitForStart(
   sfn: Pick<SFNClient, 'send'>,
   executionArn: string,
   withinMs: number,
   signal: AbortSignal,
 ): Promise<boolean> {
   const deadline = Date.now() + withinMs;
-  while (Date.now() < deadline) {
-    try {
-      await sfn.send(new DescribeExecutionCommand({ executionArn }), { abortSignal: signal });
-      return true;
-    } catch (error) {
-      if (!(error instanceof Error && error.name === 'ExecutionDoesNotExist')) throw error;
-    }
-    await pause(signal);
-  }
-  return false;
+  const hasStarted = async () => {
+    if ((await executionsOver(sfn).describe(executionArn, signal)) !== null) return true;
+    return Date.now() < deadline ? undefined : false;
+  };
+  return await pollUntil(POLL_MS, hasStarted, signal);
 }
 
 function inOrder(states: readonly StateEvent[], lines: readonly LogLine[], startedAt: number): RunEvent[] {
@@ -93,21 +84,9 @@ function inOrder(states: readonly StateEvent[], lines: readonly LogLine[], start
   return timed.sort((a, b) => a.at - b.at).map(({ event }) => event);
 }
 
-async function endOf(sfn: Pick<SFNClient, 'send'>, executionArn: string, signal: AbortSignal): Promise<RunEnd> {
-  const execution = await sfn.send(new DescribeExecutionCommand({ executionArn }), { abortSignal: signal });
-  const status = execution.status;
-  if (status === undefined || status === 'RUNNING' || status === 'PENDING_REDRIVE')
-    throw new Error(`The history of ${executionArn} has ended, but its status is ${status}.`);
-  return {
-    status,
-    output: execution.output ?? null,
-    error: execution.error ?? null,
-    cause: execution.cause ?? null,
-    startedAt: execution.startDate?.getTime() ?? 0,
-    endedAt: execution.stopDate?.getTime() ?? Date.now(),
-  };
-}
-
-async function pause(signal: AbortSignal): Promise<void> {
-  await setTimeout(POLL_MS, undefined, { signal });
+async function endOf(executions: Pick<Executions, 'describe'>, arn: string, signal: AbortSignal): Promise<RunEnd> {
+  const execution = await executions.describe(arn, signal);
+  const endedAt = execution?.endedAt ?? null;
+  if (execution !== null && endedAt !== null) return { ...execution, endedAt };
+  throw new Error(`The history of ${arn} has ended, but Step Functions does not report an end.`);
 }

@@ -21,9 +21,9 @@ export async function filesBelow(folder: string, under = ''): Promise<string[]> 
 
 /**
  * Moves files into a folder: all of them or, when one would overwrite another file, none.
- * @param from where each lies, by its path in the folder
- * @returns the names that were there with the same content, and those that were overwritten
- * @throws CliError naming what is in the way
+ * @param from the present path of each file, by its path in the folder
+ * @returns the names that existed with the same content, and those that were overwritten
+ * @throws CliError that names the files in conflict
  */
 export async function placeFiles(
   from: ReadonlyMap<string, string>,
@@ -37,10 +37,11 @@ export async function placeFiles(
     const target = join(folder, name);
     await refuseStrayParent(top, target);
     const found = await lstat(target).catch(() => null);
-    if (found?.isDirectory()) throw inTheWay([name], 'is a folder there');
+    if (found?.isDirectory()) throw inTheWay([name], 'folders of these names exist');
     if (found) (await isSame(file, target)) ? same.push(name) : different.push(name);
   }
-  if (different.length > 0 && !options.overwrite) throw inTheWay(different, 'is there with other content');
+  if (different.length > 0 && !options.overwrite)
+    throw inTheWay(different, 'these files already exist with different content');
   for (const [name, file] of from) {
     if (same.includes(name)) continue;
     const target = join(folder, name);
@@ -50,7 +51,7 @@ export async function placeFiles(
   return { same, overwritten: different };
 }
 
-/** A link in the folder must not lead what is written out of it. */
+/** Refuses to write through a link to a place outside the folder. */
 async function refuseStrayParent(top: string, target: string): Promise<void> {
   let parent = dirname(target);
   let real = await realpath(parent).catch(() => null);
@@ -60,8 +61,8 @@ async function refuseStrayParent(top: string, target: string): Promise<void> {
   }
   if (real === top || real.startsWith(`${top}${sep}`)) return;
   throw usageError(
-    `${parent} is a link that leads out of ${top}.`,
-    'Remove it, or pull into another folder with --to.',
+    `${parent} is a link to a folder outside ${top}.`,
+    'Remove the link, or choose another folder with --to.',
   );
 }
 
@@ -72,8 +73,8 @@ function inTheWay(names: readonly string[], why: string) {
     .map((name) => `\n  ${name}`)
     .join('');
   return usageError(
-    `Nothing was written: what would be written ${why}:${list}${more}`,
-    'Overwrite with --force, or pull into another folder with --to.',
+    `Nothing was written, because ${why}:${list}${more}`,
+    'Overwrite files with --force, or choose another folder with --to.',
   );
 }
 

@@ -7,25 +7,25 @@ import type { Found } from '../project/project.ts';
 export interface Plan {
   readonly project: Found<string>;
   readonly code: { readonly packed: Packed; readonly git: GitState | null } | { readonly archive: string };
-  /** null: the archive's own runctl.yaml decides. */
+  /** null: from the archive's runctl.yaml. */
   readonly script: Found<string> | null;
   readonly args: readonly string[];
-  readonly instance: { readonly found: Instance; readonly wanted: Found<string> } | null;
+  readonly instance: { readonly found: Instance; readonly selector: Found<string> } | null;
 }
 
-/** What a run is going to do: a label and what it says. */
+/** What a run is going to do, as rows of label and value. */
 export function planRows(plan: Plan): [string, string][] {
   const { project, script, args, instance } = plan;
   return [
     ['project', from(project)],
     ['code', codeRow(plan.code)],
-    ['script', script === null ? "as the archive's runctl.yaml says" : from(script)],
+    ['script', script === null ? "from the archive's runctl.yaml" : from(script)],
     ...(args.length === 0 ? [] : [['args', args.map(quoted).join(' ')] satisfies [string, string]]),
     [
       'instance',
       instance === null
-        ? "as the archive's runctl.yaml says"
-        : `${instance.found.id}, ${instance.found.type}  (${instance.wanted.value === instance.found.id ? '' : `${instance.wanted.value}, `}${instance.wanted.from})`,
+        ? "from the archive's runctl.yaml"
+        : `${instance.found.id}, ${instance.found.type}  (${instance.selector.value === instance.found.id ? '' : `${instance.selector.value}, `}${instance.selector.from})`,
     ],
     ['cost', 'the instance (aws.amazon.com/ec2/pricing), and under 2 cents an hour for runctl itself'],
   ];

@@ -7,8 +7,8 @@ import type { Queue, RunReport } from './report.ts';
 
 const LABEL_WIDTH = 10;
 
-/** What `runctl status` shows of a run. @param now epoch milliseconds */
-export function showReport(terminal: Terminal, report: RunReport, now: number): void {
+/** Prints the output of `runctl status`. @param now epoch milliseconds */
+export function printReport(terminal: Terminal, report: RunReport, now: number): void {
   const { colors } = terminal;
   const { ending, project, instance } = report;
   const row = (label: string, value: string | null) => {
@@ -46,7 +46,7 @@ export function reportJson({ startedAt, endedAt, project, manifest, ...report }:
 
 function stateLine(terminal: Terminal, { state, ending, startedAt, endedAt }: RunReport, now: number): string {
   const lasted = formatDuration(((endedAt ?? now) - startedAt) / 1_000);
-  if (ending === null) return `${terminal.colors.cyan(state ?? 'running')}, for ${lasted} in all`;
+  if (ending === null) return `${terminal.colors.cyan(state ?? 'running')}, for ${lasted} in total`;
   const code = ending.exitCode === null ? '' : `, exit code ${ending.exitCode}`;
   return `${colorOutcome(terminal, ending.outcome)}${code}, after ${lasted}${state === null ? '' : ` (${state})`}`;
 }
@@ -58,11 +58,11 @@ function instanceLine({ id, type, asked, from }: NonNullable<RunReport['instance
 }
 
 function queueLine({ place, length, since, holder }: Queue, now: number): string {
-  const where = place === null ? 'no place yet' : `place ${place}${length === null ? '' : ` of ${length}`}`;
-  const waited = since === null ? '' : `, for ${formatDuration(now / 1_000 - since)}`;
+  const where = place === null ? 'no position yet' : `position ${place}${length === null ? '' : ` of ${length}`}`;
+  const waited = since === null ? '' : `, waiting for ${formatDuration(now / 1_000 - since)}`;
   const held = holder
-    ? `the instance is held by run ${holder.run} since ${formatTime(holder.since * 1_000)}`
-    : 'the instance is free, and others are before this run';
+    ? `run ${holder.run} has held the instance since ${formatTime(holder.since * 1_000)}`
+    : 'the instance is free, but other runs come first';
   return `${where}${waited}; ${held}`;
 }
 

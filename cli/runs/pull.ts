@@ -4,22 +4,23 @@ import { basename, join, relative, resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
 import { isRunning } from '../../aws/executions.ts';
-import { JOBS, MANIFEST } from '../../core/names.ts';
+import { JOBS, MANIFEST, runFileKey, runFolder } from '../../core/names.ts';
 import { OUTPUTS_ARCHIVE } from '../../core/outcome/manifest.ts';
 import type { Manifest } from '../../core/outcome/manifest-schema.ts';
 import { formatSize } from '../../core/units.ts';
 import type { Context } from '../context.ts';
 import { EXIT, type ExitCode, setUpError, usageError } from '../errors.ts';
-import { download, type Wanted } from './download.ts';
+import { download, type StoredObject } from './download.ts';
 import type { Run, Runs } from './find.ts';
+import { freeBytes, requireSpace } from './free-space.ts';
 import { digestOf, filesBelow, placeFiles, removeFolder } from './place-files.ts';
 import { unpackOutputs } from './unpack-outputs.ts';
 
 export const PULL_FOLDER = 'runctl-runs';
-/** Downloads lie here until all is checked; a pull that was interrupted goes on from it. */
+/** Holds the downloads until all are checked; an interrupted pull resumes from it. */
 const STAGE = '.pulling';
-/** The names of ours beside the outputs, which are packed with their paths in the project. */
-const OURS = [STAGE, MANIFEST, ...JOBS.map((job) => `${job}.log`)];
+/** Names that runctl itself writes beside the outputs. */
+const RESERVED = [STAGE, MANIFEST, ...JOBS.map((job) => `${job}.log`)];
 
 export interface PullOptions {
   readonly to?: string;
@@ -31,31 +32,32 @@ export interface PullOptions {
 export async function pullRun(context: Context, runs: Runs, run: Run, options: PullOptions): Promise<ExitCode> {
   const { terminal, signal } = context;
   const manifest = await manifestOf(runs, run);
-  const folder = resolve(context.folder, options.to ?? join(PULL_FOLDER, basename(run.id)));
+  const folder = resolve(context.folder, options.to ?? join(PULL_FOLDER, runFolder(run.id)));
   const stage = join(folder, STAGE);
   await mkdir(stage, { recursive: true });
-  const wanted = await missing(manifest, folder, options.unpack);
-  const total = wanted.reduce((sum, { bytes }) => sum + bytes, 0);
-  const files = await terminal.working(`Fetching ${formatSize(total)} of run ${run.id}`, async (say) => {
+  const objects = await objectsToDownload(manifest, folder, options.unpack);
+  const total = objects.reduce((sum, { bytes }) => sum + bytes, 0);
+  await requireSpace(stage, total + (options.unpack ? unpackedBytes(manifest) : 0));
+  const files = await terminal.working(`Downloading ${formatSize(total)} of run ${run.id}`, async (update) => {
     let before = 0;
-    for (const one of wanted) {
-      const progress = (bytes: number) => say(`Fetching ${formatSize(before + bytes)} of ${formatSize(total)}`);
-      const file = join(stage, basename(one.key));
-      if (!(await isThere(file, one))) await download(runs.store, one, file, progress, signal);
-      before += one.bytes;
+    for (const object of objects) {
+      const progress = (bytes: number) => update(`Downloading ${formatSize(before + bytes)} of ${formatSize(total)}`);
+      const file = join(stage, basename(object.key));
+      if (!(await isStored(file, object))) await download(runs.store, object, file, progress, signal);
+      before += object.bytes;
     }
-    return await staged(stage, wanted, options.unpack, (text) => terminal.warn(text), signal);
+    return await unpackObjects(stage, objects, options.unpack, (text) => terminal.warn(text), signal);
   });
   const manifestFile = join(stage, MANIFEST);
   await writeFile(manifestFile, `${JSON.stringify(manifest, null, 2)}\n`);
   files.set(MANIFEST, manifestFile);
   const { same, overwritten } = await placeFiles(files, folder, { overwrite: options.force === true });
   await removeFolder(stage);
-  for (const name of overwritten) terminal.note(`overwritten: ${name}`);
+  for (const name of overwritten) terminal.note(`Overwritten: ${name}`);
   const outputs = options.unpack ? `${manifest.outputs.count} outputs` : OUTPUTS_ARCHIVE;
-  const had = same.length > 0 ? `, ${same.length} of them there already` : '';
+  const existing = same.length > 0 ? `; ${same.length} files were already there` : '';
   terminal.note(
-    `Run ${run.id} (${manifest.outcome}): ${manifest.logs.length} logs, ${manifest.outputs.archive ? outputs : 'no outputs'}, the manifest${had}`,
+    `Run ${run.id} (${manifest.outcome}): ${manifest.logs.length} logs, ${manifest.outputs.archive ? outputs : 'no outputs'}, the manifest${existing}`,
   );
   terminal.print(relative(context.folder, folder) || '.');
   return EXIT.succeeded;
@@ -66,54 +68,93 @@ async function manifestOf({ store }: Runs, run: Run): Promise<Manifest> {
   if (execution === null) return run.manifest;
   if (isRunning(execution)) {
     throw usageError(
-      `Run ${id} has not ended: its outputs come at its end.`,
-      `Wait for it: npx runctl status ${id} --wait. Its log so far: npx runctl logs ${id} --raw`,
+      `Run ${id} has not ended yet, and its outputs are saved at its end.`,
+      `To wait for it: runctl status ${id} --wait. To see its log so far: runctl logs ${id} --raw`,
     );
   }
   const manifest = await store.manifest(id);
   if (manifest !== null && Date.parse(manifest.run.startedAt) === execution.startedAt) return manifest;
   throw setUpError(
-    `Run ${id} has ended, and its manifest is not there: its outputs are still being kept, or could not be.`,
-    `How far it is: npx runctl status ${id}. What lies there: aws s3 ls s3://${store.bucket}/runs/${id}/`,
+    `Run ${id} has ended but has no manifest: its outputs are still being saved, or could not be saved.`,
+    `To check: runctl status ${id}. To see what is stored: aws s3 ls s3://${store.bucket}/runs/${id}/`,
   );
 }
 
-/** What has to be fetched: not the outputs when each of them lies unpacked in the folder already. */
-async function missing({ logs, outputs }: Manifest, folder: string, unpack: boolean): Promise<Wanted[]> {
+/** Downloads are written under the last part of their key, so that must be one of the names that runctl gives. */
+function requireOwnKey(key: string, runId: string): void {
+  const names = [OUTPUTS_ARCHIVE, ...JOBS.map((job) => `${job}.log.gz`)];
+  if (names.some((name) => runFileKey(runId, name) === key)) return;
+  throw setUpError(
+    `The manifest of run ${runId} names the object ${JSON.stringify(key)}, which is not one of that run.`,
+    'Update runctl, or read the manifest: somebody may have changed it.',
+  );
+}
+
+/** The objects to download: without the outputs when all of them are in the folder already. */
+async function objectsToDownload(
+  { run, logs, outputs }: Manifest,
+  folder: string,
+  unpack: boolean,
+): Promise<StoredObject[]> {
   const { archive, files, count } = outputs;
+  for (const { key } of [...logs, ...(archive ? [archive] : [])]) requireOwnKey(key, run.id);
   if (archive === null) return [...logs];
   const listed = unpack && files.length === count;
   for (const { path, bytes, sha256 } of listed ? files : []) {
-    if (!(await isThere(join(folder, path), { bytes, sha256 }))) return [...logs, archive];
+    if (!(await isStored(join(folder, path), { bytes, sha256 }))) return [...logs, archive];
   }
   return listed && count > 0 ? [...logs] : [...logs, archive];
 }
 
-/** The files to place, by their path in the folder. */
-async function staged(
+/** What the outputs have unpacked, as far as the manifest lists them. */
+function unpackedBytes({ outputs }: Manifest): number {
+  return outputs.files.reduce((sum, { bytes }) => sum + bytes, 0);
+}
+
+/** Ends with an error when more than so many bytes come: a few bytes of gzip may become any number. */
+function upTo(maxBytes: number) {
+  return async function* (chunks: AsyncIterable<Uint8Array>) {
+    let bytes = 0;
+    for await (const chunk of chunks) {
+      bytes += chunk.length;
+      if (bytes > maxBytes)
+        throw setUpError(
+          'Unpacked, a log has more bytes than the disk has free.',
+          'Free space, choose another folder with --to, or keep the logs packed with --no-unpack.',
+        );
+      yield chunk;
+    }
+  };
+}
+
+/** The downloaded and unpacked files, by their path in the folder. */
+async function unpackObjects(
   stage: string,
-  wanted: readonly Wanted[],
+  objects: readonly StoredObject[],
   unpack: boolean,
   warn: (text: string) => void,
   signal: AbortSignal,
 ): Promise<Map<string, string>> {
   const files = new Map<string, string>();
-  for (const { key } of wanted) {
+  for (const { key } of objects) {
     const name = basename(key);
     const file = join(stage, name);
     if (!unpack) files.set(name, file);
     else if (name !== OUTPUTS_ARCHIVE) {
       const log = name.replace(/\.gz$/, '');
-      await pipeline(createReadStream(file), createGunzip(), createWriteStream(join(stage, log)), { signal });
+      const source = [createReadStream(file), createGunzip(), upTo(await freeBytes(stage))] as const;
+      await pipeline(...source, createWriteStream(join(stage, log)), { signal });
       files.set(log, join(stage, log));
     } else {
       const tree = join(stage, 'outputs');
       await removeFolder(tree); // of a pull that was interrupted
       await mkdir(tree);
-      for (const leftOut of await unpackOutputs(file, tree)) warn(leftOut);
+      for (const skipped of await unpackOutputs(file, tree, await freeBytes(stage))) warn(skipped);
       for (const path of await filesBelow(tree)) {
-        if (OURS.includes(path.split('/')[0] ?? ''))
-          warn(`${path} was left out, it has a name of ours: see --no-unpack`);
+        if (RESERVED.includes(path.split('/')[0] ?? ''))
+          warn(
+            `${path} was not unpacked, because runctl writes a file of that name itself; --no-unpack keeps it in outputs.tar.gz`,
+          );
         else files.set(path, join(tree, path));
       }
     }
@@ -121,7 +162,7 @@ async function staged(
   return files;
 }
 
-async function isThere(file: string, { bytes, sha256 }: Omit<Wanted, 'key'>): Promise<boolean> {
+async function isStored(file: string, { bytes, sha256 }: Omit<StoredObject, 'key'>): Promise<boolean> {
   const found = await lstat(file).catch(() => null);
   return found?.isFile() === true && found.size === bytes && (await digestOf(file)) === sha256;
 }

@@ -12,24 +12,23 @@ import { JobLog } from '../logs/job-log.ts';
 import { LineAssembler } from '../logs/line-assembler.ts';
 import type { Found } from '../project/project.ts';
 import type { Run, Runs } from './find.ts';
-import { askedInstance, projectOf, summaryOf } from './summary.ts';
-import { doing, endingOf } from './words.ts';
+import { describeState, endingOf, projectOf, requestedInstance, summaryOf } from './summary.ts';
 
-/** Blank lines may come after the last one that says something. */
+/** The last lines may be blank. */
 const LAST_LINES = 5;
 /** What stop-run does after an execution has been stopped ends within this time, ms; so long a missing manifest is awaited. */
 export const CONCLUDED_WITHIN_MS = 20 * 60_000;
 
-/** What is known of a run. Times in epoch milliseconds. */
+/** Everything that is known about a run. Times in epoch milliseconds. */
 export interface RunReport {
   readonly id: string;
   readonly arn: string;
-  /** What it does, in words; null: it has ended, and everything of it is kept. */
+  /** What it does; null: it has ended, and its manifest is written. */
   readonly state: string | null;
   readonly startedAt: number;
   readonly endedAt: number | null;
   readonly project: Found<string> | null;
-  /** `from`: what the run asked for, and where it had that from. */
+  /** `asked`: what the run requested; `from`: where that comes from. */
   readonly instance: {
     readonly id: string | null;
     readonly type: string | null;
@@ -65,7 +64,7 @@ interface Sources {
   readonly logGroup: string;
 }
 
-/** Reads all that can be known of a run without asking the instance. */
+/** Reads what AWS knows about a run, without a request to the instance. */
 export async function reportOn(sources: Sources, run: Run): Promise<RunReport> {
   const report = run.execution === null ? ofManifest(run.manifest) : await ofExecution(sources.runs, run.execution);
   const { job } = report;
@@ -80,8 +79,8 @@ async function ofExecution(runs: Runs, execution: Execution): Promise<RunReport>
     isOver ? null : executions.lastState(execution.arn),
     isOver ? manifestOf(store, execution) : null,
   ]);
-  const instance = askedInstance(execution, facts.spec);
-  const said = endingOf(execution);
+  const instance = requestedInstance(execution, facts.spec);
+  const ending = endingOf(execution);
   return {
     id: execution.name,
     arn: execution.arn,
@@ -102,8 +101,8 @@ async function ofExecution(runs: Runs, execution: Execution): Promise<RunReport>
     silentSince: newest(facts)?.silentSince ?? null,
     job: newest(facts)?.job ?? null,
     lastLine: null,
-    ending: manifest ? endingIn(manifest) : said,
-    warnings: manifest?.warnings ?? said?.warnings ?? facts.warnings,
+    ending: manifest ? endingIn(manifest) : ending,
+    warnings: manifest?.warnings ?? ending?.warnings ?? facts.warnings,
     manifest,
   };
 }
@@ -152,10 +151,10 @@ function stateOf(
 ): string | null {
   if (isRunning(execution)) {
     const waits = state === RUN_STATES.sync && sync?.state === 'busy' && !install && !train;
-    return doing(waits ? RUN_STATES.queue : state);
+    return describeState(waits ? RUN_STATES.queue : state);
   }
   const isRecent = Date.now() - (execution.endedAt ?? 0) < CONCLUDED_WITHIN_MS;
-  return manifest === null && isRecent ? 'being stopped: outputs and logs are being kept' : null;
+  return manifest === null && isRecent ? 'stopping: outputs and logs are being saved' : null;
 }
 
 function newest({ sync, install, train }: RunFacts): JobSnapshot | null {

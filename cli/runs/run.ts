@@ -4,18 +4,18 @@ import type { SpecInput } from '../../core/spec/spec.ts';
 import { readEnding } from '../../core/workflow/run-ending.ts';
 import { resolveInstance } from '../account/instance.ts';
 import { retryNotes } from '../account/retry.ts';
-import { checkScript, lookAtCode, packWarnings, withArchive } from '../archive/code.ts';
+import { checkScript, packWarnings, readCode, withArchive } from '../archive/code.ts';
 import { send } from '../archive/send-archive.ts';
 import type { Context } from '../context.ts';
 import { EXIT, type ExitCode } from '../errors.ts';
-import { type Found, findProject, type Project } from '../project/project.ts';
-import { sayDetached } from '../terminal/detach.ts';
+import { findProject, type Project } from '../project/project.ts';
+import { printDetached } from '../terminal/detach.ts';
 import { followRun } from './follow.ts';
 import { type Plan, planRows } from './plan.ts';
 import { endLines, eventPrinter } from './print-events.ts';
 import { type StartedRun, startRun } from './start.ts';
 
-/** What the command line says beside the run spec. */
+/** Options beside the run spec. */
 export interface RunOptions {
   readonly detach?: boolean;
   readonly yes?: boolean;
@@ -25,7 +25,7 @@ export interface RunOptions {
 
 type StartInput = SpecInput & { readonly project: string; readonly archive: string };
 
-/** Trains the folder that the person stands in, or an archive that was pushed before. */
+/** Trains the current folder, or an archive that was uploaded before. */
 export async function runProject(context: Context, flags: SpecInput, options: RunOptions): Promise<ExitCode> {
   const input = await prepare(context, flags, options);
   if (input === null) return EXIT.usage;
@@ -34,7 +34,7 @@ export async function runProject(context: Context, flags: SpecInput, options: Ru
   return await follow(context, run, input, options);
 }
 
-/** @returns null when the person said no. */
+/** @returns null when the user declined */
 async function prepare(context: Context, flags: SpecInput, options: RunOptions): Promise<StartInput | null> {
   let input: StartInput | null = null;
   try {
@@ -52,7 +52,7 @@ async function sendFolder(context: Context, flags: SpecInput, options: RunOption
   const { account, terminal, signal, folder } = context;
   const includeSecrets = options.includeSecrets === true;
   const project = await findProject(folder, flags);
-  const code = await lookAtCode(folder, { includeSecrets });
+  const code = await readCode(folder, { includeSecrets });
   const spec = { ...project.file, ...flags };
   const script = checkScript(code, spec, flags.script === undefined ? 'runctl.yaml' : '--script');
   // One after the other: a stack that is missing is the first thing to say.
@@ -61,14 +61,14 @@ async function sendFolder(context: Context, flags: SpecInput, options: RunOption
   return await withArchive(code, { includeSecrets, signal }, async (archive, packed) => {
     for (const warning of packWarnings(code, packed)) terminal.warn(warning);
     const plan = { project: project.name, code: { packed, git: code.git }, script, args: spec.args ?? [], instance };
-    if (!(await isAgreed(context, plan, options))) return null;
+    if (!(await confirmPlan(context, plan, options))) return null;
     const to = { bucket, project: project.name.value, start: null };
     const sent = await send(context, archive, to);
     return { ...flags, project: project.name.value, archive: archiveUri(sent), sha256: archive.sha256 };
   });
 }
 
-/** What the archive's own runctl.yaml says is not known here; what the flags say is. */
+/** The archive's own runctl.yaml is not read here; only the flags are known. */
 async function planArchive(
   context: Context,
   flags: SpecInput & { readonly archive: string },
@@ -76,24 +76,22 @@ async function planArchive(
 ): Promise<StartInput | null> {
   const { folder } = context;
   const project = await findProject(folder, flags);
-  const said = <T>(value: T | undefined, from: string): Found<T> | null =>
-    value === undefined ? null : { value, from };
   const plan = {
     project: project.name,
     code: { archive: flags.archive },
-    script: said(flags.script, '--script'),
+    script: flags.script === undefined ? null : { value: flags.script, from: '--script' },
     args: flags.args ?? [],
     instance: flags.instance === undefined ? null : await findInstance(context, project, flags.user),
   };
-  return (await isAgreed(context, plan, options)) ? { ...flags, project: project.name.value } : null;
+  return (await confirmPlan(context, plan, options)) ? { ...flags, project: project.name.value } : null;
 }
 
 async function findInstance({ account }: Context, { instance, name }: Project, user: string | undefined) {
   const request = { project: name.value, user: user ?? null };
-  return { found: await resolveInstance(account, instance.value, request), wanted: instance };
+  return { found: await resolveInstance(account, instance.value, request), selector: instance };
 }
 
-async function isAgreed({ terminal, signal }: Context, plan: Plan, options: RunOptions): Promise<boolean> {
+async function confirmPlan({ terminal, signal }: Context, plan: Plan, options: RunOptions): Promise<boolean> {
   for (const [label, text] of planRows(plan)) terminal.note(`  ${terminal.colors.dim(label.padEnd(9))} ${text}`);
   return options.yes === true || (await terminal.confirm('Start this run?', true, signal));
 }
@@ -112,11 +110,11 @@ async function start({ account, terminal, signal }: Context, input: StartInput):
 function leave({ terminal }: Context, { runId, executionArn }: StartedRun, input: StartInput, options: RunOptions) {
   if (options.json === true) terminal.json({ runId, executionArn, archive: input.archive });
   else terminal.print(runId);
-  terminal.note(`Follow it: runctl logs -f ${runId}`);
+  terminal.note(`To follow it: runctl logs -f ${runId}`);
   return EXIT.succeeded;
 }
 
-/** @throws CliError for what ends the looking, not the run: its exit code is not that of a failed run */
+/** @throws CliError when following fails; the run continues, so the exit code is not that of a failed run */
 export async function follow(
   { account, terminal, signal }: Pick<Context, 'account' | 'terminal' | 'signal'>,
   { runId, executionArn }: StartedRun,
@@ -124,19 +122,19 @@ export async function follow(
   options: RunOptions,
 ): Promise<ExitCode> {
   const print = (line: string) => (options.json === true ? terminal.note(line) : terminal.print(line));
-  terminal.note(`Started the run ${terminal.colors.bold(runId)}`);
+  terminal.note(`Started run ${terminal.colors.bold(runId)}`);
   try {
     const logGroup = await account.output('logGroup');
     const views = { show: eventPrinter(print, terminal.colors), notes: retryNotes((line) => terminal.note(line)) };
     const following = followRun(account, { executionArn, runId, logGroup }, views, signal);
     const end = await withAwsErrors('states:GetExecutionHistory, logs:GetLogEvents', following);
-    const said = readEnding(end);
-    for (const line of endLines(end, said, runId, terminal.colors)) print(line);
+    const ending = readEnding(end);
+    for (const line of endLines(end, ending, runId, terminal.colors)) print(line);
     if (options.json === true)
-      terminal.json({ runId, executionArn, archive: input.archive, ...said, error: end.error });
+      terminal.json({ runId, executionArn, archive: input.archive, ...ending, error: end.error });
     return end.status === 'SUCCEEDED' ? EXIT.succeeded : EXIT.runFailed;
   } catch (error) {
-    sayDetached(terminal, runId);
+    printDetached(terminal, runId);
     throw error;
   }
 }

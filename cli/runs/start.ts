@@ -13,8 +13,9 @@ export interface StartedRun {
 }
 
 /**
- * Starts one run, however often the call has to be repeated: its name is chosen here, and Step Functions gives a name away once.
- * @throws CliError; one that says so when it is not known whether the run has started
+ * Starts exactly one run, however often the call is repeated: its name is chosen here, and Step Functions accepts a name
+ * only once.
+ * @throws CliError, also when it is unknown whether the run has started
  */
 export async function startRun(
   sfn: Pick<SFNClient, 'send'>,
@@ -26,7 +27,7 @@ export async function startRun(
   signal.throwIfAborted();
   const runId = executionNameAt(spec.project, new Date(), randomBytes(2).toString('hex'));
   const executionArn = `${machineArn.replace(':stateMachine:', ':execution:')}:${runId}`;
-  // Not with the signal: a call that was cut off may have started the run.
+  // Without the signal: an aborted call may have started the run.
   const start = () => executionsOver(sfn).start(machineArn, runId, spec);
   try {
     // A name that is taken: an earlier attempt has started the run.
@@ -34,8 +35,8 @@ export async function startRun(
   } catch (error) {
     if (signal.aborted || isTransient(error))
       throw setUpError(
-        `Whether the run ${runId} has started is not known: AWS did not answer.`,
-        `Look with: runctl status ${runId}`,
+        `AWS did not answer, so it is unknown whether run ${runId} has started.`,
+        `To check: runctl status ${runId}`,
         { cause: error },
       );
     throw error;

@@ -1,4 +1,3 @@
-import { setTimeout } from 'node:timers/promises';
 import type { Execution } from '../../aws/executions.ts';
 import { isRunning } from '../../aws/executions.ts';
 import { MANIFEST } from '../../core/names.ts';
@@ -8,18 +7,19 @@ import { retryNotes, retryUntilReachable } from '../account/retry.ts';
 import type { Context } from '../context.ts';
 import { EXIT, type ExitCode, setUpError } from '../errors.ts';
 import { colorOutcome } from '../terminal/outcome-color.ts';
+import { pollUntil } from '../terminal/poll.ts';
 import type { Run, Runs } from './find.ts';
 import type { StoredFile } from './store.ts';
-import { endingOf } from './words.ts';
+import { endingOf } from './summary.ts';
 
-const LOOK_MS = 2_000;
-/** stop-run writes it when it begins. */
-const BEGUN = 'stopping.json';
-/** The event of an aborted execution comes within seconds, when it comes. */
-const BEGINS_WITHIN_MS = 5 * 60_000;
+const POLL_MS = 2_000;
+/** The function stop-run writes it when it starts. */
+const STARTED = 'stopping.json';
+/** The event of an aborted execution normally arrives within seconds. */
+const STARTS_WITHIN_MS = 5 * 60_000;
 const CAUSE = 'runctl stop';
 
-/** What `runctl stop` does: TERM, the grace, outputs and logs, the manifest; ends when that is there. */
+/** Stops a run: TERM, the grace period, saving outputs and logs; waits until the manifest is written. */
 export async function stopRun(
   context: Context,
   runs: Runs,
@@ -30,27 +30,27 @@ export async function stopRun(
   const { execution } = run;
   if (execution === null || !isRunning(execution)) {
     const outcome = execution === null ? run.manifest.outcome : endingOf(execution)?.outcome;
-    terminal.print(`Run ${run.id} has ended already: ${outcome}.`);
+    terminal.print(`Run ${run.id} has already ended: ${outcome}.`);
     return EXIT.succeeded;
   }
   const { verified, instance } = readRun(await runs.executions.beginning(run.arn));
   await runs.executions.stop(run.arn, CAUSE);
   const grace = verified && instance ? verified.spec.stopGrace : null;
   if (!options.wait) {
-    terminal.print(`Run ${run.id} is being stopped. How far it is: npx runctl status ${run.id}`);
+    terminal.print(`Run ${run.id} is being stopped. To see the progress: runctl status ${run.id}`);
     return EXIT.succeeded;
   }
   try {
-    await untilConcluded(context, runs, execution, grace);
+    await waitForManifest(context, runs, execution, grace);
   } catch (error) {
     if (signal.aborted && !terminal.out.errored)
-      terminal.note(`The stop stays in force; this only looks no longer. How far it is: npx runctl status ${run.id}`);
+      terminal.note(`The run is still being stopped. To see the progress: runctl status ${run.id}`);
     throw error;
   }
-  return await report(context, runs, run.id);
+  return await printEnding(context, runs, run.id);
 }
 
-async function untilConcluded(
+async function waitForManifest(
   { terminal, signal }: Context,
   { store }: Runs,
   { name }: Execution,
@@ -58,44 +58,46 @@ async function untilConcluded(
 ): Promise<void> {
   const notes = retryNotes((line) => terminal.note(line));
   const began = performance.now();
-  await terminal.working(phase([], grace), async (say) => {
-    for (let shown = phase([], grace); ; ) {
+  await terminal.working(phase([], grace), async (update) => {
+    let shown = phase([], grace);
+    const readFiles = async () => {
       const files = await retryUntilReachable(() => store.files(name), notes, signal);
-      if (files.some((file) => file.name === MANIFEST)) return;
-      const now = phase(files, grace);
-      // A pipe shows no spinner: there each phase is a line.
-      if (now !== shown) terminal.err.isTTY ? say(now) : terminal.note(now);
-      shown = now;
+      if (files.some((file) => file.name === MANIFEST)) return true;
+      const current = phase(files, grace);
+      // A pipe shows no spinner, so each phase is a line there.
+      if (current !== shown) terminal.err.isTTY ? update(current) : terminal.note(current);
+      shown = current;
       const lasted = performance.now() - began;
-      if (files.length === 0 && lasted > BEGINS_WITHIN_MS) throw neverBegun(name, lasted);
-      await setTimeout(LOOK_MS, undefined, { signal });
-    }
+      if (files.length === 0 && lasted > STARTS_WITHIN_MS) throw cleanUpNotStarted(name, lasted);
+      return undefined;
+    };
+    await pollUntil(POLL_MS, readFiles, signal);
   });
 }
 
-/** @param grace seconds; null: nothing of the run is on an instance */
+/** @param grace seconds; null: the run has not reached an instance */
 export function phase(files: readonly StoredFile[], grace: number | null): string {
-  const kept = files.map(({ name }) => name).filter((name) => name !== BEGUN);
-  if (kept.length > 0) return `Outputs and logs are being kept (in S3: ${kept.join(', ')})`;
-  if (grace === null)
-    return 'The execution is stopped; nothing of it runs on an instance, its manifest is being written';
-  if (files.length === 0) return 'The execution is stopped; its clean-up is about to send TERM';
-  return `TERM is sent; the run has ${formatDuration(grace)} to end by itself (stopGrace), then its outputs are kept`;
+  const stored = files.map(({ name }) => name).filter((name) => name !== STARTED);
+  if (stored.length > 0) return `Saving outputs and logs (in S3: ${stored.join(', ')})`;
+  if (grace === null) return 'The execution is stopped; nothing runs on an instance. Writing the manifest';
+  if (files.length === 0) return 'The execution is stopped. Waiting for the clean-up to send TERM';
+  return `TERM was sent. Waiting up to ${formatDuration(grace)} (stopGrace) for the training to exit`;
 }
 
-async function report({ terminal }: Context, { store }: Runs, id: string): Promise<ExitCode> {
+async function printEnding({ terminal }: Context, { store }: Runs, id: string): Promise<ExitCode> {
   const manifest = await store.manifest(id);
-  if (manifest === null) throw setUpError(`The manifest of run ${id} is gone again.`, `See: npx runctl status ${id}`);
+  if (manifest === null)
+    throw setUpError(`The manifest of run ${id} has been deleted.`, `To check: runctl status ${id}`);
   terminal.print(`Run ${id}: ${colorOutcome(terminal, manifest.outcome)}. ${manifest.message}`);
   for (const warning of manifest.warnings) terminal.warn(warning);
-  const kept = [...manifest.logs.map(({ key }) => key), manifest.outputs.archive?.key].filter(Boolean).length;
-  if (kept > 0) terminal.note(`Outputs and logs: npx runctl pull ${id}`);
+  const files = [...manifest.logs.map(({ key }) => key), manifest.outputs.archive?.key].filter(Boolean).length;
+  if (files > 0) terminal.note(`To download outputs and logs: runctl pull ${id}`);
   return EXIT.succeeded;
 }
 
-function neverBegun(id: string, ms: number) {
+function cleanUpNotStarted(id: string, ms: number) {
   return setUpError(
-    `The execution of run ${id} is stopped, but after ${formatDuration(ms / 1_000)} its clean-up has not begun: the event did not come.`,
-    'The next run on the instance clears it up. At once: invoke the function runctl-stop-run with {"detail":{"executionArn":"<the run\'s ARN>"}}',
+    `The execution of run ${id} is stopped, but after ${formatDuration(ms / 1_000)} its clean-up has not started: the event was lost.`,
+    'The next run on the instance cleans it up. To do it now, invoke the function runctl-stop-run with {"detail":{"executionArn":"<ARN of the run>"}}',
   );
 }

@@ -9,7 +9,7 @@ export interface StoredFile {
   readonly bytes: number;
 }
 
-/** What runs left in the bucket: it outlives the instance, and Step Functions' 90 days. */
+/** The files of runs in the bucket, which are kept longer than the instance and than Step Functions' 90 days. */
 export class RunStore {
   readonly #s3: Pick<S3Client, 'send'>;
   readonly bucket: string;
@@ -26,8 +26,8 @@ export class RunStore {
     const manifest = readManifest((await object.Body?.transformToString()) ?? '');
     if (manifest !== null) return manifest;
     throw setUpError(
-      `The manifest of run ${runId} is not one that this runctl understands.`,
-      `Update runctl, or read it yourself: aws s3 cp s3://${this.bucket}/${runFileKey(runId, MANIFEST)} -`,
+      `This version of runctl cannot read the manifest of run ${runId}.`,
+      `Update runctl, or read the manifest yourself: aws s3 cp s3://${this.bucket}/${runFileKey(runId, MANIFEST)} -`,
     );
   }
 
@@ -36,14 +36,14 @@ export class RunStore {
     return getObject(this.#s3, { bucket: this.bucket, key }, { from, signal });
   }
 
-  /** What is stored of a run. */
+  /** The stored files of a run. */
   async files(runId: string): Promise<StoredFile[]> {
     const prefix = runFileKey(runId, '');
     const { objects } = await listObjects(this.#s3, this.bucket, prefix);
     return objects.map(({ key, bytes }) => ({ name: key.slice(prefix.length), bytes }));
   }
 
-  /** Ids of runs that begin like this; at most 1,000. */
+  /** Ids of runs with this beginning; at most 1,000. */
   async idsBeginning(text: string): Promise<string[]> {
     const { prefixes } = await listObjects(this.#s3, this.bucket, `${RUN_PREFIX}${text}`, '/');
     return prefixes.map((prefix) => prefix.slice(RUN_PREFIX.length, -1));

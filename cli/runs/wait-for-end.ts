@@ -1,14 +1,14 @@
-import { setTimeout } from 'node:timers/promises';
 import type { Execution, Executions } from '../../aws/executions.ts';
 import { isRunning } from '../../aws/executions.ts';
 import { retryNotes, retryUntilReachable } from '../account/retry.ts';
 import type { Context } from '../context.ts';
-import { sayDetached } from '../terminal/detach.ts';
-import { doing } from './words.ts';
+import { printDetached } from '../terminal/detach.ts';
+import { pollUntil } from '../terminal/poll.ts';
+import { describeState } from './summary.ts';
 
-const LOOK_MS = 2_000;
+const POLL_MS = 2_000;
 
-/** Waits until an execution has ended, and says meanwhile what it does. Ctrl-C leaves it running, and says so. */
+/** Waits until an execution has ended, and shows its state meanwhile. Ctrl-C ends only the waiting. */
 export async function waitForEnd(
   { terminal, signal }: Pick<Context, 'terminal' | 'signal'>,
   executions: Pick<Executions, 'describe' | 'lastState'>,
@@ -16,17 +16,18 @@ export async function waitForEnd(
 ): Promise<Execution> {
   const notes = retryNotes((line) => terminal.note(line));
   try {
-    return await terminal.working(`Waiting for run ${run.name}`, async (say) => {
-      for (;;) {
-        const now = await retryUntilReachable(() => executions.describe(run.arn, signal), notes, signal);
-        if (now === null || !isRunning(now)) return now ?? run;
+    return await terminal.working(`Waiting for run ${run.name}`, async (update) => {
+      const readState = async () => {
+        const execution = await retryUntilReachable(() => executions.describe(run.arn, signal), notes, signal);
+        if (execution === null || !isRunning(execution)) return execution ?? run;
         const state = await retryUntilReachable(() => executions.lastState(run.arn), notes, signal);
-        say(`Run ${run.name}: ${doing(state)}`);
-        await setTimeout(LOOK_MS, undefined, { signal });
-      }
+        update(`Run ${run.name}: ${describeState(state)}`);
+        return undefined;
+      };
+      return await pollUntil(POLL_MS, readState, signal);
     });
   } catch (error) {
-    if (signal.aborted) sayDetached(terminal, run.name);
+    if (signal.aborted) printDetached(terminal, run.name);
     throw error;
   }
 }

@@ -9,7 +9,7 @@ import type { Found } from '../project/project.ts';
 import type { ScheduledCode } from './code.ts';
 import { putSchedule } from './schedules.ts';
 
-/** What EventBridge Scheduler takes. */
+/** Names that EventBridge Scheduler accepts. */
 const NAME = /^[0-9A-Za-z_.-]{1,64}$/;
 const SHOWN = 3;
 
@@ -18,29 +18,29 @@ export interface AddRequest {
   readonly when: string;
   readonly timezone: Found<string>;
   readonly project: Found<string>;
-  /** What the options say. */
+  /** The run spec of the options. */
   readonly spec: SpecInput;
   readonly replace: boolean;
   readonly yes: boolean;
   readonly json: boolean;
 }
 
-/** The person's own time zone, unless they named one. @throws CliError */
+/** The machine's time zone, unless --timezone names one. @throws CliError */
 export function chooseTimezone(given: string | undefined): Found<string> {
   if (given === undefined)
     return { value: new Intl.DateTimeFormat().resolvedOptions().timeZone, from: "this machine's" };
   if (!isTimeZone(given))
-    throw usageError(`There is no time zone ${given}.`, 'Write an IANA name: --timezone Europe/Berlin');
+    throw usageError(`The time zone ${given} is unknown.`, 'Give an IANA name, for example: --timezone Europe/Berlin');
   return { value: given, from: '--timezone' };
 }
 
-/** What of a schedule can be wrong before anything is asked or uploaded. @throws CliError */
+/** Checks name and times before anything is asked or uploaded. @throws CliError */
 export function checkSchedule(name: string, project: string, when: string, timezone: string): ScheduleTimes {
   const fullName = scheduleName(project, name);
   if (!NAME.test(fullName))
     throw usageError(
-      `${fullName} cannot be a schedule's name.`,
-      'It may have A-Z a-z 0-9 . _ - and 64 characters at most, with the project: give a shorter one.',
+      `${fullName} is not a valid name of a schedule.`,
+      'Use A-Z a-z 0-9 . _ - and at most 64 characters, including the project.',
     );
   try {
     const times = readSchedule(when, timezone);
@@ -49,35 +49,35 @@ export function checkSchedule(name: string, project: string, when: string, timez
     if (error instanceof BadExpression) throw usageError(error.message, 'See: runctl schedule add --help');
     throw error;
   }
-  throw usageError(`"${when}" in ${timezone} never comes again.`, 'Give a time that is still to come.');
+  throw usageError(`"${when}" (${timezone}) has no time in the future.`, 'Give a later time.');
 }
 
-/** Shows what is to come, asks, brings the code to where the runs find it, and makes the schedule. */
+/** Shows the next times, asks, uploads the code, and creates the schedule. */
 export async function addSchedule(
   { account, terminal, signal }: Context,
-  asked: AddRequest,
+  request: AddRequest,
   code: ScheduledCode,
 ): Promise<ExitCode> {
-  const { name, project, timezone } = asked;
-  const times = checkSchedule(name, project.value, asked.when, timezone.value);
+  const { name, project, timezone } = request;
+  const times = checkSchedule(name, project.value, request.when, timezone.value);
   const now = Date.now();
   const next = times.next(SHOWN, now - 1, now);
   const fullName = scheduleName(project.value, name);
   terminal.note(`schedule   ${fullName}: ${times.expression}, time zone ${timezone.value} (${timezone.from})`);
   terminal.note(`project    ${project.value} (from ${project.from})`);
-  terminal.note(`code       ${code.shown}`);
+  terminal.note(`code       ${code.description}`);
   next.forEach((time, index) => {
-    const away = time <= now ? 'as soon as it is made' : `in ${formatDuration((time - now) / 1_000)}`;
+    const away = time <= now ? 'as soon as the schedule is created' : `in ${formatDuration((time - now) / 1_000)}`;
     terminal.note(`${index === 0 ? 'next runs  ' : '           '}${formatWall(time, timezone.value)}, ${away}`);
   });
-  const question = asked.replace ? 'Make it, in place of one of this name?' : 'Make it?';
-  if (!asked.yes && !(await terminal.confirm(question, true, signal))) {
+  const question = request.replace ? 'Create this schedule, or replace the one of this name?' : 'Create this schedule?';
+  if (!request.yes && !(await terminal.confirm(question, true, signal))) {
     terminal.note('Nothing was scheduled.');
     return EXIT.succeeded;
   }
-  const placed = await code.place();
+  const placed = await code.upload();
   const digest = placed.sha256 === undefined ? {} : { sha256: placed.sha256 };
-  const spec: SpecInput = { ...asked.spec, project: project.value, archive: archiveUri(placed), ...digest };
+  const spec: SpecInput = { ...request.spec, project: project.value, archive: archiveUri(placed), ...digest };
   const schedule = {
     fullName,
     expression: times.expression,
@@ -87,12 +87,12 @@ export async function addSchedule(
     roleArn: await account.output('scheduleRole'),
     deadLettersArn: await account.output('deadLetters'),
   };
-  if (!(await putSchedule(account.scheduler, schedule, asked.replace)))
+  if (!(await putSchedule(account.scheduler, schedule, request.replace)))
     throw usageError(
-      `There is a schedule ${fullName} already.`,
-      `Replace it with --replace, or: runctl schedule remove ${fullName}`,
+      `The schedule ${fullName} already exists.`,
+      `Replace it with --replace, or remove it: runctl schedule remove ${fullName}`,
     );
-  if (asked.json)
+  if (request.json)
     terminal.json({
       name: fullName,
       expression: times.expression,
@@ -103,7 +103,7 @@ export async function addSchedule(
   else {
     terminal.print(fullName);
     terminal.note(
-      `Made. Runs use the code as it is now; after a change: the same command with --replace. End it: runctl schedule remove ${fullName}`,
+      `Created. Runs use the code as it is now; after a change, repeat the command with --replace. To remove it: runctl schedule remove ${fullName}`,
     );
   }
   return EXIT.succeeded;

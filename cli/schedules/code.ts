@@ -3,18 +3,18 @@ import { errorName, withAwsErrors } from '../../aws/errors.ts';
 import { type ArchiveLocation, archiveUri, parseArchiveUri } from '../../core/names.ts';
 import type { SpecInput } from '../../core/spec/spec.ts';
 import { formatSize } from '../../core/units.ts';
-import { checkScript, lookAtCode, packWarnings, withArchive } from '../archive/code.ts';
+import { checkScript, packWarnings, readCode, withArchive } from '../archive/code.ts';
 import { send } from '../archive/send-archive.ts';
 import type { Context } from '../context.ts';
 import { usageError } from '../errors.ts';
 import type { Project } from '../project/project.ts';
 
-/** What the runs of a schedule train. */
+/** The code of a schedule's runs. */
 export interface ScheduledCode {
-  /** In a person's words. */
-  readonly shown: string;
-  /** Brings it into the bucket, unless it is there. */
-  place(): Promise<PlacedCode>;
+  /** In words. */
+  readonly description: string;
+  /** Uploads it, unless it is in the bucket already. */
+  upload(): Promise<PlacedCode>;
 }
 
 /** Where the runs of a schedule find their code; `sha256` where it is known: then no other bytes are run. */
@@ -22,7 +22,7 @@ export interface PlacedCode extends ArchiveLocation {
   readonly sha256?: string;
 }
 
-/** Hands the code to `use`: the archive that the flags name, pinned, or the folder that the person stands in, packed. */
+/** Passes the code to `use`: the archive that the flags name, with its version, or the current folder, packed. */
 export async function withScheduledCode<T>(
   context: Context,
   { project, flags, includeSecrets }: { project: Project; flags: SpecInput; includeSecrets: boolean },
@@ -33,15 +33,15 @@ export async function withScheduledCode<T>(
   if (flags.archive !== undefined) {
     const pinned = await pinArchive(account.s3, flags.archive, bucket);
     const digest = flags.sha256 === undefined ? {} : { sha256: flags.sha256 };
-    return await use({ shown: archiveUri(pinned), place: () => Promise.resolve({ ...pinned, ...digest }) });
+    return await use({ description: archiveUri(pinned), upload: () => Promise.resolve({ ...pinned, ...digest }) });
   }
-  const code = await lookAtCode(folder, { includeSecrets });
+  const code = await readCode(folder, { includeSecrets });
   checkScript(code, { ...project.file, ...flags }, flags.script === undefined ? 'runctl.yaml' : '--script');
   return await withArchive(code, { includeSecrets, signal }, async (archive, packed) => {
     for (const warning of packWarnings(code, packed)) terminal.warn(warning);
     return await use({
-      shown: `this folder: ${packed.files.length} files, ${formatSize(packed.bytes)}`,
-      place: async () => {
+      description: `this folder: ${packed.files.length} files, ${formatSize(packed.bytes)}`,
+      upload: async () => {
         const sent = await send(context, archive, { bucket, project: project.name.value, start: null });
         return { ...sent, sha256: archive.sha256 };
       },
@@ -49,14 +49,14 @@ export async function withScheduledCode<T>(
   });
 }
 
-/** The archive's version as it is now: what each run of the schedule will get. @throws CliError */
+/** Finds the archive's current version, which all runs of the schedule will use. @throws CliError */
 export async function pinArchive(s3: Pick<S3Client, 'send'>, uri: string, bucket: string): Promise<ArchiveLocation> {
   const location = parseArchiveUri(uri);
-  if (location === null) throw usageError(`${uri} is no archive.`, 'Write it as s3://bucket/key');
+  if (location === null) throw usageError(`${uri} is not the address of an archive.`, 'Write it as s3://bucket/key.');
   if (location.bucket !== bucket)
     throw usageError(
-      `${uri} lies in another bucket: runs read from ${bucket} alone.`,
-      `aws s3 cp ${uri} s3://${bucket}/archives/`,
+      `${uri} is in another bucket, and runs read archives only from ${bucket}.`,
+      `Copy it: aws s3 cp ${uri} s3://${bucket}/archives/`,
     );
   const { key, versionId } = location;
   const version = versionId === null ? {} : { VersionId: versionId };
@@ -65,7 +65,7 @@ export async function pinArchive(s3: Pick<S3Client, 'send'>, uri: string, bucket
     return { bucket, key, versionId: VersionId ?? null };
   } catch (error) {
     if (['NotFound', 'NoSuchKey'].includes(errorName(error)))
-      throw usageError(`There is no ${uri}.`, 'Upload it: runctl push');
+      throw usageError(`${uri} does not exist.`, 'Upload the archive: runctl push');
     return await withAwsErrors(`s3:GetObject of ${uri}`, Promise.reject(error));
   }
 }

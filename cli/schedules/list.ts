@@ -15,7 +15,7 @@ export async function showSchedules({ account, terminal }: Context, json: boolea
       rows.map((row) => ({ ...row, next: times(row, 3, now).map((time) => new Date(time).toISOString()) })),
     );
   else if (rows.length === 0)
-    terminal.note("There are no schedules. Make one: runctl schedule add nightly 'daily 02:00'");
+    terminal.note("There are no schedules. To create one: runctl schedule add nightly 'daily 02:00'");
   else
     terminal.table(
       ['NAME', 'PROJECT', 'WHEN', 'NEXT RUN', 'STATE', 'FROM'],
@@ -36,7 +36,7 @@ function nextRun(row: ScheduleRow, now: number): string {
   return time === undefined ? '-' : `${formatWall(time, row.timezone)}, in ${formatDuration((time - now) / 1_000)}`;
 }
 
-/** A schedule that somebody made by hand may have an expression whose times we cannot show. */
+/** A schedule that was created by hand may have an expression that runctl cannot read. */
 function times(row: ScheduleRow, count: number, now: number): number[] {
   try {
     return nextTimes(row, count, now);
@@ -46,23 +46,25 @@ function times(row: ScheduleRow, count: number, now: number): number[] {
   }
 }
 
-/** Ends the schedule that is called so, in full or within the project. */
-export async function endSchedule({ account, terminal }: Context, name: string, project: string): Promise<ExitCode> {
+/** Removes a schedule by its full name or its name within the project. */
+export async function deleteSchedule({ account, terminal }: Context, name: string, project: string): Promise<ExitCode> {
   const rows = await listSchedules(account.scheduler);
-  const wanted = [name, scheduleName(project, name)];
-  const row = rows.find(({ fullName }) => wanted.includes(fullName));
+  const names = [name, scheduleName(project, name)];
+  const row = rows.find(({ fullName }) => names.includes(fullName));
   if (!row)
     throw usageError(
-      `There is no schedule ${wanted.join(' or ')}.`,
-      rows.length === 0 ? 'There is none at all.' : `There are: ${rows.map(({ fullName }) => fullName).join(', ')}`,
+      `There is no schedule ${names.join(' or ')}.`,
+      rows.length === 0
+        ? 'There are no schedules.'
+        : `Existing schedules: ${rows.map(({ fullName }) => fullName).join(', ')}`,
     );
   if (row.ownedByStack)
     throw usageError(
-      `${row.fullName} comes from cdk.json: the next deployment would bring it back.`,
-      'Take it out of runctl:schedules there, then: npx cdk deploy',
+      `${row.fullName} is defined in cdk.json, so the next deployment would create it again.`,
+      'Remove it from runctl:schedules in cdk.json, then deploy: npx cdk deploy',
     );
   await removeSchedule(account.scheduler, row.fullName);
   terminal.print(row.fullName);
-  terminal.note('Removed. Runs that it has started go on.');
+  terminal.note('Removed. Runs that it has started continue.');
   return EXIT.succeeded;
 }

@@ -14,9 +14,9 @@ import type { SpecInput } from '../../core/spec/spec.ts';
 
 type Client = Pick<SchedulerClient, 'send'>;
 
-/** Marks what the command made; a schedule of cdk.json belongs to the stack. */
+/** Description of schedules that the command created; other schedules belong to the stack. */
 const MADE_BY = 'Made by runctl schedule add';
-/** As those of the stack: a run that is an hour late is not started any more (lib/storage/schedules.ts). */
+/** As for schedules of the stack: a run that is an hour late is not started (lib/storage/schedules.ts). */
 const RETRIES = { MaximumEventAgeInSeconds: 3_600, MaximumRetryAttempts: 185 };
 
 export interface NewSchedule {
@@ -33,7 +33,7 @@ export interface ScheduleRow {
   readonly fullName: string;
   readonly expression: string;
   readonly timezone: string;
-  /** What each run is asked. */
+  /** The spec of each run. */
   readonly spec: SpecInput;
   readonly enabled: boolean;
   readonly ownedByStack: boolean;
@@ -41,7 +41,7 @@ export interface ScheduleRow {
   readonly createdAt: number;
 }
 
-/** @returns false when there is one of this name already, and it is not to be replaced */
+/** @returns false when a schedule of this name exists and is not to be replaced */
 export async function putSchedule(client: Client, schedule: NewSchedule, replace: boolean): Promise<boolean> {
   const input = inputOf(schedule);
   if (replace) {
@@ -70,7 +70,7 @@ function inputOf(schedule: NewSchedule): CreateScheduleCommandInput {
     ScheduleExpression: schedule.expression,
     ScheduleExpressionTimezone: schedule.timezone,
     FlexibleTimeWindow: { Mode: 'OFF' },
-    // A single time that is over would stay in the list for ever.
+    // A schedule with a single time would otherwise stay in the list for ever.
     ActionAfterCompletion: 'DELETE',
     Target: {
       Arn: schedule.machineArn,
@@ -82,7 +82,7 @@ function inputOf(schedule: NewSchedule): CreateScheduleCommandInput {
   };
 }
 
-/** All that start runs, by name. */
+/** All schedules that start runs, sorted by name. */
 export async function listSchedules(client: Client): Promise<ScheduleRow[]> {
   const names: string[] = [];
   let NextToken: string | undefined;
@@ -97,7 +97,7 @@ export async function listSchedules(client: Client): Promise<ScheduleRow[]> {
   return rows;
 }
 
-/** One, or none when it has gone meanwhile. */
+/** The schedule; empty when it was deleted meanwhile. */
 async function getSchedule(client: Client, Name: string): Promise<ScheduleRow[]> {
   try {
     const found = await client.send(new GetScheduleCommand({ Name, GroupName: SCHEDULE_GROUP }));
@@ -125,7 +125,7 @@ export async function removeSchedule(client: Client, Name: string): Promise<void
   );
 }
 
-/** When a schedule starts its next runs; epoch milliseconds. None when it is disabled, or over. */
+/** When a schedule starts its next runs; epoch milliseconds. Empty when it is disabled or has ended. */
 export function nextTimes(row: ScheduleRow, count: number, now: number): number[] {
   if (!row.enabled) return [];
   return readSchedule(row.expression, row.timezone).next(count, now, row.createdAt);

@@ -1,7 +1,7 @@
 import type { Outcome } from '../../core/errors.ts';
 import type { Terminal } from './terminal.ts';
 
-/** Green only what succeeded; what a person did, or asked for, is no alarm. */
+/** Green for success only; yellow for what somebody requested, such as a stop. */
 export function colorOutcome({ colors }: Pick<Terminal, 'colors'>, outcome: Outcome): string {
   if (outcome === 'succeeded') return colors.green(outcome);
   return outcome === 'stopped' || outcome === 'skipped' ? colors.yellow(outcome) : colors.red(outcome);

@@ -1,12 +1,12 @@
-/** Calls that may be under way at once: list and describe calls of Step Functions are throttled at some 15 a second. */
+/** Calls at once: Step Functions throttles list and describe calls at about 15 a second. */
 const AT_ONCE = 4;
 
-/** Maps what comes, a few at a time, in its order; stops asking when nobody takes more. */
+/** Maps items a few at a time, in their order; stops when the caller takes no more. */
 export async function* mapSeveral<T, R>(source: AsyncIterable<T>, map: (one: T) => Promise<R>): AsyncGenerator<R> {
   const underWay: Promise<R>[] = [];
   const begin = (one: T) => {
     const result = map(one);
-    result.catch(() => undefined); // told when its turn comes
+    result.catch(() => undefined); // reported when its result is taken
     underWay.push(result);
   };
   for await (const one of source) {

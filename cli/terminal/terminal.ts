@@ -1,31 +1,37 @@
+import { once } from 'node:events';
 import Table from 'cli-table3';
-import { createColors } from 'picocolors';
 import yoctoSpinner from 'yocto-spinner';
+import { createStyle, onOneLine, type Style, toJson, toTerminal, withoutColors } from './style.ts';
 
-/** Where a command writes: results on stdout, everything else on stderr, so that a pipe gets the results alone. */
+/**
+ * The output of a command: results go to stdout, everything else to stderr, so that a pipe gets only the results. The only
+ * place that writes to a terminal: names, logs and errors of others may contain control sequences, which are escaped
+ * here. A pipe gets the text unchanged.
+ */
 export class Terminal {
   readonly out: NodeJS.WriteStream;
   readonly err: NodeJS.WriteStream;
-  /** A person reads and can answer. */
+  /** Whether a person can answer questions. */
   readonly isInteractive: boolean;
-  readonly colors: ReturnType<typeof createColors>;
+  readonly colors: Style;
 
   constructor(io: { out: NodeJS.WriteStream; err: NodeJS.WriteStream; in: NodeJS.ReadStream; env: NodeJS.ProcessEnv }) {
     this.out = io.out;
     this.err = io.err;
     const plain = Boolean(io.env.NO_COLOR) || io.env.TERM === 'dumb';
-    this.colors = createColors(io.out.isTTY === true && !plain);
+    const isTerminal = io.out.isTTY === true;
+    this.colors = createStyle({ isTerminal, colors: isTerminal && !plain });
     this.isInteractive = io.in.isTTY === true && io.err.isTTY === true && !io.env.CI;
   }
 
   /** A line of the result. */
   print(line = ''): void {
-    this.out.write(`${line}\n`);
+    this.#write(this.out, `${line}\n`);
   }
 
   /** A line about the work: progress, hints, warnings. */
   note(line: string): void {
-    this.err.write(`${line}\n`);
+    this.#write(this.err, `${line}\n`);
   }
 
   warn(text: string): void {
@@ -33,10 +39,20 @@ export class Terminal {
   }
 
   json(value: unknown): void {
-    this.print(JSON.stringify(value, null, 2));
+    this.print(toJson(value, 2));
   }
 
-  /** Columns under bold headings, without lines: what `aws`, `docker` and `kubectl` show. */
+  /** Prints lines of a log, which keep their own colors. Waits for a slow reader, so that no gigabyte is held in memory. */
+  async printLog(lines: readonly string[], signal: AbortSignal): Promise<void> {
+    await this.#send(this.#written(this.out, lines.map((line) => `${this.colors.log(line)}\n`).join('')), signal);
+  }
+
+  /** Writes bytes exactly as they are, also to a terminal: `--raw`. */
+  async writeRaw(bytes: string | Uint8Array, signal: AbortSignal): Promise<void> {
+    await this.#send(bytes, signal);
+  }
+
+  /** Prints columns under bold headings, without borders, as `docker` and `kubectl` do. */
   table(headings: readonly string[], rows: readonly (readonly string[])[]): void {
     const lines = ['top', 'bottom', 'left', 'right', 'mid'].flatMap((side) => [
       side,
@@ -44,34 +60,56 @@ export class Terminal {
     ]);
     const chars = { ...Object.fromEntries(lines.map((line) => [line, ''])), middle: '  ' };
     const table = new Table({
-      head: headings.map((heading) => this.colors.bold(heading)),
+      head: headings.map((heading) => this.#written(this.out, this.colors.bold(heading))),
       chars,
       style: { 'padding-left': 0, 'padding-right': 0, head: [], border: [] },
     });
-    table.push(...rows.map((row) => [...row]));
-    for (const line of table.toString().split('\n')) this.print(line.trimEnd());
+    // Written before the widths are computed; a cell must not begin a line of its own.
+    table.push(...rows.map((row) => row.map((cell) => this.#written(this.out, onOneLine(cell)))));
+    for (const line of table.toString().split('\n')) this.out.write(`${line.trimEnd()}\n`);
   }
 
-  /** Shows that something lasts. On a pipe: one line when it begins. `text` may change while it lasts. */
-  async working<T>(text: string, work: (say: (text: string) => void) => Promise<T>): Promise<T> {
+  /** Shows a spinner during the work, which may update its text. On a pipe: one line at the beginning. */
+  async working<T>(text: string, work: (update: (text: string) => void) => Promise<T>): Promise<T> {
     if (this.err.isTTY !== true) {
       this.note(`${text} ...`);
       return await work(() => undefined);
     }
-    const spinner = yoctoSpinner({ text, stream: this.err }).start();
+    const spinner = yoctoSpinner({ text: toTerminal(onOneLine(text)), stream: this.err }).start();
     try {
-      return await work((now) => {
-        spinner.text = now;
+      return await work((current) => {
+        spinner.text = toTerminal(onOneLine(current));
       });
     } finally {
       spinner.stop();
     }
   }
 
-  /** Asks; without a person, the answer is `otherwise`. */
+  /** Asks a question; the answer is `otherwise` when nobody can answer. */
   async confirm(question: string, otherwise: boolean, signal?: AbortSignal): Promise<boolean> {
     if (!this.isInteractive) return otherwise;
     const { default: confirm } = await import('@inquirer/confirm');
     return await confirm({ message: question, default: true }, { output: this.err, ...(signal ? { signal } : {}) });
   }
+
+  #write(stream: NodeJS.WriteStream, text: string): void {
+    stream.write(this.#written(stream, text));
+  }
+
+  #written(stream: NodeJS.WriteStream, text: string): string {
+    if (stream.isTTY === true) return toTerminal(text);
+    // Nothing is marked unless stdout is a terminal: then a pipe gets the text unchanged.
+    return this.out.isTTY === true ? withoutColors(text) : text;
+  }
+
+  async #send(chunk: string | Uint8Array, signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    if (chunk.length > 0 && !this.out.write(chunk)) await once(this.out, 'drain', { signal });
+  }
+}
+
+/** Prints an error, with what to do about it. */
+export function printError(stream: NodeJS.WriteStream, message: string, next: string | null): void {
+  const text = `error: ${message}\n${next === null ? '' : `${next}\n`}`;
+  stream.write(stream.isTTY === true ? toTerminal(text) : text);
 }

@@ -4,7 +4,7 @@ import type { Bucket } from 'aws-cdk-lib/aws-s3';
 import type { ITopic } from 'aws-cdk-lib/aws-sns';
 import type { IQueue } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
-import { MANIFEST, runFileKey } from '../../core/names.ts';
+import { MANIFEST, RUN_PREFIX } from '../../core/names.ts';
 import type { Config } from '../config.ts';
 import { measure, notifyRuns } from '../iam/functions.ts';
 import { target } from '../observability/dead-letters.ts';
@@ -30,7 +30,7 @@ export class Notifier extends Construct {
         detailType: ['Object Created'],
         detail: {
           bucket: { name: [bucket.bucketName] },
-          object: { key: Match.wildcard(runFileKey('*', MANIFEST)) },
+          object: { key: Match.wildcard(`${RUN_PREFIX}*/${MANIFEST}`) },
         },
       },
       targets: [target(notifyRun.function, deadLetters)],

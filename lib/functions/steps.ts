@@ -31,10 +31,10 @@ import {
 } from '../iam/functions.ts';
 import { StepLambda } from './step-lambda.ts';
 
-/** One look at an instance asks at most twice, 75 s each (lambdas/adapters/commands.ts), and then writes the log. */
-const ONE_LOOK = Duration.seconds(180);
-/** Sync code looks twice when the instance is busy. */
-const TWO_LOOKS = Duration.seconds(330);
+/** A poll sends at most two commands, 75 s each (lambdas/adapters/commands.ts), and then writes the log. */
+const ONE_POLL = Duration.seconds(180);
+/** Sync code polls twice when the instance is busy. */
+const TWO_POLLS = Duration.seconds(330);
 /** Begins no request after 100 s (lambdas/finish-run.ts), and then writes the manifest. */
 const END_RUN = Duration.seconds(300);
 /** Stays with a run until it is over: the longest that a function may. */
@@ -85,7 +85,7 @@ export class Steps extends Construct {
       config,
       environment: { ...documents, logGroup: RUN_LOG_GROUP },
       permissions: [...speak(JOB_DOCUMENT), describeInstances()],
-      timeout: ONE_LOOK,
+      timeout: ONE_POLL,
     };
     this.verifyArchive = new StepLambda(this, 'verify-archive', {
       config,
@@ -101,14 +101,14 @@ export class Steps extends Construct {
     });
     this.findInstance = new StepLambda(this, 'find-instance', {
       config,
-      description: 'Finds the one running instance that the spec means',
+      description: 'Finds the running instance that matches the spec',
       environment: {},
       permissions: [describeInstances(), describeAgents()],
       timeout: Duration.seconds(60),
     });
     this.syncCode = new StepLambda(this, 'sync-code', {
       ...jobStep,
-      description: 'Takes the lease and starts the job sync',
+      description: 'Acquires the lease and starts the job sync',
       environment: {
         ...jobStep.environment,
         stopFunction: STOP_FUNCTION,
@@ -121,7 +121,7 @@ export class Steps extends Construct {
         ...readArchives(bucket),
         invokeFunction(stack, STOP_FUNCTION, NOTIFY_FUNCTION),
       ],
-      timeout: TWO_LOOKS,
+      timeout: TWO_POLLS,
     });
     this.installRequirements = new StepLambda(this, 'install-requirements', {
       ...jobStep,
@@ -138,11 +138,11 @@ export class Steps extends Construct {
       ...jobStep,
       environment: { ...jobStep.environment, notifyFunction: NOTIFY_FUNCTION },
       permissions: [...jobStep.permissions, invokeFunction(stack, NOTIFY_FUNCTION)],
-      description: 'Looks once whether the training lives',
+      description: 'Polls once whether the training is running',
     });
     this.pollLogs = new StepLambda(this, 'poll-logs', {
       ...jobStep,
-      description: 'Asks how a job stands and ships its log to CloudWatch',
+      description: 'Requests the status of a job and ships its log to CloudWatch',
       environment: { ...jobStep.environment, uploadBucket: bucket.bucketName },
       permissions: [...jobStep.permissions, ...carryLogChunks(bucket), measure()],
       memory: LOG_MEMORY,
@@ -172,12 +172,12 @@ export class Steps extends Construct {
     };
     this.finishRun = new StepLambda(this, 'finish-run', {
       ...cleanUp,
-      description: 'Keeps outputs and logs, releases the instance, says how the run ended',
+      description: 'Uploads outputs and logs, releases the instance, and determines the outcome',
       timeout: END_RUN,
     });
     this.stopRun = new StepLambda(this, 'stop-run', {
       ...cleanUp,
-      description: 'Ends a run whose execution was aborted or timed out',
+      description: 'Cleans up a run whose execution was aborted or timed out',
       environment: { ...cleanUp.environment, runMachineArn: runMachineArn(stack) },
       permissions: [...cleanUp.permissions, stopWatches(stack)],
       timeout: STOP_RUN,

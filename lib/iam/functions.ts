@@ -15,7 +15,7 @@ import {
 import { METRIC_NAMESPACE } from '../../core/notify/metrics.ts';
 import type { Permission } from './permission.ts';
 
-/** What the steps may do, a function a task. A `*` as resource stands only where AWS offers nothing else. */
+/** Permissions of the Lambda functions, one function per task. A resource is `*` only where AWS supports no other. */
 
 export function documentArns(stack: Stack, names: readonly string[] = DOCUMENTS): string[] {
   return names.map((resourceName) => stack.formatArn({ service: 'ssm', resource: 'document', resourceName }));
@@ -65,7 +65,7 @@ export function keepRunFiles(bucket: Bucket): Permission[] {
   ];
 }
 
-/** Reads manifests, and notes of whom it has told. */
+/** Reads manifests, and reads and writes the notes of sent notifications. */
 export function notifyRuns(bucket: Bucket, topicArn: string): Permission[] {
   return [
     { actions: ['s3:GetObject'], resources: [bucket.arnForObjects(`${RUN_PREFIX}*`)] },

@@ -1,8 +1,10 @@
-import { ArnFormat, type Stack } from 'aws-cdk-lib';
+import { ArnFormat, Aws, type Stack } from 'aws-cdk-lib';
+import { ManagedPolicy } from 'aws-cdk-lib/aws-iam';
 import type { Bucket } from 'aws-cdk-lib/aws-s3';
 import {
   ARCHIVE_PREFIX,
   JOB_DOCUMENT,
+  MANAGED_POLICIES,
   PREPARE_INSTALL_DOCUMENT,
   RUN_MACHINE,
   RUN_PREFIX,
@@ -20,12 +22,40 @@ import {
   runLogStreams,
   runMachineArn,
 } from './functions.ts';
-import type { Permission } from './permission.ts';
+import { type Permission, toPolicy } from './permission.ts';
+
+/** Managed policies for people, narrowest first. They have no effect until an administrator attaches them. */
+export function createManagedPolicies(stack: Stack, props: { bucket: Bucket; scheduleRoleArn: string }): void {
+  const { bucket, scheduleRoleArn } = props;
+  const watch = [...startRuns(stack, bucket), ...watchRuns(stack, bucket)];
+  const policies: Record<keyof typeof MANAGED_POLICIES, Permission[]> = {
+    // Uploads code, which then runs on the instance.
+    upload: [readStack(stack), uploadArchives(bucket)],
+    // Uploads code, starts runs, watches them, and downloads their outputs.
+    watch: [readStack(stack), uploadArchives(bucket), ...watch],
+    // Everything that the command line does: also stops and schedules runs, and sends requests to the instance.
+    operator: [
+      readStack(stack),
+      uploadArchives(bucket),
+      ...watch,
+      ...operateRuns(stack),
+      ...manageSchedules(stack, scheduleRoleArn),
+    ],
+  };
+  for (const [key, permissions] of Object.entries(policies)) {
+    new ManagedPolicy(stack, `Access-${key}`, {
+      // IAM is global: stacks in two regions need different names.
+      managedPolicyName: `${MANAGED_POLICIES[key as keyof typeof MANAGED_POLICIES]}-${Aws.REGION}`,
+      // No description: IAM cannot change it, so a new wording would require a replacement, which fails because the name is taken.
+      document: toPolicy(permissions),
+    });
+  }
+}
 
 /** Permissions of people, one function for each task. The resource is `*` only where AWS has no resource-level permission. */
 
 /** The stack's outputs have the names of bucket, state machine and log group. */
-export function readStack(stack: Stack): Permission {
+function readStack(stack: Stack): Permission {
   const resourceName = `${STACK_NAME}/*`;
   return {
     actions: ['cloudformation:DescribeStacks'],
@@ -34,14 +64,14 @@ export function readStack(stack: Stack): Permission {
 }
 
 /** An object below `uploads/` starts a run, one below `archives/` does not. Not `runs/`, so that nobody can forge a result. */
-export function uploadArchives(bucket: Bucket): Permission {
+function uploadArchives(bucket: Bucket): Permission {
   return {
     actions: ['s3:PutObject', 's3:AbortMultipartUpload'],
     resources: [UPLOAD_PREFIX, ARCHIVE_PREFIX].map((prefix) => bucket.arnForObjects(`${prefix}*`)),
   };
 }
 
-export function startRuns(stack: Stack, bucket: Bucket): Permission[] {
+function startRuns(stack: Stack, bucket: Bucket): Permission[] {
   return [
     { actions: ['states:StartExecution'], resources: [runMachineArn(stack)] },
     // To reuse an archive that was uploaded before.
@@ -49,7 +79,7 @@ export function startRuns(stack: Stack, bucket: Bucket): Permission[] {
   ];
 }
 
-export function watchRuns(stack: Stack, bucket: Bucket): Permission[] {
+function watchRuns(stack: Stack, bucket: Bucket): Permission[] {
   return [
     listRuns(stack),
     readHistories(stack),
@@ -61,8 +91,8 @@ export function watchRuns(stack: Stack, bucket: Bucket): Permission[] {
   ];
 }
 
-/** Stops runs, and asks the instance itself: `logs --live` by one document, `doctor` by the other. */
-export function operateRuns(stack: Stack): Permission[] {
+/** Stops runs, and sends requests to the instance: `logs --live` with one document, `doctor` with the other. */
+function operateRuns(stack: Stack): Permission[] {
   return [
     { actions: ['states:StopExecution'], resources: [executionsOf(stack, RUN_MACHINE)] },
     { actions: ['ssm:DescribeDocument'], resources: documentArns(stack) },
@@ -70,7 +100,7 @@ export function operateRuns(stack: Stack): Permission[] {
   ];
 }
 
-export function manageSchedules(stack: Stack, scheduleRoleArn: string): Permission[] {
+function manageSchedules(stack: Stack, scheduleRoleArn: string): Permission[] {
   const schedule = (resourceName: string) =>
     stack.formatArn({
       service: 'scheduler',

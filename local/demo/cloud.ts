@@ -1,7 +1,7 @@
 import { access, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { StopExecutionCommand } from '@aws-sdk/client-sfn';
-import { untilStarted } from '../../cli/runs/follow.ts';
+import { waitForStart } from '../../cli/runs/follow.ts';
 import { ERRORS } from '../../core/errors.ts';
 import { localClients } from '../cloud/clients.ts';
 import type { CloudAccess } from '../cloud/credentials.ts';
@@ -39,7 +39,7 @@ export async function endRun(cloud: CloudAccess, run: { executionArn: string; ru
   const clients = localClients(cloud);
   try {
     // The upload may be on its way still; a run that begins when nobody looks any more is the worst of all.
-    const started = await untilStarted(clients.sfn, run.executionArn, 10_000, new AbortController().signal);
+    const started = await waitForStart(clients.sfn, run.executionArn, 10_000, new AbortController().signal);
     if (!started) return;
     const cause = JSON.stringify({
       outcome: 'stopped',

@@ -1,7 +1,7 @@
 import { CommanderError } from 'commander';
-import { createColors } from 'picocolors';
 import { fail } from '../../cli/main.ts';
 import { eventPrinter } from '../../cli/runs/print-events.ts';
+import { Terminal } from '../../cli/terminal/terminal.ts';
 import { formatDuration } from '../../core/units.ts';
 import { localClients } from '../cloud/clients.ts';
 import { localCommand, type StatePaths, statePaths } from '../cloud/paths.ts';
@@ -18,8 +18,9 @@ process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED = 'true';
 /** What a shell shows for a program that was ended by SIGINT. */
 const INTERRUPTED = 130;
 
-const colors = createColors(process.stdout.isTTY === true && !process.env.NO_COLOR && process.env.TERM !== 'dumb');
-const print = (line: string) => console.log(line);
+const terminal = new Terminal({ out: process.stdout, err: process.stderr, in: process.stdin, env: process.env });
+const { colors } = terminal;
+const print = (line: string) => terminal.print(line);
 
 interface Begun {
   state?: LocalState;

@@ -2,9 +2,9 @@ import { stat } from 'node:fs/promises';
 import { userInfo } from 'node:os';
 import { basename, join, relative, resolve } from 'node:path';
 import { retryNotes } from '../../cli/account/retry.ts';
-import { lookAtCode, packWarnings, withArchive } from '../../cli/archive/code.ts';
+import { packWarnings, readCode, withArchive } from '../../cli/archive/code.ts';
 import { uploadArchive } from '../../cli/archive/upload.ts';
-import { followRun, type RunEnd, type RunEvent, untilStarted } from '../../cli/runs/follow.ts';
+import { followRun, type RunEnd, type RunEvent, waitForStart } from '../../cli/runs/follow.ts';
 import type { Print } from '../../cli/runs/print-events.ts';
 import { OUTPUTS, RUN_MACHINE, toProjectName } from '../../core/names.ts';
 import type { SpecInput } from '../../core/spec/spec.ts';
@@ -32,7 +32,7 @@ export async function startRun(
   print: Print,
   signal: AbortSignal,
 ): Promise<StartedRun> {
-  const code = await lookAtCode(options.folder, { includeSecrets: false });
+  const code = await readCode(options.folder, { includeSecrets: false });
   return await withArchive(code, { includeSecrets: false, signal }, async (archive, packed) => {
     const shown = relative(process.cwd(), resolve(options.folder)) || '.';
     print(
@@ -59,7 +59,7 @@ export async function watchRun(
   { show, print }: { show: (event: RunEvent) => void; print: Print },
   signal: AbortSignal,
 ): Promise<RunEnd> {
-  if (!(await untilStarted(clients.sfn, run.executionArn, START_WITHIN_MS, signal))) {
+  if (!(await waitForStart(clients.sfn, run.executionArn, START_WITHIN_MS, signal))) {
     throw new LocalError(
       `The upload ${run.archive} started no run of ${RUN_MACHINE} within ${START_WITHIN_MS / 1_000} s.`,
       'Run it with --keep, then read the log group /aws/lambda/runctl-start-run and the files in .runctl/local/logs.',

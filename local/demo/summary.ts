@@ -1,11 +1,11 @@
 import * as z from 'zod';
 import type { RunEnd, RunEvent } from '../../cli/runs/follow.ts';
-import { json } from '../../cli/runs/json.ts';
 import { formatDuration } from '../../core/units.ts';
 import { readEnding } from '../../core/workflow/run-ending.ts';
 import { RUN_STATES } from '../../core/workflow/states.ts';
 
-const step = json.pipe(z.looseObject({ job: z.literal('train'), pid: z.number().nullable() }));
+const trainStep = z.looseObject({ job: z.literal('train'), pid: z.number().nullable() });
+
 /** Gathers from a run's events what its summary tells. */
 export class RunRecord {
   readonly #states = new Map<string, { entered: number | null; ms: number; times: number }>();
@@ -27,7 +27,8 @@ export class RunRecord {
       state.entered = null;
     }
     this.#states.set(event.state, state);
-    this.#pid = step.safeParse(event.output ?? '').data?.pid ?? this.#pid;
+    const output: unknown = event.output === null ? null : JSON.parse(event.output);
+    this.#pid = trainStep.safeParse(output).data?.pid ?? this.#pid;
   }
 
   /** Seconds in each state, in the order in which they were entered first; end states last no time and are left out. */

@@ -1,6 +1,6 @@
 import { CreateTagsCommand, EC2Client } from '@aws-sdk/client-ec2';
 import { beforeAll, describe, expect, it } from 'vitest';
-import type { Finding } from '../../cli/doctor/finding.ts';
+import type { Check } from '../../cli/doctor/check.ts';
 import { Cloud } from '../support/cloud/cloud.ts';
 import { projectFolder, runctl, shellEnvironment } from '../support/cloud/runctl.ts';
 
@@ -14,11 +14,11 @@ beforeAll(async () => {
 });
 
 /** What `doctor --json` says of each check. */
-async function examine(...args: string[]): Promise<{ code: number | null; findings: Record<string, Finding> }> {
+async function runChecks(...args: string[]): Promise<{ code: number | null; checks: Record<string, Check> }> {
   const { code, stdout } = await runctl(folder, ['doctor', '--json', ...args], env);
-  const { ok, findings } = JSON.parse(stdout) as { ok: boolean; findings: Finding[] };
+  const { ok, checks } = JSON.parse(stdout) as { ok: boolean; checks: Check[] };
   expect(ok).toBe(code === 0);
-  return { code, findings: Object.fromEntries(findings.map((finding) => [finding.check, finding])) };
+  return { code, checks: Object.fromEntries(checks.map((check) => [check.name, check])) };
 }
 
 describe('runctl doctor', () => {
@@ -30,18 +30,18 @@ describe('runctl doctor', () => {
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   });
 
-  it('mends a missing tag by the command that it prints', async () => {
+  it('fixes a missing tag by the command that it prints', async () => {
     const ec2 = cloud.client(EC2Client);
     const tag = (Value: string) =>
       ec2.send(new CreateTagsCommand({ Resources: [cloud.instanceId], Tags: [{ Key: 'runctl', Value }] }));
     await tag('no');
     try {
-      const { code, findings } = await examine();
+      const { code, checks } = await runChecks();
       expect(code).toBe(3);
-      expect(findings.tag?.mend).toEqual([
+      expect(checks.tag?.fix).toEqual([
         `aws ec2 create-tags --resources ${cloud.instanceId} --tags Key=runctl,Value=enabled`,
       ]);
-      expect(findings.python3?.state).toBe('skipped');
+      expect(checks.python3?.state).toBe('skipped');
     } finally {
       await tag('enabled');
       ec2.destroy();
@@ -51,9 +51,9 @@ describe('runctl doctor', () => {
   it('says that the agent is offline', async () => {
     await cloud.faults({ kind: 'offline', instance: cloud.instanceId });
     try {
-      const { code, findings } = await examine('--instance', cloud.instanceId);
+      const { code, checks } = await runChecks('--instance', cloud.instanceId);
       expect(code).toBe(3);
-      expect(findings.ssm?.detail).toContain('ConnectionLost');
+      expect(checks.ssm?.detail).toContain('ConnectionLost');
     } finally {
       await cloud.faults();
     }
@@ -63,8 +63,8 @@ describe('runctl doctor', () => {
     const { AWS_ACCESS_KEY_ID: _, ...bare } = env;
     const { code, stdout } = await runctl(folder, ['doctor'], { ...bare, HOME: folder });
     expect(code).toBe(3);
-    expect(stdout).toContain('✗ credentials  There are no AWS credentials.');
+    expect(stdout).toContain('✗ credentials  No AWS credentials were found.');
     expect(stdout).toContain('aws sso login');
-    expect(stdout).toContain('- stack        needs credentials');
+    expect(stdout).toContain('- stack        requires credentials');
   });
 });

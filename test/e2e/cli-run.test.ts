@@ -79,7 +79,7 @@ function begin(args: readonly string[], environment: Record<string, string>) {
 describe('runctl push', () => {
   it('uploads what starts nothing, once, without secrets, and prints it with the command that starts it', async () => {
     const first = await runctl(folder, ['push'], env);
-    expect(first.stderr).toContain('.env is left out: it is likely a secret');
+    expect(first.stderr).toContain('.env was not packed: it is likely a secret');
     expect(first.code).toBe(0);
     const uri = first.stdout.trim();
     expect(first.stderr).toContain(`runctl run --project ${cloud.project} --archive '${uri}'`);

@@ -141,7 +141,7 @@ describe('runctl logs, status, list, stop, pull', () => {
     expect(code).toBe(1);
     expect(stdout).toMatch(/^odd \\xff\\x00 bytes\nwritten /);
     expect((await cli('logs', run.id, '--raw')).stdout).toContain('checkpoint written');
-    expect(await cli('stop')).toMatchObject({ code: 0, stdout: `Run ${run.id} has ended already: stopped.\n` });
+    expect(await cli('stop')).toMatchObject({ code: 0, stdout: `Run ${run.id} has already ended: stopped.\n` });
     await cli('pull', '--to', 'kept');
     expect(readFileSync(join(folder, 'kept/outputs/checkpoint'), 'utf8')).toBe('saved');
   });

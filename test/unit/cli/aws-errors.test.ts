@@ -7,14 +7,19 @@ const translated = (name: string, message = name) => translateAwsError(awsError(
 
 describe('an error of the AWS SDK', () => {
   it.each([
-    ['CredentialsProviderError', 'Could not load credentials', /no AWS credentials/, /aws sso login/],
+    ['CredentialsProviderError', 'Could not load credentials', /No AWS credentials/, /aws sso login/],
     ['CredentialsProviderError', 'The SSO session has expired', /expired/, /aws sso login/],
     ['ExpiredToken', 'The provided token has expired.', /expired/, /aws sso login/],
     ['InvalidClientTokenId', 'The security token is invalid', /does not accept/, /get-caller-identity/],
     ['Error', 'Region is missing', /No AWS region/, /--region/],
-    ['AccessDenied', 'not authorized to perform: s3:PutObject', /may not do s3:PutObject to b/, /managed policies/],
+    [
+      'AccessDenied',
+      'not authorized to perform: s3:PutObject',
+      /not allowed to call s3:PutObject to b/,
+      /managed policies/,
+    ],
     ['TimeoutError', 'socket hang up', /cannot be reached/, /AWS_ENDPOINT_URL/],
-    ['SlowDown', 'Reduce your rate', /s3:PutObject to b: SlowDown: Reduce/, /doctor/],
+    ['SlowDown', 'Reduce your rate', /s3:PutObject to b failed: SlowDown: Reduce/, /doctor/],
   ])('%s is told with its next step', (name, message, what, next) => {
     const error = translated(name, message);
     expect(error.message).toMatch(what);

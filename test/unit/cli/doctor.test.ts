@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { Account } from '../../../cli/account/account.ts';
 import { translateAwsError } from '../../../cli/account/aws-errors.ts';
 import { checkStack } from '../../../cli/doctor/account.ts';
-import type { Finding } from '../../../cli/doctor/finding.ts';
+import type { Check } from '../../../cli/doctor/check.ts';
 import { checkInside } from '../../../cli/doctor/inside.ts';
 import { checkInstance } from '../../../cli/doctor/instance.ts';
 import { DOCUMENTS, describeProgram, OUTPUTS } from '../../../core/names.ts';
@@ -50,14 +50,14 @@ function instance(changes: Partial<Instance> = {}): Instance {
 
 const found = (...Instances: Instance[]) => ({ DescribeInstancesCommand: () => ({ Reservations: [{ Instances }] }) });
 
-async function all(findings: AsyncGenerator<Finding, unknown>): Promise<Record<string, Finding>> {
-  const list: Record<string, Finding> = {};
-  for await (const finding of findings) list[finding.check] = finding;
+async function all(checks: AsyncGenerator<Check, unknown>): Promise<Record<string, Check>> {
+  const list: Record<string, Check> = {};
+  for await (const check of checks) list[check.name] = check;
   return list;
 }
 
-const states = (list: Record<string, Finding>) =>
-  Object.fromEntries(Object.values(list).map(({ check, state }) => [check, state]));
+const states = (list: Record<string, Check>) =>
+  Object.fromEntries(Object.values(list).map(({ name, state }) => [name, state]));
 
 describe('the stack', () => {
   it('is well', async () => {
@@ -66,7 +66,7 @@ describe('the stack', () => {
 
   it('of an older runctl has no output of today: deploy again', async () => {
     const { stack, bucket } = await all(checkStack(account({}, { Outputs: outputs.slice(1) })));
-    expect(stack).toMatchObject({ state: 'failed', mend: ['npx cdk deploy'] });
+    expect(stack).toMatchObject({ state: 'failed', fix: ['npx cdk deploy'] });
     expect(stack?.detail).toContain(outputs[0]?.OutputKey);
     expect(bucket?.state).toBe('skipped');
   });
@@ -87,9 +87,9 @@ describe('the stack', () => {
         }),
       ),
     );
-    const mend = ['npx cdk deploy --revert-drift'];
-    expect(list.bucket).toMatchObject({ state: 'failed', mend });
-    expect(list.documents).toMatchObject({ state: 'failed', mend, detail: `missing: ${name}` });
+    const fix = ['npx cdk deploy --revert-drift'];
+    expect(list.bucket).toMatchObject({ state: 'failed', fix });
+    expect(list.documents).toMatchObject({ state: 'failed', fix, detail: `missing: ${name}` });
   });
 
   it('that the person may not look at: the action is named', async () => {
@@ -110,12 +110,12 @@ describe('the instance', () => {
 
   it.each([
     ['stopped', [instance({ State: { Name: 'stopped' } })], `aws ec2 start-instances --instance-ids ${ID}`],
-    ['one of two', [instance(), instance({ InstanceId: 'i-2' })], `Name one: --instance ${ID}`],
-    ['terminated', [instance({ State: { Name: 'terminated' } })], 'Start one: docs/guide/first-run.md'],
-  ])('%s', async (_, instances, mend) => {
+    ['one of two', [instance(), instance({ InstanceId: 'i-2' })], `Choose one: --instance ${ID}`],
+    ['terminated', [instance({ State: { Name: 'terminated' } })], 'To start one: docs/guide/first-run.md'],
+  ])('%s', async (_, instances, fix) => {
     const list = await look(found(...instances));
     expect(list.instance?.state).toBe('failed');
-    expect(list.instance?.mend[0]).toContain(mend);
+    expect(list.instance?.fix[0]).toContain(fix);
     expect(list.tag?.state).toBe('skipped');
   });
 
@@ -123,7 +123,7 @@ describe('the instance', () => {
     const untagged = (input: Record<string, unknown>) =>
       input.Filters ? {} : { Reservations: [{ Instances: [instance({ Tags: [] })] }] };
     const list = await look({ DescribeInstancesCommand: untagged });
-    expect(list.instance?.mend).toEqual([
+    expect(list.instance?.fix).toEqual([
       `aws ec2 create-tags --resources ${ID} --tags Key=runctl,Value=enabled Key=Project,Value=digits`,
     ]);
   });
@@ -133,14 +133,14 @@ describe('the instance', () => {
     expect(tag).toMatchObject({
       state: 'failed',
       detail: expect.stringContaining('runctl=no'),
-      mend: [`aws ec2 create-tags --resources ${ID} --tags Key=runctl,Value=enabled`],
+      fix: [`aws ec2 create-tags --resources ${ID} --tags Key=runctl,Value=enabled`],
     });
   });
 
   it('without a role, and an agent that never connected', async () => {
     const { IamInstanceProfile: _, ...bare } = instance();
     const list = await look({ ...found(bare), DescribeInstanceInformationCommand: () => ({}) });
-    expect(list.role?.mend[0]).toBe(
+    expect(list.role?.fix[0]).toBe(
       `aws ec2 associate-iam-instance-profile --instance-id ${ID} --iam-instance-profile Name=runctl-instance`,
     );
     expect(list.ssm).toMatchObject({ state: 'failed', detail: expect.stringContaining('never connected') });
@@ -184,10 +184,10 @@ describe('inside the instance', () => {
     ['uv', { uv: { path: '/x/uv', version: null, error: 'exit code 1' } }, 'warning'],
     ['gpu', { gpu: { devices: 1, names: [], error: 'nvidia-smi: exit code 9' } }, 'failed'],
     ['gpu', { gpu: { devices: 0, names: [], error: null } }, 'ok'],
-  ])('%s: %j is %s', async (check, changes, state) => {
-    const finding = (await look({ ...well, ...changes }))[check];
-    expect(finding?.state).toBe(state);
-    expect(finding?.mend.length === 0).toBe(state === 'ok');
+  ])('%s: %j is %s', async (name, changes, state) => {
+    const check = (await look({ ...well, ...changes }))[name];
+    expect(check?.state).toBe(state);
+    expect(check?.fix.length === 0).toBe(state === 'ok');
   });
 
   it('an instance that may not be asked says which action is missing', async () => {
@@ -208,6 +208,6 @@ describe('inside the instance', () => {
 
   it('a document of an older runctl is deployed again', async () => {
     const list = await look(well, { DescribeDocumentCommand: () => ({ Document: { Description: 'runctl' } }) });
-    expect(list.disk).toMatchObject({ state: 'failed', mend: ['npx cdk deploy'] });
+    expect(list.disk).toMatchObject({ state: 'failed', fix: ['npx cdk deploy'] });
   });
 });

@@ -59,7 +59,7 @@ describe('runctl init', () => {
     put('eval.py');
     const text = await init(true);
     expect(parseSpecFile(text).script).toBeUndefined();
-    expect(text).toContain('There: "eval.py", "fit.py", "lib/model.py"\n# script: eval.py\n');
+    expect(text).toContain('Found: "eval.py", "fit.py", "lib/model.py"\n# script: eval.py\n');
   });
 
   it('names the only instance that runctl may use, unless its tag leads to it; and does without AWS', async () => {

@@ -44,7 +44,7 @@ describe('the instance of a run, before anything is uploaded', () => {
       'not there, by id, and another is',
       account(null, { others: 1 }),
       ID,
-      new RegExp(`may use here: ${ID} \\(g5.xlarge`),
+      new RegExp(`runctl=enabled: ${ID} \\(g5.xlarge`),
     ],
     ['stopped', account('stopped'), ID, new RegExp(`aws ec2 start-instances --instance-ids ${ID}`)],
     ['not tagged', account('running', { tags: [] }), ID, new RegExp(`create-tags --resources ${ID} --tags Key=runctl`)],

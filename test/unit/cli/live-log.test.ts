@@ -45,10 +45,10 @@ describe("a job's log on the instance", () => {
     log.answers = true;
     log.bytes = Buffer.concat([log.bytes, Buffer.from([0xff, 0x0a])]);
     await live.next(never);
-    expect(live.place.ended).toBe(false);
+    expect(live.position.ended).toBe(false);
     log.state = 'exited';
     await live.next(never);
-    expect(live.place).toEqual({ offset: log.bytes.length, ended: true });
+    expect(live.position).toEqual({ offset: log.bytes.length, ended: true });
     await feed.end(1, never);
     expect(got.text).toBe('one é\ntwo\n\\xff\n<end>');
   });
@@ -71,7 +71,7 @@ describe("a job's log on the instance", () => {
     }, feed);
     await live.next(never);
     expect(got.text).toBe('new\n');
-    expect(live.place.offset).toBe(504);
+    expect(live.position.offset).toBe(504);
   });
 
   it('is given byte for byte when it is wanted so', async () => {

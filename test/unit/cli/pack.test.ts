@@ -169,7 +169,7 @@ describe('packing a project', () => {
       const { files, warnings } = await packFolder(project, archive);
       expect(files.map((file) => file.name)).toEqual(['lib/a.py', 'library/a.py', 'main.py', 'train.py']);
       expect(tar('-xOf')).not.toContain('secret');
-      const left = warnings.map((warning) => warning.split(' is left out')[0]).sort();
+      const left = warnings.map((warning) => warning.split(' was not packed')[0]).sort();
       const expected = ['gone.py', 'history', 'hook', 'lib/self', 'lib/up', 'library/self', 'library/up'];
       expect(left).toEqual([...expected, 'out.py', 'pipe', 'round.py', 'top']);
     });
@@ -195,7 +195,10 @@ describe('packing a project', () => {
       await rm(join(project, 'big.bin'));
       const packed = await packFiles(project, listing, archive);
       expect(packed.files.map((file) => file.name)).toEqual(['train.py']);
-      expect(packed.warnings).toEqual(['big.bin is left out: it is gone.', 'gone.py is left out: it is gone.']);
+      expect(packed.warnings).toEqual([
+        'big.bin was not packed: it is no longer there.',
+        'gone.py was not packed: it is no longer there.',
+      ]);
       await rm(join(project, 'train.py'));
       await expect(packFiles(project, listing, archive)).rejects.toThrow('nothing to pack');
       expect(existsSync(archive)).toBe(false);
@@ -228,11 +231,11 @@ describe('packing a project', () => {
     it('a folder with nothing to pack, and says that the ignore files did it', async () => {
       expect((await refusal()).message).toContain('nothing to pack');
       await put({ '.gitignore': '*\n', 'train.py': '' });
-      expect((await refusal()).message).toMatch(/ignore files leave out all 2 entries/);
+      expect((await refusal()).message).toMatch(/ignore files exclude all 2 entries/);
     });
 
     it('what is no folder', async () => {
-      expect((await refusal(join(project, 'no'))).message).toContain('no folder');
+      expect((await refusal(join(project, 'no'))).message).toContain('does not exist');
       await put({ 'train.py': '' });
       expect((await refusal(join(project, 'train.py'))).message).toContain('is a file');
     });
@@ -240,7 +243,7 @@ describe('packing a project', () => {
     it('a name that is not UTF-8, rather than leaving the file out', async () => {
       await put({ 'train.py': '' });
       await writeFile(Buffer.concat([Buffer.from(`${project}/a`), Buffer.from([0xff]), Buffer.from('.py')]), '');
-      expect((await refusal()).next).toContain('UTF-8');
+      expect((await refusal()).message).toContain('is not UTF-8');
     });
 
     it('a large file that shrinks while it is packed', async () => {

@@ -24,5 +24,5 @@ it('credentials that expire while a run is followed do not look like a run that 
   );
   const shown = await following.catch(toReadable);
   expect(shown).toMatchObject({ exitCode: 3, message: 'Your AWS credentials have expired.' });
-  expect(String(err.read())).toContain('Detached: the run goes on.\n  come back  runctl logs -f nets-1\n');
+  expect(String(err.read())).toContain('Detached. The run continues.\n  follow it  runctl logs -f nets-1\n');
 });

@@ -102,9 +102,9 @@ describe('the run that a person means', () => {
     expect(await find(`${EXECUTION}:digits-12`)).toBe('digits-12');
     await expect(find('dig')).rejects.toMatchObject({
       exitCode: 2,
-      message: '2 runs begin with dig:\n  digits-1\n  digits-12',
+      message: 'The ids of 2 runs begin with dig:\n  digits-1\n  digits-12',
     });
-    await expect(find('digit-12')).rejects.toThrow('There is no run digit-12. The nearest ids:\n  digits-12\n');
+    await expect(find('digit-12')).rejects.toThrow('There is no run digit-12. Similar ids:\n  digits-12\n');
     await expect(find('arn:aws:states:eu-central-1:1:execution:other:x')).rejects.toThrow('not the ARN of a run');
     await expect(find('../x')).rejects.toThrow('There is no run ../x');
   });

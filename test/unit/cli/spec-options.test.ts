@@ -58,6 +58,6 @@ describe('the options of the run spec', () => {
     expect(() => read('train.py')).toThrow(
       expect.objectContaining({ next: expect.stringContaining('--script train.py') }),
     );
-    expect(() => read('train.py', '--', '1')).toThrow('"train.py" is no option.');
+    expect(() => read('train.py', '--', '1')).toThrow('"train.py" is not an option.');
   });
 });

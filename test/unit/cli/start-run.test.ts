@@ -49,7 +49,7 @@ describe('starting a run', () => {
   it('that is forbidden is not repeated', async () => {
     const { run, sent } = start(never, awsError('AccessDeniedException'));
     expect(await run.catch(toReadable)).toMatchObject({
-      message: expect.stringContaining('You may not do states:StartExecution'),
+      message: expect.stringContaining('You are not allowed to call states:StartExecution'),
     });
     expect(sent).toHaveLength(1);
   });

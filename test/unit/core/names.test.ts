@@ -3,9 +3,12 @@ import { describe, expect, it } from 'vitest';
 import {
   archiveUri,
   executionNameForUpload,
+  isRunId,
   isUpload,
   parseArchiveUri,
   projectFolder,
+  runFileKey,
+  runFolder,
   runKey,
   toProjectName,
 } from '../../../core/names.ts';
@@ -57,6 +60,29 @@ describe('executionNameForUpload', () => {
   });
 });
 
+describe('the id of a run', () => {
+  it('is what runctl gives to executions, and nothing that a path understands differently', () => {
+    fc.assert(
+      fc.property(upload, (one) => {
+        expect(isRunId(executionNameForUpload(one))).toBe(true);
+      }),
+    );
+    for (const id of ['digits-20261124-171530-3f9a', 'a', 'A.b_c-1', 'x'.repeat(80)]) expect(isRunId(id)).toBe(true);
+    for (const id of ['..', '.', '', '.git', '-rf', '_x', 'a/b', 'a\\b', 'a b', 'é', 'a\n', 'x'.repeat(81)])
+      expect(isRunId(id)).toBe(false);
+  });
+
+  it('names the folder of the run; a name that no run may have gives another one', () => {
+    fc.assert(
+      fc.property(fc.oneof(fc.string({ unit: 'binary' }), fc.stringMatching(/^[./\\]{0,5}\w{0,3}$/)), (id) => {
+        expect(isRunId(runFolder(id))).toBe(true);
+        expect(runFolder(id) === id).toBe(isRunId(id));
+      }),
+    );
+    expect(runFileKey('..', 'manifest.json')).toMatch(/^runs\/run-[0-9a-f]{16}\/manifest.json$/);
+  });
+});
+
 describe('runKey', () => {
   const anyRun = fc.record({
     id: fc.oneof(fc.string({ unit: 'binary' }), fc.stringMatching(/^[\w.-]{1,80}$/)),
@@ -67,7 +93,7 @@ describe('runKey', () => {
   it('is a folder name that the runner takes, 64 characters at most, whatever the execution is called', () => {
     fc.assert(
       fc.property(anyRun, (run) => {
-        expect(runKey(run)).toMatch(/^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$/);
+        expect(runKey(run)).toMatch(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/);
       }),
     );
   });

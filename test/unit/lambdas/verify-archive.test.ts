@@ -7,12 +7,17 @@ import { chunked, END, file, tgz } from '../core/archive/build.ts';
 
 const KEY = 's3://mine/uploads/vision/code.tar.gz';
 
-function verify(files: Record<string, string>, input: unknown = { archive: KEY }, metadata: string | null = null) {
+function verify(
+  files: Record<string, string>,
+  input: unknown = { archive: KEY },
+  metadata: string | null = null,
+  name = run.id,
+) {
   const archives = new FakeArchives();
   const upload = tgz(...Object.entries(files).map(([name, text]) => file(name, text)), END);
   archives.object = { versionId: 'v7', size: upload.length, metadata, body: chunked(upload, 100) };
   const step = createVerify({ archives, caps: DEFAULT_CAPS, runner: SHA256, uploadBucket: 'mine' });
-  const execution = { name: run.id, arn: run.arn, startedAt: run.startedAt };
+  const execution = { name, arn: run.arn, startedAt: run.startedAt };
   return { answer: step({ execution, input }), archives };
 }
 
@@ -38,6 +43,12 @@ describe('Verify archive', () => {
     expect(archive.sha256).toMatch(/^[0-9a-f]{64}$/);
     expect(warnings).toEqual([]);
     expect(archives.opened).toEqual([{ bucket: 'mine', key: 'uploads/vision/code.tar.gz', versionId: null }]);
+  });
+
+  it.each(['..', '.git', '-x', 'naïve'])('refuses an execution named %s before it reads anything', async (name) => {
+    const { answer, archives } = verify({ 'train.py': '' }, { archive: KEY }, null, name);
+    await expect(answer).rejects.toMatchObject({ name: 'InvalidSpec', message: expect.stringContaining(name) });
+    expect(archives.opened).toEqual([]);
   });
 
   it('opens the version that the input names', async () => {

@@ -1,7 +1,7 @@
 import type { SSMClient } from '@aws-sdk/client-ssm';
 import { describe, expect, it } from 'vitest';
-import { askInstance, isPermanent } from '../../../cli/account/ask-instance.ts';
 import { toReadable } from '../../../cli/account/aws-errors.ts';
+import { isPermanent, sendRequest } from '../../../cli/account/send-request.ts';
 import type { RunnerRequest } from '../../../core/protocol/messages.ts';
 import { awsError, fakeClient, type Reply } from '../../support/fakes/sdk-client.ts';
 
@@ -9,12 +9,12 @@ const never = new AbortController().signal;
 const request = { verb: 'poll' } as RunnerRequest;
 const about = { instanceId: 'i-0123456789abcdef0', document: 'runctl-job' };
 
-function ask(send: Reply, ...looks: readonly Reply[]) {
+function ask(send: Reply, ...reads: readonly Reply[]) {
   const { client, sent } = fakeClient<SSMClient>({
     SendCommandCommand: () => send,
-    GetCommandInvocationCommand: (_, call) => looks[call] ?? new Error('nobody expected another look'),
+    GetCommandInvocationCommand: (_, call) => reads[call] ?? new Error('unexpected read'),
   });
-  return { sent, answer: askInstance(client, about, request, (answer) => answer, never) };
+  return { sent, answer: sendRequest(client, about, request, (answer) => answer, never) };
 }
 
 const sentOne = { Command: { CommandId: 'c-1' } };

@@ -1,31 +1,32 @@
-import { setTimeout } from 'node:timers/promises';
 import { GetCommandInvocationCommand, SendCommandCommand, type SSMClient } from '@aws-sdk/client-ssm';
-import { AwsError, errorName, isTransient, withAwsErrors } from '../../aws/errors.ts';
+import { AwsError, errorName, isTransient, unless, withAwsErrors } from '../../aws/errors.ts';
 import { RunError } from '../../core/errors.ts';
 import { isRefusal, parseAnswer, type RunnerRequest, UnreadableAnswer } from '../../core/protocol/messages.ts';
 import type { ProbeRequest } from '../../core/protocol/probe.ts';
 import { setUpError } from '../errors.ts';
+import { pollUntil } from '../terminal/poll.ts';
 
 /** SSM's minimum, in seconds, for handing the command to the agent. */
 const DELIVERY_SECONDS = 30;
-/** A document is killed after 60 s; a little later there is an end, whatever happened. */
+/** The document times out after 60 s, so by then the invocation has ended. */
 const WITHIN_MS = 75_000;
-/** The service and the network take 1 to 3 s on AWS. */
-const LOOK_MS = 250;
-const UNDER_WAY = ['Pending', 'InProgress', 'Delayed', 'Cancelling'];
+/** Run Command takes 1 to 3 s on AWS (docs/internals/aws-facts.md). */
+const POLL_MS = 250;
+const IN_PROGRESS = ['Pending', 'InProgress', 'Delayed', 'Cancelling'];
 
 /**
- * Sends one request to the instance by a document of ours, and waits for the answer: what `logs --live` and `doctor` need without a Lambda between.
- * @throws CliError when the instance does not answer, refuses, or the person may not send it
+ * Sends one request to the instance with one of runctl's documents and waits for the answer, without a Lambda function
+ * between: for `logs --live` and `doctor`.
+ * @throws CliError when the instance does not answer or refuses, or permissions are missing
  */
-export async function askInstance<T>(
+export async function sendRequest<T>(
   ssm: Pick<SSMClient, 'send'>,
-  about: { readonly instanceId: string; readonly document: string },
+  to: { readonly instanceId: string; readonly document: string },
   request: RunnerRequest | ProbeRequest,
   check: (answer: object) => T,
   signal: AbortSignal,
 ): Promise<T> {
-  const { instanceId, document } = about;
+  const { instanceId, document } = to;
   const command = new SendCommandCommand({
     DocumentName: document,
     InstanceIds: [instanceId],
@@ -35,31 +36,35 @@ export async function askInstance<T>(
   });
   const send = ssm.send(command, { abortSignal: signal });
   const { Command } = await withAwsErrors(`ssm:SendCommand of ${document} to ${instanceId}`, send);
-  const stdout = await outputOf(ssm, instanceId, Command?.CommandId ?? '', signal);
+  const stdout = await waitForOutput(ssm, instanceId, Command?.CommandId ?? '', signal);
   return accepted(instanceId, stdout, check);
 }
 
-/** Whether another request is of no use: no permission, expired credentials. A silent instance, or an agent that restarts, may answer yet. */
+/** Whether repeating the request cannot help: no permission, expired credentials. An agent that restarts may answer yet. */
 export function isPermanent(error: unknown): boolean {
   return error instanceof AwsError && !isTransient(error) && errorName(error.cause) !== 'InvalidInstanceId';
 }
 
-async function outputOf(ssm: Pick<SSMClient, 'send'>, InstanceId: string, CommandId: string, signal: AbortSignal) {
+async function waitForOutput(
+  ssm: Pick<SSMClient, 'send'>,
+  InstanceId: string,
+  CommandId: string,
+  signal: AbortSignal,
+): Promise<string> {
   const deadline = Date.now() + WITHIN_MS;
-  while (Date.now() < deadline) {
-    await setTimeout(LOOK_MS, undefined, { signal });
-    try {
-      const look = new GetCommandInvocationCommand({ CommandId, InstanceId });
-      const seen = await ssm.send(look, { abortSignal: signal });
-      // The answer counts, not the status: an agent may report TimedOut for what has finished.
-      if (!UNDER_WAY.includes(seen.Status ?? '')) return seen.StandardOutputContent ?? '';
-    } catch (error) {
-      // Right after SendCommand the invocation does not exist yet.
-      if (errorName(error) !== 'InvocationDoesNotExist')
-        await withAwsErrors(`ssm:GetCommandInvocation of ${InstanceId}`, Promise.reject(error));
-    }
-  }
-  throw silent(InstanceId, `no answer within ${WITHIN_MS / 1_000} s`);
+  const readOutput = async () => {
+    if (Date.now() > deadline) throw silent(InstanceId, `no answer within ${WITHIN_MS / 1_000} s`);
+    // Right after SendCommand the invocation does not exist yet.
+    const invocation = await unless(
+      ['InvocationDoesNotExist'],
+      `ssm:GetCommandInvocation of ${InstanceId}`,
+      ssm.send(new GetCommandInvocationCommand({ CommandId, InstanceId }), { abortSignal: signal }),
+    );
+    // The answer counts, not the status: an agent may report TimedOut for a command that finished.
+    if (invocation === null || IN_PROGRESS.includes(invocation.Status ?? '')) return undefined;
+    return invocation.StandardOutputContent ?? '';
+  };
+  return await pollUntil(POLL_MS, readOutput, signal);
 }
 
 function accepted<T>(instanceId: string, stdout: string, check: (answer: object) => T): T {
@@ -78,6 +83,6 @@ function accepted<T>(instanceId: string, stdout: string, check: (answer: object)
 function silent(instanceId: string, why: string) {
   return setUpError(
     `${instanceId} did not answer: ${why}.`,
-    `Try again; when that does not help, restart its agent: aws ec2 reboot-instances --instance-ids ${instanceId}`,
+    `Try again. If it still does not answer, reboot it: aws ec2 reboot-instances --instance-ids ${instanceId}`,
   );
 }
