@@ -1,5 +1,4 @@
 import { stat } from 'node:fs/promises';
-import { userInfo } from 'node:os';
 import { basename, join, relative, resolve } from 'node:path';
 import { retryNotes } from '../../cli/account/retry.ts';
 import { packWarnings, readCode, withArchive } from '../../cli/archive/code.ts';
@@ -78,11 +77,10 @@ export async function checkFolder({ folder, script }: DemoOptions): Promise<void
     throw new LocalError(`${folder} has no file ${script}.`, 'Give --script relative to the project folder.');
 }
 
-/** A runctl.yaml may name the real instance and its user; here there is one instance, and nobody but the current user. */
+/** A runctl.yaml may name the real instance; the local cloud has one. */
 function specOf({ script, args }: DemoOptions, { instanceId }: LocalState): SpecInput {
   return {
     ...(instanceId === null ? {} : { instance: instanceId }),
-    ...(userInfo().uid === 0 ? { user: userInfo().username } : {}),
     ...(script === null ? {} : { script }),
     ...(args.length === 0 ? {} : { args: [...args] }),
   };

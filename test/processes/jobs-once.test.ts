@@ -18,8 +18,8 @@ function counting(box: TestInstance, seconds = 60): void {
 }
 
 async function begun(box: TestInstance): Promise<number> {
-  await waitFor(() => existsSync(join(box.project, 'begun')) || null);
-  return readFileSync(join(box.project, 'begun'), 'utf8').length;
+  const file = join(box.project, 'begun');
+  return await waitFor(() => (existsSync(file) && readFileSync(file, 'utf8').length) || null);
 }
 
 describe('a start', () => {
