@@ -7,18 +7,25 @@ import sys
 
 
 def main(words):
-    if words[:1] == ["child"]:
-        import sync  # the job that is the runner itself, as the user; install is a program of its own
-
-        return sync.main()
-    if words[:1] == ["supervise"]:
-        import supervisor
+    work = words[0] if words else None
+    if work == "child":
+        if words[1] == "install":
+            from install import main as job
+        else:
+            from sync import main as job
+        return job.main()
+    if work == "supervise":
+        from jobs import supervisor
 
         return supervisor.main(words[1])
-    if words[:1] == ["stop"]:
-        import stopper
+    if work == "stop":
+        from jobs import orphan_stopper
 
-        return stopper.main(words[1])
+        return orphan_stopper.main(words[1])
+    if work in ("collect", "upload"):
+        from collect import main as finisher
+
+        return finisher.main(work, words[1])
     import dispatch
 
     return dispatch.main(sys.stdin.buffer, sys.stdout.buffer)

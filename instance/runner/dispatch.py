@@ -3,19 +3,16 @@
 import errno
 import os
 
-import protocol
-from protocol import Refusal
+from common import protocol
+from common.protocol import Refusal
 
 
-def main(source, sink, handle=None):
-    """Reads the request from `source` and answers on `sink`. Returns the exit code: 1 for a request not understood.
-
-    handle(data): the answer to a request; None: the runner's own.
-    """
+def main(source, sink):
+    """Reads the request from `source` and answers on `sink`. Returns the exit code: 1 for a request not understood."""
     code = 0
     os.umask(0o022)  # whatever the agent's was
     try:
-        answer = dict((handle or _handle)(source.read()), ok=True)
+        answer = dict(_handle(source.read()), ok=True)
     except Refusal as refusal:
         code = 1 if refusal.name == "BadRequest" else 0
         answer = _failure(refusal.name, str(refusal))
@@ -33,19 +30,23 @@ def main(source, sink, handle=None):
 def _handle(data):
     request = protocol.parse(data)
     verb = request["verb"]
+    if verb == "probe":
+        from install import probe
+
+        return probe.answer(request)
     if verb == "poll":
-        import status
+        from jobs import status
 
         return status.answer(request)
     if verb == "start":
-        import start
+        from jobs import start
 
         return start.answer(request)
     if verb in ("collect", "upload"):
-        import outlive
+        from jobs import collect_requests
 
-        return outlive.collect(request) if verb == "collect" else outlive.upload(request)
-    import stop
+        return collect_requests.collect(request) if verb == "collect" else collect_requests.upload(request)
+    from jobs import stop
 
     return stop.answer(request) if verb == "stop" else stop.release(request)
 

@@ -25,7 +25,7 @@ function understood(requests: readonly unknown[]): (string | null)[] {
   const script = `
 import base64, json, sys
 sys.path.insert(0, sys.argv[1])
-import protocol
+from common import protocol
 for line in sys.stdin:
     try:
         protocol.parse(base64.b64decode(line))

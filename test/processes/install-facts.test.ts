@@ -71,8 +71,8 @@ describe('probe', () => {
     card('0000:00:1e.1', '0x040300');
     const code = `import json, sys
 sys.path.insert(0, sys.argv[1])
-import install_facts
-print(json.dumps(install_facts.answer(sys.stdin.buffer.read(), *json.loads(sys.argv[2]))["gpu"]))`;
+from install import probe
+print(json.dumps(probe.answer(json.load(sys.stdin), *json.loads(sys.argv[2]))["gpu"]))`;
     const gpu = (place: string) => {
       const words = ['-I', '-B', '-c', code, join(rig().base, 'installer'), JSON.stringify([place])];
       const options = { input: JSON.stringify(request(rig())), encoding: 'utf8', env: { PATH: '/nowhere' } } as const;

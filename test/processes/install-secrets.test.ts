@@ -7,11 +7,11 @@ import { buildBrokenSdist, buildWheel } from '../support/instance/wheels.ts';
 const rigOfTest = useInstallRig();
 const RUNNER = fileURLToPath(new URL('../../instance/runner', import.meta.url));
 
-/** install_redact.Redactor, over some lines. */
+/** install.redact.Redactor, over some lines. */
 function redact(lines: readonly string[], env: Readonly<Record<string, string>> = {}): string[] {
   const code = `import json, sys
 sys.path.insert(0, sys.argv[1])
-from install_redact import Redactor
+from install.redact import Redactor
 asked = json.loads(sys.stdin.read())
 print(json.dumps([Redactor(asked["env"])(line) for line in asked["lines"]]))`;
   const done = spawnSync('python3', ['-I', '-B', '-c', code, RUNNER], {

@@ -20,7 +20,7 @@ function played(body: string): { modules: Record<string, string> } {
   const head = 'import json, os, sys, time\nasked = json.load(sys.stdin)\nfd = int(os.environ["RUNCTL_PROGRESS_FD"])\n';
   const say = 'def say(**what):\n    os.write(fd, (json.dumps(what) + "\\n").encode())\n';
   const indented = body.replace(/^/gm, '    ');
-  return { modules: { 'sync.py': `${head}${say}def main():\n${indented}\n` } };
+  return { modules: { 'sync/main.py': `${head}${say}def main():\n${indented}\n` } };
 }
 
 describe('a sync or install', () => {
@@ -138,7 +138,7 @@ describe('the lease', () => {
 
   it('is not kept by a start whose supervisor could not be started', async () => {
     const broken = 'def detached(words, unit, grace):\n    raise OSError(12, "Cannot allocate memory")\n';
-    const box = instance({ modules: { 'launch.py': broken } });
+    const box = instance({ modules: { 'jobs/launch.py': broken } });
     const run = box.run();
     const failed = await box.start(run, { sync: SYNC });
     expect(failed).toMatchObject({ ok: false, error: { name: 'RunnerBroken', message: 'Cannot allocate memory' } });

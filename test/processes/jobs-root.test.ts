@@ -186,7 +186,7 @@ subprocess.Popen([sys.executable, "-c", deaf], start_new_session=True).wait()
 
   it('that is a sync runs as the user too', async () => {
     const says = 'import os\ndef main():\n    print(os.getresuid(), os.getgroups())\n    return 0\n';
-    const here = instance({ user: NOBODY.name, modules: { 'sync.py': says } });
+    const here = instance({ user: NOBODY.name, modules: { 'sync/main.py': says } });
     const work = {
       url: 'http://x',
       sha256: '0',

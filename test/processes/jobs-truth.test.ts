@@ -106,7 +106,7 @@ describe('what a poll says', () => {
   });
 
   it('exited, of a process that was killed before its program began', async () => {
-    const source = readFileSync(join(RUNNER_FOLDER, 'spawn.py'), 'utf8');
+    const source = readFileSync(join(RUNNER_FOLDER, 'jobs/spawn.py'), 'utf8');
     const killed = `
 _go = Held.go
 def _killed_before(self):
@@ -115,7 +115,7 @@ def _killed_before(self):
     return _go(self)
 Held.go = _killed_before
 `;
-    const box = instance({ modules: { 'spawn.py': source + killed } });
+    const box = instance({ modules: { 'jobs/spawn.py': source + killed } });
     const run = await running(box);
     expect(await box.ended(run, 'train')).toMatchObject({ state: 'exited', exit: { signal: 'SIGKILL' } });
   });

@@ -13,7 +13,7 @@ const HASTY = (instance: SyncRig): SyncOptions => ({
     '-I',
     '-B',
     '-c',
-    'import sys; sys.path.insert(0, sys.argv[1]); import sync, sync_fetch; sync_fetch.SILENCE = 1; sync_fetch.FIRST_WAIT = 0.01; sys.exit(sync.main())',
+    'import sys; sys.path.insert(0, sys.argv[1]); from sync import fetch, main; fetch.SILENCE = 1; fetch.FIRST_WAIT = 0.01; sys.exit(main.main())',
     instance.runner,
   ],
 });

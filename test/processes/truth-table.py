@@ -14,16 +14,12 @@ import sys
 
 sys.path.insert(0, sys.argv[1])
 
-import launch
-import marker
-import places
-import procs
-import start
-import status
+from common import marker, paths, processes
+from jobs import launch, start, status
 
 ROOT = os.path.join(sys.argv[2], "root")
 RUN = {"id": "run", "key": "run-key", "arn": "arn:run"}
-FOLDER = places.job_folder(ROOT, RUN["key"], "train")
+FOLDER = paths.job_folder(ROOT, RUN["key"], "train")
 ENDS = {
     "none": None,
     "code 0": {"code": 0},
@@ -41,9 +37,9 @@ def walk():
     living, zombie = _sleeper(), _sleeper()
     os.kill(zombie.pid, signal.SIGKILL)
     os.waitid(os.P_PID, zombie.pid, os.WEXITED | os.WNOWAIT)
-    processes = {
-        "alive": (living.pid, procs.look(living.pid).start),
-        "zombie": (zombie.pid, procs.look(zombie.pid).start),
+    pids = {
+        "alive": (living.pid, processes.look(living.pid).start),
+        "zombie": (zombie.pid, processes.look(zombie.pid).start),
         "another's": (living.pid, 1),
         "gone": (_dead(), 1),
     }
@@ -52,9 +48,9 @@ def walk():
     start._LAUNCH_SECONDS = 0  # nobody is launched, so nobody is waited for
     os.fsync = lambda fd: None  # thousands of folders that need not survive a power cut
     try:
-        identities = ["none", "claimed", *itertools.product(processes, BOTH, BOTH)]
+        identities = ["none", "claimed", *itertools.product(pids, BOTH, BOTH)]
         for identity, end, asked, taken, closed, stopped in itertools.product(identities, ENDS, BOTH, BOTH, BOTH, BOTH):
-            held = _lay_out(processes, identity, end, asked, taken, closed, stopped)
+            held = _lay_out(pids, identity, end, asked, taken, closed, stopped)
             seen = status.describe(FOLDER, "train", 0, 1_000)
             begun.clear()
             answer = _start()
@@ -76,7 +72,7 @@ def walk():
         zombie.wait()
 
 
-def _lay_out(processes, identity, end, asked, taken, closed, stopped):
+def _lay_out(pids, identity, end, asked, taken, closed, stopped):
     """Writes the markers. Returns the descriptor of a supervisor that has taken the job, if there is one."""
     os.makedirs(FOLDER, exist_ok=True)
     # The folders themselves stay: to make them anew would take most of the time.
@@ -84,26 +80,26 @@ def _lay_out(processes, identity, end, asked, taken, closed, stopped):
         for entry in list(os.scandir(folder)):
             if entry.is_file(follow_symlinks=False):
                 os.unlink(entry)
-    lease = marker.folder(places.lease_folder(ROOT))
+    lease = marker.folder(paths.lease_folder(ROOT))
     marker.write(os.path.join(lease, "holder.json"), dict(RUN, run=RUN["id"], since=1.0))
-    lock = os.open(os.path.join(FOLDER, places.LOCK), os.O_RDWR | os.O_CREAT, 0o600)
-    _put(asked, places.REQUEST, {})
-    _put(taken, places.INPUT, {})
-    _put(stopped, places.STOP, {"grace": 1, "askedAt": 1.0})
-    _put(ENDS[end] is not None, places.EXIT, dict(NO_END, result=None, **(ENDS[end] or {})))
+    lock = os.open(os.path.join(FOLDER, paths.LOCK), os.O_RDWR | os.O_CREAT, 0o600)
+    _put(asked, paths.REQUEST, {})
+    _put(taken, paths.INPUT, {})
+    _put(stopped, paths.STOP, {"grace": 1, "askedAt": 1.0})
+    _put(ENDS[end] is not None, paths.EXIT, dict(NO_END, result=None, **(ENDS[end] or {})))
     if closed:
-        marker.write(os.path.join(places.run_folder(ROOT, RUN["key"]), places.CLOSED), {"reason": "a test", "at": 1.0})
+        marker.write(os.path.join(paths.run_folder(ROOT, RUN["key"]), paths.CLOSED), {"reason": "a test", "at": 1.0})
     if identity == "claimed":
         fcntl.flock(lock, fcntl.LOCK_EX)
         return lock
     os.close(lock)
     if identity != "none":
         process, supervised, booted = identity
-        pid, began = processes[process]
-        supervisor = processes["alive" if supervised else "gone"]
-        value = {"pid": pid, "startTime": began, "bootId": "another" if booted else procs.boot_id(), "startedAt": 1.0}
+        pid, began = pids[process]
+        supervisor = pids["alive" if supervised else "gone"]
+        value = {"pid": pid, "startTime": began, "bootId": "another" if booted else processes.boot_id(), "startedAt": 1.0}
         value["supervisor"] = {"pid": supervisor[0], "startTime": supervisor[1]}
-        _put(True, places.IDENTITY, value)
+        _put(True, paths.IDENTITY, value)
     return None
 
 

@@ -17,9 +17,9 @@ const RUNNER = fileURLToPath(new URL('../../instance/runner', import.meta.url));
 const READ = `
 import json, sys, tarfile, zlib
 sys.path.insert(0, sys.argv[1])
-from sync_inflate import inflate
-from sync_report import SyncError
-from sync_tar import Source, entries
+from sync.inflate import inflate
+from sync.report import SyncError
+from sync.tar import Source, entries
 
 
 def by_runner(path):

@@ -71,7 +71,7 @@ export function findInterpreter(
 ): Interpreter {
   const code = `import json, sys
 sys.path.insert(0, sys.argv[1])
-import interpreter
+from common import interpreter
 print(json.dumps(interpreter.find(*json.loads(sys.argv[2]), **json.loads(sys.argv[3]))._asdict()))`;
   const words = ['-I', '-B', '-c', code, RUNNER, JSON.stringify([python, home]), JSON.stringify(options)];
   const done = spawnSync('python3', words, { encoding: 'utf8', env: { PATH: STANDARD_PATH } });

@@ -40,7 +40,7 @@ function compare(sources: readonly string[]): unknown[] {
 
 describe('stripPython', () => {
   it('leaves what each file of the runner means', () => {
-    const files = readdirSync(RUNNER).filter((name) => name.endsWith('.py'));
+    const files = readdirSync(RUNNER, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.py'));
     expect(files.length).toBeGreaterThan(20);
     const results = compare(files.map((name) => readFileSync(RUNNER + name, 'utf8')));
     expect(files.filter((_, index) => results[index] !== true)).toEqual([]);

@@ -1,0 +1,1 @@
+"""The finisher: packs and uploads what a run leaves behind, detached."""

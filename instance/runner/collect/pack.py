@@ -1,0 +1,89 @@
+"""Packs what outlives the instance: the jobs' logs, the outputs, and a list of what is what."""
+
+import json
+import os
+
+from collect import inventory, log_stream, outputs
+from common import accounts, marker, paths
+
+JOBS = ("sync", "install", "train")
+OUTPUTS = "outputs.tar.gz"
+INVENTORY = "inventory.json"
+
+
+def main(folder):
+    """Writes collected.json. Whatever cannot be packed is a warning there."""
+    asked = marker.read(os.path.join(folder, paths.INPUT))
+    files, warnings = [], []
+    run = os.path.dirname(folder)
+    raw = {job: _log(os.path.join(run, job, paths.LOG), job, files, warnings) for job in JOBS}
+    if asked.get("logsOnly"):
+        marker.remove(os.path.join(folder, OUTPUTS))
+        warnings.append("The outputs were not packed: whoever packed them died, again and again")
+    else:
+        _everything_else(folder, asked, files, warnings)
+    marker.write(os.path.join(folder, paths.COLLECTED), {"files": files, "warnings": warnings, "raw": raw})
+
+
+def _everything_else(folder, asked, files, warnings):
+    account = accounts.Account(**asked["account"])
+    listed = _outputs(folder, asked, account, files, warnings)
+    python, packages = _packages(os.path.join(os.path.dirname(folder), "train"), asked, account, warnings)
+    _inventory(folder, {"outputs": listed, "python": python, "packages": packages}, files, warnings)
+
+
+def _log(path, job, files, warnings):
+    """Returns how many bytes of the log are meant: what escaped its supervisor may still write."""
+    try:
+        fd = marker.open_regular(path)
+    except FileNotFoundError:
+        return 0  # The run never came to this job.
+    except (OSError, marker.Untrusted) as error:
+        warnings.append(f"The log of {job} cannot be read: {error}")
+        return 0
+    try:
+        raw = os.fstat(fd).st_size
+        if raw > 0:
+            size, digest = log_stream.measure(log_stream.gzipped(fd, raw))
+            files.append({"name": f"{job}.log.gz", "bytes": size, "sha256": digest})
+        return raw
+    finally:
+        os.close(fd)
+
+
+def _outputs(folder, asked, account, files, warnings):
+    path = os.path.join(folder, OUTPUTS)
+    project = os.path.join(account.home, asked["project"])
+    try:
+        listed = outputs.pack(path, project, asked["outputs"], asked["maxBytes"], account, warnings)
+    except OSError as error:
+        warnings.append(f"The outputs were not packed: {error.strerror or error}")
+        listed = []
+    if not listed:
+        marker.remove(path)
+        return []
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())  # collected.json, which promises it, is durable too
+        size, digest = log_stream.measure(log_stream.plain(file.fileno()))
+    files.append({"name": OUTPUTS, "bytes": size, "sha256": digest})
+    return [entry for entry in listed if "sha256" in entry]
+
+
+def _packages(train, asked, account, warnings):
+    try:
+        request = marker.read(os.path.join(train, paths.REQUEST))
+        return inventory.look(request["train"]["python"], asked, account) if request else (None, {})
+    except Exception as error:  # A list for people: whatever hinders it hinders nothing else.
+        warnings.append(f"The installed packages are not known: {type(error).__name__}: {error}")
+        return None, {}
+
+
+def _inventory(folder, inventory, files, warnings):
+    data = json.dumps(inventory, sort_keys=True).encode("utf-8")
+    try:
+        marker.replace(os.path.join(folder, INVENTORY), data)
+    except OSError as error:
+        warnings.append(f"The list of outputs was not written: {error.strerror or error}")
+        return
+    size, digest = log_stream.measure([data])
+    files.append({"name": INVENTORY, "bytes": size, "sha256": digest})

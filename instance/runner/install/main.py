@@ -1,0 +1,189 @@
+"""The job `install`: brings what the requirements file asks for into the interpreter that will train.
+
+uv first, pip after it; whatever is there already is left alone, and an install that ended well is not repeated.
+"""
+
+import json
+import os
+import shutil
+import sys
+import tempfile
+import traceback
+
+from common import interpreter
+from install import bring, environment, interpreter_facts, pip, records, requirements_file
+from install.errors import InstallError, ToolFailed, disk_full, disk_is_full
+from install.progress import Progress
+from install.redact import Redactor
+from install.target import Target
+from install.uv import UvInstall
+
+
+def main(opt="/opt"):
+    """Reads the job from stdin; 0 when well, else 1. opt: where images keep their environments."""
+    job = json.load(sys.stdin)
+    wanted, home = job["install"], job["home"]
+    redact = Redactor(dict(os.environ, **wanted["env"]))
+    descriptor = os.environ.get("RUNCTL_PROGRESS_FD")
+    progress = Progress(redact, int(descriptor) if descriptor else None)
+    try:
+        project = os.path.join(home, job["project"])
+        result = Install(wanted, home, project, redact, progress, opt).run()
+    except InstallError as error:
+        return _failed(progress, redact, error.name, str(error))
+    except OSError as error:
+        if disk_is_full([str(error)]):
+            return _failed(progress, redact, "DiskFull", str(disk_full(home)))
+        return _failed(progress, redact, "InstallFailed", f"{type(error).__name__}: {error}")
+    except Exception as error:
+        progress.say(traceback.format_exc().rstrip())
+        return _failed(progress, redact, "InstallFailed", f"an error of runctl's own: {type(error).__name__}: {error}")
+    progress.result(result)
+    return 0
+
+
+def _failed(progress, redact, name, message):
+    # What the tools said stands above already; the result carries it to those who have no log at hand.
+    progress.say(f"{name}: {message.splitlines()[0]}")
+    progress.result({"error": {"name": name, "message": redact(message)}})
+    return 1
+
+
+class Install:
+    """One run of the job. wanted: the request's `install`."""
+
+    def __init__(self, wanted, home, project, redact, progress, opt):
+        self._wanted, self._home, self._project = wanted, home, project
+        self._redact, self._progress, self._opt = redact, progress, opt
+        self._damaged = []
+        self._records = records.Records(os.path.join(home, ".runctl", "installs"))
+
+    def run(self):
+        """The job's result; raises InstallError."""
+        say = self._progress.say
+        python = self._interpreter()
+        say(f"python: {python.path}: {python.reason}")
+        file = os.path.join(self._project, self._wanted["requirements"])
+        env = environment.tool_environment(self._home, self._wanted["env"], python.prefix)
+        requirements = requirements_file.read(file, self._project, env)
+        self._redact.learn(requirements.lines)
+        facts = interpreter_facts.probe(python.path, dict(env, **python.env), self._home)
+        target = Target(python, facts)
+        if not requirements.asks:
+            say(f"{self._wanted['requirements']} asks for nothing: nothing to install")
+            return self._result("none", False, target, 0)
+        key = None if requirements.remote else records.key_of(requirements, target, self._wanted["env"])
+        cached = self._cached(key, requirements, target)
+        if cached:
+            return cached
+        say(f"installing {self._wanted['requirements']} into {target.describe()} (Python {facts['version']})")
+        before = target.visible()
+        installer = self._work(target, file, env)
+        packages = records.needed(requirements, before, target.visible())
+        if key:
+            record = {"installer": installer, "packages": records.describe(packages, target)}
+            self._records.keep(key, record)
+        say(f"installed by {installer}: {len(packages)} packages in place, {self._progress.elapsed:.1f} s")
+        return self._result(installer, False, target, len(packages))
+
+    def _interpreter(self):
+        try:
+            return interpreter.find(self._wanted["python"], self._home, opt=self._opt)
+        except interpreter.PythonNotFound as error:
+            raise InstallError("PythonNotFound", str(error)) from error
+
+    def _cached(self, key, requirements, target):
+        """The result when an earlier install still holds, else None."""
+        if requirements.remote:
+            self._progress.say(f"{requirements.remote[0]} may have changed: not skipping")
+            return None
+        record = self._records.find(key)
+        if not record:
+            return None
+        reason, self._damaged = records.doubts(record, target)
+        if reason:
+            self._progress.say(f"requirements have not changed, but {reason}")
+            return None
+        count = len(record["packages"])
+        self._progress.say(
+            f"requirements have not changed and all {count} packages are still there: nothing to install"
+        )
+        return self._result(record["installer"], True, target, count)
+
+    def _work(self, target, file, env):
+        """Installs, inside of the marks that tell a later install that this one was killed."""
+        killed = self._records.begin(target)
+        if killed is not None:
+            self._progress.say("an earlier install did not end well: looking for what it left half done")
+            self._damaged += records.half_installed(target, killed)
+        records.take_away({package.info: package for package in self._damaged}.values(), self._progress.say)
+        base = os.path.join(self._home, ".runctl", "tmp")
+        shutil.rmtree(base, ignore_errors=True)  # only a killed install leaves anything; the lease allows one at a time
+        os.makedirs(base)
+        work = tempfile.mkdtemp(dir=base)
+        try:
+            # Not /tmp: Amazon Linux keeps it in memory, half as large as the machine's.
+            installer = self._with_best(target, file, dict(env, TMPDIR=work), work)
+        finally:
+            shutil.rmtree(base, ignore_errors=True)
+        self._records.end(target)
+        return installer
+
+    def _with_best(self, target, file, env, work):
+        """The name of the installer that did it."""
+        choice, say = self._wanted["installer"], self._progress.say
+        failed = None
+        if choice != "pip":
+            failed = self._try_uv(target, file, env, work)
+            if failed is None:
+                return "uv"
+            if choice == "uv":
+                raise InstallError("InstallFailed", _both(("uv", failed)))
+        name = pip.name_of(target)
+        say(f"using {name}: the run spec says so" if failed is None else f"using {name} because uv failed: {failed}")
+        if not pip.bring(target, env, self._home, self._progress):
+            why = f"uv: {failed}. " if failed else ""
+            missing = f"{why}{target.interpreter.path} has no pip; install it with {bring.PACKAGE_MANAGER}"
+            raise InstallError("InstallFailed" if failed and failed.lines else "NoInstaller", missing)
+        try:
+            pip.PipInstall(target, file, self._project, env, self._progress).run()
+        except ToolFailed as error:
+            self._stop_if_disk_full(error)
+            attempts = [("uv", failed)] if failed else []
+            raise InstallError("InstallFailed", _both(*attempts, (name, error))) from error
+        return name
+
+    def _try_uv(self, target, file, env, work):
+        """None when uv did it, else why not."""
+        uv = bring.find_uv(env, self._home, self._project, self._progress)
+        uv = uv or bring.bring_uv(env, self._home, self._project, self._progress, target)
+        if uv is None:
+            return ToolFailed("there is no uv, and none could be brought")
+        self._progress.say(f"using {uv.words} ({uv.path})")
+        try:
+            UvInstall(uv, target, file, self._project, work, self._progress).run()
+        except ToolFailed as failed:
+            self._stop_if_disk_full(failed)
+            return failed
+        return None
+
+    def _stop_if_disk_full(self, failed):
+        """Another installer would only fill the disk again."""
+        if disk_is_full([*failed.lines, str(failed)]):
+            raise disk_full(self._home) from failed
+
+    def _result(self, installer, cached, target, packages):
+        return {
+            "installer": installer,
+            "cached": cached,
+            "python": target.interpreter.path,
+            "packages": packages,
+            "seconds": round(self._progress.elapsed, 1),
+        }
+
+
+def _both(*attempts):
+    """One message from what each installer last said: the reasons on the first line, then the lines themselves."""
+    reasons = "; ".join(f"{name}: {failed}" for name, failed in attempts)
+    last = [f"{name}> {line}" for name, failed in attempts for line in failed.lines[-8:]]
+    return "\n".join([reasons, *last])

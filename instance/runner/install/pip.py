@@ -1,0 +1,94 @@
+"""Installs with pip: into the user's site, or into the environment."""
+
+import re
+
+from common import subp
+from install import environment, tool
+from install.errors import ToolFailed
+
+_COLLECTING = re.compile(r"^\s*(?:Collecting|Obtaining) (\S+)")
+_DOWNLOADING = re.compile(r"^\s*Downloading (?:\S*/)?(\S+)(?: \((.+)\))?$")
+_CACHED = re.compile(r"^\s*Using cached (\S+)")
+_BUILDING = re.compile(
+    r"^\s*(?:Building wheels? for|Preparing metadata|Getting requirements to build|Running setup.py)"
+)
+_INSTALLING = re.compile(r"^Installing collected packages: (.+)$")
+_RAW = re.compile(r"^Progress (\d+) of (\d+)$")
+_CANNOT_REMOVE = re.compile(r"Errno (13|30)\b")
+_NOISE = re.compile(r"^\s*(Requirement already satisfied|Looking in indexes|Looking in links|━)")
+
+
+def name_of(target):
+    """How the log and the result call it."""
+    return "pip3 --user" if target.interpreter.kind == "system" else "pip3"
+
+
+def bring(target, env, home, progress):
+    """Whether the interpreter has pip by now: its own, or by ensurepip."""
+    if target.facts["pip"]:
+        return True
+    command = [target.interpreter.path, "-m", "ensurepip"]
+    command += ["--user"] if target.interpreter.kind == "system" else []
+    try:
+        subp.run(command, env=env, cwd=home, timeout=300)
+    except subp.ProcessFailed as failed:
+        progress.say(f"{target.interpreter.path} has no pip, and ensurepip cannot bring it: {failed}")
+        return False
+    progress.say(f"{target.interpreter.path} had no pip: ensurepip brought it")
+    return True
+
+
+class PipInstall:
+    """One install. env, project, progress: as for uv."""
+
+    def __init__(self, target, requirements, project, env, progress):
+        self._target, self._file, self._project, self._progress = target, requirements, project, progress
+        self._env = dict(env, **(target.interpreter.env if target.interpreter.kind == "overlay" else {}))
+        self._python = target.interpreter.path
+        self._fetched = 0
+
+    def run(self):
+        """Installs what is missing; raises ToolFailed."""
+        if self._target.interpreter.kind == "overlay":
+            self._target.prepare()
+        try:
+            stdout, _ = subp.run([self._python, "-m", "pip", "--version"], self._env, self._project, timeout=60)
+        except subp.ProcessFailed as failed:
+            raise ToolFailed(str(failed)) from failed
+        # "raw" came with pip 24.1; an older one refuses the word, and draws its bar with nobody to see it.
+        bar = "raw" if environment.version_of(stdout) >= (24, 1) else "off"
+        command = [self._python, "-m", "pip", "install", "--progress-bar", bar]
+        if self._target.interpreter.kind == "system":
+            command.append("--user")
+        elif self._target.prefix:
+            command += ["--prefix", self._target.prefix]
+        try:
+            self._install(command)
+        except ToolFailed as failed:
+            if self._target.interpreter.kind != "overlay" or not any(map(_CANNOT_REMOVE.search, failed.lines)):
+                raise
+            self._progress.say("the image's version cannot be taken away: installing all of it in front of the image's")
+            self._install([*command, "--ignore-installed"])
+
+    def _install(self, command):
+        self._progress.enter("resolving")
+        tool.run(self._progress, [*command, "-r", self._file], self._env, self._project, self._understand)
+
+    def _understand(self, line):
+        """Updates the progress from a line of pip's; says whether the log needs it."""
+        progress = self._progress
+        collecting, installing, raw = _COLLECTING.match(line), _INSTALLING.match(line), _RAW.match(line)
+        fetched = _DOWNLOADING.match(line) or _CACHED.match(line)
+        if raw:
+            progress.update()
+            return False
+        if collecting:
+            progress.update(phase="downloading" if self._fetched else "resolving", current=collecting.group(1))
+        elif fetched and not fetched.group(1).endswith(".metadata"):
+            progress.update(phase="downloading", done=self._fetched, current=fetched.group(1))
+            self._fetched += 1
+        elif _BUILDING.match(line):
+            progress.update(phase="building")
+        elif installing:
+            progress.enter("installing", len(installing.group(1).split(", ")))
+        return not _NOISE.match(line)

@@ -1,0 +1,125 @@
+"""Fetches uv's program as a wheel with the standard library alone, for an instance that has neither uv nor pip."""
+
+import base64
+import hashlib
+import html.parser
+import io
+import json
+import os
+import platform
+import re
+import shutil
+import ssl
+import stat
+import urllib.error
+import urllib.parse
+import urllib.request
+import zipfile
+
+from install.errors import ToolFailed
+
+_PYPI = "https://pypi.org/simple"
+_WHEEL = re.compile(r"^uv-(\d+)\.(\d+)\.(\d+)-py3-none-(.+)\.whl$")
+_ACCEPT = "application/vnd.pypi.simple.v1+json, text/html;q=0.5"
+#: uv's wheel is 20 MB.
+_LARGEST = 200_000_000
+_TIMEOUT = 60
+
+
+def fetch_uv(target, settings):
+    """Puts uv's program at `target`. settings: pip's, by upper-case name. Raises ToolFailed."""
+    index = settings.get("INDEX_URL") or _PYPI
+    try:
+        opener = _opener(settings.get("CERT"))
+        page, base, kind = _get(opener, index.rstrip("/") + "/uv/", _ACCEPT)
+        name, url, digest = choose(links(page.decode("utf-8", "replace"), base, kind), _tags())
+        wheel, _, _ = _get(opener, url, "*/*", index)
+        if digest and hashlib.sha256(wheel).hexdigest() != digest:
+            raise ToolFailed(f"{name} does not have the SHA-256 that its index gives")
+        _unpack(wheel, target)
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise ToolFailed(f"{type(error).__name__}: {error}") from error
+    return name
+
+
+def links(text, base, content_type):
+    """(file name, URL, SHA-256 or None) of each file on a simple index's page, in JSON (PEP 691) or HTML (PEP 503)."""
+    if "json" in content_type:
+        files = json.loads(text)["files"]
+        urls = [(urllib.parse.urljoin(base, file["url"]), file.get("hashes", {}).get("sha256")) for file in files]
+    else:
+        parser = _Anchors()
+        parser.feed(text)
+        urls = [(urllib.parse.urljoin(base, href), None) for href in parser.found]
+    found = []
+    for url, digest in urls:
+        plain, _, fragment = url.partition("#")
+        name = urllib.parse.unquote(urllib.parse.urlsplit(plain).path).rsplit("/", 1)[-1]
+        found.append((name, plain, digest or (fragment[7:] if fragment.startswith("sha256=") else None)))
+    return found
+
+
+def choose(files, tags):
+    """The newest release's wheel for this machine."""
+    fitting = []
+    for name, url, digest in files:
+        match = _WHEEL.match(name)
+        if match and any(tag.endswith(tags[1]) and tag.startswith(tags[0]) for tag in match.group(4).split(".")):
+            fitting.append((tuple(int(part) for part in match.groups()[:3]), name, url, digest))
+    if not fitting:
+        raise ToolFailed(f"the index has no uv for {tags[0]} on {tags[1]}")
+    return max(fitting)[1:]
+
+
+def _tags():
+    """(what a fitting wheel's platform tag begins with, what it ends with)."""
+    musl = any(name.startswith("ld-musl") for name in os.listdir("/lib"))
+    return ("musllinux" if musl else "manylinux"), "_" + platform.machine()
+
+
+def _opener(certificates):
+    context = ssl.create_default_context(cafile=certificates or None)
+    return urllib.request.build_opener(urllib.request.HTTPSHandler(context=context))
+
+
+def _get(opener, url, accept, credentials_of=None):
+    """(body, final URL, content type). Credentials in the URL, or the index's for the same host, become a header."""
+    parts = urllib.parse.urlsplit(url)
+    if parts.scheme not in ("http", "https"):
+        raise ToolFailed(f"cannot fetch from a {parts.scheme} address")
+    headers = {"Accept": accept, "User-Agent": "runctl"}
+    other = urllib.parse.urlsplit(credentials_of or "")
+    holder = parts if parts.username else other if other.hostname == parts.hostname else parts
+    if holder.username:
+        pair = urllib.parse.unquote(holder.username) + ":" + urllib.parse.unquote(holder.password or "")
+        headers["Authorization"] = "Basic " + base64.b64encode(pair.encode()).decode()
+    plain = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    request = urllib.request.Request(plain, headers=headers)  # noqa: S310 - the scheme was checked above
+    with opener.open(request, timeout=_TIMEOUT) as response:
+        body = response.read(_LARGEST)
+        return body, response.geturl(), response.headers.get("Content-Type", "")
+
+
+def _unpack(wheel, target):
+    """Writes the one program `uv` of the wheel, by rename: a half one must never be found on PATH."""
+    with zipfile.ZipFile(io.BytesIO(wheel)) as archive:
+        inside = next(name for name in [*archive.namelist(), ""] if name.endswith(".data/scripts/uv") or not name)
+        if not inside:
+            raise ToolFailed("the wheel has no program uv")
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        half = f"{target}.{os.getpid()}"
+        with archive.open(inside) as source, open(half, "wb") as copy:
+            shutil.copyfileobj(source, copy)
+        os.chmod(half, stat.S_IRWXU)
+        os.rename(half, target)
+
+
+class _Anchors(html.parser.HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.found = []
+
+    def handle_starttag(self, tag, attrs):
+        href = dict(attrs).get("href")
+        if tag == "a" and href:
+            self.found.append(href)

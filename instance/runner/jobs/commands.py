@@ -1,0 +1,68 @@
+"""What a job runs: command, environment, folder, and how long it may."""
+
+import collections
+import json
+import os
+import sys
+
+from common import accounts, environment, interpreter
+
+#: A sync has its caps (archive.md), an install may build packages from source: what hangs longer will not come back.
+_MOST_SECONDS = {"sync": 2 * 3_600, "install": 6 * 3_600}
+_GRACE_SECONDS = 10
+
+#: words: the command. stdin: bytes for it, or None for /dev/null. shown: what identity.json says of it.
+Command = collections.namedtuple("Command", "words env cwd account stdin shown")
+
+
+class CannotRun(Exception):
+    """There is nothing to start. `name`: the error's name in the job's result."""
+
+    def __init__(self, name, message):
+        self.name = name
+        super().__init__(message)
+
+
+def of(work):
+    """The Command of a job's input (input.json). Raises CannotRun."""
+    job = work["job"]
+    account = accounts.Account(**work["account"])
+    own = work["work"].get("env")
+    if job != "train":
+        words = [sys.executable, "-I", "-B", _program(work), "child", job]
+        env = environment.of_job(account, work["agent"], work["run"], work["project"], own=own)
+        asked = {name: work[name] for name in ("run", "project", "root")}
+        asked.update({"home": account.home, job: work["work"]})
+        return Command(words, env, account.home, account, json.dumps(asked).encode("utf-8"), {"python": sys.executable})
+    try:
+        python = interpreter.find(work["work"]["python"], account.home, account.name)
+    except interpreter.PythonNotFound as error:
+        raise CannotRun("PythonNotFound", str(error)) from error
+    script = work["work"]["script"]
+    # Python would take a name that begins with - for an option.
+    words = [python.path, "./" + script if script.startswith("-") else script, *work["work"]["args"]]
+    env = environment.of_job(account, work["agent"], work["run"], work["project"], python, own)
+    folder = os.path.join(account.home, work["project"])
+    return Command(words, env, folder, account, None, {"python": python.path, "reason": python.reason})
+
+
+def _program(work):
+    """The runner itself, or the installer that came with the request's document."""
+    program = work["work"].get("program")
+    return os.path.abspath(sys.argv[0]) if program is None else os.path.join(work["root"], "runners", program)
+
+
+def folders(work):
+    """Where the job writes, besides its log."""
+    home = work["account"]["home"]
+    return [os.path.join(home, work["project"]), home, "/tmp"]  # noqa: S108 - only looked at
+
+
+def most_seconds(work):
+    """How long the job may last before it is ended."""
+    return work["work"].get("maxDuration", _MOST_SECONDS.get(work["job"]))
+
+
+def grace_seconds(work):
+    """Between TERM and KILL."""
+    return work["work"].get("stopGrace", _GRACE_SECONDS)

@@ -1,0 +1,96 @@
+"""Stands by a job's log: opened here, for the job to append to, and watched for what a job may do to its own log.
+
+A job holds its log open for writing, so it can cut it; one that runs as the same user as the runner can also put
+another file in its place. Offsets that pollers use count every byte that the log ever had (log-start.json says which
+one the file now begins with), so neither makes them read a byte twice.
+"""
+
+import os
+import shutil
+
+from common import disk, marker, paths
+
+
+class LogWatch:
+    """`fd` is the descriptor that the job writes to."""
+
+    def __init__(self, folder):
+        self._path = os.path.join(folder, paths.LOG)
+        self._cut_path = os.path.join(folder, paths.LOG_CUT)
+        self._start_path = os.path.join(folder, paths.LOG_START)
+        self.fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_NOFOLLOW, 0o644)
+        os.fchmod(self.fd, 0o644)
+        self._start = 0
+        self._size = 0
+        #: Where the log goes on once another file lay in its place: the job still writes to `fd`, which has no name.
+        self._copy = None
+        self._copied = 0
+
+    def say(self, text):
+        """A line of the runner's own in the log, if there is room for it."""
+        try:
+            os.write(self.fd, f"[runctl] {text}\n".encode("utf-8", "replace"))
+        except OSError as error:
+            disk.complain(f"{text} (not in the log: {error})")
+
+    def look(self):
+        """Sees whether the log is still what it was; about once a second, and once more at the end. Raises OSError."""
+        if self._copy is None and not self._is_in_place():
+            self._restore()
+        size = os.fstat(self.fd).st_size
+        known = self._start + self._size
+        read_to = self._what_a_poll_had_read()
+        if size < self._size or self._start + size < read_to:
+            self._mark_cut(max(known, read_to))
+        self._size = os.fstat(self.fd).st_size
+        self._carry()
+
+    def _what_a_poll_had_read(self):
+        """The offset of a poll that found less than it had read before, between two looks of ours; else 0."""
+        cut = marker.read(self._cut_path)
+        if cut is None:
+            return 0
+        marker.remove(self._cut_path)
+        return cut["offset"]
+
+    def _mark_cut(self, reached):
+        """The file now begins with byte `reached` of all that the log ever had."""
+        gone, self._start = reached - self._start, reached
+        if self._copy is not None:
+            os.ftruncate(self._copy, 0)
+            self._copied = 0
+        self.say(f"the log was cut by the job itself: {gone} bytes that stood before this are gone")
+        marker.write(self._start_path, {"offset": reached})
+
+    def close(self):
+        """The last look, and everything on disk."""
+        self.look()
+        os.fsync(self.fd if self._copy is None else self._copy)
+
+    def _is_in_place(self):
+        try:
+            there = os.lstat(self._path)
+        except FileNotFoundError:
+            return False
+        mine = os.fstat(self.fd)
+        return (there.st_dev, there.st_ino) == (mine.st_dev, mine.st_ino)
+
+    def _restore(self):
+        """Puts the log back under its name: what the job wrote is all still behind our descriptor."""
+        self.say("another file was put in the place of this log, or it was removed; it was restored")
+        draft = self._path + ".restored"
+        if os.path.isdir(self._path) and not os.path.islink(self._path):
+            shutil.rmtree(self._path)
+        self._copy = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_NOFOLLOW, 0o644)
+        self._copied = 0
+        self._carry()
+        os.rename(draft, self._path)
+
+    def _carry(self):
+        if self._copy is None:
+            return
+        while True:
+            chunk = os.pread(self.fd, 1 << 20, self._copied)
+            if not chunk:
+                return
+            self._copied += os.write(self._copy, chunk)

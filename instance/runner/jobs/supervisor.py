@@ -1,0 +1,186 @@
+"""Stands over one job: starts it, waits for it and all it starts, ends it when its time is over, writes its end."""
+
+import fcntl
+import json
+import os
+import signal
+import sys
+import time
+
+from common import disk, marker, paths, processes
+from jobs import commands, log_watch, oom, progress, spawn, terminate, wait
+
+_WRITE_AGAIN = 1.0
+#: Renames take milliseconds. A filesystem that hangs must not keep the end of a job from being told.
+_MEND_SECONDS = 30.0
+
+
+def main(folder):
+    """The process `supervise`. Returns 0; also when another supervisor took the job."""
+    os.umask(0o022)
+    os.chdir("/")
+    lock = os.open(os.path.join(folder, paths.LOCK), os.O_RDWR | os.O_NOFOLLOW)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    work = _claim(os.path.join(folder, paths.INPUT))
+    if work is not None:
+        _redirect_errors(folder)
+        Supervisor(folder, work).run()
+    return 0
+
+
+def _claim(path):
+    """Takes the input, which nobody else then can; it holds secrets, so it is gone from the disk at once."""
+    work = marker.read(path)
+    return work if work is not None and marker.remove(path) else None
+
+
+def _redirect_errors(folder):
+    """A fault of the supervisor's own must not vanish with its streams."""
+    path = os.path.join(folder, paths.ERRORS)
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
+    os.dup2(fd, 2)
+    os.close(fd)
+    sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
+
+
+class Supervisor:
+    def __init__(self, folder, work):
+        self.folder = folder
+        self.work = work
+        self.room = os.path.join(folder, paths.ROOM)
+        disk.reserve(self.room)
+        self.log = log_watch.LogWatch(folder)
+        self.oom = oom.OomEvidence()
+        self.progress = self.process = self.pid = None
+
+    def run(self):
+        """Everything, until exit.json is written."""
+        oom_score = spawn.spare_from_oom()
+        spawn.adopt_orphans()
+        try:
+            command = commands.of(self.work)
+        except commands.CannotRun as error:
+            self.log.say(str(error))
+            return self._write_end(_error(error.name, str(error)), code=spawn.COULD_NOT_START)
+        if command.stdin is not None:
+            self.progress = progress.Progress(self.folder)
+        trouble = self._start(command, oom_score)
+        if trouble:
+            self.log.say(trouble)
+        self.process.wait(self._look)
+        self.process.end_leftovers(self.log.say)
+        self._look()
+        result = self.progress.result if self.progress else None
+        how = self._how_it_ended()
+        if how["signal_name"] and self.work["job"] == "sync":
+            try:
+                self._mend(command)
+            except OSError as error:
+                disk.complain(f"completing a killed sync: {error}")  # then the next sync does it
+        return self._write_end(_error("StartFailed", trouble) if trouble else result, **how)
+
+    def _start(self, command, oom_score):
+        """Starts the job's process and writes identity.json. Returns what hindered it, or None."""
+        stdin = os.open(os.devnull, os.O_RDONLY) if command.stdin is None else _pipe_of(command.stdin)
+        keep = ()
+        if self.progress:
+            keep = (self.progress.job_end,)
+            command.env["RUNCTL_PROGRESS_FD"] = str(self.progress.job_end)
+        account = None if command.account.uid == os.geteuid() else command.account
+        streams = (stdin, self.log.fd)
+        held = spawn.Held(command.words, command.env, command.cwd, account, streams, keep, oom_score)
+        os.close(stdin)
+        if self.progress:
+            self.progress.started()
+        me = processes.look(os.getpid())
+        self.pid = held.pid
+        identity = {
+            "pid": held.pid,
+            "startTime": processes.look(held.pid).start,
+            "bootId": processes.boot_id(),
+            "supervisor": {"pid": me.pid, "startTime": me.start},
+            "startedAt": time.time(),
+            "command": command.shown,
+        }
+        most, grace = commands.most_seconds(self.work), commands.grace_seconds(self.work)
+        self.process = wait.JobProcess(self.folder, held.pid, identity["startTime"], most, grace)
+        marker.write(os.path.join(self.folder, paths.IDENTITY), identity)
+        return held.go()
+
+    def _mend(self, command):
+        """A KILL of all of a sync's processes may have left old and new code mixed: a sync of nothing completes it."""
+        self.log.say("the sync was killed; ending what it had begun")
+        stdin = _pipe_of(json.dumps(dict(json.loads(command.stdin), sync=None)).encode("utf-8"))
+        env = {name: value for name, value in command.env.items() if name != "RUNCTL_PROGRESS_FD"}
+        account = None if command.account.uid == os.geteuid() else command.account
+        held = spawn.Held(command.words, env, command.cwd, account, (stdin, self.log.fd))
+        os.close(stdin)
+        held.go()
+        deadline = time.monotonic() + _MEND_SECONDS
+        while os.waitpid(held.pid, os.WNOHANG)[0] == 0:
+            if time.monotonic() > deadline:
+                os.kill(held.pid, signal.SIGKILL)
+            time.sleep(0.05)
+
+    def _look(self):
+        """At what the job says of itself. A full disk, say, must not take the supervisor from its job."""
+        if self.progress:
+            self.progress.read()
+        try:
+            self.log.look()
+        except OSError as error:
+            disk.complain(f"looking at the log: {error}")
+        return self.progress.fds if self.progress else []
+
+    def _how_it_ended(self):
+        how, usage = self.process.ended
+        killed_by = os.WTERMSIG(how) if os.WIFSIGNALED(how) else None
+        code = os.WEXITSTATUS(how) if killed_by is None else None
+        return {
+            "code": code,
+            "signal_name": _signal_name(killed_by),
+            "max_rss": usage.ru_maxrss * 1024,
+            "out_of_memory": not self.process.by_us and self.oom.killed_for_memory(self.pid, code, killed_by),
+            "reason": self.process.reason,
+        }
+
+    def _write_end(self, result, code=None, **how):
+        if code != 0 and result is None:
+            result = self._disk_trouble()
+        end = terminate.end_of(code=code, result=result, **how)
+        while not self._try_to_write(end) and os.path.isdir(self.folder):
+            time.sleep(_WRITE_AGAIN)  # The disk is full. Nobody else can write how the job ended.
+
+    def _try_to_write(self, end):
+        try:
+            marker.write(os.path.join(self.folder, paths.EXIT), end)
+        except OSError as error:
+            disk.complain(f"writing the end: {error}")
+            return disk.free(self.room) and self._try_to_write(end)
+        return True
+
+    def _disk_trouble(self):
+        """A result that names the likely cause of a bad end; the job's log may have no room left to say so."""
+        full = [path for path in (self.folder, *commands.folders(self.work)) if disk.is_full(path)]
+        return _error("DiskFull", f"the filesystem of {full[0]} is full") if full else None
+
+
+def _error(name, message):
+    return {"error": {"name": name, "message": message}}
+
+
+def _pipe_of(data):
+    """A descriptor to read `data` from. A request is at most 16 KB, a pipe holds 64."""
+    out, into = os.pipe()
+    os.write(into, data)
+    os.close(into)
+    return out
+
+
+def _signal_name(number):
+    if number is None:
+        return None
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"SIG{number}"

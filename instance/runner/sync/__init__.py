@@ -1,0 +1,1 @@
+"""The job `sync`: brings an archive of code into the project's folder, as the user."""

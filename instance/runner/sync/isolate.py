@@ -1,0 +1,59 @@
+"""Runs a short piece of work where the kill of a job does not reach it.
+
+A `kill -9` of the sync in the middle of its renames would leave a mix of old and new code until the next sync. So a
+child does them, in a process group of its own: it ends them in milliseconds, whatever becomes of its parent. It stays
+in the job's session, so the supervisor waits for it; the project's lock is open in it, so the next sync waits as well.
+"""
+
+import json
+import os
+import signal
+import sys
+
+from sync.report import SyncError
+
+STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+def apart(work):
+    """Returns what `work` returns (as JSON can say it); raises its OSError or SyncError."""
+    reader, writer = os.pipe()
+    # A stop waits until the work is done, here and in the child, which inherits this.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
+    try:
+        child = os.fork()
+        if child == 0:
+            os.close(reader)
+            _answer(work, writer)
+        os.close(writer)
+        with open(reader, "rb") as pipe:
+            told = pipe.read()
+        os.waitpid(child, 0)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    answer = json.loads(told) if told else {"broken": "it was killed"}
+    if "errno" in answer:
+        raise OSError(answer["errno"], os.strerror(answer["errno"]), answer["file"])
+    if "error" in answer:
+        raise SyncError(*answer["error"])
+    if "broken" in answer:
+        raise SyncError("SyncFailed", "Applying the code broke off (%s); the next sync ends it" % answer["broken"])
+    return answer["done"]
+
+
+def _answer(work, writer):
+    """The child's whole life."""
+    try:
+        os.setpgid(0, 0)
+        answer = {"done": work()}
+    except OSError as error:
+        answer = {"errno": error.errno, "file": os.fsdecode(error.filename) if error.filename else None}
+    except SyncError as error:
+        answer = {"error": [error.name, error.message]}
+    except BaseException as error:
+        answer = {"broken": type(error).__name__}
+    try:
+        sys.stdout.flush()
+        os.write(writer, json.dumps(answer).encode())
+    finally:
+        os._exit(0)

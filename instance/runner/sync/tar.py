@@ -1,0 +1,203 @@
+"""Reads a tar stream header by header, strictly; pure, knows nothing of files or folders on disk.
+
+Not `tarfile`: it hides what has to be judged (both names of an entry, what follows the end, bad headers, which it
+skips), and it takes five times as long as GNU tar for 2,000 files, where this takes about as long.
+"""
+
+from sync.report import SyncError
+
+BLOCK = 512
+ZEROS = bytes(BLOCK)
+MAX_META = 1 << 20  # bytes of one PAX header or long name: far above any name that a filesystem takes
+MAX_NAME = 3000  # bytes; with the home in front a path must stay below PATH_MAX, 4096
+MAX_PART = 255  # bytes, NAME_MAX
+MAX_DEPTH = 200  # folders, each of which is an open descriptor while a tree is walked: well below the usual 1,024
+REFUSED = {
+    b"1": "a hard link",
+    b"2": "a symbolic link",
+    b"3": "a device",
+    b"4": "a device",
+    b"6": "a FIFO",
+    b"S": "a sparse file",
+    b"V": "a volume label",
+    b"M": "a part of another archive",
+}
+
+
+def unsafe(message):
+    return SyncError("ArchiveUnsafe", message + ". Nothing was changed; pack the code again and upload it.")
+
+
+def shown(name):
+    """A name fit for a message: printable, and short."""
+    text = name.decode("utf-8", "backslashreplace") if isinstance(name, bytes) else name
+    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return '"%s"' % (text if len(text) <= 120 else text[:117] + "…")
+
+
+class Source:
+    """Gives exact byte counts from an iterator of chunks."""
+
+    def __init__(self, chunks):
+        self._chunks = iter(chunks)
+        self._now = memoryview(b"")
+
+    def pieces(self, count):
+        """Yields views of `count` bytes together, without copying; refuses a stream that ends before."""
+        while count:
+            if not self._now:
+                chunk = next(self._chunks, None)
+                if chunk is None:
+                    raise unsafe("The archive is cut off in the middle of an entry")
+                self._now = memoryview(chunk)
+                continue
+            piece, self._now = self._now[:count], self._now[count:]
+            count -= len(piece)
+            yield piece
+
+    def take(self, count):
+        """`count` bytes in one piece, a view where they lie in one chunk."""
+        if len(self._now) >= count:
+            piece, self._now = self._now[:count], self._now[count:]
+            return piece
+        return b"".join(self.pieces(count))
+
+    def skip(self, count):
+        for _ in self.pieces(count):
+            pass
+
+    def at_end(self):
+        while not self._now:
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                return True
+            self._now = memoryview(chunk)
+        return False
+
+    def rest(self):
+        """Yields what is left."""
+        while not self.at_end():
+            piece, self._now = self._now, memoryview(b"")
+            yield piece
+
+
+def text(field):
+    return field.split(b"\0", 1)[0]
+
+
+def number(field, what, name):
+    """An octal field, or GNU's base-256 one."""
+    if field[0] & 0x80:
+        value = int.from_bytes(bytes([field[0] & 0x7F]) + field[1:], "big")
+        if field[0] & 0x40 or value >> 62:
+            raise unsafe("Entry %s has an impossible %s" % (shown(name), what))
+        return value
+    digits = field.strip(b"\0 ")
+    try:
+        return int(digits, 8) if digits else 0
+    except ValueError:
+        raise unsafe("Entry %s has a %s that is not a number" % (shown(name), what)) from None
+
+
+def checked(block):
+    """The header block as bytes, once its checksum is right."""
+    header = bytes(block)
+    found = sum(header) - sum(header[148:156]) + 8 * 32
+    said = number(header[148:156], "checksum", text(header[:100]))
+    # Some old programs summed signed bytes.
+    if said not in (found, found - 256 * sum(byte > 127 for byte in header[:148] + header[156:])):
+        raise unsafe("The archive is damaged: a header has a wrong checksum, or this is not a tar archive")
+    return header
+
+
+def pax_records(data):
+    records = {}
+    while data:
+        length, _, rest = data.partition(b" ")
+        end = int(length) if length.isdigit() and len(length) < 8 else 0
+        record, data = data[:end], data[end:] if end else b""
+        key, equals, value = record[len(length) + 1 :].partition(b"=")
+        if not rest or len(record) != end or not equals or record[-1:] != b"\n":
+            raise unsafe("The archive has a malformed PAX header")
+        records[key] = value[:-1]
+    if any(key.startswith(b"GNU.sparse.") for key in records):
+        raise unsafe("The archive has a sparse file, which is refused")
+    return records
+
+
+def parts(raw):
+    """The components of an entry's name; refuses one that could lead out of the project or hide on a screen."""
+    try:
+        name = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        raise unsafe("The name %s is not UTF-8" % shown(raw)) from None
+    if name.startswith("/"):
+        raise unsafe("The name %s is absolute" % shown(name))
+    if not name.isprintable() and any(ord(c) < 32 or 127 <= ord(c) < 160 or c in "\u2028\u2029" for c in name):
+        raise unsafe("The name %s has control characters" % shown(name))
+    found = [part for part in name.split("/") if part not in ("", ".")]
+    if len(found) > MAX_DEPTH:
+        raise unsafe("The name %s is too deep" % shown(name))
+    if ".." in found:
+        raise unsafe("The name %s leads out of its folder" % shown(name))
+    if len(raw) > MAX_NAME or (len(raw) > MAX_PART and any(len(part.encode()) > MAX_PART for part in found)):
+        raise unsafe("The name %s is too long" % shown(name))
+    return found
+
+
+def entries(source):
+    """Yields `(parts, folder, size, executable)` of each entry; the reader takes exactly `size` bytes in between."""
+    path, length = None, None
+    while not source.at_end():
+        block = source.take(BLOCK)
+        if block == ZEROS:
+            if path is not None or length is not None:
+                raise unsafe("The archive ends after a header that belongs to an entry")
+            for piece in source.rest():
+                if bytes(piece).strip(b"\0"):
+                    raise unsafe("The archive goes on after its end: a second archive, or other data")
+            return
+        header = checked(block)
+        kind, raw = header[156:157], text(header[:100])
+        count = number(header[124:136], "size", raw)
+        if kind in (b"x", b"g", b"L", b"K"):
+            if count > MAX_META:
+                raise unsafe("The archive has a header of %d bytes" % count)
+            data = bytes(source.take(count))
+            source.skip(-count % BLOCK)
+            if kind in (b"L", b"K"):
+                path = text(data) if kind == b"L" else path
+                continue
+            records = pax_records(data)
+            if kind == b"x":
+                path, length = records.get(b"path", path), records.get(b"size", length)
+            elif b"path" in records or b"size" in records:
+                raise unsafe("The archive has a global header that renames entries")
+            continue
+        if header[257:263] == b"ustar\0" and header[345]:
+            raw = text(header[345:500]) + b"/" + raw
+        if path is not None:
+            # An unsafe name under a harmless one: some tool would follow it. One cut at 100 bytes means nothing.
+            parts(raw if is_text(raw) and not (len(raw) == 100 and path.startswith(raw)) else b"")
+            raw = path
+        if length is not None:
+            if not length.isdigit() or (count and count != int(length)):
+                raise unsafe("Entry %s has two sizes" % shown(raw))
+            count = int(length)
+        path, length = None, None
+        folder = kind == b"5" or (kind in (b"0", b"\0") and raw.endswith(b"/"))
+        if kind not in (b"0", b"\0", b"5", b"7"):
+            raise unsafe("Entry %s is %s, which is refused" % (shown(raw), REFUSED.get(kind, "of an unknown kind")))
+        if folder and count:
+            raise unsafe("Entry %s is a folder with content" % shown(raw))
+        yield parts(raw), folder, count, bool(number(header[100:108], "mode", raw) & 0o100)
+        source.skip(-count % BLOCK)
+
+
+def is_text(raw):
+    """Whether a name is UTF-8: the short name beside a PAX one may be cut within a character; then nobody reads it."""
+    try:
+        raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
