@@ -4,8 +4,7 @@ import glob
 import os
 import shutil
 
-from common import accounts, interpreter, protocol, subp
-
+from common import accounts, interpreter, subp
 from install import environment, interpreter_facts
 from install.errors import InstallError
 
