@@ -77,6 +77,16 @@ export const ERRORS = {
   PythonMissing: unavailable(
     'Install Python 3.8 or newer on the instance: dnf install python3, or apt-get install python3.',
   ),
+  ProgramMissing: unavailable('Deploy the stack again: the document that this run began with is not there any more.'),
+  ProgramFetchFailed: unavailable(
+    'Check that the instance reaches S3 (route, VPC endpoint, security group), then start the run again.',
+  ),
+  ProgramBroken: unavailable(
+    'Remove the folder programs/ in /var/lib/runctl on the instance, and start the run again: it fetches the program again.',
+  ),
+  ProgramUntrusted: unavailable(
+    'Give the named folder or file to root (chown root, chmod go-w), or tag the instance runctl:root=/path for another one.',
+  ),
   NoUser: unavailable('Name an existing user of the instance with the key user.'),
   NoHome: unavailable('Give the user a home folder, or tag the instance runctl:home=/path.'),
   InstanceBusy: {

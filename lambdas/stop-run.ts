@@ -116,7 +116,7 @@ export function createStop(ports: Ports) {
     }
   }
 
-  /** First of all, and with the runner aboard: after it the instance refuses every start of this run that is still on its way (C6). */
+  /** First of all: after it the instance refuses every start of this run that is still on its way. */
   async function stopJobs(
     run: NonNullable<InterruptedRun['facts']['run']>,
     spec: NonNullable<InterruptedRun['facts']['spec']>,
@@ -125,7 +125,7 @@ export function createStop(ports: Ports) {
     const base = requestBase({ run, instance, project: spec.project, user: spec.user });
     const request = { ...base, verb: 'stop', grace: spec.stopGrace, reason: 'stopped' } as const;
     try {
-      accept<StopAnswer>(await ports.commands.ask(instance.id, 'prepare', request));
+      accept<StopAnswer>(await ports.commands.ask(instance.id, run.program, request));
     } catch (error) {
       // What follows asks again and again, and ends the jobs as well.
       logger.warn('the stop was not answered', error as Error);

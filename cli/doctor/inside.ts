@@ -1,14 +1,13 @@
 import type { Instance } from '@aws-sdk/client-ec2';
-import { DEFAULT_ROOT, INSTANCE_TAGS, PREPARE_INSTALL_DOCUMENT } from '../../core/names.ts';
+import { DEFAULT_ROOT, INSTANCE_TAGS, parseProgramUri } from '../../core/names.ts';
 import { PROTOCOL } from '../../core/protocol/messages.ts';
 import type { Disk, ProbeAnswer, ProbeRequest } from '../../core/protocol/probe.ts';
 import type { SpecInput } from '../../core/spec/spec.ts';
 import { formatSize } from '../../core/units.ts';
 import type { Account } from '../account/account.ts';
-import { askInstance } from '../account/ask-instance.ts';
+import { createAsk } from '../account/ask-instance.ts';
 import { tagOf } from '../account/instances.ts';
 import { setUpError } from '../errors.ts';
-import { deployedInstaller } from './account.ts';
 import { type Finding, failed, find, ok, skipped, warning } from './finding.ts';
 
 const CHECKS = ['disk', 'python3', 'pip', 'uv', 'gpu'];
@@ -39,23 +38,21 @@ export async function* checkInside(
 }
 
 async function probe(account: Account, instance: Instance, spec: SpecInput, signal: AbortSignal) {
-  const installer = await deployedInstaller(account.ssm);
-  if (installer === null)
+  const program = parseProgramUri(await account.output('program'));
+  if (program === null)
     throw setUpError(
-      `The document ${PREPARE_INSTALL_DOCUMENT} does not say which program it carries: an older runctl deployed it.`,
+      'The stack does not say which program instances run: a newer runctl deployed it.',
       'npx cdk deploy',
     );
   const request: ProbeRequest = {
     protocol: PROTOCOL,
     verb: 'probe',
-    runner: installer,
     root: tagOf(instance, INSTANCE_TAGS.root) ?? DEFAULT_ROOT,
     home: tagOf(instance, INSTANCE_TAGS.home),
     user: spec.user ?? tagOf(instance, INSTANCE_TAGS.user),
     python: spec.python ?? null,
   };
-  const about = { instanceId: instance.InstanceId ?? '', document: PREPARE_INSTALL_DOCUMENT };
-  return await askInstance<ProbeAnswer>(account.ssm, about, request, signal);
+  return await createAsk(account, program)<ProbeAnswer>(instance.InstanceId ?? '', request, signal);
 }
 
 function diskFinding({ home, root }: ProbeAnswer['disk'], instance: Instance): Finding {

@@ -1,11 +1,11 @@
 import { setTimeout } from 'node:timers/promises';
-import type { SSMClient } from '@aws-sdk/client-ssm';
 import { requestBase } from '../../core/job/instance-commands.ts';
 import { ANSWER_BYTES, unpackLog } from '../../core/job/log-chunks.ts';
-import { JOB_DOCUMENT, type JobName } from '../../core/names.ts';
+import type { JobName } from '../../core/names.ts';
 import type { JobStatus } from '../../core/protocol/messages.ts';
 import type { RunFacts } from '../../core/workflow/data.ts';
-import { askInstance } from '../account/ask-instance.ts';
+import type { Account } from '../account/account.ts';
+import { createAsk } from '../account/ask-instance.ts';
 import type { ByteFeed } from './byte-feed.ts';
 
 const LOOK_MS = 2_000;
@@ -61,13 +61,13 @@ export class LiveLog {
   }
 }
 
-export function askOf(ssm: Pick<SSMClient, 'send'>, facts: RunFacts, job: JobName) {
+export function askOf(account: Account, facts: RunFacts, job: JobName) {
   const { run, instance, spec } = facts;
   if (!run || !instance || !spec) return null;
   const base = requestBase({ run, instance, project: spec.project, user: spec.user });
-  const about = { instanceId: instance.id, document: JOB_DOCUMENT };
+  const ask = createAsk(account, run.program);
   return (offset: number, maxBytes: number, signal: AbortSignal) =>
-    askInstance<JobStatus>(ssm, about, { ...base, verb: 'poll', job, offset, maxBytes }, signal);
+    ask<JobStatus>(instance.id, { ...base, verb: 'poll', job, offset, maxBytes }, signal);
 }
 
 export async function untilNextLook(began: number, signal: AbortSignal): Promise<void> {

@@ -34,7 +34,7 @@ export async function showLive(
   const { account, terminal, signal } = context;
   const feed = new ByteFeed(sink, raw);
   const begun = await untilBegun(context, runs, run, job);
-  const ask = begun.facts && askOf(account.ssm, begun.facts, job);
+  const ask = begun.facts && askOf(account, begun.facts, job);
   const log = ask && new LiveLog(ask, feed);
   let now = begun.execution;
   if (log && isRunning(now)) {

@@ -1,20 +1,19 @@
 import { isErrorName, RunError } from '../errors.ts';
 import { isRefusal, PROTOCOL, type RequestBase, type RunnerRequest } from '../protocol/messages.ts';
-import type { Instance, Run } from '../workflow/data.ts';
+import type { ProbeRequest } from '../protocol/probe.ts';
+import type { Instance, Run, RunProgram } from '../workflow/data.ts';
 
-/** `prepare` carries the runner and installs it, `prepare-install` the installer, `prepare-finish` the finisher; `job` carries nothing and needs the runner there. */
-export type DocumentName = 'prepare' | 'prepare-install' | 'prepare-finish' | 'job';
-
-/** Speaks with the runner. Implemented on SSM in lambdas/adapters/. */
+/** Speaks with the program on an instance. Implemented on SSM in aws/run-command.ts. */
 export interface InstanceCommands {
   /**
-   * Sends a request and waits for the runner's answer. Every verb may be sent twice, so a lost answer is asked for again.
+   * Sends a request and waits for the answer. Every verb is idempotent, so a request whose answer was lost is sent again. An instance
+   * that lacks the program fetches it.
    * @throws RunError `InstanceLost` and `InstanceNotRunning` (EC2 says so), `AgentOffline`, `AgentSilent`, `AccessDenied`, `ServiceUnavailable`
    */
-  ask(instanceId: string, document: DocumentName, request: RunnerRequest): Promise<object>;
+  ask(instanceId: string, program: RunProgram, request: RunnerRequest | ProbeRequest): Promise<object>;
 }
 
-/** What every request to the runner says about its run. */
+/** What every request says about its run. */
 export function requestBase(about: {
   run: Run;
   instance: Instance;
@@ -24,7 +23,6 @@ export function requestBase(about: {
   const { run, instance } = about;
   return {
     protocol: PROTOCOL,
-    runner: run.runner,
     root: instance.root,
     home: instance.home,
     user: about.user ?? instance.user,
@@ -33,9 +31,8 @@ export function requestBase(about: {
   };
 }
 
-/** Whether the document `job` found no runner where an earlier document had put it. */
-export function lacksRunner(answer: object): boolean {
-  return isRefusal(answer) && answer.error.name === 'RunnerMissing';
+export function isRefusedWith(answer: object, ...names: readonly string[]): boolean {
+  return isRefusal(answer) && names.includes(answer.error.name);
 }
 
 /**

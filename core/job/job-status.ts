@@ -30,7 +30,7 @@ export async function requestJobStatus(ports: JobPorts, input: JobInput, job: Jo
     maxBytes: maxLogBytesToRequest(step, put === null ? ANSWER_BYTES : CHUNK_BYTES),
     ...(put === null ? {} : { put }),
   };
-  return accept<JobStatus>(await ports.commands.ask(instance.id, 'job', request));
+  return accept<JobStatus>(await ports.commands.ask(instance.id, run.program, request));
 }
 
 export function jobRequestBase({ run, instance, spec }: JobInput) {

@@ -6,8 +6,11 @@ import { manageSchedules, operateRuns, readStack, startRuns, uploadArchives, wat
 import { type Permission, toPolicy } from './permission.ts';
 
 /** Managed policies for people, narrowest first. They have no effect until an administrator attaches them. */
-export function createAccessPolicies(stack: Stack, props: { bucket: Bucket; scheduleRoleArn: string }): void {
-  const { bucket, scheduleRoleArn } = props;
+export function createAccessPolicies(
+  stack: Stack,
+  props: { bucket: Bucket; assetBucket: string; scheduleRoleArn: string },
+): void {
+  const { bucket, assetBucket, scheduleRoleArn } = props;
   const watch = [...startRuns(stack, bucket), ...watchRuns(stack, bucket)];
   const policies: Record<keyof typeof ACCESS_POLICIES, Permission[]> = {
     // Uploads code, which then runs on the instance.
@@ -19,7 +22,7 @@ export function createAccessPolicies(stack: Stack, props: { bucket: Bucket; sche
       readStack(stack),
       uploadArchives(bucket),
       ...watch,
-      ...operateRuns(stack),
+      ...operateRuns(stack, assetBucket),
       ...manageSchedules(stack, scheduleRoleArn),
     ],
   };

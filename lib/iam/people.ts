@@ -2,8 +2,8 @@ import { ArnFormat, type Stack } from 'aws-cdk-lib';
 import type { Bucket } from 'aws-cdk-lib/aws-s3';
 import {
   ARCHIVE_PREFIX,
-  JOB_DOCUMENT,
-  PREPARE_INSTALL_DOCUMENT,
+  DOCUMENTS,
+  LOOK_DOCUMENT,
   RUN_MACHINE,
   RUN_PREFIX,
   SCHEDULE_GROUP,
@@ -13,9 +13,11 @@ import {
 } from '../../core/names.ts';
 import {
   commandInstances,
-  documentArns,
+  documentArn,
   executionsOf,
+  fetchProgram,
   listRuns,
+  readDocument,
   readHistories,
   runLogStreams,
   runMachineArn,
@@ -61,12 +63,14 @@ export function watchRuns(stack: Stack, bucket: Bucket): Permission[] {
   ];
 }
 
-/** Stops runs, and asks the instance itself: `logs --live` by one document, `doctor` by the other. */
-export function operateRuns(stack: Stack): Permission[] {
+/** Stops runs, and asks the instance itself, for `logs --live` and `doctor`: by a document that changes nothing there. */
+export function operateRuns(stack: Stack, assetBucket: string): Permission[] {
   return [
     { actions: ['states:StopExecution'], resources: [executionsOf(stack, RUN_MACHINE)] },
-    { actions: ['ssm:DescribeDocument'], resources: documentArns(stack) },
-    ...commandInstances(stack, [PREPARE_INSTALL_DOCUMENT, JOB_DOCUMENT]),
+    { actions: ['ssm:DescribeDocument'], resources: DOCUMENTS.map((name) => documentArn(stack, name)) },
+    readDocument(stack, LOOK_DOCUMENT),
+    fetchProgram(stack, assetBucket),
+    ...commandInstances(stack, LOOK_DOCUMENT),
   ];
 }
 

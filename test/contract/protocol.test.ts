@@ -44,7 +44,6 @@ for line in sys.stdin:
 
 const base: RequestBase = {
   protocol: PROTOCOL,
-  runner: SHA256,
   root: '/var/lib/runctl',
   home: null,
   user: null,
@@ -65,7 +64,6 @@ const sync: Required<SyncRequest> = {
 };
 const install: Required<InstallRequest> = {
   requirements: 'r.txt',
-  program: SHA256,
   installer: 'auto',
   python: null,
   env: {},
@@ -86,7 +84,7 @@ const starts: Record<string, StartRequest> = {
 const poll: PollRequest = { ...base, ...window, verb: 'poll', job: 'train' };
 const stop: StopRequest = { ...base, verb: 'stop', grace: 30, reason: 'stop' };
 const release: ReleaseRequest = { ...base, verb: 'release' };
-const finisher = { program: SHA256, wait: 8 } as const;
+const finisher = { wait: 8 } as const;
 const collect: CollectRequest = {
   ...base,
   ...finisher,

@@ -9,20 +9,19 @@ JOBS = ("sync", "install", "train")
 MAX_ANSWER_BYTES = 23_500
 #: Of raw log in one answer, when the request does not say.
 DEFAULT_LOG_BYTES = 1_000_000
-_HEX = frozenset("0123456789abcdef")
 _KEY = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
 _NUMBER = (int, float)
 _TEXT = (str,)
 _MAYBE_TEXT = (str, type(None))
-_EVERY = {"runner": _TEXT, "root": _TEXT, "home": _MAYBE_TEXT, "user": _MAYBE_TEXT, "run": (dict,), "project": _TEXT}
+_EVERY = {"root": _TEXT, "home": _MAYBE_TEXT, "user": _MAYBE_TEXT, "run": (dict,), "project": _TEXT}
 #: `probe` is about the instance, not about a run.
 _OF_PROBE = {"root": _TEXT, "home": _MAYBE_TEXT, "user": _MAYBE_TEXT, "python": _MAYBE_TEXT}
 _OF_VERB = {
     "start": {"job": _TEXT, "notAfter": _NUMBER, "wait": _NUMBER, "ended": (list,), "queue": (dict, type(None))},
     "poll": {"job": _TEXT},
     "stop": {"grace": _NUMBER, "reason": _TEXT},
-    "collect": {"program": _TEXT, "grace": _NUMBER, "wait": _NUMBER, "outputs": (list,), "maxBytes": _NUMBER},
-    "upload": {"program": _TEXT, "wait": _NUMBER, "puts": (dict,)},
+    "collect": {"grace": _NUMBER, "wait": _NUMBER, "outputs": (list,), "maxBytes": _NUMBER},
+    "upload": {"wait": _NUMBER, "puts": (dict,)},
     "release": {},
 }
 _OF_JOB = {
@@ -35,7 +34,7 @@ _OF_JOB = {
         "strip": _MAYBE_TEXT,
         "versionId": _MAYBE_TEXT,
     },
-    "install": {"requirements": _TEXT, "installer": _TEXT, "python": _MAYBE_TEXT, "env": (dict,), "program": _TEXT},
+    "install": {"requirements": _TEXT, "installer": _TEXT, "python": _MAYBE_TEXT, "env": (dict,)},
     "train": {
         "script": _TEXT,
         "args": (list,),
@@ -58,7 +57,7 @@ class Refusal(Exception):
 def _read(data):
     """Returns the JSON object in `data`. Raises Refusal `BadRequest`, without its text."""
     try:
-        request = json.loads(data.decode("utf-8"))
+        request = json.loads(data)
     except ValueError as error:
         raise Refusal("BadRequest", f"the request is not JSON: {type(error).__name__}") from None
     if not isinstance(request, dict):
@@ -87,8 +86,6 @@ def parse(data):
         _check_window(request)
     if request["verb"] == "start":
         _check_work(request)
-    if "program" in _OF_VERB[request["verb"]]:
-        _check_program(request, "")
     return request
 
 
@@ -112,8 +109,6 @@ def _check_work(request):
     _check(request, {job: (dict,)}, "")
     work = request[job]
     _check(work, _OF_JOB[job], job + ".")
-    if job == "install":
-        _check_program(work, "install.")
     if request["queue"] is not None:
         _check(request["queue"], {"ttl": _NUMBER}, "queue.")
     words = list(work.get("args", ()))
@@ -124,11 +119,6 @@ def _check_work(request):
     words += [work[key] for key in ("script", "python") if work.get(key)]
     if not all(isinstance(word, str) and "\0" not in word for word in words):
         raise Refusal("BadRequest", f"{job}: args and env are text without NUL")
-
-
-def _check_program(values, prefix):
-    if len(values["program"]) != 64 or not _HEX.issuperset(values["program"]):
-        raise Refusal("BadRequest", f"{prefix}program is not a SHA-256")
 
 
 def _check(values, wanted, prefix):
