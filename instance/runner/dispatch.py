@@ -1,6 +1,5 @@
 """One request in, one answer out. Whatever goes wrong becomes an answer too: the agent reads exit codes its own way."""
 
-import errno
 import os
 import sys
 
@@ -18,9 +17,12 @@ def answer(request):
         code = 1 if refusal.name == "BadRequest" else 0
         result = _failure(refusal.name, str(refusal))
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        from common import disk
+
         where = f": {error.filename}" if error.filename else ""
-        result = _failure("DiskFull" if full else "RunnerBroken", f"{error.strerror or error}{where}")
+        result = _failure(
+            "DiskFull" if disk.is_full_error(error) else "RunnerBroken", f"{error.strerror or error}{where}"
+        )
     except Exception as error:  # The contract: always an answer, never a traceback on a stream that the agent cuts.
         result = _failure("RunnerBroken", f"{type(error).__name__}: {error}")
     sys.stdout.buffer.write(protocol.encode(result) + b"\n")

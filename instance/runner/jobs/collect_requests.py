@@ -1,6 +1,5 @@
 """`collect` and `upload`: what outlives the instance. The finisher does the work (package collect)."""
 
-import fcntl
 import os
 import signal
 import time
@@ -129,17 +128,7 @@ def _launch(request, folder, work, done):
 
 
 def _is_working(folder):
-    try:
-        fd = os.open(os.path.join(folder, paths.LOCK), os.O_RDONLY | os.O_NOFOLLOW)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(fd)
-    return False
+    return marker.is_locked(os.path.join(folder, paths.LOCK))
 
 
 def _give_up_collecting(_folder):
