@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { packFolder } from '../cli/archive/pack.ts';
-import { buildRunner } from '../lib/instance/program.ts';
+import { buildProgram } from '../lib/instance/program.ts';
 import { bestOf, runJob, timed } from './processes.ts';
 import { writeProject } from './project.ts';
 import { atMost, type Section } from './report.ts';
@@ -63,7 +63,7 @@ async function syncing(work: string): Promise<Section> {
   const bytes = await readFile(archive);
   const sha256 = createHash('sha256').update(bytes).digest('hex');
   const runner = join(work, 'runner');
-  await writeFile(runner, buildRunner().bytes);
+  await writeFile(runner, buildProgram().bytes);
   const store = createServer((_, response) => void response.end(bytes));
   await new Promise<void>((resolve) => store.listen(0, '127.0.0.1', resolve));
   const url = `http://127.0.0.1:${(store.address() as AddressInfo).port}/code.tar.gz`;

@@ -1,6 +1,6 @@
 import { copyFile, mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { buildInstaller } from '../lib/instance/program.ts';
+import { buildProgram } from '../lib/instance/program.ts';
 import { exampleFolder } from '../local/demo/options.ts';
 import { ensureVenv } from '../local/tools/python-tools.ts';
 import { bareEnvironment, runJob, timed } from './processes.ts';
@@ -18,7 +18,7 @@ export async function benchInstall(work: string, say: (line: string) => void, si
   const requirements = join(exampleFolder, 'requirements.txt');
   const uv = await fetchUv(work, say, signal);
   const installer = join(work, 'installer');
-  await writeFile(installer, buildInstaller().bytes);
+  await writeFile(installer, buildProgram().bytes);
   const best = { cold: Infinity, cached: Infinity, uv: Infinity, pip: Infinity };
   for (let round = 0; round < ROUNDS; round += 1) {
     signal.throwIfAborted();

@@ -3,8 +3,8 @@ import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { PollRequest } from '../core/protocol/messages.ts';
 import { LONGEST_WAIT } from '../core/workflow/poll-timing.ts';
-import { jobDocument } from '../lib/instance/document.ts';
-import { buildRunner } from '../lib/instance/program.ts';
+import { documentOf } from '../lib/instance/document.ts';
+import { buildProgram } from '../lib/instance/program.ts';
 import { bareEnvironment, timed } from './processes.ts';
 
 import type { Section } from './report.ts';
@@ -33,9 +33,9 @@ interface Document {
 export async function benchPoll(work: string, say: (line: string) => void): Promise<Section> {
   say(`${POLLS} polls on the instance`);
   const root = join(work, 'poll-root');
-  const runner = buildRunner();
-  await mkdir(join(root, 'runners'), { recursive: true });
-  await writeFile(join(root, 'runners', runner.sha256), runner.bytes);
+  const program = buildProgram();
+  await mkdir(join(root, 'programs'), { recursive: true });
+  await writeFile(join(root, 'programs', program.sha256), program.bytes);
   const run = {
     id: 'bench',
     key: 'bench-0',
@@ -50,7 +50,6 @@ export async function benchPoll(work: string, say: (line: string) => void): Prom
     const request: PollRequest = {
       protocol: 1,
       verb: 'poll',
-      runner: runner.sha256,
       root,
       home: null,
       user: null,
@@ -61,7 +60,7 @@ export async function benchPoll(work: string, say: (line: string) => void): Prom
       maxBytes: 1_000_000,
     };
     const data = Buffer.from(JSON.stringify(request)).toString('base64');
-    const { mainSteps } = jobDocument() as unknown as Document;
+    const { mainSteps } = documentOf(program.sha256, null) as unknown as Document;
     const script = `${(mainSteps[0]?.inputs.runCommand ?? []).join('\n').replace('{{ Request }}', data)}\n`;
     const answer = execFileSync('sh', ['-c', script], { env: bareEnvironment, encoding: 'utf8' });
     const state = (JSON.parse(answer) as { state?: string }).state;

@@ -1,8 +1,8 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as z from 'zod';
-import { JOB_DOCUMENT, STACK_NAME } from '../core/names.ts';
-import { LIMITS } from '../lib/instance/document.ts';
+import { STACK_NAME } from '../core/names.ts';
+import { MAX_DOCUMENT_BYTES } from '../lib/instance/document.ts';
 import type { StatePaths } from '../local/cloud/paths.ts';
 import { assembly } from '../local/cloud/stack.ts';
 import { atMost, type Section } from './report.ts';
@@ -30,7 +30,7 @@ export async function benchSizes(paths: StatePaths): Promise<Section[]> {
       name,
       value: Buffer.byteLength(JSON.stringify(content)),
       unit: 'bytes' as const,
-      target: atMost(name === JOB_DOCUMENT ? LIMITS.job : LIMITS.prepare),
+      target: atMost(MAX_DOCUMENT_BYTES),
     }),
   );
   return [

@@ -81,6 +81,18 @@ export const ERRORS = {
   PythonMissing: unavailable(
     'Install Python 3.8 or newer on the instance: dnf install python3, or apt-get install python3.',
   ),
+  ProgramMissing: unavailable(
+    'Deploy the stack again: the document version that this run began with no longer exists.',
+  ),
+  ProgramFetchFailed: unavailable(
+    'Check that the instance reaches S3 (route, VPC endpoint, security group), then start the run again.',
+  ),
+  ProgramBroken: unavailable(
+    'Remove the folder programs/ in /var/lib/runctl on the instance and start the run again, which fetches the program again.',
+  ),
+  ProgramUntrusted: unavailable(
+    'Make root the only owner and writer of the named path (chown root, chmod go-w), or give the instance the tag runctl:root=/path.',
+  ),
   NoUser: unavailable('Set the key user to an existing user of the instance.'),
   NoHome: unavailable('Create a home folder for the user, or give the instance the tag runctl:home=/path.'),
   InstanceBusy: {

@@ -11,11 +11,14 @@ export const UPLOAD_PREFIX = 'uploads/';
 export const ARCHIVE_PREFIX = 'archives/';
 export const ARCHIVE_SUFFIX = '.tar.gz';
 export const RUN_LOG_GROUP = '/runctl/runs';
-export const PREPARE_DOCUMENT = 'runctl-prepare';
-export const PREPARE_INSTALL_DOCUMENT = 'runctl-prepare-install';
-export const PREPARE_FINISH_DOCUMENT = 'runctl-prepare-finish';
-export const JOB_DOCUMENT = 'runctl-job';
-export const DOCUMENTS = [PREPARE_DOCUMENT, PREPARE_INSTALL_DOCUMENT, PREPARE_FINISH_DOCUMENT, JOB_DOCUMENT] as const;
+/** The functions' document: runs any request. */
+export const RUN_DOCUMENT = STACK_NAME;
+/** The document for people: it accepts only requests that change nothing. */
+export const LOOK_DOCUMENT = `${STACK_NAME}-look`;
+export const DOCUMENTS = [RUN_DOCUMENT, LOOK_DOCUMENT] as const;
+export const VERBS_FOR_PEOPLE = ['poll', 'probe'] as const;
+/** Begins the keys of the stack's assets in the bucket of the CDK, among them the program that instances fetch. */
+export const ASSET_PREFIX = `${STACK_NAME}/`;
 export const DEFAULT_ROOT = '/var/lib/runctl';
 /** The user that the runner makes for jobs, where the instance's tags name nobody else. */
 export const DEFAULT_USER = 'runctl';
@@ -49,6 +52,7 @@ export const OUTPUTS = {
   scheduleRole: 'ScheduleRoleArn',
   deadLetters: 'DeadLetterQueueArn',
   notifications: 'NotificationTopicArn',
+  program: 'ProgramUri',
 } as const;
 
 /** Managed policies for people; the region is behind the name. */
@@ -71,18 +75,12 @@ export const ENV = {
   runMachineArn: 'RUNCTL_RUN_MACHINE_ARN',
   uploadBucket: 'RUNCTL_UPLOAD_BUCKET',
   logGroup: 'RUNCTL_LOG_GROUP',
-  prepareDocument: 'RUNCTL_PREPARE_DOCUMENT',
-  prepareInstallDocument: 'RUNCTL_PREPARE_INSTALL_DOCUMENT',
-  prepareFinishDocument: 'RUNCTL_PREPARE_FINISH_DOCUMENT',
-  jobDocument: 'RUNCTL_JOB_DOCUMENT',
-  installerSha256: 'RUNCTL_INSTALLER_SHA256',
-  finisherSha256: 'RUNCTL_FINISHER_SHA256',
   stopFunction: 'RUNCTL_STOP_FUNCTION',
   notifyFunction: 'RUNCTL_NOTIFY_FUNCTION',
   topicArn: 'RUNCTL_TOPIC_ARN',
   longWait: 'RUNCTL_LONG_WAIT',
   watchMachineArn: 'RUNCTL_WATCH_MACHINE_ARN',
-  runnerSha256: 'RUNCTL_RUNNER_SHA256',
+  program: 'RUNCTL_PROGRAM',
   archiveCaps: 'RUNCTL_ARCHIVE_CAPS',
 } as const;
 
@@ -195,14 +193,15 @@ export function logStream(runId: string, job: JobName): string {
   return `${runId}/${job}`;
 }
 
-/** A document's description says which program it carries, so that whoever sends it without a Lambda can name that program. */
-export function describeProgram(sha256: string): string {
-  return `runctl: puts the program ${sha256} on the instance and runs one request`;
+/** A program in S3, with its SHA-256: the value of the stack's output. */
+export function programUri({ bucket, key, sha256 }: { bucket: string; key: string; sha256: string }): string {
+  return `s3://${bucket}/${key}#${sha256}`;
 }
 
-/** The hex SHA-256 in a document's description, or null. */
-export function programOf(description: string): string | null {
-  return /\b[0-9a-f]{64}\b/.exec(description)?.[0] ?? null;
+/** null: an output of an older runctl. */
+export function parseProgramUri(uri: string): { bucket: string; key: string; sha256: string } | null {
+  const [, bucket = '', key = '', sha256 = ''] = /^s3:\/\/([^/]+)\/([^#]+)#([0-9a-f]{64})$/.exec(uri) ?? [];
+  return sha256 === '' ? null : { bucket, key, sha256 };
 }
 
 export interface ArchiveLocation {

@@ -3,26 +3,24 @@ import type { JobPorts } from '../core/job/job-status.ts';
 import { startJob } from '../core/job/start-job.ts';
 import type { JobInput, JobSnapshot } from '../core/workflow/data.ts';
 import { entry } from './adapters/entry.ts';
-import { requireEnv } from './adapters/environment.ts';
 import { createJobPorts } from './adapters/ports.ts';
 
 /** Starts the job `install`. The machine comes here only when the archive has requirements. */
-export function createInstall(ports: JobPorts, program: string) {
+export function createInstall(ports: JobPorts) {
   return async (input: JobInput): Promise<JobSnapshot> => {
     const { archive, spec } = input;
     if (archive.requirements === null) throw new RunError('Internal', 'there is nothing to install');
     const install = {
-      program,
       requirements: archive.requirements,
       installer: spec.installer,
       python: spec.python,
       env: spec.env,
     };
-    return startJob(ports, input, { job: 'install', document: 'prepare-install', work: { install } });
+    return startJob(ports, input, { job: 'install', work: { install } });
   };
 }
 
 export const handler = entry(
   (input: JobInput) => input.run.id,
-  () => createInstall(createJobPorts(), requireEnv('installerSha256')),
+  () => createInstall(createJobPorts()),
 );

@@ -9,8 +9,7 @@ export function createStart(ports: JobPorts) {
   return (input: JobInput): Promise<JobSnapshot> => {
     const { script, args, env, python, maxDuration, stopGrace } = input.spec;
     const train = { script, args, env, python, maxDuration, stopGrace };
-    // Brings the finisher: a training that fills the disk leaves no room for it later.
-    return startJob(ports, input, { job: 'train', document: 'prepare-finish', work: { train } });
+    return startJob(ports, input, { job: 'train', work: { train } });
   };
 }
 

@@ -118,7 +118,7 @@ export function createStop(ports: Ports) {
     }
   }
 
-  /** First of all, and with the runner: afterwards the instance refuses every start of this run that is still on its way. */
+  /** First of all: after it the instance refuses every start of this run that is still on its way. */
   async function stopJobs(
     run: NonNullable<ReconstructedRun['facts']['run']>,
     spec: NonNullable<ReconstructedRun['facts']['spec']>,
@@ -127,7 +127,7 @@ export function createStop(ports: Ports) {
     const base = requestBase({ run, instance, project: spec.project, user: spec.user });
     const request = { ...base, verb: 'stop', grace: spec.stopGrace, reason: 'stopped' } as const;
     try {
-      accept('stop', await ports.commands.ask(instance.id, 'prepare', request));
+      accept('stop', await ports.commands.ask(instance.id, run.program, request));
     } catch (error) {
       // The clean-up that follows repeats its requests, and ends the jobs as well.
       logger.warn('the instance did not answer the stop', error as Error);

@@ -58,7 +58,7 @@ export function createSync(ports: Ports) {
       strip: archive.strip,
       versionId: archive.versionId,
     };
-    return startJob(ports, input, { job: 'sync', document: 'prepare', work: { sync }, ended, queue });
+    return startJob(ports, input, { job: 'sync', work: { sync }, ended, queue });
   }
 
   /** Of those who came before this run and wait as well. */

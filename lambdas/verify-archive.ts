@@ -29,20 +29,23 @@ import {
   type SpecInput,
   secretLookingNames,
 } from '../core/spec/spec.ts';
-import type { VerifyInput, VerifyOutput } from '../core/workflow/data.ts';
+import type { RunProgram, VerifyInput, VerifyOutput } from '../core/workflow/data.ts';
 import { entry } from './adapters/entry.ts';
 import { requireEnv } from './adapters/environment.ts';
 import { logger } from './adapters/logger.ts';
+import { createDocumentVersions } from './adapters/program.ts';
 
 interface Ports {
   readonly archives: ArchiveStore;
   readonly caps: ArchiveCaps;
-  readonly runner: string;
+  readonly program: Omit<RunProgram, 'documentVersion'>;
+  /** The number of the document's version that runs a program. */
+  readonly documentVersion: (sha256: string) => Promise<string>;
   readonly uploadBucket: string;
 }
 
 /** Checks the spec, pins the object's version, and reads the archive once: nothing has touched an instance yet. */
-export function createVerify({ archives, caps, runner, uploadBucket }: Ports) {
+export function createVerify({ archives, caps, program, documentVersion, uploadBucket }: Ports) {
   return async ({ execution, input }: VerifyInput): Promise<VerifyOutput> => {
     if (!isRunId(execution.name))
       throw new InvalidSpec(
@@ -69,7 +72,11 @@ export function createVerify({ archives, caps, runner, uploadBucket }: Ports) {
     logger.info('verified', { bytes: report.bytes, files: report.files.length, sha256: report.sha256 });
     const run = { id: execution.name, arn: execution.arn, startedAt: execution.startedAt };
     return {
-      run: { ...run, key: runKey(run), runner },
+      run: {
+        ...run,
+        key: runKey(run),
+        program: { ...program, documentVersion: await documentVersion(program.sha256) },
+      },
       spec: { ...spec, project, script, instance: spec.instance ?? `tag:Project=${project}` },
       archive: {
         bucket: location.bucket,
@@ -127,7 +134,8 @@ export const handler = entry(
     return createVerify({
       archives: createArchiveStore(),
       caps,
-      runner: requireEnv('runnerSha256'),
+      program: JSON.parse(requireEnv('program')) as Ports['program'],
+      documentVersion: createDocumentVersions(),
       uploadBucket: requireEnv('uploadBucket'),
     });
   },

@@ -1,25 +1,29 @@
-import { CfnOutput, RemovalPolicy, Stack } from 'aws-cdk-lib';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { CfnOutput, DefaultStackSynthesizer, type IStackSynthesizer, RemovalPolicy, Stack, Stage } from 'aws-cdk-lib';
 import { LogGroup } from 'aws-cdk-lib/aws-logs';
+import { Asset } from 'aws-cdk-lib/aws-s3-assets';
 import { CfnDocument } from 'aws-cdk-lib/aws-ssm';
 import type { Construct } from 'constructs';
 import {
-  JOB_DOCUMENT,
+  ASSET_PREFIX,
+  LOOK_DOCUMENT,
   OUTPUTS,
-  PREPARE_DOCUMENT,
-  PREPARE_FINISH_DOCUMENT,
-  PREPARE_INSTALL_DOCUMENT,
+  programUri,
+  RUN_DOCUMENT,
   RUN_LOG_GROUP,
   STACK_NAME,
+  VERBS_FOR_PEOPLE,
 } from '../core/names.ts';
-import { readConfig } from './config.ts';
+import { type Config, readConfig } from './config.ts';
 import { Notifier } from './functions/notifier.ts';
 import { RunCount } from './functions/run-count.ts';
 import { Steps } from './functions/steps.ts';
 import { stopEndedRuns } from './functions/stop-trigger.ts';
 import { UploadTrigger } from './functions/upload-trigger.ts';
 import { createManagedPolicies } from './iam/people.ts';
-import { type DocumentContent, jobDocument, prepareDocument } from './instance/document.ts';
-import { buildFinisher, buildInstaller, buildRunner } from './instance/program.ts';
+import { type DocumentContent, documentOf } from './instance/document.ts';
+import { buildProgram, type Program } from './instance/program.ts';
 import { createAlarms } from './observability/alarms.ts';
 import { createDashboard } from './observability/dashboard.ts';
 import { createDeadLetterQueue } from './observability/dead-letters.ts';
@@ -33,19 +37,18 @@ import { WatchMachine } from './workflow/watch-machine.ts';
 export class RunctlStack extends Stack {
   /** @param bundles folder of the bundled handlers */
   constructor(scope: Construct, bundles: string) {
-    super(scope, STACK_NAME, { description: 'runctl: trains uploaded code on your EC2 instance, over SSM alone' });
+    super(scope, STACK_NAME, {
+      description: 'runctl: trains uploaded code on your EC2 instance, over SSM alone',
+      // A prefix of our own, so that roles can read these assets alone.
+      synthesizer: new DefaultStackSynthesizer({ bucketPrefix: ASSET_PREFIX }) as IStackSynthesizer,
+    });
     const config = readConfig(this.node, bundles);
-    const runner = buildRunner();
-    const installer = buildInstaller();
-    const finisher = buildFinisher();
-    const documents = {
-      [PREPARE_DOCUMENT]: prepareDocument(runner),
-      [PREPARE_INSTALL_DOCUMENT]: prepareDocument(installer),
-      [PREPARE_FINISH_DOCUMENT]: prepareDocument(finisher),
-      [JOB_DOCUMENT]: jobDocument(),
-    };
-    if (config.local) this.templateOptions.metadata = { runctlDocuments: documents };
-    else this.addDocuments(documents);
+    const program = buildProgram();
+    const stored = { ...this.store(program), sha256: program.sha256 };
+    const documents = this.addDocuments(config, {
+      [RUN_DOCUMENT]: documentOf(program.sha256, null),
+      [LOOK_DOCUMENT]: documentOf(program.sha256, VERBS_FOR_PEOPLE),
+    });
 
     const runLogs = new LogGroup(this, 'RunLogs', {
       logGroupName: RUN_LOG_GROUP,
@@ -56,8 +59,9 @@ export class RunctlStack extends Stack {
     const bucket = createUploadBucket(this);
     const deadLetters = createDeadLetterQueue(this);
     const topic = createNotificationTopic(this, config.notifyEmails);
-    const programs = { runner: runner.sha256, installer: installer.sha256, finisher: finisher.sha256 };
-    const steps = new Steps(this, { config, bucket, deadLetters, ...programs });
+    const steps = new Steps(this, { config, bucket, deadLetters, program: stored });
+    // A function names the document's version that runs its program, so that version exists before it.
+    steps.node.addDependency(...documents);
     const watch = new WatchMachine(this, 'Watch', steps);
     const { machine } = new RunMachine(this, 'Run', { steps, watch: watch.machine });
     stopEndedRuns(this, { machine, stopRun: steps.stopRun, deadLetters });
@@ -68,7 +72,7 @@ export class RunctlStack extends Stack {
     createDashboard(this, { machineArn: machine.stateMachineArn, deadLetters, alarms });
     const schedules = new Schedules(this, { schedules: config.schedules, machine, deadLetters });
 
-    createManagedPolicies(this, { bucket, scheduleRoleArn: schedules.role.roleArn });
+    createManagedPolicies(this, { bucket, assetBucket: stored.bucket, scheduleRoleArn: schedules.role.roleArn });
     const outputs: Record<keyof typeof OUTPUTS, string> = {
       machine: machine.stateMachineArn,
       bucket: bucket.bucketName,
@@ -76,22 +80,36 @@ export class RunctlStack extends Stack {
       scheduleRole: schedules.role.roleArn,
       deadLetters: deadLetters.queueArn,
       notifications: topic.topicArn,
+      program: programUri(stored),
     };
     for (const [key, name] of Object.entries(OUTPUTS)) {
       new CfnOutput(this, name, { value: outputs[key as keyof typeof OUTPUTS] });
     }
   }
 
-  private addDocuments(documents: Readonly<Record<string, DocumentContent>>): void {
-    for (const [name, content] of Object.entries(documents)) {
-      new CfnDocument(this, `Document-${name}`, {
-        name,
-        content,
-        documentType: 'Command',
-        documentFormat: 'JSON',
-        targetType: '/AWS::EC2::Instance',
-        updateMethod: 'NewVersion',
-      });
+  /** Adds the program to the stack's assets. A key is never written again with other bytes, so older programs stay. */
+  private store({ bytes, sha256 }: Program): { bucket: string; key: string } {
+    const path = join(Stage.of(this)?.outdir ?? '', 'runctl-program.zip');
+    writeFileSync(path, bytes);
+    const { s3BucketName, s3ObjectKey } = new Asset(this, 'Program', { path, assetHash: sha256 });
+    return { bucket: s3BucketName, key: s3ObjectKey };
+  }
+
+  private addDocuments(config: Config, documents: Readonly<Record<string, DocumentContent>>): CfnDocument[] {
+    if (config.local) {
+      this.templateOptions.metadata = { runctlDocuments: documents };
+      return [];
     }
+    return Object.entries(documents).map(
+      ([name, content]) =>
+        new CfnDocument(this, `Document-${name}`, {
+          name,
+          content,
+          documentType: 'Command',
+          documentFormat: 'JSON',
+          targetType: '/AWS::EC2::Instance',
+          updateMethod: 'NewVersion',
+        }),
+    );
   }
 }

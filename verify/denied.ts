@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { IAMClient, SimulatePrincipalPolicyCommand } from '@aws-sdk/client-iam';
 import { GetFunctionConfigurationCommand, LambdaClient } from '@aws-sdk/client-lambda';
 import { GetCallerIdentityCommand } from '@aws-sdk/client-sts';
-import { ENABLED_TAG, PREPARE_DOCUMENT, STACK_NAME } from '../core/names.ts';
+import { ENABLED_TAG, RUN_DOCUMENT, STACK_NAME } from '../core/names.ts';
 import type { AccountRuns } from './account-runs.ts';
 
 const ACTION = 'ssm:SendCommand';
@@ -34,7 +34,7 @@ export async function denied({ account, instanceId }: AccountRuns): Promise<stri
     assert.equal(await decide(instance, 'no'), 'implicitDeny', 'an instance with another value');
     assert.equal(await decide(instance, null), 'implicitDeny', 'an instance without the tag');
     const document = (owner: string, name: string) => `arn:aws:ssm:${region}:${owner}:document/${name}`;
-    assert.equal(await decide(document(id ?? '', PREPARE_DOCUMENT), null), 'allowed', 'our document');
+    assert.equal(await decide(document(id ?? '', RUN_DOCUMENT), null), 'allowed', 'our document');
     assert.equal(await decide(document('', 'AWS-RunShellScript'), null), 'implicitDeny', 'AWS-RunShellScript');
     return `IAM's own decisions for ${Role?.split('/').at(-1)}`;
   } finally {

@@ -2,7 +2,7 @@ import { HeadBucketCommand } from '@aws-sdk/client-s3';
 import { DescribeDocumentCommand, type SSMClient } from '@aws-sdk/client-ssm';
 import { GetCallerIdentityCommand } from '@aws-sdk/client-sts';
 import { errorName, withAwsErrors } from '../../aws/errors.ts';
-import { DOCUMENTS, OUTPUTS, PREPARE_INSTALL_DOCUMENT, programOf, STACK_NAME } from '../../core/names.ts';
+import { DOCUMENTS, OUTPUTS, STACK_NAME } from '../../core/names.ts';
 import type { Account } from '../account/account.ts';
 import { type Check, failed, runCheck, skipped, warning } from './check.ts';
 
@@ -30,11 +30,6 @@ export async function* checkStack(account: Account): AsyncGenerator<Check> {
   }
   yield await runCheck('bucket', () => readBucket(account));
   yield await runCheck('documents', () => readDocuments(account.ssm));
-}
-
-/** Hex SHA-256 of the installer that the deployed document carries; null when the document is missing or outdated. */
-export async function deployedInstaller(ssm: Pick<SSMClient, 'send'>): Promise<string | null> {
-  return programOf((await describe(ssm, PREPARE_INSTALL_DOCUMENT))?.Description ?? '');
 }
 
 async function readStack(account: Account): Promise<Check | string> {

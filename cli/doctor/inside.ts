@@ -1,5 +1,5 @@
 import type { Instance } from '@aws-sdk/client-ec2';
-import { DEFAULT_ROOT, INSTANCE_TAGS, PREPARE_INSTALL_DOCUMENT } from '../../core/names.ts';
+import { DEFAULT_ROOT, INSTANCE_TAGS, parseProgramUri } from '../../core/names.ts';
 import { check } from '../../core/protocol/answers.ts';
 import { PROTOCOL } from '../../core/protocol/messages.ts';
 import { type Disk, type ProbeAnswer, type ProbeRequest, probeAnswer } from '../../core/protocol/probe.ts';
@@ -7,9 +7,8 @@ import type { SpecInput } from '../../core/spec/spec.ts';
 import { formatSize } from '../../core/units.ts';
 import type { Account } from '../account/account.ts';
 import { tagOf } from '../account/instances.ts';
-import { sendRequest } from '../account/send-request.ts';
+import { createSendRequest } from '../account/send-request.ts';
 import { setUpError } from '../errors.ts';
-import { deployedInstaller } from './account.ts';
 import { type Check, failed, ok, runCheck, skipped, warning } from './check.ts';
 
 const CHECKS = ['disk', 'python3', 'pip', 'uv', 'gpu'];
@@ -40,23 +39,22 @@ export async function* checkInside(
 }
 
 async function probe(account: Account, instance: Instance, spec: SpecInput, signal: AbortSignal) {
-  const installer = await deployedInstaller(account.ssm);
-  if (installer === null)
+  const program = parseProgramUri(await account.output('program'));
+  if (program === null)
     throw setUpError(
-      `The document ${PREPARE_INSTALL_DOCUMENT} was deployed by an older version of runctl.`,
+      'The stack was deployed by another version of runctl: it does not name the program that instances run.',
       'npx cdk deploy',
     );
   const request: ProbeRequest = {
     protocol: PROTOCOL,
     verb: 'probe',
-    runner: installer,
     root: tagOf(instance, INSTANCE_TAGS.root) ?? DEFAULT_ROOT,
     home: tagOf(instance, INSTANCE_TAGS.home),
     user: spec.user ?? tagOf(instance, INSTANCE_TAGS.user),
     python: spec.python ?? null,
   };
-  const to = { instanceId: instance.InstanceId ?? '', document: PREPARE_INSTALL_DOCUMENT };
-  return await sendRequest(account.ssm, to, request, (answer) => check(probeAnswer, 'probe', answer), signal);
+  const send = createSendRequest(account, program);
+  return await send(instance.InstanceId ?? '', request, (answer) => check(probeAnswer, 'probe', answer), signal);
 }
 
 function diskCheck({ home, root }: ProbeAnswer['disk'], instance: Instance): Check {

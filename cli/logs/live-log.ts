@@ -1,10 +1,10 @@
-import type { SSMClient } from '@aws-sdk/client-ssm';
 import { requestBase } from '../../core/job/instance-commands.ts';
 import { ANSWER_BYTES, unpackLog } from '../../core/job/log-chunks.ts';
-import { JOB_DOCUMENT, type JobName } from '../../core/names.ts';
+import type { JobName } from '../../core/names.ts';
 import { checkAnswer, type JobStatus } from '../../core/protocol/answers.ts';
 import type { RunFacts } from '../../core/workflow/data.ts';
-import { sendRequest } from '../account/send-request.ts';
+import type { Account } from '../account/account.ts';
+import { createSendRequest } from '../account/send-request.ts';
 import type { ByteFeed } from './byte-feed.ts';
 
 /** How much is read back to find the last lines. */
@@ -60,14 +60,14 @@ export class LiveLog {
 }
 
 /** null: the run has not reached an instance. */
-export function statusRequest(ssm: Pick<SSMClient, 'send'>, facts: RunFacts, job: JobName): StatusRequest | null {
+export function statusRequest(account: Account, facts: RunFacts, job: JobName): StatusRequest | null {
   const { run, instance, spec } = facts;
   if (!run || !instance || !spec) return null;
   const base = requestBase({ run, instance, project: spec.project, user: spec.user });
-  const to = { instanceId: instance.id, document: JOB_DOCUMENT };
+  const send = createSendRequest(account, run.program);
   const poll = (answer: object) => checkAnswer('poll', answer);
   return (offset, maxBytes, signal) =>
-    sendRequest(ssm, to, { ...base, verb: 'poll', job, offset, maxBytes }, poll, signal);
+    send(instance.id, { ...base, verb: 'poll', job, offset, maxBytes }, poll, signal);
 }
 
 function chunkOf(status: JobStatus): Uint8Array {

@@ -36,7 +36,7 @@ export async function showLive(
   const { account, signal } = context;
   const feed = new ByteFeed(sink, raw);
   const { execution, facts } = await waitForJob(context, runs, run, job);
-  const requestStatus = facts && statusRequest(account.ssm, facts, job);
+  const requestStatus = facts && statusRequest(account, facts, job);
   const log = requestStatus && new LiveLog(requestStatus, feed);
   if (log) await showFromInstance(context, runs, execution, log, raw ? null : lines);
   const ended = await pollUntil(POLL_MS, () => endedExecution(context, runs, execution), signal);

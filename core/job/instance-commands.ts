@@ -1,21 +1,20 @@
 import { isErrorName, RunError } from '../errors.ts';
 import { type AnswerTo, checkAnswer, type Verb } from '../protocol/answers.ts';
 import { isRefusal, PROTOCOL, type RequestBase, type RunnerRequest } from '../protocol/messages.ts';
-import type { Instance, Run } from '../workflow/data.ts';
+import type { ProbeRequest } from '../protocol/probe.ts';
+import type { Instance, Run, RunProgram } from '../workflow/data.ts';
 
-/** `prepare` carries the runner and installs it, `prepare-install` the installer, `prepare-finish` the finisher; `job` carries nothing and needs the runner there. */
-export type DocumentName = 'prepare' | 'prepare-install' | 'prepare-finish' | 'job';
-
-/** Speaks with the runner. Implemented on SSM in lambdas/adapters/. */
+/** Speaks with the program on an instance. Implemented on SSM in aws/run-command.ts. */
 export interface InstanceCommands {
   /**
-   * Sends a request and waits for the runner's answer. Every verb may be sent twice, so a lost answer is asked for again.
+   * Sends a request and waits for the answer. Every verb is idempotent, so a request whose answer was lost is sent again. An instance
+   * that lacks the program fetches it.
    * @throws RunError `InstanceLost` and `InstanceNotRunning` (EC2 says so), `AgentOffline`, `AgentSilent`, `AccessDenied`, `ServiceUnavailable`
    */
-  ask(instanceId: string, document: DocumentName, request: RunnerRequest): Promise<object>;
+  ask(instanceId: string, program: RunProgram, request: RunnerRequest | ProbeRequest): Promise<object>;
 }
 
-/** What every request to the runner says about its run. */
+/** What every request says about its run. */
 export function requestBase(about: {
   run: Run;
   instance: Instance;
@@ -25,7 +24,6 @@ export function requestBase(about: {
   const { run, instance } = about;
   return {
     protocol: PROTOCOL,
-    runner: run.runner,
     root: instance.root,
     home: instance.home,
     user: about.user ?? instance.user,
@@ -34,9 +32,8 @@ export function requestBase(about: {
   };
 }
 
-/** Whether the document `job` found no runner where an earlier document had put it. */
-export function lacksRunner(answer: object): boolean {
-  return isRefusal(answer) && answer.error.name === 'RunnerMissing';
+export function isRefusedWith(answer: object, ...names: readonly string[]): boolean {
+  return isRefusal(answer) && names.includes(answer.error.name);
 }
 
 /**
@@ -44,7 +41,12 @@ export function lacksRunner(answer: object): boolean {
  * @throws RunError of the refusal's name; `RunnerBroken` for a name that is not in the table, and for an answer that is not of the protocol
  */
 export function accept<V extends Verb>(verb: V, answer: object): AnswerTo<V> {
-  if (!isRefusal(answer)) return checkAnswer(verb, answer);
+  return checkAnswer(verb, throwRefusal(answer));
+}
+
+/** @throws RunError of the refusal's name; `RunnerBroken` for a name that is not in the table */
+export function throwRefusal(answer: object): object {
+  if (!isRefusal(answer)) return answer;
   const { name, message } = answer.error;
   throw new RunError(isErrorName(name) ? name : 'RunnerBroken', isErrorName(name) ? message : `${name}: ${message}`);
 }

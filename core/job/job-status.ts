@@ -31,7 +31,7 @@ export async function requestJobStatus(ports: JobPorts, input: JobInput, job: Jo
     maxBytes: maxLogBytesToRequest(step, put === null ? ANSWER_BYTES : CHUNK_BYTES),
     ...(put === null ? {} : { put }),
   };
-  return accept('poll', await ports.commands.ask(instance.id, 'job', request));
+  return accept('poll', await ports.commands.ask(instance.id, run.program, request));
 }
 
 export function jobRequestBase({ run, instance, spec }: JobInput) {

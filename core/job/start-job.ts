@@ -1,7 +1,7 @@
 import type { JobName } from '../names.ts';
 import type { JobWork, StartRequest } from '../protocol/messages.ts';
 import type { JobInput, JobSnapshot } from '../workflow/data.ts';
-import { accept, type DocumentName } from './instance-commands.ts';
+import { accept } from './instance-commands.ts';
 import { type JobPorts, jobRequestBase } from './job-status.ts';
 import { ANSWER_BYTES, maxLogBytesToRequest } from './log-chunks.ts';
 import { shipLog } from './ship-log.ts';
@@ -18,7 +18,6 @@ export async function startJob(
   input: JobInput,
   start: {
     job: JobName;
-    document: DocumentName;
     work: JobWork;
     ended?: readonly string[];
     queue?: StartRequest['queue'];
@@ -37,6 +36,6 @@ export async function startJob(
     ...start.work,
   };
   const began = ports.now();
-  const status = accept('start', await ports.commands.ask(input.instance.id, start.document, request));
+  const status = accept('start', await ports.commands.ask(input.instance.id, input.run.program, request));
   return shipLog(ports, input, status, began);
 }

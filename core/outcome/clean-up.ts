@@ -1,4 +1,4 @@
-import { RunError } from '../errors.ts';
+import { type ErrorName, RunError } from '../errors.ts';
 import { accept, requestBase } from '../job/instance-commands.ts';
 import { type JobPorts, requestJobStatus } from '../job/job-status.ts';
 import { SILENCE } from '../job/poll-job.ts';
@@ -20,8 +20,6 @@ const LONG_WAIT_S = 20;
 export interface CleanUpPorts extends JobPorts {
   /** A URL that takes one PUT to `key` of the bucket. */
   readonly presignPut: (key: string) => Promise<string>;
-  /** Hex SHA-256 of the finisher. */
-  readonly finisher: string;
 }
 
 export interface Ending {
@@ -83,13 +81,12 @@ const PHASES: Record<Exclude<CleanUpProgress['phase'], 'done'>, (ports: CleanUpP
     const request: CollectRequest = {
       ...base(turn),
       verb: 'collect',
-      program: ports.finisher,
       grace: turn.grace,
       wait: WAIT_THERE_S,
       outputs: turn.spec.outputs,
       maxBytes: MOST_OUTPUT_BYTES,
     };
-    const answer = accept('collect', await ports.commands.ask(turn.instance.id, 'prepare-finish', request));
+    const answer = accept('collect', await ports.commands.ask(turn.instance.id, turn.run.program, request));
     const progress = { ...turn.progress, failures: 0, jobs: answer.jobs };
     if (answer.state !== 'collected') return waiting({ ...turn, progress }, ports.now());
     const warnings = [...progress.warnings, ...answer.warnings];
@@ -102,8 +99,8 @@ const PHASES: Record<Exclude<CleanUpProgress['phase'], 'done'>, (ports: CleanUpP
     const { files } = turn.progress;
     const puts: Record<string, string> = {};
     for (const { name } of files ?? []) puts[name] = await ports.presignPut(runFileKey(turn.run.id, name));
-    const request = { ...base(turn), verb: 'upload', program: ports.finisher, wait: WAIT_THERE_S, puts } as const;
-    const answer = accept('upload', await ports.commands.ask(turn.instance.id, 'job', request));
+    const request = { ...base(turn), verb: 'upload', wait: WAIT_THERE_S, puts } as const;
+    const answer = accept('upload', await ports.commands.ask(turn.instance.id, turn.run.program, request));
     if (answer.state === 'uploading') return waiting(turn, ports.now());
     const failed = Object.entries(answer.failed);
     const uploaded = answer.state === 'uploaded' ? Object.keys(puts).filter((name) => !(name in answer.failed)) : [];
@@ -118,9 +115,7 @@ const PHASES: Record<Exclude<CleanUpProgress['phase'], 'done'>, (ports: CleanUpP
 
   async release(ports, turn) {
     const request = { ...base(turn), verb: 'release' } as const;
-    // With the runner when nothing has answered yet: Sync code may have failed before the instance had it.
-    const document = turn.progress.files === null ? 'prepare' : 'job';
-    const answer = accept('release', await ports.commands.ask(turn.instance.id, document, request));
+    const answer = accept('release', await ports.commands.ask(turn.instance.id, turn.run.program, request));
     const jobs: JobStates = answer.jobs;
     const left = answer.released
       ? null
@@ -164,6 +159,15 @@ function waiting(turn: Turn, now: number): Turn {
   return { ...turn, wait: nextWait(now / 1000 - turn.progress.since, false) };
 }
 
+/** The instance could not run the program, so Sync code cannot have either. */
+const NO_PROGRAM: readonly ErrorName[] = [
+  'ProgramMissing',
+  'ProgramFetchFailed',
+  'ProgramBroken',
+  'ProgramUntrusted',
+  'PythonMissing',
+];
+
 const GIVEN_UP = {
   collect: 'Outputs and complete logs were not collected',
   upload: 'Outputs and complete logs were not uploaded to S3',
@@ -178,13 +182,9 @@ function troubled(turn: Turn, error: unknown, now: number): Turn {
   if (silent && failures + 1 < turn.maxSilent) {
     return { ...turn, progress: { ...turn.progress, failures: failures + 1 }, wait: LONG_WAIT_S };
   }
-  const nothingThere = phase === 'collect' && turn.steps.sync === null && error.name === 'RunnerBroken';
-  const gaveUp = next(
-    turn,
-    now,
-    nothingThere ? null : `${GIVEN_UP[phase]}: ${error.message}`,
-    phase === 'collect' ? 2 : 1,
-  );
-  // A silent instance does not answer further requests either.
-  return silent ? { ...gaveUp, progress: { ...gaveUp.progress, phase: 'done' } } : gaveUp;
+  const { sync, install, train } = turn.steps;
+  const neverRan = !sync && !install && !train && NO_PROGRAM.some((name) => name === error.name);
+  const gaveUp = next(turn, now, neverRan ? null : `${GIVEN_UP[phase]}: ${error.message}`, phase === 'collect' ? 2 : 1);
+  // Every further request would end in the same way: a silent instance, or one on which nothing of the run has ever run.
+  return silent || neverRan ? { ...gaveUp, progress: { ...gaveUp.progress, phase: 'done' } } : gaveUp;
 }

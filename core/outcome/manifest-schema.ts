@@ -60,6 +60,8 @@ const manifest = (reading: Reading) => {
       ),
       null,
     ),
+    /** Of runctl itself on the instance: the program, and the version of the document that runs it. */
+    program: or(z.nullable(object({ sha256, documentVersion: z.string() })), null),
     python: or(z.nullable(object({ path: z.string(), version: z.string() })), null),
     packages: or(z.record(z.string(), z.string()), {}),
     jobs: or(

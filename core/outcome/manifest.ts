@@ -64,6 +64,10 @@ export function buildManifest(parts: ManifestParts): Manifest {
       image: instance.image,
       platform: instance.platform,
     },
+    program: facts.run && {
+      sha256: facts.run.program.sha256,
+      documentVersion: facts.run.program.documentVersion,
+    },
     python: inventory?.python ?? null,
     packages: inventory?.packages ?? {},
     jobs: { sync: jobPart(facts.sync), install: jobPart(facts.install), train: jobPart(facts.train) },

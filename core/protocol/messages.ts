@@ -17,8 +17,6 @@ export interface SyncRequest {
 
 export interface InstallRequest {
   readonly requirements: string;
-  /** Hex SHA-256 of the installer, which the document `prepare-install` carries. */
-  readonly program: string;
   readonly installer: 'auto' | 'uv' | 'pip';
   readonly python: string | null;
   readonly env: Readonly<Record<string, string>>;
@@ -35,12 +33,17 @@ export interface TrainRequest {
 
 export interface RequestBase {
   readonly protocol: typeof PROTOCOL;
-  readonly runner: string;
   readonly root: string;
   readonly home: string | null;
   readonly user: string | null;
   readonly run: { readonly id: string; readonly key: string; readonly arn: string };
   readonly project: string;
+}
+
+/** With any request, for an instance that lacks the program: the document fetches it, and takes this key away. */
+export interface BringRequest {
+  /** A presigned URL. */
+  readonly program?: { readonly url: string };
 }
 
 /** How much of the log to answer with. */
@@ -74,8 +77,6 @@ export type PollRequest = RequestBase &
 export type StopRequest = RequestBase & { readonly verb: 'stop'; readonly grace: number; readonly reason: string };
 export type CollectRequest = RequestBase & {
   readonly verb: 'collect';
-  /** Hex SHA-256 of the finisher, which the document `prepare-finish` carries. */
-  readonly program: string;
   readonly grace: number;
   readonly wait: number;
   readonly outputs: readonly string[];
@@ -83,7 +84,6 @@ export type CollectRequest = RequestBase & {
 };
 export type UploadRequest = RequestBase & {
   readonly verb: 'upload';
-  readonly program: string;
   readonly wait: number;
   readonly puts: Readonly<Record<string, string>>;
 };

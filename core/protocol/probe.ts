@@ -1,11 +1,10 @@
 import * as z from 'zod/mini';
 import type { PROTOCOL } from './messages.ts';
 
-/** Asked of the installer, by the document `prepare-install`: `runner` is that program. */
+/** Asks what an install and a training would find. It is about the instance, not about a run. */
 export interface ProbeRequest {
   readonly protocol: typeof PROTOCOL;
   readonly verb: 'probe';
-  readonly runner: string;
   readonly root: string;
   readonly home: string | null;
   readonly user: string | null;

@@ -23,8 +23,18 @@ export interface Run {
   readonly arn: string;
   /** ISO 8601, UTC. */
   readonly startedAt: string;
-  /** SHA-256 of the runner the run began with; it keeps it, whatever is deployed meanwhile. */
-  readonly runner: string;
+  readonly program: RunProgram;
+}
+
+/** What the instance runs for a run. A run keeps the program and the document that it began with, whatever is deployed meanwhile. */
+export interface RunProgram {
+  /** Hex. */
+  readonly sha256: string;
+  /** Number of the version of the document that runs this program. */
+  readonly documentVersion: string;
+  /** Where an instance that lacks the program fetches it. */
+  readonly bucket: string;
+  readonly key: string;
 }
 
 /** `$states.context` as the machine hands it on. */

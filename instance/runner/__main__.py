@@ -28,7 +28,7 @@ def main(words):
         return finisher.main(work, words[1])
     import dispatch
 
-    return dispatch.main(sys.stdin.buffer, sys.stdout.buffer)
+    return dispatch.answer(sys.stdin.buffer.read())
 
 
 sys.exit(main(sys.argv[1:]))

@@ -1,40 +1,42 @@
 """One request in, one answer out. Whatever goes wrong becomes an answer too: the agent reads exit codes its own way."""
 
-import errno
 import os
+import sys
 
 from common import protocol
 from common.protocol import Refusal
 
 
-def main(source, sink):
-    """Reads the request from `source` and answers on `sink`. Returns the exit code: 1 for a request not understood."""
+def answer(request):
+    """Answers the request, JSON, on stdout. Returns the exit code: 1 for a request not understood."""
     code = 0
     os.umask(0o022)  # whatever the agent's was
     try:
-        answer = dict(_handle(source.read()), ok=True)
+        result = dict(_handle(request), ok=True)
     except Refusal as refusal:
         code = 1 if refusal.name == "BadRequest" else 0
-        answer = _failure(refusal.name, str(refusal))
+        result = _failure(refusal.name, str(refusal))
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        from common import disk
+
         where = f": {error.filename}" if error.filename else ""
-        answer = _failure("DiskFull" if full else "RunnerBroken", f"{error.strerror or error}{where}")
+        result = _failure(
+            "DiskFull" if disk.is_full_error(error) else "RunnerBroken", f"{error.strerror or error}{where}"
+        )
     except Exception as error:  # The contract: always an answer, never a traceback on a stream that the agent cuts.
-        answer = _failure("RunnerBroken", f"{type(error).__name__}: {error}")
-    sink.write(protocol.encode(answer) + b"\n")
-    sink.flush()
+        result = _failure("RunnerBroken", f"{type(error).__name__}: {error}")
+    sys.stdout.buffer.write(protocol.encode(result) + b"\n")
+    sys.stdout.buffer.flush()
     return code
 
 
 def _handle(data):
-    request = protocol.read(data)
+    request = protocol.parse(data)
     verb = request["verb"]
     if verb == "probe":
         from install import probe
 
         return probe.answer(request)
-    protocol.check_run(request)
     if verb == "poll":
         from jobs import status
 

@@ -1,15 +1,19 @@
+import { SSMClient } from '@aws-sdk/client-ssm';
 import { createExecutions } from '../../aws/executions.ts';
 import { createFunctions, type Functions } from '../../aws/functions.ts';
 import { createInstances } from '../../aws/instances.ts';
 import { createLogStore } from '../../aws/log-store.ts';
 import { createImpatientMeasure, type Measure } from '../../aws/metrics.ts';
+import { programPresigner } from '../../aws/program.ts';
+import { type CommandPorts, commandsOver } from '../../aws/run-command.ts';
 import { createRunFiles } from '../../aws/run-files.ts';
-import { IMPATIENT } from '../../aws/settings.ts';
+import { CLIENT_SETTINGS, IMPATIENT } from '../../aws/settings.ts';
+import type { InstanceCommands } from '../../core/job/instance-commands.ts';
 import type { JobPorts } from '../../core/job/job-status.ts';
+import { RUN_DOCUMENT } from '../../core/names.ts';
 import type { RunProgressEvent } from '../../core/notify/progress-event.ts';
 import type { CleanUpPorts } from '../../core/outcome/clean-up.ts';
 import type { ManifestPorts } from '../../core/outcome/write-manifest.ts';
-import { type CommandPorts, createCommands } from './commands.ts';
 import { requireEnv } from './environment.ts';
 import { logger } from './logger.ts';
 
@@ -24,6 +28,18 @@ function portsWith(instances: CommandPorts['instances']): JobPorts {
   return { commands: createCommands(instances), logs, chunks: null, hasEnded, now: Date.now };
 }
 
+function createCommands(instances: CommandPorts['instances']): InstanceCommands {
+  return commandsOver({
+    ssm: new SSMClient(CLIENT_SETTINGS),
+    document: RUN_DOCUMENT,
+    presign: programPresigner(),
+    instances,
+    now: Date.now,
+    sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+    warn: (message, error) => logger.warn(message, error),
+  });
+}
+
 /** What brings a run to its end. It tolerates a silent instance, so it does not need EC2's client: 35 KB of a bundle. */
 export function createCleanUpPorts(): CleanUpPorts & ManifestPorts {
   const files = createRunFiles(requireEnv('uploadBucket'));
@@ -33,7 +49,6 @@ export function createCleanUpPorts(): CleanUpPorts & ManifestPorts {
     chunks: files,
     files,
     presignPut: (key) => files.presignPut(key),
-    finisher: requireEnv('finisherSha256'),
     history: (arn) => executions.history(arn, { data: false }),
   };
 }

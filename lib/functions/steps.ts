@@ -3,15 +3,8 @@ import type { Bucket } from 'aws-cdk-lib/aws-s3';
 import type { IQueue } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
 import { READ_ARCHIVE_MEMORY_MIB, READ_ARCHIVE_S } from '../../core/archive/caps.ts';
-import {
-  JOB_DOCUMENT,
-  NOTIFY_FUNCTION,
-  PREPARE_DOCUMENT,
-  PREPARE_FINISH_DOCUMENT,
-  PREPARE_INSTALL_DOCUMENT,
-  RUN_LOG_GROUP,
-  STOP_FUNCTION,
-} from '../../core/names.ts';
+import { NOTIFY_FUNCTION, RUN_DOCUMENT, RUN_LOG_GROUP, STOP_FUNCTION } from '../../core/names.ts';
+import type { RunProgram } from '../../core/workflow/data.ts';
 import type { Config } from '../config.ts';
 import {
   carryLogChunks,
@@ -19,10 +12,12 @@ import {
   describeAgents,
   describeInstances,
   describeRuns,
+  fetchProgram,
   invokeFunction,
   keepRunFiles,
   measure,
   readArchives,
+  readDocument,
   readHistories,
   runMachineArn,
   stopWatches,
@@ -46,10 +41,8 @@ export interface StepsProps {
   readonly config: Config;
   readonly bucket: Bucket;
   readonly deadLetters: IQueue;
-  /** Hex SHA-256 of the programs that the documents carry. */
-  readonly runner: string;
-  readonly installer: string;
-  readonly finisher: string;
+  /** Which program the instances run, and where they fetch it. */
+  readonly program: Omit<RunProgram, 'documentVersion'>;
 }
 
 /** The Lambda functions behind the states of runctl-run and runctl-watch, named as their states. */
@@ -69,22 +62,16 @@ export class Steps extends Construct {
   constructor(stack: Stack, props: StepsProps) {
     super(stack, 'Steps');
     const { config, bucket } = props;
-    const documents = {
-      prepareDocument: PREPARE_DOCUMENT,
-      prepareInstallDocument: PREPARE_INSTALL_DOCUMENT,
-      prepareFinishDocument: PREPARE_FINISH_DOCUMENT,
-      jobDocument: JOB_DOCUMENT,
-    };
-    // Each may find that somebody has cleared the runner away, and sends it again (lambdas/adapters/commands.ts).
-    const speak = (...names: string[]) => [
-      ...commandInstances(stack, [PREPARE_DOCUMENT, ...names]),
+    const commands = [
+      ...commandInstances(stack, RUN_DOCUMENT),
+      fetchProgram(stack, props.program.bucket),
       ...writeRunLogs(stack),
       describeRuns(stack),
     ];
     const jobStep = {
       config,
-      environment: { ...documents, logGroup: RUN_LOG_GROUP },
-      permissions: [...speak(JOB_DOCUMENT), describeInstances()],
+      environment: { logGroup: RUN_LOG_GROUP },
+      permissions: [...commands, describeInstances()],
       timeout: ONE_POLL,
     };
     this.verifyArchive = new StepLambda(this, 'verify-archive', {
@@ -92,10 +79,10 @@ export class Steps extends Construct {
       description: 'Checks the spec and reads the archive once, without extracting it',
       environment: {
         archiveCaps: JSON.stringify(config.archiveCaps),
-        runnerSha256: props.runner,
+        program: JSON.stringify(props.program),
         uploadBucket: bucket.bucketName,
       },
-      permissions: readArchives(bucket),
+      permissions: [...readArchives(bucket), readDocument(stack, RUN_DOCUMENT)],
       timeout: Duration.seconds(READ_ARCHIVE_S),
       memory: READ_ARCHIVE_MEMORY_MIB,
     });
@@ -116,8 +103,7 @@ export class Steps extends Construct {
         longWait: String(config.waitingMinutes * 60),
       },
       permissions: [
-        ...speak(),
-        describeInstances(),
+        ...jobStep.permissions,
         ...readArchives(bucket),
         invokeFunction(stack, STOP_FUNCTION, NOTIFY_FUNCTION),
       ],
@@ -125,13 +111,10 @@ export class Steps extends Construct {
     });
     this.installRequirements = new StepLambda(this, 'install-requirements', {
       ...jobStep,
-      environment: { ...jobStep.environment, installerSha256: props.installer },
-      permissions: [...speak(PREPARE_INSTALL_DOCUMENT), describeInstances()],
       description: 'Starts the job install',
     });
     this.startTraining = new StepLambda(this, 'start-training', {
       ...jobStep,
-      permissions: [...speak(PREPARE_FINISH_DOCUMENT), describeInstances()],
       description: 'Starts the job train',
     });
     this.confirmPid = new StepLambda(this, 'confirm-pid', {
@@ -159,15 +142,9 @@ export class Steps extends Construct {
       environment: {
         ...jobStep.environment,
         uploadBucket: bucket.bucketName,
-        finisherSha256: props.finisher,
         watchMachineArn: watchMachineArn(stack),
       },
-      permissions: [
-        ...speak(PREPARE_FINISH_DOCUMENT, JOB_DOCUMENT),
-        ...carryLogChunks(bucket),
-        ...keepRunFiles(bucket),
-        readHistories(stack),
-      ],
+      permissions: [...commands, ...carryLogChunks(bucket), ...keepRunFiles(bucket), readHistories(stack)],
       memory: LOG_MEMORY,
     };
     this.finishRun = new StepLambda(this, 'finish-run', {

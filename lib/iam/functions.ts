@@ -2,7 +2,7 @@ import { ArnFormat, type Stack } from 'aws-cdk-lib';
 import type { Bucket } from 'aws-cdk-lib/aws-s3';
 import {
   ARCHIVE_PREFIX,
-  DOCUMENTS,
+  ASSET_PREFIX,
   ENABLED_TAG,
   LOG_CHUNK_PREFIX,
   NOTIFIED_PREFIX,
@@ -17,14 +17,28 @@ import type { Permission } from './permission.ts';
 
 /** Permissions of the Lambda functions, one function per task. A resource is `*` only where AWS supports no other. */
 
-export function documentArns(stack: Stack, names: readonly string[] = DOCUMENTS): string[] {
-  return names.map((resourceName) => stack.formatArn({ service: 'ssm', resource: 'document', resourceName }));
+export function documentArn(stack: Stack, resourceName: string): string {
+  return stack.formatArn({ service: 'ssm', resource: 'document', resourceName });
 }
 
-/** Sends these documents of ours, to instances with the tag runctl=enabled only. */
-export function commandInstances(stack: Stack, documents: readonly string[]): Permission[] {
+/** Finds the version of the document that runs a program. */
+export function readDocument(stack: Stack, document: string): Permission {
+  return { actions: ['ssm:GetDocument'], resources: [documentArn(stack, document)] };
+}
+
+/** Lets an instance GET the program, by presigned URL. The prefix has the stack's other assets too: the code of its functions. */
+export function fetchProgram(stack: Stack, assetBucket: string): Permission {
+  const programs = { service: 's3', region: '', account: '', resource: assetBucket };
+  return {
+    actions: ['s3:GetObject'],
+    resources: [stack.formatArn({ ...programs, resourceName: `${ASSET_PREFIX}*.zip` })],
+  };
+}
+
+/** Sends this document of ours, to instances with the tag runctl=enabled only. */
+export function commandInstances(stack: Stack, document: string): Permission[] {
   return [
-    { actions: ['ssm:SendCommand'], resources: documentArns(stack, documents) },
+    { actions: ['ssm:SendCommand'], resources: [documentArn(stack, document)] },
     {
       actions: ['ssm:SendCommand'],
       resources: [stack.formatArn({ service: 'ec2', resource: 'instance', resourceName: '*' })],

@@ -3,9 +3,9 @@ import { ManagedPolicy } from 'aws-cdk-lib/aws-iam';
 import type { Bucket } from 'aws-cdk-lib/aws-s3';
 import {
   ARCHIVE_PREFIX,
-  JOB_DOCUMENT,
+  DOCUMENTS,
+  LOOK_DOCUMENT,
   MANAGED_POLICIES,
-  PREPARE_INSTALL_DOCUMENT,
   RUN_MACHINE,
   RUN_PREFIX,
   SCHEDULE_GROUP,
@@ -15,9 +15,11 @@ import {
 } from '../../core/names.ts';
 import {
   commandInstances,
-  documentArns,
+  documentArn,
   executionsOf,
+  fetchProgram,
   listRuns,
+  readDocument,
   readHistories,
   runLogStreams,
   runMachineArn,
@@ -25,8 +27,11 @@ import {
 import { type Permission, toPolicy } from './permission.ts';
 
 /** Managed policies for people, narrowest first. They have no effect until an administrator attaches them. */
-export function createManagedPolicies(stack: Stack, props: { bucket: Bucket; scheduleRoleArn: string }): void {
-  const { bucket, scheduleRoleArn } = props;
+export function createManagedPolicies(
+  stack: Stack,
+  props: { bucket: Bucket; assetBucket: string; scheduleRoleArn: string },
+): void {
+  const { bucket, assetBucket, scheduleRoleArn } = props;
   const watch = [...startRuns(stack, bucket), ...watchRuns(stack, bucket)];
   const policies: Record<keyof typeof MANAGED_POLICIES, Permission[]> = {
     // Uploads code, which then runs on the instance.
@@ -38,7 +43,7 @@ export function createManagedPolicies(stack: Stack, props: { bucket: Bucket; sch
       readStack(stack),
       uploadArchives(bucket),
       ...watch,
-      ...operateRuns(stack),
+      ...operateRuns(stack, assetBucket),
       ...manageSchedules(stack, scheduleRoleArn),
     ],
   };
@@ -92,11 +97,13 @@ function watchRuns(stack: Stack, bucket: Bucket): Permission[] {
 }
 
 /** Stops runs, and sends requests to the instance: `logs --live` with one document, `doctor` with the other. */
-function operateRuns(stack: Stack): Permission[] {
+function operateRuns(stack: Stack, assetBucket: string): Permission[] {
   return [
     { actions: ['states:StopExecution'], resources: [executionsOf(stack, RUN_MACHINE)] },
-    { actions: ['ssm:DescribeDocument'], resources: documentArns(stack) },
-    ...commandInstances(stack, [PREPARE_INSTALL_DOCUMENT, JOB_DOCUMENT]),
+    { actions: ['ssm:DescribeDocument'], resources: DOCUMENTS.map((name) => documentArn(stack, name)) },
+    readDocument(stack, LOOK_DOCUMENT),
+    fetchProgram(stack, assetBucket),
+    ...commandInstances(stack, LOOK_DOCUMENT),
   ];
 }
 

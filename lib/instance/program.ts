@@ -3,55 +3,27 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { strToU8, type Zippable, zipSync } from 'fflate';
-import { stripPython } from './strip-python.ts';
 
 const RUNNER_FOLDER = fileURLToPath(new URL('../../instance/runner/', import.meta.url));
 
-/** A zip's time stamps start in 1980; a fixed one keeps the bytes, and so the SHA-256, the same on every machine. */
-const STORED = { level: 0, mtime: '1980-01-01T00:00:00', os: 3 } as const;
+/**
+ * Stored, since unpacking costs a poll 10% of its CPU time. A zip's time stamps start in 1980; a fixed one keeps the bytes, and so
+ * the SHA-256, the same on every machine.
+ */
+const SAME_EVERYWHERE = { level: 0, mtime: '1980-01-01T00:00:00', os: 3 } as const;
 
-/** Packages of the runner by the program that carries them: one document could not carry all of them. */
-const PROGRAMS = {
-  runner: ['common', 'jobs', 'sync'],
-  installer: ['common', 'install'],
-  finisher: ['common', 'collect'],
-} as const;
-
-export interface RunnerBundle {
-  /** A zip of Python files, entries stored: the document that carries it compresses it as a whole, which is a third smaller. */
+export interface Program {
   readonly bytes: Uint8Array;
   /** Hex SHA-256 of `bytes`; also the program's file name on the instance. */
   readonly sha256: string;
 }
 
-/** The runner, as `python3 <file>` runs it: all verbs but `probe`, and the job `sync`. The same sources give the same bytes. */
-export function buildRunner(folder: string = RUNNER_FOLDER): RunnerBundle {
-  return bundle(folder, PROGRAMS.runner);
-}
-
-/** The job `install`, started by the runner; asked by itself it answers the verb `probe`. */
-export function buildInstaller(folder: string = RUNNER_FOLDER): RunnerBundle {
-  return bundle(folder, PROGRAMS.installer);
-}
-
-/** Packs and uploads outputs and logs, started by the runner. */
-export function buildFinisher(folder: string = RUNNER_FOLDER): RunnerBundle {
-  return bundle(folder, PROGRAMS.finisher);
-}
-
-/** @param packages folders of the runner that go in, beside the files at its top */
-function bundle(folder: string, packages: readonly string[]): RunnerBundle {
+/** The runner as one file that `python3 <file>` runs: a zip of instance/runner/ as it is. The same sources give the same bytes. */
+export function buildProgram(folder: string = RUNNER_FOLDER): Program {
   const files: Zippable = {};
-  for (const name of ['', ...packages].flatMap((part) => pythonFiles(folder, part)).sort()) {
-    files[name] = [strToU8(stripPython(readFileSync(join(folder, name), 'utf8'))), STORED];
+  for (const name of readdirSync(folder, { recursive: true, encoding: 'utf8' }).sort()) {
+    if (name.endsWith('.py')) files[name] = [strToU8(readFileSync(join(folder, name), 'utf8')), SAME_EVERYWHERE];
   }
   const bytes = zipSync(files);
   return { bytes, sha256: createHash('sha256').update(bytes).digest('hex') };
-}
-
-/** Paths below `folder`, with slashes. */
-function pythonFiles(folder: string, part: string): string[] {
-  return readdirSync(join(folder, part))
-    .filter((name) => name.endsWith('.py'))
-    .map((name) => (part === '' ? name : `${part}/${name}`));
 }

@@ -138,20 +138,15 @@ function steps(paths: StatePaths, options: UpOptions): Listr<Context> {
             task.title = 'Stack: cdk bootstrap';
             await bootstrap(state, paths, report, signal);
           }
+          task.title = 'Stack: SSM documents';
+          // Before the functions that name their versions.
+          await pushDocuments(state, assembly(paths));
           task.title = 'Stack: cdk deploy';
           await deploy(state, paths, report, signal);
           const outputs = await stackOutputs(state);
           context.state = { ...state, deployed: { sources, at: new Date().toISOString(), outputs } };
           await writeState(paths, context.state);
           task.title = 'Stack deployed';
-        },
-      },
-      {
-        title: 'SSM documents',
-        enabled: options.deploy !== 'never',
-        task: async (context, task) => {
-          const names = await pushDocuments(have(context), assembly(paths));
-          task.title = `SSM documents ${names.join(', ')}`;
         },
       },
     ],

@@ -116,18 +116,23 @@ describe.each(lambdaNames())('%s', (name) => {
     expect(written).toEqual(writesRunLogs ? ['logs:log-group:/runctl/runs:*'] : []);
   });
 
-  it('may send the documents that it sends, and no other', () => {
-    const named = all(handler(name), /document: '([\w-]+)'/g);
-    const sent = SENT.get(name) ?? [];
-    expect(named.filter((document) => !sent.includes(document))).toEqual([]);
-    const granted = all(JSON.stringify(policiesOf(name)), /document\/runctl-([\w-]+)/g);
-    expect([...new Set(granted)].sort()).toEqual([...sent].sort());
+  it('may send the document runctl, if any', () => {
+    const sends = (CALLED.get(name) ?? []).includes('SendCommand');
+    const granted = all(
+      JSON.stringify(
+        policiesOf(name).flatMap(({ Statement }) =>
+          Statement.filter(({ Action }) => asList(Action).includes('ssm:SendCommand')),
+        ),
+      ),
+      /document\/([\w-]+)/g,
+    );
+    expect([...new Set(granted)]).toEqual(sends ? ['runctl'] : []);
   });
 
   it('makes the SDK calls that are listed here', () => {
     const sent = new Set(called.flatMap((text) => all(text, /new (\w+)Command\(/g)));
     // A handler may use a part of a client: what it uses is among what its clients can do.
-    const listed = (CALLED.get(name) ?? []).map((call) => call.replace('RunFile', 'Object'));
+    const listed = (CALLED.get(name) ?? []).map((call) => call.replace(/RunFile|Program/, 'Object'));
     expect(listed.filter((call) => !sent.has(call))).toEqual([]);
     const unused = [...sent].filter((call) => !listed.includes(call));
     for (const call of unused) {
@@ -138,7 +143,8 @@ describe.each(lambdaNames())('%s', (name) => {
 });
 
 const OWN_LOG = ['logs:CreateLogStream', 'logs:PutLogEvents'];
-const COMMANDS = ['SendCommand', 'GetCommandInvocation'];
+/** GetProgram: the instance fetches the program by presigned URL, with this role's permission. */
+const COMMANDS = ['SendCommand', 'GetCommandInvocation', 'GetProgram'];
 /** Of a step that asks EC2 about an instance which does not answer. */
 const JOB = [...COMMANDS, 'DescribeInstances'];
 /** DescribeExecution: a look whose answer came late asks whether its run has ended before it sends log. */
@@ -162,7 +168,7 @@ const usesMethod = (text: string, method: string) =>
   new RegExp(`(archives|executions|instances)\\.${method}\\(`).test(text);
 
 const CALLED = new Map<string, readonly string[]>([
-  ['verify-archive', ['GetObject']],
+  ['verify-archive', ['GetObject', 'GetDocument']],
   ['find-instance', ['DescribeInstances', 'DescribeInstanceInformation']],
   // GetObject: the presigned URL carries this role's permission.
   ['sync-code', [...JOB, ...LOGS, 'GetObject', 'Invoke']],
@@ -176,17 +182,6 @@ const CALLED = new Map<string, readonly string[]>([
   ['finish-run', END],
   ['stop-run', [...END, 'StopExecution']],
   ['start-run', ['HeadObject', 'StartExecution']],
-]);
-
-/** The documents of each function. All send the runner again where somebody has cleared it away. */
-const SENT = new Map<string, readonly string[]>([
-  ['sync-code', ['prepare']],
-  ['install-requirements', ['prepare', 'prepare-install']],
-  ['start-training', ['prepare', 'prepare-finish']],
-  ['confirm-pid', ['prepare', 'job']],
-  ['poll-logs', ['prepare', 'job']],
-  ['finish-run', ['prepare', 'prepare-finish', 'job']],
-  ['stop-run', ['prepare', 'prepare-finish', 'job']],
 ]);
 
 /** Without partition, region and account; the bucket's logical id as `bucket`. */
@@ -203,6 +198,8 @@ const KEYS: Readonly<Record<string, readonly string[]>> = {
   'stop-run': ['pieces/*', 'runs/*'],
   'notify-run': ['runs/*', 'notified/*'],
 };
+/** In the CDK's bucket. */
+const PROGRAMS = expect.stringMatching(/^arn:aws:s3:::cdk-\w+-assets-.*\/runctl\/\*\.zip$/) as string;
 const RUNS = 'states:execution:runctl-run:*';
 const WATCHES = 'states:execution:runctl-watch:*';
 
@@ -210,10 +207,16 @@ function resourcesOf(name: string, action: string): readonly string[] {
   const isEnd = name === 'finish-run' || name === 'stop-run';
   switch (action) {
     case 'ssm:SendCommand':
-      return ['ec2:instance/*', ...(SENT.get(name) ?? []).map((document) => `ssm:document/runctl-${document}`)];
+      return ['ec2:instance/*', 'ssm:document/runctl'];
+    case 'ssm:GetDocument':
+      return ['ssm:document/runctl'];
     case 's3:PutObject':
       return (KEYS[name] ?? []).filter((key) => name !== 'notify-run' || key === 'notified/*').map(inBucket);
     case 's3:GetObject':
+      return [
+        ...(KEYS[name] ?? []).map(inBucket),
+        ...((CALLED.get(name) ?? []).includes('GetProgram') ? [PROGRAMS] : []),
+      ];
     case 's3:GetObjectVersion':
       return (KEYS[name] ?? []).map(inBucket);
     case 's3:ListBucket':
@@ -252,6 +255,8 @@ const ACTIONS: Readonly<Record<string, readonly string[]>> = {
   SendCommand: ['ssm:SendCommand'],
   GetCommandInvocation: ['ssm:GetCommandInvocation'],
   GetRunFile: ['s3:GetObject'],
+  GetProgram: ['s3:GetObject'],
+  GetDocument: ['ssm:GetDocument'],
   HeadRunFile: ['s3:GetObject', 's3:ListBucket'],
   PutObject: ['s3:PutObject'],
   CreateLogGroup: ['logs:CreateLogGroup'],

@@ -21,8 +21,8 @@ const typescript = [...sources('core', '.ts'), ...sources('aws', '.ts'), ...sour
 );
 const python = [
   ...sources('instance/runner', '.py'),
-  ...sources('instance/documents', '.py'),
-  ...sources('instance/documents', '.sh'),
+  ...sources('instance/document', '.py'),
+  ...sources('instance/document', '.sh'),
 ];
 
 /** By class, by `name:` of an ending, by the first argument of a named error. */
@@ -52,7 +52,6 @@ const NOT_ENDINGS: Readonly<Record<string, string>> = {
 /** What the runner says, and what a run ends with because of it. */
 const ON_INSTANCE_ONLY: Readonly<Record<string, string>> = {
   BadRequest: 'core/job/instance-commands.ts makes it RunnerBroken: a request that we built was not understood',
-  RunnerMissing: 'the commands adapter sends the runner again; RunnerBroken when it is missing then too',
   StartFailed: 'a job that could not be started: TrainingFailed, SyncFailed or InstallFailed with its message',
 };
 describe('error names', () => {

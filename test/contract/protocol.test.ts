@@ -30,7 +30,7 @@ sys.path.insert(0, sys.argv[1])
 from common import protocol
 for line in sys.stdin:
     try:
-        protocol.check_run(protocol.read(base64.b64decode(line)))
+        protocol.parse(base64.b64decode(line))
         print("null")
     except protocol.Refusal as refusal:
         print(json.dumps(str(refusal)))
@@ -46,7 +46,6 @@ for line in sys.stdin:
 
 const base: RequestBase = {
   protocol: PROTOCOL,
-  runner: SHA256,
   root: '/var/lib/runctl',
   home: null,
   user: null,
@@ -67,7 +66,6 @@ const sync: Required<SyncRequest> = {
 };
 const install: Required<InstallRequest> = {
   requirements: 'r.txt',
-  program: SHA256,
   installer: 'auto',
   python: null,
   env: {},
@@ -88,7 +86,7 @@ const starts: Record<string, StartRequest> = {
 const poll: PollRequest = { ...base, ...window, verb: 'poll', job: 'train' };
 const stop: StopRequest = { ...base, verb: 'stop', grace: 30, reason: 'stop' };
 const release: ReleaseRequest = { ...base, verb: 'release' };
-const finisher = { program: SHA256, wait: 8 } as const;
+const finisher = { wait: 8 } as const;
 const collect: CollectRequest = {
   ...base,
   ...finisher,

@@ -1,4 +1,4 @@
-import { cpSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   DescribeStateMachineCommand,
@@ -27,10 +27,14 @@ home = os.path.expanduser("~")
 with open(os.path.join(home, "starts.txt"), "a") as starts:
     print(run, file=starts)
 print("begun", flush=True)
+os.makedirs("outputs", exist_ok=True)
+open("outputs/model.txt", "w").close()
 while not os.path.exists(os.path.join(home, "end-" + run)):
     time.sleep(0.05)
 print("done")
 `;
+
+const OUTPUT = 'import os\nos.makedirs("outputs")\nopen("outputs/model.txt", "w").close()\nprint("done")\n';
 
 let own: OwnCloud;
 let cloud: Cloud;
@@ -133,62 +137,115 @@ describe('the lease and the queue', () => {
   });
 });
 
-describe('a new version, deployed in the middle of a run (W8), with a schedule', () => {
-  /** The project as it will be: another runner, and other Lambdas. */
+describe('another program, deployed in the middle of runs', () => {
+  /** The project as it will be: another program, and other functions. */
   function nextVersion(): string {
     const folder = join(own.folder, 'next version');
     mkdirSync(folder);
-    for (const name of [
-      'aws',
-      'bin',
-      'core',
-      'instance',
-      'lambdas',
-      'lib',
-      'cdk.json',
-      'package.json',
-      'tsconfig.json',
-    ])
-      cpSync(join(projectRoot, name), join(folder, name), { recursive: true });
+    const names = ['aws', 'bin', 'core', 'instance', 'lambdas', 'lib', 'cdk.json', 'package.json', 'tsconfig.json'];
+    for (const name of names) cpSync(join(projectRoot, name), join(folder, name), { recursive: true });
     symlinkSync(join(projectRoot, 'node_modules'), join(folder, 'node_modules'));
-    for (const file of ['dispatch.py', 'collect/main.py', 'install/main.py']) {
-      const path = join(folder, 'instance/runner', file);
-      writeFileSync(path, `${readFileSync(path, 'utf8')}\nNEXT_VERSION = True\n`);
-    }
+    const path = join(folder, 'instance/runner/dispatch.py');
+    writeFileSync(path, `${readFileSync(path, 'utf8')}\nNEXT_VERSION = True\n`);
     return folder;
   }
 
   async function deploy(cwd: string, schedules: readonly object[]): Promise<void> {
-    const context = ['runctl:local=true', `runctl:schedules=${JSON.stringify(schedules)}`];
     const output = join(own.folder, 'cdk.out');
-    const args = ['deploy', STACK_NAME, ...context.flatMap((pair) => ['--context', pair])];
-    args.push('--output', output, '--require-approval', 'never');
-    const paths = statePaths(own.folder);
-    await runCdk({ args, cwd, report: () => undefined, signal: new AbortController().signal }, own.state, paths);
+    const context = ['runctl:local=true', `runctl:schedules=${JSON.stringify(schedules)}`];
+    const run = (...args: string[]) =>
+      runCdk(
+        { args, cwd, report: () => undefined, signal: new AbortController().signal },
+        own.state,
+        statePaths(own.folder),
+      );
+    await run('synth', '--quiet', ...context.flatMap((pair) => ['--context', pair]), '--output', output);
     await pushDocuments(own.state, output);
+    await run('deploy', STACK_NAME, '--app', output, '--require-approval', 'never');
   }
 
-  it('leaves the run to its own runner, and is what the next one gets, which the schedule starts when its time has come', async () => {
-    const runners = () => new Set(readdirSync(join(cloud.root, 'runners')));
-    const old = await start();
-    await cloud.entered(old, 'Watch training');
-    const before = runners();
+  /** A run on an instance of its own, whose training ends at once. */
+  async function startOn(there: Cloud, files: Record<string, string>): Promise<string> {
+    const project = there.project;
+    const code = await there.put(`archives/${project}.tar.gz`, await tarGz({ 'train.py': OUTPUT, ...files }));
+    return there.start({ instance: there.instanceId, archive: code, project });
+  }
+
+  it('changes nothing for runs in every state; the next run, started by a schedule, has the new program', async () => {
+    const programs = () => readdirSync(join(cloud.root, 'programs'));
+    const [syncing, installing, finishing] = (await Promise.all(
+      ['sync', 'install', 'finish'].map((state) => Cloud.connect(own.folder, state)),
+    )) as [Cloud, Cloud, Cloud];
+
+    const train = await start();
+    await cloud.entered(train, 'Watch training');
+    const waiting = await start();
+    await cloud.entered(waiting, 'Wait for instance');
+
+    // Its process is halted while it unpacks.
+    const many = Object.fromEntries(Array.from({ length: 4_000 }, (_, at) => [`data/${at % 50}/${at}.txt`, `${at}`]));
+    const sync = await startOn(syncing, many);
+    const pid = await waitFor(async () => {
+      const path = () => syncing.jobPath(idOf(sync), 'sync', 'identity.json');
+      try {
+        const { pid } = JSON.parse(readFileSync(path(), 'utf8')) as { pid: number };
+        process.kill(pid, 'SIGSTOP');
+        return pid;
+      } catch {
+        return null;
+      }
+    });
+
+    // uv waits for a file.
+    mkdirSync(join(installing.home, '.local/bin'), { recursive: true });
+    const uv = 'case $1 in --version) echo uv 0.9.1;; *) while [ ! -e "$HOME/go" ]; do sleep 0.1; done;; esac';
+    rmSync(join(installing.home, '.local/bin/uv'), { force: true });
+    writeFileSync(join(installing.home, '.local/bin/uv'), `#!/bin/sh\n${uv}\n`, { mode: 0o755 });
+    const install = await startOn(installing, { 'requirements.txt': 'zz-none\n' });
+    await installing.entered(install, 'Watch install');
+
+    await finishing.faults({ kind: 'never-deliver', request: { verb: 'upload' } });
+    const finish = await startOn(finishing, {});
+    await finishing.entered(finish, 'Finish run');
+
+    const before = programs();
     const key = 'archives/scheduled.tar.gz';
     const scheduled = await cloud.put(key, await tarGz({ 'train.py': 'print("on time")\n' }));
     // While the deployment lasts: so it is due as soon as the emulator, which looks every 10 s, knows of it.
     const due = new Date(Date.now() + 1_000).toISOString().slice(0, 19);
     const spec = { archive: scheduled, project: 'scheduled', instance: cloud.instanceId };
     await deploy(nextVersion(), [{ name: 'soon', expression: `at(${due})`, timezone: 'UTC', spec }]);
-    letEnd(idOf(old));
-    const ended = await cloud.finished(old);
-    expect(ended).toMatchObject({ status: 'SUCCEEDED', output: { outcome: 'succeeded', warnings: [] } });
-    expect(await cloud.log(ended.id, 'train')).toBe('begun\ndone\n');
+
+    expect(existsSync(syncing.jobPath(idOf(sync), 'sync', 'exit.json'))).toBe(false);
+    expect(existsSync(installing.jobPath(idOf(install), 'install', 'exit.json'))).toBe(false);
+    process.kill(pid, 'SIGCONT');
+    writeFileSync(join(installing.home, 'go'), '');
+    await finishing.faults();
+    letEnd(idOf(train));
+    letEnd(idOf(waiting));
+    const runs: [Cloud, string][] = [
+      [cloud, train],
+      [cloud, waiting],
+      [syncing, sync],
+      [installing, install],
+      [finishing, finish],
+    ];
+    for (const [there, arn] of runs) {
+      const ended = await there.finished(arn);
+      expect(ended).toMatchObject({ status: 'SUCCEEDED', output: { outcome: 'succeeded', warnings: [] } });
+      expect(await there.log(ended.id, 'train')).toBe(there.jobFile(ended.id, 'train', 'log'));
+      const manifest = await there.manifest(arn);
+      expect(before, `the program of ${ended.id}`).toContain(manifest.program?.sha256);
+      expect(manifest.program?.documentVersion).toBe('1');
+      expect(manifest.outputs.files.map(({ path }) => path)).toEqual(['outputs/model.txt']);
+      expect(manifest.logs.map(({ job }) => job)).toContain('train');
+    }
     const next = await cloud.finished(await cloud.runAppears(key));
     expect(next).toMatchObject({ status: 'SUCCEEDED', output: { outcome: 'succeeded', warnings: [] } });
     expect(await cloud.log(next.id, 'train')).toBe('on time\n');
-    const runnerOf = (id: string) => JSON.parse(cloud.jobFile(id, 'train', 'request.json')).runner;
-    expect(before).toContain(runnerOf(ended.id));
-    expect(before).not.toContain(runnerOf(next.id));
-    expect(runners()).toContain(runnerOf(next.id));
+    const { program } = await cloud.manifest(next.arn);
+    expect(before).not.toContain(program?.sha256);
+    expect(programs()).toContain(program?.sha256);
+    expect(program?.documentVersion).toBe('2');
   });
 });

@@ -5,7 +5,6 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { PROTOCOL } from '../../core/protocol/messages.ts';
 import type { ProbeAnswer, ProbeRequest } from '../../core/protocol/probe.ts';
-import { SHA256 } from '../support/fakes/samples.ts';
 import { type InstallRig, isRoot, useInstallRig } from '../support/instance/install-setup.ts';
 import { STANDARD_PATH } from '../support/instance/pythons.ts';
 
@@ -14,7 +13,7 @@ const rig = useInstallRig();
 function request(about: InstallRig, changes: Partial<ProbeRequest> = {}): Required<ProbeRequest> {
   const user = userInfo().username;
   const places = { root: join(about.base, 'not', 'yet'), home: about.home, user };
-  return { protocol: PROTOCOL, verb: 'probe', runner: SHA256, ...places, python: null, ...changes };
+  return { protocol: PROTOCOL, verb: 'probe', ...places, python: null, ...changes };
 }
 
 /** Sends a request to the installer as the document does: on standard input, without HOME. */

@@ -137,7 +137,7 @@ function onSmallDisk(size: string): TestInstance {
     for (const pid of box.processes()) process.kill(pid, 'SIGKILL');
     execFileSync('umount', ['-l', box.root]);
   });
-  execFileSync('mkdir', [join(box.root, 'runners')]);
+  execFileSync('mkdir', [join(box.root, 'programs')]);
   writeFileSync(box.runner, runner);
   return box;
 }

@@ -37,7 +37,7 @@ def walk():
     living, zombie = _sleeper(), _sleeper()
     os.kill(zombie.pid, signal.SIGKILL)
     os.waitid(os.P_PID, zombie.pid, os.WEXITED | os.WNOWAIT)
-    sleepers = {
+    pids = {
         "alive": (living.pid, processes.look(living.pid).start),
         "zombie": (zombie.pid, processes.look(zombie.pid).start),
         "another's": (living.pid, 1),
@@ -48,9 +48,9 @@ def walk():
     start._LAUNCH_SECONDS = 0  # nobody is launched, so nobody is waited for
     os.fsync = lambda fd: None  # thousands of folders that need not survive a power cut
     try:
-        identities = ["none", "claimed", *itertools.product(sleepers, BOTH, BOTH)]
+        identities = ["none", "claimed", *itertools.product(pids, BOTH, BOTH)]
         for identity, end, asked, taken, closed, stopped in itertools.product(identities, ENDS, BOTH, BOTH, BOTH, BOTH):
-            held = _lay_out(sleepers, identity, end, asked, taken, closed, stopped)
+            held = _lay_out(pids, identity, end, asked, taken, closed, stopped)
             seen = status.describe(FOLDER, "train", 0, 1_000)
             begun.clear()
             answer = _start()
@@ -72,7 +72,7 @@ def walk():
         zombie.wait()
 
 
-def _lay_out(sleepers, identity, end, asked, taken, closed, stopped):
+def _lay_out(pids, identity, end, asked, taken, closed, stopped):
     """Writes the markers. Returns the descriptor of a supervisor that has taken the job, if there is one."""
     os.makedirs(FOLDER, exist_ok=True)
     # The folders themselves stay: to make them anew would take most of the time.
@@ -95,8 +95,8 @@ def _lay_out(sleepers, identity, end, asked, taken, closed, stopped):
     os.close(lock)
     if identity != "none":
         process, supervised, booted = identity
-        pid, began = sleepers[process]
-        supervisor = sleepers["alive" if supervised else "gone"]
+        pid, began = pids[process]
+        supervisor = pids["alive" if supervised else "gone"]
         value = {"pid": pid, "startTime": began, "bootId": "another" if booted else processes.boot_id(), "startedAt": 1.0}
         value["supervisor"] = {"pid": supervisor[0], "startTime": supervisor[1]}
         _put(True, paths.IDENTITY, value)

@@ -30,7 +30,6 @@ interface Subject {
   readonly instance: SoakInstance;
   /** Of every request. */
   readonly about: Readonly<Record<string, unknown>>;
-  readonly finisher: string;
   /** Tells the instance what a training does. */
   readonly plan: (run: string, plan: JobPlan) => void;
 }
@@ -53,8 +52,8 @@ function modelled(): Subject {
     hasOutputs: () => false,
     onStart: () => undefined,
   });
-  const about = { runner: 'a'.repeat(64), root: '/root', home: '/home', user: null };
-  return { clock, bucket, instance, about, finisher: 'c'.repeat(64), plan: (run, plan) => void plans.set(run, plan) };
+  const about = { root: '/root', home: '/home', user: null };
+  return { clock, bucket, instance, about, plan: (run, plan) => void plans.set(run, plan) };
 }
 
 async function real(): Promise<Subject> {
@@ -69,9 +68,9 @@ async function real(): Promise<Subject> {
     () => instance.remove(),
     () => server.close(),
   );
-  const { programs, here } = instance;
-  const about = { runner: programs.runner, root: here.root, home: here.home, user: here.user };
-  return { clock, bucket, instance, about, finisher: programs.finisher, plan: (run, plan) => instance.plan(run, plan) };
+  const { here } = instance;
+  const about = { root: here.root, home: here.home, user: here.user };
+  return { clock, bucket, instance, about, plan: (run, plan) => instance.plan(run, plan) };
 }
 
 /** Lets the clock go on until the work is done: a virtual one stands still otherwise. */
@@ -85,7 +84,7 @@ async function drive<T>(clock: Clock, work: Promise<T>): Promise<T> {
   return done;
 }
 
-function rigOf({ clock, bucket, instance, about, finisher, plan }: Subject): Rig {
+function rigOf({ clock, bucket, instance, about, plan }: Subject): Rig {
   bucket.objects.set(ARCHIVE_KEY, ARCHIVE);
   const sha256 = createHash('sha256').update(ARCHIVE).digest('hex');
   const key = (name: string) => `runs/${name}`;
@@ -93,7 +92,7 @@ function rigOf({ clock, bucket, instance, about, finisher, plan }: Subject): Rig
     const url = await bucket.sign({ input: { Key: ARCHIVE_KEY } });
     const rest = { bytes: ARCHIVE.length, script: 'train.py', requirements: null, strip: null, versionId: null };
     if (job === 'sync') return { sync: { url, sha256, ...rest } };
-    const install = { requirements: 'requirements.txt', program: finisher, installer: 'auto', python: null, env: {} };
+    const install = { requirements: 'requirements.txt', installer: 'auto', python: null, env: {} };
     if (job === 'install') return { install };
     const { maxDuration = 3_600 } = fields;
     return { train: { script: 'train.py', args: [], env: {}, python: null, maxDuration, stopGrace: 5 } };
@@ -123,7 +122,6 @@ function rigOf({ clock, bucket, instance, about, finisher, plan }: Subject): Rig
         offset: 0,
         maxBytes: 1_000_000,
         reason: 'a test',
-        program: finisher,
         outputs: ['outputs/**'],
         ...(verb === 'start' ? start : {}),
         ...(verb === 'collect' ? { maxBytes: 5e9 } : {}),

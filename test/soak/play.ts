@@ -20,7 +20,6 @@ const SCALE = 20;
 
 const MODEL: Abilities = { powerOff: true, longest: 900_000, latest: 4 * HOUR_MS, scale: 1, mostRuns: 4 };
 const PROCESSES: Abilities = { powerOff: false, longest: 30_000, latest: 60_000, scale: SCALE, mostRuns: 2 };
-const PROGRAMS = { runner: 'a'.repeat(64), installer: 'b'.repeat(64), finisher: 'c'.repeat(64) };
 
 export interface Played {
   readonly schedule: Schedule;
@@ -58,7 +57,6 @@ export async function playModel(seed: number, definitions: Definitions): Promise
   const world = new World(schedule, {
     clock,
     definitions,
-    programs: PROGRAMS,
     origin: 'http://soak.invalid',
     tags: {},
     instance: (made) =>
@@ -93,8 +91,8 @@ export async function playProcesses(seed: number, definitions: Definitions): Pro
     onStart: (runId, job) => world?.jobBegan(runId, job),
   });
   try {
-    const { programs, tags } = instance;
-    world = new World(schedule, { clock, definitions, programs, origin, tags, instance: () => instance });
+    const { tags } = instance;
+    world = new World(schedule, { clock, definitions, origin, tags, instance: () => instance });
     return await finish(world, clock, HOUR_MS);
   } finally {
     await instance.remove();

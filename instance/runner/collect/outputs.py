@@ -1,15 +1,13 @@
 """Packs the files of a project that match globs, as the user, into an archive that root has opened."""
 
 import hashlib
-import json
 import os
 import re
 import stat
 import tarfile
-import traceback
 
 from collect import globs
-from common import accounts
+from common import accounts, child
 
 _CHUNK = 1 << 20
 #: Left free on the disk, in bytes, beside what a file needs.
@@ -23,29 +21,16 @@ def pack(path, project, globs, most, account, warnings):
 
     It happens in a process of its own that has become the user: what the user cannot read is not packed.
     """
-    out, into = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        code = 1
-        try:
-            os.close(out)
-            archive = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-            if account.uid != os.geteuid():
-                accounts.drop_to(account)
-            with os.fdopen(into, "w", encoding="ascii") as answer:
-                json.dump(_Packer(archive, project, globs, most).run(), answer)
-            code = 0
-        except BaseException:
-            traceback.print_exc()  # to the finisher's own file of errors
-        finally:
-            os._exit(code)
-    os.close(into)
-    with os.fdopen(out, encoding="ascii") as answer:
-        text = answer.read()
-    os.waitpid(pid, 0)
-    if not text:
+
+    def work():
+        archive = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        if account.uid != os.geteuid():
+            accounts.drop_to(account)
+        return _Packer(archive, project, globs, most).run()
+
+    found = child.answer_of(work)  # a traceback goes to the finisher's own file of errors
+    if found is None:
         raise OSError("the packing process died")
-    found = json.loads(text)
     warnings += found["warnings"]
     return found["files"]
 

@@ -1,13 +1,11 @@
 """Sends what was collected to presigned URLs. What has been sent is not sent again."""
 
 import contextlib
-import http.client
 import os
 import time
-from urllib.parse import urlsplit
 
 from collect import log_stream
-from common import marker, paths
+from common import marker, paths, presigned
 
 _ATTEMPTS = 3
 _BETWEEN_SECONDS = 1.0
@@ -59,7 +57,7 @@ def _send(folder, file, raw, url):
             time.sleep(_BETWEEN_SECONDS)
         try:
             status = _put(folder, file, raw, url)
-        except (OSError, http.client.HTTPException) as error:
+        except presigned.ERRORS as error:
             why = getattr(error, "strerror", None) or type(error).__name__  # the whole text may hold the URL
         else:
             if status == 200:
@@ -69,16 +67,10 @@ def _send(folder, file, raw, url):
 
 
 def _put(folder, file, raw, url):
-    parts = urlsplit(url)
-    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    connection = kind(parts.hostname, parts.port, timeout=_SILENCE_SECONDS)
     fd, chunks = _open(folder, file["name"], raw)
     try:
-        headers = {"Content-Length": str(file["bytes"])}
-        connection.request("PUT", f"{parts.path}?{parts.query}", chunks, headers)
-        return connection.getresponse().status
+        return presigned.put(url, chunks, file["bytes"], _SILENCE_SECONDS)
     finally:
-        connection.close()
         os.close(fd)
 
 

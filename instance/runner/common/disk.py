@@ -1,6 +1,7 @@
 """Room on the disks that a job writes to."""
 
 import contextlib
+import errno
 import os
 import sys
 
@@ -12,6 +13,11 @@ _LEAST_FREE = 1 << 20
 #: Kept, so that a job whose log filled the disk can still be stopped, say how it ended, and be collected.
 _RESERVED = bytes(65_536)
 _PIECE = 16_384
+
+
+def is_full_error(error):
+    """Whether an OSError means that there was no room, or no quota left."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def is_full(folder):

@@ -68,6 +68,23 @@ def open_regular(path):
     raise Untrusted(f"{path} is not a file of the runner's own")
 
 
+def is_locked(path):
+    """Whether a process holds the lock that is this file."""
+    import fcntl  # a poll of a job that is identified does not need it
+
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False
+
+
 def exists(path):
     return os.path.lexists(path)
 

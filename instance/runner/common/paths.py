@@ -1,6 +1,7 @@
 """Where things lie under the runner's root: the only place that puts these names together."""
 
 import os
+import sys
 
 CLOSED = "closed.json"
 REQUEST = "request.json"
@@ -36,3 +37,11 @@ def finish_folder(root, key):
 
 def lease_folder(root):
     return os.path.join(root, "lease")
+
+
+def program_path():
+    """Where this program is stored: what starts a process from itself, as Python's argument, needs it.
+
+    The document that runs a request sets argv[0]. It executes a descriptor, which has no name of its own.
+    """
+    return os.path.abspath(sys.argv[0])

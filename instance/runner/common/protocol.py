@@ -3,26 +3,25 @@
 import json
 
 PROTOCOL = 1
-#: Of a run; `probe` is about the instance alone.
-VERBS_OF_RUN = ("start", "poll", "stop", "collect", "upload", "release")
-VERBS = (*VERBS_OF_RUN, "probe")
+VERBS = ("start", "poll", "stop", "collect", "upload", "release", "probe")
 JOBS = ("sync", "install", "train")
 #: SSM cuts a stream of 24,000 bytes; the document may add a line of its own.
 MAX_ANSWER_BYTES = 23_500
 #: Of raw log in one answer, when the request does not say.
 DEFAULT_LOG_BYTES = 1_000_000
-_HEX = frozenset("0123456789abcdef")
 _KEY = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
 _NUMBER = (int, float)
 _TEXT = (str,)
 _MAYBE_TEXT = (str, type(None))
-_EVERY = {"runner": _TEXT, "root": _TEXT, "home": _MAYBE_TEXT, "user": _MAYBE_TEXT, "run": (dict,), "project": _TEXT}
+_EVERY = {"root": _TEXT, "home": _MAYBE_TEXT, "user": _MAYBE_TEXT, "run": (dict,), "project": _TEXT}
+#: `probe` is about the instance, not about a run.
+_OF_PROBE = {"root": _TEXT, "home": _MAYBE_TEXT, "user": _MAYBE_TEXT, "python": _MAYBE_TEXT}
 _OF_VERB = {
     "start": {"job": _TEXT, "notAfter": _NUMBER, "wait": _NUMBER, "ended": (list,), "queue": (dict, type(None))},
     "poll": {"job": _TEXT},
     "stop": {"grace": _NUMBER, "reason": _TEXT},
-    "collect": {"program": _TEXT, "grace": _NUMBER, "wait": _NUMBER, "outputs": (list,), "maxBytes": _NUMBER},
-    "upload": {"program": _TEXT, "wait": _NUMBER, "puts": (dict,)},
+    "collect": {"grace": _NUMBER, "wait": _NUMBER, "outputs": (list,), "maxBytes": _NUMBER},
+    "upload": {"wait": _NUMBER, "puts": (dict,)},
     "release": {},
 }
 _OF_JOB = {
@@ -35,7 +34,7 @@ _OF_JOB = {
         "strip": _MAYBE_TEXT,
         "versionId": _MAYBE_TEXT,
     },
-    "install": {"requirements": _TEXT, "installer": _TEXT, "python": _MAYBE_TEXT, "env": (dict,), "program": _TEXT},
+    "install": {"requirements": _TEXT, "installer": _TEXT, "python": _MAYBE_TEXT, "env": (dict,)},
     "train": {
         "script": _TEXT,
         "args": (list,),
@@ -55,10 +54,10 @@ class Refusal(Exception):
         super().__init__(message)
 
 
-def read(data):
-    """Returns the request in `data`, a dict with a verb that we know. Raises Refusal `BadRequest`, without its text."""
+def _read(data):
+    """Returns the JSON object in `data`. Raises Refusal `BadRequest`, without its text."""
     try:
-        request = json.loads(data.decode("utf-8"))
+        request = json.loads(data)
     except ValueError as error:
         raise Refusal("BadRequest", f"the request is not JSON: {type(error).__name__}") from None
     if not isinstance(request, dict):
@@ -70,21 +69,29 @@ def read(data):
     return request
 
 
-def check_run(request):
-    """Checks a request about a run. Raises Refusal `BadRequest`."""
-    check(request, _EVERY, "")
-    check(request["run"], {"id": _TEXT, "key": _TEXT, "arn": _TEXT}, "run.")
-    check(request, _OF_VERB[request["verb"]], "")
+def parse(data):
+    """Returns a request to the runner, checked. Raises Refusal `BadRequest`."""
+    request = _read(data)
+    if request["verb"] == "probe":
+        _check(request, _OF_PROBE, "")
+        _check_root(request)
+        return request
+    _check(request, _EVERY, "")
+    _check(request["run"], {"id": _TEXT, "key": _TEXT, "arn": _TEXT}, "run.")
+    _check(request, _OF_VERB[request["verb"]], "")
     if not _is_name(request["run"]["key"]) or not _is_name(request["project"]):
         raise Refusal("BadRequest", "run.key and project may hold only A-Z a-z 0-9 . _ - and not begin with a dot")
-    if not request["root"].startswith("/") or "/../" in request["root"] + "/":
-        raise Refusal("BadRequest", "root is not an absolute path")
+    _check_root(request)
     if "job" in _OF_VERB[request["verb"]]:
         _check_window(request)
     if request["verb"] == "start":
         _check_work(request)
-    if "program" in _OF_VERB[request["verb"]]:
-        _check_program(request, "")
+    return request
+
+
+def _check_root(request):
+    if not request["root"].startswith("/") or "/../" in request["root"] + "/":
+        raise Refusal("BadRequest", "root is not an absolute path")
 
 
 def _check_window(request):
@@ -99,13 +106,11 @@ def _check_window(request):
 
 def _check_work(request):
     job = request["job"]
-    check(request, {job: (dict,)}, "")
+    _check(request, {job: (dict,)}, "")
     work = request[job]
-    check(work, _OF_JOB[job], job + ".")
-    if job == "install":
-        _check_program(work, "install.")
+    _check(work, _OF_JOB[job], job + ".")
     if request["queue"] is not None:
-        check(request["queue"], {"ttl": _NUMBER}, "queue.")
+        _check(request["queue"], {"ttl": _NUMBER}, "queue.")
     words = list(work.get("args", ()))
     for name, value in work.get("env", {}).items():
         if not name or "=" in name:
@@ -116,12 +121,7 @@ def _check_work(request):
         raise Refusal("BadRequest", f"{job}: args and env are text without NUL")
 
 
-def _check_program(values, prefix):
-    if len(values["program"]) != 64 or not _HEX.issuperset(values["program"]):
-        raise Refusal("BadRequest", f"{prefix}program is not a SHA-256")
-
-
-def check(values, wanted, prefix):
+def _check(values, wanted, prefix):
     """Raises Refusal `BadRequest` when a key is missing, or of none of its types."""
     for key, types in wanted.items():
         if key not in values:

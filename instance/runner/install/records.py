@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 
+from common import marker
 from install.interpreter_facts import requirements_of
 from install.redact import without_credentials
 
@@ -66,12 +67,7 @@ class Records:
 
     def keep(self, key, record):
         """Writes a record by rename, and drops the oldest of too many."""
-        path = os.path.join(self._folder, f"{key}.json")
-        with open(path + ".new", "w", encoding="utf-8") as file:
-            json.dump(record, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.rename(path + ".new", path)
+        marker.write(os.path.join(self._folder, f"{key}.json"), record)
         records = [entry for entry in os.scandir(self._folder) if entry.name.endswith(".json")]
         for entry in sorted(records, key=lambda entry: entry.stat().st_mtime)[:-_KEPT]:
             os.unlink(entry.path)
@@ -79,9 +75,9 @@ class Records:
     def begin(self, target):
         """Marks that packages are being changed. Returns when an install began that never ended (epoch), or None."""
         os.makedirs(self._folder, exist_ok=True)
-        marker = self._marker(target)
-        killed = os.stat(marker).st_mtime if os.path.exists(marker) else None
-        descriptor = os.open(marker, os.O_CREAT | os.O_WRONLY, 0o600)
+        path = self._marker(target)
+        killed = os.stat(path).st_mtime if os.path.exists(path) else None
+        descriptor = os.open(path, os.O_CREAT | os.O_WRONLY, 0o600)
         os.fsync(descriptor)
         os.close(descriptor)
         return killed

@@ -8,7 +8,6 @@ import json
 import os
 import platform
 import re
-import shutil
 import ssl
 import stat
 import urllib.error
@@ -16,6 +15,7 @@ import urllib.parse
 import urllib.request
 import zipfile
 
+from common import marker
 from install.errors import ToolFailed
 
 _PYPI = "https://pypi.org/simple"
@@ -107,11 +107,7 @@ def _unpack(wheel, target):
         if not inside:
             raise ToolFailed("the wheel has no program uv")
         os.makedirs(os.path.dirname(target), exist_ok=True)
-        half = f"{target}.{os.getpid()}"
-        with archive.open(inside) as source, open(half, "wb") as copy:
-            shutil.copyfileobj(source, copy)
-        os.chmod(half, stat.S_IRWXU)
-        os.rename(half, target)
+        marker.replace(target, archive.read(inside), stat.S_IRWXU)
 
 
 class _Anchors(html.parser.HTMLParser):

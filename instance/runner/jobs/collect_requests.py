@@ -1,6 +1,5 @@
-"""`collect` and `upload`: what outlives the instance. The work is the finisher's, which comes with the request."""
+"""`collect` and `upload`: what outlives the instance. The finisher does the work (package collect)."""
 
-import fcntl
 import os
 import signal
 import time
@@ -121,26 +120,15 @@ def _write_input(request, folder, work, is_last):
 
 def _launch(request, folder, work, done):
     """Starts the finisher and waits until it holds its lock: nobody starts a second one meanwhile."""
-    program = os.path.join(request["root"], "runners", request["program"])
     unit = "runctl-{}-{}-{}".format(request["run"]["key"], work, os.getpid())
-    launch.detached([work, folder], unit, _GRACE, program)
+    launch.detached([work, folder], unit, _GRACE)
     deadline = time.monotonic() + _LAUNCH_SECONDS
     while not _is_working(folder) and not marker.exists(done) and time.monotonic() < deadline:
         time.sleep(0.01)
 
 
 def _is_working(folder):
-    try:
-        fd = os.open(os.path.join(folder, paths.LOCK), os.O_RDONLY | os.O_NOFOLLOW)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(fd)
-    return False
+    return marker.is_locked(os.path.join(folder, paths.LOCK))
 
 
 def _give_up_collecting(_folder):

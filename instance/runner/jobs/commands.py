@@ -6,6 +6,7 @@ import os
 import sys
 
 from common import accounts, environment, interpreter
+from common.paths import program_path
 
 #: A sync has its caps (archive.md), an install may build packages from source: what hangs longer will not come back.
 _MOST_SECONDS = {"sync": 2 * 3_600, "install": 6 * 3_600}
@@ -29,7 +30,7 @@ def of(work):
     account = accounts.Account(**work["account"])
     own = work["work"].get("env")
     if job != "train":
-        words = [sys.executable, "-I", "-B", _program(work), "child", job]
+        words = [sys.executable, "-I", "-B", program_path(), "child", job]
         env = environment.of_job(account, work["agent"], work["run"], work["project"], own=own)
         asked = {name: work[name] for name in ("run", "project", "root")}
         asked.update({"home": account.home, job: work["work"]})
@@ -44,12 +45,6 @@ def of(work):
     env = environment.of_job(account, work["agent"], work["run"], work["project"], python, own)
     folder = os.path.join(account.home, work["project"])
     return Command(words, env, folder, account, None, {"python": python.path, "reason": python.reason})
-
-
-def _program(work):
-    """The runner itself, or the installer that came with the request's document."""
-    program = work["work"].get("program")
-    return os.path.abspath(sys.argv[0]) if program is None else os.path.join(work["root"], "runners", program)
 
 
 def folders(work):

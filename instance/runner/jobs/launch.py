@@ -10,6 +10,7 @@ import subprocess
 import sys
 
 from common import environment, subp
+from common.paths import program_path
 
 _SYSTEMD_SECONDS = 10.0
 
@@ -27,13 +28,13 @@ _PROPERTIES = (
 )
 
 
-def detached(words, unit, grace, program=None):
-    """Runs this runner, or another program of ours, with the arguments `words`, detached.
+def detached(words, unit, grace):
+    """Runs this program with the arguments `words`, detached.
 
     unit: name of its systemd unit. grace: seconds that it may take to end when the machine goes down.
     Returns why systemd did not take it, or None. Raises OSError.
     """
-    command = [sys.executable, "-I", "-B", program or os.path.abspath(sys.argv[0]), *words]
+    command = [sys.executable, "-I", "-B", program_path(), *words]
     kept = environment.of_agent()
     why = None
     if _has_systemd():

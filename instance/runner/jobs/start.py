@@ -67,7 +67,7 @@ def _write_request(request, folder, account):
         marker.folder(path)
     job = request["job"]
     work = request[job]
-    shown = {name: request[name] for name in ("run", "project", "job", "user", "home", "notAfter", "runner")}
+    shown = {name: request[name] for name in ("run", "project", "job", "user", "home", "notAfter")}
     shown[job] = {name: value for name, value in work.items() if name != "url"}
     if "env" in work:
         shown[job]["env"] = {name: "***" for name in work["env"]}

@@ -88,19 +88,7 @@ def _has_supervisor(identity):
 
 def _is_claimed(folder):
     """Whether a supervisor is between taking its input and writing whom it started: it holds the job's lock."""
-    import fcntl
-
-    try:
-        fd = os.open(os.path.join(folder, paths.LOCK), os.O_RDONLY | os.O_NOFOLLOW)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(fd)
-    return False
+    return marker.is_locked(os.path.join(folder, paths.LOCK))
 
 
 def _add_log(status, folder, identity, offset, most, put):

@@ -1,6 +1,5 @@
 """Ends what is left of jobs: by asking their supervisor, and where that is gone, by itself."""
 
-import errno
 import os
 import signal
 import time
@@ -76,7 +75,7 @@ def _insist(run, path, value):
         try:
             return marker.write(path, value)
         except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT) or not any(map(disk.free, rooms)):
+            if not disk.is_full_error(error) or not any(map(disk.free, rooms)):
                 raise
 
 

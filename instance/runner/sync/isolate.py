@@ -5,11 +5,10 @@ child does them, in a process group of its own: it ends them in milliseconds, wh
 in the job's session, so the supervisor waits for it; the project's lock is open in it, so the next sync waits as well.
 """
 
-import json
 import os
 import signal
-import sys
 
+from common import child
 from sync.report import SyncError
 
 STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -17,21 +16,12 @@ STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 def apart(work):
     """Returns what `work` returns (as JSON can say it); raises its OSError or SyncError."""
-    reader, writer = os.pipe()
     # A stop waits until the work is done, here and in the child, which inherits this.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
     try:
-        child = os.fork()
-        if child == 0:
-            os.close(reader)
-            _answer(work, writer)
-        os.close(writer)
-        with open(reader, "rb") as pipe:
-            told = pipe.read()
-        os.waitpid(child, 0)
+        answer = child.answer_of(lambda: _result_of(work)) or {"broken": "it was killed"}
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    answer = json.loads(told) if told else {"broken": "it was killed"}
     if "errno" in answer:
         raise OSError(answer["errno"], os.strerror(answer["errno"]), answer["file"])
     if "error" in answer:
@@ -41,19 +31,14 @@ def apart(work):
     return answer["done"]
 
 
-def _answer(work, writer):
+def _result_of(work):
     """The child's whole life."""
     try:
         os.setpgid(0, 0)
-        answer = {"done": work()}
+        return {"done": work()}
     except OSError as error:
-        answer = {"errno": error.errno, "file": os.fsdecode(error.filename) if error.filename else None}
+        return {"errno": error.errno, "file": os.fsdecode(error.filename) if error.filename else None}
     except SyncError as error:
-        answer = {"error": [error.name, error.message]}
+        return {"error": [error.name, error.message]}
     except BaseException as error:
-        answer = {"broken": type(error).__name__}
-    try:
-        sys.stdout.flush()
-        os.write(writer, json.dumps(answer).encode())
-    finally:
-        os._exit(0)
+        return {"broken": type(error).__name__}

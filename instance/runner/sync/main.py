@@ -1,11 +1,11 @@
 """The job `sync`: brings the code of a run to `<home>/<project>`, whole or not at all, as the user (CONTRACT.md)."""
 
-import errno
 import json
 import os
 import sys
 import time
 
+from common import disk
 from sync import journal, plan
 from sync.apply import exists
 from sync.extract import extract, verify_tree
@@ -13,7 +13,6 @@ from sync.inflate import expanded_size, size_hint, unpacked
 from sync.report import Reporter, SyncError, counted, say, size
 from sync.workspace import Place, Tree
 
-FULL = (errno.ENOSPC, errno.EDQUOT)
 KEPT_SHOWN = 50  # names in the result, which has to fit an answer
 
 
@@ -29,7 +28,7 @@ def main():
     except SyncError as error:
         failure = error
     except OSError as error:
-        name = "DiskFull" if error.errno in FULL else "SyncFailed"
+        name = "DiskFull" if disk.is_full_error(error) else "SyncFailed"
         where = " (%s)" % os.fsdecode(error.filename) if error.filename else ""
         failure = SyncError(name, "%s%s" % (error.strerror or type(error).__name__, where))
     except Exception as error:
@@ -156,7 +155,7 @@ class Sync:
 
     def _full(self, error, need, what):
         """Raises DiskFull with numbers when that was the error, else the error."""
-        if error.errno in FULL:
+        if disk.is_full_error(error):
             self._room(need() if callable(need) else need, what)
         raise error
 

@@ -170,7 +170,10 @@ class Place:
             return None  # written by rename, so a person's hand or a dying disk did this; the next one replaces it
 
     def save(self, name, value):
-        """Writes a JSON file whole or not at all, also when the power goes."""
+        """Writes a JSON file whole or not at all, also when the power goes.
+
+        Not marker.write: this is below a descriptor, and its draft has a name that the next sync clears away.
+        """
         new = name + NEW
         fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=self.own)
         with open(fd, "wb") as file:

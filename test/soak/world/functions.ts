@@ -3,21 +3,18 @@ import { executionsOver } from '../../../aws/executions.ts';
 import { functionsOver } from '../../../aws/functions.ts';
 import { instancesOver } from '../../../aws/instances.ts';
 import { logStoreOver } from '../../../aws/log-store.ts';
+import { commandsOver } from '../../../aws/run-command.ts';
 import { runFilesOver } from '../../../aws/run-files.ts';
 import { DEFAULT_CAPS } from '../../../core/archive/caps.ts';
 import { ERRORS, nameInMessage } from '../../../core/errors.ts';
 import {
-  JOB_DOCUMENT,
   NOTIFY_FUNCTION,
-  PREPARE_DOCUMENT,
-  PREPARE_FINISH_DOCUMENT,
-  PREPARE_INSTALL_DOCUMENT,
+  RUN_DOCUMENT,
   RUN_LOG_GROUP,
   RUN_MACHINE,
   STOP_FUNCTION,
   WATCH_MACHINE,
 } from '../../../core/names.ts';
-import { commandsOver } from '../../../lambdas/adapters/commands.ts';
 import { logger } from '../../../lambdas/adapters/logger.ts';
 import { notifyOver } from '../../../lambdas/adapters/ports.ts';
 import { createCheck } from '../../../lambdas/check-instance.ts';
@@ -51,24 +48,21 @@ export interface Services {
   readonly bucket: Bucket;
   readonly states: Service;
   readonly lambda: Service;
-  /** Hex SHA-256 of the programs that the documents carry. */
-  readonly programs: { readonly runner: string; readonly installer: string; readonly finisher: string };
 }
+
+const PROGRAM = { sha256: 'a'.repeat(64), bucket: BUCKET, key: 'runctl/program.zip' };
 
 type Handler = (event: never, requestId: string) => Promise<unknown>;
 
 /** The real handlers over the real adapters, for one invocation. */
 function handlers(services: Services, invocation: Invocation): Readonly<Record<string, Handler>> {
-  const { clock, bucket, programs } = services;
+  const { clock, bucket } = services;
   const now = () => clock.now();
   const sleep = (ms: number) => invocation.spend(ms);
   const ssm = invocation.client<Parameters<typeof commandsOver>[0]['ssm']>(services.ssm.service);
-  const documents = {
-    prepare: PREPARE_DOCUMENT,
-    'prepare-install': PREPARE_INSTALL_DOCUMENT,
-    'prepare-finish': PREPARE_FINISH_DOCUMENT,
-    job: JOB_DOCUMENT,
-  };
+  const document = RUN_DOCUMENT;
+  const presign = ({ key }: { key: string }) => bucket.sign({ input: { Key: key } });
+  const warn = () => undefined;
   type LogClient = Parameters<typeof logStoreOver>[0]['logs'];
   const logClients = {
     logs: invocation.client<LogClient>(services.logs.service),
@@ -82,7 +76,7 @@ function handlers(services: Services, invocation: Invocation): Readonly<Record<s
   const executions = executionsOver(sfn);
   const instances = instancesOver(invocation.client<Parameters<typeof instancesOver>[0]>(services.ssm.ec2), ssm);
   const through = (asks: Parameters<typeof commandsOver>[0]['instances']) =>
-    commandsOver({ ssm, documents, instances: asks, now, sleep });
+    commandsOver({ ssm, document, presign, instances: asks, now, sleep, warn });
   const functions = functionsOver(invocation.client<Parameters<typeof functionsOver>[0]>(services.lambda));
   const notify = notifyOver(functions, NOTIFY_FUNCTION);
   const job = { commands: through(instances), logs, chunks: null, hasEnded: executions.hasEnded, now };
@@ -92,7 +86,6 @@ function handlers(services: Services, invocation: Invocation): Readonly<Record<s
     chunks: files,
     files,
     presignPut: (key: string) => files.presignPut(key),
-    finisher: programs.finisher,
     history: (arn: string) => executions.history(arn, { data: false }),
     executions,
     watchMachineArn: Executions.machineArn(WATCH_MACHINE),
@@ -101,7 +94,8 @@ function handlers(services: Services, invocation: Invocation): Readonly<Record<s
     'runctl-verify-archive': heldVerify(clock, {
       archives,
       caps: DEFAULT_CAPS,
-      runner: programs.runner,
+      program: PROGRAM,
+      documentVersion: () => Promise.resolve(services.ssm.documentVersion),
       uploadBucket: BUCKET,
     }),
     'runctl-find-instance': createFind(instances),
@@ -113,7 +107,7 @@ function handlers(services: Services, invocation: Invocation): Readonly<Record<s
       clearUp: (executionArn) =>
         functions.invokeLater(STOP_FUNCTION, { detail: { executionArn, holdsInstance: true } }),
     }),
-    'runctl-install-requirements': createInstall(job, programs.installer),
+    'runctl-install-requirements': createInstall(job),
     'runctl-start-training': createStart(job),
     'runctl-confirm-pid': createConfirm({ ...job, notify }),
     'runctl-poll-logs': createPoll({ ...job, chunks: files }),

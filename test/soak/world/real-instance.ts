@@ -5,7 +5,6 @@ import { join } from 'node:path';
 import { buffer, text } from 'node:stream/consumers';
 import { INSTANCE_TAGS, JOBS, type JobName } from '../../../core/names.ts';
 import type { RunnerRequest } from '../../../core/protocol/messages.ts';
-import { buildFinisher } from '../../../lib/instance/program.ts';
 import { killQuietly } from '../../support/instance/processes.ts';
 import { TestInstance } from '../../support/instance/test-instance.ts';
 import type { JobPlan } from '../model/job.ts';
@@ -13,7 +12,6 @@ import type { InstanceTruth, JobTruth, Running, SoakInstance, Victim } from './i
 import type { RunPlan } from './schedule.ts';
 
 const LOOK_MS = 20;
-const finisher = buildFinisher();
 
 /** Serves the bucket's presigned URLs on loopback. */
 export class BucketServer {
@@ -60,7 +58,6 @@ export class RealInstance implements SoakInstance {
   constructor(ports: RealInstancePorts) {
     this.ports = ports;
     const { here } = this;
-    writeFileSync(join(here.root, 'runners', finisher.sha256), finisher.bytes);
     mkdirSync(join(here.home, 'plans'));
     for (const { id, jobs } of ports.runs) this.plan(id, jobs.train);
     this.looking = setInterval(() => this.look(), LOOK_MS);
@@ -82,10 +79,6 @@ export class RealInstance implements SoakInstance {
   get tags(): Record<string, string> {
     const { root, home, user } = this.here;
     return { [INSTANCE_TAGS.root]: root, [INSTANCE_TAGS.home]: home, [INSTANCE_TAGS.user]: user };
-  }
-
-  get programs() {
-    return { runner: this.here.runner.slice(-64), installer: this.here.installer, finisher: finisher.sha256 };
   }
 
   execute(request: RunnerRequest): Running {

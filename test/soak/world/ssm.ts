@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { DOCUMENTS, JOB_DOCUMENT } from '../../../core/names.ts';
-import type { RunnerRequest } from '../../../core/protocol/messages.ts';
+import { RUN_DOCUMENT } from '../../../core/names.ts';
+import type { BringRequest, RunnerRequest } from '../../../core/protocol/messages.ts';
 import { awsError } from '../../support/fakes/sdk-client.ts';
 import type { Clock } from '../clock.ts';
 import type { Random } from '../random.ts';
@@ -18,6 +18,9 @@ const DELIVERY_MS = 30_000;
 /** An agent tells of what was under way when its machine went down so long after it is back. */
 const FAILED_AFTER_MS = 60_000;
 
+/** In the middle of most runs. */
+const DEPLOYED_EVERY_MS = 10 * 60_000;
+
 type Status = 'Pending' | 'InProgress' | 'Success' | 'Failed' | 'TimedOut';
 
 interface Invoked {
@@ -28,7 +31,8 @@ interface Invoked {
 }
 
 interface Delivery {
-  readonly request: RunnerRequest;
+  readonly request: RunnerRequest & BringRequest;
+  readonly version: string;
   /** null: a second delivery, of which SSM tells nobody. */
   readonly invoked: Invoked | null;
   running: Running | null;
@@ -57,7 +61,10 @@ export class Ssm {
   private readonly commands = new Map<string, Invoked>();
   private readonly queue: Delivery[] = [];
   private readonly working = new Set<Delivery>();
-  private prepared = false;
+  /** Versions of the document whose program is on the instance. */
+  private readonly programs = new Set<string>();
+  /** By run: the version that its first command named. */
+  private readonly versions = new Map<string, string>();
   /** Deliveries to come. */
   private pending = 0;
   private readonly ports: SsmPorts;
@@ -69,6 +76,11 @@ export class Ssm {
   /** Nothing that was sent is still under way. */
   get isQuiet(): boolean {
     return this.pending === 0 && this.queue.length === 0 && this.working.size === 0;
+  }
+
+  /** Of the document that a run finds which begins now: every so often another program is deployed. */
+  get documentVersion(): string {
+    return String(1 + Math.floor(this.ports.clock.now() / DEPLOYED_EVERY_MS));
   }
 
   readonly service: Service = (command, input) => {
@@ -147,11 +159,7 @@ export class Ssm {
     const [data = ''] = (input.Parameters as { Request: string[] }).Request;
     const json = Buffer.from(data, 'base64').toString('utf8');
     const document = String(input.DocumentName);
-    if (
-      !/^[A-Za-z0-9+/=]*$/.test(data) ||
-      json.length > REQUEST_BYTES ||
-      !DOCUMENTS.some((name) => name === document)
-    ) {
+    if (!/^[A-Za-z0-9+/=]*$/.test(data) || json.length > REQUEST_BYTES || document !== RUN_DOCUMENT) {
       this.refusals.push(`SendCommand of ${document} with ${json.length} characters`);
       throw awsError('InvalidParameters');
     }
@@ -166,12 +174,17 @@ export class Ssm {
     const invoked: Invoked = { status: 'Pending', output: '', existsAt };
     this.commands.set(id, invoked);
     const request = JSON.parse(json) as RunnerRequest;
-    if (document !== JOB_DOCUMENT) this.prepared = true;
+    const version = String(input.DocumentVersion);
+    const { key } = request.run;
+    const first = this.versions.get(key) ?? version;
+    this.versions.set(key, first);
+    if (version !== first)
+      this.refusals.push(`SendCommand of version ${version} for ${key}, which began with ${first}`);
     const deliver = (ms: number, to: Invoked | null) => {
       this.pending += 1;
       clock.timer(ms, () => {
         this.pending -= 1;
-        this.deliver({ request, invoked: to, running: null });
+        this.deliver({ request, version, invoked: to, running: null });
       });
     };
     if (isLost || fate < never + late) {
@@ -220,8 +233,10 @@ export class Ssm {
     const { clock, instance } = this.ports;
     const { invoked, request } = delivery;
     if (invoked) invoked.status = 'InProgress';
-    if (!this.prepared) {
-      this.finish(delivery, 'Success', JSON.stringify({ protocol: 1, ok: false, error: NO_RUNNER }));
+    const refusal = this.refuse(delivery);
+    if (refusal !== null) {
+      const error = { name: refusal, message: 'a soak' };
+      this.finish(delivery, 'Success', JSON.stringify({ protocol: 1, ok: false, error }));
       return;
     }
     const running = instance.execute(request);
@@ -234,6 +249,16 @@ export class Ssm {
     const output = await running.output;
     cancel();
     if (this.working.has(delivery)) this.finish(delivery, 'Success', output);
+  }
+
+  /** The document's part: the instance fetches a program once, when a request brings its URL. */
+  private refuse({ request, version }: Delivery): string | null {
+    if (this.programs.has(version)) return null;
+    if (request.program === undefined) return 'ProgramMissing';
+    const { random, weather } = this.ports;
+    if (random.chance(weather().put)) return 'ProgramFetchFailed';
+    this.programs.add(version);
+    return null;
   }
 
   private finish(delivery: Delivery, status: Status, output: string): void {
@@ -257,8 +282,6 @@ export class Ssm {
     invoked.output = isCut ? `${output.slice(0, OUTPUT_BYTES - 20)}--output truncated--` : output;
   }
 }
-
-const NO_RUNNER = { name: 'RunnerMissing', message: 'there is no such runner here' };
 
 function garble(output: string, random: Random): string {
   const at = random.int(0, Math.max(0, output.length - 1));

@@ -26,7 +26,6 @@ const ARCHIVES = {
 export interface WorldPorts {
   readonly clock: Clock;
   readonly definitions: Definitions;
-  readonly programs: Services['programs'];
   /** Begins every presigned URL. */
   readonly origin: string;
   /** Of the instance, beside those that every one has. */
@@ -88,7 +87,6 @@ export class World {
       ssm: this.ssm,
       logs: this.logs,
       bucket: this.bucket,
-      programs: ports.programs,
       states: statesService(this.machines, () => this.runMachine),
       lambda: (_command, { FunctionName, Payload }) => {
         // Who is told of a run is no affair of the run's.

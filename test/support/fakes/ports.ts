@@ -5,6 +5,8 @@ import type { InstanceCommands } from '../../../core/job/instance-commands.ts';
 import type { RunProgressEvent } from '../../../core/notify/progress-event.ts';
 import type { RunFiles } from '../../../core/outcome/write-manifest.ts';
 import type { RunnerRequest } from '../../../core/protocol/messages.ts';
+import type { ProbeRequest } from '../../../core/protocol/probe.ts';
+import type { RunProgram } from '../../../core/workflow/data.ts';
 import { isCaught, type StateEvent } from '../../../core/workflow/history.ts';
 import { logger } from '../../../lambdas/adapters/logger.ts';
 import type { Notify } from '../../../lambdas/adapters/ports.ts';
@@ -14,15 +16,15 @@ logger.setLogLevel('SILENT'); // A test that fails says why by itself.
 
 /** Answers requests in order; an Error among the answers is thrown. More requests than answers fail the test. */
 export class FakeCommands implements InstanceCommands {
-  readonly asked: { instanceId: string; document: string; request: RunnerRequest }[] = [];
+  readonly asked: { instanceId: string; program: RunProgram; request: RunnerRequest | ProbeRequest }[] = [];
   private readonly answers: (object | Error)[];
 
   constructor(...answers: (object | Error)[]) {
     this.answers = answers;
   }
 
-  ask(instanceId: string, document: string, request: RunnerRequest): Promise<object> {
-    this.asked.push({ instanceId, document, request });
+  ask(instanceId: string, program: RunProgram, request: RunnerRequest | ProbeRequest): Promise<object> {
+    this.asked.push({ instanceId, program, request });
     const answer = this.answers.shift();
     if (answer === undefined) return Promise.reject(new Error('nobody expected another request'));
     return answer instanceof Error ? Promise.reject(answer) : Promise.resolve(answer);

@@ -26,7 +26,7 @@ export const run: Run = {
   key: 'demo-1-0123456789abcdef',
   arn: 'arn:aws:states:eu-central-1:111122223333:execution:runctl-run:demo-1',
   startedAt: '2026-11-24T10:00:00.000Z',
-  runner: SHA256,
+  program: { sha256: SHA256, documentVersion: '3', bucket: 'cdk-assets', key: 'runctl/program.zip' },
 };
 
 /** An execution of the run above, under way. */

@@ -1,13 +1,12 @@
 import { createHash } from 'node:crypto';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { gunzipSync } from 'node:zlib';
 import { afterEach, beforeEach } from 'vitest';
 import type { AnswerTo } from '../../../core/protocol/answers.ts';
-import { buildFinisher } from '../../../lib/instance/program.ts';
 import {
   type Answer,
   type Fields,
@@ -16,8 +15,6 @@ import {
   type TestRun,
   useInstances,
 } from './test-instance.ts';
-
-const finisher = buildFinisher();
 
 export const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
 
@@ -64,7 +61,7 @@ export class Store {
   }
 }
 
-/** An instance with the finisher on it, and S3 beside it. */
+/** An instance, and S3 beside it. */
 export class OutliveRig {
   readonly here: TestInstance;
   readonly store: Store;
@@ -72,7 +69,6 @@ export class OutliveRig {
   constructor(here: TestInstance, store: Store) {
     this.here = here;
     this.store = store;
-    writeFileSync(join(dirname(here.runner), finisher.sha256), finisher.bytes);
   }
 
   /** A run that holds the instance and has trained with this script; without one, it has only the lease. */
@@ -92,7 +88,6 @@ export class OutliveRig {
   collectRequest(run: TestRun, fields: object = {}): Fields {
     return {
       ...this.here.common('collect', run),
-      program: finisher.sha256,
       grace: 5,
       wait: 15,
       outputs: ['outputs/**'],
@@ -108,7 +103,6 @@ export class OutliveRig {
   upload(run: TestRun, names: readonly string[], fields: object = {}): Promise<Answer<AnswerTo<'upload'>>> {
     return this.ask({
       ...this.here.common('upload', run),
-      program: finisher.sha256,
       wait: 15,
       puts: Object.fromEntries(names.map((name) => [name, this.store.url(name)])),
       ...fields,

@@ -15,7 +15,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterEach } from 'vitest';
-import { buildInstaller } from '../../../lib/instance/program.ts';
+import { buildProgram } from '../../../lib/instance/program.ts';
 import { type IndexOptions, type PackageIndex, servePackages } from './package-index.ts';
 import { ask, findInterpreter, type Interpreter, makeSystemPython, makeVenv, STANDARD_PATH } from './pythons.ts';
 import { sharedUv } from './shared-uv.ts';
@@ -81,7 +81,7 @@ export class InstallRig {
     chmodSync(this.base, 0o755);
     mkdirSync(this.project, { recursive: true });
     mkdirSync(this.userBin, { recursive: true });
-    writeFileSync(join(this.base, 'installer'), buildInstaller().bytes);
+    writeFileSync(join(this.base, 'installer'), buildProgram().bytes);
   }
 
   write(name: string, content: string): void {

@@ -42,15 +42,13 @@ const DEFAULT_INSTALL = { requirements: 'requirements.txt', installer: 'auto', p
 
 /** What a request takes from the instance that it is sent to. */
 interface RequestContext {
-  readonly installer: string;
   common(verb: string, run: TestRun): Fields;
 }
 
 /** A start request, in which what is not said has the defaults of a plain run. */
 export function startRequest(instance: RequestContext, run: TestRun, work: JobFields, fields: Fields = {}): Fields {
   const job = Object.keys(work)[0] as JobName;
-  const install = { ...DEFAULT_INSTALL, program: instance.installer };
-  const defaults = { sync: {}, install, train: DEFAULT_TRAIN }[job];
+  const defaults = { sync: {}, install: DEFAULT_INSTALL, train: DEFAULT_TRAIN }[job];
   return {
     ...instance.common('start', run),
     job,

@@ -8,7 +8,7 @@ import { dirname, join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { afterEach } from 'vitest';
-import { buildRunner } from '../../../lib/instance/program.ts';
+import { buildProgram } from '../../../lib/instance/program.ts';
 
 export const PROJECT = 'digits';
 /** Part of every URL here, so that a log can be searched for it. */
@@ -59,7 +59,7 @@ export class SyncRig {
   constructor(home?: string) {
     this.home = home ?? join(this.base, 'home');
     mkdirSync(this.home, { recursive: true });
-    writeFileSync(this.runner, buildRunner().bytes);
+    writeFileSync(this.runner, buildProgram().bytes);
   }
 
   get project(): string {

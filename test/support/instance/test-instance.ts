@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { afterEach } from 'vitest';
 import type { JobName } from '../../../core/names.ts';
 import { ANSWERS, checkAnswer, type JobStatus, type Verb } from '../../../core/protocol/answers.ts';
-import { buildInstaller, buildRunner } from '../../../lib/instance/program.ts';
+import { buildProgram } from '../../../lib/instance/program.ts';
 import { killQuietly, processesWith, waitFor } from './processes.ts';
 
 import { type Answer, type Fields, type JobFields, type Reply, startRequest, type TestRun } from './requests.ts';
@@ -58,8 +58,6 @@ export class TestInstance {
   readonly home: string;
   readonly user: string;
   readonly runner: string;
-  /** SHA-256 of the program that is the job `install`. */
-  readonly installer: string;
 
   private readonly options: InstanceOptions;
 
@@ -71,13 +69,10 @@ export class TestInstance {
     this.root = join(this.base, 'root');
     this.home = join(this.base, 'home');
     chmodSync(this.base, 0o755);
-    const { bytes, sha256 } = buildRunner(this.runnerFolder());
-    this.runner = join(this.root, 'runners', sha256);
+    const { bytes, sha256 } = buildProgram(this.runnerFolder());
+    this.runner = join(this.root, 'programs', sha256);
     mkdirSync(dirname(this.runner), { recursive: true });
     writeFileSync(this.runner, bytes);
-    const installer = buildInstaller();
-    this.installer = installer.sha256;
-    writeFileSync(join(dirname(this.runner), installer.sha256), installer.bytes);
     mkdirSync(this.project, { recursive: true });
     this.chown(options.runnerIs ?? null, [this.root, dirname(this.runner), this.runner]);
     this.chown(options.user === NOBODY.name ? NOBODY : (options.runnerIs ?? null), [this.home, this.project]);
@@ -166,7 +161,6 @@ export class TestInstance {
     return {
       protocol: 1,
       verb,
-      runner: this.runner.slice(-64),
       root: this.root,
       home: this.home,
       user: this.user,

@@ -73,9 +73,11 @@ const PSEUDO: Readonly<Record<string, string>> = {
 /** Text of a value that CloudFormation would put together. */
 export function joined(value: unknown): string {
   if (typeof value === 'string') return value;
-  const { 'Fn::Join': join_, 'Fn::GetAtt': attribute, Ref } = value as Record<string, unknown>;
+  const { 'Fn::Join': join_, 'Fn::GetAtt': attribute, 'Fn::Sub': template, Ref } = value as Record<string, unknown>;
   if (Array.isArray(join_)) return (join_[1] as unknown[]).map(joined).join(join_[0] as string);
   if (Array.isArray(attribute)) return attribute.join('.');
+  if (typeof template === 'string')
+    return template.replace(/\$\{([\w:]+)\}/g, (_, name: string) => PSEUDO[name] ?? name);
   if (typeof Ref === 'string') return PSEUDO[Ref] ?? Ref;
   throw new Error(`cannot read ${JSON.stringify(value)}`);
 }

@@ -6,7 +6,7 @@ import { checkStack } from '../../../cli/doctor/account.ts';
 import type { Check } from '../../../cli/doctor/check.ts';
 import { checkInside } from '../../../cli/doctor/inside.ts';
 import { checkInstance } from '../../../cli/doctor/instance.ts';
-import { DOCUMENTS, describeProgram, OUTPUTS } from '../../../core/names.ts';
+import { DOCUMENTS, OUTPUTS } from '../../../core/names.ts';
 import { PROTOCOL } from '../../../core/protocol/messages.ts';
 import type { ProbeAnswer } from '../../../core/protocol/probe.ts';
 import { SHA256 } from '../../support/fakes/samples.ts';
@@ -20,7 +20,8 @@ const outputs = Object.values(OUTPUTS).map((OutputKey) => ({ OutputKey, OutputVa
 function account(replies: Record<string, (input: Record<string, unknown>) => Reply> = {}, stack: object = {}): Account {
   const { client } = fakeClient({
     HeadBucketCommand: () => ({}),
-    DescribeDocumentCommand: () => ({ Document: { Status: 'Active', Description: describeProgram(SHA256) } }),
+    DescribeDocumentCommand: () => ({ Document: { Status: 'Active', Description: 'runctl' } }),
+    GetDocumentCommand: () => ({ DocumentVersion: '2', Content: SHA256 }),
     DescribeInstancesCommand: () => ({ Reservations: [{ Instances: [instance()] }] }),
     DescribeInstanceInformationCommand: () => ({ InstanceInformationList: [{ PingStatus: 'Online' }] }),
     SendCommandCommand: () => ({ Command: { CommandId: 'c' } }),
@@ -32,7 +33,8 @@ function account(replies: Record<string, (input: Record<string, unknown>) => Rep
     ssm: client,
     ec2: client,
     region: () => Promise.resolve('eu-central-1'),
-    output: () => Promise.resolve('runctl-uploads'),
+    output: (name: keyof typeof OUTPUTS) =>
+      Promise.resolve(name === 'program' ? `s3://assets/runctl/x.zip#${SHA256}` : 'runctl-uploads'),
     stack: () => Promise.resolve({ StackStatus: 'CREATE_COMPLETE', CreationTime, Outputs: outputs, ...stack }),
   } as unknown as Account;
 }
@@ -206,8 +208,8 @@ describe('inside the instance', () => {
     expect(list.disk).toMatchObject({ state: 'failed', detail: expect.stringContaining(words) });
   });
 
-  it('a document of an older runctl is deployed again', async () => {
-    const list = await look(well, { DescribeDocumentCommand: () => ({ Document: { Description: 'runctl' } }) });
-    expect(list.disk).toMatchObject({ state: 'failed', fix: ['npx cdk deploy'] });
+  it('a document that runs another program than the stack’s functions is deployed again', async () => {
+    const list = await look(well, { GetDocumentCommand: () => ({ DocumentVersion: '1', Content: 'another' }) });
+    expect(list.disk).toMatchObject({ state: 'failed', detail: expect.stringContaining('ProgramMissing') });
   });
 });

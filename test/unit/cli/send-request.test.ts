@@ -1,20 +1,24 @@
 import type { SSMClient } from '@aws-sdk/client-ssm';
 import { describe, expect, it } from 'vitest';
 import { toReadable } from '../../../cli/account/aws-errors.ts';
-import { isPermanent, sendRequest } from '../../../cli/account/send-request.ts';
+import { isPermanent, sendRequestOver } from '../../../cli/account/send-request.ts';
 import type { RunnerRequest } from '../../../core/protocol/messages.ts';
+import { run } from '../../support/fakes/samples.ts';
 import { awsError, fakeClient, type Reply } from '../../support/fakes/sdk-client.ts';
 
 const never = new AbortController().signal;
 const request = { verb: 'poll' } as RunnerRequest;
-const about = { instanceId: 'i-0123456789abcdef0', document: 'runctl-job' };
+const ID = 'i-0123456789abcdef0';
+const { documentVersion: _, ...program } = run.program;
 
 function ask(send: Reply, ...reads: readonly Reply[]) {
   const { client, sent } = fakeClient<SSMClient>({
+    GetDocumentCommand: () => ({ DocumentVersion: '4', Content: `SHA256 = "${program.sha256}"` }),
     SendCommandCommand: () => send,
     GetCommandInvocationCommand: (_, call) => reads[call] ?? new Error('unexpected read'),
   });
-  return { sent, answer: sendRequest(client, about, request, (answer) => answer, never) };
+  const sendRequest = sendRequestOver({ ssm: client, presign: () => Promise.resolve('https://x') }, program);
+  return { sent, answer: sendRequest(ID, request, (answer) => answer, never) };
 }
 
 const sentOne = { Command: { CommandId: 'c-1' } };
@@ -29,8 +33,12 @@ describe('a question to the instance', () => {
       ended('{"protocol":1,"ok":true,"state":"running"}'),
     );
     expect(await answer).toMatchObject({ state: 'running' });
-    const [command] = sent;
-    expect(command?.input).toMatchObject({ DocumentName: 'runctl-job', InstanceIds: [about.instanceId] });
+    const command = sent.find(({ name }) => name === 'SendCommandCommand');
+    expect(command?.input).toMatchObject({
+      DocumentName: 'runctl-look',
+      DocumentVersion: '4',
+      InstanceIds: [ID],
+    });
     const { Request: asked } = (command?.input.Parameters ?? {}) as { Request?: string[] };
     expect(JSON.parse(Buffer.from(asked?.[0] ?? '', 'base64').toString())).toEqual(request);
   });
@@ -48,7 +56,7 @@ describe('a question to the instance', () => {
   });
 
   it('that the instance answers with nothing is asked again; a refusal names what is wrong', async () => {
-    const garbled = await ask(sentOne, ended('')).answer.catch((thrown: unknown) => thrown);
+    const garbled = await ask(sentOne, ended(''), ended('')).answer.catch((thrown: unknown) => thrown);
     expect(garbled).toMatchObject({ message: expect.stringContaining('did not answer') });
     expect(isPermanent(garbled)).toBe(false);
     const refusal = '{"protocol":1,"ok":false,"error":{"name":"NoUser","message":"there is no user x"}}';

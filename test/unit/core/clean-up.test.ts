@@ -139,10 +139,11 @@ describe('what was never there', () => {
     expect(asked()).toEqual(['collect', 'release']);
   });
 
-  it('a runner that never came to the instance is no warning', async () => {
+  it.each(['ProgramUntrusted', 'PythonMissing'])('nothing is left of a run that met %s first of all', async (name) => {
     const steps = { sync: null, install: null, train: null };
-    const { turn } = end([refusal('RunnerBroken'), ok({ released: true, jobs: {} })], { steps });
-    expect((await turn).progress.warnings).toEqual([]);
+    const { turn, asked } = end([refusal(name)], { steps });
+    expect((await turn).progress).toMatchObject({ phase: 'done', warnings: [] });
+    expect(asked()).toEqual(['collect']);
   });
 
   it.each(['busy', 'refused'] as const)('a run that was %s at the door only gives its ticket back', async (state) => {

@@ -58,8 +58,8 @@ describe('how an execution ended', () => {
 
 describe('a manifest', () => {
   it('of runctl 0.1.0 is read, and is as strict a manifest as today', () => {
-    expect(readManifest(STORED)).toEqual(stored);
-    expect(manifestSchema.parse(stored)).toEqual(stored);
+    expect(readManifest(STORED)).toEqual({ ...stored, program: null });
+    expect(manifestSchema.parse({ ...stored, program: null })).toEqual({ ...stored, program: null });
   });
 
   it('has the next step that the outcome has', () => {
@@ -75,7 +75,7 @@ describe('a manifest', () => {
   it.each(Object.keys(stored).filter((key) => !['version', 'run', 'outcome'].includes(key)))(
     'is read without %s, which an older runctl did not write',
     (key) => {
-      const { [key]: left, ...rest } = stored;
+      const { [key]: left, ...rest } = { ...stored, program: null } as Record<string, unknown>;
       expect(left).toBeDefined();
       expect(() => manifestSchema.parse(rest)).toThrow(key);
       const read = readManifest(JSON.stringify(rest)) as Record<string, unknown> | null;
@@ -86,7 +86,7 @@ describe('a manifest', () => {
 
   it('keeps what a newer runctl added, and an error that it named', () => {
     const newer = { ...stored, error: 'OfALaterVersion', later: 1, run: { ...(stored.run as object), later: 2 } };
-    expect(readManifest(JSON.stringify(newer))).toEqual(newer);
+    expect(readManifest(JSON.stringify(newer))).toEqual({ ...newer, program: null });
     expect(() => manifestSchema.parse(newer)).toThrow();
   });
 

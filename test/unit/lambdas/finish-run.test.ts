@@ -33,11 +33,7 @@ describe('Finish run', () => {
   it('collects, sends, releases, and leaves a manifest that fits its schema', async () => {
     const { output, commands, files } = finish([collected(['train.log.gz', 'outputs.tar.gz']), uploaded, released]);
     expect(await output).toMatchObject({ outcome: 'succeeded', warnings: [], wait: null });
-    expect(commands.asked.map(({ document, request }) => `${document} ${request.verb}`)).toEqual([
-      'prepare-finish collect',
-      'job upload',
-      'job release',
-    ]);
+    expect(commands.asked.map(({ request }) => request.verb)).toEqual(['collect', 'upload', 'release']);
     expect(manifestOf(files)).toMatchObject({
       outcome: 'succeeded',
       outputs: { archive: { key: 'runs/demo-1/outputs.tar.gz', bytes: 7 } },
@@ -73,7 +69,7 @@ describe('Finish run', () => {
       outcome: 'succeeded',
       warnings: ['old', expect.stringContaining('not collected')],
     });
-    expect(commands.asked[1]).toMatchObject({ document: 'prepare', request: { verb: 'release' } });
+    expect(commands.asked[1]).toMatchObject({ request: { verb: 'release' } });
   });
 
   it('names what could not be sent', async () => {

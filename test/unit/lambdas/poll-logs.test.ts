@@ -3,7 +3,7 @@ import { type ErrorName, RunError } from '../../../core/errors.ts';
 import { createPoll } from '../../../lambdas/poll-logs.ts';
 import { FakeLogStore } from '../../support/fakes/log-store.ts';
 import { FakeCommands, fakePorts } from '../../support/fakes/ports.ts';
-import { firstTry, jobStatus, jobStep, secondTry, spec, watchInput } from '../../support/fakes/samples.ts';
+import { firstTry, jobStatus, jobStep, run, secondTry, spec, watchInput } from '../../support/fakes/samples.ts';
 
 const NOW = 1_795_000_010;
 const silence = (name: ErrorName = 'AgentSilent') => new RunError(name, 'no word');
@@ -11,13 +11,15 @@ const poll = (answer: object | Error, step = jobStep('train'), logs = new FakeLo
   createPoll(fakePorts(new FakeCommands(answer), logs))(watchInput(step));
 
 describe('Poll logs', () => {
-  it('asks from where the log stands, with the small document', async () => {
+  it('asks from where the log stands, with the program that the run began with', async () => {
     const commands = new FakeCommands(
       jobStatus('install', '', { log: { offset: 7, bytes: 0, size: 7, data: '', put: null } }),
     );
     const step = jobStep('install', { cursor: { offset: 7, eventTime: 1 } });
     await createPoll(fakePorts(commands))(watchInput(step));
-    expect(commands.asked).toMatchObject([{ document: 'job', request: { verb: 'poll', job: 'install', offset: 7 } }]);
+    expect(commands.asked).toMatchObject([
+      { program: run.program, request: { verb: 'poll', job: 'install', offset: 7 } },
+    ]);
   });
 
   it.each(['AgentSilent', 'AgentOffline', 'ServiceUnavailable'] as const)('counts %s, and waits long', async (name) => {

@@ -17,7 +17,6 @@ import {
   jobStatus,
   jobStep,
   run,
-  SHA256,
   spec,
   verified,
   watchInput,
@@ -57,16 +56,15 @@ describe('Sync code', () => {
     return { answer: step(jobInput(input)), commands, logs: ports.logs, cleared, notified };
   }
 
-  it('asks with the runner aboard, a URL of the pinned version, and ships the log', async () => {
+  it('names the program, and a URL of the pinned version, and ships the log', async () => {
     const { answer, commands, logs } = sync([done]);
     expect(await answer).toMatchObject({ job: 'sync', ended: true, ok: true });
     const [asked] = commands.asked;
-    expect(asked).toMatchObject({ instanceId: instance.id, document: 'prepare' });
+    expect(asked).toMatchObject({ instanceId: instance.id, program: run.program });
     expect(asked?.request).toMatchObject({
       protocol: 1,
       verb: 'start',
       job: 'sync',
-      runner: SHA256,
       run: { id: run.id, key: run.key, arn: run.arn },
       ended: [],
       notAfter: 1_795_000_010 + 180,
@@ -174,21 +172,21 @@ describe('Sync code', () => {
 });
 
 describe('Install requirements', () => {
-  it('starts the installer that the document carries', async () => {
+  it('starts the job with the program that the run began with', async () => {
     const commands = new FakeCommands(jobStatus('install', ''));
-    await createInstall(fakePorts(commands), SHA256)(jobInput());
+    await createInstall(fakePorts(commands))(jobInput());
     expect(commands.asked[0]).toMatchObject({
-      document: 'prepare-install',
+      program: run.program,
       request: {
         job: 'install',
-        install: { program: SHA256, requirements: 'requirements.txt', installer: 'auto', python: null, env: {} },
+        install: { requirements: 'requirements.txt', installer: 'auto', python: null, env: {} },
       },
     });
   });
 
   it('has nothing to do without requirements', async () => {
     const input = jobInput({ archive: { ...archive, requirements: null } });
-    await expect(createInstall(fakePorts(new FakeCommands()), SHA256)(input)).rejects.toMatchObject({
+    await expect(createInstall(fakePorts(new FakeCommands()))(input)).rejects.toMatchObject({
       name: 'Internal',
     });
   });
@@ -201,7 +199,7 @@ describe('Start training', () => {
     const input = jobInput({ spec: { ...spec, args, env: { A: '$$' } } });
     expect(await createStart(fakePorts(commands))(input)).toMatchObject({ pid: 99, confirmed: false });
     expect(commands.asked[0]).toMatchObject({
-      document: 'prepare-finish',
+      program: run.program,
       request: {
         wait: 0,
         train: { script: 'train.py', args, env: { A: '$$' }, python: null, maxDuration: 86_400, stopGrace: 30 },

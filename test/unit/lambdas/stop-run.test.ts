@@ -73,12 +73,7 @@ describe('stop-run', () => {
     const rest = { ...ended('late\nlast\n'), log: { ...log, offset: 8, size: 18 } };
     const { call, commands, files, executions } = stop([stopped, collected, released, rest], { logs });
     expect(await call()).toEqual({ outcome: 'stopped' });
-    expect(commands.asked.map(({ document, request }) => `${document} ${request.verb}`)).toEqual([
-      'prepare stop',
-      'prepare-finish collect',
-      'job release',
-      'job poll',
-    ]);
+    expect(commands.asked.map(({ request }) => request.verb)).toEqual(['stop', 'collect', 'release', 'poll']);
     expect(executions.stopped).toEqual([WATCH]);
     expect(logs.text('demo-1/train')).toBe('known\nlate\nlast\n');
     expect(manifestSchema.parse(files.json(MANIFEST))).toMatchObject({ outcome: 'stopped', polls: 9, logBytes: 18 });

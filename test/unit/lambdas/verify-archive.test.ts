@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { DEFAULT_CAPS } from '../../../core/archive/caps.ts';
 import { createVerify } from '../../../lambdas/verify-archive.ts';
 import { FakeArchives } from '../../support/fakes/ports.ts';
-import { run, SHA256 } from '../../support/fakes/samples.ts';
+import { run } from '../../support/fakes/samples.ts';
 import { chunked, END, file, tgz } from '../core/archive/build.ts';
 
 const KEY = 's3://mine/uploads/vision/code.tar.gz';
@@ -16,7 +16,15 @@ function verify(
   const archives = new FakeArchives();
   const upload = tgz(...Object.entries(files).map(([name, text]) => file(name, text)), END);
   archives.object = { versionId: 'v7', size: upload.length, metadata, body: chunked(upload, 100) };
-  const step = createVerify({ archives, caps: DEFAULT_CAPS, runner: SHA256, uploadBucket: 'mine' });
+  const { sha256, bucket, key } = run.program;
+  const documentVersion = (asked: string) => Promise.resolve(asked === sha256 ? '3' : 'of another program');
+  const step = createVerify({
+    archives,
+    caps: DEFAULT_CAPS,
+    program: { sha256, bucket, key },
+    documentVersion,
+    uploadBucket: 'mine',
+  });
   const execution = { name, arn: run.arn, startedAt: run.startedAt };
   return { answer: step({ execution, input }), archives };
 }
@@ -28,7 +36,7 @@ describe('Verify archive', () => {
     expect(begun).toMatchObject({
       id: run.id,
       arn: run.arn,
-      runner: SHA256,
+      program: run.program,
       key: expect.stringMatching(/^demo-1-[0-9a-f]{16}$/),
     });
     expect(spec).toMatchObject({ project: 'vision', script: 'train.py', instance: 'tag:Project=vision' });

@@ -1,12 +1,5 @@
 import { afterAll, describe, expect, it } from 'vitest';
-import {
-  JOB_DOCUMENT,
-  OUTPUTS,
-  PREPARE_DOCUMENT,
-  PREPARE_FINISH_DOCUMENT,
-  PREPARE_INSTALL_DOCUMENT,
-  SCHEDULE_GROUP,
-} from '../../../core/names.ts';
+import { DOCUMENTS, OUTPUTS, SCHEDULE_GROUP } from '../../../core/names.ts';
 import { METRICS } from '../../../core/notify/metrics.ts';
 import { lambdaNames } from '../../../lib/functions/bundle.ts';
 import { asList, joined, synthesize } from '../../support/lib/synth.ts';
@@ -263,7 +256,7 @@ describe('permissions', () => {
     const sends = allowed.filter(({ Action }) => asList(Action).includes('ssm:SendCommand'));
     expect(sends.length).toBeGreaterThan(0);
     const document = (name: string) => `arn:aws:ssm:eu-central-1:111122223333:document/${name}`;
-    const ours = [PREPARE_DOCUMENT, PREPARE_INSTALL_DOCUMENT, PREPARE_FINISH_DOCUMENT, JOB_DOCUMENT].map(document);
+    const ours = DOCUMENTS.map(document);
     for (const { Resource, Condition } of sends) {
       const resources = asList(Resource).map(joined);
       if (Condition === undefined) for (const resource of resources) expect(ours).toContain(resource);
@@ -303,6 +296,16 @@ describe('what people may do', () => {
       expect.arrayContaining(['states:StartExecution', 's3:GetObject', 'logs:GetLogEvents']),
     );
     for (const action of actions('watch')) expect(action).not.toMatch(/Stop|Delete|SendCommand|PassRole|Schedule$/);
+  });
+
+  it('operator: asks instances by the document that changes nothing there', () => {
+    const sends = policy('runctl-operator-eu-central-1').filter(({ Action }) =>
+      asList(Action).includes('ssm:SendCommand'),
+    );
+    const documents = sends
+      .filter(({ Condition }) => Condition === undefined)
+      .flatMap(({ Resource }) => asList(Resource));
+    expect(documents.map(joined)).toEqual(['arn:aws:ssm:eu-central-1:111122223333:document/runctl-look']);
   });
 
   it('operator: more than watch, and may give its role to EventBridge Scheduler alone', () => {
@@ -352,7 +355,7 @@ describe('a place to look', () => {
 });
 
 describe('the documents', () => {
-  const names = [PREPARE_DOCUMENT, PREPARE_INSTALL_DOCUMENT, PREPARE_FINISH_DOCUMENT, JOB_DOCUMENT].sort();
+  const names = [...DOCUMENTS].sort();
 
   it('are resources on AWS', () => {
     expect(
@@ -368,6 +371,16 @@ describe('the documents', () => {
         TargetType: '/AWS::EC2::Instance',
       });
     }
+  });
+
+  it('exist in their new version before the functions that name it', () => {
+    const ids = Object.entries(aws.resources)
+      .filter(([, { Type }]) => Type === 'AWS::SSM::Document')
+      .map(([id]) => id);
+    const verify = Object.values(aws.resources).find(
+      ({ Properties }) => Properties?.FunctionName === 'runctl-verify-archive',
+    );
+    expect((verify as { DependsOn?: string[] } | undefined)?.DependsOn).toEqual(expect.arrayContaining(ids));
   });
 
   it('are metadata with the same content where CloudFormation lacks the type; nothing else differs', () => {

@@ -1,17 +1,13 @@
 import type { SSMClient } from '@aws-sdk/client-ssm';
 import { describe, expect, it } from 'vitest';
-import { type PollRequest, PROTOCOL } from '../../../../core/protocol/messages.ts';
-import type { FoundInstance } from '../../../../core/workflow/choose-instance.ts';
-import { commandsOver } from '../../../../lambdas/adapters/commands.ts';
-import { logger } from '../../../../lambdas/adapters/logger.ts';
-import { foundInstance, instance, run } from '../../../support/fakes/samples.ts';
-import { awsError, fakeClient, type Reply } from '../../../support/fakes/sdk-client.ts';
-
-logger.setLogLevel('SILENT'); // A test that fails says why by itself.
+import { commandsOver } from '../../../aws/run-command.ts';
+import { MAX_REQUEST_BYTES, type PollRequest, PROTOCOL } from '../../../core/protocol/messages.ts';
+import type { FoundInstance } from '../../../core/workflow/choose-instance.ts';
+import { foundInstance, instance, run } from '../../support/fakes/samples.ts';
+import { awsError, fakeClient, type Reply } from '../../support/fakes/sdk-client.ts';
 
 const request: PollRequest = {
   protocol: PROTOCOL,
-  runner: run.runner,
   root: instance.root,
   home: null,
   user: null,
@@ -22,6 +18,7 @@ const request: PollRequest = {
   offset: 0,
   maxBytes: 10,
 };
+const URL = 'https://assets/runctl/program.zip?X-Amz-Signature=secret';
 const ANSWER = { protocol: 1, ok: true, state: 'running' };
 const done = (stdout: string, status = 'Success') => ({
   Status: status,
@@ -43,12 +40,9 @@ function ssm(
   let time = 0;
   const commands = commandsOver({
     ssm: fake.client,
-    documents: {
-      prepare: 'runctl-prepare',
-      'prepare-install': 'runctl-prepare-install',
-      'prepare-finish': 'runctl-prepare-finish',
-      job: 'runctl-job',
-    },
+    document: 'runctl',
+    presign: () => Promise.resolve(URL),
+    warn: () => undefined,
     instances: { find },
     now: () => time,
     sleep: (ms) => {
@@ -57,7 +51,7 @@ function ssm(
     },
   });
   const count = (name: string) => fake.sent.filter((command) => command.name === name).length;
-  const ask = (changes: object = {}) => commands.ask('i-1', 'job', { ...request, ...changes });
+  const ask = (changes: object = {}) => commands.ask('i-1', run.program, { ...request, ...changes });
   return { ask, commands, sent: fake.sent, count, elapsed: () => time };
 }
 
@@ -67,7 +61,8 @@ describe('ask', () => {
     expect(await ask()).toEqual(ANSWER);
     const { Parameters, ...rest } = { ...sent[0]?.input } as { Parameters: { Request: [string] } };
     expect(rest).toEqual({
-      DocumentName: 'runctl-job',
+      DocumentName: 'runctl',
+      DocumentVersion: run.program.documentVersion,
       InstanceIds: ['i-1'],
       TimeoutSeconds: 30,
       Comment: 'runctl poll',
@@ -126,15 +121,51 @@ describe('ask', () => {
     expect(await ask()).toEqual(ANSWER);
   });
 
-  it('sends the runner again when somebody has cleared it away, once', async () => {
-    const missing = done(JSON.stringify({ protocol: 1, ok: false, error: { name: 'RunnerMissing', message: 'x' } }));
-    const { ask, sent } = ssm((call) => (call === 0 ? missing : answered));
-    expect(await ask()).toEqual(ANSWER);
-    expect(sent.flatMap(({ input }) => (input as { DocumentName?: string }).DocumentName ?? [])).toEqual([
-      'runctl-job',
-      'runctl-prepare',
-    ]);
-    expect(await ssm(() => missing).ask()).toMatchObject({ error: { name: 'RunnerMissing' } });
+  describe('on an instance without the program', () => {
+    const refusal = (name: string) => done(JSON.stringify({ protocol: 1, ok: false, error: { name, message: 'x' } }));
+    const requests = (sent: readonly { input: object }[]) =>
+      sent.flatMap(({ input }) => {
+        const [encoded] = (input as { Parameters?: { Request: [string] } }).Parameters?.Request ?? [];
+        return encoded === undefined ? [] : [JSON.parse(Buffer.from(encoded, 'base64').toString()) as PollRequest];
+      });
+
+    const small = { ...request, verb: 'stop', grace: 1, reason: '' };
+    const large = { ...small, reason: 'r'.repeat(MAX_REQUEST_BYTES - JSON.stringify(small).length) };
+
+    it('sends the same request with a URL', async () => {
+      const { ask, sent } = ssm((call) => (call === 0 ? refusal('ProgramMissing') : answered));
+      expect(await ask()).toEqual(ANSWER);
+      expect(requests(sent)).toEqual([request, { ...request, program: { url: URL } }]);
+    });
+
+    it('lets a small request bring it, when the URL would make this one too large', async () => {
+      const { ask, sent } = ssm((call) => (call === 0 ? refusal('ProgramMissing') : answered));
+      expect(await ask(large)).toEqual(ANSWER);
+      const [first, second, third] = requests(sent);
+      expect(second).toMatchObject({ verb: 'poll', job: 'sync', maxBytes: 0, run: request.run, program: { url: URL } });
+      expect(third).toEqual(first);
+    });
+
+    it.each(['ProgramFetchFailed', 'ProgramBroken'])('hands on %s of the small request', async (name) => {
+      const { ask } = ssm((call) => refusal(call === 0 ? 'ProgramMissing' : name));
+      expect(await ask(large)).toMatchObject({ error: { name } });
+    });
+
+    it('lets it fetch again, three times at most', async () => {
+      const fetched = ssm((call) =>
+        call < 3 ? refusal(call === 0 ? 'ProgramMissing' : 'ProgramFetchFailed') : answered,
+      );
+      expect(await fetched.ask()).toEqual(ANSWER);
+      const never = ssm((call) => refusal(call === 0 ? 'ProgramMissing' : 'ProgramFetchFailed'));
+      expect(await never.ask()).toMatchObject({ error: { name: 'ProgramFetchFailed' } });
+      expect(never.count('SendCommandCommand')).toBe(4);
+    });
+
+    it.each(['ProgramBroken', 'ProgramUntrusted'])('hands on %s at once', async (name) => {
+      const { ask, count } = ssm(() => refusal(name));
+      expect(await ask()).toMatchObject({ error: { name } });
+      expect(count('SendCommandCommand')).toBe(1);
+    });
   });
 
   it('gives up after a minute when the invocation never comes to be: AgentSilent', async () => {
@@ -212,7 +243,7 @@ describe('ask', () => {
   it('refuses a request over 16 KB before it sends it, counting bytes', async () => {
     const { commands, sent } = ssm(() => answered);
     const long = { ...request, project: '€'.repeat(6_000) };
-    await expect(commands.ask('i-1', 'job', long)).rejects.toMatchObject({
+    await expect(commands.ask('i-1', run.program, long)).rejects.toMatchObject({
       name: 'RequestTooLarge',
       message: /18\d{3} bytes/,
     });

@@ -5,9 +5,8 @@ if ! command -v python3 >/dev/null 2>&1; then
   echo '{"protocol":1,"ok":false,"error":{"name":"PythonMissing","message":"there is no python3 on PATH"}}'
   exit 0
 fi
-exec python3 -I -c '
+exec python3 -I -B -c '
 @@PROGRAM@@
 ' <<'DATA'
 {{ Request }}
-@@RUNNER@@
 DATA
