@@ -28,8 +28,9 @@ def collect(request):
     jobs = {}
 
     def look():
-        jobs.update({job: status.find_state(path)[0] for job, path in terminate.jobs_of(root, key)})
-        if "running" in jobs.values():
+        states, is_empty = terminate.survey(root, key)
+        jobs.update(states)
+        if not is_empty:
             return "ending"
         terminate.free_rooms(root, key)
         return _advance(request, folder, "collect", paths.COLLECTED, _give_up_collecting)

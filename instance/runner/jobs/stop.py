@@ -21,9 +21,8 @@ def release(request):
     root, key = request["root"], request["run"]["key"]
     with lease.locked(root):
         terminate.close(root, key, "released")
-        states = terminate.kill(root, key)
+        states, gone = terminate.kill(root, key)
         collect_requests.kill(root, key)
-        gone = "running" not in states.values()
         if gone:
             terminate.free_rooms(root, key)
             lease.drop(root, key)
