@@ -32,7 +32,7 @@ def _handle(data):
     request = protocol.parse(data)
     verb = request["verb"]
     if verb == "probe":
-        from install import probe
+        from jobs import probe
 
         return probe.answer(request)
     if verb == "poll":

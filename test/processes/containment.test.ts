@@ -5,6 +5,7 @@ import { containerKinds, insideKind } from '../support/instance/container-kinds.
 import { ESCAPES } from '../support/instance/escapes.ts';
 import {
   isAlive,
+  isRoot,
   NOBODY,
   RUNNER_FOLDER,
   type TestInstance,
@@ -185,4 +186,34 @@ it.runIf(containerKinds().includes('cgroup'))('an empty cgroup is not left behin
   await here.ended(run, 'train');
   const { path } = identity(here, run).container;
   expect(readdirSync(join(path as string, '..')).filter((name) => name.includes(run.key))).toEqual([]);
+});
+
+describe('no program of the user can gain privileges', () => {
+  it('since every way to become the user is the one that forbids it', () => {
+    const files = readdirSync(RUNNER_FOLDER, { recursive: true, encoding: 'utf8' }).filter((name) =>
+      name.endsWith('.py'),
+    );
+    const drops = /\b(set(res|re|e)?[ug]id|initgroups|setgroups|preexec_fn|seteuid)\b/;
+    const found = files.filter((name) => drops.test(readFileSync(join(RUNNER_FOLDER, name), 'utf8')));
+    expect(found.filter((name) => name !== 'collect/inventory.py')).toEqual(['common/accounts.py']);
+  });
+
+  it.runIf(isRoot)('and where it cannot be forbidden, no program of the user runs', async () => {
+    const source = readFileSync(join(RUNNER_FOLDER, 'common/libc.py'), 'utf8');
+    const refusing = `
+_switch_on = switch_on
+def switch_on(option):
+    if option == PR_SET_NO_NEW_PRIVS: raise OSError(errno.EINVAL, "no_new_privs")
+    _switch_on(option)
+`;
+    const here = instance({ user: NOBODY.name, modules: { 'common/libc.py': source + refusing } });
+    here.write('train.py', 'open("ran", "w")\n');
+    const run = here.giveLease(here.run());
+    await here.start(run, { train: {} });
+    expect(await here.ended(run, 'train')).toMatchObject({
+      exit: { code: 127 },
+      result: { error: { name: 'StartFailed', message: expect.stringContaining('no_new_privs') } },
+    });
+    expect(existsSync(join(here.project, 'ran'))).toBe(false);
+  });
 });

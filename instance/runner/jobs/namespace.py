@@ -12,12 +12,7 @@ import signal
 import socket
 import struct
 
-from common import processes
-
-try:
-    import ctypes
-except ImportError:  # a Python built without libffi
-    ctypes = None
+from common import libc, processes
 
 _CLONE_NEWNS = 0x00020000
 _CLONE_NEWPID = 0x20000000
@@ -61,8 +56,6 @@ def fork(child):
 
     child calls `announce` once it is ready to be held. Raises Unusable.
     """
-    if ctypes is None:
-        raise Unusable("this Python has no ctypes")
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     # The kernel adds the sender's PID to each message, as this process sees it.
     ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
@@ -93,7 +86,7 @@ def _receive(channel, wanted):
 def _help(channel, child):
     """The helper's whole life: only the children of who unshares are inside."""
     try:
-        _call("unshare", _CLONE_NEWPID)
+        libc.call("unshare", _CLONE_NEWPID)
         if os.fork() == 0:
             _be_first(channel, child)
     except BaseException as error:
@@ -106,10 +99,10 @@ def _be_first(channel, child):
     """The first process's whole life."""
     try:
         os.setsid()
-        _call("unshare", _CLONE_NEWNS)
+        libc.call("unshare", _CLONE_NEWNS)
         # Slave: what is mounted on the machine later is seen inside; what is mounted inside stays there.
-        _call("mount", b"none", b"/", None, _MS_REC | _MS_SLAVE, None)
-        _call("mount", b"proc", b"/proc", b"proc", _MS_NOSUID | _MS_NODEV | _MS_NOEXEC, None)
+        libc.call("mount", b"none", b"/", None, _MS_REC | _MS_SLAVE, None)
+        libc.call("mount", b"proc", b"/proc", b"proc", _MS_NOSUID | _MS_NODEV | _MS_NOEXEC, None)
         for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP, signal.SIGCHLD}:
             signal.signal(number, signal.SIG_IGN)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -154,10 +147,3 @@ def _keep_only(kept):
                 os.close(int(name))
     for target in (0, 1, 2):
         os.dup2(null, target)
-
-
-def _call(name, *arguments):
-    """A function of the C library. Raises OSError."""
-    if getattr(ctypes.CDLL(None, use_errno=True), name)(*arguments) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, f"{name}: {os.strerror(number)}")

@@ -9,34 +9,22 @@ import contextlib
 import os
 import signal
 
-from common import accounts, processes
+from common import accounts, libc, processes
 from jobs import containers, launch, namespace
-
-try:
-    import ctypes
-except ImportError:  # a Python built without libffi
-    ctypes = None
 
 _OOM_SCORE = "/proc/self/oom_score_adj"
 #: -1000: never, 1000: first.
 _SPARED = "-900"
-_PR_SET_CHILD_SUBREAPER = 36
-_PR_SET_NO_NEW_PRIVS = 38
 #: How long the first process of a namespace may take to report that the job has ended.
 _REPORT_SECONDS = 1.0
 #: What a shell answers for a program that could not be started.
 COULD_NOT_START = 127
 
 
-def _prctl(option):
-    """Switches a process attribute on by prctl(2), where Python has ctypes. Raises OSError."""
-    if ctypes and ctypes.CDLL(None, use_errno=True).prctl(option, 1, 0, 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-
-
 def adopt_orphans():
     """Orphans among this process's descendants become its children, so that none of a job's processes can hide."""
-    _prctl(_PR_SET_CHILD_SUBREAPER)
+    with contextlib.suppress(OSError):  # a container needs none of it
+        libc.switch_on(libc.PR_SET_CHILD_SUBREAPER)
 
 
 class Held:
@@ -155,7 +143,6 @@ def _child(command, env, cwd, account, streams, keep, oom_score, go, trouble_out
                 file.write(oom_score)
         if account is not None:
             accounts.drop_to(account)
-            _prctl(_PR_SET_NO_NEW_PRIVS)
         step = f"enter {cwd}"
         os.chdir(cwd)
         step = f"run {command[0]}"

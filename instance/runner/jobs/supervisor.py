@@ -106,7 +106,9 @@ class Supervisor:
         if os.geteuid() == 0 and not held.container.is_kernels:
             self.log.say(f"no container for this job ({held.container.why}): its processes are ended one by one")
         most, grace = commands.most_seconds(self.work), commands.grace_seconds(self.work)
-        self.process = wait.JobProcess(self.folder, held, self.identity["startTime"], most, grace)
+        self.process = wait.JobProcess(
+            self.folder, held, self.identity["startTime"], most, grace, self.work["job"] != "probe"
+        )
         marker.write(os.path.join(self.folder, paths.IDENTITY), self.identity)
         return held.go()
 

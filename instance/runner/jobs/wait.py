@@ -17,17 +17,18 @@ _LEFTOVER_GRACE = 5.0
 class JobProcess:
     """Over the process `held` (spawn.Held), that began at `start` (processes.Process), and all in its container.
 
-    most, grace: seconds that it may last, and between TERM and KILL after that. After `wait`:
+    most, grace: seconds that it may last, and between TERM and KILL after that. follow: whether others of its session
+    and group may go on after it. After `wait`:
     reason  why we ended it: `stop`, `max-duration`, or None
     by_us   whether we did
     """
 
-    def __init__(self, folder, held, start, most, grace):
+    def __init__(self, folder, held, start, most, grace, follow=True):
         self.reason = None
         self._folder = folder
         self._stop_path = os.path.join(folder, paths.STOP)
         self._held, self._start = held, start
-        self._grace = grace
+        self._grace, self._follow = grace, follow
         self._end_at = time.monotonic() + most
         self._kill_at = None
         self._stop_seen = None
@@ -54,6 +55,7 @@ class JobProcess:
     def end_leftovers(self, say):
         """Ends what the job left behind in other sessions: it would hold memory and GPUs of the next run."""
         container = self._held.container
+        grace = min(_LEFTOVER_GRACE, self._grace)
         began, terminated = time.monotonic(), False
         while not container.is_empty():
             self._held.reap()
@@ -64,7 +66,7 @@ class JobProcess:
                 say(f"the job has ended; ending what it left running: {numbers}")
                 self._terminate(left)
             stop = marker.read(self._stop_path)
-            if time.monotonic() - began >= min(_LEFTOVER_GRACE, stop["grace"] if stop else _LEFTOVER_GRACE):
+            if time.monotonic() - began >= min(grace, stop["grace"] if stop else grace):
                 container.kill()
             time.sleep(_TICK_ENDING if terminated else 0.01)
         container.remove()
@@ -72,7 +74,7 @@ class JobProcess:
     def _is_over(self):
         if self.by_us:
             return self._held.container.is_empty()
-        return not processes.group(self._held.pid, self._start)
+        return not (self._follow and processes.group(self._held.pid, self._start))
 
     def _check_stop(self):
         """stop.json comes with a TERM to us; a TERM without it is the machine going down.
