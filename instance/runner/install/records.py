@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 
-from install.interpreter_facts import requirements_of
+from common.packages import requirements_of
 from install.redact import without_credentials
 
 _KEPT = 50
