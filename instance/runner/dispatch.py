@@ -23,7 +23,7 @@ def answer(request):
         result = _failure("DiskFull" if full else "RunnerBroken", f"{error.strerror or error}{where}")
     except Exception as error:  # The contract: always an answer, never a traceback on a stream that the agent cuts.
         result = _failure("RunnerBroken", f"{type(error).__name__}: {error}")
-    sys.stdout.buffer.write(protocol.encode(result) + b"\n")
+    sys.stdout.buffer.write(protocol.encode(protocol.fit(result)) + b"\n")
     sys.stdout.buffer.flush()
     return code
 

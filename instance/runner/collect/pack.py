@@ -48,6 +48,11 @@ def _log(path, job, files, warnings):
         if most > 0:
             size, digest = log_stream.measure(log)
             files.append({"name": f"{job}.log.gz", "bytes": size, "sha256": digest})
+        folder = os.path.dirname(path)
+        if marker.exists(os.path.join(folder, paths.LOG_CHANGED)):
+            warnings.append(f"The log of {job} is not what it was: the job has rewritten a part of it")
+        if marker.exists(os.path.join(folder, paths.LOG_START)):
+            warnings.append(f"The beginning of the log of {job} is missing: the job has cut it off")
         if log.raw < most:
             why = f"reading it took longer than {log_stream.MOST_SECONDS} s"
         if why:

@@ -12,6 +12,7 @@ import os
 import signal
 
 from common import processes
+from jobs import limits
 
 _NO_SYSTEMD = "the supervisor is not in a systemd unit of its own"
 
@@ -157,6 +158,7 @@ def make_cgroup(name, has_systemd):
     if not os.path.exists(os.path.join(path, "cgroup.kill")):
         os.rmdir(path)
         return None, "the kernel's cgroups have no cgroup.kill"
+    limits.set_on(path)
     return Cgroup(path), None
 
 

@@ -11,19 +11,19 @@ import sys
 
 from common import environment, subp
 from common.paths import program_path
+from jobs import limits
 
 _SYSTEMD_SECONDS = 10.0
 
 #: collect: a unit that failed leaves no trace behind. OOMPolicy: the kernel's kill of a training's worker is the
 #: training's affair. Delegate: the job gets a cgroup of its own below the unit's. KillMode: when the supervisor dies,
 #: the training is left alone (poll still sees it).
-#: TasksMax: what a login would have; the default of 15% is too little for many data loaders.
+#: TasksMax: the default of 15% is too little for many data loaders. MemoryMax: the kernel ends the job, not the agent.
 _PROPERTIES = (
     "Delegate=yes",
     "OOMPolicy=continue",
     "KillMode=process",
     "NoNewPrivileges=yes",
-    "TasksMax=infinity",
     "StandardInput=null",
     "StandardOutput=null",
     "StandardError=journal",
@@ -61,7 +61,8 @@ def detached(words, unit, grace):
 
 def systemd_command(command, unit, grace, env):
     """The systemd-run call for `command`."""
-    properties = [*_PROPERTIES, f"TimeoutStopSec={int(grace) + 15}"]
+    bounds = [f"TasksMax={limits.tasks()}", f"MemoryMax={limits.memory()}"]
+    properties = [*_PROPERTIES, *bounds, f"TimeoutStopSec={int(grace) + 15}"]
     return [
         "systemd-run",
         "--quiet",

@@ -4,7 +4,7 @@ import os
 import signal
 import time
 
-from common import marker, paths, processes
+from common import append_only, marker, paths, processes
 from jobs import containers, terminate
 
 _LOOK_AGAIN = 0.1
@@ -22,6 +22,7 @@ def main(folder):
     # From here on the job counts as running until its end is written, though its last process goes before that.
     marker.write(path, dict(identity, supervisor={"pid": me.pid, "startTime": me.start}))
     _end(folder, container)
+    append_only.clear(os.path.join(folder, paths.LOG))
     marker.write(os.path.join(folder, paths.EXIT), terminate.end_of(reason="stop"))
     return 0
 

@@ -10,7 +10,7 @@ import os
 import signal
 
 from common import accounts, libc, processes
-from jobs import containers, launch, namespace
+from jobs import containers, launch, limits, namespace
 
 _OOM_SCORE = "/proc/self/oom_score_adj"
 #: -1000: never, 1000: first.
@@ -142,6 +142,7 @@ def _child(command, env, cwd, account, streams, keep, oom_score, go, trouble_out
             with open(_OOM_SCORE, "w") as file:
                 file.write(oom_score)
         if account is not None:
+            limits.set_here()
             accounts.drop_to(account)
         step = f"enter {cwd}"
         os.chdir(cwd)

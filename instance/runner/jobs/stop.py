@@ -1,6 +1,6 @@
 """`stop` and `release`: the run is closed, what lives of it is ended, and the lease given back."""
 
-from jobs import collect_requests, lease, status, terminate
+from jobs import collect_requests, lease, prune, status, terminate
 
 
 def answer(request):
@@ -26,4 +26,5 @@ def release(request):
         if gone:
             terminate.free_rooms(root, key)
             lease.drop(root, key)
+    prune.run(root, request["keep"])
     return {"released": gone, "jobs": states}

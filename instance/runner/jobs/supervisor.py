@@ -49,7 +49,7 @@ class Supervisor:
         self.work = work
         self.room = os.path.join(folder, paths.ROOM)
         disk.reserve(self.room)
-        self.log = log_watch.LogWatch(folder)
+        self.log = log_watch.LogWatch(folder, is_others=work["account"]["uid"] != os.geteuid())
         self.oom = oom.OomEvidence()
         self.progress = self.process = self.held = self.identity = None
 
@@ -158,6 +158,10 @@ class Supervisor:
         }
 
     def _write_end(self, result, code=None, **how):
+        try:
+            self.log.close()
+        except OSError as error:
+            disk.complain(f"closing the log: {error}")
         if code != 0 and result is None:
             result = self._disk_trouble()
         end = terminate.end_of(code=code, result=result, **how)

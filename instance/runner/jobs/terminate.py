@@ -5,7 +5,7 @@ import os
 import signal
 import time
 
-from common import disk, marker, paths, processes
+from common import append_only, disk, marker, paths, processes
 from jobs import containers, lease, status
 
 #: How long to wait for killed processes to be gone. The kernel takes milliseconds, unless one hangs in a driver.
@@ -75,12 +75,12 @@ def _is_emptied(folder):
     """Whether the container of a job that does not run is empty. Where its supervisor was killed it may not be."""
     identity = marker.read(os.path.join(folder, paths.IDENTITY))
     container = identity and containers.of(identity)
-    if not container:
-        return True
-    if not container.is_empty():
+    if container and not container.is_empty():
         container.kill()
         return False
-    container.remove()
+    if container:
+        container.remove()
+    append_only.clear(os.path.join(folder, paths.LOG))  # its supervisor may have been killed before it did
     return True
 
 

@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { chmodSync, chownSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir, userInfo } from 'node:os';
@@ -215,6 +215,8 @@ export class TestInstance {
       for (const pid of left) killQuietly(pid);
       return left.length === 0 || null;
     });
+    // The log of a job whose supervisor was killed just now is append-only still: it could not be removed.
+    if (isRoot) spawnSync('chattr', ['-R', '-f', '-a', this.base], { stdio: 'ignore' });
     rmSync(this.base, { recursive: true, force: true });
   }
 
