@@ -11,6 +11,8 @@ def main(words):
     if work == "child":
         if words[1] == "install":
             from install import main as job
+        elif words[1] == "probe":
+            from install import probe as job
         else:
             from sync import main as job
         return job.main()

@@ -25,7 +25,7 @@ def answer(request):
         )
     except Exception as error:  # The contract: always an answer, never a traceback on a stream that the agent cuts.
         result = _failure("RunnerBroken", f"{type(error).__name__}: {error}")
-    sys.stdout.buffer.write(protocol.encode(result) + b"\n")
+    sys.stdout.buffer.write(protocol.encode(protocol.fit(result)) + b"\n")
     sys.stdout.buffer.flush()
     return code
 
@@ -34,7 +34,7 @@ def _handle(data):
     request = protocol.parse(data)
     verb = request["verb"]
     if verb == "probe":
-        from install import probe
+        from jobs import probe
 
         return probe.answer(request)
     if verb == "poll":

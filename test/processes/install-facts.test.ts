@@ -1,11 +1,12 @@
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
-import { userInfo } from 'node:os';
+import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { PROTOCOL } from '../../core/protocol/messages.ts';
 import type { ProbeAnswer, ProbeRequest } from '../../core/protocol/probe.ts';
 import { type InstallRig, isRoot, useInstallRig } from '../support/instance/install-setup.ts';
+import { processesWith } from '../support/instance/processes.ts';
 import { STANDARD_PATH } from '../support/instance/pythons.ts';
 
 const rig = useInstallRig();
@@ -71,11 +72,11 @@ describe('probe', () => {
     const code = `import json, sys
 sys.path.insert(0, sys.argv[1])
 from install import probe
-print(json.dumps(probe.answer(json.load(sys.stdin), *json.loads(sys.argv[2]))["gpu"]))`;
+print(json.dumps(list(probe.look(None, *sys.argv[2:]))[-1]["gpu"]))`;
     const gpu = (place: string) => {
-      const words = ['-I', '-B', '-c', code, join(rig().base, 'installer'), JSON.stringify([place])];
-      const options = { input: JSON.stringify(request(rig())), encoding: 'utf8', env: { PATH: '/nowhere' } } as const;
-      return JSON.parse(spawnSync('/usr/bin/env', [`PATH=${STANDARD_PATH}`, 'python3', ...words], options).stdout);
+      const words = ['-I', '-B', '-c', code, join(rig().base, 'installer'), rig().home, place];
+      const options = { encoding: 'utf8', env: { PATH: STANDARD_PATH } } as const;
+      return JSON.parse(spawnSync('python3', words, options).stdout);
     };
     expect(gpu(pci)).toEqual({ devices: 1, names: [], error: expect.stringMatching(reason) });
     expect(gpu(join(pci, 'none'))).toEqual({ devices: 0, names: [], error: null });
@@ -88,10 +89,26 @@ print(json.dumps(probe.answer(json.load(sys.stdin), *json.loads(sys.argv[2]))["g
     expect(answer.uv).toMatchObject({ version: null, error: expect.stringContaining('broken') });
   });
 
-  it.skipIf(!isRoot)('runs nothing of the user as root', () => {
-    rig().script('uv', 'echo "uv as $(id -un)"');
-    expect(ask(rig(), request(rig(), { user: 'nobody' })).answer.uv.version).toBe('uv as nobody');
+  it.skipIf(!isRoot)('runs nothing of the user as root, and gives it no way to become root', () => {
+    rig().script('uv', 'echo "uv as $(id -un), $(grep NoNewPrivs /proc/self/status)"');
+    expect(ask(rig(), request(rig(), { user: 'nobody' })).answer.uv.version).toMatch(/^uv as nobody, NoNewPrivs:\s1$/);
   });
+
+  it('leaves nothing running of what it started, and no folder', () => {
+    const survivor = `import os, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); open("ready", "w"); time.sleep(300)`;
+    const daemon = `cd; MARK='${rig().base}' setsid python3 -c '${survivor}' >/dev/null 2>&1 </dev/null &`;
+    rig().script('uv', `${daemon} until [ -e ~/ready ]; do sleep 0.05; done; echo uv 9.9`);
+    expect(ask(rig(), request(rig())).answer.uv.version).toBe('uv 9.9');
+    expect(processesWith(`MARK=${rig().base}`)).toEqual([]);
+    expect(readdirSync(tmpdir()).filter((name) => name.startsWith('runctl-probe-'))).toEqual([]);
+  });
+
+  it('answers what it knows when a program does not answer', () => {
+    rig().script('uv', 'echo "$$" > "$HOME/pid"; trap "" TERM; sleep 300');
+    const { answer } = ask(rig(), request(rig()));
+    expect(answer).toMatchObject({ ok: true, python: { error: null }, uv: { version: null } });
+    expect(answer.uv.error).toContain('gave up after 15 s');
+  }, 60_000);
 
   it.each(['root', 'home', 'user', 'python'] as const)('without %s is refused, with its name', (key) => {
     const { code, answer } = ask(rig(), { ...request(rig()), [key]: undefined });

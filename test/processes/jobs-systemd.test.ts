@@ -73,13 +73,15 @@ describe.runIf(!skipped)('where systemd runs', () => {
         `--setenv=AWS_SSM_INSTANCE_ID=${box.id}`,
         '--setenv=AWS_SSM_REGION_NAME=us-east-1',
         '--setenv=LANG=C.UTF-8',
+        '--property=Delegate=yes',
         '--property=OOMPolicy=continue',
         '--property=KillMode=process',
         '--property=NoNewPrivileges=yes',
-        '--property=TasksMax=infinity',
         '--property=StandardInput=null',
         '--property=StandardOutput=null',
         '--property=StandardError=journal',
+        expect.stringMatching(/^--property=TasksMax=\d+$/),
+        expect.stringMatching(/^--property=MemoryMax=\d+$/),
         '--property=TimeoutStopSec=45',
         '--',
         expect.stringMatching(/python3/),
@@ -110,7 +112,7 @@ describe.runIf(!skipped)('where systemd runs', () => {
     const properties = (calls()[0] ?? [])
       .filter((word) => word.startsWith('--property='))
       .map((word) => word.slice(11));
-    expect(properties).toHaveLength(8);
+    expect(properties).toHaveLength(10);
     if (!hasProgram('systemd-analyze')) return console.log('not checked: there is no systemd-analyze here');
     const unit = join(fake, 'runctl.service');
     writeFileSync(unit, `[Service]\nExecStart=/bin/true\n${properties.join('\n')}\n`);

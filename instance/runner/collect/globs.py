@@ -1,52 +1,103 @@
-"""The globs of a spec's `outputs`."""
+"""The globs of a spec's `outputs`. Matching takes no longer than glob times name: both may be an attacker's."""
 
 import os
-import re
 
 
 def literal_part(glob):
     """The folder, or file, at which a glob's matches begin."""
     parts = []
     for part in glob.strip("/").split("/"):
-        if re.search(r"[*?\[]", part):
+        if any(char in part for char in "*?["):
             break
         parts.append(part)
     begin = os.path.normpath("/".join(parts)) if parts else ""
     return "" if begin == "." else begin
 
 
-def regex(glob):
+class Pattern:
     """A glob of the spec: `*` and `?` stay within a folder, `**` goes through folders; a folder means all in it.
 
-    Raises re.error.
+    Raises ValueError.
     """
-    words = []
-    parts = [part for part in glob.strip("/").split("/") if part not in ("", ".")]
-    # Each `**` of a row would multiply the ways to match one name.
-    parts = [part for at, part in enumerate(parts) if part != "**" or parts[at - 1 : at] != ["**"]]
-    for index, part in enumerate(parts):
-        last = index == len(parts) - 1
-        if part == "**":
-            words.append(".*" if last else "(?:.*/)?")
-        else:
-            words.append(_segment(part) + ("" if last else "/"))
-    return re.compile("".join(words) + r"(?:/.*)?\Z", re.DOTALL)
+
+    def __init__(self, glob):
+        parts = [part for part in glob.strip("/").split("/") if part not in ("", ".")]
+        # None stands for `**`; more of them in a row say no more.
+        parts = [part for at, part in enumerate(parts) if part != "**" or parts[at - 1 : at] != ["**"]]
+        self._parts = [None if part == "**" else _tokens(part) for part in parts]
+
+    def matches(self, name):
+        """name: a path in the project, without a slash at its ends."""
+        end = len(self._parts)
+        if end == 0:
+            return False
+        # All places in the pattern where what was read of the name can have led to: none is ever tried a second time.
+        places = self._with_skipped({0})
+        for segment in name.split("/"):
+            reached = set()
+            for place in places:
+                part = self._parts[place]
+                if part is None:
+                    reached.add(place if place < end - 1 else end)
+                elif _matches(part, segment):
+                    reached.add(place + 1)
+            if end in reached:
+                return True  # a file, or a folder above it
+            places = self._with_skipped(reached)
+        return False
+
+    def _with_skipped(self, places):
+        """A `**` that others follow may stand for no folder at all."""
+        return places | {place + 1 for place in places if self._parts[place] is None and place < len(self._parts) - 1}
 
 
-def _segment(part):
-    out, at = [], 0
+def _tokens(part):
+    """A part as a list: `*`, or a function that says whether a character fits."""
+    tokens, at = [], 0
     while at < len(part):
         char = part[at]
         end = part.find("]", at + 2) if char == "[" else -1
         if char == "*":
-            out.append("[^/]*")
+            if tokens[-1:] != ["*"]:
+                tokens.append("*")
         elif char == "?":
-            out.append("[^/]")
+            tokens.append(lambda _: True)
         elif end > 0:
-            inner = part[at + 1 : end].replace("\\", "\\\\")
-            out.append("[" + ("^" + inner[1:] if inner[0] in "!^" else inner) + "]")
+            tokens.append(_one_of(part[at + 1 : end]))
             at = end
         else:
-            out.append(re.escape(char))
+            tokens.append(char.__eq__)
         at += 1
-    return "".join(out)
+    return tokens
+
+
+def _one_of(inner):
+    negated = len(inner) > 1 and inner[0] in "!^"
+    inner = inner[1:] if negated else inner
+    ranges, at = [], 0
+    while at < len(inner):
+        is_range = inner[at + 1 : at + 2] == "-" and at + 2 < len(inner)
+        first, last = inner[at], inner[at + 2 if is_range else at]
+        if last < first:
+            raise ValueError(f"{first}-{last} is no range")
+        ranges.append((first, last))
+        at += 3 if is_range else 1
+    return lambda char: any(first <= char <= last for first, last in ranges) != negated
+
+
+def _matches(tokens, text):
+    """Whether the tokens fit the whole text. A star takes as little as will do: only the last one is ever widened."""
+    token = at = 0
+    star = widened = None
+    while at < len(text):
+        if token < len(tokens) and tokens[token] == "*":
+            star, widened = token, at
+            token += 1
+        elif token < len(tokens) and tokens[token](text[at]):
+            token, at = token + 1, at + 1
+        elif star is not None:
+            widened += 1
+            token, at = star + 1, widened
+        else:
+            return False
+    return all(rest == "*" for rest in tokens[token:])

@@ -2,41 +2,40 @@
 
 import hashlib
 import os
-import re
 import stat
 import tarfile
+import time
 
 from collect import globs
-from common import accounts, child
+from common import as_user
 
 _CHUNK = 1 << 20
 #: Left free on the disk, in bytes, beside what a file needs.
 _SPARE = 64 << 20
+#: Of wall time. Searching and packing end by themselves, with what they have; what hangs in a read is killed.
+_SEARCH_SECONDS, _PACK_SECONDS, _MOST_SECONDS = 60, 600, 900
+#: Of the list of what was packed: two million files.
+_MOST_LIST = 256 << 20
 #: Warnings are for people: the rest is counted.
 _WARNINGS_SHOWN = 20
 
 
-def pack(path, project, globs, most, account, warnings):
-    """Packs into `path`. Returns [{path, bytes, sha256}]; links have no SHA-256. Raises OSError.
+def pack(path, project, patterns, most, account, warnings):
+    """Packs into `path`. Returns [{path, bytes, sha256}]; links have no SHA-256. Raises OSError, RuntimeError.
 
     It happens in a process of its own that has become the user: what the user cannot read is not packed.
     """
-
-    def work():
-        archive = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-        if account.uid != os.geteuid():
-            accounts.drop_to(account)
-        return _Packer(archive, project, globs, most).run()
-
-    found = child.answer_of(work)  # a traceback goes to the finisher's own file of errors
-    if found is None:
-        raise OSError("the packing process died")
+    archive = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+    try:
+        found = as_user.run(lambda: _Packer(archive, project, patterns, most).run(), account, _MOST_SECONDS, _MOST_LIST)
+    finally:
+        os.close(archive)
     warnings += found["warnings"]
     return found["files"]
 
 
 class _Packer:
-    def __init__(self, archive, project, globs, most):
+    def __init__(self, archive, project, patterns, most):
         self._archive = archive
         self._project = project
         self._most = most
@@ -45,15 +44,20 @@ class _Packer:
         self._unshown = 0
         self._patterns = []
         self._begins = set()
-        for glob in globs:
-            self._take(glob)
+        for pattern in patterns:
+            self._take(pattern)
 
     def run(self):
         try:
             with os.fdopen(self._archive, "wb") as file, tarfile.open(
                 fileobj=file, mode="w:gz", compresslevel=1, format=tarfile.PAX_FORMAT
             ) as archive:
-                for name in sorted(self._names()):
+                names = sorted(self._names())
+                self._until = time.monotonic() + _PACK_SECONDS
+                for at, name in enumerate(names):
+                    if time.monotonic() > self._until:
+                        self._warn(f"packing took longer than {_PACK_SECONDS} s: {len(names) - at} files were left out")
+                        break
                     self._add(archive, file, name)
         except OSError as error:
             self._files = []
@@ -64,8 +68,8 @@ class _Packer:
 
     def _take(self, glob):
         try:
-            pattern = globs.regex(glob)
-        except re.error:
+            pattern = globs.Pattern(glob)
+        except ValueError:
             self._warn(f"the pattern {glob} of outputs is not understood")
             return
         if ".." in glob.split("/"):
@@ -75,13 +79,17 @@ class _Packer:
         self._begins.add(globs.literal_part(glob))
 
     def _matches(self, name):
-        return any(pattern.match(name) for pattern in self._patterns)
+        return any(pattern.matches(name) for pattern in self._patterns)
 
     def _names(self):
         """Paths in the project of what matches, each once."""
         found = set()
         todo = [begin for begin in sorted(self._begins) if not self._is_behind_link(begin)]
+        until = time.monotonic() + _SEARCH_SECONDS
         while todo:
+            if time.monotonic() > until:
+                self._warn(f"the search took longer than {_SEARCH_SECONDS} s: what was not found by then was left out")
+                break
             name = todo.pop()
             path = os.path.join(self._project, name)
             try:
@@ -145,7 +153,7 @@ class _Packer:
                 return
             entry = _entry(name, info)
             entry.size = info.st_size
-            reader = _Reader(source, info.st_size)
+            reader = _Reader(source, info.st_size, self._until)
             archive.addfile(entry, reader)
             if reader.missing:
                 self._warn(f"{name} could not be read to its end: {reader.missing}")
@@ -159,10 +167,10 @@ class _Packer:
 
 
 class _Reader:
-    """Gives exactly `size` bytes of a file, zeros where it cannot be read, and knows their SHA-256."""
+    """Gives exactly `size` bytes of a file, zeros where it cannot be read in time, and knows their SHA-256."""
 
-    def __init__(self, source, size):
-        self._source, self._left = source, size
+    def __init__(self, source, size, until):
+        self._source, self._left, self._until = source, size, until
         self.digest = hashlib.sha256()
         self.missing = None
 
@@ -170,7 +178,10 @@ class _Reader:
         count = min(count, self._left, _CHUNK)
         data = b""
         try:
-            data = self._source.read(count)
+            if time.monotonic() <= self._until:
+                data = self._source.read(count)
+            else:
+                self.missing = "it took too long"
         except OSError as error:  # a bad block of one file must not cost the others
             self.missing = error.strerror
         if len(data) < count:

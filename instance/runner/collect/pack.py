@@ -4,11 +4,12 @@ import json
 import os
 
 from collect import inventory, log_stream, outputs
-from common import accounts, marker, paths
+from common import accounts, as_user, marker, paths
 
 JOBS = ("sync", "install", "train")
 OUTPUTS = "outputs.tar.gz"
 INVENTORY = "inventory.json"
+_INVENTORY_SECONDS = 30
 
 
 def main(folder):
@@ -19,7 +20,7 @@ def main(folder):
     raw = {job: _log(os.path.join(run, job, paths.LOG), job, files, warnings) for job in JOBS}
     if asked.get("logsOnly"):
         marker.remove(os.path.join(folder, OUTPUTS))
-        warnings.append("The outputs were not packed: whoever packed them died, again and again")
+        warnings.append("The outputs were not packed: the process that packs them crashed on every attempt")
     else:
         _everything_else(folder, asked, files, warnings)
     marker.write(os.path.join(folder, paths.COLLECTED), {"files": files, "warnings": warnings, "raw": raw})
@@ -33,7 +34,7 @@ def _everything_else(folder, asked, files, warnings):
 
 
 def _log(path, job, files, warnings):
-    """Returns how many bytes of the log are meant: what escaped its supervisor may still write."""
+    """Returns how many bytes of the log are kept: what escaped its supervisor may still write."""
     try:
         fd = marker.open_regular(path)
     except FileNotFoundError:
@@ -42,11 +43,21 @@ def _log(path, job, files, warnings):
         warnings.append(f"The log of {job} cannot be read: {error}")
         return 0
     try:
-        raw = os.fstat(fd).st_size
-        if raw > 0:
-            size, digest = log_stream.measure(log_stream.gzipped(fd, raw))
+        most, why = log_stream.meant(fd)
+        log = log_stream.Gzipped(fd, most, log_stream.MOST_SECONDS)
+        if most > 0:
+            size, digest = log_stream.measure(log)
             files.append({"name": f"{job}.log.gz", "bytes": size, "sha256": digest})
-        return raw
+        folder = os.path.dirname(path)
+        if marker.exists(os.path.join(folder, paths.LOG_CHANGED)):
+            warnings.append(f"The log of {job} is not what it was: the job has rewritten a part of it")
+        if marker.exists(os.path.join(folder, paths.LOG_START)):
+            warnings.append(f"The beginning of the log of {job} is missing: the job has cut it off")
+        if log.raw < most:
+            why = f"reading it took longer than {log_stream.MOST_SECONDS} s"
+        if why:
+            warnings.append(f"Only the first {log.raw} bytes of the log of {job} were kept: {why}")
+        return log.raw
     finally:
         os.close(fd)
 
@@ -56,8 +67,8 @@ def _outputs(folder, asked, account, files, warnings):
     project = os.path.join(account.home, asked["project"])
     try:
         listed = outputs.pack(path, project, asked["outputs"], asked["maxBytes"], account, warnings)
-    except OSError as error:
-        warnings.append(f"The outputs were not packed: {error.strerror or error}")
+    except (OSError, RuntimeError) as error:
+        warnings.append(f"The outputs were not packed: {getattr(error, 'strerror', None) or error}")
         listed = []
     if not listed:
         marker.remove(path)
@@ -72,7 +83,10 @@ def _outputs(folder, asked, account, files, warnings):
 def _packages(train, asked, account, warnings):
     try:
         request = marker.read(os.path.join(train, paths.REQUEST))
-        return inventory.look(request["train"]["python"], asked, account) if request else (None, {})
+        if not request:
+            return None, {}
+        found = as_user.run(lambda: inventory.look(request["train"]["python"], account), account, _INVENTORY_SECONDS)
+        return found["python"], found["packages"]
     except Exception as error:  # A list for people: whatever hinders it hinders nothing else.
         warnings.append(f"The installed packages are not known: {type(error).__name__}: {error}")
         return None, {}

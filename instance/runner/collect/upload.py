@@ -1,7 +1,9 @@
 """Sends what was collected to presigned URLs. What has been sent is not sent again."""
 
 import contextlib
+import errno
 import os
+import signal
 import time
 
 from collect import log_stream
@@ -9,8 +11,10 @@ from common import marker, paths, presigned
 
 _ATTEMPTS = 3
 _BETWEEN_SECONDS = 1.0
-#: Of one read or write. The whole of a file takes as long as it takes.
+#: Of one read or write.
 _SILENCE_SECONDS = 60.0
+#: Of one PUT: a minute, and what a line of 1 MB/s needs. A request gives the whole phase two hours.
+_PUT_SECONDS, _LEAST_BYTES_PER_SECOND = 60.0, 1e6
 #: A URL lives 300 s, and counts when a PUT begins: later ones need new URLs, which the next request brings.
 _URL_SECONDS = 240.0
 
@@ -56,7 +60,8 @@ def _send(folder, file, raw, url):
         if attempt:
             time.sleep(_BETWEEN_SECONDS)
         try:
-            status = _put(folder, file, raw, url)
+            with _deadline(_PUT_SECONDS + file["bytes"] / _LEAST_BYTES_PER_SECOND):
+                status = _put(folder, file, raw, url)
         except presigned.ERRORS as error:
             why = getattr(error, "strerror", None) or type(error).__name__  # the whole text may hold the URL
         else:
@@ -64,6 +69,21 @@ def _send(folder, file, raw, url):
                 return None
             why = f"S3 answered {status}"
     return why
+
+
+@contextlib.contextmanager
+def _deadline(seconds):
+    """Raises TimeoutError after so much wall time, wherever that is: a server may trickle for ever."""
+
+    def give_up(_number, _frame):
+        raise TimeoutError(errno.ETIMEDOUT, f"it took longer than {seconds:.0f} s")
+
+    signal.signal(signal.SIGALRM, give_up)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def _put(folder, file, raw, url):
@@ -79,6 +99,6 @@ def _open(folder, name, raw):
     if name.endswith(".log.gz"):
         job = name[: -len(".log.gz")]
         fd = marker.open_regular(os.path.join(os.path.dirname(folder), job, paths.LOG))
-        return fd, log_stream.gzipped(fd, raw[job])
+        return fd, log_stream.Gzipped(fd, raw[job])
     fd = marker.open_regular(os.path.join(folder, name))
     return fd, log_stream.plain(fd)

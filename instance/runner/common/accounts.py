@@ -4,6 +4,7 @@ import collections
 import os
 import pwd
 
+from common import libc
 from common.protocol import Refusal
 
 #: What images call their user, in the order of preference when the request names none.
@@ -46,7 +47,11 @@ def _current():
 
 
 def drop_to(account):
-    """Makes this process the user's, for good. Raises OSError, or PermissionError when privileges are still there."""
+    """Makes this process the user's, for good: no program that it starts, setuid or not, gets more.
+
+    Raises OSError, also where that cannot be had, or PermissionError when privileges are still there.
+    """
+    libc.switch_on(libc.PR_SET_NO_NEW_PRIVS)
     os.initgroups(account.name, account.gid)
     os.setresgid(account.gid, account.gid, account.gid)
     os.setresuid(account.uid, account.uid, account.uid)

@@ -29,6 +29,14 @@ def is_full(folder):
     return found.f_bavail * found.f_frsize < _LEAST_FREE
 
 
+def describe(folder):
+    """What answers say of the disk that a folder is on, or will be on: {path, free, bytes}."""
+    while not os.path.isdir(folder):
+        folder = os.path.dirname(folder)
+    found = os.statvfs(folder)
+    return {"path": folder, "free": found.f_bavail * found.f_frsize, "bytes": found.f_blocks * found.f_frsize}
+
+
 def check(root):
     """Raises Refusal `DiskFull` when a job that begins now could not even say how it ended."""
     if is_full(root):

@@ -98,15 +98,20 @@ def remove(path):
     return True
 
 
-def folder(path):
-    """Makes a folder if it is not there, and checks that it is really ours. Raises Untrusted, OSError."""
+def folder(path, mode=0o755):
+    """Makes a folder if it is not there, and checks that it is really ours. Raises Untrusted, OSError.
+
+    mode: one that is there already loses what goes beyond it.
+    """
     try:
-        os.mkdir(path, 0o755)
+        os.mkdir(path, mode)
     except FileExistsError:
         pass  # made by an earlier request, or not by us: the look below tells
     info = os.lstat(path)
     if not stat.S_ISDIR(info.st_mode) or info.st_uid != os.geteuid():
         raise Untrusted(f"{path} is not a folder of the runner's own")
+    if info.st_mode & 0o777 & ~mode:
+        os.chmod(path, info.st_mode & mode)
     return path
 
 

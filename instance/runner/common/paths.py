@@ -13,6 +13,7 @@ STOP = "stop.json"
 LOG = "log"
 LOG_START = "log-start.json"
 LOG_CUT = "log-cut.json"
+LOG_CHANGED = "log-changed.json"
 ROOM = "room"
 LOCK = "lock"
 ERRORS = "supervisor.err"
@@ -21,6 +22,10 @@ COLLECTED = "collected.json"
 PUTS = "puts.json"
 SENT = "sent.json"
 UPLOADED = "uploaded.json"
+
+
+def runs_folder(root):
+    return os.path.join(root, "runs")
 
 
 def run_folder(root, key):

@@ -26,13 +26,13 @@ def look(pid):
 def alive(pid, start):
     """Whether this very process still runs. A zombie does not: it only waits to be asked how it ended."""
     process = look(pid)
-    return process is not None and process.start == start and not _is_dead(process)
+    return process is not None and process.start == start and not is_dead(process)
 
 
 def everyone():
     """Every process that runs now, zombies left out."""
     found = (look(name) for name in os.listdir("/proc") if name.isdigit())
-    return [process for process in found if process is not None and not _is_dead(process)]
+    return [process for process in found if process is not None and not is_dead(process)]
 
 
 def group(leader, start, among=None):
@@ -61,5 +61,6 @@ def descendants(ancestor, among):
     return found
 
 
-def _is_dead(process):
+def is_dead(process):
+    """Whether it has ended, though somebody may still ask how."""
     return process.state in "ZX"

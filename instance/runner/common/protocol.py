@@ -82,6 +82,8 @@ def parse(data):
     if not _is_name(request["run"]["key"]) or not _is_name(request["project"]):
         raise Refusal("BadRequest", "run.key and project may hold only A-Z a-z 0-9 . _ - and not begin with a dot")
     _check_root(request)
+    if request["verb"] in ("start", "release"):
+        _check_keep(request)
     if "job" in _OF_VERB[request["verb"]]:
         _check_window(request)
     if request["verb"] == "start":
@@ -92,6 +94,15 @@ def parse(data):
 def _check_root(request):
     if not request["root"].startswith("/") or "/../" in request["root"] + "/":
         raise Refusal("BadRequest", "root is not an absolute path")
+
+
+def _check_keep(request):
+    """How long run folders are kept, and how many bytes of them; both may be left out."""
+    request.setdefault("keep", {})
+    _check(request, {"keep": (dict,)}, "")
+    _check(request["keep"], {name: _NUMBER for name in request["keep"]}, "keep.")
+    if not {"days", "bytes"}.issuperset(request["keep"]):
+        raise Refusal("BadRequest", "keep has days and bytes, and nothing else")
 
 
 def _check_window(request):
@@ -137,3 +148,17 @@ def _is_name(text):
 def encode(answer):
     """An answer as the bytes that go to stdout."""
     return json.dumps(dict(answer, protocol=PROTOCOL), separators=(",", ":")).encode("ascii")
+
+
+def fit(answer, spare=0):
+    """The answer without what is needed least, when it does not keep the bound with `spare` bytes left."""
+    for key, least in (("progress", None), ("result", None), ("tail", [])):
+        if len(encode(answer)) > MAX_ANSWER_BYTES - spare and answer.get(key):
+            answer = dict(answer, **{key: least})
+    warnings = answer.get("warnings") or []
+    count = len(warnings)
+    while count and len(encode(answer)) > MAX_ANSWER_BYTES - spare:
+        count //= 2
+        more = f"{len(warnings) - count} more warnings are in the files of the run on the instance"
+        answer = dict(answer, warnings=[*warnings[:count], more])
+    return answer

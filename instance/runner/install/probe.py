@@ -1,53 +1,57 @@
-"""The verb `probe`: what an install and a training would find on this instance. It changes nothing."""
+"""The job `probe`: what an install and a training of this user would find. It changes nothing."""
 
 import glob
+import json
 import os
 import shutil
+import sys
 
-from common import accounts, interpreter, subp
+from common import disk, interpreter, subp
 from install import environment, interpreter_facts
 from install.errors import InstallError
 
-#: For each of the three programs that are asked; the document has 60 s for all.
+#: For each of the three programs that are asked; jobs/probe.py waits for all.
 _SECONDS = 15
 _NVIDIA = "0x10de"
 #: PCI's class of display controllers: a card's sound device is none.
 _DISPLAY = "0x03"
+_LATE = "what was asked before it took too long"
 
 
-def answer(request, pci="/sys/bus/pci/devices", opt="/opt"):
-    """Answers a request. pci, opt: for tests. Raises Refusal."""
-    account = accounts.find(request["user"], request["home"])
-    disk = {"home": _disk(account.home), "root": _disk(request["root"])}
-    if os.geteuid() == 0:
-        accounts.drop_to(account)  # what lies in the user's home must not run as root
-    python, env = _python(request["python"], account, opt)
-    return {
-        "user": account.name,
-        "home": account.home,
-        "disk": disk,
-        "python": python,
-        "uv": _uv(env, account.home),
-        "gpu": _gpu(env, account.home, pci),
+def main():
+    """Reads the job from stdin. Says what it knows after each step: the last that was said is the result."""
+    job = json.load(sys.stdin)
+    for known in look(job["probe"]["python"], job["home"]):
+        os.write(int(os.environ["RUNCTL_PROGRESS_FD"]), json.dumps({"result": known}).encode("ascii") + b"\n")
+    return 0
+
+
+def look(wanted, home, pci="/sys/bus/pci/devices", opt="/opt"):
+    """Yields what is known so far, all in the end. wanted: the run spec's `python`. pci, opt: for tests."""
+    known = {
+        "disk": disk.describe(home),
+        "python": {"error": f"the interpreter does not answer within {_SECONDS} s"},
+        "uv": {"path": None, "version": None, "error": _LATE},
+        "gpu": {"devices": _devices(pci), "names": [], "error": _LATE},
     }
+    yield known
+    known["python"], env = _python(wanted, home, opt)
+    yield known
+    known["uv"] = _uv(env, home)
+    yield known
+    known["gpu"] = _gpu(env, home, pci)
+    yield known
 
 
-def _disk(folder):
-    while not os.path.isdir(folder):
-        folder = os.path.dirname(folder)  # the root comes to be with the first run
-    found = os.statvfs(folder)
-    return {"path": folder, "free": found.f_bavail * found.f_frsize, "bytes": found.f_blocks * found.f_frsize}
-
-
-def _python(wanted, account, opt):
+def _python(wanted, home, opt):
     """What the answer says of the interpreter, and the environment of an install's tools."""
     try:
-        found = interpreter.find(wanted, account.home, account.name, opt)
+        found = interpreter.find(wanted, home, opt=opt)
     except interpreter.PythonNotFound as error:
-        return {"error": str(error)}, environment.tool_environment(account.home, {}, "/usr")
-    env = environment.tool_environment(account.home, {}, found.prefix)
+        return {"error": str(error)}, environment.tool_environment(home, {}, "/usr")
+    env = environment.tool_environment(home, {}, found.prefix)
     try:
-        facts = interpreter_facts.probe(found.path, dict(env, **found.env), account.home, _SECONDS)
+        facts = interpreter_facts.probe(found.path, dict(env, **found.env), home, _SECONDS)
     except InstallError as error:
         return {"error": str(error)}, env
     kept = {"path": found.path, "reason": found.reason, "version": facts["version"], "pip": facts["pip"]}

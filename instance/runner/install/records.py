@@ -11,7 +11,7 @@ import os
 import shutil
 
 from common import marker
-from install.interpreter_facts import requirements_of
+from common.packages import requirements_of
 from install.redact import without_credentials
 
 _KEPT = 50

@@ -8,8 +8,8 @@ import os
 import re
 import urllib.parse
 
+from common.packages import normalize
 from install.errors import InstallError
-from install.interpreter_facts import normalize
 from install.redact import without_credentials
 
 _COMMENT = re.compile(r"(^|\s+)#.*$")

@@ -2,8 +2,8 @@
 
 import os
 
+from common.packages import installed
 from install.errors import ToolFailed
-from install.interpreter_facts import installed
 
 # An overlay is on PYTHONPATH, where Python reads no .pth files; editable installs are made of them.
 _SITECUSTOMIZE = '''"""Written by runctl: reads this folder's .pth files, then the sitecustomize that this one hides."""

@@ -5,9 +5,9 @@ import re
 import shutil
 
 from common import subp
+from common.packages import metadata_file, normalize
 from install import environment, tool
 from install.errors import ToolFailed
-from install.interpreter_facts import metadata_file, normalize
 
 _CHANGE = re.compile(r"^ ([-+~]) ([A-Za-z0-9._-]+)(?:==(\S+)| @ )")
 _SIZED = re.compile(r"^\s*Downloading (\S+) \((.+)\)$")

@@ -27,8 +27,9 @@ def collect(request):
     jobs = {}
 
     def look():
-        jobs.update({job: status.find_state(path)[0] for job, path in terminate.jobs_of(root, key)})
-        if "running" in jobs.values():
+        states, is_empty = terminate.survey(root, key)
+        jobs.update(states)
+        if not is_empty:
             return "ending"
         terminate.free_rooms(root, key)
         return _advance(request, folder, "collect", paths.COLLECTED, _give_up_collecting)
@@ -63,7 +64,7 @@ def kill(root, key):
     folder = paths.finish_folder(root, key)
     deadline = time.monotonic() + _KILL_SECONDS
     # One that has its lock writes in a moment who it is; its packing child may outlive it, and holds the lock then.
-    while _is_working(folder) and time.monotonic() < deadline:
+    while is_working(folder) and time.monotonic() < deadline:
         identity = marker.read(os.path.join(folder, paths.IDENTITY))
         if identity is not None and identity["bootId"] == processes.boot_id():
             terminate.send(signal.SIGKILL, processes.group(identity["pid"], identity["startTime"]))
@@ -93,7 +94,7 @@ def _advance(request, folder, work, done, give_up):
     path = os.path.join(folder, done)
     if marker.exists(path):
         return done.rsplit(".", 1)[0]
-    if _is_working(folder):
+    if is_working(folder):
         return "working"
     marker.folder(folder)
     count_path = os.path.join(folder, f"{work}-attempts.json")
@@ -123,11 +124,12 @@ def _launch(request, folder, work, done):
     unit = "runctl-{}-{}-{}".format(request["run"]["key"], work, os.getpid())
     launch.detached([work, folder], unit, _GRACE)
     deadline = time.monotonic() + _LAUNCH_SECONDS
-    while not _is_working(folder) and not marker.exists(done) and time.monotonic() < deadline:
+    while not is_working(folder) and not marker.exists(done) and time.monotonic() < deadline:
         time.sleep(0.01)
 
 
-def _is_working(folder):
+def is_working(folder):
+    """Whether a finisher works there."""
     return marker.is_locked(os.path.join(folder, paths.LOCK))
 
 

@@ -11,17 +11,19 @@ import sys
 
 from common import environment, subp
 from common.paths import program_path
+from jobs import limits
 
 _SYSTEMD_SECONDS = 10.0
 
 #: collect: a unit that failed leaves no trace behind. OOMPolicy: the kernel's kill of a training's worker is the
-#: training's affair. KillMode: when the supervisor dies, the training is left alone (poll still sees it).
-#: TasksMax: what a login would have; the default of 15% is too little for many data loaders.
+#: training's affair. Delegate: the job gets a cgroup of its own below the unit's. KillMode: when the supervisor dies,
+#: the training is left alone (poll still sees it).
+#: TasksMax: the default of 15% is too little for many data loaders. MemoryMax: the kernel ends the job, not the agent.
 _PROPERTIES = (
+    "Delegate=yes",
     "OOMPolicy=continue",
     "KillMode=process",
     "NoNewPrivileges=yes",
-    "TasksMax=infinity",
     "StandardInput=null",
     "StandardOutput=null",
     "StandardError=journal",
@@ -37,7 +39,7 @@ def detached(words, unit, grace):
     command = [sys.executable, "-I", "-B", program_path(), *words]
     kept = environment.of_agent()
     why = None
-    if _has_systemd():
+    if has_systemd():
         try:
             subp.run(systemd_command(command, unit, grace, kept), timeout=_SYSTEMD_SECONDS)
             return None
@@ -59,7 +61,8 @@ def detached(words, unit, grace):
 
 def systemd_command(command, unit, grace, env):
     """The systemd-run call for `command`."""
-    properties = [*_PROPERTIES, f"TimeoutStopSec={int(grace) + 15}"]
+    bounds = [f"TasksMax={limits.tasks()}", f"MemoryMax={limits.memory()}"]
+    properties = [*_PROPERTIES, *bounds, f"TimeoutStopSec={int(grace) + 15}"]
     return [
         "systemd-run",
         "--quiet",
@@ -73,5 +76,6 @@ def systemd_command(command, unit, grace, env):
     ]
 
 
-def _has_systemd():
+def has_systemd():
+    """Whether systemd runs here and takes units of ours."""
     return os.geteuid() == 0 and os.path.isdir("/run/systemd/system")

@@ -23,8 +23,9 @@ _AHEAD_SHOWN = 3
 def locked(root):
     """Nobody else changes anything on this instance meanwhile. Makes the root's folders. Raises Refusal, Untrusted."""
     os.makedirs(os.path.dirname(root) or "/", exist_ok=True)
-    for folder in (root, os.path.join(root, "runs"), paths.lease_folder(root)):
+    for folder in (root, paths.lease_folder(root)):
         marker.folder(folder)
+    marker.folder(paths.runs_folder(root), 0o700)  # logs and requests may hold what only the run's user should read
     # 0600: a job that could open the lock could hold it, and nothing would ever be stopped again.
     path = os.path.join(paths.lease_folder(root), paths.LOCK)
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
@@ -103,6 +104,13 @@ def _renew(root, run, mine, others, ttl):
     }
     marker.write(_ticket_path(root, run["key"]), ticket)
     return ticket
+
+
+def keys(root):
+    """The keys of the runs that hold the instance or wait for it."""
+    now = holder(root)
+    names = os.listdir(_queue_folder(root)) if os.path.isdir(_queue_folder(root)) else []
+    return {now["key"] if now else None, *(name[: -len(".json")] for name in names if name.endswith(".json"))}
 
 
 def _tickets(root, ended):

@@ -6,6 +6,7 @@ trusted further than to be shown.
 
 import json
 import os
+import sys
 import time
 
 from common import disk, marker, paths
@@ -13,6 +14,7 @@ from common import disk, marker, paths
 _KEYS = {"phase": str, "done": float, "total": float, "bytes": float, "elapsed": float, "current": str}
 _MOST_LINE = 65_536
 _MOST_TEXT = 200
+_MOST_NUMBER = 1e18
 #: What an answer has room for beside its log.
 _MOST_RESULT = 6_000
 _EVERY_SECONDS = 0.25
@@ -76,12 +78,18 @@ class Progress:
 def _keep(value, kind):
     if kind is str:
         return value[:_MOST_TEXT] if isinstance(value, str) else None
-    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+    return value if _is_number(value) else None
+
+
+def _is_number(value):
+    """Whether it is a number that every reader of JSON can take, and that does not fill an answer by itself."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < _MOST_NUMBER
 
 
 def bounded(result):
     """A result small enough for an answer: lists and texts are cut, the longest first."""
     most_items, most_text = 100, 4_000
+    result = _cut(result, sys.maxsize, sys.maxsize)  # its numbers
     while len(json.dumps(result)) > _MOST_RESULT and most_text > 50:
         result = {key: _cut(value, most_items, most_text) for key, value in result.items()}
         most_items, most_text = most_items // 2, most_text // 2
@@ -94,5 +102,5 @@ def _cut(value, most_items, most_text):
     if isinstance(value, list):
         return [_cut(item, most_items, most_text) for item in value[:most_items]]
     if isinstance(value, dict):
-        return {key: _cut(item, most_items, most_text) for key, item in list(value.items())[:most_items]}
-    return value
+        return {key[:most_text]: _cut(item, most_items, most_text) for key, item in list(value.items())[:most_items]}
+    return value if value is None or isinstance(value, bool) or _is_number(value) else None

@@ -1,4 +1,5 @@
-"""Starts a job's process: as the user, in a session of its own, with nothing of the supervisor's in its hands.
+"""Starts a job's process: as the user, in a container and a session of its own, with nothing of the supervisor's in
+its hands.
 
 It is held before its program begins until the supervisor has written down who it is: a job that nobody knows of cannot
 come to be, whenever the supervisor may die.
@@ -8,45 +9,47 @@ import contextlib
 import os
 import signal
 
-from common import accounts
-
-try:
-    import ctypes
-except ImportError:  # a Python built without libffi
-    ctypes = None
+from common import accounts, libc, processes
+from jobs import containers, launch, limits, namespace
 
 _OOM_SCORE = "/proc/self/oom_score_adj"
 #: -1000: never, 1000: first.
 _SPARED = "-900"
-_PR_SET_CHILD_SUBREAPER = 36
-_PR_SET_NO_NEW_PRIVS = 38
+#: How long the first process of a namespace may take to report that the job has ended.
+_REPORT_SECONDS = 1.0
 #: What a shell answers for a program that could not be started.
 COULD_NOT_START = 127
 
 
-def _prctl(option):
-    """Switches a process attribute on by prctl(2), where Python has ctypes. Raises OSError."""
-    if ctypes and ctypes.CDLL(None, use_errno=True).prctl(option, 1, 0, 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-
-
 def adopt_orphans():
     """Orphans among this process's descendants become its children, so that none of a job's processes can hide."""
-    _prctl(_PR_SET_CHILD_SUBREAPER)
+    with contextlib.suppress(OSError):  # a container needs none of it
+        libc.switch_on(libc.PR_SET_CHILD_SUBREAPER)
 
 
 class Held:
-    """A process that exists and waits. `pid`; then `go` lets its program begin."""
+    """A process that exists and waits, in a container of its own; then `go` lets its program begin.
 
-    def __init__(self, command, env, cwd, account, streams, keep=(), oom_score=None):
+    pid        of the process, never of anything around it
+    container  where it is, with all that it will start (containers.py)
+    end        (wait status, peak memory in bytes or None) once it has ended and `reap` has seen it
+    fds        become readable when it has ended; for `select`
+    """
+
+    def __init__(self, command, env, cwd, account, streams, keep=(), oom_score=None, name=""):
         """account: whom to become, or None to stay who we are. streams: descriptors for stdin, and for stdout and
         stderr. keep: other descriptors it gets. oom_score: its oom_score_adj, when that is not its parent's.
+        name: for its container.
         """
         go_in, self._go = os.pipe()
         self._trouble, trouble_out = os.pipe()
-        self.pid = os.fork()
-        if self.pid == 0:
-            _child(command, env, cwd, account, streams, keep, oom_score, go_in, trouble_out)
+
+        def child(announce=lambda: None):
+            _child(command, env, cwd, account, streams, keep, oom_score, (go_in, self._go), trouble_out, announce)
+
+        self.end = None
+        self.pid, self.container, self._job = _fork(child, name)
+        self.fds = [self._job.fd] if self._job else []
         os.close(go_in)
         os.close(trouble_out)
 
@@ -58,15 +61,74 @@ class Held:
             os.close(self._go)
             return trouble.read().decode("utf-8", "replace") or None
 
+    def reap(self):
+        """Asks every child of this process that has ended how: the process itself, and orphans that came to us."""
+        while True:
+            try:
+                pid, how, usage = os.wait4(-1, os.WNOHANG)
+            except ChildProcessError:
+                break
+            if pid == 0:
+                break
+            if pid == self.pid:
+                self.end = (how, usage.ru_maxrss * 1024)
+        self._hear(0)
 
-def _child(command, env, cwd, account, streams, keep, oom_score, go_in, trouble_out):
+    def kill(self):
+        """Ends all that is in the container; returns before it is gone."""
+        if self._job and self.end is None:
+            # Before the process that would report its end.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+            self._hear(_REPORT_SECONDS)
+        self.container.kill()
+
+    def _hear(self, seconds):
+        if self._job and self.end is None:
+            self.end = self._job.ended(seconds)
+            self.fds = [] if self.end else self.fds
+
+
+def _fork(child, name):
+    """Starts `child` in the best container that can be had: (PID, container, its namespace.Job or None)."""
+    cgroup, why = containers.make_cgroup(name, launch.has_systemd())
+    if cgroup:
+        pid = _plain_fork(child)
+        try:
+            cgroup.enter(pid)
+            return pid, cgroup, None
+        except OSError as error:
+            why = f"{cgroup.path} cannot be entered: {error.strerror}"
+            os.kill(pid, signal.SIGKILL)  # it has not begun
+            os.waitpid(pid, 0)
+            cgroup.remove()
+    if os.geteuid() == 0:
+        try:
+            job = namespace.fork(child)
+            return job.pid, containers.PidNamespace(job.first, job.start), job
+        except namespace.Unusable as error:
+            why = f"{why}, and no PID namespace: {error}"
+    pid = _plain_fork(child)
+    return pid, containers.ProcessGroup(pid, processes.look(pid).start, why, os.getpid()), None
+
+
+def _plain_fork(child):
+    pid = os.fork()
+    if pid == 0:
+        child()
+    return pid
+
+
+def _child(command, env, cwd, account, streams, keep, oom_score, go, trouble_out, announce):
     step = "setsid"
     try:
+        os.close(go[1])  # then the end of the supervisor is seen at the other end
+        announce()
         os.setsid()
         for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
             signal.signal(number, signal.SIG_DFL)  # Python ignores SIGPIPE; whoever started us may have ignored more
         signal.pthread_sigmask(signal.SIG_SETMASK, [])
-        if os.read(go_in, 1) != b"!":
+        if os.read(go[0], 1) != b"!":
             os._exit(COULD_NOT_START)
         step = "streams"
         for target, source in ((0, streams[0]), (1, streams[1]), (2, streams[1])):
@@ -80,8 +142,8 @@ def _child(command, env, cwd, account, streams, keep, oom_score, go_in, trouble_
             with open(_OOM_SCORE, "w") as file:
                 file.write(oom_score)
         if account is not None:
+            limits.set_here()
             accounts.drop_to(account)
-            _prctl(_PR_SET_NO_NEW_PRIVS)
         step = f"enter {cwd}"
         os.chdir(cwd)
         step = f"run {command[0]}"

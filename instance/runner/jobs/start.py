@@ -3,7 +3,7 @@
 import os
 import time
 
-from common import accounts, disk, environment, marker, paths, processes
+from common import accounts, append_only, disk, environment, marker, paths, processes
 from common.protocol import Refusal
 from jobs import launch, lease, log_read, status, terminate
 
@@ -21,6 +21,10 @@ def answer(request):
         held_up = _begin(request, folder)
     if held_up is not None:
         return held_up
+    if request["job"] == "sync":
+        from jobs import prune
+
+        prune.run(request["root"], request["keep"])
     deadline = time.monotonic() + min(request["wait"] if request["job"] != "train" else 0, _MOST_WAIT)
     while time.monotonic() < deadline and status.find_state(folder)[0] == "running":
         time.sleep(0.05)
@@ -71,7 +75,7 @@ def _write_request(request, folder, account):
     shown[job] = {name: value for name, value in work.items() if name != "url"}
     if "env" in work:
         shown[job]["env"] = {name: "***" for name in work["env"]}
-    marker.write(os.path.join(folder, paths.REQUEST), shown)
+    marker.write(os.path.join(folder, paths.REQUEST), shown, mode=0o600)
     os.close(os.open(os.path.join(folder, paths.LOCK), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600))
     whole = {name: request[name] for name in ("run", "project", "root", "job")}
     whole.update(work=work, account=account._asdict(), agent=environment.of_agent())
@@ -112,6 +116,8 @@ def _withdraw(folder):
     if status.find_state(folder)[0] != "absent":
         return False
     for name in os.listdir(folder) if os.path.isdir(folder) else ():
+        if name == paths.LOG:
+            append_only.clear(os.path.join(folder, name))
         if name != paths.LOCK:  # A supervisor that comes late must find the lock that everybody looks at.
             os.unlink(os.path.join(folder, name))
     return True

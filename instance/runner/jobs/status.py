@@ -6,6 +6,9 @@ import time
 from common import marker, paths, processes, protocol
 from jobs import log_read
 
+#: An answer has at least so much room for log, or a poll would not come further.
+_LEAST_LOG_ROOM = 2_048
+
 
 def answer(request):
     """Answers `poll`."""
@@ -109,7 +112,8 @@ def _add_log(status, folder, identity, offset, most, put):
         elif not begins <= offset <= end:
             offset = begins
         status["log"] = {"offset": offset, "bytes": 0, "size": end, "data": "", "put": None}
-        room = protocol.MAX_ANSWER_BYTES - len(protocol.encode(dict(status, ok=True))) - 32
+        status.update(protocol.fit(dict(status, ok=True), _LEAST_LOG_ROOM))
+        room = protocol.MAX_ANSWER_BYTES - len(protocol.encode(status)) - 32
         start = max(offset - begins, 0)
         count, data = log_read.pack(fd, start, most, room)
         sent = None

@@ -1,6 +1,6 @@
 """`stop` and `release`: the run is closed, what lives of it is ended, and the lease given back."""
 
-from jobs import collect_requests, lease, status, terminate
+from jobs import collect_requests, lease, prune, status, terminate
 
 
 def answer(request):
@@ -21,10 +21,10 @@ def release(request):
     root, key = request["root"], request["run"]["key"]
     with lease.locked(root):
         terminate.close(root, key, "released")
-        states = terminate.kill(root, key)
+        states, gone = terminate.kill(root, key)
         collect_requests.kill(root, key)
-        gone = "running" not in states.values()
         if gone:
             terminate.free_rooms(root, key)
             lease.drop(root, key)
+    prune.run(root, request["keep"])
     return {"released": gone, "jobs": states}

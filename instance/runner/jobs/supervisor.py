@@ -49,9 +49,9 @@ class Supervisor:
         self.work = work
         self.room = os.path.join(folder, paths.ROOM)
         disk.reserve(self.room)
-        self.log = log_watch.LogWatch(folder)
+        self.log = log_watch.LogWatch(folder, is_others=work["account"]["uid"] != os.geteuid())
         self.oom = oom.OomEvidence()
-        self.progress = self.process = self.pid = None
+        self.progress = self.process = self.held = self.identity = None
 
     def run(self):
         """Everything, until exit.json is written."""
@@ -88,24 +88,32 @@ class Supervisor:
             command.env["RUNCTL_PROGRESS_FD"] = str(self.progress.job_end)
         account = None if command.account.uid == os.geteuid() else command.account
         streams = (stdin, self.log.fd)
-        held = spawn.Held(command.words, command.env, command.cwd, account, streams, keep, oom_score)
+        name = self._container_name()
+        self.held = held = spawn.Held(command.words, command.env, command.cwd, account, streams, keep, oom_score, name)
         os.close(stdin)
         if self.progress:
             self.progress.started()
         me = processes.look(os.getpid())
-        self.pid = held.pid
-        identity = {
+        self.identity = {
             "pid": held.pid,
             "startTime": processes.look(held.pid).start,
             "bootId": processes.boot_id(),
             "supervisor": {"pid": me.pid, "startTime": me.start},
             "startedAt": time.time(),
             "command": command.shown,
+            "container": held.container.describe(),
         }
+        if os.geteuid() == 0 and not held.container.is_kernels:
+            self.log.say(f"no container for this job ({held.container.why}): its processes are ended one by one")
         most, grace = commands.most_seconds(self.work), commands.grace_seconds(self.work)
-        self.process = wait.JobProcess(self.folder, held.pid, identity["startTime"], most, grace)
-        marker.write(os.path.join(self.folder, paths.IDENTITY), identity)
+        self.process = wait.JobProcess(
+            self.folder, held, self.identity["startTime"], most, grace, self.work["job"] != "probe"
+        )
+        marker.write(os.path.join(self.folder, paths.IDENTITY), self.identity)
         return held.go()
+
+    def _container_name(self):
+        return "runctl-{}-{}".format(self.work["run"]["key"], self.work["job"])
 
     def _mend(self, command):
         """A KILL of all of a sync's processes may have left old and new code mixed: a sync of nothing completes it."""
@@ -113,14 +121,19 @@ class Supervisor:
         stdin = _pipe_of(json.dumps(dict(json.loads(command.stdin), sync=None)).encode("utf-8"))
         env = {name: value for name, value in command.env.items() if name != "RUNCTL_PROGRESS_FD"}
         account = None if command.account.uid == os.geteuid() else command.account
-        held = spawn.Held(command.words, env, command.cwd, account, (stdin, self.log.fd))
+        streams = (stdin, self.log.fd)
+        held = spawn.Held(command.words, env, command.cwd, account, streams, name=self._container_name())
         os.close(stdin)
+        identity = dict(self.identity, container=held.container.describe())
+        marker.write(os.path.join(self.folder, paths.IDENTITY), identity)
         held.go()
         deadline = time.monotonic() + _MEND_SECONDS
-        while os.waitpid(held.pid, os.WNOHANG)[0] == 0:
-            if time.monotonic() > deadline:
-                os.kill(held.pid, signal.SIGKILL)
-            time.sleep(0.05)
+        while not (held.end and held.container.is_empty()):
+            if held.end or time.monotonic() > deadline:
+                held.kill()
+            time.sleep(0.02)
+            held.reap()
+        held.container.remove()
 
     def _look(self):
         """At what the job says of itself. A full disk, say, must not take the supervisor from its job."""
@@ -133,18 +146,22 @@ class Supervisor:
         return self.progress.fds if self.progress else []
 
     def _how_it_ended(self):
-        how, usage = self.process.ended
+        how, max_rss = self.held.end
         killed_by = os.WTERMSIG(how) if os.WIFSIGNALED(how) else None
         code = os.WEXITSTATUS(how) if killed_by is None else None
         return {
             "code": code,
             "signal_name": _signal_name(killed_by),
-            "max_rss": usage.ru_maxrss * 1024,
-            "out_of_memory": not self.process.by_us and self.oom.killed_for_memory(self.pid, code, killed_by),
+            "max_rss": max_rss,
+            "out_of_memory": not self.process.by_us and self.oom.killed_for_memory(self.held.pid, code, killed_by),
             "reason": self.process.reason,
         }
 
     def _write_end(self, result, code=None, **how):
+        try:
+            self.log.close()
+        except OSError as error:
+            disk.complain(f"closing the log: {error}")
         if code != 0 and result is None:
             result = self._disk_trouble()
         end = terminate.end_of(code=code, result=result, **how)

@@ -4,8 +4,8 @@ import os
 import signal
 import time
 
-from common import disk, marker, paths, processes
-from jobs import lease, status
+from common import append_only, disk, marker, paths, processes
+from jobs import containers, lease, status
 
 #: How long to wait for killed processes to be gone. The kernel takes milliseconds, unless one hangs in a driver.
 _GONE_SECONDS = 8.0
@@ -45,16 +45,42 @@ def ask(folder, grace, unit):
 
 
 def kill(root, key):
-    """Kills what lives of a run's jobs and waits until it is gone. Returns {job: state}. Under the lease's lock."""
+    """Kills what lives of a run's jobs and waits until it is gone. Under the lease's lock.
+
+    Returns ({job: state}, whether nothing of them lives any more).
+    """
     for job, folder in jobs_of(root, key):
         if status.find_state(folder)[0] == "running":
             ask(folder, 0, f"runctl-{key}-{job}")
     deadline = time.monotonic() + _GONE_SECONDS
     while True:
-        states = {job: status.find_state(folder)[0] for job, folder in jobs_of(root, key)}
-        if "running" not in states.values() or time.monotonic() > deadline:
-            return states
+        states, is_empty = survey(root, key)
+        if is_empty or time.monotonic() > deadline:
+            return states, is_empty
         time.sleep(_LOOK_AGAIN)
+
+
+def survey(root, key):
+    """({job: state}, whether nothing of a run's jobs lives any more). Kills what a job left that has ended."""
+    states, is_empty = {}, True
+    for job, folder in jobs_of(root, key):
+        states[job] = status.find_state(folder)[0]
+        if states[job] == "running" or not _is_emptied(folder):
+            is_empty = False
+    return states, is_empty
+
+
+def _is_emptied(folder):
+    """Whether the container of a job that does not run is empty. Where its supervisor was killed it may not be."""
+    identity = marker.read(os.path.join(folder, paths.IDENTITY))
+    container = identity and containers.of(identity)
+    if container and not container.is_empty():
+        container.kill()
+        return False
+    if container:
+        container.remove()
+    append_only.clear(os.path.join(folder, paths.LOG))  # its supervisor may have been killed before it did
+    return True
 
 
 def close(root, key, reason):
@@ -88,7 +114,7 @@ def free_rooms(root, key):
 def clear(root, key):
     """Clears up after a run whose execution has ended. Returns whether nothing of it lives any more."""
     close(root, key, "its execution has ended")
-    return "running" not in kill(root, key).values()
+    return kill(root, key)[1]
 
 
 def jobs_of(root, key):

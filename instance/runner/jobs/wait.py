@@ -15,20 +15,20 @@ _LEFTOVER_GRACE = 5.0
 
 
 class JobProcess:
-    """Over the process `pid`, a child of ours, that began at `start` (processes.Process).
+    """Over the process `held` (spawn.Held), that began at `start` (processes.Process), and all in its container.
 
-    most, grace: seconds that it may last, and between TERM and KILL after that. After `wait`:
-    ended   (wait status, resource usage) of the process
+    most, grace: seconds that it may last, and between TERM and KILL after that. follow: whether others of its session
+    and group may go on after it. After `wait`:
     reason  why we ended it: `stop`, `max-duration`, or None
     by_us   whether we did
     """
 
-    def __init__(self, folder, pid, start, most, grace):
-        self.ended = self.reason = None
+    def __init__(self, folder, held, start, most, grace, follow=True):
+        self.reason = None
         self._folder = folder
         self._stop_path = os.path.join(folder, paths.STOP)
-        self._pid, self._start = pid, start
-        self._grace = grace
+        self._held, self._start = held, start
+        self._grace, self._follow = grace, follow
         self._end_at = time.monotonic() + most
         self._kill_at = None
         self._stop_seen = None
@@ -40,13 +40,13 @@ class JobProcess:
         return self._kill_at is not None
 
     def wait(self, look):
-        """Until the process and everybody in its session and group is gone.
+        """Until the process and everybody in its session and group is gone; once it is being ended, until all is.
 
         look(): called at least once a second; returns the descriptors that call it sooner when there is more to read.
         """
         while True:
-            self._reap()
-            if self.ended and not self._living():
+            self._held.reap()
+            if self._held.end and self._is_over():
                 return
             self._check_stop()
             self._check_time()
@@ -54,40 +54,27 @@ class JobProcess:
 
     def end_leftovers(self, say):
         """Ends what the job left behind in other sessions: it would hold memory and GPUs of the next run."""
-        kill_at = None
-        while True:
-            self._reap()
-            left = processes.descendants(os.getpid(), processes.everyone())
-            if not left:
-                return
-            if kill_at is None:
-                kill_at = time.monotonic() + _LEFTOVER_GRACE
+        container = self._held.container
+        grace = min(_LEFTOVER_GRACE, self._grace)
+        began, terminated = time.monotonic(), False
+        while not container.is_empty():
+            self._held.reap()
+            left = container.members()
+            if left and not terminated:
+                terminated = True
                 numbers = ", ".join(str(process.pid) for process in left)
                 say(f"the job has ended; ending what it left running: {numbers}")
-                terminate.send(signal.SIGTERM, left)
-            elif time.monotonic() >= kill_at:
-                terminate.send(signal.SIGKILL, left)
-            time.sleep(_TICK_ENDING)
+                self._terminate(left)
+            stop = marker.read(self._stop_path)
+            if time.monotonic() - began >= min(grace, stop["grace"] if stop else grace):
+                container.kill()
+            time.sleep(_TICK_ENDING if terminated else 0.01)
+        container.remove()
 
-    def _living(self):
-        """The members of the group; once it is being ended, also those that made themselves a session of their own."""
-        among = processes.everyone()
-        members = {process.pid: process for process in processes.group(self._pid, self._start, among)}
+    def _is_over(self):
         if self.by_us:
-            members.update((process.pid, process) for process in processes.descendants(os.getpid(), among))
-        return list(members.values())
-
-    def _reap(self):
-        """Asks every child that ended how: the job's process, and orphans that came to us."""
-        while True:
-            try:
-                pid, how, usage = os.wait4(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if pid == 0:
-                return
-            if pid == self._pid:
-                self.ended = (how, usage)
+            return self._held.container.is_empty()
+        return not (self._follow and processes.group(self._held.pid, self._start))
 
     def _check_stop(self):
         """stop.json comes with a TERM to us; a TERM without it is the machine going down.
@@ -104,7 +91,7 @@ class JobProcess:
     def _check_time(self):
         now = time.monotonic()
         if self.by_us and now >= self._kill_at:
-            terminate.send(signal.SIGKILL, self._living())
+            self._held.kill()
         elif not self.by_us and now >= self._end_at:
             self._end("max-duration", self._grace)
 
@@ -115,15 +102,17 @@ class JobProcess:
             self._kill_at = min(self._kill_at, kill_at)
             return
         self._kill_at, self.reason = kill_at, reason
-        living = self._living()
-        terminate.send(signal.SIGTERM, living)
-        terminate.send(signal.SIGCONT, living)  # one that was halted could not even take the TERM
+        self._terminate(self._held.container.members())
+
+    def _terminate(self, members):
+        terminate.send(signal.SIGTERM, members)
+        terminate.send(signal.SIGCONT, members)  # one that was halted could not even take the TERM
 
     def _sleep(self, others):
-        tick = _TICK_ENDING if self.by_us else _TICK_GROUP if self.ended else _TICK
+        tick = _TICK_ENDING if self.by_us else _TICK_GROUP if self._held.end else _TICK
         due = self._kill_at if self.by_us else self._end_at
         tick = max(0.01, min(tick, due - time.monotonic())) if due > time.monotonic() else tick
-        ready = select.select([self._wake, *others], [], [], tick)[0]
+        ready = select.select([self._wake, *self._held.fds, *others], [], [], tick)[0]
         if self._wake in ready:
             os.read(self._wake, 4_096)
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { chmodSync, chownSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir, userInfo } from 'node:os';
@@ -218,6 +218,8 @@ export class TestInstance {
       for (const pid of left) killQuietly(pid);
       return left.length === 0 || null;
     });
+    // The log of a job whose supervisor was killed just now is append-only still: it could not be removed.
+    if (isRoot) spawnSync('chattr', ['-R', '-f', '-a', this.base], { stdio: 'ignore' });
     rmSync(this.base, { recursive: true, force: true });
   }
 

@@ -1,0 +1,82 @@
+"""Removes the folders of old runs, so that logs and outputs do not fill the disk; never of one that still lives."""
+
+import contextlib
+import os
+import shutil
+import time
+
+from common import append_only, marker, paths, protocol
+from jobs import collect_requests, containers, lease, status
+
+#: What is kept, when the request does not say. Logs and outputs are in S3 by then.
+_DAYS, _BYTES = 30, 5 << 30
+#: A run that ended has its logs read for a while.
+_YOUNG_SECONDS = 3_600
+#: Whoever asked waits for an answer.
+_MOST_SECONDS = 5.0
+
+
+def run(root, keep):
+    """Removes runs that ended more than `keep["days"]` ago, and the oldest beyond `keep["bytes"]`.
+
+    It is beside the point of whoever asks: what hinders it hinders nothing else.
+    """
+    with contextlib.suppress(OSError, marker.Untrusted):
+        _prune(root, keep.get("days", _DAYS), keep.get("bytes", _BYTES))
+
+
+def _prune(root, days, most):
+    until = time.monotonic() + _MOST_SECONDS
+    wanted = lease.keys(root)
+    found = sorted(_ended(root, key) for key in os.listdir(paths.runs_folder(root)) if key not in wanted)
+    sizes = {}
+    for _, key in found:
+        sizes[key] = _size(paths.run_folder(root, key)) if time.monotonic() < until else 0
+    total = sum(sizes.values())
+    for ended, key in found:
+        age = time.time() - ended
+        is_old = age > days * 86_400 or (total > most and age > _YOUNG_SECONDS)
+        if is_old and time.monotonic() < until and _is_over(root, key, age > days * 86_400):
+            _remove(paths.run_folder(root, key))
+            total -= sizes[key]
+
+
+def _ended(root, key):
+    """(when anything of the run was written last, its key)."""
+    folder = paths.run_folder(root, key)
+    times = []
+    for place in (folder, paths.finish_folder(root, key), *(paths.job_folder(root, key, job) for job in protocol.JOBS)):
+        with contextlib.suppress(OSError):
+            times.append(os.stat(place).st_mtime)
+    return max(times, default=time.time()), key
+
+
+def _is_over(root, key, is_old):
+    """Whether nothing of the run lives, and nothing of it is still to come. is_old: then it does not come any more."""
+    finish = paths.finish_folder(root, key)
+    if collect_requests.is_working(finish):
+        return False
+    for job in protocol.JOBS:
+        state, identity, _ = status.find_state(paths.job_folder(root, key, job))
+        container = containers.of(identity) if identity else None
+        if state == "running" or (container and not container.is_empty()):
+            return False
+    is_closed = marker.exists(os.path.join(paths.run_folder(root, key), paths.CLOSED))
+    is_sent = marker.exists(os.path.join(finish, paths.UPLOADED)) or not os.path.isdir(finish)
+    return is_old or (is_closed and is_sent)
+
+
+def _size(folder):
+    """Bytes on the disk."""
+    total = 0
+    for at, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):
+                total += os.lstat(os.path.join(at, name)).st_blocks * 512
+    return total
+
+
+def _remove(folder):
+    for job in protocol.JOBS:
+        append_only.clear(os.path.join(folder, job, paths.LOG))
+    shutil.rmtree(folder, ignore_errors=True)
