@@ -78,6 +78,9 @@ export const ERRORS = {
     'Install Python 3.8 or newer on the instance: dnf install python3, or apt-get install python3.',
   ),
   NoUser: unavailable('Name an existing user of the instance with the key user.'),
+  SecretUnavailable: unavailable(
+    'Do what the message says about each reference, check it with runctl doctor, and start the run again.',
+  ),
   NoHome: unavailable('Give the user a home folder, or tag the instance runctl:home=/path.'),
   InstanceBusy: {
     outcome: 'busy',

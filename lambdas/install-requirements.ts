@@ -17,6 +17,7 @@ export function createInstall(ports: JobPorts, program: string) {
       installer: spec.installer,
       python: spec.python,
       env: spec.env,
+      secrets: spec.secrets ?? {}, // None in a run that began before this version.
     };
     return startJob(ports, input, { job: 'install', document: 'prepare-install', work: { install } });
   };

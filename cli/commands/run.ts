@@ -17,13 +17,14 @@ export function addRunCommand(program: Command): void {
     .addHelpText(
       'after',
       `
-Options win over runctl.yaml; --env and --outputs replace what stands there. Ctrl-C detaches: the run goes on.
+Options win over runctl.yaml; --env, --secret and --outputs replace what stands there. Ctrl-C detaches: the run goes on.
 Exit code: 0 the run succeeded, 1 it failed, 2 usage, 3 AWS or set-up, 130 detached by Ctrl-C.
 
 Examples:
   runctl run                                    the only one of train.py, main.py, on the instance tagged Project=<project>
   runctl run -- --epochs 3 --lr 1e-3            arguments of the script
   runctl run --instance i-0123456789abcdef0 --max-duration 6h
+  runctl run --secret WANDB_API_KEY=ssm:/team/wandb       the instance reads the value with its role
   id=$(runctl run --yes --detach)               in a script: stdout is the id alone
   runctl run --archive s3://BUCKET/archives/digits/4f1c….tar.gz --project digits`,
     )

@@ -11,18 +11,21 @@ export interface Plan {
   /** null: the archive's own runctl.yaml decides. */
   readonly script: Found<string> | null;
   readonly args: readonly string[];
+  /** References by the name of the variable. */
+  readonly secrets: Readonly<Record<string, string>>;
   readonly instance: { readonly found: Instance; readonly wanted: Found<string> } | null;
   readonly region: string;
 }
 
 /** What a run is going to do: a label and what it says. */
 export function planRows(plan: Plan): [string, string][] {
-  const { project, script, args, instance } = plan;
+  const { project, script, args, secrets, instance } = plan;
   return [
     ['project', from(project)],
     ['code', codeRow(plan.code)],
     ['script', script === null ? "as the archive's runctl.yaml says" : from(script)],
     ...(args.length === 0 ? [] : [['args', args.map(quoted).join(' ')] satisfies [string, string]]),
+    ...Object.entries(secrets).map(([name, reference]): [string, string] => ['secret', `${name} from ${reference}`]),
     [
       'instance',
       instance === null

@@ -8,6 +8,7 @@ import { checkScript, lookAtCode, packWarnings, withArchive } from '../archive/c
 import { send } from '../archive/send-archive.ts';
 import type { Context } from '../context.ts';
 import { EXIT, type ExitCode } from '../errors.ts';
+import { checkEnvironment } from '../project/environment.ts';
 import { type Found, findProject, type Project } from '../project/project.ts';
 import { sayDetached } from '../terminal/detach.ts';
 import { followRun } from './follow.ts';
@@ -54,13 +55,21 @@ async function sendFolder(context: Context, flags: SpecInput, options: RunOption
   const project = await findProject(folder, flags);
   const code = await lookAtCode(folder, { includeSecrets });
   const spec = { ...project.file, ...flags };
+  const secrets = checkEnvironment(context.terminal, project.file, flags);
   const script = checkScript(code, spec, flags.script === undefined ? 'runctl.yaml' : '--script');
   // One after the other: a stack that is missing is the first thing to say.
   const bucket = await account.output('bucket');
   const instance = await findInstance(context, project, spec.user);
   return await withArchive(code, { includeSecrets, signal }, async (archive, packed) => {
     for (const warning of packWarnings(code, packed)) terminal.warn(warning);
-    const plan = { project: project.name, code: { packed, git: code.git }, script, args: spec.args ?? [], instance };
+    const plan = {
+      project: project.name,
+      code: { packed, git: code.git },
+      script,
+      args: spec.args ?? [],
+      secrets,
+      instance,
+    };
     if (!(await isAgreed(context, { ...plan, region: await account.region() }, options))) return null;
     const to = { bucket, project: project.name.value, start: null };
     const sent = await send(context, archive, to);
@@ -83,6 +92,7 @@ async function planArchive(
     code: { archive: flags.archive },
     script: said(flags.script, '--script'),
     args: flags.args ?? [],
+    secrets: checkEnvironment(context.terminal, flags),
     instance: flags.instance === undefined ? null : await findInstance(context, project, flags.user),
     region: await account.region(),
   };

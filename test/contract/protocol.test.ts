@@ -69,11 +69,13 @@ const install: Required<InstallRequest> = {
   installer: 'auto',
   python: null,
   env: {},
+  secrets: {},
 };
 const train: Required<TrainRequest> = {
   script: 'a.py',
   args: [],
   env: {},
+  secrets: {},
   python: null,
   maxDuration: 0.5,
   stopGrace: 0,

@@ -176,12 +176,19 @@ describe('Sync code', () => {
 describe('Install requirements', () => {
   it('starts the installer that the document carries', async () => {
     const commands = new FakeCommands(jobStatus('install', ''));
-    await createInstall(fakePorts(commands), SHA256)(jobInput());
+    await createInstall(fakePorts(commands), SHA256)(jobInput({ spec: { ...spec, secrets: { A: 'ssm:/a' } } }));
     expect(commands.asked[0]).toMatchObject({
       document: 'prepare-install',
       request: {
         job: 'install',
-        install: { program: SHA256, requirements: 'requirements.txt', installer: 'auto', python: null, env: {} },
+        install: {
+          program: SHA256,
+          requirements: 'requirements.txt',
+          installer: 'auto',
+          python: null,
+          env: {},
+          secrets: { A: 'ssm:/a' },
+        },
       },
     });
   });
@@ -198,15 +205,36 @@ describe('Start training', () => {
   it('hands on args and env to the letter, and answers with the PID', async () => {
     const commands = new FakeCommands(jobStatus('train', '', { pid: 99 }));
     const args = ['$(id)', '; rm -rf /', '{{ssm:/x}}', '\n', "'"];
-    const input = jobInput({ spec: { ...spec, args, env: { A: '$$' } } });
+    const secrets = { TOKEN: 'secretsmanager:hf#token' };
+    const input = jobInput({ spec: { ...spec, args, env: { A: '$$' }, secrets } });
     expect(await createStart(fakePorts(commands))(input)).toMatchObject({ pid: 99, confirmed: false });
     expect(commands.asked[0]).toMatchObject({
       document: 'prepare-finish',
       request: {
         wait: 0,
-        train: { script: 'train.py', args, env: { A: '$$' }, python: null, maxDuration: 86_400, stopGrace: 30 },
+        train: {
+          script: 'train.py',
+          args,
+          env: { A: '$$' },
+          secrets,
+          python: null,
+          maxDuration: 86_400,
+          stopGrace: 30,
+        },
       },
     });
+  });
+
+  it('asks for no secrets in a run that began before there were any', async () => {
+    const commands = new FakeCommands(jobStatus('train', ''), jobStatus('install', ''));
+    const { secrets: _, ...old } = spec;
+    const input = jobInput({ spec: old as typeof spec });
+    await createStart(fakePorts(commands))(input);
+    await createInstall(fakePorts(commands), SHA256)(input);
+    expect(commands.asked.map(({ request }) => request)).toMatchObject([
+      { train: { secrets: {} } },
+      { install: { secrets: {} } },
+    ]);
   });
 
   it('prefers the user of the spec to the one of the tag', async () => {
