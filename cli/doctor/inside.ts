@@ -12,6 +12,7 @@ import { deployedInstaller } from './account.ts';
 import { type Finding, failed, find, ok, skipped, warning } from './finding.ts';
 
 const CHECKS = ['disk', 'python3', 'pip', 'uv', 'gpu'];
+const GUIDE = 'docs/guide/trackers-and-secrets.md shows the policy of the role.';
 /** Installing torch with its CUDA libraries takes about 5 GB, twice that while it is unpacked. */
 const LITTLE_ROOM = 10 * 2 ** 30;
 /** Not even a small install and its log fit. */
@@ -24,8 +25,10 @@ export async function* checkInside(
   spec: SpecInput,
   signal: AbortSignal,
 ): AsyncGenerator<Finding> {
+  const secrets = spec.secrets ?? {};
+  const checks = [...CHECKS, ...(Object.keys(secrets).length === 0 ? [] : ['secrets'])];
   if (instance === null) {
-    for (const check of CHECKS) yield skipped(check, 'the instance cannot be asked');
+    for (const check of checks) yield skipped(check, 'the instance cannot be asked');
     return;
   }
   let answer: ProbeAnswer | null = null;
@@ -34,8 +37,21 @@ export async function* checkInside(
     return diskFinding(answer.disk, instance);
   });
   yield asked;
-  if (answer === null) for (const check of CHECKS.slice(1)) yield skipped(check, 'the instance did not say');
-  else yield* findings(answer, instance);
+  if (answer === null) {
+    for (const check of checks.slice(1)) yield skipped(check, 'the instance did not say');
+    return;
+  }
+  yield* findings(answer, instance);
+  for (const [name, reference] of Object.entries(secrets)) yield secretFinding(name, reference, answer);
+}
+
+/** Whether the instance can read a secret. Its value is not in the answer. */
+function secretFinding(name: string, reference: string, { secrets }: ProbeAnswer): Finding {
+  const about = `${name} from ${reference}`;
+  const problem = secrets?.[name];
+  if (problem === null) return ok('secrets', `${about}: the instance can read it`);
+  if (problem === undefined) return warning('secrets', `${about}: the stack is of an older runctl`, 'npx cdk deploy');
+  return failed('secrets', `${about}: ${problem.error}`, problem.next, GUIDE);
 }
 
 async function probe(account: Account, instance: Instance, spec: SpecInput, signal: AbortSignal) {
@@ -53,6 +69,7 @@ async function probe(account: Account, instance: Instance, spec: SpecInput, sign
     home: tagOf(instance, INSTANCE_TAGS.home),
     user: spec.user ?? tagOf(instance, INSTANCE_TAGS.user),
     python: spec.python ?? null,
+    secrets: spec.secrets ?? {},
   };
   const about = { instanceId: instance.InstanceId ?? '', document: PREPARE_INSTALL_DOCUMENT };
   return await askInstance<ProbeAnswer>(account.ssm, about, request, signal);

@@ -9,6 +9,8 @@ export interface ProbeRequest {
   readonly home: string | null;
   readonly user: string | null;
   readonly python: string | null;
+  /** References of the run spec, by the name of the variable. */
+  readonly secrets: Readonly<Record<string, string>>;
 }
 
 export interface Disk {
@@ -35,4 +37,6 @@ export interface ProbeAnswer {
   readonly uv: { readonly path: string; readonly version: string | null; readonly error: string | null } | null;
   /** `devices`: NVIDIA GPUs on the PCI bus; `names`: of those that the driver shows. */
   readonly gpu: { readonly devices: number; readonly names: readonly string[]; readonly error: string | null };
+  /** What is wrong with each of the secrets and what to do, by the name of the variable; null: it can be read. */
+  readonly secrets: Readonly<Record<string, { readonly error: string; readonly next: string } | null>>;
 }

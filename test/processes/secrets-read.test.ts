@@ -172,12 +172,21 @@ describe('a secret that cannot be read', () => {
 
   it('because the service is not there, by its own endpoint, within the time', async () => {
     services.stored.set('secretsmanager:b', { value: 'bbbb' });
-    const found = await read({ A: 'ssm:/a', B: 'secretsmanager:b' }, { AWS_ENDPOINT_URL_SSM: 'http://127.0.0.1:1' }, 3);
+    const found = await read({ B: 'secretsmanager:b', A: 'ssm:/a' }, { AWS_ENDPOINT_URL_SSM: 'http://127.0.0.1:1' }, 3);
     expect(found.raised).toMatch(
       /^The secret ssm:\/a \(for A\) .*Unreachable: ssm in eu-central-1 .*Connection refused/,
     );
     expect(found.values).toEqual({ B: 'bbbb' });
     expect(found.seconds).toBeLessThan(4);
+  });
+
+  it('because others have used up the time', async () => {
+    services.stored.set('ssm:/a', { error: 'ThrottlingException' });
+    const names = Array.from({ length: 20 }, (_, index) => [`S${index}`, 'ssm:/a']);
+    const found = await read(Object.fromEntries(names), {}, 2);
+    expect(found.seconds).toBeLessThan(3);
+    expect(found.problems.S0?.text).toMatch(/Unreachable: .* it answered 400 ThrottlingException/);
+    expect(found.problems.S19?.text).toMatch(/Unreachable: .* no time was left/);
   });
 
   it.each([

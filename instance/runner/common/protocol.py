@@ -40,14 +40,12 @@ _OF_JOB = {
         "installer": _TEXT,
         "python": _MAYBE_TEXT,
         "env": (dict,),
-        "secrets": (dict,),
         "program": _TEXT,
     },
     "train": {
         "script": _TEXT,
         "args": (list,),
         "env": (dict,),
-        "secrets": (dict,),
         "python": _MAYBE_TEXT,
         "maxDuration": _NUMBER,
         "stopGrace": _NUMBER,
@@ -122,6 +120,25 @@ def _check_work(request):
     words += [work[key] for key in ("script", "python") if work.get(key)]
     if not all(isinstance(word, str) and "\0" not in word for word in words):
         raise Refusal("BadRequest", f"{job}: args and env are text without NUL")
+    if job != "sync":
+        work.setdefault("secrets", {})
+        check_secrets(work["secrets"], work["env"], job + ".")
+
+
+def check_secrets(secrets, env, prefix):
+    """Raises Refusal `BadRequest` for secrets that the run spec would not have allowed. Never with their text."""
+    check({"secrets": secrets}, {"secrets": (dict,)}, prefix)
+    if not secrets:
+        return
+    from common.secrets import references
+
+    if len(secrets) > references.MAX_SECRETS:
+        raise Refusal("BadRequest", f"{prefix}secrets has more than {references.MAX_SECRETS} names")
+    for name, text in secrets.items():
+        if not references.is_allowed_name(name) or name in env:
+            raise Refusal("BadRequest", f"{prefix}secrets has a name that secrets may not set")
+        if not isinstance(text, str) or references.parse(text) is None:
+            raise Refusal("BadRequest", f"{prefix}secrets has a value that is not a reference")
 
 
 def _check_program(values, prefix):

@@ -26,6 +26,7 @@ def answer(request, pci="/sys/bus/pci/devices", opt="/opt"):
         raise protocol.Refusal("BadRequest", "root is not an absolute path")
     account = accounts.find(request["user"], request["home"])
     disk = {"home": _disk(account.home), "root": _disk(request["root"])}
+    secrets = _secrets(request.get("secrets", {}))
     if os.geteuid() == 0:
         accounts.drop_to(account)  # what lies in the user's home must not run as root
     python, env = _python(request["python"], account, opt)
@@ -36,7 +37,23 @@ def answer(request, pci="/sys/bus/pci/devices", opt="/opt"):
         "python": python,
         "uv": _uv(env, account.home),
         "gpu": _gpu(env, account.home, pci),
+        "secrets": secrets,
     }
+
+
+def _secrets(asked):
+    """What is wrong with each of the secrets and what to do, by its variable's name; None: it can be read.
+
+    Asked before becoming the user: a job need not reach the instance's role.
+    """
+    if not asked:
+        return {}
+    from common.secrets import read
+
+    protocol.check_secrets(asked, {}, "")
+    problems = read.read(asked, os.environ).problems
+    shown = {name: {"error": problem.error, "next": problem.action} for name, problem in problems.items()}
+    return {name: shown.get(name) for name in asked}
 
 
 def _disk(folder):

@@ -34,7 +34,7 @@ def detached(words, unit, grace, program=None):
     Returns why systemd did not take it, or None. Raises OSError.
     """
     command = [sys.executable, "-I", "-B", program or os.path.abspath(sys.argv[0]), *words]
-    kept = environment.of_agent()
+    kept = environment.of_runner()
     why = None
     if _has_systemd():
         try:

@@ -55,7 +55,7 @@ def _reason(error: Exception, timeout: float) -> str:
         return f"its certificate is not trusted: {error.verify_message}"
     if isinstance(error, OSError):
         if "timed out" in str(error):
-            return f"no byte came for {timeout:g} s"
+            return f"no byte came for {timeout:.1f} s"
         if error.errno is not None and error.errno > 0 and not isinstance(error, ssl.SSLError):
             return os.strerror(error.errno)
         if error.strerror:

@@ -16,8 +16,13 @@ class Problem(NamedTuple):
     #: What to do next: a sentence.
     action: str
 
+    @property
+    def error(self) -> str:
+        """What happened, as one sentence that begins with the cause."""
+        return f"{self.cause}: {self.text.rstrip('.')}."
+
     def __str__(self) -> str:
-        return f"{self.cause}: {self.text.rstrip('.')}. {self.action}"
+        return f"{self.error} {self.action}"
 
 
 class Unreadable(Exception):

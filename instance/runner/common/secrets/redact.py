@@ -18,14 +18,14 @@ class Redactor:
     """Callable: text in, text without the values out; as written, and as JSON, URLs and base64 write them."""
 
     def __init__(self, values: Iterable[str] = ()) -> None:
-        forms = {form for value in values for form in _forms(value)}
+        found = {form for value in values for form in forms(value)}
         # Longest first: one may be part of another.
-        self._forms = sorted(forms, key=len, reverse=True)
+        self._forms = sorted(found, key=len, reverse=True)
 
     @property
     def longest(self) -> int:
         """Bytes that the longest form takes in UTF-8. Text cut out of a log needs so much before it."""
-        return max((len(form.encode("utf-8", "surrogatepass")) for form in self._forms), default=0)
+        return max((len(form.encode("utf-8")) for form in self._forms), default=0)
 
     def __call__(self, text: str) -> str:
         for form in self._forms:
@@ -45,7 +45,8 @@ class Redactor:
         return data
 
 
-def _forms(value: str) -> Iterator[str]:
+def forms(value: str) -> Iterator[str]:
+    """All that a value is recognized by."""
     # A log is read line by line, so each line of a private key counts by itself.
     for text in {value, value.strip(), *(line.strip() for line in value.splitlines())}:
         if len(text) < SHORTEST:
@@ -53,10 +54,10 @@ def _forms(value: str) -> Iterator[str]:
         yield text
         yield json.dumps(text)[1:-1]
         yield json.dumps(text, ensure_ascii=False)[1:-1]
-        yield quote(text, safe="", errors="surrogatepass")
-        yield quote(text, errors="surrogatepass")
-        yield quote_plus(text, errors="surrogatepass")
-        yield from _base64_forms(text.encode("utf-8", "surrogatepass"))
+        yield quote(text, safe="")
+        yield quote(text)
+        yield quote_plus(text)
+        yield from _base64_forms(text.encode("utf-8"))
 
 
 def _base64_forms(data: bytes) -> Iterator[str]:

@@ -14,7 +14,7 @@ from common.secrets.problem import Problem, Unreadable, shortened
 from common.secrets.references import MAX_VALUE_BYTES, Reference
 from common.secrets.sigv4 import Request, sign
 
-_TIMEOUT = 5.0
+_TIMEOUT = 4.0
 _FIRST_WAIT = 0.2
 _THROTTLED = ("ThrottlingException", "TooManyRequestsException", "RequestLimitExceeded", "InternalServerError")
 _NOT_FOUND = ("ParameterNotFound", "ParameterVersionNotFound", "ResourceNotFoundException")
@@ -51,10 +51,13 @@ def read(reference: Reference, role: Role, region: str, environment: Mapping[str
     Raises Unreadable.
     """
     wait = _FIRST_WAIT
+    problem = _unreachable(reference, region, "no time was left for it")
     while True:
-        problem = None
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise Unreadable(problem)
         try:
-            answer = _ask(reference, role, region, environment)
+            answer = _ask(reference, role, region, environment, min(_TIMEOUT, left))
         except NoAnswer as error:
             problem = _unreachable(reference, region, str(error))
         else:
@@ -64,13 +67,11 @@ def read(reference: Reference, role: Role, region: str, environment: Mapping[str
             if answer.status < 500 and name not in _THROTTLED:
                 raise Unreadable(_refusal(reference, role, name, message))
             problem = _unreachable(reference, region, f"it answered {answer.status} {name}")
-        if time.monotonic() + wait >= deadline:
-            raise Unreadable(problem)
-        time.sleep(wait)
+        time.sleep(max(0, min(wait, deadline - time.monotonic())))
         wait *= 2
 
 
-def _ask(reference: Reference, role: Role, region: str, environment: Mapping[str, str]) -> Answer:
+def _ask(reference: Reference, role: Role, region: str, environment: Mapping[str, str], timeout: float) -> Answer:
     api = _APIS[reference.service]
     url = endpoint_of(reference.service, region, environment)
     parts = urlsplit(url)
@@ -81,7 +82,7 @@ def _ask(reference: Reference, role: Role, region: str, environment: Mapping[str
     headers = {"host": parts.netloc, "content-type": "application/x-amz-json-1.1", "x-amz-target": api.target}
     request = Request("POST", parts.path or "/", headers, body)
     signed = sign(request, region, reference.service, role.credentials, datetime.now(timezone.utc))
-    return call("POST", url, signed, body, _TIMEOUT)
+    return call("POST", url, signed, body, timeout)
 
 
 def endpoint_of(service: str, region: str, environment: Mapping[str, str]) -> str:
@@ -105,7 +106,10 @@ def _value(reference: Reference, body: bytes) -> str:
         raise Unreadable(_unusable("the value is empty"))
     if "\0" in value:
         raise Unreadable(_unusable("the value has a NUL character, which no environment variable can hold"))
-    size = len(value.encode("utf-8", "surrogatepass"))
+    try:
+        size = len(value.encode("utf-8"))
+    except UnicodeEncodeError:
+        raise Unreadable(_unusable("the value has half a character (a lone surrogate)")) from None
     if size > MAX_VALUE_BYTES:
         raise Unreadable(_unusable(f"the value has {size} bytes; {MAX_VALUE_BYTES} are the most"))
     return value
