@@ -12,9 +12,9 @@ const STORED = { level: 0, mtime: '1980-01-01T00:00:00', os: 3 } as const;
 
 /** Packages of the runner by the program that carries them: one document could not carry all of them. */
 const PROGRAMS = {
-  runner: ['common', 'jobs', 'sync'],
-  installer: ['common', 'install'],
-  finisher: ['common', 'collect'],
+  runner: ['common', 'common/secrets', 'jobs', 'sync'],
+  installer: ['common', 'common/secrets', 'install'],
+  finisher: ['common', 'common/secrets', 'collect'],
 } as const;
 
 export interface RunnerBundle {
