@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -115,6 +115,17 @@ print("end of", os.environ["WANDB_API_KEY"], "!")
     expect(tail?.at(-2)).toMatch(/^Basic \S{0,8}\*\*\*\S{0,4}$/);
     expect(tail?.slice(-5, -2)).toEqual(['***', '{"token": "***"}', 'https://h/?t=***']);
     expect(log.size).toBeGreaterThan(70_000); // what a script prints is in its log, to the letter
+  });
+
+  it('has the longest there is taken out of them too, of which the last lines could only show the end', async () => {
+    const here = instances({ env: services.environment });
+    const value = randomBytes(32_768).toString('hex');
+    services.stored.set('secretsmanager:long', { value });
+    here.write('train.py', 'import os\nprint(os.environ["LONG"])\n');
+    const run = here.giveLease(here.run());
+    await here.start(run, { train: { secrets: { LONG: 'secretsmanager:long' } } });
+    const { tail, log } = await here.ended(run, 'train');
+    expect([tail, log.size]).toEqual([['***'], 65_537]);
   });
 
   it('does not begin when one cannot be read; the end says which, why, and what to do', async () => {
@@ -258,6 +269,12 @@ os.symlink("/etc/hostname", "outputs/link-" + os.environ["WANDB_API_KEY"])
     expect(collected.warnings).toEqual([expect.stringContaining('link-***')]);
     await box.upload(run, ['inventory.json']);
     expect(JSON.parse(box.store.text('inventory.json')).outputs).toMatchObject([{ path: 'outputs/run-***' }]);
+  });
+
+  it('needs no values when no job had them', async () => {
+    services.role = null;
+    const { box, run } = await trained();
+    expect((await box.collect(run)).warnings).toEqual([]);
   });
 
   it('says so when the values cannot be read again', async () => {

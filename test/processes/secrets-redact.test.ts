@@ -53,6 +53,21 @@ print(json.dumps(Redactor(["hidden"]).everywhere(asked)))`;
     expect(await python(code, data)).toEqual({ '***': ['a *** b', 1, null, { deep: '***' }], other: true });
   });
 
+  it('from what a job says of its progress and its result', async () => {
+    const code = `import os, tempfile
+from common.secrets.redact import Redactor
+from jobs.progress import Progress
+with tempfile.TemporaryDirectory() as folder:
+    progress = Progress(folder, Redactor(["hidden"]))
+    for said in asked:
+        os.write(progress.job_end, json.dumps(said).encode() + b"\\n")
+    progress.read()
+    with open(os.path.join(folder, "progress.json")) as file:
+        print(json.dumps([json.load(file), progress.result]))`;
+    const said = [{ progress: { phase: 'a', current: 'x hidden' } }, { result: { error: { message: 'hidden!' } } }];
+    expect(await python(code, said)).toMatchObject([{ current: 'x ***' }, { error: { message: '***!' } }]);
+  });
+
   it('from any text around it', async () => {
     const text = fc.string({ unit: 'grapheme', maxLength: 30 });
     const value = fc.string({ unit: 'grapheme', minLength: 8, maxLength: 40 }).filter((it) => it.trim().length >= 8);

@@ -32,6 +32,8 @@ def _redactor(run, warnings):
     from common.secrets import read, redact
 
     for job in ("train", "install"):
+        if not marker.exists(os.path.join(run, job, paths.IDENTITY)):
+            continue  # It has not begun, and had no values.
         request = marker.read(os.path.join(run, job, paths.REQUEST)) or {}
         secrets = request.get(job, {}).get("secrets")
         if secrets:
