@@ -93,6 +93,9 @@ export const ERRORS = {
   ProgramUntrusted: unavailable(
     'Make root the only owner and writer of the named path (chown root, chmod go-w), or give the instance the tag runctl:root=/path.',
   ),
+  SecretUnavailable: unavailable(
+    'Follow the message for each reference, check it with runctl doctor, and start the run again.',
+  ),
   NoUser: unavailable('Set the key user to an existing user of the instance.'),
   NoHome: unavailable('Create a home folder for the user, or give the instance the tag runctl:home=/path.'),
   InstanceBusy: {

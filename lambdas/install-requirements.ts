@@ -15,6 +15,7 @@ export function createInstall(ports: JobPorts) {
       installer: spec.installer,
       python: spec.python,
       env: spec.env,
+      secrets: spec.secrets ?? {}, // None in a run that began before this version.
     };
     return startJob(ports, input, { job: 'install', work: { install } });
   };

@@ -21,14 +21,8 @@ import {
   readSpecMetadata,
   SPEC_FILE,
 } from '../core/spec/archive-spec.ts';
-import {
-  InvalidSpec,
-  parseSpec,
-  type RunSpec,
-  resolveSpec,
-  type SpecInput,
-  secretLookingNames,
-} from '../core/spec/spec.ts';
+import { secretLookingNames, secretWarning } from '../core/spec/secrets.ts';
+import { InvalidSpec, parseSpec, type RunSpec, resolveSpec, type SpecInput } from '../core/spec/spec.ts';
 import type { RunProgram, VerifyInput, VerifyOutput } from '../core/workflow/data.ts';
 import { entry } from './adapters/entry.ts';
 import { requireEnv } from './adapters/environment.ts';
@@ -91,9 +85,7 @@ export function createVerify({ archives, caps, program, documentVersion, uploadB
         gitCommit: report.git?.commit ?? null,
         gitDirty: report.git?.dirty ?? null,
       },
-      warnings: secretLookingNames(spec.env).map(
-        (name) => `env ${name} looks like a secret: its value is visible in the execution's history.`,
-      ),
+      warnings: secretLookingNames(spec.env).map(secretWarning),
     };
   };
 }

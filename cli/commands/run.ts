@@ -17,13 +17,14 @@ export function addRunCommand(program: Command): void {
     .addHelpText(
       'after',
       `
-Options override runctl.yaml; --env and --outputs replace its values. Ctrl-C detaches: the run continues.
+Options override runctl.yaml; --env, --secret and --outputs replace its values. Ctrl-C detaches: the run continues.
 Exit codes: 0 the run succeeded, 1 it failed, 2 usage error, 3 AWS or setup error, 130 detached by Ctrl-C.
 
 Examples:
   runctl run                                    train.py or main.py, on the instance tagged Project=<project>
   runctl run -- --epochs 3 --lr 1e-3            arguments of the script
   runctl run --instance i-0123456789abcdef0 --max-duration 6h
+  runctl run --secret WANDB_API_KEY=ssm:/team/wandb       the instance reads the value with its role
   id=$(runctl run --yes --detach)               in a script: only the run id goes to stdout
   runctl run --archive s3://BUCKET/archives/digits/4f1c….tar.gz --project digits`,
     )

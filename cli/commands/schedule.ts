@@ -84,16 +84,20 @@ async function add(
   { name, when, flags }: { name: string; when: string; flags: SpecInput },
   given: AddOptions,
 ): Promise<ExitCode> {
-  const [{ addSchedule, checkSchedule, chooseTimezone }, { withScheduledCode }, { findProject }] = await Promise.all([
-    import('../schedules/add.ts'),
-    import('../schedules/code.ts'),
-    import('../project/project.ts'),
-  ]);
+  const [{ addSchedule, checkSchedule, chooseTimezone }, { withScheduledCode }, { findProject }, { checkEnvironment }] =
+    await Promise.all([
+      import('../schedules/add.ts'),
+      import('../schedules/code.ts'),
+      import('../project/project.ts'),
+      import('../project/environment.ts'),
+    ]);
   const project = await findProject(context.folder, flags);
   const timezone = chooseTimezone(given.timezone);
   checkSchedule(name, project.name.value, when, timezone.value);
+  const file = flags.archive === undefined ? project.file : {};
+  const secrets = checkEnvironment(context.terminal, file, flags);
   const options = { replace: given.replace === true, yes: given.yes === true, json: given.json === true };
-  const request = { name, when, timezone, project: project.name, spec: flags, ...options };
+  const request = { name, when, timezone, project: project.name, spec: flags, secrets, ...options };
   const includeSecrets = given.includeSecrets === true;
   return await withScheduledCode(context, { project, flags, includeSecrets }, (code) =>
     addSchedule(context, request, code),

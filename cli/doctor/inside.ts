@@ -12,6 +12,7 @@ import { setUpError } from '../errors.ts';
 import { type Check, failed, ok, runCheck, skipped, warning } from './check.ts';
 
 const CHECKS = ['disk', 'python3', 'pip', 'uv', 'gpu'];
+const GUIDE = 'docs/guide/trackers-and-secrets.md shows the policy of the role.';
 /** Installing torch with its CUDA libraries takes about 5 GB, and twice that while unpacking. */
 const LOW_SPACE_BYTES = 10 * 2 ** 30;
 /** Too little even for a small install and its log. */
@@ -24,8 +25,10 @@ export async function* checkInside(
   spec: SpecInput,
   signal: AbortSignal,
 ): AsyncGenerator<Check> {
+  const secrets = spec.secrets ?? {};
+  const checks = [...CHECKS, ...(Object.keys(secrets).length === 0 ? [] : ['secrets'])];
   if (instance === null) {
-    for (const name of CHECKS) yield skipped(name, 'the instance cannot be reached');
+    for (const name of checks) yield skipped(name, 'the instance cannot be reached');
     return;
   }
   let answer: ProbeAnswer | null = null;
@@ -34,8 +37,22 @@ export async function* checkInside(
     return diskCheck(answer.disk, instance);
   });
   yield disk;
-  if (answer === null) for (const name of CHECKS.slice(1)) yield skipped(name, 'the instance did not answer');
-  else yield* softwareChecks(answer, instance);
+  if (answer === null) {
+    for (const name of checks.slice(1)) yield skipped(name, 'the instance did not answer');
+    return;
+  }
+  yield* softwareChecks(answer, instance);
+  for (const [name, reference] of Object.entries(secrets)) yield secretCheck(name, reference, answer);
+}
+
+/** Whether the instance can read a secret. Its value is not in the answer. */
+function secretCheck(name: string, reference: string, { secrets }: ProbeAnswer): Check {
+  const text = `${name} from ${reference}`;
+  const problem = secrets?.[name];
+  if (problem === null) return ok('secrets', `${text}: the instance can read it`);
+  if (problem === undefined)
+    return warning('secrets', `${text}: the stack was deployed by an older version of runctl`, 'npx cdk deploy');
+  return failed('secrets', `${text}: ${problem.error}`, problem.next, GUIDE);
 }
 
 async function probe(account: Account, instance: Instance, spec: SpecInput, signal: AbortSignal) {
@@ -52,6 +69,7 @@ async function probe(account: Account, instance: Instance, spec: SpecInput, sign
     home: tagOf(instance, INSTANCE_TAGS.home),
     user: spec.user ?? tagOf(instance, INSTANCE_TAGS.user),
     python: spec.python ?? null,
+    secrets: spec.secrets ?? {},
   };
   const send = createSendRequest(account, program);
   return await send(instance.InstanceId ?? '', request, (answer) => check(probeAnswer, 'probe', answer), signal);

@@ -47,6 +47,9 @@ ${instance === null ? `# ${line({ instance: `tag:Project=${project}` })}` : line
 
 # Environment variables of install and training. Not for secrets: the execution history shows them.
 # env: {"SEED": "1"}
+
+# Secrets of install and training: the instance reads the values with its role. Only references are written here.
+# secrets: {"WANDB_API_KEY": "ssm:/team/wandb", "HF_TOKEN": "secretsmanager:team/hf#token"}
 `;
 }
 

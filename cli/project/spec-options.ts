@@ -11,6 +11,8 @@ interface Property {
 
 /** Given after `--`, not as an option. */
 const AFTER_DASHES = 'args';
+/** Options that are not called as their key is: one of many is given at a time. */
+const FLAGS: Partial<Record<string, string>> = { secrets: 'secret' };
 const { properties } = specJsonSchema() as { properties: Record<keyof SpecInput, Property> };
 
 /** Gives a command an option for each key of the run spec: `maxDuration` is `--max-duration`. */
@@ -26,7 +28,10 @@ export function addSpecOptions(command: Command, keys = Object.keys(properties) 
  */
 export function specOf(options: Record<string, unknown>, args: readonly string[] = []): SpecInput {
   const given = Object.fromEntries(
-    Object.keys(properties).flatMap((key) => (key in options ? [[key, options[key]]] : [])),
+    Object.keys(properties).flatMap((key) => {
+      const option = FLAGS[key] ?? key;
+      return option in options ? [[key, options[option]]] : [];
+    }),
   );
   return parseSpec({ ...given, ...(args.length > 0 ? { args } : {}) }, 'the options');
 }
@@ -51,7 +56,9 @@ export function scriptArguments(command: Command, words: readonly string[]): str
 }
 
 function specOption(key: string, { type, description, enum: choices }: Property): Option {
-  const flag = `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+  const flag = `--${(FLAGS[key] ?? key).replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+  if (key === 'secrets')
+    return new Option(`${flag} <NAME=reference>`, `${description} Repeat for more.`).argParser(collectSecret);
   if (type === 'object')
     return new Option(`${flag} <NAME=value>`, `${description} Can be repeated.`).argParser(collectPair);
   if (type === 'array') return new Option(`${flag} <value>`, `${description} Can be repeated.`).argParser(collect);
@@ -61,6 +68,17 @@ function specOption(key: string, { type, description, enum: choices }: Property)
 
 function collect(value: string, before: readonly string[] = []): string[] {
   return [...before, value];
+}
+
+/** Without the words themselves: they may be the secret. */
+function collectSecret(value: string, before: Readonly<Record<string, string>> = {}): Record<string, string> {
+  const equals = value.indexOf('=');
+  if (equals < 1)
+    throw usageError(
+      'The value of --secret is not NAME=reference.',
+      'Write it like this: --secret HF_TOKEN=ssm:/team/hf',
+    );
+  return { ...before, [value.slice(0, equals)]: value.slice(equals + 1) };
 }
 
 function collectPair(value: string, before: Readonly<Record<string, string>> = {}): Record<string, string> {

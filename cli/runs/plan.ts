@@ -10,17 +10,20 @@ export interface Plan {
   /** null: from the archive's runctl.yaml. */
   readonly script: Found<string> | null;
   readonly args: readonly string[];
+  /** References by the name of the variable. */
+  readonly secrets: Readonly<Record<string, string>>;
   readonly instance: { readonly found: Instance; readonly selector: Found<string> } | null;
 }
 
 /** What a run is going to do, as rows of label and value. */
 export function planRows(plan: Plan): [string, string][] {
-  const { project, script, args, instance } = plan;
+  const { project, script, args, secrets, instance } = plan;
   return [
     ['project', from(project)],
     ['code', codeRow(plan.code)],
     ['script', script === null ? "from the archive's runctl.yaml" : from(script)],
     ...(args.length === 0 ? [] : [['args', args.map(quoted).join(' ')] satisfies [string, string]]),
+    ...Object.entries(secrets).map(([name, reference]): [string, string] => ['secret', `${name} from ${reference}`]),
     [
       'instance',
       instance === null

@@ -8,6 +8,7 @@ import { checkScript, packWarnings, readCode, withArchive } from '../archive/cod
 import { send } from '../archive/send-archive.ts';
 import type { Context } from '../context.ts';
 import { EXIT, type ExitCode } from '../errors.ts';
+import { checkEnvironment } from '../project/environment.ts';
 import { findProject, type Project } from '../project/project.ts';
 import { printDetached } from '../terminal/detach.ts';
 import { followRun } from './follow.ts';
@@ -54,13 +55,21 @@ async function sendFolder(context: Context, flags: SpecInput, options: RunOption
   const project = await findProject(folder, flags);
   const code = await readCode(folder, { includeSecrets });
   const spec = { ...project.file, ...flags };
+  const secrets = checkEnvironment(context.terminal, project.file, flags);
   const script = checkScript(code, spec, flags.script === undefined ? 'runctl.yaml' : '--script');
   // One after the other: a stack that is missing is the first thing to say.
   const bucket = await account.output('bucket');
   const instance = await findInstance(context, project, spec.user);
   return await withArchive(code, { includeSecrets, signal }, async (archive, packed) => {
     for (const warning of packWarnings(code, packed)) terminal.warn(warning);
-    const plan = { project: project.name, code: { packed, git: code.git }, script, args: spec.args ?? [], instance };
+    const plan = {
+      project: project.name,
+      code: { packed, git: code.git },
+      script,
+      args: spec.args ?? [],
+      secrets,
+      instance,
+    };
     if (!(await confirmPlan(context, plan, options))) return null;
     const to = { bucket, project: project.name.value, start: null };
     const sent = await send(context, archive, to);
@@ -81,6 +90,7 @@ async function planArchive(
     code: { archive: flags.archive },
     script: flags.script === undefined ? null : { value: flags.script, from: '--script' },
     args: flags.args ?? [],
+    secrets: checkEnvironment(context.terminal, flags),
     instance: flags.instance === undefined ? null : await findInstance(context, project, flags.user),
   };
   return (await confirmPlan(context, plan, options)) ? { ...flags, project: project.name.value } : null;

@@ -1,7 +1,7 @@
 import { archiveUri, scheduleName } from '../../core/names.ts';
 import { BadExpression, readSchedule, type ScheduleTimes } from '../../core/schedule/expression.ts';
 import { formatWall, isTimeZone } from '../../core/schedule/wall-time.ts';
-import type { SpecInput } from '../../core/spec/spec.ts';
+import type { RunSpec, SpecInput } from '../../core/spec/spec.ts';
 import { formatDuration } from '../../core/units.ts';
 import type { Context } from '../context.ts';
 import { EXIT, type ExitCode, usageError } from '../errors.ts';
@@ -20,6 +20,8 @@ export interface AddRequest {
   readonly project: Found<string>;
   /** The run spec of the options. */
   readonly spec: SpecInput;
+  /** References that its runs read, by the name of the variable. */
+  readonly secrets: RunSpec['secrets'];
   readonly replace: boolean;
   readonly yes: boolean;
   readonly json: boolean;
@@ -66,6 +68,8 @@ export async function addSchedule(
   terminal.note(`schedule   ${fullName}: ${times.expression}, time zone ${timezone.value} (${timezone.from})`);
   terminal.note(`project    ${project.value} (from ${project.from})`);
   terminal.note(`code       ${code.description}`);
+  for (const [name, reference] of Object.entries(request.secrets))
+    terminal.note(`secret     ${name} from ${reference}`);
   next.forEach((time, index) => {
     const away = time <= now ? 'as soon as the schedule is created' : `in ${formatDuration((time - now) / 1_000)}`;
     terminal.note(`${index === 0 ? 'next runs  ' : '           '}${formatWall(time, timezone.value)}, ${away}`);

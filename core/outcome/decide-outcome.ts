@@ -133,6 +133,8 @@ function judgeTraining(train: JobSnapshot): Verdict {
       ? verdict('TrainingTimedOut', 'Training was stopped because it reached maxDuration.')
       : verdict('RunStopped', 'Training was stopped.');
   }
+  // Its supervisor ended before the script began.
+  if (result?.error?.name === 'SecretUnavailable') return verdict('SecretUnavailable', result.error.message);
   if (exit?.outOfMemory) return verdict('OutOfMemory', `Training was killed${when}: the instance ran out of memory.`);
   const crash = CRASHES[exit?.signal ?? ''];
   if (crash)

@@ -20,12 +20,16 @@ export interface InstallRequest {
   readonly installer: 'auto' | 'uv' | 'pip';
   readonly python: string | null;
   readonly env: Readonly<Record<string, string>>;
+  /** References by the name of the variable; left out: none. */
+  readonly secrets?: Readonly<Record<string, string>>;
 }
 
 export interface TrainRequest {
   readonly script: string;
   readonly args: readonly string[];
   readonly env: Readonly<Record<string, string>>;
+  /** References by the name of the variable; left out: none. */
+  readonly secrets?: Readonly<Record<string, string>>;
   readonly python: string | null;
   readonly maxDuration: number;
   readonly stopGrace: number;

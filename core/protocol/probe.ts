@@ -9,6 +9,8 @@ export interface ProbeRequest {
   readonly home: string | null;
   readonly user: string | null;
   readonly python: string | null;
+  /** References of the run spec, by the name of the variable. */
+  readonly secrets: Readonly<Record<string, string>>;
 }
 
 const disk = z.object({
@@ -33,5 +35,7 @@ export const probeAnswer = z.object({
   uv: z.nullable(z.object({ path: z.string(), version: text, error: text })),
   /** `devices`: NVIDIA GPUs on the PCI bus; `names`: of those that the driver shows. */
   gpu: z.object({ devices: z.int(), names: z.array(z.string()), error: text }),
+  /** What is wrong with each of the secrets and what to do, by the name of the variable; null: it can be read. */
+  secrets: z.optional(z.record(z.string(), z.nullable(z.object({ error: z.string(), next: z.string() })))),
 });
 export type ProbeAnswer = z.infer<typeof probeAnswer>;

@@ -1,20 +1,34 @@
-import { secretLookingNames } from './spec.ts';
+import { isSecretName, isSecretReference } from './secrets.ts';
 
 const MASK = '***';
 /** `--api-key`, `--hf_token=…`: the names that are secrets in `env` are secrets as options as well. */
 const optionName = (arg: string) => /^--?([A-Za-z][\w-]*)/.exec(arg)?.[1]?.replaceAll('-', '_') ?? null;
-const isSecret = (name: string | null) => name !== null && secretLookingNames({ [name]: '' }).length > 0;
+const isSecret = (name: string | null) => name !== null && isSecretName(name);
 
-/** A spec, as a person gave it or complete, with values masked that look like secrets by their names. Anything else is left as it is. */
+/**
+ * A spec, as a person gave it or complete, with values masked that look like secrets by their names, and what stands in
+ * `secrets` and is not a reference. Anything else is left as it is.
+ */
 export function maskSpec(spec: unknown): unknown {
   if (typeof spec !== 'object' || spec === null) return spec;
   const masked: Record<string, unknown> = { ...spec };
-  const { env, args } = masked;
-  if (typeof env === 'object' && env !== null) {
-    masked.env = Object.fromEntries(Object.entries(env).map(([name, value]) => [name, isSecret(name) ? MASK : value]));
-  }
+  const { env, secrets, args } = masked;
+  if (isMap(env)) masked.env = mapValues(env, (value, name) => (isSecret(name) ? MASK : value));
+  if (isMap(secrets))
+    masked.secrets = mapValues(secrets, (value) =>
+      typeof value === 'string' && isSecretReference(value) ? value : MASK,
+    );
+  else if (secrets !== undefined) masked.secrets = MASK;
   if (Array.isArray(args)) masked.args = args.map(maskArg);
   return masked;
+}
+
+function isMap(value: unknown): value is object {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function mapValues(map: object, change: (value: unknown, name: string) => unknown): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(map).map(([name, value]) => [name, change(value, name)]));
 }
 
 function maskArg(arg: unknown, index: number, args: readonly unknown[]): unknown {

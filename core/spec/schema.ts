@@ -1,5 +1,6 @@
 import * as z from 'zod/mini';
 import { parseDuration } from '../units.ts';
+import { secretsSchema } from './secrets.ts';
 
 /** UTF-8 bytes of a path: what an archive's names may have (core/archive/caps.ts). */
 const PATH_BYTES = 1024;
@@ -74,6 +75,7 @@ export const specSchema = z.partial(
           'Environment of install and training. Not for secrets: values are visible in the execution history.',
         ),
       ),
+    secrets: secretsSchema,
     requirements: relativePath('Requirements file. Default: requirements.txt if it is there.'),
     install: z
       .enum(['best-effort', 'required', 'skip'])

@@ -2,6 +2,7 @@ import { closest, distance } from 'fastest-levenshtein';
 import type * as z from 'zod/mini';
 import { parseDuration, parseSize } from '../units.ts';
 import { type SpecInput, specSchema } from './schema.ts';
+import { namesInBoth } from './secrets.ts';
 
 export { type SpecInput, specSchema } from './schema.ts';
 
@@ -10,7 +11,7 @@ export class InvalidSpec extends Error {
   override readonly name = 'InvalidSpec';
 }
 
-const RESERVED = ['checkpoints', 'metrics', 'secrets', 'onFinish'];
+const RESERVED = ['checkpoints', 'metrics', 'onFinish'];
 /** A message names at most so many things that are wrong: it travels in the execution's cause. */
 const PROBLEMS_SHOWN = 10;
 /** What a run was asked, after merging and defaults. Durations in seconds, sizes in bytes; null: found out later. */
@@ -20,6 +21,8 @@ export interface RunSpec {
   readonly script: string | null;
   readonly args: readonly string[];
   readonly env: Readonly<Record<string, string>>;
+  /** References by the name of the variable; the instance reads the values. */
+  readonly secrets: Readonly<Record<string, string>>;
   readonly requirements: string | null;
   readonly install: 'best-effort' | 'required' | 'skip';
   readonly installer: 'auto' | 'uv' | 'pip';
@@ -33,7 +36,7 @@ export interface RunSpec {
   readonly user: string | null;
 }
 
-/** Request ≤ 16 KB as JSON (instance/CONTRACT.md); what remains beside args and env is under 4 KB. */
+/** Request ≤ 16 KB as JSON (instance/CONTRACT.md); what remains beside args, env and secrets is under 4 KB. */
 const ARGS_AND_ENV_LIMIT = 12_000;
 const GLOBS_LIMIT = 8_000;
 
@@ -47,6 +50,7 @@ export function parseSpec(value: unknown, source: string): SpecInput {
   const result = specSchema.safeParse(value ?? {});
   if (!result.success) throw new InvalidSpec(`${source}: ${listProblems(result.error.issues.flatMap(describeIssue))}`);
   checkSize(result.data, source);
+  checkNames(result.data, source);
   return result.data;
 }
 
@@ -59,14 +63,20 @@ function refusePrototype(value: unknown, source: string, path = ''): void {
   }
 }
 
-function checkSize({ args, env, outputs }: SpecInput, source: string): void {
+/** Which of the two would win is nothing to guess about. */
+function checkNames({ env, secrets }: SpecInput, source: string): void {
+  const [name] = namesInBoth(env ?? {}, secrets ?? {});
+  if (name !== undefined) throw new InvalidSpec(`${source}: ${name} is in both env and secrets; leave it out of one`);
+}
+
+function checkSize({ args, env, secrets, outputs }: SpecInput, source: string): void {
   const globs = Buffer.byteLength(JSON.stringify(outputs ?? []));
   if (globs > GLOBS_LIMIT)
     throw new InvalidSpec(`${source}: outputs take ${globs} bytes; ${GLOBS_LIMIT} fit in a command`);
-  const size = Buffer.byteLength(JSON.stringify([args ?? [], env ?? {}]));
+  const size = Buffer.byteLength(JSON.stringify([args ?? [], env ?? {}, ...(secrets ? [secrets] : [])]));
   if (size <= ARGS_AND_ENV_LIMIT) return;
   throw new InvalidSpec(
-    `${source}: args and env take ${size} bytes; ${ARGS_AND_ENV_LIMIT} fit in a command. Put long values in a file of the archive.`,
+    `${source}: args, env and secrets take ${size} bytes; ${ARGS_AND_ENV_LIMIT} fit in a command. Put long values in a file of the archive.`,
   );
 }
 
@@ -100,18 +110,20 @@ function describeUnknownKey(key: string): string {
 }
 
 /**
- * Merges sources, later ones win, and fills in the defaults. `env` is replaced, not merged.
- * @throws InvalidSpec when args and env of different sources are too long together
+ * Merges sources, later ones win, and fills in the defaults. `env` and `secrets` are replaced, not merged.
+ * @throws InvalidSpec when args and env of different sources are too long together, or one has a name in env and another in secrets
  */
 export function resolveSpec(...sources: readonly SpecInput[]): RunSpec {
   const spec: SpecInput = Object.assign({}, ...sources);
   checkSize(spec, 'the run spec'); // Each source alone may fit.
+  checkNames(spec, 'the run spec');
   return {
     project: spec.project ?? null,
     instance: spec.instance ?? null,
     script: spec.script?.replace(/^(\.\/)+/, '') ?? null,
     args: spec.args ?? [],
     env: spec.env ?? {},
+    secrets: spec.secrets ?? {},
     requirements: spec.requirements?.replace(/^(\.\/)+/, '') ?? null,
     install: spec.install ?? 'best-effort',
     installer: spec.installer ?? 'auto',
@@ -124,11 +136,4 @@ export function resolveSpec(...sources: readonly SpecInput[]): RunSpec {
     outputs: spec.outputs ?? ['outputs/**'],
     user: spec.user ?? null,
   };
-}
-
-/** Names in `env` that look like secrets: their values are visible in the execution's history. */
-export function secretLookingNames(env: Readonly<Record<string, string>>): string[] {
-  return Object.keys(env).filter((name) =>
-    /(SECRET|TOKEN|PASSWORD|PASSWD|API_?KEY|PRIVATE_?KEY|CREDENTIAL)/i.test(name),
-  );
 }

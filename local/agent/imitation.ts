@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { messageOf } from '../cloud/errors.ts';
-import { bareEnvironment } from './environment.ts';
+import { bareEnvironment, type ServiceAddresses } from './environment.ts';
 import type { CommandRequest, Executor, StepResult } from './executor.ts';
 import { overallStatus } from './executor.ts';
 import { patternProblem } from './parameters.ts';
@@ -21,6 +21,8 @@ export interface ImitationOptions {
   readonly folder: string;
   /** Looks `{{ssm:name}}` up, as the agent does in what the parameters left. @throws when there is none. */
   readonly resolveSsmParameter: (name: string) => Promise<string>;
+  /** In the environment of each command, beside what the genuine agent puts there. */
+  readonly services: ServiceAddresses;
   /** What a reboot does to everything else on the instance. */
   readonly reboot: (instanceId: string) => Promise<void>;
 }
@@ -112,7 +114,7 @@ async function runStep(
           folder: join(options.folder, request.instanceId, 'document', 'orchestration', request.commandId, name),
           lines,
           cwd,
-          env: bareEnvironment(request, inputs.environment),
+          env: bareEnvironment(request, options.services, inputs.environment),
           timeoutMs: executionTimeout(inputs.timeoutSeconds) * 1_000,
         },
         cancel,

@@ -4,6 +4,7 @@ import { GetParameterCommand, SSMClient } from '@aws-sdk/client-ssm';
 import { killInstanceProcesses } from '../cloud/instance-processes.ts';
 import { Commands } from './commands.ts';
 import { Documents } from './documents.ts';
+import { serviceAddresses } from './environment.ts';
 import type { Executor } from './executor.ts';
 import { Faults } from './faults.ts';
 import { imitation } from './imitation.ts';
@@ -46,8 +47,9 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
 }
 
 function executor(): Executor {
+  const services = serviceAddresses(process.env);
   if (options.agentCommand !== undefined)
-    return programExecutor(options.agentCommand, join(options.folder, 'commands'));
+    return programExecutor(options.agentCommand, join(options.folder, 'commands'), services);
   const parameterStore = new SSMClient({
     endpoint: options.upstream,
     region: options.region,
@@ -55,6 +57,7 @@ function executor(): Executor {
   });
   return imitation({
     folder: options.folder,
+    services,
     resolveSsmParameter: async (name) => {
       const { Parameter } = await parameterStore.send(new GetParameterCommand({ Name: name, WithDecryption: false }));
       return Parameter?.Value ?? '';

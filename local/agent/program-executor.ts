@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { messageOf } from '../cloud/errors.ts';
 import { signalQuietly } from '../cloud/processes.ts';
-import { bareEnvironment } from './environment.ts';
+import { bareEnvironment, type ServiceAddresses } from './environment.ts';
 import {
   type CommandRequest,
   type ExecutionResult,
@@ -25,10 +25,10 @@ const answer = z.object({
  * got them; one JSON object `{status, code, stdout, stderr}` on its stdout. A cancelled command kills the program's group.
  * A program that fails or answers something else makes the command Failed, with the reason in stderr.
  */
-export function programExecutor(program: string, folder: string): Executor {
+export function programExecutor(program: string, folder: string, services: ServiceAddresses): Executor {
   return async (request, cancel) => {
     const startedAt = new Date();
-    const outcome = await ask(program, folder, request, cancel);
+    const outcome = await ask(program, folder, services, request, cancel);
     const [first] = request.document.mainSteps;
     const step: StepResult = {
       step: first?.name ?? '',
@@ -42,14 +42,25 @@ export function programExecutor(program: string, folder: string): Executor {
   };
 }
 
-async function ask(program: string, folder: string, request: CommandRequest, cancel: AbortSignal) {
+async function ask(
+  program: string,
+  folder: string,
+  services: ServiceAddresses,
+  request: CommandRequest,
+  cancel: AbortSignal,
+) {
   const place = join(folder, request.commandId);
   const files = { document: join(place, 'document.json'), parameters: join(place, 'parameters.json') };
   try {
     await mkdir(place, { recursive: true });
     await writeFile(files.document, JSON.stringify(request.document));
     await writeFile(files.parameters, JSON.stringify(request.parameters), { mode: 0o600 });
-    const { code, stdout, stderr } = await run(program, [files.document, files.parameters], request, cancel);
+    const { code, stdout, stderr } = await run(
+      program,
+      [files.document, files.parameters],
+      bareEnvironment(request, services),
+      cancel,
+    );
     if (cancel.aborted) return { status: 'Cancelled' as const, code: 137, stdout: '', stderr: '' };
     if (code !== 0) throw new Error(`it exited with ${code}: ${stderr.slice(-500)}`);
     return answer.parse(JSON.parse(stdout));
@@ -63,10 +74,15 @@ async function ask(program: string, folder: string, request: CommandRequest, can
   }
 }
 
-async function run(program: string, args: readonly string[], request: CommandRequest, cancel: AbortSignal) {
+async function run(
+  program: string,
+  args: readonly string[],
+  env: Readonly<Record<string, string>>,
+  cancel: AbortSignal,
+) {
   const child = spawn(program, args, {
     // The ids tell the program whom it stands for, and the local cloud finds by them what to end.
-    env: { ...bareEnvironment(request), PATH: process.env.PATH ?? '' },
+    env: { ...env, PATH: process.env.PATH ?? '' },
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: true,
   });

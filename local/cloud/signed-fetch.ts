@@ -9,12 +9,12 @@ const service = 'runctl';
 export async function signedFetch(
   address: string,
   credentials: CloudCredentials,
-  init: { method?: string; body?: string; signal?: AbortSignal } = {},
+  init: { method?: string; headers?: Readonly<Record<string, string>>; body?: string; signal?: AbortSignal } = {},
 ): Promise<Response> {
   const url = new URL(address);
   const { method = 'GET', body } = init;
   const signer = new SignatureV4({ credentials, region, service, sha256: Sha256 });
   const request = { method, protocol: url.protocol, hostname: url.hostname, path: url.pathname, query: {} };
-  const { headers } = await signer.sign({ ...request, headers: { host: url.host }, body: body ?? '' });
+  const { headers } = await signer.sign({ ...request, headers: { ...init.headers, host: url.host }, body: body ?? '' });
   return await fetch(url, { ...init, method, headers });
 }

@@ -21,7 +21,7 @@ afterEach(() => rmSync(folder, { recursive: true, force: true }));
 async function python<T>(code: string): Promise<T> {
   const head = `import json, os, pwd, signal, sys, time
 sys.path.insert(0, sys.argv[1])
-from common import accounts, as_user
+from common import accounts, child
 from collect import globs, inventory, log_stream, outputs
 entry = pwd.getpwnam("nobody") if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
 account = accounts.Account(entry.pw_name, entry.pw_uid, entry.pw_gid, os.getcwd(), "/bin/sh")
@@ -58,7 +58,7 @@ describe('what the user’s files can make of the end of a run', () => {
     );
     owned(join(site, 'sitecustomize.py'), `open(${JSON.stringify(marks)}, "w")\n`);
     const answer = await python<{ python: object; packages: object }>(
-      `say(as_user.run(lambda: inventory.look(${JSON.stringify(join(env, 'bin/python3'))}, account), account, 10))`,
+      `say(child.run(lambda: inventory.look(${JSON.stringify(join(env, 'bin/python3'))}, account), account, 10))`,
     );
     expect(answer).toEqual({
       python: { path: join(env, 'bin/python3'), version: '3.11.9' },
@@ -94,7 +94,7 @@ os.chmod(path, 0o755)
     mkdirSync(join(site, 'x.dist-info'), { recursive: true });
     symlinkSync(secret, join(site, 'x.dist-info/METADATA'));
     const look = `inventory.look(${JSON.stringify(join(folder, 'env/bin/python3'))}, account)["packages"]`;
-    expect(await python(`say(as_user.run(lambda: ${look}, account, 10))`)).toEqual({});
+    expect(await python(`say(child.run(lambda: ${look}, account, 10))`)).toEqual({});
     // As root it would be read.
     expect(await python(`say(${look})`)).toEqual({ stolen: '1' });
   });
@@ -148,8 +148,8 @@ describe('every wait has an end', () => {
     const answer = await python<{ seconds: number; error: string; left: boolean }>(`
 began = time.monotonic()
 try:
-    as_user.run(lambda: ${work}, account, 0.5)
-except as_user.TimedOut as error:
+    child.run(lambda: ${work}, account, 0.5)
+except child.TimedOut as error:
     try: left = os.waitpid(-1, os.WNOHANG) == (0, 0)
     except ChildProcessError: left = False
     say({"seconds": time.monotonic() - began, "error": str(error), "left": left})`);
@@ -159,7 +159,7 @@ except as_user.TimedOut as error:
 
   it('work as the user that answers without end is given up', async () => {
     const answer = await python<string>(`
-try: as_user.run(lambda: "x" * 3_000_000, account, 20, 1_000_000)
+try: child.run(lambda: "x" * 3_000_000, account, 20, 1_000_000)
 except RuntimeError as error: say(str(error))`);
     expect(answer).toBe('its answer is longer than 1000000 bytes');
   });

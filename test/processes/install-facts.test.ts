@@ -14,7 +14,7 @@ const rig = useInstallRig();
 function request(about: InstallRig, changes: Partial<ProbeRequest> = {}): Required<ProbeRequest> {
   const user = userInfo().username;
   const places = { root: join(about.base, 'not', 'yet'), home: about.home, user };
-  return { protocol: PROTOCOL, verb: 'probe', ...places, python: null, ...changes };
+  return { protocol: PROTOCOL, verb: 'probe', ...places, python: null, secrets: {}, ...changes };
 }
 
 /** Sends a request to the installer as the document does: on standard input, without HOME. */

@@ -58,27 +58,46 @@ describe('a private index', () => {
   const credentials = { user: 'someone', password: 'v3ry-s3cr3t-t0ken' };
 
   it.each([
-    ['PIP_INDEX_URL', 'auto'],
-    ['PIP_EXTRA_INDEX_URL', 'uv'],
-    ['UV_DEFAULT_INDEX', 'uv'],
-    ['PIP_INDEX_URL', 'pip'],
-  ] as const)('is reached by %s with its credentials, which nobody reads: %s', async (name, installer) => {
+    ['PIP_INDEX_URL', 'auto', 'env'],
+    ['PIP_EXTRA_INDEX_URL', 'uv', 'env'],
+    ['UV_DEFAULT_INDEX', 'uv', 'env'],
+    ['PIP_INDEX_URL', 'pip', 'env'],
+    ['PIP_INDEX_URL', 'uv', 'secrets'],
+    ['PIP_INDEX_URL', 'pip', 'secrets'],
+  ] as const)(
+    'is reached by %s with its credentials, which nobody reads: %s, in %s',
+    async (name, installer, where) => {
+      const rig = rigOfTest();
+      rig.useUv();
+      const index = await rig.serve([buildWheel({ name: 'zz-private', version: '1.0' })], { credentials });
+      const url = index.url.replace('//', `//${credentials.user}:${credentials.password}@`);
+      rig.write('requirements.txt', 'zz-private\n');
+      const empty = name === 'PIP_EXTRA_INDEX_URL' ? { PIP_INDEX_URL: 'http://127.0.0.1:9/simple' } : {};
+
+      const run = await rig.install({
+        python: rig.systemPython(),
+        installer,
+        index: false,
+        env: where === 'env' ? { ...empty, [name]: url } : empty,
+        secrets: where === 'secrets' ? { [name]: url } : {},
+      });
+
+      expect(run.result).toMatchObject({ packages: 1, installer: installer === 'pip' ? 'pip3 --user' : 'uv' });
+      expect(everything(run)).not.toContain(credentials.password);
+    },
+  );
+
+  it('of another secret reference is another install', async () => {
     const rig = rigOfTest();
     rig.useUv();
     const index = await rig.serve([buildWheel({ name: 'zz-private', version: '1.0' })], { credentials });
     const url = index.url.replace('//', `//${credentials.user}:${credentials.password}@`);
     rig.write('requirements.txt', 'zz-private\n');
-    const empty = name === 'PIP_EXTRA_INDEX_URL' ? { PIP_INDEX_URL: 'http://127.0.0.1:9/simple' } : {};
-
-    const run = await rig.install({
-      python: rig.systemPython(),
-      installer,
-      index: false,
-      env: { ...empty, [name]: url },
-    });
-
-    expect(run.result).toMatchObject({ packages: 1, installer: installer === 'pip' ? 'pip3 --user' : 'uv' });
-    expect(everything(run)).not.toContain(credentials.password);
+    const python = rig.systemPython();
+    const install = async (name: string) =>
+      (await rig.install({ python, index: false, secrets: { [name]: url } })).result.cached;
+    expect([await install('PIP_INDEX_URL'), await install('PIP_INDEX_URL')]).toEqual([false, true]);
+    expect(await install('UV_DEFAULT_INDEX')).toBe(false);
   });
 
   it('in the requirements, or failing, is not read either', async () => {

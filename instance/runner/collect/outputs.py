@@ -7,7 +7,7 @@ import tarfile
 import time
 
 from collect import globs
-from common import as_user
+from common import child
 
 _CHUNK = 1 << 20
 #: Left free on the disk, in bytes, beside what a file needs.
@@ -27,7 +27,7 @@ def pack(path, project, patterns, most, account, warnings):
     """
     archive = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
     try:
-        found = as_user.run(lambda: _Packer(archive, project, patterns, most).run(), account, _MOST_SECONDS, _MOST_LIST)
+        found = child.run(lambda: _Packer(archive, project, patterns, most).run(), account, _MOST_SECONDS, _MOST_LIST)
     finally:
         os.close(archive)
     warnings += found["warnings"]

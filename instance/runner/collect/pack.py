@@ -4,7 +4,7 @@ import json
 import os
 
 from collect import inventory, log_stream, outputs
-from common import accounts, as_user, marker, paths
+from common import accounts, child, marker, paths
 
 JOBS = ("sync", "install", "train")
 OUTPUTS = "outputs.tar.gz"
@@ -17,20 +17,41 @@ def main(folder):
     asked = marker.read(os.path.join(folder, paths.INPUT))
     files, warnings = [], []
     run = os.path.dirname(folder)
+    redact = _redactor(run, warnings)
     raw = {job: _log(os.path.join(run, job, paths.LOG), job, files, warnings) for job in JOBS}
     if asked.get("logsOnly"):
         marker.remove(os.path.join(folder, OUTPUTS))
         warnings.append("The outputs were not packed: the process that packs them crashed on every attempt")
     else:
-        _everything_else(folder, asked, files, warnings)
+        _everything_else(folder, asked, redact, files, warnings)
+    warnings = [redact(warning) for warning in warnings]
     marker.write(os.path.join(folder, paths.COLLECTED), {"files": files, "warnings": warnings, "raw": raw})
 
 
-def _everything_else(folder, asked, files, warnings):
+def _redactor(run, warnings):
+    """Takes the run's secrets out of texts; file names may hold them. They are read again: nobody has kept them."""
+    from common.secrets import read, redact
+
+    for job in ("train", "install"):
+        if not marker.exists(os.path.join(run, job, paths.IDENTITY)):
+            continue  # It has not begun, and had no values.
+        request = marker.read(os.path.join(run, job, paths.REQUEST)) or {}
+        secrets = request.get(job, {}).get("secrets")
+        if secrets:
+            found = read.read(secrets, os.environ)
+            if found.problems:
+                why = read.describe(secrets, found.problems)
+                warnings.append(f"Names of files were not searched for all secrets of the run. {why}")
+            return redact.Redactor(found.values.values())
+    return redact.Redactor()
+
+
+def _everything_else(folder, asked, redact, files, warnings):
     account = accounts.Account(**asked["account"])
     listed = _outputs(folder, asked, account, files, warnings)
     python, packages = _packages(os.path.join(os.path.dirname(folder), "train"), asked, account, warnings)
-    _inventory(folder, {"outputs": listed, "python": python, "packages": packages}, files, warnings)
+    inventory = {"outputs": listed, "python": python, "packages": packages}
+    _inventory(folder, redact.everywhere(inventory), files, warnings)
 
 
 def _log(path, job, files, warnings):
@@ -85,7 +106,7 @@ def _packages(train, asked, account, warnings):
         request = marker.read(os.path.join(train, paths.REQUEST))
         if not request:
             return None, {}
-        found = as_user.run(lambda: inventory.look(request["train"]["python"], account), account, _INVENTORY_SECONDS)
+        found = child.run(lambda: inventory.look(request["train"]["python"], account), account, _INVENTORY_SECONDS)
         return found["python"], found["packages"]
     except Exception as error:  # A list for people: whatever hinders it hinders nothing else.
         warnings.append(f"The installed packages are not known: {type(error).__name__}: {error}")

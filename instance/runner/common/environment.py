@@ -7,9 +7,25 @@ STANDARD_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _KEPT = ("AWS_SSM_INSTANCE_ID", "AWS_SSM_REGION_NAME", "LANG")
 
 
+#: Kept for the runner's own processes only: where the services are that hold a run's secrets, which a local cloud says.
+#: Never from a request or for a job: whoever chose these addresses could choose the values.
+_KEPT_BY_RUNNER = (
+    *_KEPT,
+    "AWS_EC2_METADATA_SERVICE_ENDPOINT",
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_SSM",
+    "AWS_ENDPOINT_URL_SECRETS_MANAGER",
+)
+
+
 def of_agent():
-    """What is worth keeping of the environment that the agent gave this process."""
+    """What a job is given of the environment that the agent gave this process."""
     return {name: os.environ[name] for name in _KEPT if name in os.environ}
+
+
+def of_runner():
+    """What another process of the runner's is given of it."""
+    return {name: os.environ[name] for name in _KEPT_BY_RUNNER if name in os.environ}
 
 
 def of_job(account, agent, run, project, python=None, own=None):

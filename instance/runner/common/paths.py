@@ -9,6 +9,8 @@ INPUT = "input.json"
 IDENTITY = "identity.json"
 PROGRESS = "progress.json"
 EXIT = "exit.json"
+#: The last lines of a job with secrets, without their values.
+TAIL = "tail.json"
 STOP = "stop.json"
 LOG = "log"
 LOG_START = "log-start.json"

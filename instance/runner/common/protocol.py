@@ -75,6 +75,7 @@ def parse(data):
     if request["verb"] == "probe":
         _check(request, _OF_PROBE, "")
         _check_root(request)
+        check_secrets(request.setdefault("secrets", {}), {}, "")
         return request
     _check(request, _EVERY, "")
     _check(request["run"], {"id": _TEXT, "key": _TEXT, "arn": _TEXT}, "run.")
@@ -130,6 +131,25 @@ def _check_work(request):
     words += [work[key] for key in ("script", "python") if work.get(key)]
     if not all(isinstance(word, str) and "\0" not in word for word in words):
         raise Refusal("BadRequest", f"{job}: args and env are text without NUL")
+    if job != "sync":
+        work.setdefault("secrets", {})
+        check_secrets(work["secrets"], work["env"], job + ".")
+
+
+def check_secrets(secrets, env, prefix):
+    """Raises Refusal `BadRequest` for secrets that the run spec would not have allowed. Never with their text."""
+    _check({"secrets": secrets}, {"secrets": (dict,)}, prefix)
+    if not secrets:
+        return
+    from common.secrets import references
+
+    if len(secrets) > references.MAX_SECRETS:
+        raise Refusal("BadRequest", f"{prefix}secrets has more than {references.MAX_SECRETS} names")
+    for name, text in secrets.items():
+        if not references.is_allowed_name(name) or name in env:
+            raise Refusal("BadRequest", f"{prefix}secrets has a name that secrets may not set")
+        if not isinstance(text, str) or references.parse(text) is None:
+            raise Refusal("BadRequest", f"{prefix}secrets has a value that is not a reference")
 
 
 def _check(values, wanted, prefix):

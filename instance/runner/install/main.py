@@ -23,7 +23,8 @@ def main(opt="/opt"):
     """Reads the job from stdin; 0 when well, else 1. opt: where images keep their environments."""
     job = json.load(sys.stdin)
     wanted, home = job["install"], job["home"]
-    redact = Redactor(dict(os.environ, **wanted["env"]))
+    secrets = {name: os.environ[name] for name in wanted["secrets"]}
+    redact = Redactor(dict(os.environ, **wanted["env"]), values=secrets.values())
     descriptor = os.environ.get("RUNCTL_PROGRESS_FD")
     progress = Progress(redact, int(descriptor) if descriptor else None)
     try:
@@ -72,7 +73,11 @@ class Install:
         if not requirements.asks:
             say(f"{self._wanted['requirements']} asks for nothing: nothing to install")
             return self._result("none", False, target, 0)
-        key = None if requirements.remote else records.key_of(requirements, target, self._wanted["env"])
+        key = (
+            None
+            if requirements.remote
+            else records.key_of(requirements, target, dict(self._wanted["env"], **self._wanted["secrets"]))
+        )
         cached = self._cached(key, requirements, target)
         if cached:
             return cached

@@ -34,7 +34,10 @@ _NO_MATTER = (
 
 
 def key_of(requirements, target, spec_env):
-    """What an install depends on, as one SHA-256: requirements, interpreter, platform, and where packages come from."""
+    """What an install depends on, as one SHA-256: requirements, interpreter, platform, and where packages come from.
+
+    spec_env: of the run spec; of a secret the reference.
+    """
     interpreter, facts = target.interpreter, target.facts
     relevant = {
         name: without_credentials(value)

@@ -6,6 +6,8 @@ Whatever pip, uv or a build says passes through a Redactor: into the log, the pr
 import re
 import urllib.parse
 
+from common.secrets.redact import forms as secret_forms
+
 _URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)(?P<rest>[^\s\"'<>`]+)")
 _SECRET_NAME = re.compile(r"TOKEN|PASSW|SECRET|CREDENTIAL|API_?KEY|ACCESS_?KEY|_AUTH", re.IGNORECASE)
 #: Shorter values would black out ordinary words.
@@ -19,11 +21,11 @@ class Redactor:
 
     Every URL loses its user and password and the values of its query. What stood in such places in `texts` (lines of
     requirements) and in the values of `env` is also recognised where it comes alone, and so are the values of variables
-    in `env` whose names speak of a secret.
+    in `env` whose names speak of a secret, and `values`: those of the run's secrets.
     """
 
-    def __init__(self, env=None, texts=()):
-        found = set()
+    def __init__(self, env=None, texts=(), values=()):
+        found = {form for value in values for form in secret_forms(value)}
         for name, value in (env or {}).items():
             if _SECRET_NAME.search(name):
                 found.update((value, value.strip()))

@@ -37,7 +37,7 @@ def detached(words, unit, grace):
     Returns why systemd did not take it, or None. Raises OSError.
     """
     command = [sys.executable, "-I", "-B", program_path(), *words]
-    kept = environment.of_agent()
+    kept = environment.of_runner()
     why = None
     if has_systemd():
         try:

@@ -54,13 +54,19 @@ def _base64_length(count):
     return (count + 2) // 3 * 4
 
 
-def tail(fd):
-    """The last 20 lines, 4 KB at most, fit to be shown: what was drawn over left out, the unprintable escaped."""
+def tail(fd, redact=None):
+    """The last 20 lines, 4 KB at most, fit to be shown: what was drawn over left out, the unprintable escaped.
+
+    redact: a Redactor of the job's secrets, or None.
+    """
     end = size(fd)
     if end == 0:
         return []
-    window = min(end, _TAIL_WINDOW)
+    # A value that begins before the window must be seen whole to be recognized.
+    window = min(end, _TAIL_WINDOW + (redact.longest if redact else 0))
     text = os.pread(fd, window, end - window).decode("utf-8", "backslashreplace")
+    if redact:
+        text = redact(text)
     lines = text.replace("\r\n", "\n").rstrip("\n").split("\n")[-_TAIL_LINES:]
     kept, room = [], _TAIL_BYTES
     for line in reversed(lines):

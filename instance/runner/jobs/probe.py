@@ -25,6 +25,7 @@ def answer(request):
     """Answers `probe`. Raises Refusal."""
     account = accounts.find(request["user"], request["home"])
     root = disk.describe(request["root"])
+    secrets = _secrets(request["secrets"])
     folder = _begin(request, account)
     state = "absent"
     try:
@@ -39,7 +40,21 @@ def answer(request):
         why = found["error"].get("message") if found and isinstance(found.get("error"), dict) else f"it is {state}"
         raise Refusal("RunnerBroken", f"the probe did not end well: {why}")
     kept = {name: found.get(name) for name in ("python", "uv", "gpu")}
-    return dict(kept, user=account.name, home=account.home, disk={"home": found["disk"], "root": root})
+    return dict(kept, user=account.name, home=account.home, disk={"home": found["disk"], "root": root}, secrets=secrets)
+
+
+def _secrets(references):
+    """What is wrong with each secret and what to do, by its variable's name; None: the instance can read it.
+
+    Read here and not in the job: a job need not reach the instance's role.
+    """
+    if not references:
+        return {}
+    from common.secrets import read
+
+    problems = read.read(references, os.environ).problems
+    shown = {name: {"error": problem.error, "next": problem.action} for name, problem in problems.items()}
+    return {name: shown.get(name) for name in references}
 
 
 def _begin(request, account):

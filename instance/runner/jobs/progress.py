@@ -23,7 +23,9 @@ _EVERY_SECONDS = 0.25
 class Progress:
     """`fds`: the end to read from, until it is closed. `job_end`: the job's. `result`: the last one, or None."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, redact=None):
+        """redact: a Redactor of the job's secrets, or None."""
+        self._redact = redact
         self._path = os.path.join(folder, paths.PROGRESS)
         end, self.job_end = os.pipe()
         os.set_blocking(end, False)
@@ -63,6 +65,8 @@ class Progress:
             return  # Not ours: a program that the job started writes to a descriptor that it inherited.
         if not isinstance(said, dict):
             return
+        if self._redact:
+            said = self._redact.everywhere(said)
         if isinstance(said.get("progress"), dict):
             self._now = {key: _keep(said["progress"].get(key), kind) for key, kind in _KEYS.items()}
         if isinstance(said.get("result"), dict):

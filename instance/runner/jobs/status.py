@@ -105,7 +105,7 @@ def _add_log(status, folder, identity, offset, most, put):
     fd = log_read.open_log(os.path.join(folder, paths.LOG))
     try:
         if status["state"] not in ("running", "absent"):
-            status["tail"] = log_read.tail(fd)
+            status["tail"] = _tail(folder, status["job"], fd)
         end = begins + log_read.size(fd)
         if offset > end and status["state"] == "running" and _has_supervisor(identity):
             marker.write(os.path.join(folder, paths.LOG_CUT), {"offset": offset}, durable=False)
@@ -128,3 +128,16 @@ def _add_log(status, folder, identity, offset, most, put):
     finally:
         if fd is not None:
             os.close(fd)
+
+
+def _tail(folder, job, fd):
+    """The log's last lines. Those of a job with secrets are kept by its supervisor, which alone knows the values."""
+    kept = marker.read(os.path.join(folder, paths.TAIL))
+    if kept is not None:
+        return kept["lines"]
+    request = marker.read(os.path.join(folder, paths.REQUEST)) or {}
+    if request.get(job, {}).get("secrets"):
+        return [
+            "[runctl] the last lines are in the log only: they may hold secrets, and the supervisor did not end well"
+        ]
+    return log_read.tail(fd)

@@ -8,7 +8,7 @@ import sys
 import time
 
 from common import disk, marker, paths, processes
-from jobs import commands, log_watch, oom, progress, spawn, terminate, wait
+from jobs import commands, log_read, log_watch, oom, progress, spawn, terminate, wait
 
 _WRITE_AGAIN = 1.0
 #: Renames take milliseconds. A filesystem that hangs must not keep the end of a job from being told.
@@ -52,6 +52,8 @@ class Supervisor:
         self.log = log_watch.LogWatch(folder, is_others=work["account"]["uid"] != os.geteuid())
         self.oom = oom.OomEvidence()
         self.progress = self.process = self.held = self.identity = None
+        #: Takes the values of secrets out of what is shown; None: there are none.
+        self.redact = None
 
     def run(self):
         """Everything, until exit.json is written."""
@@ -59,11 +61,12 @@ class Supervisor:
         spawn.adopt_orphans()
         try:
             command = commands.of(self.work)
+            self._add_secrets(command.env)
         except commands.CannotRun as error:
             self.log.say(str(error))
             return self._write_end(_error(error.name, str(error)), code=spawn.COULD_NOT_START)
         if command.stdin is not None:
-            self.progress = progress.Progress(self.folder)
+            self.progress = progress.Progress(self.folder, self.redact)
         trouble = self._start(command, oom_score)
         if trouble:
             self.log.say(trouble)
@@ -78,6 +81,20 @@ class Supervisor:
             except OSError as error:
                 disk.complain(f"completing a killed sync: {error}")  # then the next sync does it
         return self._write_end(_error("StartFailed", trouble) if trouble else result, **how)
+
+    def _add_secrets(self, env):
+        """Reads the job's secrets into its environment, the only place they go to. Raises CannotRun."""
+        secrets = self.work["work"].get("secrets")
+        if not secrets:
+            return
+        from common.secrets import read, redact
+
+        try:
+            values = read.read_or_raise(secrets, os.environ)
+        except read.SecretUnavailable as error:
+            raise commands.CannotRun("SecretUnavailable", str(error)) from None
+        env.update(values)
+        self.redact = redact.Redactor(values.values())
 
     def _start(self, command, oom_score):
         """Starts the job's process and writes identity.json. Returns what hindered it, or None."""
@@ -165,8 +182,17 @@ class Supervisor:
         if code != 0 and result is None:
             result = self._disk_trouble()
         end = terminate.end_of(code=code, result=result, **how)
+        if self.work["work"].get("secrets"):
+            self._write_tail()
         while not self._try_to_write(end) and os.path.isdir(self.folder):
             time.sleep(_WRITE_AGAIN)  # The disk is full. Nobody else can write how the job ended.
+
+    def _write_tail(self):
+        """Keeps the log's last lines: nobody else knows the values of the secrets once this process has ended."""
+        try:
+            marker.write(os.path.join(self.folder, paths.TAIL), {"lines": log_read.tail(self.log.fd, self.redact)})
+        except OSError as error:
+            disk.complain(f"writing the last lines: {error}")  # then a poll shows none
 
     def _try_to_write(self, end):
         try:

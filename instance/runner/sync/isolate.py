@@ -19,7 +19,9 @@ def apart(work):
     # A stop waits until the work is done, here and in the child, which inherits this.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
     try:
-        answer = child.answer_of(lambda: _result_of(work)) or {"broken": "it was killed"}
+        answer = child.run(lambda: _result_of(work))
+    except RuntimeError:
+        answer = {"broken": "it was killed"}
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     if "errno" in answer:

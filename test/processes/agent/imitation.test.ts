@@ -30,6 +30,7 @@ describe('what the imitated agent does beyond the recorded cases', () => {
   ): Promise<ExecutionResult> {
     const run = imitation({
       folder,
+      services: { AWS_ENDPOINT_URL: 'http://127.0.0.1:1' },
       resolveSsmParameter: async (name) => `value of ${name}`,
       reboot: async () => {
         reboots += 1;
@@ -78,6 +79,11 @@ describe('what the imitated agent does beyond the recorded cases', () => {
     const bad =
       "printf '\\340\\200\\200|\\355\\240\\200|\\364\\220\\200\\200|\\303\\251\\342\\202\\254\\360\\237\\230\\200'";
     expect(await stdoutOf([bad])).toBe(`${'\uFFFD'.repeat(3)}|${'\uFFFD'.repeat(3)}|${'\uFFFD'.repeat(4)}|é€😀`);
+  });
+
+  it("gives the script the addresses of the cloud's services, whatever the document says", async () => {
+    const inputs = { runCommand: ['echo "$AWS_ENDPOINT_URL"'], environment: { AWS_ENDPOINT_URL: 'http://evil' } };
+    expect((await execute([{ inputs }])).steps[0]?.stdout).toBe('http://127.0.0.1:1\n');
   });
 
   it('gives the script pipes, which it can open again', async () => {

@@ -58,6 +58,8 @@ export interface InstallOptions {
   readonly requirements?: string;
   readonly python?: string | null;
   readonly installer?: 'auto' | 'uv' | 'pip';
+  /** Values of the run's secrets: the supervisor has put them into the environment. */
+  readonly secrets?: Readonly<Record<string, string>>;
   /** The run spec's env; the rig's index is added unless `index` is false. */
   readonly env?: Readonly<Record<string, string>>;
   readonly index?: boolean;
@@ -121,7 +123,7 @@ export class InstallRig {
     const child = spawn('python3', ['-I', '-B', join(this.base, 'installer'), 'child', 'install'], {
       cwd: this.home,
       // As the SSM agent's: no HOME. The supervisor would set it; an install must not need it.
-      env: { PATH: STANDARD_PATH, LANG: 'C.UTF-8', RUNCTL_PROGRESS_FD: '3' },
+      env: { PATH: STANDARD_PATH, LANG: 'C.UTF-8', RUNCTL_PROGRESS_FD: '3', ...options.secrets },
       stdio: ['pipe', 'pipe', 'pipe', 'pipe'],
       detached: true,
       ...(unprivileged ? { uid: NOBODY, gid: NOBODY } : {}),
@@ -196,6 +198,7 @@ export class InstallRig {
       installer: options.installer ?? 'auto',
       python: options.python ?? null,
       env: { ...index, ...options.env },
+      secrets: Object.fromEntries(Object.keys(options.secrets ?? {}).map((name) => [name, `ssm:/${name}`])),
     };
     return {
       run: { id: 'run-1', key: 'run-1-0', arn: 'arn' },

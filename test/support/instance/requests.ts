@@ -34,11 +34,12 @@ const DEFAULT_TRAIN: TrainRequest = {
   script: 'train.py',
   args: [],
   env: {},
+  secrets: {},
   python: null,
   maxDuration: 300,
   stopGrace: 5,
 };
-const DEFAULT_INSTALL = { requirements: 'requirements.txt', installer: 'auto', python: null, env: {} };
+const DEFAULT_INSTALL = { requirements: 'requirements.txt', installer: 'auto', python: null, env: {}, secrets: {} };
 
 /** What a request takes from the instance that it is sent to. */
 interface RequestContext {

@@ -9,6 +9,7 @@ import { checkInstance } from '../../../cli/doctor/instance.ts';
 import { DOCUMENTS, OUTPUTS } from '../../../core/names.ts';
 import { PROTOCOL } from '../../../core/protocol/messages.ts';
 import type { ProbeAnswer } from '../../../core/protocol/probe.ts';
+import type { SpecInput } from '../../../core/spec/spec.ts';
 import { SHA256 } from '../../support/fakes/samples.ts';
 import { awsError, fakeClient, type Reply } from '../../support/fakes/sdk-client.ts';
 
@@ -164,11 +165,12 @@ describe('inside the instance', () => {
     python: { path: '/opt/pytorch/bin/python3', reason: 'why', version: '3.12.1', pip: true, error: null },
     uv: { path: '/usr/bin/uv', version: 'uv 0.9.1', error: null },
     gpu: { devices: 1, names: ['NVIDIA A10G'], error: null },
+    secrets: {},
   };
-  const look = (answer: object, replies = {}) => {
+  const look = (answer: object, replies = {}, spec: SpecInput = {}) => {
     const StandardOutputContent = JSON.stringify({ protocol: PROTOCOL, ok: true, ...answer });
     const ends = { GetCommandInvocationCommand: () => ({ Status: 'Success', StandardOutputContent }), ...replies };
-    return all(checkInside(account(ends), instance(), {}, new AbortController().signal));
+    return all(checkInside(account(ends), instance(), spec, new AbortController().signal));
   };
 
   it('all is well', async () => {
@@ -190,6 +192,31 @@ describe('inside the instance', () => {
     const check = (await look({ ...well, ...changes }))[name];
     expect(check?.state).toBe(state);
     expect(check?.fix.length === 0).toBe(state === 'ok');
+  });
+
+  const problem = { error: 'AccessDenied: no.', next: 'Allow it.' };
+  it.each([
+    [null, 'ok', []],
+    [problem, 'failed', ['Allow it.', expect.stringContaining('trackers-and-secrets')]],
+    [undefined, 'warning', ['npx cdk deploy']],
+  ])('a secret of which the instance says %j is %s', async (said, state, fix) => {
+    const spec = { secrets: { HF_TOKEN: 'ssm:/hf' } };
+    const asked: unknown[] = [];
+    const sent = {
+      SendCommandCommand: ({ Parameters }: { Parameters: { Request: string[] } }) => {
+        asked.push(JSON.parse(Buffer.from(Parameters.Request[0] ?? '', 'base64').toString()));
+        return { Command: { CommandId: 'c' } };
+      },
+    };
+    const list = await look({ ...well, secrets: { HF_TOKEN: said } }, sent, spec);
+    expect(list.secrets).toMatchObject({ state, fix });
+    expect(list.secrets?.detail).toMatch(/^HF_TOKEN from ssm:\/hf: /);
+    expect(asked).toMatchObject([spec]);
+  });
+
+  it('secrets are skipped where the instance cannot be asked', async () => {
+    const list = await all(checkInside(account({}), null, { secrets: { A: 'ssm:/a' } }, new AbortController().signal));
+    expect(list.secrets?.state).toBe('skipped');
   });
 
   it('an instance that may not be asked says which action is missing', async () => {

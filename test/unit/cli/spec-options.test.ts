@@ -22,7 +22,8 @@ function read(...argv: string[]): SpecInput {
 describe('the options of the run spec', () => {
   it('are one for each key', () => {
     const flags = addSpecOptions(new Command()).options.map((option) => option.attributeName());
-    expect([...flags, 'args'].sort()).toEqual(Object.keys(specSchema.shape).sort());
+    const keys = flags.map((flag) => (flag === 'secret' ? 'secrets' : flag));
+    expect([...keys, 'args'].sort()).toEqual(Object.keys(specSchema.shape).sort());
   });
 
   it('give a spec, checked as everywhere; what stands after -- is the script’s', () => {
@@ -52,6 +53,27 @@ describe('the options of the run spec', () => {
     expect(() => read('--instance', 'mine')).toThrow(/the options: instance is an id/);
     expect(() => read('--install', 'perhaps')).toThrow(/Allowed choices are best-effort/);
     expect(() => read('--env', 'A')).toThrow('"A" is not NAME=value.');
+  });
+
+  it('take references to secrets one by one, and repeat no word that may be the secret itself', () => {
+    expect(read('--secret', 'A=ssm:/a', '--secret', 'B=secretsmanager:b#k=1')).toEqual({
+      secrets: { A: 'ssm:/a', B: 'secretsmanager:b#k=1' },
+    });
+    for (const words of [
+      ['hf_value'],
+      ['=hf_value'],
+      ['HF_TOKEN=hf_value'],
+      ['HF_TOKEN=ssm:/a', '--env', 'HF_TOKEN=hf_value'],
+    ]) {
+      let message = '';
+      try {
+        read('--secret', ...words);
+      } catch (error) {
+        message = String(error);
+      }
+      expect(message).toMatch(/secret/);
+      expect(message).not.toContain('hf_value');
+    }
   });
 
   it('refuse a word before --, and say what it may have been meant for', () => {

@@ -56,6 +56,18 @@ const rows: [what: string, changes: Partial<FinishInput>, outcome: string, error
     'TrainingTimedOut',
   ],
   ['stopped', { train: end('train', 'stopped', { reason: 'stop', exit: exit() }) }, 'stopped', 'RunStopped'],
+  [
+    'a secret that the training cannot have',
+    { train: endedStep('train', 127, { result: { error: { name: 'SecretUnavailable', message: 'why' } } }) },
+    'instance-unavailable',
+    'SecretUnavailable',
+  ],
+  [
+    'a secret that a required install cannot have',
+    { spec: required, install: failedIn('install', 'SecretUnavailable'), train: null },
+    'instance-unavailable',
+    'SecretUnavailable',
+  ],
   ['busy', { sync: jobStep('sync', { state: 'busy' }), install: null, train: null }, 'busy', 'InstanceBusy'],
   [
     'no start',

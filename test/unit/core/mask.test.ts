@@ -12,6 +12,12 @@ describe('maskSpec', () => {
     });
   });
 
+  it('shows references, and hides what was written in their place', () => {
+    const secrets = { A: 'ssm:/team/wandb', B: 'secretsmanager:hf#token', C: 'hf_1', D: 7 };
+    expect(maskSpec({ secrets })).toEqual({ secrets: { ...secrets, C: '***', D: '***' } });
+    for (const odd of ['hf_1', ['hf_1'], 7, null]) expect(maskSpec({ secrets: odd })).toEqual({ secrets: '***' });
+  });
+
   it('hides them in arguments, beside the option or behind it', () => {
     expect(args('--api-key', 'k1', '--epochs', '3')).toEqual(['--api-key', '***', '--epochs', '3']);
     expect(args('--password=p=1', '-token=x', '--lr=1')).toEqual(['--password=***', '-token=***', '--lr=1']);

@@ -1,14 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import * as z from 'zod/mini';
-import {
-  InvalidSpec,
-  parseSpec,
-  resolveSpec,
-  type SpecInput,
-  secretLookingNames,
-  specSchema,
-} from '../../../core/spec/spec.ts';
+import { InvalidSpec, parseSpec, resolveSpec, type SpecInput, specSchema } from '../../../core/spec/spec.ts';
 
 function refusal(value: unknown): string {
   try {
@@ -28,6 +21,11 @@ const good: { [Key in keyof Required<SpecInput>]: NonNullable<SpecInput[Key]>[] 
   script: ['train.py', 'src/train.py', './train.py', 'a..b.py', '-x.py', 'tr ain.py'],
   args: [[], ['--lr', '0.1', '$(id)', '; rm', '`x`', '\n', '{{commands}}']],
   env: [{}, { EPOCHS: '3', _x: '' }],
+  secrets: [
+    {},
+    { WANDB_API_KEY: 'ssm:/team/wandb', HF_TOKEN: 'secretsmanager:hf#token' },
+    { A: 'ssm:name:3', B: 'secretsmanager:arn:aws:secretsmanager:eu-central-1:111122223333:secret:a/b-AbCdEf#a key' },
+  ],
   requirements: ['requirements.txt', 'deps/gpu.txt'],
   install: ['best-effort', 'required', 'skip'],
   installer: ['auto', 'uv', 'pip'],
@@ -74,6 +72,18 @@ const bad: [key: keyof SpecInput, value: unknown, says: RegExp][] = [
   ['env', { EPOCHS: 3 }, /env\.EPOCHS must be a string/],
   ['env', { 'MY VAR': '1' }, /env\.MY VAR is not a name of an environment variable/],
   ['env', { '': '1' }, /is not a name of an environment variable/],
+  ['secrets', ['A=ssm:/a'], /secrets must be a map/],
+  ['secrets', { A: 'hf_the_value' }, /^runctl\.yaml: secrets\.A is not a reference such as ssm:\/path\/name[^_]*$/],
+  ['secrets', { A: 'ssm:/a b' }, /secrets\.A is not a reference/],
+  ['secrets', { A: 'ssm:/a\n' }, /secrets\.A is not a reference/],
+  ['secrets', { 'MY VAR': 'ssm:/a' }, /secrets\.MY VAR is not a name of an environment variable/],
+  ['secrets', { RUNCTL_RUN_ID: 'ssm:/a' }, /secrets\.RUNCTL_RUN_ID is a name that secrets may not set/],
+  ['secrets', { LD_PRELOAD: 'ssm:/a', PATH: 'ssm:/a' }, /secrets\.LD_PRELOAD is .*; secrets\.PATH is/],
+  [
+    'secrets',
+    Object.fromEntries(Array.from({ length: 21 }, (_, index) => [`S${index}`, 'ssm:/a'])),
+    /secrets has more than 20 names/,
+  ],
   ['requirements', '../requirements.txt', /requirements is a path inside/],
   ['install', 'yes', /install must be one of best-effort, required, skip/],
   ['installer', 'conda', /installer must be one of auto, uv, pip/],
@@ -125,7 +135,7 @@ describe('parseSpec', () => {
     ['__proto__x', /unknown key "__proto__x"/],
   ])('refuses the unknown key %s', (key, says) => expect(refusal({ [key]: 1 })).toMatch(says));
 
-  it.each(['checkpoints', 'metrics', 'secrets', 'onFinish'])('refuses %s, which is reserved', (key) => {
+  it.each(['checkpoints', 'metrics', 'onFinish'])('refuses %s, which is reserved', (key) => {
     expect(refusal({ [key]: {} })).toMatch(new RegExp(`${key} is reserved`));
   });
 
@@ -149,8 +159,21 @@ describe('parseSpec', () => {
 
   it('refuses args and env that do not fit into a command', () => {
     expect(refusal({ args: ['x'.repeat(11_900)] })).toBe('accepted');
-    expect(refusal({ args: ['x'.repeat(12_000)] })).toMatch(/args and env take 120\d\d bytes; 12000 fit/);
-    expect(refusal({ env: { A: '€'.repeat(4_100) } })).toMatch(/args and env/);
+    expect(refusal({ args: ['x'.repeat(12_000)] })).toMatch(/args, env and secrets take 120\d\d bytes; 12000 fit/);
+    expect(refusal({ env: { A: '€'.repeat(4_100) } })).toMatch(/args, env and secrets/);
+    const long = Object.fromEntries(
+      ['A', 'B', 'C', 'D'].map((name) => [name, `secretsmanager:${name.repeat(512)}#${'k'.repeat(100)}`]),
+    );
+    expect(refusal({ args: ['x'.repeat(10_000)], secrets: long })).toMatch(/args, env and secrets/);
+  });
+
+  it('refuses a name that is in env and in secrets, of one source or of two', () => {
+    const secrets = { HF_TOKEN: 'ssm:/hf' };
+    expect(refusal({ env: { HF_TOKEN: 'x' }, secrets })).toBe(
+      'runctl.yaml: HF_TOKEN is in both env and secrets; leave it out of one',
+    );
+    expect(() => resolveSpec({ env: { HF_TOKEN: 'x' } }, { secrets })).toThrow(/HF_TOKEN is in both/);
+    expect(resolveSpec({ env: { toString: 'x' } }, { secrets }).secrets).toEqual(secrets);
   });
 
   it('accepts or refuses by name, whatever it is given', () => {
@@ -183,6 +206,7 @@ describe('resolveSpec', () => {
       script: null,
       args: [],
       env: {},
+      secrets: {},
       requirements: null,
       install: 'best-effort',
       installer: 'auto',
@@ -197,13 +221,13 @@ describe('resolveSpec', () => {
     });
   });
 
-  it('lets later sources win, key by key; env as a whole', () => {
+  it('lets later sources win, key by key; env and secrets as a whole', () => {
     const merged = resolveSpec(
-      { project: 'a', script: 'a.py', env: { A: '1', B: '1' } },
-      { script: 'b.py', env: { B: '2' } },
+      { project: 'a', script: 'a.py', env: { A: '1', B: '1' }, secrets: { S: 'ssm:/s' } },
+      { script: 'b.py', env: { B: '2' }, secrets: { T: 'ssm:/t' } },
       { project: 'c' },
     );
-    expect(merged).toMatchObject({ project: 'c', script: 'b.py', env: { B: '2' } });
+    expect(merged).toMatchObject({ project: 'c', script: 'b.py', env: { B: '2' }, secrets: { T: 'ssm:/t' } });
   });
 
   it('takes ./ off paths', () => {
@@ -218,19 +242,5 @@ describe('resolveSpec', () => {
     const env = { env: { A: 'x'.repeat(7_000) } };
     expect(() => resolveSpec(args, {})).not.toThrow();
     expect(() => resolveSpec(args, env)).toThrow(InvalidSpec);
-  });
-});
-
-describe('secretLookingNames', () => {
-  it('finds names of secrets', () => {
-    const env = {
-      WANDB_API_KEY: 'x',
-      HF_TOKEN: 'x',
-      DB_PASSWORD: 'x',
-      aws_secret_access_key: 'x',
-      EPOCHS: '3',
-      KEYS: '1',
-    };
-    expect(secretLookingNames(env)).toEqual(['WANDB_API_KEY', 'HF_TOKEN', 'DB_PASSWORD', 'aws_secret_access_key']);
   });
 });

@@ -174,12 +174,18 @@ describe('Sync code', () => {
 describe('Install requirements', () => {
   it('starts the job with the program that the run began with', async () => {
     const commands = new FakeCommands(jobStatus('install', ''));
-    await createInstall(fakePorts(commands))(jobInput());
+    await createInstall(fakePorts(commands))(jobInput({ spec: { ...spec, secrets: { A: 'ssm:/a' } } }));
     expect(commands.asked[0]).toMatchObject({
       program: run.program,
       request: {
         job: 'install',
-        install: { requirements: 'requirements.txt', installer: 'auto', python: null, env: {} },
+        install: {
+          requirements: 'requirements.txt',
+          installer: 'auto',
+          python: null,
+          env: {},
+          secrets: { A: 'ssm:/a' },
+        },
       },
     });
   });
@@ -196,15 +202,36 @@ describe('Start training', () => {
   it('hands on args and env to the letter, and answers with the PID', async () => {
     const commands = new FakeCommands(jobStatus('train', '', { pid: 99 }));
     const args = ['$(id)', '; rm -rf /', '{{ssm:/x}}', '\n', "'"];
-    const input = jobInput({ spec: { ...spec, args, env: { A: '$$' } } });
+    const secrets = { TOKEN: 'secretsmanager:hf#token' };
+    const input = jobInput({ spec: { ...spec, args, env: { A: '$$' }, secrets } });
     expect(await createStart(fakePorts(commands))(input)).toMatchObject({ pid: 99, confirmed: false });
     expect(commands.asked[0]).toMatchObject({
       program: run.program,
       request: {
         wait: 0,
-        train: { script: 'train.py', args, env: { A: '$$' }, python: null, maxDuration: 86_400, stopGrace: 30 },
+        train: {
+          script: 'train.py',
+          args,
+          env: { A: '$$' },
+          secrets,
+          python: null,
+          maxDuration: 86_400,
+          stopGrace: 30,
+        },
       },
     });
+  });
+
+  it('asks for no secrets in a run that began before there were any', async () => {
+    const commands = new FakeCommands(jobStatus('train', ''), jobStatus('install', ''));
+    const { secrets: _, ...old } = spec;
+    const input = jobInput({ spec: old as typeof spec });
+    await createStart(fakePorts(commands))(input);
+    await createInstall(fakePorts(commands))(input);
+    expect(commands.asked.map(({ request }) => request)).toMatchObject([
+      { train: { secrets: {} } },
+      { install: { secrets: {} } },
+    ]);
   });
 
   it('prefers the user of the spec to the one of the tag', async () => {

@@ -1,0 +1,83 @@
+"""The credentials of the instance's role and its region, from the instance metadata service (IMDSv2 only)."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import NamedTuple
+
+from common.secrets.http_call import Answer, NoAnswer, call
+from common.secrets.problem import ADD_ROLE, Problem, Unreadable
+from common.secrets.sigv4 import Credentials
+
+DEFAULT_ENDPOINT = "http://169.254.169.254"
+_SESSION_SECONDS = "60"
+_TIMEOUT = 2.0
+_WAITS = (0.2, 0.5, 1.0)
+
+
+class Role(NamedTuple):
+    name: str
+    credentials: Credentials
+
+
+class Metadata:
+    """One session with the metadata service at `endpoint`. Every method raises Unreadable."""
+
+    def __init__(self, endpoint: str) -> None:
+        self._endpoint = endpoint.rstrip("/")
+        self._token: str | None = None
+
+    def role(self) -> Role:
+        """The role that the instance profile gives, with temporary credentials."""
+        folder = "meta-data/iam/security-credentials/"
+        listing = self._get(folder)
+        names = listing.body.decode("utf-8", "replace").split()
+        if listing.status == 404 or (listing.status == 200 and not names):
+            raise Unreadable(Problem("NoRole", "the instance has no role", ADD_ROLE))
+        self._check(listing)
+        answer = self._get(folder + names[0])
+        self._check(answer)
+        try:
+            found = json.loads(answer.body.decode("utf-8"))
+            keys = [found[key] for key in ("AccessKeyId", "SecretAccessKey", "Token")]
+        except (ValueError, KeyError, TypeError):
+            keys = []
+        if not keys or not all(isinstance(key, str) and key for key in keys):
+            text = f"the metadata service has no credentials of the role {names[0]}"
+            raise Unreadable(Problem("NoRole", text, "Attach the instance profile again, with an existing role."))
+        return Role(names[0], Credentials(*keys))
+
+    def region(self) -> str:
+        answer = self._get("meta-data/placement/region")
+        self._check(answer)
+        return answer.body.decode("ascii", "replace").strip()
+
+    def _get(self, path: str) -> Answer:
+        if self._token is None:
+            answer = self._call("PUT", "api/token", {"x-aws-ec2-metadata-token-ttl-seconds": _SESSION_SECONDS})
+            self._check(answer)
+            self._token = answer.body.decode("ascii", "replace").strip()
+        return self._call("GET", path, {"x-aws-ec2-metadata-token": self._token})
+
+    def _call(self, method: str, path: str, headers: dict[str, str]) -> Answer:
+        for wait in (*_WAITS, None):
+            try:
+                answer = call(method, f"{self._endpoint}/latest/{path}", headers, b"", _TIMEOUT)
+                if answer.status < 500 or wait is None:
+                    return answer
+            except NoAnswer as error:
+                if wait is None:
+                    raise Unreadable(_unavailable(str(error))) from None
+            time.sleep(wait)
+        raise AssertionError("the last round returns or raises")
+
+    @staticmethod
+    def _check(answer: Answer) -> None:
+        if answer.status != 200:
+            raise Unreadable(_unavailable(f"it answered {answer.status}"))
+
+
+def _unavailable(reason: str) -> Problem:
+    text = f"the instance metadata service does not give the role's credentials: {reason}"
+    return Problem("MetadataUnavailable", text, "Enable the instance's metadata service (IMDSv2) and try again.")
