@@ -143,7 +143,7 @@ describe('runctl run', () => {
   });
 
   it.each([
-    ['a script that is not there', ['--script', 'none.py'], {}, 2, /Give --script/],
+    ['a script that is not there', ['--script', 'none.py'], {}, 2, /--script <path>/],
     ['another region', [], { AWS_REGION: 'eu-west-3' }, 3, /cdk deploy/],
     ['no credentials', [], { AWS_ACCESS_KEY_ID: '', AWS_SECRET_ACCESS_KEY: '' }, 3, /aws sso login/],
   ])('refuses %s before anything is uploaded', async (_, args, changed, code, next) => {

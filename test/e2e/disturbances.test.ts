@@ -198,7 +198,8 @@ describe('another program, deployed in the middle of runs', () => {
 
     // uv waits for a file.
     mkdirSync(join(installing.home, '.local/bin'), { recursive: true });
-    const uv = 'case $1 in --version) echo uv 0.9.1;; *) while [ ! -e "$HOME/go" ]; do sleep 0.1; done;; esac';
+    const venv = 'venv) mkdir -p "$4/lib/python3/site-packages";;';
+    const uv = `case $1 in --version) echo uv 0.9.1;; ${venv} *) while [ ! -e "$HOME/go" ]; do sleep 0.1; done;; esac`;
     rmSync(join(installing.home, '.local/bin/uv'), { force: true });
     writeFileSync(join(installing.home, '.local/bin/uv'), `#!/bin/sh\n${uv}\n`, { mode: 0o755 });
     const install = await startOn(installing, { 'requirements.txt': 'zz-none\n' });

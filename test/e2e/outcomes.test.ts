@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, renameSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { EC2Client, StopInstancesCommand } from '@aws-sdk/client-ec2';
@@ -106,7 +106,9 @@ const rows: Record<string, Row> = {
       const { pids } = run;
       await killAll([pids[1], pids[0]]);
       const path = run.cloud.jobPath(run.id, 'train', 'identity.json');
-      writeFileSync(path, JSON.stringify({ ...JSON.parse(readFileSync(path, 'utf8')), pid: process.pid }));
+      // By rename: a poll may read it at any moment.
+      writeFileSync(`${path}.new`, JSON.stringify({ ...JSON.parse(readFileSync(path, 'utf8')), pid: process.pid }));
+      renameSync(`${path}.new`, path);
     },
   },
   'an instance that is stopped while it trains': {
