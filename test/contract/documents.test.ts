@@ -75,6 +75,30 @@ describe('the documents', () => {
     expect(problems(({ text }) => text.split('\n').filter(isWrong))).toEqual({});
   });
 
+  it.each(['ts', 'py', 'sh', 'cjs'])('and the sources (.%s) cite nothing from outside the repository', (kind) => {
+    const folders = [
+      'aws',
+      'bench',
+      'bin',
+      'cli',
+      'core',
+      'examples',
+      'instance',
+      'lambdas',
+      'lib',
+      'local',
+      'test',
+      'verify',
+    ];
+    const files = folders.flatMap((folder) =>
+      readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' })
+        .filter((name) => name.endsWith(`.${kind}`) && name !== 'contract/documents.test.ts')
+        .map((name) => join(folder, name)),
+    );
+    const isWrong = (path: string) => OUTSIDE.test(readFileSync(join(ROOT, path), 'utf8'));
+    expect(files.filter(isWrong)).toEqual([]);
+  });
+
   it('are wrapped at 120 columns, except for tables and code', () => {
     const wide = ({ path, text }: Page) =>
       UNWRAPPED.includes(path) ? [] : withoutFences(text).split('\n').filter(isWide);

@@ -56,7 +56,7 @@ const startsOf = (runId: string) =>
     .split('\n')
     .filter((line) => line === runId);
 
-describe('a Lambda that dies after what it did, in every state that does something (W3)', () => {
+describe('a Lambda that dies after what it did, in every state that does something', () => {
   /** The state's function, and the request whose end its Lambda will not live to see. */
   const DEATHS: readonly [name: string, verb: string, job?: JobName][] = [
     ['sync-code', 'start', 'sync'],

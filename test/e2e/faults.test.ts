@@ -31,7 +31,7 @@ const timesStarted = (arn: string) =>
     : 0;
 
 describe('a run', () => {
-  it('whose every command meets a fault of its own starts once, ends in the truth, and keeps each byte of log once (M2, M3, M5–M9)', async () => {
+  it('whose every command meets a fault of its own starts once, ends in the truth, and keeps each byte of log once', async () => {
     const request = (verb: string, job?: string) => ({ times: 1, request: { verb, ...(job && { job }) } });
     await cloud.faults(
       { kind: 'lose-answer', ...request('start', 'sync') },
@@ -62,7 +62,7 @@ describe('a run', () => {
     expect(cloud.holder()).toBe(null);
   });
 
-  it('that was stopped while its start was on the way is never begun by it (M4, C6)', async () => {
+  it('that was stopped while its start was on the way is never begun by it', async () => {
     await cloud.faults({
       kind: 'deliver-late',
       milliseconds: 20_000,
@@ -86,7 +86,7 @@ describe('a run', () => {
     expect(cloud.processesOf(arn)).toEqual([]);
   });
 
-  it('waits while ten other commands occupy the agent (M10)', async () => {
+  it('waits while ten other commands occupy the agent', async () => {
     for (let index = 0; index < 10; index += 1) {
       await cloud.ssm.send(
         new SendCommandCommand({

@@ -1,16 +1,9 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { SNSClient, SubscribeCommand, UnsubscribeCommand } from '@aws-sdk/client-sns';
-import {
-  CreateQueueCommand,
-  DeleteQueueCommand,
-  GetQueueAttributesCommand,
-  ReceiveMessageCommand,
-  SQSClient,
-} from '@aws-sdk/client-sqs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { MANIFEST, OUTPUTS, runFileKey } from '../../core/names.ts';
+import { MANIFEST, runFileKey } from '../../core/names.ts';
 import { Cloud } from '../support/cloud/cloud.ts';
+import { Mailbox } from '../support/cloud/mailbox.ts';
 import { waitFor } from '../support/instance/processes.ts';
 import { tarGz } from './archives.ts';
 
@@ -21,34 +14,17 @@ interface Mail {
 }
 
 let cloud: Cloud;
-let sns: SNSClient;
-let sqs: SQSClient;
-let mailbox = '';
-let subscription: string | undefined;
-const mails = new Map<string, Mail>();
-
-/** A queue subscribes as a person's address does. */
+let mailbox: Mailbox;
 beforeAll(async () => {
   cloud = await Cloud.connect();
-  sns = cloud.client(SNSClient);
-  sqs = cloud.client(SQSClient);
-  mailbox = (await sqs.send(new CreateQueueCommand({ QueueName: 'mailbox' }))).QueueUrl ?? '';
-  const about = { QueueUrl: mailbox, AttributeNames: ['QueueArn' as const] };
-  const { Attributes } = await sqs.send(new GetQueueAttributesCommand(about));
-  const subscribe = { TopicArn: cloud.output(OUTPUTS.notifications), Protocol: 'sqs', Endpoint: Attributes?.QueueArn };
-  subscription = (await sns.send(new SubscribeCommand(subscribe))).SubscriptionArn;
+  mailbox = await Mailbox.subscribe(cloud, 'mailbox');
 });
-afterAll(async () => {
-  await sns.send(new UnsubscribeCommand({ SubscriptionArn: subscription }));
-  await sqs.send(new DeleteQueueCommand({ QueueUrl: mailbox }));
-});
+afterAll(() => mailbox.remove());
 
 /** The mails of a run so far. */
 async function mailsOf(id: string): Promise<Mail[]> {
-  const { Messages } = await sqs.send(new ReceiveMessageCommand({ QueueUrl: mailbox, MaxNumberOfMessages: 10 }));
-  // A message that is not deleted is received again.
-  for (const { MessageId = '', Body } of Messages ?? []) mails.set(MessageId, JSON.parse(Body ?? '{}') as Mail);
-  return [...mails.values()].filter(({ Message }) => Message.includes(`Run ${id} `));
+  const mails = (await mailbox.messages()).map((body) => JSON.parse(body) as Mail);
+  return mails.filter(({ Message }) => Message.includes(`Run ${id} `));
 }
 const events = (of: Mail[]) => of.map(({ MessageAttributes }) => MessageAttributes.event?.Value);
 const nameOf = (arn: string) => arn.split(':').at(-1) ?? '';

@@ -1,23 +1,15 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { SNSClient, SubscribeCommand, UnsubscribeCommand } from '@aws-sdk/client-sns';
-import {
-  CreateQueueCommand,
-  DeleteQueueCommand,
-  GetQueueAttributesCommand,
-  ReceiveMessageCommand,
-  SQSClient,
-} from '@aws-sdk/client-sqs';
 import { PutParameterCommand, paginateListCommandInvocations, paginateListCommands } from '@aws-sdk/client-ssm';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import type { Check } from '../../cli/doctor/check.ts';
-import { OUTPUTS } from '../../core/names.ts';
 import { statePaths } from '../../local/cloud/paths.ts';
 import { signedFetch } from '../../local/cloud/signed-fetch.ts';
 import { readState } from '../../local/cloud/state.ts';
 import { Cloud } from '../support/cloud/cloud.ts';
 import { placesOf, tracesOf } from '../support/cloud/leftovers.ts';
+import { Mailbox } from '../support/cloud/mailbox.ts';
 import { projectFolder, runctl, shellEnvironment } from '../support/cloud/runctl.ts';
 import { waitFor } from '../support/instance/processes.ts';
 import { tarGz } from './archives.ts';
@@ -43,27 +35,15 @@ for name in ("WANDB_API_KEY", "HF_TOKEN"):
 
 let cloud: Cloud;
 let env: Record<string, string>;
-let sns: SNSClient;
-let sqs: SQSClient;
-let mailbox = '';
-let subscription: string | undefined;
+let mailbox: Mailbox;
 beforeAll(async () => {
   cloud = await Cloud.connect();
   env = await shellEnvironment();
   await cloud.ssm.send(new PutParameterCommand({ Name: PARAMETER, Value: WANDB, Type: 'SecureString' }));
   await createSecret(SECRET, JSON.stringify({ token: HF }));
-  sns = cloud.client(SNSClient);
-  sqs = cloud.client(SQSClient);
-  mailbox = (await sqs.send(new CreateQueueCommand({ QueueName: 'secrets-mailbox' }))).QueueUrl ?? '';
-  const about = { QueueUrl: mailbox, AttributeNames: ['QueueArn' as const] };
-  const { Attributes } = await sqs.send(new GetQueueAttributesCommand(about));
-  const subscribe = { TopicArn: cloud.output(OUTPUTS.notifications), Protocol: 'sqs', Endpoint: Attributes?.QueueArn };
-  subscription = (await sns.send(new SubscribeCommand(subscribe))).SubscriptionArn;
+  mailbox = await Mailbox.subscribe(cloud, 'secrets-mailbox');
 });
-afterAll(async () => {
-  await sns.send(new UnsubscribeCommand({ SubscriptionArn: subscription }));
-  await sqs.send(new DeleteQueueCommand({ QueueUrl: mailbox }));
-});
+afterAll(() => mailbox.remove());
 
 /** The SDK's client of Secrets Manager would be a dependency for one call. */
 async function createSecret(Name: string, SecretString: string): Promise<void> {
@@ -79,11 +59,8 @@ async function createSecret(Name: string, SecretString: string): Promise<void> {
 
 /** The notifications of a run, once the last has come. */
 async function notificationsOf(runId: string): Promise<string[]> {
-  const bodies = new Map<string, string>();
   return await waitFor(async () => {
-    const { Messages } = await sqs.send(new ReceiveMessageCommand({ QueueUrl: mailbox, MaxNumberOfMessages: 10 }));
-    for (const { MessageId = '', Body = '' } of Messages ?? []) bodies.set(MessageId, Body);
-    const own = [...bodies.values()].filter((body) => body.includes(runId));
+    const own = (await mailbox.messages()).filter((body) => body.includes(runId));
     return own.some((body) => /succeeded|failed/.test(body)) ? own : null;
   });
 }

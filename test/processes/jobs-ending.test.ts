@@ -39,7 +39,7 @@ describe('stop', () => {
     expect(ended.tail?.at(-1)).toBe('checkpoint written');
   });
 
-  it('kills, after the grace, what ignores TERM, with its whole group (P9)', async () => {
+  it('kills, after the grace, what ignores TERM, with its whole group', async () => {
     const box = instance();
     const { run } = await started(box, DEAF);
     const before = performance.now();
@@ -105,7 +105,7 @@ describe('stop', () => {
 });
 
 describe('maxDuration', () => {
-  it('is kept by the supervisor, with nobody polling (C5)', async () => {
+  it('is kept by the supervisor, with nobody polling', async () => {
     const box = instance();
     box.write('train.py', POLITE);
     const run = box.giveLease(box.run());

@@ -18,7 +18,7 @@ if (!isRoot) console.log('skipped: disk full, since only root can mount a small 
 
 const HUNGRY = 'hog = bytearray()\nwhile True: hog += b"x" * (8 << 20)\n';
 
-describe.runIf(cgroups !== null)('training that is killed for memory (P4)', () => {
+describe.runIf(cgroups !== null)('training that is killed for memory', () => {
   it('is told as out of memory', async () => {
     const box = inCgroup(128);
     box.write('train.py', `print("hungry", flush=True)\n${HUNGRY}`);
@@ -51,7 +51,7 @@ it('training that somebody kills is not told as out of memory', async () => {
   expect(await box.ended(run, 'train')).toMatchObject({ exit: { signal: 'SIGKILL', outOfMemory: false } });
 });
 
-describe.runIf(isRoot)('a full disk (P3)', () => {
+describe.runIf(isRoot)('a full disk', () => {
   it('refuses a start, and nothing is begun', async () => {
     const box = onSmallDisk('512k');
     const run = box.giveLease(box.run());

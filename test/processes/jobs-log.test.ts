@@ -33,7 +33,7 @@ async function drain(box: TestInstance, run: TestRun): Promise<{ bytes: Buffer; 
 describe('the log', () => {
   it.each([
     ['blank lines and no newline at the end', 'sys.stdout.write("a\\n\\n\\nb")'],
-    ['NUL, binary and invalid UTF-8 (L3)', 'sys.stdout.buffer.write(bytes(range(256)) * 40 + b"\\xff\\xc3")'],
+    ['NUL, binary and invalid UTF-8', 'sys.stdout.buffer.write(bytes(range(256)) * 40 + b"\\xff\\xc3")'],
     ['characters of several bytes', 'sys.stdout.write("ü€😀" * 20_000)'],
     [
       'stdout and stderr in the order written',
@@ -49,7 +49,7 @@ describe('the log', () => {
     expect(bytes.equals(box.logOf(run, 'train'))).toBe(true);
   });
 
-  it('of a burst is drained while it is written (L4)', async () => {
+  it('of a burst is drained while it is written', async () => {
     const box = instance();
     const line = 'f"epoch {i} step {i * 7} loss {1 / (i + 1):.6f} accuracy {i / 100000:.4f} lr 3e-4\\n"';
     const run = await ran(box, `import sys\nfor i in range(60_000): sys.stdout.write(${line})\n`);
@@ -59,7 +59,7 @@ describe('the log', () => {
     expect(bytes.length / polls).toBeGreaterThan(40_000);
   });
 
-  it('has what was written while the process exited before the outcome is known (L5)', async () => {
+  it('has what was written while the process exited before the outcome is known', async () => {
     const box = instance();
     const run = await ran(box, 'import os\nos.write(1, b"y" * 100_000 + b"the end\\n")\nos._exit(5)\n');
     const ended = await box.until(run, 'train', ({ state }) => state !== 'running');
@@ -96,7 +96,7 @@ sys.stdout.buffer.write(b"\\x1b[31mred\\x00\\xff\\ttab\\n\\n")
     expect(cut[0]).toMatch(/^€+!$/);
   });
 
-  it('that the training cuts is seen, marked, and goes on without a byte twice (L1)', async () => {
+  it('that the training cuts is seen, marked, and goes on without a byte twice', async () => {
     const box = instance();
     const run = await ran(
       box,
@@ -124,7 +124,7 @@ time.sleep(300)
     expect((await box.poll(run, 'train')).log.offset).toBe(701);
   });
 
-  it('that the training replaces is put back whole, and marked (L1)', async () => {
+  it('that the training replaces is put back whole, and marked', async () => {
     const box = instance();
     const run = await ran(
       box,

@@ -23,7 +23,7 @@ async function begun(box: TestInstance): Promise<number> {
 }
 
 describe('a start', () => {
-  it('delivered twice begins one job, and both answers name it (M2, M7)', async () => {
+  it('delivered twice begins one job, and both answers name it', async () => {
     const box = instance();
     counting(box);
     const run = box.giveLease(box.run());
@@ -55,7 +55,7 @@ describe('a start', () => {
     expect(await begun(box)).toBe(1);
   });
 
-  it('that comes too late is refused, and changes nothing (M4)', async () => {
+  it('that comes too late is refused, and changes nothing', async () => {
     const box = instance();
     const run = box.giveLease(box.run());
     const late = await box.start(run, { train: {} }, { notAfter: Date.now() / 1000 - 1 });
@@ -63,7 +63,7 @@ describe('a start', () => {
     expect(existsSync(join(box.root, 'runs', run.key))).toBe(false);
   });
 
-  it('after the closing marker is refused (C6)', async () => {
+  it('after the closing marker is refused', async () => {
     const box = instance();
     const run = box.giveLease(box.run());
     expect(await box.stop(run)).toMatchObject({ ok: true, jobs: {} });

@@ -54,7 +54,7 @@ describe('training', () => {
     expect(logBytes(ended)).toEqual(box.logOf(run, 'train'));
   });
 
-  it('gets its arguments and environment literally (S1, S2)', async () => {
+  it('gets its arguments and environment literally', async () => {
     const box = instance();
     box.write('train.py', TELL);
     const args = [
@@ -111,7 +111,7 @@ describe('training', () => {
     ['exits with 0', 'print("fine")', 0, 'fine'],
     ['exits with 1', 'raise SystemExit(1)', 1, undefined],
     ['does not import', 'import no_such_module', 1, "ModuleNotFoundError: No module named 'no_such_module'"],
-  ])('that %s at once is told with its last lines (P5)', async (_, code, exit, last) => {
+  ])('that %s at once is told with its last lines', async (_, code, exit, last) => {
     const box = instance();
     box.write('train.py', `${code}\n`);
     const run = box.giveLease(box.run());
@@ -121,7 +121,7 @@ describe('training', () => {
     expect(ended.tail?.at(-1)).toBe(last);
   });
 
-  it('is a script whatever its name begins with (A7)', async () => {
+  it('is a script whatever its name begins with', async () => {
     const box = instance();
     box.write('-c.py', 'import sys\nprint(sys.argv)\n');
     const run = box.giveLease(box.run());

@@ -54,7 +54,7 @@ describe('what a poll says', () => {
     expect(existsSync(join(box.root, 'runs'))).toBe(false);
   });
 
-  it('vanished, when supervisor and process were killed (P6)', async () => {
+  it('vanished, when supervisor and process were killed', async () => {
     const box = instance();
     const run = await running(box);
     const { pid, supervisor } = identity(box, run);
@@ -120,7 +120,7 @@ Held.go = _killed_before
     expect(await box.ended(run, 'train')).toMatchObject({ state: 'exited', exit: { signal: 'SIGKILL' } });
   });
 
-  it('vanished, when the machine has started anew since (P1)', async () => {
+  it('vanished, when the machine has started anew since', async () => {
     const box = instance();
     const run = await running(box);
     pretend(box, run, { bootId: '00000000-0000-0000-0000-000000000000' });
@@ -128,7 +128,7 @@ Held.go = _killed_before
     expect((await box.start(run, { train: {} })).state).toBe('vanished');
   });
 
-  it('vanished, when the PID is somebody else’s now (P7)', async () => {
+  it('vanished, when the PID is somebody else’s now', async () => {
     const box = instance();
     const run = await running(box);
     const { supervisor } = identity(box, run);
@@ -140,7 +140,7 @@ Held.go = _killed_before
     expect(isAlive(process.pid)).toBe(true);
   });
 
-  it('vanished, when the process is a zombie that nobody asks for (P7)', async () => {
+  it('vanished, when the process is a zombie that nobody asks for', async () => {
     const box = instance();
     const run = await running(box);
     const { pid, supervisor } = identity(box, run);
@@ -152,7 +152,7 @@ Held.go = _killed_before
     expect((await box.poll(run, 'train')).state).toBe('vanished');
   });
 
-  it('running, until all of the group has gone, when the parent exits; the exit code is the parent’s (P8)', async () => {
+  it('running, until all of the group has gone, when the parent exits; the exit code is the parent’s', async () => {
     const box = instance();
     const run = await running(
       box,

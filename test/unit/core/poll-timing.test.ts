@@ -33,7 +33,7 @@ describe('nextWait', () => {
     expect([waits[0], waits[60], waits[200], waits[400]]).toEqual([2, 3, 10, 20]);
   });
 
-  it('costs what DESIGN says: 180 polls an hour once it lasts, a day within three watches', () => {
+  it('costs 180 polls an hour once it lasts, a day within three watches', () => {
     const polls = (duration: number) => {
       let count = 0;
       for (let at = 0; at < duration; at += nextWait(at, false)) count += 1;

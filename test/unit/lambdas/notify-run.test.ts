@@ -93,7 +93,7 @@ describe('the topic', () => {
   });
 });
 
-describe('a step that tells (W7)', () => {
+describe('a step that tells', () => {
   it('hands its news over and does not wait', async () => {
     const { client, sent } = fakeClient<LambdaClient>({ InvokeCommand: () => ({}) });
     await notifyOver(functionsOver(client), 'runctl-notify-run')(news);
