@@ -41,7 +41,9 @@ describe('unchanged requirements', () => {
     const others = [await again(), await again()];
     expect(Math.min(...[run, ...others].map(({ milliseconds }) => milliseconds))).toBeLessThan(2000);
     expect(index.requests).toEqual([]);
-    expect(run.log).toContain('requirements have not changed and all 2 packages are still there: nothing to install');
+    expect(run.log).toContain(
+      'requirements have not changed and all 2 packages are still installed: nothing to install',
+    );
   });
 
   it('are recognised with another comment, and with a token that was renewed', async () => {
@@ -106,7 +108,7 @@ describe('unchanged requirements', () => {
   });
 
   it.each([
-    ['not there any more', (site: string) => rmSync(join(site, 'zz_leaf-1.1.dist-info'), { recursive: true })],
+    ['no longer installed', (site: string) => rmSync(join(site, 'zz_leaf-1.1.dist-info'), { recursive: true })],
     [
       '1.0 now, not 1.1',
       (site: string) => {
@@ -129,7 +131,7 @@ describe('unchanged requirements', () => {
     const { rig, index, python } = await installed();
     rig.write('requirements.txt', `-r ${new URL('/files/remote.txt', index.url)}\n`);
     const run = await rig.install({ python, installer: 'uv' });
-    expect(run.log).toContain('may have changed: not skipping');
+    expect(run.log).toContain('may have changed: installing again');
   });
 });
 
@@ -156,7 +158,7 @@ describe('an install that was killed', () => {
 
     const next = await rig.install({ python, env: { PIP_INDEX_URL: rig.index?.url ?? '' } });
 
-    expect(next.log).toContain('an earlier install did not end well');
+    expect(next.log).toContain('an earlier install was interrupted');
     expect(next.result).toMatchObject({ installer: 'uv', cached: false, packages: 2 });
     expect(readdirSync(join(rig.home, '.runctl'))).toEqual(['installs']);
   });
@@ -177,7 +179,7 @@ describe('an install that was killed', () => {
 
     const run = await rig.install({ python });
 
-    expect(run.log).toContain('zz-half 1.0 is not whole: it is installed again');
+    expect(run.log).toContain('zz-half 1.0 is incomplete: installing it again');
     expect(rig.ask(python, 'import zz_half; print(zz_half.__version__)')).toBe('1.0');
   });
 });

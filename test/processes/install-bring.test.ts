@@ -38,7 +38,7 @@ describe('an instance without uv', () => {
     const run = await rig.install({ python });
 
     expect(run.log).toContain('this instance has no uv');
-    expect(run.log).toContain('brought uv 0.13.9 by pip3 install --user uv');
+    expect(run.log).toContain('installed uv 0.13.9 with pip3 install --user uv');
     expect(run.result).toMatchObject({ installer: 'uv', packages: 1 });
     expect(existsSync(join(rig.userBin, 'uv'))).toBe(true);
     rig.write('requirements.txt', 'zz-leaf==1.0\n');
@@ -66,7 +66,7 @@ describe('an instance without uv', () => {
 
     expect(run.log).toMatch(/^pip3 install --user uv: .*No module named pip/m);
     expect(run.log).toMatch(/^ensurepip, then pip3 install --user uv: /m);
-    expect(run.log).toContain("brought uv 0.13.9 by uv's wheel");
+    expect(run.log).toContain("installed uv 0.13.9 with uv's wheel");
     expect(run.result).toMatchObject({ installer: 'uv', packages: 1 });
     expect(readFileSync(join(rig.userBin, 'uv'), 'utf8')).toContain('exec');
     expect(JSON.stringify(run)).not.toContain(credentials.password);
@@ -85,7 +85,7 @@ describe('an instance without uv', () => {
         rig.index?.tamper('uv-0.13.9');
       },
     });
-    expect(run.log).toContain('does not have the SHA-256 that its index gives');
+    expect(run.log).toContain('does not have the SHA-256 that the index states');
     expect(existsSync(join(rig.userBin, 'uv'))).toBe(false);
     expect(run.code).toBe(1);
   });
@@ -106,7 +106,7 @@ describe('an instance without uv', () => {
     await rig.serve([leaf]);
     rig.write('requirements.txt', 'zz-leaf\n');
     const run = await rig.install({ python: rig.systemPython() });
-    expect(run.log).toContain('using pip3 --user because uv failed: there is no uv, and none could be brought');
+    expect(run.log).toContain('using pip3 --user because uv failed: there is no uv, and it could not be installed');
     expect(run.result).toMatchObject({ installer: 'pip3 --user', packages: 1 });
   });
 });

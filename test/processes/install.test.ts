@@ -29,7 +29,7 @@ describe('installing', () => {
     expect(rig.ask(python, 'import zz_tool, zz_leaf; print(zz_leaf.__file__)')).toContain(
       join(rig.home, '.local', 'lib'),
     );
-    expect(run.log).toContain('installed by uv: 2 packages in place');
+    expect(run.log).toContain('installed by uv: 2 packages installed');
   });
 
   it('builds what comes as source, with what the build needs', async () => {

@@ -118,7 +118,7 @@ time.sleep(300)
     expect(rest.log.offset).toBe(701);
     expect(logBytes(rest).toString().split('\n').sort()).toEqual([
       '',
-      '[runctl] the log was cut by the job itself: 701 bytes that stood before this are gone',
+      '[runctl] the job truncated its log: 701 bytes before this point are lost',
       'after',
     ]);
     expect((await box.poll(run, 'train')).log.offset).toBe(701);
@@ -142,7 +142,7 @@ print("after", flush=True)
     box.write('replaced', '');
     const ended = await box.ended(run, 'train');
     expect(logBytes(ended).toString()).toBe(
-      'before\n[runctl] another file was put in the place of this log, or it was removed; it was restored\nafter\n',
+      'before\n[runctl] this log was replaced or removed; it was restored\nafter\n',
     );
   });
 });

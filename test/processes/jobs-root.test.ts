@@ -136,7 +136,7 @@ sys.exit(9)
     chownSync(join(here.root, 'lease'), NOBODY.uid, NOBODY.gid);
     const answer = await here.start(run, { train: {} });
     expect(answer).toMatchObject({ ok: false, error: { name: 'RunnerBroken' } });
-    expect(answer.error?.message).toContain('is not a folder of the runner');
+    expect(answer.error?.message).toContain('is not a folder owned by the runner');
   });
 
   it('enters its project folder as the user: a link there opens nothing that the user may not see', async () => {

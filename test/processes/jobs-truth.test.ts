@@ -196,7 +196,7 @@ print("left behind", child.pid)
     const ended = await box.ended(run, 'train', 20);
     const left = Number(/left behind (\d+)/.exec(ended.tail?.join('\n') ?? '')?.[1]);
     expect(ended).toMatchObject({ state: 'exited', exit: { code: 0 } });
-    expect(ended.tail?.at(-1)).toBe(`[runctl] the job has ended; ending what it left running: ${left}`);
+    expect(ended.tail?.at(-1)).toBe(`[runctl] the job has ended; ending the processes that it left: ${left}`);
     expect(isAlive(left)).toBe(false);
   });
 });

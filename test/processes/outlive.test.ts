@@ -63,7 +63,7 @@ time.sleep(100)
     const collected = await box.collect(run);
     expect(collected.warnings).toEqual([
       expect.stringContaining('outputs/big was left out'),
-      expect.stringContaining('outputs/out is a link out of the project'),
+      expect.stringContaining('outputs/out is a link to a place outside the project'),
     ]);
     const next = here.giveLease(here.run());
     await here.start(next, { train: {} });

@@ -139,7 +139,7 @@ print("end of", os.environ["WANDB_API_KEY"], "!")
     const message = status.result?.error?.message;
     expect(status.result?.error?.name).toBe('SecretUnavailable');
     expect(message).toMatch(
-      /^The secret secretsmanager:hf#token \(for HF_TOKEN\) cannot be read: NotFound: .* The secret ssm:\/team\/wandb \(for WANDB_API_KEY\) cannot be read: AccessDenied: AccessDeniedException: trainer may not\. Allow the instance's role trainer ssm:GetParameter on it\.$/,
+      /^The secret secretsmanager:hf#token \(for HF_TOKEN\) cannot be read: NotFound: .* The secret ssm:\/team\/wandb \(for WANDB_API_KEY\) cannot be read: AccessDenied: AccessDeniedException: trainer may not\. Allow ssm:GetParameter on it for the instance's role trainer\.$/,
     );
     expect(status.tail).toEqual([`[runctl] ${message}`]);
     expect(readdirSync(here.project)).toEqual(['train.py']);
@@ -304,7 +304,7 @@ describe('the probe', () => {
       WANDB_API_KEY: null,
       OTHER: {
         error: 'AccessDenied: AccessDeniedException: no.',
-        next: "Allow the instance's role trainer ssm:GetParameter on it.",
+        next: "Allow ssm:GetParameter on it for the instance's role trainer.",
       },
     });
     expect(leaks(JSON.stringify(answer))).toEqual([]);

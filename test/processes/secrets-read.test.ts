@@ -97,21 +97,21 @@ describe('a secret that cannot be read', () => {
       'ssm:/a',
       { error: 'AccessDeniedException', message: denied },
       'AccessDenied',
-      /i-0 is not authorized .*Allow the instance's role trainer ssm:GetParameter/,
+      /i-0 is not authorized .*Allow ssm:GetParameter on it for the instance's role trainer/,
     ],
     [
       'denied, of Secrets Manager',
       'secretsmanager:a',
       { error: 'AccessDeniedException' },
       'AccessDenied',
-      /role trainer secretsmanager:GetSecretValue/,
+      /secretsmanager:GetSecretValue on it for the instance's role trainer/,
     ],
     [
       'denied by the key',
       'ssm:/a',
       { error: 'AccessDeniedException', message: 'The ciphertext refers to a KMS key …' },
       'NotDecrypted',
-      /trainer kms:Decrypt/,
+      /kms:Decrypt .* role trainer/,
     ],
     ['not decrypted', 'secretsmanager:a', { error: 'DecryptionFailure' }, 'NotDecrypted', /kms:Decrypt/],
     ['missing', 'ssm:/a', null, 'NotFound', /ParameterNotFound.*Check the name/],
@@ -126,11 +126,11 @@ describe('a secret that cannot be read', () => {
     ['binary', 'secretsmanager:a', { answer: { SecretBinary: 'AAAA' } }, 'Unusable', /is binary/],
     ['empty', 'secretsmanager:a', { value: '' }, 'Unusable', /is empty/],
     ['with NUL', 'ssm:/a', { value: 'a\0b' }, 'Unusable', /NUL/],
-    ['too long', 'secretsmanager:a', { value: 'x'.repeat(65_537) }, 'Unusable', /65537 bytes; 65536 are the most/],
+    ['too long', 'secretsmanager:a', { value: 'x'.repeat(65_537) }, 'Unusable', /65537 bytes; the maximum is 65536/],
     ['no JSON', 'secretsmanager:a#key', { value: 'plain' }, 'Unusable', /not a JSON object/],
     ['without the key', 'secretsmanager:a#key', { value: '{"other": "v"}' }, 'Unusable', /no key key/],
     ['no string', 'secretsmanager:a#key', { value: '{"key": ["v"]}' }, 'Unusable', /does not hold a string/],
-    ['no answer of the service', 'ssm:/a', { answer: { Parameter: [] } }, 'Unusable', /not understood/],
+    ['no answer of the service', 'ssm:/a', { answer: { Parameter: [] } }, 'Unusable', /could not be parsed/],
   ];
   it.each(cases)('because it is %s, says so with the reference', async (_title, reference, stored, cause, text) => {
     if (stored !== null) services.stored.set(reference.split('#')[0] ?? '', stored);
@@ -159,7 +159,7 @@ describe('a secret that cannot be read', () => {
     services.role = null;
     expect((await read({ A: 'ssm:/a', B: 'ssm:/b' })).raised).toBe(
       'The secrets ssm:/a (for A), ssm:/b (for B) cannot be read: NoRole: the instance has no role. ' +
-        'Attach an instance profile whose role may read it, and see that the metadata service is on.',
+        'Attach an instance profile whose role may read it, and enable the metadata service.',
     );
   });
 
@@ -186,7 +186,7 @@ describe('a secret that cannot be read', () => {
     const found = await read(Object.fromEntries(names), {}, 2);
     expect(found.seconds).toBeLessThan(3);
     expect(found.problems.S0?.text).toMatch(/Unreachable: .* it answered 400 ThrottlingException/);
-    expect(found.problems.S19?.text).toMatch(/Unreachable: .* no time was left/);
+    expect(found.problems.S19?.text).toMatch(/Unreachable: .* there was no time left/);
   });
 
   it.each([

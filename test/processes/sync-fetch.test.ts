@@ -67,9 +67,9 @@ it('tries again after errors of the store, cut connections and silence', async (
 
   expect(run).toMatchObject({ code: 0, result: { files: 2 } });
   expect(instance.asked).toBe(5);
-  expect(run.log).toMatch(/^Fetching failed: the store answered 503 SlowDown; again in \d/m);
+  expect(run.log).toMatch(/^Fetching failed: S3 answered 503 SlowDown; again in \d/m);
   expect(run.log).toMatch(/^Fetching failed: the connection ended after 100 bytes of \d+ bytes; again/m);
-  expect(run.log).toMatch(/^Fetching failed: the connection broke after 100 bytes \(no byte came for 1 s\)/m);
+  expect(run.log).toMatch(/^Fetching failed: the connection was reset after 100 bytes \(no data for 1 s\)/m);
   expect(instance.read('train.py')).toBe('new');
 });
 
@@ -80,7 +80,7 @@ it('gives up after six tries', async () => {
 
   expect(run.result.error).toEqual({
     name: 'FetchFailed',
-    message: 'The archive could not be fetched in 6 tries: the store answered 503.',
+    message: 'The archive could not be fetched in 6 tries: S3 answered 503.',
   });
   expect(instance.asked).toBe(6);
   expectUntouched(instance);
@@ -96,7 +96,7 @@ it.each([
   const run = await fetched(instance, status(code, error));
 
   expect(run).toMatchObject({ code: 1, result: { error: { name: 'FetchFailed' } } });
-  expect(run.result.error?.message).toContain(`the store answered ${code} ${error}.`);
+  expect(run.result.error?.message).toContain(`S3 answered ${code} ${error}.`);
   expect(instance.asked).toBe(1);
   expectUntouched(instance);
 });

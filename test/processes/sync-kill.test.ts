@@ -181,7 +181,7 @@ describe('a sync that finds the disk full', () => {
         } else {
           expect(codeOf(instance), `full at ${at}`).toEqual(AS_OLD);
           expect(keptBy(instance), `full at ${at}`).toEqual([]);
-          if (log.includes('what was there before comes back')) undone += 1;
+          if (log.includes('restoring the previous code')) undone += 1;
         }
         expect(readdirSync(instance.own).filter((name) => !['lock', 'manifest.json'].includes(name))).toEqual([]);
       }
@@ -220,7 +220,7 @@ describe('a sync interrupted while it was applied', () => {
     const { code, log } = await instance.recover();
 
     expect({ code, log }).toMatchObject({ code: 0 });
-    expect(log).toContain('train.py was lost when the instance went down');
+    expect(log).toContain('train.py was lost when the instance stopped');
     expect(codeOf(instance)).toEqual(OLD);
     expect(keptBy(instance)).toEqual([]);
   });

@@ -270,7 +270,7 @@ describe('a full disk', () => {
     await instance.sync(archive(OLD));
     execFileSync('mount', ['-t', 'tmpfs', 'runctl-test', join(instance.project, 'lib')]);
     try {
-      expectRefused(await instance.sync(archive(NEW)), "the project's folder lib is a disk of its own");
+      expectRefused(await instance.sync(archive(NEW)), "the project's folder lib is a separate filesystem");
       expect(instance.read('train.py')).toBe('1');
     } finally {
       execFileSync('umount', [join(instance.project, 'lib')]);

@@ -34,11 +34,11 @@ describe('a first sync', () => {
     expect(log).toContain(`SHA-256 verified: ${result.sha256}`);
     expect(log).toMatch(/^Extracted 4 files, 25 bytes in /m);
     expect(log).toContain('Tree verified: 4 files, 25 bytes, regular files and folders only');
-    expect(log).toContain(`Applied to ${instance.project}: 4 added, 0 changed, 0 removed, 0 unchanged, 0 kept beside`);
+    expect(log).toContain(`Applied to ${instance.project}: 4 added, 0 changed, 0 removed, 0 unchanged, 0 copies kept`);
     expect(log).toContain('Python files (2):\n  lib/a.py  6 bytes\n  train.py  9 bytes\n');
-    expect(log).toContain('Verified: script train.py is there');
-    expect(log).toContain(`Verified: training folder ${instance.project} is there`);
-    expect(log).toContain('Verified: requirements.txt is there');
+    expect(log).toContain('Verified: script train.py exists');
+    expect(log).toContain(`Verified: training folder ${instance.project} exists`);
+    expect(log).toContain('Verified: requirements.txt exists');
     expect(readdirSync(instance.own).sort()).toEqual(['lock', 'manifest.json']);
   });
 
@@ -62,7 +62,7 @@ describe('a first sync', () => {
 
   it('says that there is nothing to install, and refuses an archive without the script', async () => {
     const instance = rig();
-    expect((await instance.sync(archive({ 'train.py': '' }))).log).toContain('requirements.txt is not there');
+    expect((await instance.sync(archive({ 'train.py': '' }))).log).toContain('requirements.txt is missing');
 
     const run = await instance.sync(archive({ 'main.py': 'new' }));
 
@@ -97,7 +97,7 @@ describe('a later sync', () => {
       'outputs/model.bin': 'weights',
     });
     expect(result).toMatchObject({ added: 1, changed: 1, removed: 3, kept: [] });
-    expect(log).toContain('1 added, 1 changed, 3 removed, 1 unchanged, 0 kept beside');
+    expect(log).toContain('1 added, 1 changed, 3 removed, 1 unchanged, 0 copies kept');
     expect(lstatSync(join(instance.project, 'same.py')).ino).toBe(inode);
   });
 
@@ -112,7 +112,7 @@ describe('a later sync', () => {
     const { log, result } = await instance.sync(archive({ 'train.py': '1', 'a.py': '2', 'own.py': '2', 'c.py': '2' }));
 
     expect(timeless(result.kept).sort()).toEqual(['a.py', 'dir/b.py', 'own.py'].map((name) => `${name}.local-<time>`));
-    for (const name of result.kept) expect(log).toContain(`Kept beside: ${name}`);
+    for (const name of result.kept) expect(log).toContain(`Kept a copy: ${name}`);
     const kept = Object.fromEntries(result.kept.map((name) => [timeless([name])[0], instance.read(name)]));
     expect(kept).toEqual({
       'a.py.local-<time>': 'edited',
@@ -167,8 +167,8 @@ describe('the same archive again', () => {
 
     expect(instance.asked).toBe(1);
     expect(result).toMatchObject({ cached: true, files: 2, added: 0, changed: 0, removed: 0, pythonFiles: 2 });
-    expect(log).toContain('This archive is in place already');
-    expect(log).toContain('Verified: script train.py is there');
+    expect(log).toContain('This archive is already in place');
+    expect(log).toContain('Verified: script train.py exists');
   });
 
   it('is fetched again when a file was changed or is missing', async () => {

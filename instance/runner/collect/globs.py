@@ -79,7 +79,7 @@ def _one_of(inner):
         is_range = inner[at + 1 : at + 2] == "-" and at + 2 < len(inner)
         first, last = inner[at], inner[at + 2 if is_range else at]
         if last < first:
-            raise ValueError(f"{first}-{last} is no range")
+            raise ValueError(f"{first}-{last} is not a range")
         ranges.append((first, last))
         at += 3 if is_range else 1
     return lambda char: any(first <= char <= last for first, last in ranges) != negated

@@ -20,7 +20,7 @@ def meant(fd):
     info = os.fstat(fd)
     on_disk = max(info.st_blocks * 512, 1 << 20)
     if info.st_size > on_disk * _HOLLOW:
-        return on_disk, f"it claims {info.st_size} bytes, of which its disk holds {info.st_blocks * 512}"
+        return on_disk, f"it has a length of {info.st_size} bytes, of which the disk holds {info.st_blocks * 512}"
     if info.st_size > _MOST_RAW:
         return _MOST_RAW, f"it has {info.st_size} bytes"
     return info.st_size, None

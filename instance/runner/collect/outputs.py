@@ -73,7 +73,7 @@ class _Packer:
             self._warn(f"the pattern {glob} of outputs is not understood")
             return
         if ".." in glob.split("/"):
-            self._warn(f"the pattern {glob} of outputs leads out of the project")
+            self._warn(f"the pattern {glob} of outputs points outside the project")
             return
         self._patterns.append(pattern)
         self._begins.add(globs.literal_part(glob))
@@ -88,7 +88,7 @@ class _Packer:
         until = time.monotonic() + _SEARCH_SECONDS
         while todo:
             if time.monotonic() > until:
-                self._warn(f"the search took longer than {_SEARCH_SECONDS} s: what was not found by then was left out")
+                self._warn(f"the search timed out after {_SEARCH_SECONDS} s: files not found by then were left out")
                 break
             name = todo.pop()
             path = os.path.join(self._project, name)
@@ -110,7 +110,7 @@ class _Packer:
             above = "/".join(parts[:count])
             is_meant = count == len(parts) and self._matches(above)
             if os.path.islink(os.path.join(self._project, above)) and not is_meant:
-                self._warn(f"{above} is a link: what lies behind it was left out")
+                self._warn(f"{above} is a link: its target was left out")
                 return True
         return False
 
@@ -121,11 +121,11 @@ class _Packer:
             if stat.S_ISLNK(info.st_mode):
                 self._add_link(archive, name, path)
             elif not stat.S_ISREG(info.st_mode):
-                self._warn(f"{name} is no regular file, and was left out")
+                self._warn(f"{name} is not a regular file and was left out")
             else:
                 self._add_file(archive, file, name, path)
         except UnicodeEncodeError:
-            self._warn("a file whose name is no UTF-8 was left out")
+            self._warn("a file whose name is not valid UTF-8 was left out")
         except (PermissionError, FileNotFoundError) as error:
             self._warn(f"{name} was left out: {error.strerror}")
 
@@ -133,7 +133,7 @@ class _Packer:
         inside = os.path.realpath(self._project)
         target = os.path.realpath(path)
         if not target.startswith(inside + os.sep):
-            self._warn(f"{name} is a link out of the project, and was left out")
+            self._warn(f"{name} is a link to a place outside the project and was left out")
             return
         entry = _entry(name, os.lstat(path))
         entry.type = tarfile.SYMTYPE
@@ -146,17 +146,19 @@ class _Packer:
             info = os.fstat(source.fileno())
             room = os.fstatvfs(file.fileno())
             if file.tell() + info.st_size > self._most:
-                self._warn(f"{name} was left out: with its {info.st_size} bytes the archive would pass {self._most}")
+                self._warn(
+                    f"{name} was left out: with its {info.st_size} bytes the archive would exceed {self._most} bytes"
+                )
                 return
             if info.st_size + _SPARE > room.f_bavail * room.f_frsize:
-                self._warn(f"{name} was left out: the disk has no room to pack its {info.st_size} bytes")
+                self._warn(f"{name} was left out: the disk has too little space to pack its {info.st_size} bytes")
                 return
             entry = _entry(name, info)
             entry.size = info.st_size
             reader = _Reader(source, info.st_size, self._until)
             archive.addfile(entry, reader)
             if reader.missing:
-                self._warn(f"{name} could not be read to its end: {reader.missing}")
+                self._warn(f"{name} could not be read completely: {reader.missing}")
             self._files.append({"path": name, "bytes": info.st_size, "sha256": reader.digest.hexdigest()})
 
     def _warn(self, text):
@@ -185,7 +187,7 @@ class _Reader:
         except OSError as error:  # a bad block of one file must not cost the others
             self.missing = error.strerror
         if len(data) < count:
-            self.missing = self.missing or "it became shorter meanwhile"
+            self.missing = self.missing or "it became shorter while it was read"
             data += bytes(count - len(data))
         self._left -= count
         self.digest.update(data)

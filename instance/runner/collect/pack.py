@@ -71,9 +71,9 @@ def _log(path, job, files, warnings):
             files.append({"name": f"{job}.log.gz", "bytes": size, "sha256": digest})
         folder = os.path.dirname(path)
         if marker.exists(os.path.join(folder, paths.LOG_CHANGED)):
-            warnings.append(f"The log of {job} is not what it was: the job has rewritten a part of it")
+            warnings.append(f"The job {job} rewrote a part of its log")
         if marker.exists(os.path.join(folder, paths.LOG_START)):
-            warnings.append(f"The beginning of the log of {job} is missing: the job has cut it off")
+            warnings.append(f"The beginning of the log of {job} is missing: the job truncated it")
         if log.raw < most:
             why = f"reading it took longer than {log_stream.MOST_SECONDS} s"
         if why:
@@ -109,7 +109,7 @@ def _packages(train, asked, account, warnings):
         found = child.run(lambda: inventory.look(request["train"]["python"], account), account, _INVENTORY_SECONDS)
         return found["python"], found["packages"]
     except Exception as error:  # A list for people: whatever hinders it hinders nothing else.
-        warnings.append(f"The installed packages are not known: {type(error).__name__}: {error}")
+        warnings.append(f"The installed packages could not be read: {type(error).__name__}: {error}")
         return None, {}
 
 

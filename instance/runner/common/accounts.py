@@ -36,7 +36,7 @@ def _entry_of(user):
             continue
     if user:
         raise Refusal("NoUser", f"the instance has no user {user}: set `user`, or the instance's tag runctl:user")
-    raise Refusal("NoUser", "the instance has neither {} nor {}: set `user`".format(*_USUAL))
+    raise Refusal("NoUser", "the instance has neither the user {} nor {}: set `user`".format(*_USUAL))
 
 
 def _current():

@@ -40,7 +40,7 @@ def describe(folder):
 def check(root):
     """Raises Refusal `DiskFull` when a job that begins now could not even say how it ended."""
     if is_full(root):
-        raise Refusal("DiskFull", f"less than 1 MiB is free on the filesystem of {root}: make room on the instance")
+        raise Refusal("DiskFull", f"less than 1 MiB is free on the filesystem of {root}: free space on the instance")
 
 
 def complain(text):

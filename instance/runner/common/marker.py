@@ -65,7 +65,7 @@ def open_regular(path):
     if stat.S_ISREG(info.st_mode) and info.st_uid == os.geteuid():
         return fd
     os.close(fd)
-    raise Untrusted(f"{path} is not a file of the runner's own")
+    raise Untrusted(f"{path} is not owned by the runner")
 
 
 def is_locked(path):
@@ -109,7 +109,7 @@ def folder(path, mode=0o755):
         pass  # made by an earlier request, or not by us: the look below tells
     info = os.lstat(path)
     if not stat.S_ISDIR(info.st_mode) or info.st_uid != os.geteuid():
-        raise Untrusted(f"{path} is not a folder of the runner's own")
+        raise Untrusted(f"{path} is not a folder owned by the runner")
     if info.st_mode & 0o777 & ~mode:
         os.chmod(path, info.st_mode & mode)
     return path

@@ -65,7 +65,7 @@ def _read(data):
     if request.get("protocol") != PROTOCOL:
         raise Refusal("BadRequest", f"this runner speaks protocol {PROTOCOL}")
     if request.get("verb") not in VERBS:
-        raise Refusal("BadRequest", "verb is none of {}".format(", ".join(VERBS)))
+        raise Refusal("BadRequest", "verb must be one of {}".format(", ".join(VERBS)))
     return request
 
 
@@ -81,7 +81,9 @@ def parse(data):
     _check(request["run"], {"id": _TEXT, "key": _TEXT, "arn": _TEXT}, "run.")
     _check(request, _OF_VERB[request["verb"]], "")
     if not _is_name(request["run"]["key"]) or not _is_name(request["project"]):
-        raise Refusal("BadRequest", "run.key and project may hold only A-Z a-z 0-9 . _ - and not begin with a dot")
+        raise Refusal(
+            "BadRequest", "run.key and project may contain only A-Z a-z 0-9 . _ - and must not begin with a dot"
+        )
     _check_root(request)
     if request["verb"] in ("start", "release"):
         _check_keep(request)
@@ -108,7 +110,7 @@ def _check_keep(request):
 
 def _check_window(request):
     if request["job"] not in JOBS:
-        raise Refusal("BadRequest", "job is none of {}".format(", ".join(JOBS)))
+        raise Refusal("BadRequest", "job must be one of {}".format(", ".join(JOBS)))
     request.setdefault("offset", 0)
     request.setdefault("maxBytes", DEFAULT_LOG_BYTES)
     for key in ("offset", "maxBytes"):
@@ -126,11 +128,11 @@ def _check_work(request):
     words = list(work.get("args", ()))
     for name, value in work.get("env", {}).items():
         if not name or "=" in name:
-            raise Refusal("BadRequest", f"{job}.env has a name that no variable can have")
+            raise Refusal("BadRequest", f"{job}.env has a name that is not valid for an environment variable")
         words += [name, value]
     words += [work[key] for key in ("script", "python") if work.get(key)]
     if not all(isinstance(word, str) and "\0" not in word for word in words):
-        raise Refusal("BadRequest", f"{job}: args and env are text without NUL")
+        raise Refusal("BadRequest", f"{job}: args and env must be text without NUL")
     if job != "sync":
         work.setdefault("secrets", {})
         check_secrets(work["secrets"], work["env"], job + ".")

@@ -45,24 +45,24 @@ def bring_uv(env, home, cwd, progress, target):
         except (subp.ProcessFailed, ToolFailed) as failed:
             progress.say(f"{words}: {failed}")
             continue
-        progress.say(f"brought {uv.words} by {words}")
+        progress.say(f"installed {uv.words} with {words}")
         return uv
     return None
 
 
 def _by_pip(python, env, home):
     if not python:
-        raise ToolFailed("there is no python3 outside of the image's environment")
+        raise ToolFailed("there is no python3 outside the image's environment")
     subp.run([python, "-m", "pip", "install", "--user", "--quiet", "uv"], env=env, cwd=home, timeout=600)
 
 
 def _by_ensurepip(python, env, home):
     if not python:
-        raise ToolFailed("there is no python3 outside of the image's environment")
+        raise ToolFailed("there is no python3 outside the image's environment")
     # With a pip that works it was the index that failed; the same pip will fail in the same way.
     found, _ = subp.run([python, "-m", "pip", "--version"], env=env, cwd=home, timeout=60, allowed=None)
     if found:
-        raise ToolFailed("pip is there already")
+        raise ToolFailed("pip is already installed")
     subp.run([python, "-m", "ensurepip", "--user"], env=env, cwd=home, timeout=300)
     _by_pip(python, env, home)
 

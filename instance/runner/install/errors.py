@@ -32,7 +32,5 @@ def disk_full(home):
     """A DiskFull with the numbers that a person needs."""
     disk = os.statvfs(home)
     free = disk.f_bavail * disk.f_frsize / 1e6
-    message = (
-        "the disk is full: {:.0f} MB free under {}. Remove what is not needed (old checkpoints, {}), or grow the volume"
-    )
+    message = "the disk is full: {:.0f} MB free under {}. Remove old checkpoints or {}, or grow the volume"
     return InstallError("DiskFull", message.format(free, home, os.path.join(home, ".cache")))

@@ -38,7 +38,7 @@ def main(opt="/opt"):
         return _failed(progress, redact, "InstallFailed", f"{type(error).__name__}: {error}")
     except Exception as error:
         progress.say(traceback.format_exc().rstrip())
-        return _failed(progress, redact, "InstallFailed", f"an error of runctl's own: {type(error).__name__}: {error}")
+        return _failed(progress, redact, "InstallFailed", f"internal error of runctl: {type(error).__name__}: {error}")
     progress.result(result)
     return 0
 
@@ -71,7 +71,7 @@ class Install:
         facts = interpreter_facts.probe(python.path, dict(env, **python.env), self._home)
         target = Target(python, facts)
         if not requirements.asks:
-            say(f"{self._wanted['requirements']} asks for nothing: nothing to install")
+            say(f"{self._wanted['requirements']} lists no packages: nothing to install")
             return self._result("none", False, target, 0)
         key = (
             None
@@ -88,7 +88,7 @@ class Install:
         if key:
             record = {"installer": installer, "packages": records.describe(packages, target)}
             self._records.keep(key, record)
-        say(f"installed by {installer}: {len(packages)} packages in place, {self._progress.elapsed:.1f} s")
+        say(f"installed by {installer}: {len(packages)} packages installed, {self._progress.elapsed:.1f} s")
         return self._result(installer, False, target, len(packages))
 
     def _interpreter(self):
@@ -100,7 +100,7 @@ class Install:
     def _cached(self, key, requirements, target):
         """The result when an earlier install still holds, else None."""
         if requirements.remote:
-            self._progress.say(f"{requirements.remote[0]} may have changed: not skipping")
+            self._progress.say(f"{requirements.remote[0]} may have changed: installing again")
             return None
         record = self._records.find(key)
         if not record:
@@ -111,7 +111,7 @@ class Install:
             return None
         count = len(record["packages"])
         self._progress.say(
-            f"requirements have not changed and all {count} packages are still there: nothing to install"
+            f"requirements have not changed and all {count} packages are still installed: nothing to install"
         )
         return self._result(record["installer"], True, target, count)
 
@@ -119,7 +119,7 @@ class Install:
         """Installs, inside of the marks that tell a later install that this one was killed."""
         killed = self._records.begin(target)
         if killed is not None:
-            self._progress.say("an earlier install did not end well: looking for what it left half done")
+            self._progress.say("an earlier install was interrupted: checking for incomplete packages")
             self._damaged += records.half_installed(target, killed)
         records.take_away({package.info: package for package in self._damaged}.values(), self._progress.say)
         base = os.path.join(self._home, ".runctl", "tmp")
@@ -163,7 +163,7 @@ class Install:
         uv = bring.find_uv(env, self._home, self._project, self._progress)
         uv = uv or bring.bring_uv(env, self._home, self._project, self._progress, target)
         if uv is None:
-            return ToolFailed("there is no uv, and none could be brought")
+            return ToolFailed("there is no uv, and it could not be installed")
         self._progress.say(f"using {uv.words} ({uv.path})")
         try:
             UvInstall(uv, target, file, self._project, work, self._progress).run()

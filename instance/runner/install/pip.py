@@ -32,9 +32,9 @@ def bring(target, env, home, progress):
     try:
         subp.run(command, env=env, cwd=home, timeout=300)
     except subp.ProcessFailed as failed:
-        progress.say(f"{target.interpreter.path} has no pip, and ensurepip cannot bring it: {failed}")
+        progress.say(f"{target.interpreter.path} has no pip, and ensurepip cannot install it: {failed}")
         return False
-    progress.say(f"{target.interpreter.path} had no pip: ensurepip brought it")
+    progress.say(f"{target.interpreter.path} had no pip: installed it with ensurepip")
     return True
 
 
@@ -67,7 +67,9 @@ class PipInstall:
         except ToolFailed as failed:
             if self._target.interpreter.kind != "overlay" or not any(map(_CANNOT_REMOVE.search, failed.lines)):
                 raise
-            self._progress.say("the image's version cannot be taken away: installing all of it in front of the image's")
+            self._progress.say(
+                "the image's version cannot be removed: installing a complete copy that takes precedence"
+            )
             self._install([*command, "--ignore-installed"])
 
     def _install(self, command):

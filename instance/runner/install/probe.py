@@ -15,7 +15,7 @@ _SECONDS = 15
 _NVIDIA = "0x10de"
 #: PCI's class of display controllers: a card's sound device is none.
 _DISPLAY = "0x03"
-_LATE = "what was asked before it took too long"
+_LATE = "not checked: an earlier check took too long"
 
 
 def main():

@@ -17,7 +17,7 @@ _REPORTS_APART = 0.25
 #: Of CPU, per second, that a tool needs to be at work; one that waits for the network uses some as well.
 _BUSY = 0.1
 
-_NETWORK = "the package index may be slow or out of reach; a request is given up after a while and tried again"
+_NETWORK = "the package index may be slow or unreachable; a request is retried after a timeout"
 _HINTS = {
     "resolving": _NETWORK,
     "downloading": _NETWORK,
@@ -79,7 +79,7 @@ class Progress:
             if now - self._complained >= _STILL_AGAIN or self._complained < self._moved:
                 self._complained = now
                 seconds = int(now - self._moved)
-                self.say(f"nothing has moved for {seconds} s, still {self.describe()}: {_HINTS[self.phase]}")
+                self.say(f"no progress for {seconds} s, still {self.describe()}: {_HINTS[self.phase]}")
         elif now - self._spoke >= _HEARTBEAT:
             self.say(self.describe())
 

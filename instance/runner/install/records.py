@@ -119,7 +119,7 @@ def doubts(record, target):
     for name, (version, whole) in record["packages"].items():
         package = visible.get(name)
         if package is None:
-            reasons.append(f"{name} is not there any more")
+            reasons.append(f"{name} is no longer installed")
         elif package.version != version:
             reasons.append(f"{name} is {package.version} now, not {version}")
         elif whole and damage_of(package, target, _DEPTH):
@@ -137,7 +137,7 @@ def half_installed(target, since):
 def take_away(packages, say):
     """Without its metadata a package counts as not installed, and comes anew."""
     for package in packages:
-        say(f"{package.name} {package.version} is not whole: it is installed again")
+        say(f"{package.name} {package.version} is incomplete: installing it again")
         shutil.rmtree(package.info)
 
 

@@ -35,7 +35,7 @@ def fetch_uv(target, settings):
         name, url, digest = choose(links(page.decode("utf-8", "replace"), base, kind), _tags())
         wheel, _, _ = _get(opener, url, "*/*", index)
         if digest and hashlib.sha256(wheel).hexdigest() != digest:
-            raise ToolFailed(f"{name} does not have the SHA-256 that its index gives")
+            raise ToolFailed(f"{name} does not have the SHA-256 that the index states")
         _unpack(wheel, target)
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise ToolFailed(f"{type(error).__name__}: {error}") from error
@@ -86,7 +86,7 @@ def _get(opener, url, accept, credentials_of=None):
     """(body, final URL, content type). Credentials in the URL, or the index's for the same host, become a header."""
     parts = urllib.parse.urlsplit(url)
     if parts.scheme not in ("http", "https"):
-        raise ToolFailed(f"cannot fetch from a {parts.scheme} address")
+        raise ToolFailed(f"cannot download from a {parts.scheme} address")
     headers = {"Accept": accept, "User-Agent": "runctl"}
     other = urllib.parse.urlsplit(credentials_of or "")
     holder = parts if parts.username else other if other.hostname == parts.hostname else parts
@@ -105,7 +105,7 @@ def _unpack(wheel, target):
     with zipfile.ZipFile(io.BytesIO(wheel)) as archive:
         inside = next(name for name in [*archive.namelist(), ""] if name.endswith(".data/scripts/uv") or not name)
         if not inside:
-            raise ToolFailed("the wheel has no program uv")
+            raise ToolFailed("the wheel does not contain the program uv")
         os.makedirs(os.path.dirname(target), exist_ok=True)
         marker.replace(target, archive.read(inside), stat.S_IRWXU)
 

@@ -134,11 +134,11 @@ def is_working(folder):
 
 
 def _give_up_collecting(_folder):
-    return {"files": [], "warnings": [f"packing outputs and logs was tried {_MOST_ATTEMPTS} times, and died each time"]}
+    return {"files": [], "warnings": [f"packing outputs and logs crashed in all of {_MOST_ATTEMPTS} attempts"]}
 
 
 def _give_up_uploading(folder):
     sent = (marker.read(os.path.join(folder, paths.SENT)) or {"names": []})["names"]
     files = marker.read(os.path.join(folder, paths.COLLECTED))["files"]
-    why = f"sending it was tried {_MOST_ATTEMPTS} times, and did not come to its end"
+    why = f"sending it did not complete in {_MOST_ATTEMPTS} attempts"
     return {"failed": {file["name"]: why for file in files if file["name"] not in sent}}

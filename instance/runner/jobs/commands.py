@@ -8,7 +8,7 @@ import sys
 from common import accounts, environment, interpreter
 from common.paths import program_path
 
-#: A sync has its caps (core/archive/caps.ts), an install may build packages from source: what hangs longer will not come back.
+#: A sync is capped (core/archive/caps.ts), and an install may build packages from source. What takes longer hangs.
 _MOST_SECONDS = {"sync": 2 * 3_600, "install": 6 * 3_600}
 _GRACE_SECONDS = 10
 

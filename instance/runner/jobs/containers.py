@@ -145,7 +145,7 @@ def make_cgroup(name, has_systemd):
         return None, "the runner is not root"
     above = _own_cgroup()
     if above is None:
-        return None, "there is no cgroup of version 2"
+        return None, "there is no cgroup version 2"
     if has_systemd and not os.path.basename(above).startswith("runctl-"):
         return None, _NO_SYSTEMD
     path = os.path.join(above, name)
@@ -154,10 +154,10 @@ def make_cgroup(name, has_systemd):
             os.rmdir(path)  # of a supervisor that was killed before its job began
         os.mkdir(path, 0o755)
     except OSError as error:
-        return None, f"{path} cannot be made: {error.strerror}"
+        return None, f"{path} cannot be created: {error.strerror}"
     if not os.path.exists(os.path.join(path, "cgroup.kill")):
         os.rmdir(path)
-        return None, "the kernel's cgroups have no cgroup.kill"
+        return None, "the kernel does not support cgroup.kill"
     limits.set_on(path)
     return Cgroup(path), None
 

@@ -84,7 +84,7 @@ class LogWatch:
         if self._copy is not None:
             os.ftruncate(self._copy, 0)
             self._copied = 0
-        self.say(f"the log was cut by the job itself: {gone} bytes that stood before this are gone")
+        self.say(f"the job truncated its log: {gone} bytes before this point are lost")
         marker.write(self._start_path, {"offset": reached})
 
     def close(self):
@@ -92,7 +92,7 @@ class LogWatch:
         try:
             self.look()
             if self._digest and self._has_changed():
-                self.say("the job has changed what stood in this log before")
+                self.say("the job changed earlier parts of this log")
                 marker.write(os.path.join(os.path.dirname(self._path), paths.LOG_CHANGED), {"at": time.time()})
         finally:
             append_only.switch(self.fd, False)
@@ -116,7 +116,7 @@ class LogWatch:
 
     def _restore(self):
         """Puts the log back under its name: what the job wrote is all still behind our descriptor."""
-        self.say("another file was put in the place of this log, or it was removed; it was restored")
+        self.say("this log was replaced or removed; it was restored")
         draft = self._path + ".restored"
         if os.path.isdir(self._path) and not os.path.islink(self._path):
             shutil.rmtree(self._path)

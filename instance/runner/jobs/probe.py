@@ -38,7 +38,7 @@ def answer(request):
         _leave(folder, state)
     if not found or not isinstance(found.get("disk"), dict):
         why = found["error"].get("message") if found and isinstance(found.get("error"), dict) else f"it is {state}"
-        raise Refusal("RunnerBroken", f"the probe did not end well: {why}")
+        raise Refusal("RunnerBroken", f"the probe failed: {why}")
     kept = {name: found.get(name) for name in ("python", "uv", "gpu")}
     return dict(kept, user=account.name, home=account.home, disk={"home": found["disk"], "root": root}, secrets=secrets)
 

@@ -107,7 +107,7 @@ def _has_begun(folder):
 def _last_words(folder):
     """The end of what the supervisor said of its own fault."""
     lines = log_read.tail(log_read.open_log(os.path.join(folder, paths.ERRORS)))
-    return lines[-1] if lines else "it left no word"
+    return lines[-1] if lines else "it wrote no message"
 
 
 def _withdraw(folder):

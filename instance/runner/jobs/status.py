@@ -137,7 +137,5 @@ def _tail(folder, job, fd):
         return kept["lines"]
     request = marker.read(os.path.join(folder, paths.REQUEST)) or {}
     if request.get(job, {}).get("secrets"):
-        return [
-            "[runctl] the last lines are in the log only: they may hold secrets, and the supervisor did not end well"
-        ]
+        return ["[runctl] the last lines are in the log only: they may contain secrets, and the supervisor was killed"]
     return log_read.tail(fd)

@@ -121,7 +121,7 @@ class Supervisor:
             "container": held.container.describe(),
         }
         if os.geteuid() == 0 and not held.container.is_kernels:
-            self.log.say(f"no container for this job ({held.container.why}): its processes are ended one by one")
+            self.log.say(f"no container for this job ({held.container.why}): its processes are ended one at a time")
         most, grace = commands.most_seconds(self.work), commands.grace_seconds(self.work)
         self.process = wait.JobProcess(
             self.folder, held, self.identity["startTime"], most, grace, self.work["job"] != "probe"
@@ -134,7 +134,7 @@ class Supervisor:
 
     def _mend(self, command):
         """A KILL of all of a sync's processes may have left old and new code mixed: a sync of nothing completes it."""
-        self.log.say("the sync was killed; ending what it had begun")
+        self.log.say("the sync was killed; completing the changes that it had begun")
         stdin = _pipe_of(json.dumps(dict(json.loads(command.stdin), sync=None)).encode("utf-8"))
         env = {name: value for name, value in command.env.items() if name != "RUNCTL_PROGRESS_FD"}
         account = None if command.account.uid == os.geteuid() else command.account
@@ -159,7 +159,7 @@ class Supervisor:
         try:
             self.log.look()
         except OSError as error:
-            disk.complain(f"looking at the log: {error}")
+            disk.complain(f"checking the log: {error}")
         return self.progress.fds if self.progress else []
 
     def _how_it_ended(self):
@@ -198,7 +198,7 @@ class Supervisor:
         try:
             marker.write(os.path.join(self.folder, paths.EXIT), end)
         except OSError as error:
-            disk.complain(f"writing the end: {error}")
+            disk.complain(f"writing how the job ended: {error}")
             return disk.free(self.room) and self._try_to_write(end)
         return True
 

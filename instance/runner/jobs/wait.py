@@ -63,7 +63,7 @@ class JobProcess:
             if left and not terminated:
                 terminated = True
                 numbers = ", ".join(str(process.pid) for process in left)
-                say(f"the job has ended; ending what it left running: {numbers}")
+                say(f"the job has ended; ending the processes that it left: {numbers}")
                 self._terminate(left)
             stop = marker.read(self._stop_path)
             if time.monotonic() - began >= min(grace, stop["grace"] if stop else grace):

@@ -57,7 +57,7 @@ class Work:
         if self._tree is None:
             fd = self._open(self._place.name, self._place.home)
             if fd is None:
-                raise FileNotFoundError(errno.ENOENT, "the project's folder is gone")
+                raise FileNotFoundError(errno.ENOENT, "the project's folder does not exist")
             self._tree = Tree(fd)
         return self._tree.at(name)
 
@@ -148,8 +148,8 @@ class Work:
             again += 1
             new = "%s%s-%d" % (cut, suffix, again)
         shown = above + "/" + new if above else new
-        why = "was changed on this instance, or is not from a sync"
-        say("Kept beside: %s (%s %s)" % (shown, name or "the folder", why))
+        why = "was changed on this instance, or did not come from a sync"
+        say("Kept a copy: %s (%s %s)" % (shown, name or "the folder", why))
         os.rename(parked, new.encode(), src_dir_fd=self._old, dst_dir_fd=folder)
         return shown
 

@@ -12,7 +12,7 @@ FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Names:
-    """Keeps an archive's names apart: none twice, none file and folder, none that differ in case or accents only."""
+    """Keeps an archive's names apart: none twice, none file and folder, none that differ only in case or accents."""
 
     def __init__(self):
         self.files = {}
@@ -46,10 +46,10 @@ class Names:
         )
         other = self._folded.setdefault(folded, name)
         if other != name:
-            raise unsafe("%s and %s differ in case or accents only" % (shown(other), shown(name)))
+            raise unsafe("%s and %s differ only in case or accents" % (shown(other), shown(name)))
         if name in self.files or name in self.folders:
             raise unsafe(
-                "%s is in the archive twice%s"
+                "%s is in the archive more than once%s"
                 % (shown(name), "" if what == "a file" else ", as a file and as a folder")
             )
 
@@ -120,7 +120,11 @@ def verify_tree(staging, files, folders):
                 or status.st_nlink != 1
                 or status.st_mode != 0o100000 | expected["mode"]
             ):
-                raise SyncError("SyncFailed", "%s in staging is not what was unpacked" % shown(base.encode() + name))
+                raise SyncError(
+                    "SyncFailed", "%s in staging differs from what was unpacked" % shown(base.encode() + name)
+                )
     if left or sorted(seen) != folders:
-        raise SyncError("SyncFailed", "staging lacks what was unpacked, or has more: something else writes there")
+        raise SyncError(
+            "SyncFailed", "staging does not contain exactly the unpacked files: another process writes there"
+        )
     return "%s, %s" % (counted(len(files), "file"), size(sum(file["size"] for file in files.values())))

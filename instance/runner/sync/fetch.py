@@ -18,7 +18,7 @@ TRIES = 6
 FIRST_WAIT = 0.5  # seconds, then 1, 2, 4, 8, each up to half as much again: below 25 s, of the URL's 300
 RETRIED = {408, 425, 429, 500, 502, 503, 504}
 NO_URL = "The archive's address is not an http or https URL."
-LIMIT = " The link is good for a few minutes only, and for this one version of the archive: start the run again."
+LIMIT = " The link is valid for a few minutes and for one version of the archive: start the run again."
 
 
 class Again(Exception):
@@ -61,9 +61,9 @@ def fetch(url, expected, sha256, file, tell):
             time.sleep(pause)
             wait *= 2
     if digest != sha256:
-        advice = "It was changed on its way, or the request is not of this archive. Nothing was changed."
+        advice = "It was changed in transit, or the request is for another archive. Nothing was changed."
         raise SyncError(
-            "DigestMismatch", "The archive's SHA-256 is %s, the run verified %s. %s" % (digest, sha256, advice)
+            "DigestMismatch", "The archive's SHA-256 is %s, but the run verified %s. %s" % (digest, sha256, advice)
         )
 
 
@@ -78,7 +78,7 @@ def once(url, expected, file, tell):
             try:
                 piece = response.read1(PIECE)  # what has come: read() would wait for the whole piece
             except (OSError, http.client.HTTPException) as error:
-                raise Again("the connection broke after %s (%s)" % (size(done), reason(error))) from None
+                raise Again("the connection was reset after %s (%s)" % (size(done), reason(error))) from None
             if not piece:
                 break
             done += len(piece)
@@ -102,14 +102,14 @@ def answer(url):
         return opener().open(urllib.request.Request(url), timeout=SILENCE)  # noqa: S310 (this opener knows http and https alone)
     except urllib.error.HTTPError as error:
         code = re.search(rb"<Code>([A-Za-z0-9.]{1,64})</Code>", error.read(4096))
-        told = "the store answered %d%s" % (error.code, " " + code.group(1).decode() if code else "")
+        told = "S3 answered %d%s" % (error.code, " " + code.group(1).decode() if code else "")
         if error.code in RETRIED:
             raise Again(told) from None
         raise SyncError("FetchFailed", "The archive could not be fetched: %s.%s" % (told, LIMIT)) from None
     except urllib.error.URLError as error:
         if isinstance(error.reason, ssl.SSLCertVerificationError):
             raise SyncError(
-                "FetchFailed", "The store's certificate is not trusted: " + error.reason.verify_message
+                "FetchFailed", "The server's certificate is not trusted: " + error.reason.verify_message
             ) from None
         if not isinstance(error.reason, OSError):
             raise SyncError("FetchFailed", NO_URL) from None
@@ -123,7 +123,7 @@ def answer(url):
 def reason(error):
     """What went wrong, in words that hold no URL: the system's text for its error number, or the kind of error."""
     if isinstance(error, TimeoutError) or (isinstance(error, OSError) and "timed out" in str(error)):
-        return "no byte came for %d s" % SILENCE
+        return "no data for %d s" % SILENCE
     if isinstance(error, OSError) and error.errno and error.errno > 0:
         return os.strerror(error.errno)
     if isinstance(error, OSError) and error.strerror:
@@ -135,5 +135,5 @@ def reason(error):
 
 def wrong_size(found, expected):
     return SyncError(
-        "DigestMismatch", "The archive has %s bytes, the run verified %d. Nothing was changed." % (found, expected)
+        "DigestMismatch", "The archive has %s bytes, but the run verified %d. Nothing was changed." % (found, expected)
     )

@@ -29,7 +29,9 @@ def apart(work):
     if "error" in answer:
         raise SyncError(*answer["error"])
     if "broken" in answer:
-        raise SyncError("SyncFailed", "Applying the code broke off (%s); the next sync ends it" % answer["broken"])
+        raise SyncError(
+            "SyncFailed", "Applying the code was interrupted (%s); the next sync completes it" % answer["broken"]
+        )
     return answer["done"]
 
 

@@ -65,7 +65,7 @@ def apply(place, journal, again):
                 elif verb == "remove":
                     work.remove(index, name, again)
     except (OSError, SyncError) as error:
-        say("The code could not be applied (%s): what was there before comes back" % error)
+        say("The code could not be applied (%s): restoring the previous code" % error)
         with Work(place, STAGING, OLD) as work:
             for index in range(len(steps) - 1, -1, -1):
                 work.undo(index, *steps[index][:2])
@@ -88,9 +88,9 @@ def check(place, work, steps):
         return  # the very last steps were reached
     staged, project = work.trees()
     if staged and project and steps and steps[0][1] == "":
-        raise SyncError("SyncFailed", "the project's folder was made by somebody else")
+        raise SyncError("SyncFailed", "the project's folder was created by another program")
     for name, entry in manifest["files"].items():
         for tree in (staged, project):
             status = tree.status(name) if tree else None
             if status is not None and is_torn(status, entry["sig"]):
-                raise SyncError("SyncFailed", "%s was lost when the instance went down" % name)
+                raise SyncError("SyncFailed", "%s was lost when the instance stopped" % name)

@@ -35,7 +35,7 @@ def main():
         import traceback
 
         traceback.print_tb(error.__traceback__, file=sys.stdout)  # the way, without values: one of them is the URL
-        failure = SyncError("SyncFailed", "An error of runctl's own: %s" % type(error).__name__)
+        failure = SyncError("SyncFailed", "Internal error of runctl: %s" % type(error).__name__)
     say("%s: %s" % (failure.name, failure.message))
     reporter.result({"error": {"name": failure.name, "message": failure.message}})
     return 1
@@ -60,7 +60,7 @@ class Sync:
             return {"kept": kept[:KEPT_SHOWN]}
         old = place.load(journal.MANIFEST) or {"sha256": None, "strip": None, "files": {}, "folders": []}
         if (old["sha256"], old["strip"]) == (wanted["sha256"], wanted["strip"]) and self._is_intact(old):
-            say("This archive is in place already, and every file as it was brought: nothing to fetch")
+            say("This archive is already in place, and no file was changed: nothing to fetch")
             say("SHA-256 verified earlier: %s" % wanted["sha256"])
             counts = {"added": 0, "changed": 0, "removed": 0, "unchanged": len(old["files"])}
             return self._told(old["files"], counts, kept, True)
@@ -173,10 +173,10 @@ class Sync:
             status = tree.status(name)
             if status is None or not plan.holds(tree, name, status, entry):
                 raise SyncError(
-                    "SyncFailed", "%s changed while the code was applied: something else writes there" % name
+                    "SyncFailed", "%s changed while the code was applied: another process writes there" % name
                 )
         parts = ["%s %s" % ("{:,}".format(counts[kind]), kind) for kind in counts]
-        say("Applied to %s: %s, %d kept beside" % (place.path, ", ".join(parts), len(kept)))
+        say("Applied to %s: %s, %d copies kept" % (place.path, ", ".join(parts), len(kept)))
         return counts, kept
 
     def _told(self, files, counts, kept, cached):
@@ -186,12 +186,12 @@ class Sync:
         say(
             "\n  ".join(["Python files (%d):" % len(python)] + ["%s  %s" % (n, size(files[n]["size"])) for n in python])
         )
-        say("Verified: script %s is there" % wanted["script"])
-        say("Verified: training folder %s is there" % self._place.path)
+        say("Verified: script %s exists" % wanted["script"])
+        say("Verified: training folder %s exists" % self._place.path)
         requirements = wanted["requirements"] or "requirements.txt"
         say(
-            "Verified: %s is %s"
-            % (requirements, "there" if requirements in files else "not there, nothing to install from it")
+            "Verified: %s %s"
+            % (requirements, "exists" if requirements in files else "is missing: nothing to install from it")
         )
         return {
             "files": len(files),

@@ -103,7 +103,8 @@ def check_folders(tree, staged, steps):
         shown = "the project's folder" + (" " + name if name else "")
         if os.fstat(folder).st_dev != disk:
             raise SyncError(
-                "SyncFailed", "%s is a disk of its own: code cannot be put there whole. Nothing was changed." % shown
+                "SyncFailed",
+                "%s is a separate filesystem: code cannot be replaced there atomically. Nothing was changed." % shown,
             )
         if not os.access(b".", os.W_OK | os.X_OK, dir_fd=folder):
             advice = "Give it to the user who runs the jobs (sudo chown -R). Nothing was changed."

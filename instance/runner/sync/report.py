@@ -76,4 +76,4 @@ class Reporter:
         except OSError as error:
             # The supervisor is gone: the files on disk still tell the next sync what happened.
             self._fd = -1
-            print("progress can no longer be told: %s" % error.strerror, file=sys.stderr, flush=True)
+            print("progress can no longer be reported: %s" % error.strerror, file=sys.stderr, flush=True)

@@ -44,7 +44,7 @@ class Metadata:
         except (ValueError, KeyError, TypeError):
             keys = []
         if not keys or not all(isinstance(key, str) and key for key in keys):
-            text = f"the metadata service has no credentials of the role {names[0]}"
+            text = f"the metadata service has no credentials for the role {names[0]}"
             raise Unreadable(Problem("NoRole", text, "Attach the instance profile again, with an existing role."))
         return Role(names[0], Credentials(*keys))
 
@@ -79,5 +79,5 @@ class Metadata:
 
 
 def _unavailable(reason: str) -> Problem:
-    text = f"the instance metadata service does not give the role's credentials: {reason}"
+    text = f"the instance metadata service does not return the role's credentials: {reason}"
     return Problem("MetadataUnavailable", text, "Enable the instance's metadata service (IMDSv2) and try again.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-ADD_ROLE = "Attach an instance profile whose role may read it, and see that the metadata service is on."
+ADD_ROLE = "Attach an instance profile whose role may read it, and enable the metadata service."
 _MOST_TEXT = 300
 
 

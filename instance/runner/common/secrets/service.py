@@ -51,7 +51,7 @@ def read(reference: Reference, role: Role, region: str, environment: Mapping[str
     Raises Unreadable.
     """
     wait = _FIRST_WAIT
-    problem = _unreachable(reference, region, "no time was left for it")
+    problem = _unreachable(reference, region, "there was no time left to read it")
     while True:
         left = deadline - time.monotonic()
         if left <= 0:
@@ -97,9 +97,9 @@ def _value(reference: Reference, body: bytes) -> str:
         answer = json.loads(body.decode("utf-8"))
         value = answer["Parameter"]["Value"] if reference.service == "ssm" else answer.get("SecretString")
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise Unreadable(_unusable("the service's answer was not understood")) from None
+        raise Unreadable(_unusable("the service's answer could not be parsed")) from None
     if value is None:
-        raise Unreadable(_unusable("the secret is binary, and an environment variable holds text"))
+        raise Unreadable(_unusable("the secret is binary, and an environment variable can hold only text"))
     if reference.key is not None:
         value = _value_of_key(reference.key, value)
     if not isinstance(value, str) or value == "":
@@ -111,7 +111,7 @@ def _value(reference: Reference, body: bytes) -> str:
     except UnicodeEncodeError:
         raise Unreadable(_unusable("the value has half a character (a lone surrogate)")) from None
     if size > MAX_VALUE_BYTES:
-        raise Unreadable(_unusable(f"the value has {size} bytes; {MAX_VALUE_BYTES} are the most"))
+        raise Unreadable(_unusable(f"the value has {size} bytes; the maximum is {MAX_VALUE_BYTES}"))
     return value
 
 
@@ -121,7 +121,7 @@ def _value_of_key(key: str, text: str) -> str:
     except ValueError:
         found = None
     if not isinstance(found, dict):
-        raise Unreadable(_unusable(f"the secret is not a JSON object, so it has no key {key}"))
+        raise Unreadable(_unusable(f"the secret is not a JSON object, so it cannot have the key {key}"))
     if key not in found:
         raise Unreadable(_unusable(f"the secret's JSON object has no key {key}"))
     value = found[key]
@@ -148,9 +148,9 @@ def _refusal(reference: Reference, role: Role, name: str, message: str) -> Probl
     action = _APIS[reference.service].action
     said = f"{name}: {message}" if message else name
     if name in _NOT_DECRYPTED or (name == "AccessDeniedException" and "kms" in message.lower()):
-        return Problem("NotDecrypted", said, f"Allow the role {role.name} kms:Decrypt on the key it is encrypted with.")
+        return Problem("NotDecrypted", said, f"Allow kms:Decrypt on the key of the secret for the role {role.name}.")
     if name.startswith("AccessDenied"):
-        return Problem("AccessDenied", said, f"Allow the instance's role {role.name} {action} on it.")
+        return Problem("AccessDenied", said, f"Allow {action} on it for the instance's role {role.name}.")
     if name in _NOT_FOUND:
         return Problem("NotFound", said, "Check the name, and that it is in the instance's account and Region.")
     if name in _NOT_ACCEPTED:
