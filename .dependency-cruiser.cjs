@@ -12,7 +12,7 @@ const only = (name, from, to) => ({
 /** A folder of core imports itself, the shared names, errors and units, and these folders. */
 const core = (folder, ...others) =>
   only(`core-${folder}`, `core/${folder}/`, [
-    'core/(names|errors|units)\\.ts$',
+    'core/(names|errors|units|version)\\.ts$',
     `core/${folder}/`,
     ...others.map((other) => `core/${other}/`),
   ]);

@@ -1,5 +1,5 @@
 /** Exit codes of the `runctl` command: people's scripts compare with them. */
-export const EXIT = { succeeded: 0, runFailed: 1, usage: 2, setUp: 3 } as const;
+export const EXIT = { succeeded: 0, runFailed: 1, usage: 2, setUp: 3, ownFault: 70 } as const;
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
 
 /** A failure that a person can do something about: `message` says what happened, `next` what to do. */

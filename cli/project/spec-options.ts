@@ -1,6 +1,7 @@
 import { type Command, Option } from 'commander';
-import { specJsonSchema } from '../../core/spec/json-schema.ts';
-import { parseSpec, type SpecInput } from '../../core/spec/spec.ts';
+import type { SpecInput } from '../../core/spec/spec.ts';
+// The file, not the schema it is generated from: `--help` must not wait for zod.
+import specSchema from '../../runctl.schema.json' with { type: 'json' };
 import { usageError } from '../errors.ts';
 
 interface Property {
@@ -11,43 +12,12 @@ interface Property {
 
 /** The script's own, after `--`. */
 const AFTER_DASHES = 'args';
-const { properties } = specJsonSchema() as { properties: Record<keyof SpecInput, Property> };
+const properties: Record<keyof SpecInput, Property> = specSchema.properties as Record<keyof SpecInput, Property>;
 
 /** Gives a command an option for each key of the run spec: `maxDuration` is `--max-duration`. */
 export function addSpecOptions(command: Command, keys = Object.keys(properties) as (keyof SpecInput)[]): Command {
   for (const key of keys) if (key !== AFTER_DASHES) command.addOption(specOption(key, properties[key]));
   return command;
-}
-
-/**
- * What the options say, as a spec.
- * @param args of the script
- * @throws InvalidSpec naming the key
- */
-export function specOf(options: Record<string, unknown>, args: readonly string[] = []): SpecInput {
-  const given = Object.fromEntries(
-    Object.keys(properties).flatMap((key) => (key in options ? [[key, options[key]]] : [])),
-  );
-  return parseSpec({ ...given, ...(args.length > 0 ? { args } : {}) }, 'the options');
-}
-
-/**
- * What stands after `--`: it belongs to the script.
- * @throws CliError for a word before it, which commander does not tell from them
- */
-export function scriptArguments(command: Command, words: readonly string[]): string[] {
-  let program = command;
-  while (program.parent) program = program.parent;
-  const raw = (program as Command & { rawArgs: string[] }).rawArgs;
-  const dashes = raw.indexOf('--');
-  const count = dashes === -1 ? 0 : raw.length - dashes - 1;
-  const [stray] = words.slice(0, words.length - count);
-  if (stray !== undefined)
-    throw usageError(
-      `${JSON.stringify(stray)} is no option.`,
-      `The script is named by --script ${stray}; its arguments come after --, as in: runctl ${command.name()} -- --epochs 3`,
-    );
-  return words.slice(words.length - count);
 }
 
 function specOption(key: string, { type, description, enum: choices }: Property): Option {

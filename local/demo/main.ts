@@ -1,6 +1,6 @@
 import { CommanderError } from 'commander';
 import { createColors } from 'picocolors';
-import { fail } from '../../cli/main.ts';
+import { fail } from '../../cli/failure.ts';
 import { eventPrinter } from '../../cli/runs/print-events.ts';
 import { formatDuration } from '../../core/units.ts';
 import { localClients } from '../cloud/clients.ts';

@@ -1,0 +1,34 @@
+import type { Command } from 'commander';
+import { parseSpec, type SpecInput, specSchema } from '../../core/spec/spec.ts';
+import { usageError } from '../errors.ts';
+
+/**
+ * What the options say, as a spec.
+ * @param args of the script
+ * @throws InvalidSpec naming the key
+ */
+export function specOf(options: Record<string, unknown>, args: readonly string[] = []): SpecInput {
+  const given = Object.fromEntries(
+    Object.keys(specSchema.shape).flatMap((key) => (key in options ? [[key, options[key]]] : [])),
+  );
+  return parseSpec({ ...given, ...(args.length > 0 ? { args } : {}) }, 'the options');
+}
+
+/**
+ * What stands after `--`: it belongs to the script.
+ * @throws CliError for a word before it, which commander does not tell from them
+ */
+export function scriptArguments(command: Command, words: readonly string[]): string[] {
+  let program = command;
+  while (program.parent) program = program.parent;
+  const raw = (program as Command & { rawArgs: string[] }).rawArgs;
+  const dashes = raw.indexOf('--');
+  const count = dashes === -1 ? 0 : raw.length - dashes - 1;
+  const [stray] = words.slice(0, words.length - count);
+  if (stray !== undefined)
+    throw usageError(
+      `${JSON.stringify(stray)} is no option.`,
+      `The script is named by --script ${stray}; its arguments come after --, as in: runctl ${command.name()} -- --epochs 3`,
+    );
+  return words.slice(words.length - count);
+}
