@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { VERSION } from '../core/version.ts';
+import { addDeployCommand } from './commands/deploy.ts';
 import { addDoctorCommand } from './commands/doctor.ts';
 import { addInitCommand } from './commands/init.ts';
 import { addListCommand } from './commands/list.ts';
@@ -34,6 +35,7 @@ export function createProgram(): Command {
   addPullCommand(program);
   addScheduleCommand(program);
   addDoctorCommand(program);
+  addDeployCommand(program);
   return program;
 }
 
