@@ -29,11 +29,6 @@ const PREFIX = 'runctl:';
 export async function deployStack(context: Context, options: DeployOptions): Promise<ExitCode> {
   const { account, terminal, folder, signal } = context;
   const settings = { ...(await settingsOf(join(folder, 'cdk.json'))), ...parseContext(options.context) };
-  const region = await account.region();
-  const { Account: id = '' } = await withAwsErrors(
-    'sts:GetCallerIdentity',
-    account.sts.send(new GetCallerIdentityCommand({})),
-  );
   if (!options.yes && !terminal.isInteractive)
     throw usageError(
       'Without a terminal, runctl deploy does not ask whether it may change permissions.',
@@ -42,11 +37,14 @@ export async function deployStack(context: Context, options: DeployOptions): Pro
   const work = await mkdtemp(join(tmpdir(), 'runctl-deploy-'));
   try {
     const assembly = join(work, 'cdk.out');
-    terminal.note(`runctl ${VERSION} for the account ${id}, region ${region}`);
-    for (const [key, value] of Object.entries(settings)) terminal.note(`  ${key}  ${JSON.stringify(value)}`);
     await terminal.working('Preparing the stack', () =>
       synthesize({ folder: assembly, context: settings, env: process.env, home: work, signal }),
     );
+    const region = await account.region();
+    const identity = account.sts.send(new GetCallerIdentityCommand({}));
+    const { Account: id = '' } = await withAwsErrors('sts:GetCallerIdentity', identity);
+    terminal.note(`runctl ${VERSION} for the account ${id}, region ${region}`);
+    for (const [key, value] of Object.entries(settings)) terminal.note(`  ${key}  ${JSON.stringify(value)}`);
     const cdk = (args: readonly string[]) => runCdk(args, { account, region, folder: work, signal });
     if (!(await isBootstrapped(account))) {
       terminal.note(`The CDK needs its own stack, ${BOOTSTRAP_STACK}, once for each account and region.`);
