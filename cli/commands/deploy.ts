@@ -3,6 +3,7 @@ import { withContext } from '../context.ts';
 
 interface GivenOptions {
   readonly context?: string[];
+  readonly revertDrift?: true;
   readonly yes?: true;
 }
 
@@ -15,6 +16,7 @@ export function addDeployCommand(program: Command): void {
       'a setting of the stack, such as silentMinutes=90. Repeat for more.',
       (pair: string, before: string[] = []) => [...before, pair],
     )
+    .option('--revert-drift', 'create again what was deleted or changed by hand')
     .option('-y, --yes', 'do not ask before permissions are changed')
     .addHelpText(
       'after',
@@ -31,7 +33,8 @@ Examples:
     .action((options: GivenOptions, self: Command) =>
       withContext(self, async (context) => {
         const { deployStack } = await import('../deploy/deploy.ts');
-        return await deployStack(context, { context: options.context ?? [], yes: options.yes === true });
+        const { context: settings = [], revertDrift = false, yes = false } = options;
+        return await deployStack(context, { settings, revertDrift, yes });
       }),
     );
 }

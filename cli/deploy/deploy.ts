@@ -16,7 +16,9 @@ import { contextOf, synthesize } from './synthesize.ts';
 
 export interface DeployOptions {
   /** `key=value`, as they were typed. */
-  readonly context: readonly string[];
+  readonly settings: readonly string[];
+  /** Of what was deleted or changed by hand. */
+  readonly revertDrift: boolean;
   /** Do not ask. */
   readonly yes: boolean;
 }
@@ -28,7 +30,7 @@ const PREFIX = 'runctl:';
 /** Deploys the stack of this version into the person's account, with the CDK CLI. */
 export async function deployStack(context: Context, options: DeployOptions): Promise<ExitCode> {
   const { account, terminal, folder, signal } = context;
-  const settings = { ...(await settingsOf(join(folder, 'cdk.json'))), ...parseContext(options.context) };
+  const settings = { ...(await settingsOf(join(folder, 'cdk.json'))), ...parseContext(options.settings) };
   if (!options.yes && !terminal.isInteractive)
     throw usageError(
       'Without a terminal, runctl deploy does not ask whether it may change permissions.',
@@ -53,7 +55,8 @@ export async function deployStack(context: Context, options: DeployOptions): Pro
       await cdk(['bootstrap', `aws://${id}/${region}`]);
     }
     const approval = options.yes ? 'never' : 'broadening';
-    await cdk(['deploy', STACK_NAME, '--app', assembly, '--require-approval', approval]);
+    const drift = options.revertDrift ? ['--revert-drift'] : [];
+    await cdk(['deploy', STACK_NAME, '--app', assembly, '--require-approval', approval, ...drift]);
   } finally {
     await rm(work, { recursive: true, force: true });
   }

@@ -6,9 +6,9 @@ import { DOCUMENTS, OUTPUTS, PREPARE_INSTALL_DOCUMENT, programOf, STACK_NAME } f
 import type { Account } from '../account/account.ts';
 import { type Finding, failed, find, skipped, warning } from './finding.ts';
 
-const DEPLOY = 'npx cdk deploy';
+const DEPLOY = 'runctl deploy';
 /** CloudFormation takes what somebody deleted by hand for there, until it is told to look. */
-const DEPLOY_AGAIN = 'npx cdk deploy --revert-drift';
+const DEPLOY_AGAIN = 'runctl deploy --revert-drift';
 
 /** Looks at region and credentials, without which nothing else can be looked at. */
 export async function* checkAccess(account: Account): AsyncGenerator<Finding> {

@@ -43,7 +43,7 @@ async function probe(account: Account, instance: Instance, spec: SpecInput, sign
   if (installer === null)
     throw setUpError(
       `The document ${PREPARE_INSTALL_DOCUMENT} does not say which program it carries: an older runctl deployed it.`,
-      'npx cdk deploy',
+      'runctl deploy',
     );
   const request: ProbeRequest = {
     protocol: PROTOCOL,

@@ -59,7 +59,7 @@ export async function endSchedule({ account, terminal }: Context, name: string, 
   if (row.ownedByStack)
     throw usageError(
       `${row.fullName} comes from cdk.json: the next deployment would bring it back.`,
-      'Take it out of runctl:schedules there, then: npx cdk deploy',
+      'Take it out of runctl:schedules there, then: runctl deploy',
     );
   await removeSchedule(account.scheduler, row.fullName);
   terminal.print(row.fullName);

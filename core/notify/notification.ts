@@ -102,7 +102,7 @@ function commands(runId: string, uses: Readonly<Record<string, string>>): string
   const name = /^[\w.-]+$/.test(runId) ? runId : `"${runId}"`;
   const lines = Object.entries(uses).map(([use, what]) => {
     const [command, ...flags] = use.split(' ');
-    return { command: ['npx runctl', command, name, ...flags].join(' '), what };
+    return { command: ['runctl', command, name, ...flags].join(' '), what };
   });
   const width = Math.max(...lines.map(({ command }) => command.length));
   return lines.map(({ command, what }) => `${command.padEnd(width)}  # ${what}`);

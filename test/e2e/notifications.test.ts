@@ -85,7 +85,7 @@ sys.exit(3)
     const [mail] = told.filter(({ Subject }) => Subject.includes('failed'));
     expect(mail?.Subject).toMatch(/^runctl: told failed after [\d.]+ s: /);
     expect(mail?.Message).toContain('  about to fail\n');
-    expect(mail?.Message).toContain(`npx runctl logs ${run.id}`);
+    expect(mail?.Message).toContain(`runctl logs ${run.id}`);
     for (const { Message } of told) expect(Message).not.toMatch(/hf_0123|X-Amz|sys\.exit/);
     expect(events(refusal)).toEqual(['rejected']);
     expect(refusal[0]?.Message).toContain('did you mean script?');

@@ -66,7 +66,7 @@ describe('the stack', () => {
 
   it('of an older runctl has no output of today: deploy again', async () => {
     const { stack, bucket } = await all(checkStack(account({}, { Outputs: outputs.slice(1) })));
-    expect(stack).toMatchObject({ state: 'failed', mend: ['npx cdk deploy'] });
+    expect(stack).toMatchObject({ state: 'failed', mend: ['runctl deploy'] });
     expect(stack?.detail).toContain(outputs[0]?.OutputKey);
     expect(bucket?.state).toBe('skipped');
   });
@@ -87,7 +87,7 @@ describe('the stack', () => {
         }),
       ),
     );
-    const mend = ['npx cdk deploy --revert-drift'];
+    const mend = ['runctl deploy --revert-drift'];
     expect(list.bucket).toMatchObject({ state: 'failed', mend });
     expect(list.documents).toMatchObject({ state: 'failed', mend, detail: `missing: ${name}` });
   });
@@ -208,6 +208,6 @@ describe('inside the instance', () => {
 
   it('a document of an older runctl is deployed again', async () => {
     const list = await look(well, { DescribeDocumentCommand: () => ({ Document: { Description: 'runctl' } }) });
-    expect(list.disk).toMatchObject({ state: 'failed', mend: ['npx cdk deploy'] });
+    expect(list.disk).toMatchObject({ state: 'failed', mend: ['runctl deploy'] });
   });
 });

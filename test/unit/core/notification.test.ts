@@ -37,8 +37,8 @@ The last lines of its log:
   epoch 1
   ValueError: no
 
-npx runctl logs demo-1  # its log
-npx runctl pull demo-1  # what it left
+runctl logs demo-1  # its log
+runctl pull demo-1  # what it left
 
 Console:  https://eu-central-1.console.aws.amazon.com/states/home?region=eu-central-1#/v2/executions/details/arn:aws:states:eu-central-1:111122223333:execution:runctl-run:demo-1
 Logs:     /runctl/runs, streams demo-1/sync, demo-1/install, demo-1/train
@@ -85,7 +85,7 @@ describe('news of a run under way', () => {
     const { subject, body, attributes } = newsNotification(startedNews(jobInput({ spec: SECRETS }), step));
     expect(subject).toBe('runctl: demo started: demo-1');
     expect(body).toContain('PID       4711');
-    expect(body).toContain('npx runctl logs demo-1 -f');
+    expect(body).toContain('runctl logs demo-1 -f');
     expect(body).not.toContain('plain-');
     expect(attributes).toEqual({ event: 'started', project: 'demo' });
   });
@@ -96,6 +96,6 @@ describe('news of a run under way', () => {
     const { subject, body } = newsNotification(waitingNews(jobInput(), step, 3_720));
     expect(subject).toBe('runctl: demo has waited for 1 h 02 min: demo-1');
     expect(body).toMatch(/held by +o'brien\nplace in the queue +3\n/);
-    expect(body).toContain(`npx runctl status "o'brien"`);
+    expect(body).toContain(`runctl status "o'brien"`);
   });
 });
