@@ -1,5 +1,5 @@
 // Who may import whom (STYLE.md, "Folders"). `npm run check` runs it.
-const everything = '^(aws|bench|bin|cli|core|lambdas|lib|local|test|verify)/';
+const everything = '^(aws|bench|bin|cli|core|lambdas|lib|local|package|test|verify)/';
 
 /** Files below `from` may import files below `to` alone, of all that is ours. */
 const only = (name, from, to) => ({
@@ -12,7 +12,7 @@ const only = (name, from, to) => ({
 /** A folder of core imports itself, the shared names, errors and units, and these folders. */
 const core = (folder, ...others) =>
   only(`core-${folder}`, `core/${folder}/`, [
-    'core/(names|errors|units)\\.ts$',
+    'core/(names|errors|units|version)\\.ts$',
     `core/${folder}/`,
     ...others.map((other) => `core/${other}/`),
   ]);
@@ -55,9 +55,11 @@ module.exports = {
     cli('runs', 'archive', 'project', 'logs'),
     cli('logs', 'runs', 'project'),
     cli('schedules', 'archive', 'project'),
+    cli('deploy'),
     cli('doctor', 'archive', 'project'),
     only('cli-commands', 'cli/(commands/|[^/]+\\.ts$)', ['cli/', 'aws/', 'core/']),
     only('cli-terminal', 'cli/terminal/', ['cli/terminal/', 'cli/(errors|context)\\.ts$', 'core/']),
+    only('package', 'package/', ['package/', 'lib/']),
     only('local', 'local/', ['local/', 'cli/', 'core/']),
     only('verify', 'verify/', ['verify/', 'aws/', 'cli/', 'core/']),
     {
@@ -76,7 +78,7 @@ module.exports = {
     {
       name: 'product-does-not-use-tests',
       severity: 'error',
-      from: { path: '^(aws|bin|cli|core|lambdas|lib|local|verify)/' },
+      from: { path: '^(aws|bin|cli|core|lambdas|lib|local|package|verify)/' },
       to: { path: '^(test|bench)/' },
     },
   ],

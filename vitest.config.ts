@@ -12,6 +12,8 @@ export default defineConfig({
     env: { AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: 'true' },
     // Most tests wait, for processes or for the cloud: more workers than cores. Unless told, Vitest leaves one core free, which is one worker on two.
     maxWorkers: Math.max(4, availableParallelism()),
+    // `npm run coverage`: what the unit tests reach of the command line; end-to-end tests run it as a process of its own.
+    coverage: { include: ['cli/**/*.ts'], reporter: ['text', 'html'], reportsDirectory: 'coverage' },
     projects: [
       {
         test: {

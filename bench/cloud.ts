@@ -130,7 +130,7 @@ export class BenchCloud {
 
   async #start(archive: string, spec: SpecInput) {
     const bucket = this.#output(OUTPUTS.bucket);
-    const key = `bench/${crypto.randomUUID()}.tar.gz`;
+    const key = `archives/bench/${crypto.randomUUID()}.tar.gz`;
     await this.#clients.s3.send(new PutObjectCommand({ Bucket: bucket, Key: key, Body: await readFile(archive) }));
     const instance = this.#state.instanceId ?? '';
     const input: SpecInput = { instance, ...spec, archive: archiveUri({ bucket, key, versionId: null }) };

@@ -1,6 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { fail } from '../cli/main.ts';
+import { fail } from '../cli/failure.ts';
 import { busyWarning, compare, parseResults, type Results, thisMachine } from './compare.ts';
 import { measure, PARTS, type Part } from './measure.ts';
 import { showProgress } from './progress.ts';

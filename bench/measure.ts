@@ -6,13 +6,13 @@ import { down } from '../local/commands/down.ts';
 import { up } from '../local/commands/up.ts';
 import { benchArchive } from './archive.ts';
 import { BenchCloud } from './cloud.ts';
-import { benchInstall } from './install.ts';
 import { benchBurst } from './log-burst.ts';
 import { benchLatency } from './log-latency.ts';
 import { benchPoll } from './poll-cost.ts';
 import type { Section } from './report.ts';
 import { benchRuns } from './run.ts';
 import { benchSizes } from './sizes.ts';
+import { benchStartUp } from './start-up.ts';
 import { benchWatchCost } from './watch-cost.ts';
 
 type Say = (line: string) => void;
@@ -35,10 +35,6 @@ export const PARTS = {
     what: 'packing, syncing and verifying 2,000 files, beside GNU tar',
     alone: ({ work, say, signal }: Bench) => benchArchive(work, say, signal),
   },
-  install: {
-    what: "the digits' requirements from the package index, beside uv and pip3",
-    alone: async ({ work, say, signal }: Bench) => [await benchInstall(work, say, signal)],
-  },
   poll: {
     what: 'processor and disk that one poll costs the instance',
     alone: async ({ work, say }: Bench) => [await benchPoll(work, say)],
@@ -50,6 +46,12 @@ export const PARTS = {
   sizes: {
     what: 'Lambda bundles and SSM documents',
     inCloud: ({ paths }: CloudBench) => benchSizes(paths),
+  },
+  command: {
+    what: 'start-up of the command: --help, list, status',
+    inCloud: async ({ cloud, state, work, say, signal }: CloudBench) => [
+      await benchStartUp({ cloud, state }, work, say, signal),
+    ],
   },
   runs: {
     what: 'whole runs by state; round trips; time to the first line',

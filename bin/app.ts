@@ -1,7 +1,9 @@
 import { join } from 'node:path';
 import { App } from 'aws-cdk-lib';
+import { addStack } from '../lib/app.ts';
 import { bundleLambdas } from '../lib/functions/bundle.ts';
-import { RunctlStack } from '../lib/stack.ts';
 
 const app = new App();
-new RunctlStack(app, await bundleLambdas(join(app.outdir, 'lambdas')));
+const bundles = join(app.outdir, 'lambdas');
+await bundleLambdas(bundles);
+addStack(app, bundles);

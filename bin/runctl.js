@@ -1,7 +1,6 @@
 #!/usr/bin/env node
-import { fileURLToPath } from 'node:url';
-import { register } from 'tsx/esm/api';
+import { existsSync } from 'node:fs';
 
-// Not the tsconfig.json of the folder that the person stands in.
-register({ tsconfig: fileURLToPath(new URL('../tsconfig.json', import.meta.url)) });
-await import('./runctl.ts');
+// A package has the bundle alone. A checkout has its sources, and bundles them when they have changed.
+const development = new URL('development.js', import.meta.url);
+await import(existsSync(development) ? development : new URL('../dist/runctl.js', import.meta.url));

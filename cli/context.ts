@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { errorName } from '../aws/errors.ts';
 import type { Account, AccountOptions } from './account/account.ts';
 import type { ExitCode } from './errors.ts';
-import { Terminal } from './terminal/terminal.ts';
+import type { Terminal } from './terminal/terminal.ts';
 
 /** What every command works with. */
 export interface Context {
@@ -26,7 +26,10 @@ export async function withContext(command: Command, work: (context: Context) => 
   // Node 20.20 is supported; the SDK's warning about 2027 would mix with the output.
   process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= 'true';
   // Loaded here, with the clients of all services: `--help` does without them.
-  const { Account } = await import('./account/account.ts');
+  const [{ Account }, { Terminal }] = await Promise.all([
+    import('./account/account.ts'),
+    import('./terminal/terminal.ts'),
+  ]);
   const account = new Account(command.optsWithGlobals<AccountOptions>());
   const terminal = new Terminal({ out: process.stdout, err: process.stderr, in: process.stdin, env: process.env });
   const controller = new AbortController();

@@ -1,5 +1,5 @@
-/** Exit codes of the `runctl` command: scripts compare with them. */
-export const EXIT = { succeeded: 0, runFailed: 1, usage: 2, setUp: 3 } as const;
+/** Exit codes of the `runctl` command: people's scripts compare with them. */
+export const EXIT = { succeeded: 0, runFailed: 1, usage: 2, setUp: 3, ownFault: 70 } as const;
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
 
 /** An error that the user can resolve: `message` says what happened, `next` what to do. */

@@ -1,6 +1,6 @@
-import { Command, CommanderError } from 'commander';
-import { InvalidSpec } from '../core/spec/spec.ts';
-import { toReadable } from './account/aws-errors.ts';
+import { Command } from 'commander';
+import { VERSION } from '../core/version.ts';
+import { addDeployCommand } from './commands/deploy.ts';
 import { addDoctorCommand } from './commands/doctor.ts';
 import { addInitCommand } from './commands/init.ts';
 import { addListCommand } from './commands/list.ts';
@@ -11,8 +11,7 @@ import { addRunCommand } from './commands/run.ts';
 import { addScheduleCommand } from './commands/schedule.ts';
 import { addStatusCommand } from './commands/status.ts';
 import { addStopCommand } from './commands/stop.ts';
-import { CliError, EXIT } from './errors.ts';
-import { printError } from './terminal/terminal.ts';
+import { fail } from './failure.ts';
 
 /** The `runctl` command with the subcommands of this folder; local/ adds its own. */
 export function createProgram(): Command {
@@ -20,9 +19,12 @@ export function createProgram(): Command {
     .description('Upload your code; a Step Functions state machine trains it on your own EC2 instance, over SSM alone.')
     .option('--profile <name>', 'AWS profile (default: as the AWS CLI finds it)')
     .option('--region <name>', 'AWS region')
-    .showHelpAfterError()
+    .version(VERSION, '--version', 'print the version')
     .exitOverride()
-    .addHelpText('after', '\nExit codes: 0 succeeded, 1 the run failed, 2 usage, 3 AWS or set-up.');
+    .addHelpText(
+      'after',
+      '\nExit codes: 0 succeeded, 1 the run failed, 2 usage, 3 AWS or setup error, 70 a defect of runctl.',
+    );
   addInitCommand(program);
   addPushCommand(program);
   addRunCommand(program);
@@ -33,31 +35,41 @@ export function createProgram(): Command {
   addPullCommand(program);
   addScheduleCommand(program);
   addDoctorCommand(program);
+  addDeployCommand(program);
   return program;
 }
 
-/** Runs it as a process does: says what went wrong and what to do about it, and sets the exit code. */
+/** Runs the command of this process: prints errors with what to do next, and sets the exit code. */
 export async function runProgram(program: Command, argv: readonly string[] = process.argv): Promise<void> {
+  hintAtHelp(program);
+  // `runctl list | head` closes the pipe, which is not an error.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', ignoreBrokenPipe);
+  // Node's own exit code for an uncaught error is 1, which here means that the run failed.
+  process.on('uncaughtException', (error) => {
+    fail(error);
+    process.exit();
+  });
   try {
     await program.parseAsync([...argv]);
   } catch (error) {
-    fail(toReadable(error));
+    fail(error);
   }
 }
 
-export function fail(error: unknown): void {
-  if (error instanceof CommanderError) {
-    // It has said so itself. Help that was asked for is no error.
-    process.exitCode = error.exitCode === 0 ? EXIT.succeeded : EXIT.usage;
-    return;
-  }
-  const message = error instanceof Error ? error.message : String(error);
-  const next = error instanceof Error && 'next' in error && typeof error.next === 'string' ? error.next : null;
-  printError(process.stderr, message, next);
-  process.exitCode = exitCodeOf(error);
+/** Adds a reference to the help to usage errors. Commander itself names the nearest option or command. */
+function hintAtHelp(command: Command, path = command.name()): void {
+  const takesScriptArguments = command.registeredArguments.some((argument) => argument.name() === 'arguments');
+  command.configureOutput({
+    outputError: (text, write) => {
+      write(text);
+      if (takesScriptArguments && text.includes('unknown option'))
+        write(`Arguments of the script come after --, as in: ${path} -- --epochs 3\n`);
+      write(`Help: ${path} --help\n`);
+    },
+  });
+  for (const subcommand of command.commands) hintAtHelp(subcommand, `${path} ${subcommand.name()}`);
 }
 
-function exitCodeOf(error: unknown): number {
-  if (error instanceof CliError) return error.exitCode;
-  return error instanceof InvalidSpec ? EXIT.usage : EXIT.runFailed;
+function ignoreBrokenPipe(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EPIPE') throw error;
 }

@@ -2,7 +2,7 @@ import type { Node } from 'constructs';
 import * as z from 'zod';
 import { type ArchiveCaps, DEFAULT_CAPS } from '../core/archive/caps.ts';
 import { isTimeZone } from '../core/schedule/wall-time.ts';
-import { parseSpec, type SpecInput } from '../core/spec/spec.ts';
+import { InvalidSpec, parseSpec, type SpecInput } from '../core/spec/spec.ts';
 
 /** The context of `cdk.json` or `cdk deploy -c key=value`. Only this file reads it. */
 export interface Config {
@@ -57,18 +57,25 @@ const scheduleSchema = z.strictObject({
   spec: z.record(z.string(), z.unknown()),
 });
 
-/** @throws Error that names the context key */
+/** A mistake in the context; the message names the key. */
+export class InvalidContext extends Error {
+  override readonly name = 'InvalidContext';
+}
+
+/** @throws InvalidContext */
 export function readConfig(node: Node, bundles: string): Config {
+  const known = new Set<string>();
   const read = <T>(key: string, schema: z.ZodType<T>, fallback: T): T => {
+    known.add(`runctl:${key}`);
     const value: unknown = node.tryGetContext(`runctl:${key}`);
     if (value === undefined) return fallback;
     const result = schema.safeParse(fromCommandLine(value, key));
     if (result.success) return result.data;
-    throw new Error(`context runctl:${key}: ${z.prettifyError(result.error)}`);
+    throw new InvalidContext(`context runctl:${key}: ${z.prettifyError(result.error)}`);
   };
   const caps = read('archiveCaps', capsSchema, {}) as Partial<ArchiveCaps>;
   const schedules = read('schedules', z.array(scheduleSchema), []);
-  return {
+  const config: Config = {
     bundles,
     local: read('local', flag, false),
     architecture: read('architecture', z.enum(['arm64', 'x86_64']), 'arm64'),
@@ -84,13 +91,25 @@ export function readConfig(node: Node, bundles: string): Config {
     silentMinutes: read('silentMinutes', z.coerce.number().min(5), 60),
     waitingMinutes: read('waitingMinutes', z.coerce.number().positive(), 30),
   };
+  const keys = Object.keys((node.getAllContext() ?? {}) as Record<string, unknown>);
+  const unknown = keys.find((key) => key.startsWith('runctl:') && !known.has(key));
+  if (unknown === undefined) return config;
+  throw new InvalidContext(`context ${unknown}: there is no such key. Known are ${[...known].join(', ')}.`);
 }
 
 function scheduledSpec({ name, spec }: z.infer<typeof scheduleSchema>): SpecInput {
   const source = `context runctl:schedules, ${name}`;
-  const parsed = parseSpec(spec, source);
-  if (parsed.archive === undefined) throw new Error(`${source}: the spec needs an archive, s3://bucket/key`);
+  const parsed = readSpec(spec, source);
+  if (parsed.archive === undefined) throw new InvalidContext(`${source}: the spec needs an archive, s3://bucket/key`);
   return parsed;
+}
+
+function readSpec(spec: Record<string, unknown>, source: string): SpecInput {
+  try {
+    return parseSpec(spec, source);
+  } catch (error) {
+    throw error instanceof InvalidSpec ? new InvalidContext(error.message) : error;
+  }
 }
 
 /** `cdk -c key=value` gives strings; lists and maps are JSON. */
@@ -99,6 +118,8 @@ function fromCommandLine(value: unknown, key: string): unknown {
   try {
     return JSON.parse(value);
   } catch (error) {
-    throw new Error(`context runctl:${key} is not JSON: ${error instanceof Error ? error.message : String(error)}`);
+    throw new InvalidContext(
+      `context runctl:${key} is not JSON: ${error instanceof Error ? error.message : String(error)}`,
+    );
   }
 }

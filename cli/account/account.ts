@@ -76,7 +76,7 @@ export class Account {
     if (value !== undefined) return value;
     throw setUpError(
       `The stack ${STACK_NAME} has no output ${OUTPUTS[name]}: it was deployed by an older version of runctl.`,
-      'Deploy it again, in the runctl folder: npx cdk deploy',
+      'Deploy this version: runctl deploy',
     );
   }
 
@@ -98,7 +98,7 @@ export class Account {
     }
     throw setUpError(
       `runctl is not deployed in ${region}: the stack ${STACK_NAME} does not exist.`,
-      'Deploy it once, in the runctl folder: npx cdk bootstrap && npx cdk deploy. To use another region: --region. To try runctl without AWS: runctl local up',
+      'Deploy it once: runctl deploy. To use another region: --region. To try runctl without AWS: runctl local up',
     );
   }
 

@@ -40,7 +40,7 @@ async function push(context: Context, options: PushOptions): Promise<ExitCode> {
     import('../project/project.ts'),
     import('../archive/code.ts'),
     import('../archive/send-archive.ts'),
-    import('../project/spec-options.ts'),
+    import('../project/spec-from-options.ts'),
   ]);
   const flags: SpecInput = specOf(options);
   const { name } = await findProject(folder, flags);

@@ -32,7 +32,7 @@ Examples:
       withContext(self, async (context) => {
         const [{ runProject }, { scriptArguments, specOf }] = await Promise.all([
           import('../runs/run.ts'),
-          import('../project/spec-options.ts'),
+          import('../project/spec-from-options.ts'),
         ]);
         return await runProject(context, specOf(options, scriptArguments(self, words)), options);
       }),

@@ -48,7 +48,7 @@ export function addScheduleCommand(program: Command): void {
     .addHelpText('after', ADD_HELP)
     .action((name: string, when: string, words: string[], given: AddOptions, self: Command) =>
       withContext(self, async (context) => {
-        const { scriptArguments, specOf } = await import('../project/spec-options.ts');
+        const { scriptArguments, specOf } = await import('../project/spec-from-options.ts');
         return await add(context, { name, when, flags: specOf(given, scriptArguments(self, words)) }, given);
       }),
     );

@@ -6,9 +6,9 @@ import { DOCUMENTS, OUTPUTS, STACK_NAME } from '../../core/names.ts';
 import type { Account } from '../account/account.ts';
 import { type Check, failed, runCheck, skipped, warning } from './check.ts';
 
-const DEPLOY = 'npx cdk deploy';
+const DEPLOY = 'runctl deploy';
 /** CloudFormation does not notice what somebody deleted by hand unless it compares the stack with reality. */
-const DEPLOY_AGAIN = 'npx cdk deploy --revert-drift';
+const DEPLOY_AGAIN = 'runctl deploy --revert-drift';
 
 /** Checks region and credentials, which all other checks require. */
 export async function* checkAccess(account: Account): AsyncGenerator<Check> {

@@ -51,7 +51,7 @@ function secretCheck(name: string, reference: string, { secrets }: ProbeAnswer):
   const problem = secrets?.[name];
   if (problem === null) return ok('secrets', `${text}: the instance can read it`);
   if (problem === undefined)
-    return warning('secrets', `${text}: the stack was deployed by an older version of runctl`, 'npx cdk deploy');
+    return warning('secrets', `${text}: the stack was deployed by an older version of runctl`, 'runctl deploy');
   return failed('secrets', `${text}: ${problem.error}`, problem.next, GUIDE);
 }
 
@@ -60,7 +60,7 @@ async function probe(account: Account, instance: Instance, spec: SpecInput, sign
   if (program === null)
     throw setUpError(
       'The stack was deployed by another version of runctl: it does not name the program that instances run.',
-      'npx cdk deploy',
+      'runctl deploy',
     );
   const request: ProbeRequest = {
     protocol: PROTOCOL,

@@ -1,6 +1,7 @@
 import { type Command, Option } from 'commander';
-import { specJsonSchema } from '../../core/spec/json-schema.ts';
-import { parseSpec, type SpecInput } from '../../core/spec/spec.ts';
+import type { SpecInput } from '../../core/spec/spec.ts';
+// The file, not the schema it is generated from: `--help` must not wait for zod.
+import specSchema from '../../runctl.schema.json' with { type: 'json' };
 import { usageError } from '../errors.ts';
 
 interface Property {
@@ -11,9 +12,9 @@ interface Property {
 
 /** Given after `--`, not as an option. */
 const AFTER_DASHES = 'args';
-/** Options that are not called as their key is: one of many is given at a time. */
-const FLAGS: Partial<Record<string, string>> = { secrets: 'secret' };
-const { properties } = specJsonSchema() as { properties: Record<keyof SpecInput, Property> };
+/** Options that are not named like their key: each use gives one of several values. */
+export const FLAGS: Partial<Record<string, string>> = { secrets: 'secret' };
+const properties: Record<keyof SpecInput, Property> = specSchema.properties as Record<keyof SpecInput, Property>;
 
 /** Gives a command an option for each key of the run spec: `maxDuration` is `--max-duration`. */
 export function addSpecOptions(command: Command, keys = Object.keys(properties) as (keyof SpecInput)[]): Command {
@@ -21,44 +22,10 @@ export function addSpecOptions(command: Command, keys = Object.keys(properties) 
   return command;
 }
 
-/**
- * The options as a spec.
- * @param args of the script
- * @throws InvalidSpec naming the key
- */
-export function specOf(options: Record<string, unknown>, args: readonly string[] = []): SpecInput {
-  const given = Object.fromEntries(
-    Object.keys(properties).flatMap((key) => {
-      const option = FLAGS[key] ?? key;
-      return option in options ? [[key, options[option]]] : [];
-    }),
-  );
-  return parseSpec({ ...given, ...(args.length > 0 ? { args } : {}) }, 'the options');
-}
-
-/**
- * The words after `--`: the arguments of the script.
- * @throws CliError for a word before `--`, which commander does not distinguish from them
- */
-export function scriptArguments(command: Command, words: readonly string[]): string[] {
-  let program = command;
-  while (program.parent) program = program.parent;
-  const raw = (program as Command & { rawArgs: string[] }).rawArgs;
-  const dashes = raw.indexOf('--');
-  const count = dashes === -1 ? 0 : raw.length - dashes - 1;
-  const [stray] = words.slice(0, words.length - count);
-  if (stray !== undefined)
-    throw usageError(
-      `${JSON.stringify(stray)} is not an option.`,
-      `To name the script, use --script ${stray}. Arguments of the script follow --, for example: runctl ${command.name()} -- --epochs 3`,
-    );
-  return words.slice(words.length - count);
-}
-
 function specOption(key: string, { type, description, enum: choices }: Property): Option {
   const flag = `--${(FLAGS[key] ?? key).replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
   if (key === 'secrets')
-    return new Option(`${flag} <NAME=reference>`, `${description} Repeat for more.`).argParser(collectSecret);
+    return new Option(`${flag} <NAME=reference>`, `${description} Can be repeated.`).argParser(collectSecret);
   if (type === 'object')
     return new Option(`${flag} <NAME=value>`, `${description} Can be repeated.`).argParser(collectPair);
   if (type === 'array') return new Option(`${flag} <value>`, `${description} Can be repeated.`).argParser(collect);

@@ -61,7 +61,7 @@ export async function deleteSchedule({ account, terminal }: Context, name: strin
   if (row.ownedByStack)
     throw usageError(
       `${row.fullName} is defined in cdk.json, so the next deployment would create it again.`,
-      'Remove it from runctl:schedules in cdk.json, then deploy: npx cdk deploy',
+      'Remove it from runctl:schedules in cdk.json, then deploy: runctl deploy',
     );
   await removeSchedule(account.scheduler, row.fullName);
   terminal.print(row.fullName);

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { build, type Plugin } from 'esbuild';
+import { build, type Metafile, type Plugin } from 'esbuild';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 /** The CommonJS parts of the SDK and of Powertools ask for require, which an ES module does not have. */
@@ -19,8 +19,8 @@ export function lambdaNames(): string[] {
  * Bundles every handler into `<folder>/<name>/index.mjs`: minified ESM with the SDK in it, so that the tested code is the deployed code.
  * One esbuild call bundles all of them in 1 s; NodejsFunction starts npx for each and takes 25 s.
  */
-export async function bundleLambdas(folder: string): Promise<string> {
-  await build({
+export async function bundleLambdas(folder: string): Promise<Metafile> {
+  const { metafile } = await build({
     absWorkingDir: ROOT,
     entryPoints: lambdaNames().map((name) => ({ in: `lambdas/${name}.ts`, out: `${name}/index` })),
     outdir: folder,
@@ -35,15 +35,16 @@ export async function bundleLambdas(folder: string): Promise<string> {
     legalComments: 'none',
     logLevel: 'warning',
     plugins: [constantKeys],
+    metafile: true,
   });
-  return folder;
+  return metafile;
 }
 
 /**
  * The SDK's schemas are arrays with computed keys, `{ [_xN]: … }` for a constant `_xN`. esbuild keeps those, since computing a key might do
  * something: 550 KB of EC2 for one call. With the constants written out, it drops what is not used.
  */
-const constantKeys: Plugin = {
+export const constantKeys: Plugin = {
   name: 'constant-keys',
   setup({ onLoad }) {
     onLoad({ filter: /@aws-sdk[\\/]client-\w+[\\/]dist-es[\\/]schemas[\\/]schemas_0\.js$/ }, ({ path }) => {

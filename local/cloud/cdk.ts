@@ -3,23 +3,26 @@ import { createWriteStream } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { cdkProgram, QUIET_CDK } from '../../cli/deploy/installation.ts';
 import type { Report } from '../tools/python-tools.ts';
 import type { CloudAccess } from './credentials.ts';
 import { cloudEnvironment } from './environment.ts';
 import { LocalError } from './errors.ts';
-import { projectRoot, type StatePaths } from './paths.ts';
+import type { StatePaths } from './paths.ts';
 import { signalQuietly, tailOf } from './processes.ts';
-
-const cdk = join(projectRoot, 'node_modules', 'aws-cdk', 'bin', 'cdk');
 
 export function cdkLog(paths: StatePaths): string {
   return join(paths.logs, 'cdk.log');
 }
 
+/** The home folder of the CDK, which keeps fingerprints of assets there, whatever CDK_HOME says. */
+export function cdkHome(paths: StatePaths): string {
+  return join(paths.cache, 'home');
+}
+
 /** Where and how to run the CDK CLI. */
 export interface CdkRun {
   readonly args: readonly string[];
-  /** With cdk.json in it the CLI starts the app; a command that needs no app runs elsewhere. */
   readonly cwd: string;
   readonly report: Report;
   readonly signal: AbortSignal;
@@ -40,17 +43,13 @@ export async function runCdk(
   await mkdir(dirname(logFile), { recursive: true });
   const log = createWriteStream(logFile, { flags: 'a' });
   log.write(`\n$ cdk ${args.join(' ')}\n`);
-  const child = spawn(process.execPath, [cdk, ...args, '--no-color', '--no-notices'], {
+  const child = spawn(process.execPath, [cdkProgram(), ...args, '--no-color', '--no-notices'], {
     cwd,
     env: {
       ...cloudEnvironment(access, paths),
+      ...QUIET_CDK,
       CDK_HOME: join(paths.cache, 'cdk'),
-      // aws-cdk-lib keeps fingerprints under the home folder, whatever CDK_HOME says.
-      HOME: join(paths.cache, 'home'),
-      CDK_DISABLE_CLI_TELEMETRY: 'true',
-      CDK_DISABLE_VERSION_CHECK: 'true',
-      // Its warning about the age of Node helps nobody here.
-      JSII_SILENCE_WARNING_DEPRECATED_NODE_VERSION: 'true',
+      HOME: cdkHome(paths),
     },
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: true, // a group of its own, so that all of it can be ended at once
@@ -90,7 +89,5 @@ export function progressOf(line: string): string | undefined {
       ? `${event[1]} of ${event[2]} resources`
       : undefined;
   if (/FAILED|rollback|error/i.test(line)) return line.trim();
-  return /(Bootstrapping|Synthesis time|creating CloudFormation changeset|deploying\.\.\.)/.test(line)
-    ? line.trim()
-    : undefined;
+  return /(Bootstrapping|creating CloudFormation changeset|deploying\.\.\.)/.test(line) ? line.trim() : undefined;
 }

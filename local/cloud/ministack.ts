@@ -25,7 +25,7 @@ export async function startMinistack(venv: string, access: CloudAccess, paths: S
   await writeFile(join(tmp, 'package.json'), '{"type":"commonjs"}\n');
   return await startBackground({
     program: join(venv, 'bin', 'python'),
-    args: [join(projectRoot, 'local', 'gateway')],
+    args: ['-B', join(projectRoot, 'local', 'gateway')], // -B: nothing is written beside it
     cwd: tmp,
     logFile: ministackLog(paths),
     env: {

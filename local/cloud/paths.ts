@@ -1,14 +1,15 @@
 import { chmod, lstat, mkdir } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { userInfo } from 'node:os';
+import { isAbsolute, join, resolve } from 'node:path';
+import { isCheckout, packageRoot } from '../../cli/deploy/installation.ts';
 import { LocalError } from './errors.ts';
 
-/** The folder of the project: where package.json and cdk.json lie. */
-export const projectRoot = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '');
+/** The folder of package.json and cdk.json. */
+export const projectRoot = packageRoot;
 
 /** Where everything that the local cloud writes lies. A second cloud is a second folder. */
 export interface StatePaths {
-  /** The folder that the person chose, or `.runctl` in the project. */
+  /** The folder that the person chose, or the default. */
   readonly base: string;
   /** Files of one cloud, with its key: mode 0700. `down` removes it. */
   readonly local: string;
@@ -25,10 +26,27 @@ export interface StatePaths {
   readonly cache: string;
 }
 
-const projectState = join(projectRoot, '.runctl');
+/**
+ * A checkout keeps everything in its `.runctl`. A package has nothing to write to: as other programs it takes the person's
+ * folders for state and for caches (https://specifications.freedesktop.org/basedir-spec/latest/).
+ */
+function defaultFolders(env: NodeJS.ProcessEnv = process.env): { state: string; caches: string } {
+  const checkout = join(projectRoot, '.runctl');
+  if (isCheckout) return { state: checkout, caches: checkout };
+  const absolute = (folder: string | undefined) => (folder && isAbsolute(folder) ? folder : null);
+  const home = absolute(env.HOME) ?? userInfo().homedir;
+  return {
+    state: join(absolute(env.XDG_STATE_HOME) ?? join(home, '.local', 'state'), 'runctl'),
+    caches: join(absolute(env.XDG_CACHE_HOME) ?? join(home, '.cache'), 'runctl'),
+  };
+}
 
-export function statePaths(base: string = projectState): StatePaths {
-  const folder = resolve(base);
+const defaults = defaultFolders();
+
+/** @param base the person's choice: all that is written is below it, but for the caches that a checkout shares */
+export function statePaths(base?: string): StatePaths {
+  const folder = resolve(base ?? defaults.state);
+  const caches = base === undefined || isCheckout ? defaults.caches : folder;
   const local = join(folder, 'local');
   return {
     base: folder,
@@ -38,15 +56,15 @@ export function statePaths(base: string = projectState): StatePaths {
     logs: join(local, 'logs'),
     instance: join(folder, 'instance'),
     agent: join(local, 'agent'),
-    venvs: join(projectState, 'venvs'),
-    cache: join(projectState, 'cache'),
+    venvs: join(caches, 'venvs'),
+    cache: join(caches, 'cache'),
   };
 }
 
 /** A command about this cloud, as a person types it. */
 export function localCommand(words: string, { base }: StatePaths): string {
   const place = /^[\w./@:+-]+$/.test(base) ? base : `'${base.replaceAll("'", "'\\''")}'`;
-  return base === projectState ? `runctl local ${words}` : `runctl local ${words} --state ${place}`;
+  return base === defaults.state ? `runctl local ${words}` : `runctl local ${words} --state ${place}`;
 }
 
 /**

@@ -1,16 +1,13 @@
 import { mkdir } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { programArguments } from '../../cli/deploy/installation.ts';
 import type { AgentOptions } from '../agent/options.ts';
 import { type CloudAccess, region } from './credentials.ts';
 import { cloudEnvironment } from './environment.ts';
 import { answers } from './ministack.ts';
-import { projectRoot, type StatePaths } from './paths.ts';
+import type { StatePaths } from './paths.ts';
 import { startBackground } from './processes.ts';
 import type { ProcessRef } from './state.ts';
-
-const main = fileURLToPath(new URL('../agent/main.ts', import.meta.url));
 
 /** Starts the local SSM agent; it may not answer yet. `agentCommand` is a program that takes the imitation's place. */
 export async function startSsmAgent(
@@ -28,13 +25,8 @@ export async function startSsmAgent(
   };
   return await startBackground({
     program: process.execPath,
-    args: [
-      '--import',
-      pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href,
-      main,
-      JSON.stringify(options),
-    ],
-    cwd: projectRoot,
+    args: [...programArguments('local/agent/main.ts', 'agent.js'), JSON.stringify(options)],
+    cwd: paths.local,
     logFile: agentLog(paths),
     env: cloudEnvironment(access, paths),
   });

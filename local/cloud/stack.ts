@@ -2,16 +2,21 @@ import { createHash } from 'node:crypto';
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CloudFormationClient, DescribeStacksCommand } from '@aws-sdk/client-cloudformation';
+import { isCheckout } from '../../cli/deploy/installation.ts';
+import { synthesize as synthesizeApp } from '../../cli/deploy/synthesize.ts';
 import { STACK_NAME } from '../../core/names.ts';
 import type { Report } from '../tools/python-tools.ts';
-import { runCdk } from './cdk.ts';
+import { cdkHome, runCdk } from './cdk.ts';
 import { localSettings } from './clients.ts';
 import { account, type CloudAccess, region } from './credentials.ts';
+import { cloudEnvironment } from './environment.ts';
 import { withLock } from './lock.ts';
 import { projectRoot, type StatePaths } from './paths.ts';
 
 // What a deployment is made of. Changing any of it is a reason to deploy again.
-const sources = ['aws', 'bin', 'lib', 'lambdas', 'core', 'instance', 'cdk.json', 'package-lock.json'];
+const sources = isCheckout
+  ? ['bin/app.ts', 'lib', 'lambdas', 'aws', 'core', 'instance', 'cdk.json', 'package-lock.json']
+  : ['dist/app.js', 'dist/lambdas', 'instance', 'cdk.json'];
 
 /** Makes the CDK's own bucket and roles in the local cloud. */
 export async function bootstrap(
@@ -37,13 +42,13 @@ export async function synthesize(
   const folder = assembly(paths);
   const stamp = `${folder}.sources`;
   // Another cloud of this project may be at it: they share the folder.
-  const onWait = () => report('another process is running cdk synth; waiting for it');
+  const onWait = () => report('another process is preparing the stack; waiting for it');
   await withLock(`${folder}.lock`, onWait, async () => {
     if ((await readFile(stamp, 'utf8').catch(() => '')) === hash) return report('the sources have not changed');
     await rm(stamp, { force: true });
     await rm(folder, { recursive: true, force: true });
-    const args = ['synth', '--quiet', '--context', 'runctl:local=true', '--output', folder];
-    await runCdk({ args, cwd: projectRoot, report, signal }, access, paths);
+    const context = { 'runctl:local': true };
+    await synthesizeApp({ folder, context, env: cloudEnvironment(access, paths), home: cdkHome(paths), signal });
     await writeFile(stamp, hash);
   });
 }

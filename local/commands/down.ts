@@ -1,4 +1,5 @@
 import { rm, rmdir } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { markName } from '../cloud/environment.ts';
 import { killJobs } from '../cloud/instance-processes.ts';
 import { withLock } from '../cloud/lock.ts';
@@ -42,5 +43,5 @@ export async function endCloud(paths: StatePaths): Promise<number> {
 // By name, never the whole folder: somebody may have chosen one that holds other things.
 async function removeAll(paths: StatePaths): Promise<void> {
   for (const path of [paths.venvs, paths.cache]) await rm(path, { recursive: true, force: true });
-  await rmdir(paths.base).catch(() => undefined); // not empty: it is not ours alone
+  for (const folder of new Set([dirname(paths.cache), paths.base])) await rmdir(folder).catch(() => undefined); // not ours alone
 }

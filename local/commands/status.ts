@@ -1,3 +1,4 @@
+import { VERSION } from '../../core/version.ts';
 import { clientVariables, misleadingVariables } from '../cloud/environment.ts';
 import { LocalError } from '../cloud/errors.ts';
 import { localCommand, type StatePaths } from '../cloud/paths.ts';
@@ -6,6 +7,8 @@ import { readState } from '../cloud/state.ts';
 
 /** What `local status --json` prints. */
 export interface Status {
+  /** Of runctl. */
+  readonly version: string;
   readonly up: boolean;
   readonly endpoint: string | null;
   readonly ssmEndpoint: string | null;
@@ -30,10 +33,11 @@ export async function statusOf(paths: StatePaths): Promise<Status> {
       agent: null,
       deployed: null,
     };
-    return { up: false, ...nothing, logs: paths.logs };
+    return { version: VERSION, up: false, ...nothing, logs: paths.logs };
   }
   const health = await healthOf(state);
   return {
+    version: VERSION,
     up: health.ministack && health.agent,
     endpoint: state.endpoint,
     ssmEndpoint: state.ssmEndpoint,

@@ -132,7 +132,7 @@ function steps(paths: StatePaths, options: UpOptions): Listr<Context> {
           }
           context.untouched = false;
           const report = reportTo(task);
-          task.title = 'Stack: cdk synth';
+          task.title = 'Stack: preparing the templates';
           await synthesize(sources, state, paths, report, signal);
           if (state.deployed === null) {
             task.title = 'Stack: cdk bootstrap';

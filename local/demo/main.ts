@@ -1,5 +1,5 @@
 import { CommanderError } from 'commander';
-import { fail } from '../../cli/main.ts';
+import { fail } from '../../cli/failure.ts';
 import { eventPrinter } from '../../cli/runs/print-events.ts';
 import { Terminal } from '../../cli/terminal/terminal.ts';
 import { formatDuration } from '../../core/units.ts';

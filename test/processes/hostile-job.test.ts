@@ -95,7 +95,9 @@ describe.runIf(isRoot)('a job cannot change what stands in its log', () => {
     await here.start(run, { train: {} });
     const ended = await here.ended(run, 'train');
     expect(ended.tail).toEqual(['all well', 'overwrite WORKED', '[runctl] the job changed earlier parts of this log']);
-    expect((await box.collect(run)).warnings).toEqual([expect.stringContaining('The job train rewrote a part of its log')]);
+    expect((await box.collect(run)).warnings).toEqual([
+      expect.stringContaining('The job train rewrote a part of its log'),
+    ]);
   });
 
   it('nor cut it off elsewhere without a warning', async () => {

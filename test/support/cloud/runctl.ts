@@ -15,7 +15,7 @@ export interface CommandEnd {
   readonly stderr: string;
 }
 
-/** What a person's shell has after `eval "$(npx runctl local env)"`: that of a cloud, the shared one unless told. */
+/** What a person's shell has after `eval "$(runctl local env)"`: that of a cloud, the shared one unless told. */
 export async function shellEnvironment(folder = inject('cloudFolder')): Promise<Record<string, string>> {
   const state = await readState(statePaths(folder));
   if (!state) throw new Error(`there is no local cloud in ${folder}`);

@@ -30,7 +30,7 @@ function read(file) {
   }
 }
 
-(async () => {
+void (async () => {
   const answers = [];
   for (const one of tries) answers.push(await attempt(one));
   const processes = readdirSync('/proc').filter((name) => /^\d+$/.test(name));

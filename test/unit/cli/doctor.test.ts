@@ -69,7 +69,7 @@ describe('the stack', () => {
 
   it('of an older runctl has no output of today: deploy again', async () => {
     const { stack, bucket } = await all(checkStack(account({}, { Outputs: outputs.slice(1) })));
-    expect(stack).toMatchObject({ state: 'failed', fix: ['npx cdk deploy'] });
+    expect(stack).toMatchObject({ state: 'failed', fix: ['runctl deploy'] });
     expect(stack?.detail).toContain(outputs[0]?.OutputKey);
     expect(bucket?.state).toBe('skipped');
   });
@@ -90,7 +90,7 @@ describe('the stack', () => {
         }),
       ),
     );
-    const fix = ['npx cdk deploy --revert-drift'];
+    const fix = ['runctl deploy --revert-drift'];
     expect(list.bucket).toMatchObject({ state: 'failed', fix });
     expect(list.documents).toMatchObject({ state: 'failed', fix, detail: `missing: ${name}` });
   });
@@ -198,7 +198,7 @@ describe('inside the instance', () => {
   it.each([
     [null, 'ok', []],
     [problem, 'failed', ['Allow it.', expect.stringContaining('trackers-and-secrets')]],
-    [undefined, 'warning', ['npx cdk deploy']],
+    [undefined, 'warning', ['runctl deploy']],
   ])('a secret of which the instance says %j is %s', async (said, state, fix) => {
     const spec = { secrets: { HF_TOKEN: 'ssm:/hf' } };
     const asked: unknown[] = [];

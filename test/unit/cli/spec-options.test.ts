@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { describe, expect, it } from 'vitest';
-import { addSpecOptions, scriptArguments, specOf } from '../../../cli/project/spec-options.ts';
+import { scriptArguments, specOf } from '../../../cli/project/spec-from-options.ts';
+import { addSpecOptions } from '../../../cli/project/spec-options.ts';
 import { type SpecInput, specSchema } from '../../../core/spec/spec.ts';
 
 /** What `run` makes of a command line. */

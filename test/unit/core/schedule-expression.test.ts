@@ -126,10 +126,10 @@ it.each([
 });
 
 describe('what clocks show', () => {
-  it('leads back to its instant, unless it was shown before', () => {
+  it('leads back to its instant, unless it was shown before', async () => {
     const zones = [BERLIN, 'America/New_York', 'Australia/Lord_Howe', 'Asia/Kolkata', 'Pacific/Apia', 'UTC'];
     const instants = fc.integer({ min: at('2005-01-01T00:00:00Z') / 1_000, max: at('2040-01-01T00:00:00Z') / 1_000 });
-    fc.assert(
+    await fc.assert(
       fc.property(instants, fc.constantFrom(...zones), (seconds, zone) => {
         const instant = seconds * 1_000;
         const back = instantOf(wallAt(instant, zone), zone);

@@ -56,6 +56,7 @@ describe('readConfig', () => {
     ['silentMinutes', 1, /context runctl:silentMinutes/],
     ['waitingMinutes', 0, /context runctl:waitingMinutes/],
     ['notifyEmails', ['nobody'], /context runctl:notifyEmails/],
+    ['notifyEmail', ['a@example.org'], /context runctl:notifyEmail: there is no such key.*runctl:notifyEmails/],
     ['schedules', '[{', /context runctl:schedules is not JSON/],
     ['schedules', schedule, /context runctl:schedules/],
     ['schedules', [{ ...schedule, name: 'no spaces' }], /context runctl:schedules.*name/s],

@@ -10,15 +10,15 @@ describe('printable', () => {
     expect(printableBytes(Buffer.from('é'))).toBe('"é"');
   });
 
-  it('is short and on one line, whatever the bytes', () => {
-    fc.assert(
+  it('is short and on one line, whatever the bytes', async () => {
+    await fc.assert(
       fc.property(fc.uint8Array({ maxLength: 3000 }), (bytes) => {
         const shown = printableBytes(bytes);
         expect(shown.length).toBeLessThan(1100);
         expect(findUnprintable(shown)).toBe(null);
       }),
     );
-    fc.assert(
+    await fc.assert(
       fc.property(fc.string({ unit: 'binary', maxLength: 300 }), (text) => {
         expect(findUnprintable(printable(text))).toBe(null);
       }),
