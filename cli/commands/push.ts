@@ -23,7 +23,8 @@ export function addPushCommand(program: Command): void {
     .addHelpText(
       'after',
       `
-runctl packs the files that .gitignore and .runctlignore do not exclude, without .git, virtual environments and caches.
+runctl packs what git tracks, and what it neither tracks nor ignores; .runctlignore excludes and includes more. Virtual
+environments, caches, files that match the key outputs, and folders of \`runctl pull\` are left out unless git tracks them.
 The same files at the same commit give the same archive, which is uploaded only once.
 
 Examples:
@@ -43,11 +44,14 @@ async function push(context: Context, options: PushOptions): Promise<ExitCode> {
     import('../project/spec-from-options.ts'),
   ]);
   const flags: SpecInput = specOf(options);
-  const { name } = await findProject(folder, flags);
+  const { name, file: spec } = await findProject(folder, flags);
   const includeSecrets = options.includeSecrets === true;
-  const [code, bucket] = await Promise.all([readCode(folder, { includeSecrets }), account.output('bucket')]);
+  const [code, bucket] = await Promise.all([
+    readCode(folder, { includeSecrets, spec }, terminal),
+    account.output('bucket'),
+  ]);
   return await withArchive(code, { includeSecrets, signal }, async (archive, packed) => {
-    for (const warning of packWarnings(code, packed)) terminal.warn(warning);
+    for (const warning of packWarnings(packed)) terminal.warn(warning);
     terminal.note(
       `Packed ${packed.files.length} files (${formatSize(packed.bytes)}) into ${formatSize(packed.archiveBytes)}`,
     );
@@ -67,8 +71,8 @@ async function push(context: Context, options: PushOptions): Promise<ExitCode> {
         bytes: packed.bytes,
         archiveBytes: archive.bytes,
         reused: sent.reused,
-        gitCommit: code.git?.commit ?? null,
-        gitDirty: code.git?.dirty ?? null,
+        gitCommit: packed.git?.commit ?? null,
+        gitDirty: packed.git?.dirty ?? null,
         secretsLeftOut: packed.secrets,
         runId: sent.runId,
       });
