@@ -159,6 +159,9 @@ export function toProjectName(text: string): string | null {
 /** Manifest, outputs and logs of a run are stored under `runs/<run id>/`. */
 export const RUN_PREFIX = 'runs/';
 export const MANIFEST = 'manifest.json';
+/** Written beside it by stop-run when it begins, and when no process of the run is left. */
+export const STOPPING = 'stopping.json';
+export const STOPPED = 'stopped.json';
 
 export function runFileKey(runId: string, name: string): string {
   return `${RUN_PREFIX}${runFolder(runId)}/${name}`;
