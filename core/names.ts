@@ -50,6 +50,7 @@ export const OUTPUTS = {
   bucket: 'UploadBucketName',
   logGroup: 'RunLogGroupName',
   scheduleRole: 'ScheduleRoleArn',
+  startFunction: 'StartFunctionArn',
   deadLetters: 'DeadLetterQueueArn',
   notifications: 'NotificationTopicArn',
   program: 'ProgramUri',
@@ -134,6 +135,12 @@ export function archiveKey(project: string, sha256: string, prefix = ARCHIVE_PRE
 export function executionNameAt(project: string, at: Date, random: string): string {
   const stamp = at.toISOString().slice(0, 19).replace(/[-:]/g, '').replace('T', '-');
   return `${safe(project, 50)}-${stamp}-${random}`;
+}
+
+/** Name of an execution that a schedule starts: the same for each attempt to start it. @param name the schedule's full name */
+export function executionNameForSchedule(name: string, at: Date): string {
+  const own = name.startsWith(`${STACK_NAME}-`) ? name.slice(STACK_NAME.length + 1) : name;
+  return executionNameAt(own, at, shortHash(name, at.toISOString()).slice(0, 8));
 }
 
 /** Whether an object starts a run: every one under `uploads/`, so that one that is not an archive is refused visibly; except folders that the S3 console creates. */

@@ -107,7 +107,7 @@ export async function addSchedule(
     expression: times.expression,
     timezone: timezone.value,
     spec,
-    machineArn: await account.output('machine'),
+    functionArn: await account.output('startFunction'),
     roleArn: await account.output('scheduleRole'),
     deadLettersArn: await account.output('deadLetters'),
   };

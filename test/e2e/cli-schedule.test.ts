@@ -47,6 +47,7 @@ it('a schedule starts runs of the code as it was; is listed, made anew when told
   expect(outputOf('schedule list', left).map((one) => one.name)).not.toContain(`runctl-${cloud.project}-nightly`);
 
   const run = await cloud.finished(await cloud.runAppears(keyOf(archive)));
+  expect(run.id).toMatch(new RegExp(`^${cloud.project}-minutely-\\d{8}-\\d{6}-[0-9a-f]{8}$`));
   expect(run).toMatchObject({ status: 'SUCCEEDED', output: { outcome: 'succeeded' } });
   expect(await cloud.log(run.id, 'train')).toBe('on time --epochs 3\n');
   expect(await schedule('remove', name)).toMatchObject({ code: 0 });
