@@ -43,8 +43,9 @@ export class Runs {
     project: string | null,
     only: { readonly active: boolean } = { active: false },
   ): AsyncGenerator<RunSummary> {
-    const newest = atMost(SEARCHED, this.#listed(only.active));
-    for await (const run of mapSeveral(newest, (one) => summarize(this.executions, this.store, one))) {
+    const newest = atMost(SEARCHED, this.executions.newest(this.machine));
+    const listed = only.active ? this.#active(newest) : newest;
+    for await (const run of mapSeveral(listed, (one) => summarize(this.executions, this.store, one))) {
       if (run === null || (project !== null && run.project !== project)) continue;
       if (!only.active || run.outcome === null) yield run;
     }
@@ -67,9 +68,19 @@ export class Runs {
     throw matches.length > 1 ? ambiguous(query, matches) : unknown(query, ids);
   }
 
-  async *#listed(active: boolean): AsyncGenerator<ListedExecution> {
-    for await (const one of this.executions.newest(this.machine))
-      if (!active || mayBeActive(one, Date.now())) yield one;
+  /** Those of the newest that may be active, and those that run since longer. */
+  async *#active(newest: AsyncIterable<ListedExecution>): AsyncGenerator<ListedExecution> {
+    const running = this.executions.running(this.machine);
+    running.catch(() => undefined); // reported below
+    const seen = new Set<string>();
+    for await (const one of newest) {
+      seen.add(one.arn);
+      if (mayBeActive(one, Date.now())) yield one;
+    }
+    for (const arn of await running) {
+      const older = seen.has(arn) ? null : await this.executions.describe(arn);
+      if (older !== null) yield older;
+    }
   }
 
   async #latest(project: Found<string>): Promise<Run> {

@@ -11,7 +11,7 @@ import { tarGz } from './archives.ts';
 
 /** Far more than 3 s, which is what a quiet machine shows: the number itself is printed. */
 const LATE_MS = 20_000;
-const LINES = 20;
+const LINES = 40;
 
 /** Writes odd bytes, then a line a second with the time of its writing; a TERM has it write a checkpoint. */
 const TRAIN = `import os, signal, sys, time
