@@ -107,9 +107,10 @@ function queueText({ queue, holder }: JobSnapshot): string {
 function syncText({ result }: JobSnapshot): string | null {
   const { files, added, changed, removed, kept, cached } = (result ?? {}) as Record<string, unknown>;
   if (typeof files !== 'number' || !Array.isArray(kept)) return null;
-  const counts = `${files} files: ${added} added, ${changed} changed, ${removed} removed`;
+  const all = `${files} ${files === 1 ? 'file' : 'files'}`;
+  const counts = `${all}: ${added} added, ${changed} changed, ${removed} removed`;
   const aside = kept.length === 0 ? '' : `; kept on the instance under another name: ${kept.join(', ')}`;
-  return `${cached === true ? `${files} files, in place already` : counts}${aside}`;
+  return `${cached === true ? `${all}, in place already` : counts}${aside}`;
 }
 
 /** How the run ended, without the last lines of the log, which have been shown. */

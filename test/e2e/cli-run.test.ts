@@ -128,7 +128,7 @@ describe('runctl run', () => {
     expect(seen.stdout).toMatch(/^Succeeded after /m);
     const lines = seen.stdout.split('\n');
     expect(lines.filter((line) => / sync {4}\| /.test(line))).toEqual([
-      expect.stringMatching(/\d+ files: \d+ added, \d+ changed, \d+ removed$|in place already/),
+      expect.stringMatching(/\d+ files?: \d+ added, \d+ changed, \d+ removed$|in place already/),
     ]);
     expect(lines.filter((line) => / s training /.test(line))).toHaveLength(1);
     expect(seen.stdout + seen.stderr, 'colour is for terminals').not.toContain('\x1b[');
