@@ -23,7 +23,7 @@ const cli = (folder, ...others) =>
     'aws/',
     'core/',
     'cli/(context|errors|project)\\.ts$',
-    'cli/(account|terminal)/',
+    'cli/(account|output|terminal)/',
     `cli/${folder}/`,
     ...others.map((other) => `cli/${other}/`),
   ]);
@@ -49,6 +49,7 @@ module.exports = {
     only('adapters', 'lambdas/adapters/', ['lambdas/adapters/', 'aws/', 'core/']),
     only('handlers', 'lambdas/[^/]+\\.ts$', ['lambdas/adapters/', 'aws/', 'core/']),
     cli('account'),
+    only('cli-output', 'cli/output/', ['cli/output/', 'cli/(errors|terminal/style)\\.ts$', 'core/']),
     cli('archive', 'project'),
     cli('project'),
     cli('init', 'archive', 'project'),

@@ -11,7 +11,9 @@ import { addRunCommand } from './commands/run.ts';
 import { addScheduleCommand } from './commands/schedule.ts';
 import { addStatusCommand } from './commands/status.ts';
 import { addStopCommand } from './commands/stop.ts';
-import { fail } from './failure.ts';
+import { EXIT } from './errors.ts';
+import { explain, fail } from './failure.ts';
+import { printErrorJson, wantsJson } from './output/error.ts';
 
 /** The `runctl` command with the subcommands of this folder; local/ adds its own. */
 export function createProgram(): Command {
@@ -23,7 +25,7 @@ export function createProgram(): Command {
     .exitOverride()
     .addHelpText(
       'after',
-      '\nExit codes: 0 succeeded, 1 the run failed, 2 usage, 3 AWS or setup error, 70 a defect of runctl.',
+      '\nExit codes: 0 succeeded, 1 the run failed, 2 usage, 3 AWS or setup error, 4 the run was skipped, 70 a defect of runctl.',
     );
   addInitCommand(program);
   addPushCommand(program);
@@ -53,6 +55,9 @@ export async function runProgram(program: Command, argv: readonly string[] = pro
     await program.parseAsync([...argv]);
   } catch (error) {
     fail(error);
+    const exitCode = Number(process.exitCode ?? EXIT.succeeded);
+    if (exitCode !== EXIT.succeeded && wantsJson(argv))
+      printErrorJson(process.stdout, explain(error) ?? error, exitCode);
   }
 }
 

@@ -48,7 +48,7 @@ const program = new Command('verify:aws')
       const { id, type } = await resolveInstance(account, given.instance, { project: PROJECT, user: null });
       terminal.note(`${claims.length} claims on ${id} (${type}) in ${await account.region()}.`);
       terminal.note(`It takes about ${MINUTES} minutes of the instance, and under 2 cents for runctl itself.`);
-      if (!given.yes && !(await terminal.confirm('Begin?', false, signal))) {
+      if (!given.yes && !(terminal.isInteractive && (await terminal.confirm('Begin?', signal)))) {
         terminal.note('Nothing was started. Without a terminal, say --yes.');
         return EXIT.usage;
       }

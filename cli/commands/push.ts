@@ -4,6 +4,7 @@ import type { SpecInput } from '../../core/spec/spec.ts';
 import { formatDuration, formatSize } from '../../core/units.ts';
 import { type Context, withContext } from '../context.ts';
 import { EXIT, type ExitCode } from '../errors.ts';
+import type { PushOutput } from '../output/schemas.ts';
 import { addSpecOptions } from '../project/spec-options.ts';
 
 interface PushOptions extends Record<string, unknown> {
@@ -62,8 +63,8 @@ async function push(context: Context, options: PushOptions): Promise<ExitCode> {
     const seconds = formatDuration((performance.now() - began) / 1_000);
     terminal.note(sent.reused ? 'The same archive is already uploaded.' : `Uploaded in ${seconds}`);
     const start = `runctl run --project ${name.value} --archive '${uri}' --sha256 ${archive.sha256}`;
-    if (options.json)
-      terminal.json({
+    if (options.json) {
+      const output: PushOutput = {
         archive: uri,
         project: name.value,
         sha256: archive.sha256,
@@ -73,10 +74,11 @@ async function push(context: Context, options: PushOptions): Promise<ExitCode> {
         reused: sent.reused,
         gitCommit: packed.git?.commit ?? null,
         gitDirty: packed.git?.dirty ?? null,
-        secretsLeftOut: packed.secrets,
+        secretsLeftOut: [...packed.secrets],
         runId: sent.runId,
-      });
-    else {
+      };
+      terminal.json(output);
+    } else {
       terminal.print(uri);
       terminal.note(
         sent.runId === null

@@ -2,12 +2,13 @@ import type { Execution } from '../../aws/executions.ts';
 import { isRunning } from '../../aws/executions.ts';
 import type { JobName } from '../../core/names.ts';
 import { formatDuration } from '../../core/units.ts';
+import { phaseOf } from '../../core/workflow/vocabulary.ts';
 import { retryNotes } from '../account/retry.ts';
 import type { Context } from '../context.ts';
-import { EXIT, type ExitCode } from '../errors.ts';
+import { EXIT, type ExitCode, exitCodeOf } from '../errors.ts';
 import { projectFor } from '../project/which-project.ts';
 import { type Run, Runs } from '../runs/find.ts';
-import { describeState, endingOf } from '../runs/summary.ts';
+import { endingOf } from '../runs/summary.ts';
 import { printDetached } from '../terminal/detach.ts';
 import { drainLog, followLog } from './follow-log.ts';
 import { JobLog, type LogMessage } from './job-log.ts';
@@ -81,7 +82,7 @@ async function follow(
   try {
     const ending = endingOf(await watch(run));
     terminal.note(`Run ${run.name}: ${ending?.outcome ?? 'unknown outcome'}. ${ending?.message ?? ''}`);
-    return ending?.outcome === 'succeeded' ? EXIT.succeeded : EXIT.runFailed;
+    return ending === null ? EXIT.runFailed : exitCodeOf(ending.outcome);
   } catch (error) {
     if (signal.aborted) printDetached(terminal, run.name);
     throw error;
@@ -110,7 +111,7 @@ async function explainEmptyLog({ terminal }: Context, { executions }: Runs, run:
   const { execution, arn, id } = run;
   if (execution !== null && isRunning(execution)) {
     terminal.note(
-      `The job ${job} of run ${id} has written nothing yet. The run is ${describeState(await executions.lastState(arn))}.`,
+      `The job ${job} of run ${id} has written nothing yet. The run is ${phaseOf(await executions.lastState(arn))}.`,
     );
   } else {
     terminal.note(`The job ${job} of run ${id} has no log. To see how the run ended: runctl status ${id}`);

@@ -1,7 +1,9 @@
 import { formatSize } from '../../core/units.ts';
 import type { Instance } from '../../core/workflow/data.ts';
 import type { Packed } from '../archive/pack.ts';
+import type { PlanOutput } from '../output/schemas.ts';
 import type { Found } from '../project/project.ts';
+import { quoted } from './columns.ts';
 
 export interface Plan {
   readonly project: Found<string>;
@@ -33,6 +35,24 @@ export function planRows(plan: Plan): [string, string][] {
   ];
 }
 
+/** The plan as `run --dry-run --json` prints it. */
+export function planJson({ project, code, script, args, instance }: Plan): PlanOutput {
+  const packed = 'packed' in code ? code.packed : null;
+  return {
+    dryRun: true,
+    project: project.value,
+    script: script?.value ?? null,
+    args: [...args],
+    instance: instance?.found.id ?? null,
+    files: packed?.files.length ?? null,
+    bytes: packed?.bytes ?? null,
+    archiveBytes: packed?.archiveBytes ?? null,
+    archive: 'archive' in code ? code.archive : null,
+    gitCommit: packed?.git?.commit ?? null,
+    gitDirty: packed?.git?.dirty ?? null,
+  };
+}
+
 function codeRow(code: Plan['code']): string {
   if ('archive' in code) return code.archive;
   const { packed } = code;
@@ -45,8 +65,4 @@ function codeRow(code: Plan['code']): string {
 
 function from({ value, from }: Found<string>): string {
   return `${value}  (${from})`;
-}
-
-function quoted(arg: string): string {
-  return /^[\w./:=,@%+-]+$/.test(arg) ? arg : JSON.stringify(arg);
 }

@@ -1,10 +1,10 @@
 import type { Execution, Executions } from '../../aws/executions.ts';
 import { isRunning } from '../../aws/executions.ts';
+import { phaseOf } from '../../core/workflow/vocabulary.ts';
 import { retryNotes, retryUntilReachable } from '../account/retry.ts';
 import type { Context } from '../context.ts';
 import { printDetached } from '../terminal/detach.ts';
 import { pollUntil } from '../terminal/poll.ts';
-import { describeState } from './summary.ts';
 
 const POLL_MS = 2_000;
 
@@ -21,7 +21,7 @@ export async function waitForEnd(
         const execution = await retryUntilReachable(() => executions.describe(run.arn, signal), notes, signal);
         if (execution === null || !isRunning(execution)) return execution ?? run;
         const state = await retryUntilReachable(() => executions.lastState(run.arn), notes, signal);
-        update(`Run ${run.name}: ${describeState(state)}`);
+        update(`Run ${run.name}: ${phaseOf(state)}`);
         return undefined;
       };
       return await pollUntil(POLL_MS, readState, signal);

@@ -75,9 +75,7 @@ export async function cleanUp(ports: CleanUpPorts, ending: Ending): Promise<Turn
 
 const PHASES: Record<Exclude<CleanUpProgress['phase'], 'done'>, (ports: CleanUpPorts, turn: Turn) => Promise<Turn>> = {
   async collect(ports, turn) {
-    const { sync, install, train } = turn.steps;
-    // The sync was refused: the instance has nothing of the run but its ticket.
-    if (sync && ['busy', 'refused'].includes(sync.state) && !install && !train) return next(turn, ports.now(), null, 2);
+    if (hasNothingThere(turn)) return next(turn, ports.now(), null, 2);
     const request: CollectRequest = {
       ...base(turn),
       verb: 'collect',
@@ -137,6 +135,17 @@ const PHASES: Record<Exclude<CleanUpProgress['phase'], 'done'>, (ports: CleanUpP
     return { ...turn, progress: { ...turn.progress, jobs }, steps: { ...turn.steps, [job]: step } };
   },
 };
+
+/** The sync was refused: the instance has nothing of the run but its ticket. */
+function hasNothingThere({ steps: { sync, install, train } }: Pick<Ending, 'steps'>): boolean {
+  return sync !== null && ['busy', 'refused'].includes(sync.state) && !install && !train;
+}
+
+/** Whether the instance has said that no process of the run is left. */
+export function hasStopped(turn: Pick<Ending, 'progress' | 'steps'>): boolean {
+  const states = Object.values(turn.progress.jobs);
+  return hasNothingThere(turn) || (states.length > 0 && !states.includes('running'));
+}
 
 /** A job whose log may not be complete in CloudWatch. */
 export function nextJobToDrain({ progress, steps }: Pick<Ending, 'progress' | 'steps'>): JobName | undefined {

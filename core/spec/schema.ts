@@ -136,6 +136,12 @@ export const specSchema = z.partial(
       z.refine((value) => value !== 'root', 'must not be root: jobs run as an unprivileged user'),
       z.describe("User that runs the jobs: one that the instance's tag runctl:users names. Default: the instance's."),
     ),
+    startedBy: text.check(
+      z.minLength(1, 'is empty'),
+      z.maxLength(128, 'has more than 128 characters'),
+      z.refine((value) => !hasControlCharacter(value), 'has a control character'),
+      z.describe('Who or what starts the run, for lists; not verified. Only in StartExecution input.'),
+    ),
   }),
 );
 

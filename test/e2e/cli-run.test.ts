@@ -6,6 +6,7 @@ import { parseArchiveUri } from '../../core/names.ts';
 import { Cloud } from '../support/cloud/cloud.ts';
 import { COMMAND, projectFolder, runctl, shellEnvironment } from '../support/cloud/runctl.ts';
 import { waitFor } from '../support/instance/processes.ts';
+import { outputOf } from '../support/outputs.ts';
 
 let cloud: Cloud;
 let folder: string;
@@ -83,18 +84,34 @@ describe('runctl push', () => {
     expect(first.code).toBe(0);
     const uri = first.stdout.trim();
     expect(first.stderr).toContain(`runctl run --project ${cloud.project} --archive '${uri}'`);
-    const again = JSON.parse((await runctl(folder, ['push', '--json'], env)).stdout);
+    const again = outputOf('push', (await runctl(folder, ['push', '--json'], env)).stdout);
     expect(again).toMatchObject({ archive: uri, reused: true, secretsLeftOut: ['.env'], runId: null });
     expect(await cloud.runsOf(parseArchiveUri(uri)?.key ?? '')).toEqual([]);
   });
 });
 
 describe('runctl run', () => {
+  it('starts nothing where nobody can answer, and shows its plan on its own', async () => {
+    const list = async () => outputOf('list', (await runctl(folder, ['list', '--json'], env)).stdout).length;
+    const before = await list();
+    const refused = await runctl(folder, ['run', '--json', '--', '1'], env);
+    expect(refused).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('To start the run without a question: --yes'),
+    });
+    expect(outputOf('error', refused.stdout).error).toMatchObject({ kind: 'usage', exitCode: 2 });
+    const planned = await runctl(folder, ['run', '--dry-run', '--json', '--env', 'API_KEY=x', '--', '1'], env);
+    expect(planned.code).toBe(0);
+    expect(planned.stderr).toContain('warning: env API_KEY looks like a secret');
+    expect(outputOf('run --dry-run', planned.stdout)).toMatchObject({ args: ['1'], instance: cloud.instanceId });
+    expect(await list()).toBe(before);
+  });
+
   it('shows its plan, starts one run, and follows it over a network that goes and comes', async () => {
     const network = new Network(cloud.endpoint);
     await network.up();
     const through = { ...env, AWS_ENDPOINT_URL: `http://127.0.0.1:${network.port}` };
-    const { seen, ended } = begin(['run', '--', '12'], through);
+    const { seen, ended } = begin(['run', '--yes', '--', '12'], through);
     try {
       await waitFor(() => (printed(seen.stdout).length > 2 ? true : null), 120);
       network.down();
@@ -109,12 +126,17 @@ describe('runctl run', () => {
     expect(seen.stderr).toMatch(new RegExp(`project +${cloud.project} +\\(runctl.yaml\\)`));
     expect(seen.stderr).toMatch(new RegExp(`instance +${cloud.instanceId}, .*tag:Project=${cloud.project}`));
     expect(seen.stdout).toMatch(/^Succeeded after /m);
+    const lines = seen.stdout.split('\n');
+    expect(lines.filter((line) => / sync {4}\| /.test(line))).toEqual([
+      expect.stringMatching(/\d+ files?: \d+ added, \d+ changed, \d+ removed$|in place already/),
+    ]);
+    expect(lines.filter((line) => / s training /.test(line))).toHaveLength(1);
     expect(seen.stdout + seen.stderr, 'colour is for terminals').not.toContain('\x1b[');
   });
 
   it('exits with 1 when the run failed, and says why; --json is one document', async () => {
-    const { code, stdout, stderr } = await runctl(folder, ['run', '--json', '--script', 'bad.py'], env);
-    const said = JSON.parse(stdout);
+    const { code, stdout, stderr } = await runctl(folder, ['run', '--yes', '--json', '--script', 'bad.py'], env);
+    const said = outputOf('run', stdout);
     expect(said).toMatchObject({ outcome: 'failed', exitCode: 1, error: 'TrainingFailed' });
     expect(said.lastLines).toEqual(['loading', 'no data']);
     expect(stderr).toContain('train   | no data');
@@ -123,7 +145,7 @@ describe('runctl run', () => {
   });
 
   it('leaves the run alone on Ctrl-C, and says how to come back and how to stop it', async () => {
-    const { child, seen, ended } = begin(['run', '--', '600'], env);
+    const { child, seen, ended } = begin(['run', '--yes', '--', '600'], env);
     await waitFor(() => (printed(seen.stdout).length > 0 ? true : null), 120);
     child.kill('SIGINT');
     expect(await ended).toBe(130);
@@ -135,7 +157,7 @@ describe('runctl run', () => {
   });
 
   it('prints the id alone when it is to leave at once', async () => {
-    const { code, stdout } = await runctl(folder, ['run', '--detach', '--', '1'], env);
+    const { code, stdout } = await runctl(folder, ['run', '--yes', '--detach', '--', '1'], env);
     expect(stdout).toMatch(/^\S+\n$/);
     expect(code).toBe(0);
     const arn = (await cloud.executions()).find((one) => one.endsWith(`:${stdout.trim()}`)) ?? '';
@@ -143,13 +165,13 @@ describe('runctl run', () => {
   });
 
   it.each([
-    ['a script that is not there', ['--script', 'none.py'], {}, 2, /--script <path>/],
+    ['a script that is not there', ['--script', 'none.py'], {}, 2, /with --script <path>/],
     ['another region', [], { AWS_REGION: 'eu-west-3' }, 3, /cdk deploy/],
     ['no credentials', [], { AWS_ACCESS_KEY_ID: '', AWS_SECRET_ACCESS_KEY: '' }, 3, /aws sso login/],
   ])('refuses %s before anything is uploaded', async (_, args, changed, code, next) => {
     const nobody = join(folder, 'nobody');
     const files = { AWS_CONFIG_FILE: nobody, AWS_SHARED_CREDENTIALS_FILE: nobody };
-    const ended = await runctl(folder, ['run', ...args], { ...env, ...files, ...changed });
+    const ended = await runctl(folder, ['run', '--yes', ...args], { ...env, ...files, ...changed });
     expect(ended).toMatchObject({ code, stdout: '', stderr: expect.stringMatching(next) });
     expect(ended.stderr).toContain('Nothing was started.');
   });

@@ -191,12 +191,16 @@ describe('a pull', () => {
     const terminal = new Terminal({ out: io, err: io, in: process.stdin, env: {} });
     const context = { terminal, signal: never, folder } as unknown as Context;
     const run = { id, arn: 'arn', execution: null, manifest };
-    const code = await pullRun(context, { store } as unknown as Runs, run, { unpack: true });
-    return { code, opened };
+    const pulled = await pullRun(context, { store } as unknown as Runs, run, { unpack: true });
+    return { pulled, opened };
   }
 
   it('brings outputs, log and manifest', async () => {
-    expect(await pull('digits-1', [{ name: 'a' }])).toMatchObject({ code: 0 });
+    expect((await pull('digits-1', [{ name: 'a' }])).pulled).toMatchObject({
+      outcome: 'succeeded',
+      outputs: 1,
+      logs: 1,
+    });
     expect(await filesBelow(folder)).toEqual(
       ['a', 'manifest.json', 'train.log'].map((name) => join('runctl-runs/digits-1', name)),
     );

@@ -50,9 +50,11 @@ const good: { [Key in keyof Required<SpecInput>]: NonNullable<SpecInput[Key]>[] 
   outputs: [[], ['outputs/**', '*.pt']],
   include: [[], ['../common', 'a/b.py']],
   user: ['ubuntu', 'ec2-user', '_x'],
+  startedBy: ['anna', 'ci 4711', 'schedule nightly'],
 };
 
 const bad: [key: keyof SpecInput, value: unknown, says: RegExp][] = [
+  ['startedBy', 'a\x1b[2J', /startedBy has a control character/],
   ['archive', 'bucket/key', /archive looks like s3:/],
   ['archive', 's3://bucket/', /archive looks like s3:/],
   ['archive', 3, /archive must be a string/],

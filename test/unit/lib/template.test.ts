@@ -142,7 +142,9 @@ describe('the stack', () => {
     ]);
     for (const { Target } of schedules) {
       const { Input, DeadLetterConfig } = Target as { Input: unknown; DeadLetterConfig: unknown };
-      expect(JSON.parse(joined(Input))).toEqual(schedule.spec);
+      const { schedule: meant, spec } = JSON.parse(joined(Input));
+      expect(meant).toEqual({ name: expect.stringMatching(/^runctl-/), time: '<aws.scheduler.scheduled-time>' });
+      expect(spec).toEqual({ startedBy: expect.stringMatching(/^schedule /), ...schedule.spec });
       expect(JSON.stringify(DeadLetterConfig)).toContain('DeadLetters');
     }
     expect(local.of('AWS::Scheduler::Schedule')).toEqual([]);
@@ -165,7 +167,15 @@ describe('the stack', () => {
       ],
     });
     expect(roles[0]?.Properties.Policies).toMatchObject([
-      { PolicyDocument: { Statement: [{ Action: 'states:StartExecution' }, { Action: 'sqs:SendMessage' }] } },
+      {
+        PolicyDocument: {
+          Statement: [
+            { Action: 'lambda:InvokeFunction' },
+            { Action: 'states:StartExecution' },
+            { Action: 'sqs:SendMessage' },
+          ],
+        },
+      },
     ]);
   });
 
