@@ -43,11 +43,14 @@ async function push(context: Context, options: PushOptions): Promise<ExitCode> {
     import('../project/spec-from-options.ts'),
   ]);
   const flags: SpecInput = specOf(options);
-  const { name } = await findProject(folder, flags);
+  const { name, file: spec } = await findProject(folder, flags);
   const includeSecrets = options.includeSecrets === true;
-  const [code, bucket] = await Promise.all([readCode(folder, { includeSecrets }), account.output('bucket')]);
+  const [code, bucket] = await Promise.all([
+    readCode(folder, { includeSecrets, spec }, terminal),
+    account.output('bucket'),
+  ]);
   return await withArchive(code, { includeSecrets, signal }, async (archive, packed) => {
-    for (const warning of packWarnings(code, packed)) terminal.warn(warning);
+    for (const warning of packWarnings(packed)) terminal.warn(warning);
     terminal.note(
       `Packed ${packed.files.length} files (${formatSize(packed.bytes)}) into ${formatSize(packed.archiveBytes)}`,
     );
@@ -67,8 +70,8 @@ async function push(context: Context, options: PushOptions): Promise<ExitCode> {
         bytes: packed.bytes,
         archiveBytes: archive.bytes,
         reused: sent.reused,
-        gitCommit: code.git?.commit ?? null,
-        gitDirty: code.git?.dirty ?? null,
+        gitCommit: packed.git?.commit ?? null,
+        gitDirty: packed.git?.dirty ?? null,
         secretsLeftOut: packed.secrets,
         runId: sent.runId,
       });

@@ -1,4 +1,3 @@
-import type { GitState } from '../../core/archive/git-state.ts';
 import { formatSize } from '../../core/units.ts';
 import type { Instance } from '../../core/workflow/data.ts';
 import type { Packed } from '../archive/pack.ts';
@@ -6,7 +5,7 @@ import type { Found } from '../project/project.ts';
 
 export interface Plan {
   readonly project: Found<string>;
-  readonly code: { readonly packed: Packed; readonly git: GitState | null } | { readonly archive: string };
+  readonly code: { readonly packed: Packed } | { readonly archive: string };
   /** null: from the archive's runctl.yaml. */
   readonly script: Found<string> | null;
   readonly args: readonly string[];
@@ -36,8 +35,10 @@ export function planRows(plan: Plan): [string, string][] {
 
 function codeRow(code: Plan['code']): string {
   if ('archive' in code) return code.archive;
-  const { packed, git } = code;
-  const commit = git && `commit ${git.commit.slice(0, 10)}${git.dirty ? ' with uncommitted changes' : ''}`;
+  const { packed } = code;
+  const { git } = packed;
+  const differences = git?.dirty === true ? `, dirty: ${git.differences.join(', ')}` : '';
+  const commit = git && `commit ${git.commit.slice(0, 10)}${differences}`;
   const size = `${packed.files.length} ${packed.files.length === 1 ? 'file' : 'files'}, ${formatSize(packed.bytes)}, packed ${formatSize(packed.archiveBytes)}`;
   return [size, commit].filter(Boolean).join('; ');
 }

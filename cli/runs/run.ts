@@ -1,10 +1,11 @@
 import { withAwsErrors } from '../../aws/errors.ts';
 import { archiveUri } from '../../core/names.ts';
+import { withoutInclude } from '../../core/spec/archive-spec.ts';
 import type { SpecInput } from '../../core/spec/spec.ts';
 import { readEnding } from '../../core/workflow/run-ending.ts';
 import { resolveInstance } from '../account/instance.ts';
 import { retryNotes } from '../account/retry.ts';
-import { checkScript, packWarnings, readCode, withArchive } from '../archive/code.ts';
+import { checkScript, packWarnings, readCode, withArchive, withoutPackingKeys } from '../archive/code.ts';
 import { send } from '../archive/send-archive.ts';
 import type { Context } from '../context.ts';
 import { EXIT, type ExitCode } from '../errors.ts';
@@ -53,18 +54,18 @@ async function sendFolder(context: Context, flags: SpecInput, options: RunOption
   const { account, terminal, signal, folder } = context;
   const includeSecrets = options.includeSecrets === true;
   const project = await findProject(folder, flags);
-  const code = await readCode(folder, { includeSecrets });
   const spec = { ...project.file, ...flags };
+  const code = await readCode(folder, { includeSecrets, spec }, terminal);
   const secrets = checkEnvironment(context.terminal, project.file, flags);
   const script = checkScript(code, spec, flags.script === undefined ? 'runctl.yaml' : '--script');
   // One after the other: a stack that is missing is the first thing to say.
   const bucket = await account.output('bucket');
   const instance = await findInstance(context, project, spec.user);
   return await withArchive(code, { includeSecrets, signal }, async (archive, packed) => {
-    for (const warning of packWarnings(code, packed)) terminal.warn(warning);
+    for (const warning of packWarnings(packed)) terminal.warn(warning);
     const plan = {
       project: project.name,
-      code: { packed, git: code.git },
+      code: { packed },
       script,
       args: spec.args ?? [],
       secrets,
@@ -73,7 +74,12 @@ async function sendFolder(context: Context, flags: SpecInput, options: RunOption
     if (!(await confirmPlan(context, plan, options))) return null;
     const to = { bucket, project: project.name.value, start: null };
     const sent = await send(context, archive, to);
-    return { ...flags, project: project.name.value, archive: archiveUri(sent), sha256: archive.sha256 };
+    return {
+      ...withoutPackingKeys(flags),
+      project: project.name.value,
+      archive: archiveUri(sent),
+      sha256: archive.sha256,
+    };
   });
 }
 
@@ -84,6 +90,7 @@ async function planArchive(
   options: RunOptions,
 ): Promise<StartInput | null> {
   const { folder } = context;
+  withoutInclude(flags, 'the options');
   const project = await findProject(folder, flags);
   const plan = {
     project: project.name,

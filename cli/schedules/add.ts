@@ -3,6 +3,7 @@ import { BadExpression, readSchedule, type ScheduleTimes } from '../../core/sche
 import { formatWall, isTimeZone } from '../../core/schedule/wall-time.ts';
 import type { RunSpec, SpecInput } from '../../core/spec/spec.ts';
 import { formatDuration } from '../../core/units.ts';
+import { withoutPackingKeys } from '../archive/code.ts';
 import type { Context } from '../context.ts';
 import { EXIT, type ExitCode, usageError } from '../errors.ts';
 import type { Found } from '../project/project.ts';
@@ -81,7 +82,12 @@ export async function addSchedule(
   }
   const placed = await code.upload();
   const digest = placed.sha256 === undefined ? {} : { sha256: placed.sha256 };
-  const spec: SpecInput = { ...request.spec, project: project.value, archive: archiveUri(placed), ...digest };
+  const spec: SpecInput = {
+    ...withoutPackingKeys(request.spec),
+    project: project.value,
+    archive: archiveUri(placed),
+    ...digest,
+  };
   const schedule = {
     fullName,
     expression: times.expression,

@@ -35,6 +35,22 @@ function hasControlCharacter(value: string): boolean {
   return [...value].some((character) => character < ' ' || character === '\x7f');
 }
 
+const SCRIPT =
+  'Entry script, relative to the project: .py, or .sh for a shell script. Default: the only one of train.py, main.py at the top.';
+const INCLUDE =
+  'Files and folders outside of the project that are packed with it: ../common becomes common/. Only where a folder is packed.';
+
+/** Python runs a file without a suffix, too. */
+function hasScriptSuffix(script: string): boolean {
+  const suffix = /[^/](\.[^./]*)$/.exec(script)?.[1]?.toLowerCase() ?? '';
+  return ['', '.py', '.pyz', '.sh'].includes(suffix);
+}
+
+function convertNotebook(script: string): string {
+  const quoted = /^[\w./-]+$/.test(script) ? script : `'${script}'`;
+  return `convert it with \`jupyter nbconvert --to script ${quoted}\`, and name the .py file`;
+}
+
 const literal = text.check(
   z.refine((value) => !value.includes('\0'), 'has a NUL character'),
   z.refine((value) => !/\p{Surrogate}/u.test(value), 'has half a character (a lone surrogate)'),
@@ -62,12 +78,25 @@ export const specSchema = z.partial(
       z.refine((value) => !/[*?]/.test(value), 'must not have the wildcards * and ?'),
       z.describe('i-… or tag:Key=value. Default: tag:Project=<project>.'),
     ),
-    script: relativePath(
-      'Entry script, relative to the project. Default: the only one of train.py, main.py at the top.',
+    script: relativePath(SCRIPT).check(
+      z.refine((value) => !/\.ipynb$/i.test(value), {
+        error: ({ input }) => `is a notebook: ${convertNotebook(String(input))}`,
+      }),
+      z.refine((value) => /\.ipynb$/i.test(value) || hasScriptSuffix(value), {
+        error: ({ input }) =>
+          `is ${JSON.stringify(input)}; runctl runs .py and .pyz files with Python, .sh files with sh`,
+      }),
+      z.describe(SCRIPT),
     ),
-    args: z
-      .array(literal)
-      .check(z.maxLength(256, 'has more than 256 items'), z.describe('Arguments of the script, taken literally.')),
+    include: z
+      .array(
+        path('A path outside of the project.').check(
+          z.regex(/^[^/~$]/, 'is a path relative to the project, such as ../common'),
+          z.describe('A path outside of the project.'),
+        ),
+      )
+      .check(z.maxLength(64, 'has more than 64 items'), z.describe(INCLUDE)),
+    args: z.array(literal).check(z.describe('Arguments of the script, taken literally.')),
     env: z
       .record(text.check(z.regex(VARIABLE)), literal)
       .check(

@@ -1,0 +1,256 @@
+import { lstat } from 'node:fs/promises';
+import { dirname, join, relative, sep } from 'node:path';
+import { GitError, git, splitRecords } from './git.ts';
+import { PackError } from './pack-error.ts';
+
+/** How git sees a file. */
+export type Belongs = 'tracked' | 'untracked' | 'ignored';
+
+/** A folder as git sees it. */
+export interface WorkTree {
+  /** The folder of the repository. */
+  readonly top: string;
+  /** By path relative to the folder. Ignored files are there only when they were asked for. */
+  readonly files: ReadonlyMap<string, Belongs>;
+  /** Checked-out commit; null before the first one. */
+  readonly commit: string | null;
+  /** Tracked files that differ from the commit. */
+  readonly changed: number;
+  /** Tracked files that are not in the work tree: the checkout is sparse. */
+  readonly sparse: number;
+  /** Submodules and inner repositories without files to list, by path relative to the folder. */
+  readonly absentSubmodules: readonly string[];
+  /** `core.ignorecase` of the repository. */
+  readonly ignoreCase: boolean;
+}
+
+/** The folder is in a work tree, but git cannot be asked about it. */
+export interface NoAnswer {
+  /** The folder of the repository, as far as it can be known. */
+  readonly top: string;
+  readonly reason: string;
+}
+
+export interface WorkTreeOptions {
+  /** Lists ignored files as well. */
+  readonly ignored?: boolean;
+  /** Lists this file of the folder alone; null: all. */
+  readonly only?: string | null;
+  /** Gets the number of further files that were listed; what it throws ends the listing. */
+  readonly onFiles?: (count: number) => void;
+}
+
+const GITLINK = '160000';
+const REGULAR = /^100/;
+
+/**
+ * Asks git which files of a folder belong to its repository.
+ * @param folder real path
+ * @returns null outside of work trees, and in a folder that the repository around it ignores
+ * @throws PackError when git refuses the repository
+ */
+export async function readWorkTree(folder: string, options: WorkTreeOptions = {}): Promise<WorkTree | NoAnswer | null> {
+  const top = await findTop(folder);
+  if (top === null || typeof top !== 'string') return top;
+  const onBytes = options.onFiles && countRecords(options.onFiles);
+  const where = typeof options.only === 'string' ? `:(literal)${options.only}` : '.';
+  const list = (...args: string[]) => git(folder, ['ls-files', '-z', ...args, '--', where], onBytes ? { onBytes } : {});
+  const [index, others, ignored, status, ignoreCase] = await Promise.all([
+    list('--stage', '-v'),
+    list('--others', '--exclude-standard'),
+    options.ignored === true ? list('--others', '--ignored', '--exclude-standard') : Buffer.alloc(0),
+    git(folder, [
+      'status',
+      '--porcelain=v2',
+      '--branch',
+      '--no-renames',
+      '--untracked-files=no',
+      '--ignore-submodules=dirty',
+      '--',
+      where,
+    ]),
+    isSet(folder, 'core.ignorecase'),
+  ]);
+  const entries = splitRecords(index).map(readIndexEntry);
+  if (entries.length === 0 && (await isIgnored(folder))) return null;
+  const lines = status.toString('utf8').split('\n');
+  const commit = lines.find((line) => line.startsWith('# branch.oid '))?.slice('# branch.oid '.length) ?? '';
+  const tree = new Collected(folder, top, options);
+  await tree.addTracked(entries);
+  for (const name of splitRecords(ignored)) await tree.addOther(name, 'ignored');
+  for (const name of splitRecords(others)) await tree.addOther(name, 'untracked');
+  return {
+    top,
+    files: tree.files,
+    commit: /^[0-9a-f]+$/.test(commit) ? commit : null,
+    changed: tree.changed + lines.filter((line) => /^[12u] /.test(line)).length,
+    sparse: tree.sparse,
+    absentSubmodules: tree.absentSubmodules,
+    ignoreCase,
+  };
+}
+
+/** An entry of the index: `<tag> <mode> <object> <stage>\t<path>`. */
+interface IndexEntry {
+  readonly mode: string;
+  readonly object: string;
+  readonly path: string;
+  /** git does not compare the file in the work tree with the index. */
+  readonly isUnchecked: boolean;
+  readonly isSparse: boolean;
+}
+
+function readIndexEntry(record: string): IndexEntry {
+  const [, tag = '', mode = '', object = '', path = ''] = /^(\S) (\d+) ([0-9a-f]+) \d\t(.*)$/s.exec(record) ?? [];
+  const isSparse = tag.toUpperCase() === 'S';
+  // A lower-case tag is an entry that is assumed to be unchanged (git ls-files, -v).
+  return { mode, object, path, isUnchecked: isSparse || tag !== tag.toUpperCase(), isSparse };
+}
+
+class Collected {
+  readonly files = new Map<string, Belongs>();
+  readonly absentSubmodules: string[] = [];
+  changed = 0;
+  sparse = 0;
+  readonly #folder: string;
+  readonly #top: string;
+  readonly #options: WorkTreeOptions;
+
+  constructor(folder: string, top: string, options: WorkTreeOptions) {
+    this.#folder = folder;
+    this.#top = top;
+    this.#options = options;
+  }
+
+  async addTracked(entries: readonly IndexEntry[]): Promise<void> {
+    const unchecked: IndexEntry[] = [];
+    for (const entry of entries) {
+      if (entry.mode === GITLINK) await this.#addSubmodule(entry.path);
+      else {
+        this.files.set(entry.path, 'tracked');
+        if (entry.isUnchecked) {
+          if (await exists(join(this.#folder, entry.path))) unchecked.push(entry);
+          else if (entry.isSparse) this.sparse += 1;
+          else this.changed += 1;
+        }
+      }
+    }
+    this.changed += await countChanged(this.#folder, this.#top, unchecked);
+  }
+
+  /** An untracked or ignored path; a slash at its end: a folder with a repository of its own, which git does not enter. */
+  async addOther(name: string, belongs: Belongs): Promise<void> {
+    if (!name.endsWith('/')) {
+      this.files.set(name, belongs);
+      return;
+    }
+    const inner = await this.#enter(name);
+    if (inner === null) {
+      this.absentSubmodules.push(name.slice(0, -1));
+      return;
+    }
+    for (const [path, kind] of inner.files)
+      this.files.set(`${name}${path}`, kind === 'ignored' || belongs === 'ignored' ? 'ignored' : 'untracked');
+  }
+
+  async #addSubmodule(path: string): Promise<void> {
+    const inner = await this.#enter(`${path}/`);
+    if (inner === null) {
+      this.absentSubmodules.push(path);
+      return;
+    }
+    for (const [name, belongs] of inner.files) this.files.set(`${path}/${name}`, belongs);
+    this.absentSubmodules.push(...inner.absentSubmodules.map((name) => `${path}/${name}`));
+    this.changed += inner.changed;
+    this.sparse += inner.sparse;
+  }
+
+  async #enter(name: string): Promise<WorkTree | null> {
+    const folder = join(this.#folder, name);
+    if (!(await exists(join(folder, '.git')))) return null;
+    const inner = await readWorkTree(folder, this.#options);
+    return inner === null || 'reason' in inner ? null : inner;
+  }
+}
+
+/** Compares files with the index that git itself does not compare. */
+async function countChanged(folder: string, top: string, entries: readonly IndexEntry[]): Promise<number> {
+  const files = entries.filter(({ mode, path }) => REGULAR.test(mode) && !path.includes('\n'));
+  if (files.length === 0) return 0;
+  // git takes these paths from the repository's folder, wherever it runs.
+  const input = files.map(({ path }) => `${pathBelow(top, join(folder, path))}\n`).join('');
+  const hashing = git(top, ['hash-object', '--stdin-paths'], { input });
+  // A folder in place of a file cannot be read: that is a change.
+  const objects = (await hashing.catch(() => Buffer.alloc(0))).toString('latin1').split('\n');
+  return files.filter(({ object }, index) => object !== objects[index]).length;
+}
+
+/** The folder of the repository that a folder is in. */
+async function findTop(folder: string): Promise<string | NoAnswer | null> {
+  try {
+    const output = await git(folder, ['rev-parse', '--show-toplevel']);
+    return output.toString('utf8').replace(/\r?\n$/, '');
+  } catch (error) {
+    if (!(error instanceof GitError)) throw error;
+    const top = await findDotGit(folder);
+    if (top === null || /must be run in a work tree/.test(error.message)) return null;
+    if (error.isMissing) return { top, reason: 'git is not installed here' };
+    if (/dubious ownership/.test(error.message)) throw foreignRepository(top, error);
+    if (/not a git repository/.test(error.message))
+      return { top, reason: `git does not find the repository of ${top}` };
+    throw new PackError(
+      `git cannot read the repository ${top}: ${error.message}`,
+      'Correct the repository until `git status` works, and run the command again.',
+      { cause: error },
+    );
+  }
+}
+
+function foreignRepository(top: string, cause: Error): PackError {
+  return new PackError(
+    `The repository ${top} belongs to another user, so git does not say which files belong to it.`,
+    `If you trust it: git config --global --add safe.directory '${top}'`,
+    { cause },
+  );
+}
+
+/** The nearest folder upwards that has a `.git`. */
+async function findDotGit(folder: string): Promise<string | null> {
+  for (let at = folder; ; at = dirname(at)) {
+    if (await exists(join(at, '.git'))) return at;
+    if (at === dirname(at)) return null;
+  }
+}
+
+async function isIgnored(folder: string): Promise<boolean> {
+  return await succeeds(git(folder, ['check-ignore', '-q', '.']));
+}
+
+async function isSet(folder: string, key: string): Promise<boolean> {
+  const value = git(folder, ['config', '--type=bool', '--get', key]);
+  return (await value.catch(() => Buffer.from('false'))).toString('latin1').trim() === 'true';
+}
+
+async function succeeds(running: Promise<unknown>): Promise<boolean> {
+  return await running.then(
+    () => true,
+    () => false,
+  );
+}
+
+async function exists(path: string): Promise<boolean> {
+  return await succeeds(lstat(path));
+}
+
+function countRecords(onFiles: (count: number) => void): (bytes: Buffer) => void {
+  return (bytes) => {
+    let count = 0;
+    for (let at = bytes.indexOf(0); at >= 0; at = bytes.indexOf(0, at + 1)) count += 1;
+    onFiles(count);
+  };
+}
+
+/** A path below a folder with `/` between its parts, as git writes it. */
+export function pathBelow(folder: string, path: string): string {
+  return relative(folder, path).split(sep).join('/');
+}
