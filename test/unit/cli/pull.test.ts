@@ -112,6 +112,11 @@ describe('a chain of links in outputs', () => {
     ).toEqual([]);
   });
 
+  it('makes no folder through a link that leads out', async () => {
+    await unpack({ name: 'good' }, link('a', '..'), link('a/made/b', 'x'), link('c', '.'), link('c/a/made/d', 'x'));
+    expect(readdirSync(base).sort()).toEqual(['folder', 'outputs.tar.gz', 'secret']);
+  });
+
   it('that stays inside is unpacked, and what leads to a removed link is not', async () => {
     const chain = [link('last', 'now'), link('now', 'run/3'), link('run/up', '..'), link('run/self', 'up/run/3')];
     expect(await unpack({ name: 'run/3' }, ...chain)).toEqual(['last', 'now', 'run/3', 'run/self', 'run/up']);
