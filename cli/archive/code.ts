@@ -69,7 +69,13 @@ export async function readCode(
  */
 export function checkScript({ listing }: Code, spec: SpecInput, from: string): Script {
   const names = withoutTopFolder(listing.files.map(({ name }) => name));
-  const script = scriptOf(names, spec.script ?? null);
+  const wanted = spec.script ?? null;
+  if (wanted !== null && listing.outputs.includes(wanted.replace(/^(\.\/)+/, '')))
+    throw usageError(
+      `The script ${wanted} is not among the files to upload.`,
+      'It matches the key outputs, whose files are results of a run. Move the script, or correct the key.',
+    );
+  const script = scriptOf(names, wanted);
   const { requirements } = spec;
   if (requirements !== undefined && spec.install !== 'skip' && !names.includes(requirements.replace(/^(\.\/)+/, '')))
     throw usageError(

@@ -95,7 +95,7 @@ function treeOptions({ scan, only }: WalkOptions): WorkTreeOptions {
 }
 
 async function walkFolder(top: string, options: WalkOptions, outer: readonly Scope[]): Promise<Walk> {
-  const walk = new Walk(top, new FolderSource(outer), options);
+  const walk = new Walk(top, new FolderSource(outer, options.scan), options);
   await walk.run();
   return walk;
 }

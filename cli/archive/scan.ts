@@ -40,6 +40,7 @@ export class ScanCounter {
 
   /** Names that were found. @param where path of their folder, as far as it is known */
   addNames(count: number, where?: string): void {
+    if (count === 0) return;
     this.#names += count;
     this.#check(where);
   }

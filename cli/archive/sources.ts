@@ -1,6 +1,8 @@
-import { readdir } from 'node:fs/promises';
+import type { Dirent } from 'node:fs';
+import { opendir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ignoresCase, readOuterScope, readScope, type Scope, verdict } from './ignore-rules.ts';
+import type { ScanCounter } from './scan.ts';
 import { type Belongs, pathBelow, type WorkTree } from './work-tree.ts';
 
 /** A name in a folder, and whether it is part of the project as far as git, or what its ignore files say, goes. */
@@ -67,6 +69,7 @@ export class GitSource implements Source {
 }
 
 const GIT_IGNORE_FILE = '.gitignore';
+const READ_AT_ONCE = 1_000;
 
 /** What is in the folders, apart from what their `.gitignore` files exclude. */
 export class FolderSource implements Source {
@@ -75,14 +78,17 @@ export class FolderSource implements Source {
   readonly #outer: readonly Scope[];
   readonly #scopes = new Map<string, readonly Scope[]>();
 
+  readonly #scan: ScanCounter;
+
   /** @param outer rules of folders above the project */
-  constructor(outer: readonly Scope[] = []) {
+  constructor(outer: readonly Scope[], scan: ScanCounter) {
     this.#outer = outer;
+    this.#scan = scan;
   }
 
   async children(folder: string, name: string, belongs: Belongs): Promise<readonly Child[]> {
-    const entries = await readdir(folder, { withFileTypes: true });
-    const scopes = [...this.#scopesAbove(name), ...(await this.#scopeOf(folder, name))];
+    const entries = await this.#read(folder, name);
+    const scopes = [...this.#scopesAbove(name), ...(await this.#scopeOf(folder, name, entries))];
     this.#scopes.set(name, scopes);
     return entries.map((entry) => {
       const path = name === '' ? entry.name : `${name}/${entry.name}`;
@@ -101,17 +107,28 @@ export class FolderSource implements Source {
     return this.#scopes.get(name.slice(0, Math.max(slash, 0))) ?? this.#outer;
   }
 
-  async #scopeOf(folder: string, name: string): Promise<Scope[]> {
+  /** One entry after the other: a folder of millions must not be read before its caps are checked. */
+  async #read(folder: string, name: string): Promise<Dirent[]> {
+    const entries: Dirent[] = [];
+    for await (const entry of await opendir(folder, { bufferSize: READ_AT_ONCE })) {
+      entries.push(entry);
+      if (entries.length % READ_AT_ONCE === 0) this.#scan.addNames(READ_AT_ONCE, name);
+    }
+    this.#scan.addNames(entries.length % READ_AT_ONCE, name);
+    return entries;
+  }
+
+  async #scopeOf(folder: string, name: string, entries: readonly Dirent[]): Promise<Scope[]> {
     const file = join(folder, GIT_IGNORE_FILE);
-    if (name === '') this.ignoreCase = await ignoresCase(join(folder, await anyName(folder)));
+    if (name === '') this.ignoreCase = await ignoresCase(join(folder, nameWithLetters(entries)));
     const scope = await readScope(file, name, { ignoreCase: this.ignoreCase });
     return scope === null ? [] : [scope];
   }
 }
 
-/** A name in the folder with a letter in it, to find out whether the file system distinguishes cases. */
-async function anyName(folder: string): Promise<string> {
-  return (await readdir(folder)).find((name) => name.toUpperCase() !== name.toLowerCase()) ?? '';
+/** To find out whether the file system distinguishes cases. */
+function nameWithLetters(entries: readonly Dirent[]): string {
+  return entries.find(({ name }) => name.toUpperCase() !== name.toLowerCase())?.name ?? '';
 }
 
 /**

@@ -48,6 +48,8 @@ interface Inherited {
   readonly onlyTracked: boolean;
   /** What `runctl pull` wrote, by path in the archive. */
   readonly pulled: ReadonlySet<string>;
+  /** `runctl pull` wrote more into the folder than its manifest lists. */
+  readonly isPulled: boolean;
 }
 
 /** Collects the files of a project, from what a source lists and what `.runctlignore` says of it. */
@@ -76,17 +78,16 @@ export class Walk {
   }
 
   async run(): Promise<void> {
-    const nothing = { isIncluded: false, onlyTracked: false, pulled: new Set<string>() };
+    const nothing = { isIncluded: false, onlyTracked: false, isPulled: false, pulled: new Set<string>() };
     await this.#enter(this.#top, '', { belongs: 'untracked', scopes: [], above: [], ...nothing });
     this.files.sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
   async #enter(folder: string, name: string, outer: Inherited): Promise<void> {
-    const { only, scan } = this.#options;
+    const { only } = this.#options;
     const all = await this.#read(name, this.#source.children(folder, name, outer.belongs));
     if (all === undefined) return;
     const children = name === '' && only !== null ? all.filter((child) => child.name === only) : all;
-    scan.addNames(children.length, name);
     const own = await readScope(join(folder, OWN_IGNORE_FILE), name, this.#source);
     if (own?.hasExceptions === true) this.hasExceptions = true;
     const names = new Set(children.map((child) => child.name));
@@ -96,7 +97,8 @@ export class Walk {
       ...outer,
       scopes: own === null ? outer.scopes : [...outer.scopes, own],
       above: [...outer.above, await realpath(folder)],
-      onlyTracked: outer.onlyTracked || isVenv || (name !== '' && pulled?.isComplete === false),
+      onlyTracked: outer.onlyTracked || isVenv,
+      isPulled: outer.isPulled || (name !== '' && pulled?.isComplete === false),
       pulled: pulled === null ? outer.pulled : new Set([...outer.pulled, ...pulled.names]),
     };
     for (const child of [...children].sort((a, b) => (a.name < b.name ? -1 : 1))) {
@@ -150,7 +152,7 @@ export class Walk {
   #addFile(
     { name, path, target, info }: { name: string; path: string; target: string; info: Stats },
     belongs: Belongs,
-    { onlyTracked, pulled }: Inherited,
+    { onlyTracked, pulled, isPulled }: Inherited,
   ): void {
     const tracked = belongs === 'tracked';
     if (!info.isFile()) {
@@ -159,7 +161,7 @@ export class Walk {
     }
     if (!tracked) {
       if (onlyTracked) return;
-      if (pulled.has(name)) {
+      if (isPulled || pulled.has(name)) {
         this.pulled.push(name);
         return;
       }
@@ -195,6 +197,7 @@ export class Walk {
     try {
       return await reading;
     } catch (cause) {
+      if (cause instanceof PackError) throw cause;
       // Node replaces bytes that are not UTF-8 by U+FFFD and then does not find the file, which still exists.
       if (name.includes('\ufffd'))
         throw new PackError(
