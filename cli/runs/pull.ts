@@ -9,11 +9,11 @@ import { OUTPUTS_ARCHIVE } from '../../core/outcome/manifest.ts';
 import type { Manifest } from '../../core/outcome/manifest-schema.ts';
 import { formatSize } from '../../core/units.ts';
 import type { Context } from '../context.ts';
-import { EXIT, type ExitCode, setUpError, usageError } from '../errors.ts';
+import { CliError, EXIT, type ExitCode, setUpError, usageError } from '../errors.ts';
 import { download, type StoredObject } from './download.ts';
 import type { Run, Runs } from './find.ts';
 import { freeBytes, requireSpace } from './free-space.ts';
-import { digestOf, filesBelow, placeFiles, removeFolder } from './place-files.ts';
+import { digestOf, filesBelow, placeFiles, removeEmptyFolders, removeFolder } from './place-files.ts';
 import { unpackOutputs } from './unpack-outputs.ts';
 
 export const PULL_FOLDER = 'runctl-runs';
@@ -30,11 +30,32 @@ export interface PullOptions {
 
 /** What `runctl pull` does. */
 export async function pullRun(context: Context, runs: Runs, run: Run, options: PullOptions): Promise<ExitCode> {
-  const { terminal, signal } = context;
   const manifest = await manifestOf(runs, run);
   const folder = resolve(context.folder, options.to ?? join(PULL_FOLDER, runFolder(run.id)));
+  const created = await mkdir(join(folder, STAGE), { recursive: true });
+  try {
+    return await pullInto(folder, { context, runs, run, manifest, options });
+  } catch (error) {
+    // A download that was interrupted resumes from the stage; a pull that was refused leaves nothing.
+    if (error instanceof CliError) {
+      await removeFolder(join(folder, STAGE));
+      await removeEmptyFolders(folder, created);
+    }
+    throw error;
+  }
+}
+
+interface Pull {
+  readonly context: Context;
+  readonly runs: Runs;
+  readonly run: Run;
+  readonly manifest: Manifest;
+  readonly options: PullOptions;
+}
+
+async function pullInto(folder: string, { context, runs, run, manifest, options }: Pull): Promise<ExitCode> {
+  const { terminal, signal } = context;
   const stage = join(folder, STAGE);
-  await mkdir(stage, { recursive: true });
   const objects = await objectsToDownload(manifest, folder, options.unpack);
   const total = objects.reduce((sum, { bytes }) => sum + bytes, 0);
   await requireSpace(stage, total + (options.unpack ? unpackedBytes(manifest) : 0));

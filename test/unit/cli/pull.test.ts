@@ -157,7 +157,7 @@ describe('a pull', () => {
   const stored = (key: string, bytes: Buffer) => ({ key, bytes: bytes.length, sha256: digest(bytes) });
 
   /** Pulls a run of any name whose outputs are these, into the folder `folder`. */
-  async function pull(id: string, entries: readonly Entry[], changes: object = {}) {
+  async function pull(id: string, entries: readonly Entry[], changes: object = {}, interruption?: Error) {
     const prefix = `runs/${runFolder(id)}`;
     const objects = new Map([
       [`${prefix}/outputs.tar.gz`, await outputsOf(entries)],
@@ -180,7 +180,11 @@ describe('a pull', () => {
       bucket: 'bucket',
       open: async (key: string) => {
         opened.push(key);
-        return { Body: Readable.from([objects.get(key)]), $metadata: {} };
+        const body = (async function* () {
+          yield objects.get(key);
+          if (interruption) throw interruption;
+        })();
+        return { Body: Readable.from(body), $metadata: {} };
       },
     };
     const io = new PassThrough() as unknown as NodeJS.WriteStream;
@@ -217,6 +221,27 @@ describe('a pull', () => {
       await expect(pull('digits-1', [], { outputs })).rejects.toThrow('is not one of that run');
     },
   );
+
+  it('that is refused leaves nothing, and what was there stays', async () => {
+    await expect(
+      pull('digits-1', [], { logs: [{ job: 'train', key: 'x', bytes: 1, sha256: '0'.repeat(64) }] }),
+    ).rejects.toThrow();
+    expect(readdirSync(folder)).toEqual([]);
+    mkdirSync(join(folder, 'runctl-runs/digits-1'), { recursive: true });
+    put('runctl-runs/digits-1/a', 'mine');
+    await expect(pull('digits-1', [{ name: 'a' }])).rejects.toThrow('different content');
+    expect(readdirSync(join(folder, 'runctl-runs/digits-1'))).toEqual(['a']);
+  });
+
+  it('that was interrupted keeps what it has downloaded', async () => {
+    const manifest = {
+      logs: [{ job: 'train', key: 'runs/digits-1/train.log.gz', bytes: 1e6, sha256: '0'.repeat(64) }],
+    };
+    await expect(pull('digits-1', [{ name: 'a' }], manifest, new Error('socket hang up'))).rejects.toThrow(
+      'socket hang up',
+    );
+    expect(readdirSync(join(folder, 'runctl-runs/digits-1/.pulling'))).toEqual(['train.log.gz.part']);
+  });
 
   it('checks the sizes of the manifest before it downloads anything', async () => {
     const files = [{ path: 'a', bytes: 2 ** 52, sha256: '0'.repeat(64) }];
