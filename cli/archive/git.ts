@@ -27,20 +27,26 @@ export class GitError extends Error {
   }
 }
 
+export interface GitOptions {
+  readonly input?: string;
+  /** Gets the output as it comes; what it throws ends git, and is thrown. */
+  readonly onBytes?: (bytes: Buffer) => void;
+  readonly signal?: AbortSignal;
+}
+
 /**
  * Runs git in a folder. Its messages are in English, and it takes no lock that another git process could wait for.
- * @param options.onBytes gets the output as it comes; what it throws ends git, and is thrown
  * @throws GitError
  */
-export async function git(
-  folder: string,
-  args: readonly string[],
-  options: { readonly input?: string; readonly onBytes?: (bytes: Buffer) => void } = {},
-): Promise<Buffer> {
+export async function git(folder: string, args: readonly string[], options: GitOptions = {}): Promise<Buffer> {
   const env: NodeJS.ProcessEnv = { ...process.env, GIT_OPTIONAL_LOCKS: '0', LC_ALL: 'C' };
   for (const name of REPOSITORY_VARIABLES) delete env[name];
   return await new Promise<Buffer>((resolve, reject) => {
-    const child = spawn('git', ['-C', folder, ...args], { env, stdio: ['pipe', 'pipe', 'pipe'] });
+    const child = spawn('git', ['-C', folder, ...args], {
+      env,
+      stdio: ['pipe', 'pipe', 'pipe'],
+      ...(options.signal ? { signal: options.signal } : {}),
+    });
     const output: Buffer[] = [];
     let stderr = '';
     child.on('error', (error: NodeJS.ErrnoException) =>

@@ -31,10 +31,10 @@ async function addOne(listing: Listing, path: string, top: string, options: List
       'Rename one of the two.',
     );
   const isFolder = (await stat(place)).isDirectory();
-  const { files, secrets, warnings, notes, git, repository } = isFolder
-    ? await listFiles(place, options)
-    : await listFiles(dirname(place), { ...options, only: name });
   const rename = (inner: string) => (isFolder ? `${name}/${inner}` : inner);
+  const { files, secrets, warnings, notes, git, repository } = isFolder
+    ? await listFiles(place, { ...options, isOutput: (inner) => options.isOutput?.(rename(inner)) === true })
+    : await listFiles(dirname(place), { ...options, only: name });
   const mark = (text: string) => `include: ${path}: ${text}`;
   return {
     ...listing,

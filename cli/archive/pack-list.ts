@@ -1,6 +1,5 @@
 import { realpath, stat } from 'node:fs/promises';
 import type { GitState } from '../../core/archive/git-state.ts';
-import { outputMatcher } from '../../core/spec/output-globs.ts';
 import { refuseBroadFolder } from './broad-folder.ts';
 import type { Scope } from './ignore-rules.ts';
 import { PackError } from './pack-error.ts';
@@ -40,8 +39,8 @@ export interface Listing {
 
 export interface ListOptions {
   readonly includeSecrets?: boolean;
-  /** Globs of the run's outputs. */
-  readonly outputs?: readonly string[];
+  /** Whether a file matches the run's outputs. */
+  readonly isOutput?: (name: string) => boolean;
   readonly scan?: ScanCounter;
   /** Lists this file of the folder alone. */
   readonly only?: string;
@@ -66,7 +65,7 @@ export async function listFiles(folder: string, options: ListOptions = {}): Prom
   const scan = options.scan ?? new ScanCounter(folder);
   const walking: WalkOptions = {
     includeSecrets: options.includeSecrets === true,
-    isOutput: outputMatcher(options.outputs ?? []),
+    isOutput: options.isOutput ?? (() => false),
     scan,
     only: options.only ?? null,
   };
@@ -135,13 +134,14 @@ function treeWarnings(tree: Awaited<ReturnType<typeof readWorkTree>>): string[] 
     return [
       `${tree.reason[0]?.toUpperCase()}${tree.reason.slice(1)}, so the run has no commit, tracked files that .gitignore matches are left out, and git's own configuration is not applied. To pack what git tracks, make \`git status\` work in this folder.`,
     ];
-  const { absentSubmodules, sparse } = tree;
+  const { absentSubmodules, linkedTrees, sparse } = tree;
   return [
     ...(absentSubmodules.length > 0
       ? [
           `The ${absentSubmodules.length === 1 ? 'submodule' : 'submodules'} ${shorten(absentSubmodules)} ${absentSubmodules.length === 1 ? 'is' : 'are'} not checked out, so no files of ${absentSubmodules.length === 1 ? 'it' : 'them'} are packed. To check out: git submodule update --init --recursive`,
         ]
       : []),
+    ...linkedTrees.map((path) => `${path} was not packed: it is another work tree of a repository.`),
     ...(sparse > 0
       ? [
           `${sparse} tracked ${sparse === 1 ? 'file is' : 'files are'} outside of this sparse checkout, and not packed. To check out all: git sparse-checkout disable`,

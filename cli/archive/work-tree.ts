@@ -1,4 +1,4 @@
-import { lstat } from 'node:fs/promises';
+import { lstat, readFile } from 'node:fs/promises';
 import { dirname, join, relative, sep } from 'node:path';
 import { GitError, git, splitRecords } from './git.ts';
 import { PackError } from './pack-error.ts';
@@ -20,6 +20,8 @@ export interface WorkTree {
   readonly sparse: number;
   /** Submodules and inner repositories without files to list, by path relative to the folder. */
   readonly absentSubmodules: readonly string[];
+  /** Other work trees of a repository, by path relative to the folder: they are not listed. */
+  readonly linkedTrees: readonly string[];
   /** `core.ignorecase` of the repository. */
   readonly ignoreCase: boolean;
 }
@@ -40,6 +42,15 @@ export interface WorkTreeOptions {
   readonly onFiles?: (count: number) => void;
 }
 
+/** The commit, and the tracked files that differ from it. Submodules are asked themselves. */
+const STATUS = [
+  'status',
+  '--porcelain=v2',
+  '--branch',
+  '--no-renames',
+  '--untracked-files=no',
+  '--ignore-submodules=dirty',
+];
 const GITLINK = '160000';
 const REGULAR = /^100/;
 
@@ -52,25 +63,15 @@ const REGULAR = /^100/;
 export async function readWorkTree(folder: string, options: WorkTreeOptions = {}): Promise<WorkTree | NoAnswer | null> {
   const top = await findTop(folder);
   if (top === null || typeof top !== 'string') return top;
-  const onBytes = options.onFiles && countRecords(options.onFiles);
-  const where = typeof options.only === 'string' ? `:(literal)${options.only}` : '.';
-  const list = (...args: string[]) => git(folder, ['ls-files', '-z', ...args, '--', where], onBytes ? { onBytes } : {});
-  const [index, others, ignored, status, ignoreCase] = await Promise.all([
-    list('--stage', '-v'),
-    list('--others', '--exclude-standard'),
-    options.ignored === true ? list('--others', '--ignored', '--exclude-standard') : Buffer.alloc(0),
-    git(folder, [
-      'status',
-      '--porcelain=v2',
-      '--branch',
-      '--no-renames',
-      '--untracked-files=no',
-      '--ignore-submodules=dirty',
-      '--',
-      where,
-    ]),
-    isSet(folder, 'core.ignorecase'),
-  ]);
+  try {
+    return await readFrom(top, folder, options);
+  } catch (error) {
+    throw error instanceof GitError ? unreadable(top, error) : error;
+  }
+}
+
+async function readFrom(top: string, folder: string, options: WorkTreeOptions): Promise<WorkTree | null> {
+  const [index, others, ignored, status, ignoreCase] = await ask(folder, options);
   const entries = splitRecords(index).map(readIndexEntry);
   if (entries.length === 0 && (await isIgnored(folder))) return null;
   const lines = status.toString('utf8').split('\n');
@@ -86,8 +87,28 @@ export async function readWorkTree(folder: string, options: WorkTreeOptions = {}
     changed: tree.changed + lines.filter((line) => /^[12u] /.test(line)).length,
     sparse: tree.sparse,
     absentSubmodules: tree.absentSubmodules,
+    linkedTrees: tree.linkedTrees,
     ignoreCase,
   };
+}
+
+async function ask(folder: string, options: WorkTreeOptions) {
+  const failed = new AbortController();
+  const listing = { signal: failed.signal, ...(options.onFiles ? { onBytes: countRecords(options.onFiles) } : {}) };
+  const where = typeof options.only === 'string' ? `:(literal)${options.only}` : '.';
+  const list = (...args: string[]) => git(folder, ['ls-files', '-z', ...args, '--', where], listing);
+  try {
+    return await Promise.all([
+      list('--stage', '-v'),
+      list('--others', '--exclude-standard'),
+      options.ignored === true ? list('--others', '--ignored', '--exclude-standard') : Buffer.alloc(0),
+      git(folder, [...STATUS, '--', where], { signal: failed.signal }),
+      isSet(folder, 'core.ignorecase'),
+    ]);
+  } catch (error) {
+    failed.abort(); // the others would keep the command waiting
+    throw error;
+  }
 }
 
 /** An entry of the index: `<tag> <mode> <object> <stage>\t<path>`. */
@@ -110,6 +131,7 @@ function readIndexEntry(record: string): IndexEntry {
 class Collected {
   readonly files = new Map<string, Belongs>();
   readonly absentSubmodules: string[] = [];
+  readonly linkedTrees: string[] = [];
   changed = 0;
   sparse = 0;
   readonly #folder: string;
@@ -144,6 +166,10 @@ class Collected {
       this.files.set(name, belongs);
       return;
     }
+    if (await isLinkedTree(join(this.#folder, name))) {
+      if (belongs !== 'ignored') this.linkedTrees.push(name.slice(0, -1));
+      return;
+    }
     const inner = await this.#enter(name);
     if (inner === null) {
       this.absentSubmodules.push(name.slice(0, -1));
@@ -161,6 +187,7 @@ class Collected {
     }
     for (const [name, belongs] of inner.files) this.files.set(`${path}/${name}`, belongs);
     this.absentSubmodules.push(...inner.absentSubmodules.map((name) => `${path}/${name}`));
+    this.linkedTrees.push(...inner.linkedTrees.map((name) => `${path}/${name}`));
     this.changed += inner.changed;
     this.sparse += inner.sparse;
   }
@@ -198,12 +225,16 @@ async function findTop(folder: string): Promise<string | NoAnswer | null> {
     if (/dubious ownership/.test(error.message)) throw foreignRepository(top, error);
     if (/not a git repository/.test(error.message))
       return { top, reason: `git does not find the repository of ${top}` };
-    throw new PackError(
-      `git cannot read the repository ${top}: ${error.message}`,
-      'Correct the repository until `git status` works, and run the command again.',
-      { cause: error },
-    );
+    throw unreadable(top, error);
   }
+}
+
+function unreadable(top: string, cause: GitError): PackError {
+  return new PackError(
+    `git cannot read the repository ${top}: ${cause.message}`,
+    'Correct the repository until `git status` works, and run the command again.',
+    { cause },
+  );
 }
 
 function foreignRepository(top: string, cause: Error): PackError {
@@ -220,6 +251,12 @@ async function findDotGit(folder: string): Promise<string | null> {
     if (await exists(join(at, '.git'))) return at;
     if (at === dirname(at)) return null;
   }
+}
+
+/** Made by `git worktree add`: `.git` is a file that leads into the repository's `worktrees/`. */
+async function isLinkedTree(folder: string): Promise<boolean> {
+  const text = await readFile(join(folder, '.git'), 'utf8').catch(() => '');
+  return /^gitdir: .*[\\/]worktrees[\\/]/.test(text);
 }
 
 async function isIgnored(folder: string): Promise<boolean> {

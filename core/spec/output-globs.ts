@@ -31,17 +31,23 @@ function globPattern(glob: string): RegExp | null {
     return `${segmentPattern(part)}${isLast ? '' : '/'}`;
   });
   try {
-    return single.length === 0 ? null : new RegExp(`^${words.join('')}(?:/.*)?$`, 's');
+    return single.length === 0 ? null : new RegExp(`^${words.join('')}(?:/.*)?$`, 'su');
   } catch {
     return null;
   }
 }
 
 function segmentPattern(part: string): string {
-  return part.replace(/\[([!^]?)(.[^\]]*)\]|[\s\S]/g, (char, not?: string, inner?: string) => {
-    if (inner !== undefined) return `[${not ? '^' : ''}${inner.replace(/[\\[]/g, '\\$&')}]`;
+  return part.replace(/\[([\s\S][^\]]*)\]|[\s\S]/gu, (char, inner?: string) => {
+    if (inner !== undefined) return characterClass(inner);
     if (char === '*') return '[^/]*';
     if (char === '?') return '[^/]';
     return char.replace(/[.+^$(){}|[\]\\]/g, '\\$&');
   });
+}
+
+function characterClass(inner: string): string {
+  const isNegated = inner.length > 1 && /^[!^]/.test(inner);
+  const members = (isNegated ? inner.slice(1) : inner).replace(/[\\[\]^]/g, '\\$&');
+  return isNegated ? `[^/${members}]` : `[${members}]`;
 }

@@ -130,6 +130,23 @@ describe('in a git work tree, git says what belongs', () => {
     expect((await list(tree)).git).toEqual({ commit: head, dirty: true, differences: ['1 not tracked'] });
   });
 
+  it('a linked work tree inside the folder is another copy of it, and not packed', async () => {
+    commit({ 'train.py': '' });
+    git('worktree', 'add', '-q', 'trees/feature');
+    expect(await list()).toMatchObject({
+      files: [{ name: 'train.py' }],
+      warnings: ['trees/feature was not packed: it is another work tree of a repository.'],
+      git: { dirty: false },
+    });
+  });
+
+  it('.runctlignore ignores case where core.ignorecase says so', async () => {
+    commit({ 'train.py': '', 'notes.md': '', '.runctlignore': 'NOTES.md\n' });
+    expect(await names()).toEqual(['.runctlignore', 'notes.md', 'train.py']);
+    git('config', 'core.ignorecase', 'true');
+    expect(await names()).toEqual(['.runctlignore', 'train.py']);
+  });
+
   it('names with spaces, quotes, newlines and letters of all scripts', async () => {
     const odd = { 'a b.py': '', 'quote".py': '', 'line\nbreak.py': '', 'größe/日本.py': '' };
     commit({ 'train.py': '' });
@@ -322,7 +339,12 @@ describe('where git cannot be asked', () => {
 
   it('because the repository is damaged: refused, with what git says', async () => {
     commit({ 'train.py': '' });
+    const config = execFileSync('cat', [join(folder, '.git/config')], { encoding: 'utf8' });
     put({ '.git/config': '[core\n' });
     await expect(list()).rejects.toMatchObject({ message: expect.stringContaining('bad config line 1') });
+    put({ '.git/config': config, '.git/index': 'damaged' });
+    await expect(list()).rejects.toMatchObject({
+      message: expect.stringMatching(/cannot read the repository .*index/),
+    });
   });
 });

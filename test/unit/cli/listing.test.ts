@@ -16,6 +16,7 @@ import { checkScript, readCode } from '../../../cli/archive/code.ts';
 import { type ListOptions, listFiles } from '../../../cli/archive/pack-list.ts';
 import { ScanCounter } from '../../../cli/archive/scan.ts';
 import { Terminal } from '../../../cli/terminal/terminal.ts';
+import { outputMatcher } from '../../../core/spec/output-globs.ts';
 import type { SpecInput } from '../../../core/spec/spec.ts';
 
 let work: string;
@@ -108,12 +109,14 @@ describe('the results of runs are not packed', () => {
     expect(await shown()).toEqual([
       'Not packed: 2 files (outputs/), because the key outputs names them as results of a run.',
     ]);
-    expect(await names({ outputs: ['results/*.{csv,json}', 'outputs/[a-c]'] })).toEqual([
+    expect(await names({ isOutput: outputMatcher(['results/*.{csv,json}', 'outputs/[a-c]']) })).toEqual([
       'outputs/model.pt',
       'results/x.py',
       'train.py',
     ]);
-    expect(await names({ outputs: ['**', '*', '**/*', '/'] }), 'patterns for everything').toHaveLength(5);
+    expect(await names({ isOutput: outputMatcher(['**', '*', '**/*', '/']) }), 'patterns for everything').toHaveLength(
+      5,
+    );
   });
 
   it('nor what a pull wrote, wherever: other files beside it are', async () => {
@@ -217,11 +220,21 @@ describe('include', () => {
 
   it('packs folders and files beside the project, under their own names, with their own ignore files', async () => {
     put({ 'train.py': '', 'z.py': '' });
-    put({ 'common/a.py': '', 'common/.gitignore': '*.log\n', 'common/x.log': '', 'common/.env': 'A=1' }, work);
+    put(
+      {
+        'common/outputs/x': '',
+        'common/a.py': '',
+        'common/.gitignore': '*.log\n',
+        'common/x.log': '',
+        'common/.env': 'A=1',
+      },
+      work,
+    );
     put({ 'deep/shared.py': '', 'deep/other.py': '' }, work);
     expect(await packed('../common', '../deep/shared.py')).toEqual([
       'common/.gitignore',
       'common/a.py',
+      'common/outputs/x',
       'shared.py',
       'train.py',
       'z.py',
