@@ -23,7 +23,8 @@ export function addPushCommand(program: Command): void {
     .addHelpText(
       'after',
       `
-runctl packs the files that .gitignore and .runctlignore do not exclude, without .git, virtual environments and caches.
+runctl packs what git tracks, and what it neither tracks nor ignores; .runctlignore excludes and includes more. Virtual
+environments, caches, files that match the key outputs, and folders of \`runctl pull\` are left out unless git tracks them.
 The same files at the same commit give the same archive, which is uploaded only once.
 
 Examples:
