@@ -29,7 +29,7 @@ export class GitError extends Error {
 
 export interface GitOptions {
   readonly input?: string;
-  /** Gets the output as it comes; what it throws ends git, and is thrown. */
+  /** Gets the output as it comes, instead of the caller; what it throws ends git, and is thrown. */
   readonly onBytes?: (bytes: Buffer) => void;
   readonly signal?: AbortSignal;
 }
@@ -53,9 +53,9 @@ export async function git(folder: string, args: readonly string[], options: GitO
       reject(new GitError(error.message, { isMissing: error.code === 'ENOENT', exitCode: null })),
     );
     child.stdout.on('data', (bytes: Buffer) => {
-      output.push(bytes);
       try {
-        options.onBytes?.(bytes);
+        if (options.onBytes) options.onBytes(bytes);
+        else output.push(bytes);
       } catch (error) {
         child.kill();
         reject(error);
@@ -74,9 +74,26 @@ export async function git(folder: string, args: readonly string[], options: GitO
   });
 }
 
-/** The records of an output with `-z`. A name that is not UTF-8 has U+FFFD in it afterwards. */
-export function splitRecords(output: Buffer): string[] {
-  const records = output.toString('utf8').split('\0');
-  records.pop(); // the end of the last record
-  return records;
+/**
+ * Runs a command of git whose output has the option `-z`, and passes each record on as soon as it is there. A name that
+ * is not UTF-8 has U+FFFD in it then.
+ * @throws GitError, and whatever `onRecord` throws
+ */
+export async function gitRecords(
+  folder: string,
+  args: readonly string[],
+  onRecord: (record: string) => void,
+  signal: AbortSignal,
+): Promise<void> {
+  let rest: Buffer = Buffer.alloc(0);
+  const onBytes = (bytes: Buffer) => {
+    const all = rest.length === 0 ? bytes : Buffer.concat([rest, bytes]);
+    let start = 0;
+    for (let end = all.indexOf(0); end >= 0; end = all.indexOf(0, start)) {
+      onRecord(all.toString('utf8', start, end));
+      start = end + 1;
+    }
+    rest = all.subarray(start);
+  };
+  await git(folder, args, { onBytes, signal });
 }

@@ -3,6 +3,7 @@ import type { GitState } from '../../core/archive/git-state.ts';
 import { refuseBroadFolder } from './broad-folder.ts';
 import type { Scope } from './ignore-rules.ts';
 import { PackError } from './pack-error.ts';
+import { pathFilter } from './path-filter.ts';
 import { ScanCounter } from './scan.ts';
 import { FolderSource, GitSource, scopesAbove } from './sources.ts';
 import { type ProjectFile, Walk, type WalkOptions } from './walk.ts';
@@ -69,12 +70,13 @@ export async function listFiles(folder: string, options: ListOptions = {}): Prom
     scan,
     only: options.only ?? null,
   };
-  const tree = await readWorkTree(top, treeOptions(walking));
+  const tree = await readWorkTree(top, treeOptions(top, walking));
   const [walk, git] =
     tree === null || 'reason' in tree
       ? [await walkFolder(top, walking, tree === null ? [] : await scopesAbove(tree.top, top)), null]
       : await walkTree(top, walking, tree);
-  if (walk.files.length === 0) throw nothingToPack(folder, walk);
+  if (walk.files.length === 0)
+    throw nothingToPack(folder, { ignored: walk.ignored, byGit: tree !== null && 'files' in tree });
   return {
     files: walk.files,
     secrets: walk.secrets,
@@ -89,8 +91,12 @@ export async function listFiles(folder: string, options: ListOptions = {}): Prom
   };
 }
 
-function treeOptions({ scan, only }: WalkOptions): WorkTreeOptions {
-  return { only, onFiles: (count) => scan.addNames(count) };
+function treeOptions(top: string, { scan, only }: WalkOptions, exceptions: readonly Scope[] = []): WorkTreeOptions {
+  return {
+    only,
+    onFiles: (count) => scan.addNames(count),
+    filterFor: (ignoreCase) => pathFilter(top, { ignoreCase }, exceptions),
+  };
 }
 
 async function walkFolder(top: string, options: WalkOptions, outer: readonly Scope[]): Promise<Walk> {
@@ -102,10 +108,10 @@ async function walkFolder(top: string, options: WalkOptions, outer: readonly Sco
 async function walkTree(top: string, options: WalkOptions, tree: WorkTree): Promise<[Walk, Commit | null]> {
   let walk = new Walk(top, new GitSource(top, tree), options);
   await walk.run();
-  if (walk.hasExceptions || walk.files.length === 0) {
-    // Ignored files are many, and of interest only here.
+  if (walk.exceptions.length > 0) {
+    // Ignored files may be many, and are of interest only here.
     options.scan.restart();
-    const whole = await readWorkTree(top, { ...treeOptions(options), ignored: true });
+    const whole = await readWorkTree(top, { ...treeOptions(top, options, walk.exceptions), ignored: true });
     if (whole !== null && 'files' in whole) walk = new Walk(top, new GitSource(top, whole), options);
     await walk.run();
   }
@@ -155,9 +161,13 @@ export function shorten(names: readonly string[]): string {
   return names.slice(0, NAMES_SHOWN).join(', ') + (more > 0 ? ` and ${more} more` : '');
 }
 
-export function nothingToPack(folder: string, { ignored }: { readonly ignored: number } = { ignored: 0 }): PackError {
+export function nothingToPack(
+  folder: string,
+  { ignored, byGit }: { readonly ignored: number; readonly byGit: boolean } = { ignored: 0, byGit: false },
+): PackError {
+  const excluded = ignored > 0 ? `: the ignore files exclude all ${ignored} entries` : '';
   return new PackError(
-    `There is nothing to pack in ${folder}${ignored > 0 ? `: the ignore files exclude all ${ignored} entries` : ''}.`,
+    `There is nothing to pack in ${folder}${excluded || (byGit ? ': it has no file that git does not ignore' : '')}.`,
     'Give the folder that contains the training script, or correct its .gitignore or .runctlignore.',
   );
 }

@@ -4,6 +4,8 @@ import { PackError } from './pack-error.ts';
 
 /** A deployed stack may accept more than the default caps; a folder this far over them is not a folder of code. */
 const MARGIN = 10;
+/** Progress is shown after so many further names. */
+const SHOW_EACH = 500;
 export const SCAN_MAX_NAMES = MARGIN * DEFAULT_CAPS.entries;
 export const SCAN_MAX_BYTES = MARGIN * DEFAULT_CAPS.expandedBytes;
 
@@ -16,6 +18,8 @@ export interface ScanCaps {
 export class ScanCounter {
   #names = 0;
   #bytes = 0;
+  /** Number of names from which on progress is shown again. */
+  #shown = 0;
   readonly #folder: string;
   readonly #caps: ScanCaps;
   readonly #onProgress: (text: string) => void;
@@ -36,6 +40,7 @@ export class ScanCounter {
   restart(): void {
     this.#names = 0;
     this.#bytes = 0;
+    this.#shown = 0;
   }
 
   /** Names that were found. @param where path of their folder, as far as it is known */
@@ -51,12 +56,17 @@ export class ScanCounter {
   }
 
   #check(where?: string): void {
-    const found = `${this.#names.toLocaleString('en')} files and folders, ${formatSize(this.#bytes)}`;
     if (this.#names > this.#caps.names || this.#bytes > this.#caps.bytes)
       throw new PackError(
-        `The scan of ${this.#folder} stopped after ${found}${where ? `, at ${where}` : ''}: a run accepts ${DEFAULT_CAPS.entries.toLocaleString('en')} files and ${formatSize(DEFAULT_CAPS.expandedBytes)} by default.`,
+        `The scan of ${this.#folder} stopped after ${this.#found()}${where ? `, at ${where}` : ''}: a run accepts ${DEFAULT_CAPS.entries.toLocaleString('en')} files and ${formatSize(DEFAULT_CAPS.expandedBytes)} by default.`,
         'Run the command in the folder that holds the code, or exclude data and environments with .runctlignore.',
       );
-    this.#onProgress(found);
+    if (this.#names < this.#shown) return;
+    this.#shown = this.#names + SHOW_EACH;
+    this.#onProgress(this.#found());
+  }
+
+  #found(): string {
+    return `${this.#names.toLocaleString('en')} files and folders, ${formatSize(this.#bytes)}`;
   }
 }

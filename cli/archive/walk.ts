@@ -22,11 +22,11 @@ export interface ProjectFile {
 }
 
 /** Never part of a project's code, unless git tracks it. */
-const NEVER = new Set(['__pycache__', 'node_modules', 'runctl-runs', '.pulling']);
+export const NEVER = new Set(['__pycache__', 'node_modules', 'runctl-runs', '.pulling']);
 /** Never part of a project's code at all. */
 const PRIVATE = new Set(['.git', '.runctl']);
 /** The file that marks a folder as a virtual environment. */
-const VENV_MARK = 'pyvenv.cfg';
+export const VENV_MARK = 'pyvenv.cfg';
 
 export interface WalkOptions {
   readonly includeSecrets: boolean;
@@ -64,8 +64,8 @@ export class Walk {
   /** Tracked paths that are packed: files, and links whose target is. */
   readonly packedPaths = new Set<string>();
   ignored = 0;
-  /** Some rule of a `.runctlignore` includes what git ignores. */
-  hasExceptions = false;
+  /** Rules of which some include what git ignores. */
+  readonly exceptions: Scope[] = [];
   readonly #top: string;
   readonly #source: Source;
   readonly #options: WalkOptions;
@@ -89,7 +89,7 @@ export class Walk {
     if (all === undefined) return;
     const children = name === '' && only !== null ? all.filter((child) => child.name === only) : all;
     const own = await readScope(join(folder, OWN_IGNORE_FILE), name, this.#source);
-    if (own?.hasExceptions === true) this.hasExceptions = true;
+    if (own?.hasExceptions === true) this.exceptions.push(own);
     const names = new Set(children.map((child) => child.name));
     const pulled = await readPulled(folder, name);
     const isVenv = name !== '' && names.has(VENV_MARK);

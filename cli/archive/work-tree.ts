@@ -1,7 +1,8 @@
 import { lstat, readFile } from 'node:fs/promises';
 import { dirname, join, relative, sep } from 'node:path';
-import { GitError, git, splitRecords } from './git.ts';
+import { GitError, git, gitRecords } from './git.ts';
 import { PackError } from './pack-error.ts';
+import type { PathFilter } from './path-filter.ts';
 
 /** How git sees a file. */
 export type Belongs = 'tracked' | 'untracked' | 'ignored';
@@ -38,6 +39,8 @@ export interface WorkTreeOptions {
   readonly ignored?: boolean;
   /** Lists this file of the folder alone; null: all. */
   readonly only?: string | null;
+  /** Makes the filter of what is listed. @param ignoreCase `core.ignorecase` of the repository */
+  readonly filterFor?: ((ignoreCase: boolean) => Promise<PathFilter>) | undefined;
   /** Gets the number of further files that were listed; what it throws ends the listing. */
   readonly onFiles?: (count: number) => void;
 }
@@ -71,15 +74,15 @@ export async function readWorkTree(folder: string, options: WorkTreeOptions = {}
 }
 
 async function readFrom(top: string, folder: string, options: WorkTreeOptions): Promise<WorkTree | null> {
-  const [index, others, ignored, status, ignoreCase] = await ask(folder, options);
-  const entries = splitRecords(index).map(readIndexEntry);
-  if (entries.length === 0 && (await isIgnored(folder))) return null;
+  const ignoreCase = await isSet(folder, 'core.ignorecase');
+  const filter = (await options.filterFor?.(ignoreCase)) ?? (() => true);
+  const tree = new Collected(folder, top, { ...options, filterFor: undefined }, filter);
+  const { entries, others, status } = await ask(folder, options, filter);
+  if (entries.length === 0 && folder !== top && (await isIgnored(folder))) return null;
   const lines = status.toString('utf8').split('\n');
   const commit = lines.find((line) => line.startsWith('# branch.oid '))?.slice('# branch.oid '.length) ?? '';
-  const tree = new Collected(folder, top, options);
   await tree.addTracked(entries);
-  for (const name of splitRecords(ignored)) await tree.addOther(name, 'ignored');
-  for (const name of splitRecords(others)) await tree.addOther(name, 'untracked');
+  for (const [name, belongs] of others) await tree.addOther(name, belongs);
   return {
     top,
     files: tree.files,
@@ -92,19 +95,31 @@ async function readFrom(top: string, folder: string, options: WorkTreeOptions): 
   };
 }
 
-async function ask(folder: string, options: WorkTreeOptions) {
+async function ask(folder: string, { only, ignored, onFiles }: WorkTreeOptions, filter: PathFilter) {
   const failed = new AbortController();
-  const listing = { signal: failed.signal, ...(options.onFiles ? { onBytes: countRecords(options.onFiles) } : {}) };
-  const where = typeof options.only === 'string' ? `:(literal)${options.only}` : '.';
-  const list = (...args: string[]) => git(folder, ['ls-files', '-z', ...args, '--', where], listing);
+  const where = typeof only === 'string' ? `:(literal)${only}` : '.';
+  const entries: IndexEntry[] = [];
+  const others: [name: string, belongs: Belongs][] = [];
+  const list = (onRecord: (record: string) => void, ...args: string[]) =>
+    gitRecords(folder, ['ls-files', '-z', ...args, '--', where], onRecord, failed.signal);
+  const addOther = (belongs: Belongs) => (name: string) => {
+    if (!filter(name, belongs)) return;
+    others.push([name, belongs]);
+    onFiles?.(1);
+  };
+  const addTracked = (record: string) => {
+    const entry = readIndexEntry(record);
+    entries.push(entry); // what is left out of these is a difference
+    if (filter(entry.path, 'tracked')) onFiles?.(1);
+  };
   try {
-    return await Promise.all([
-      list('--stage', '-v'),
-      list('--others', '--exclude-standard'),
-      options.ignored === true ? list('--others', '--ignored', '--exclude-standard') : Buffer.alloc(0),
+    const [status] = await Promise.all([
       git(folder, [...STATUS, '--', where], { signal: failed.signal }),
-      isSet(folder, 'core.ignorecase'),
+      list(addTracked, '--stage', '-v'),
+      list(addOther('untracked'), '--others', '--exclude-standard'),
+      ignored === true ? list(addOther('ignored'), '--others', '--ignored', '--exclude-standard') : null,
     ]);
+    return { entries, others, status };
   } catch (error) {
     failed.abort(); // the others would keep the command waiting
     throw error;
@@ -137,8 +152,10 @@ class Collected {
   readonly #folder: string;
   readonly #top: string;
   readonly #options: WorkTreeOptions;
+  readonly #filter: PathFilter;
 
-  constructor(folder: string, top: string, options: WorkTreeOptions) {
+  constructor(folder: string, top: string, options: WorkTreeOptions, filter: PathFilter) {
+    this.#filter = filter;
     this.#folder = folder;
     this.#top = top;
     this.#options = options;
@@ -195,7 +212,8 @@ class Collected {
   async #enter(name: string): Promise<WorkTree | null> {
     const folder = join(this.#folder, name);
     if (!(await exists(join(folder, '.git')))) return null;
-    const inner = await readWorkTree(folder, this.#options);
+    const filter: PathFilter = (path, belongs) => this.#filter(`${name}${path}`, belongs);
+    const inner = await readWorkTree(folder, { ...this.#options, filterFor: () => Promise.resolve(filter) });
     return inner === null || 'reason' in inner ? null : inner;
   }
 }
@@ -277,14 +295,6 @@ async function succeeds(running: Promise<unknown>): Promise<boolean> {
 
 async function exists(path: string): Promise<boolean> {
   return await succeeds(lstat(path));
-}
-
-function countRecords(onFiles: (count: number) => void): (bytes: Buffer) => void {
-  return (bytes) => {
-    let count = 0;
-    for (let at = bytes.indexOf(0); at >= 0; at = bytes.indexOf(0, at + 1)) count += 1;
-    onFiles(count);
-  };
 }
 
 /** A path below a folder with `/` between its parts, as git writes it. */

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import {
   mkdirSync,
   mkdtempSync,
@@ -192,12 +193,57 @@ describe('the size of a folder', () => {
     expect(progress[0]).toMatch(/^2 files and folders, 0 B$/);
   });
 
-  it('far over them ends the listing of git, too', async () => {
-    const { execFileSync } = await import('node:child_process');
-    execFileSync('git', ['init', '-q'], { cwd: folder });
-    put(Object.fromEntries(Array.from({ length: 30 }, (_, n) => [`data/${n}`, ''])));
-    const scan = new ScanCounter(folder, { caps: { names: 20, bytes: 1e9 } });
-    await expect(listFiles(folder, { scan })).rejects.toThrow(/stopped after 30 files and folders, 0 B: a run/);
+  describe('in a git work tree', () => {
+    const many = (at: string, name = (n: number) => String(n)) =>
+      Object.fromEntries(Array.from({ length: 30 }, (_, n) => [`${at}/${name(n)}`, '']));
+    const list = async () => {
+      const scan = new ScanCounter(folder, { caps: { names: 20, bytes: 1e9 } });
+      return (await listFiles(folder, { scan })).files.map(({ name }) => name);
+    };
+    const git = (...args: string[]) =>
+      execFileSync('git', ['-c', 'user.name=a', '-c', 'user.email=a@b', ...args], { cwd: folder });
+    beforeEach(() => {
+      git('init', '-q');
+      put({ 'train.py': '' });
+    });
+
+    it('far over the caps ends the listing of git', async () => {
+      put(many('data'));
+      await expect(list()).rejects.toThrow(/stopped after 21 files and folders, 0 B: a run/);
+    });
+
+    it('what is left out anyway does not count', async () => {
+      put({
+        ...many('data'),
+        ...many('deep/node_modules/x'),
+        ...many('env/lib'),
+        'env/pyvenv.cfg': '',
+        ...many('tracked'),
+      });
+      git('add', '--force', 'tracked');
+      put({ '.runctlignore': 'data/\n/tracked\n' });
+      expect(await list()).toEqual(['.runctlignore', 'train.py']);
+    });
+
+    it('what git ignores counts only where a rule with ! includes it', async () => {
+      put({
+        '.gitignore': 'data/\nruns/\n',
+        ...many('data'),
+        ...many('runs/a', (n) => `${n}.log`),
+        'runs/a/keep.txt': '',
+      });
+      put({ '.runctlignore': '!keep.txt\n' });
+      expect(await list()).toEqual(['.gitignore', '.runctlignore', 'runs/a/keep.txt', 'train.py']);
+      put({ 'sub/.runctlignore': '!x.log\n', 'sub/x.log': '', '.gitignore': 'data/\nruns/\n*.log\n' });
+      expect(await list()).toContain('sub/x.log');
+      put({ '.runctlignore': '!runs/\n' });
+      await expect(list()).rejects.toThrow(/stopped after 21 files/);
+    });
+
+    it('nothing but ignored files is nothing to pack', async () => {
+      put({ '.git/info/exclude': '*\n' });
+      await expect(list()).rejects.toThrow('it has no file that git does not ignore');
+    });
   });
 
   it.each<[string, () => string]>([
@@ -243,7 +289,6 @@ describe('include', () => {
   });
 
   it('is part of the commit when it is of the same repository', async () => {
-    const { execFileSync } = await import('node:child_process');
     const git = (...args: string[]) =>
       execFileSync('git', ['-c', 'user.name=a', '-c', 'user.email=a@b', ...args], { cwd: work });
     put({ 'project/train.py': '', 'common/a.py': '', 'one.py': '' }, work);
