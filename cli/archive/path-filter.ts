@@ -1,11 +1,8 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { OWN_IGNORE_FILE, readScope, type Scope, verdict } from './ignore-rules.ts';
-import { NEVER, VENV_MARK } from './walk.ts';
-import type { Belongs } from './work-tree.ts';
-
-/** Whether a path that git lists is needed at all. */
-export type PathFilter = (path: string, belongs: Belongs) => boolean;
+import { NEVER, VENV_MARK } from './paths.ts';
+import type { PathFilter } from './work-tree.ts';
 
 /**
  * Drops paths that a walk would leave out, while git lists them: a folder of a million images that `.runctlignore` names,

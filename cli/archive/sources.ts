@@ -2,8 +2,9 @@ import type { Dirent } from 'node:fs';
 import { opendir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ignoresCase, readOuterScope, readScope, type Scope, verdict } from './ignore-rules.ts';
+import { type Belongs, pathBelow } from './paths.ts';
 import type { ScanCounter } from './scan.ts';
-import { type Belongs, pathBelow, type WorkTree } from './work-tree.ts';
+import type { WorkTree } from './work-tree.ts';
 
 /** A name in a folder, and whether it is part of the project as far as git, or what its ignore files say, goes. */
 export interface Child {

@@ -4,11 +4,11 @@ import { join, relative, sep } from 'node:path';
 import { SPEC_FILE } from '../../core/spec/archive-spec.ts';
 import { OWN_IGNORE_FILE, readScope, type Scope, verdict } from './ignore-rules.ts';
 import { PackError } from './pack-error.ts';
+import { type Belongs, NEVER, PRIVATE, pathBelow, VENV_MARK } from './paths.ts';
 import { readPulled } from './pulled.ts';
 import type { ScanCounter } from './scan.ts';
 import { isSecretName } from './secrets.ts';
 import type { Child, Source } from './sources.ts';
-import { type Belongs, pathBelow } from './work-tree.ts';
 
 export interface ProjectFile {
   /** Path in the archive, `/` between its parts. */
@@ -20,13 +20,6 @@ export interface ProjectFile {
   /** git tracks it. */
   readonly tracked: boolean;
 }
-
-/** Never part of a project's code, unless git tracks it. */
-export const NEVER = new Set(['__pycache__', 'node_modules', 'runctl-runs', '.pulling']);
-/** Never part of a project's code at all. */
-const PRIVATE = new Set(['.git', '.runctl']);
-/** The file that marks a folder as a virtual environment. */
-export const VENV_MARK = 'pyvenv.cfg';
 
 export interface WalkOptions {
   readonly includeSecrets: boolean;

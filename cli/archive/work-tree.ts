@@ -1,11 +1,11 @@
 import { lstat, readFile } from 'node:fs/promises';
-import { dirname, join, relative, sep } from 'node:path';
+import { dirname, join } from 'node:path';
 import { GitError, git, gitRecords } from './git.ts';
 import { PackError } from './pack-error.ts';
-import type { PathFilter } from './path-filter.ts';
+import { type Belongs, pathBelow } from './paths.ts';
 
-/** How git sees a file. */
-export type Belongs = 'tracked' | 'untracked' | 'ignored';
+/** Whether a path that git lists is needed at all. */
+export type PathFilter = (path: string, belongs: Belongs) => boolean;
 
 /** A folder as git sees it. */
 export interface WorkTree {
@@ -295,9 +295,4 @@ async function succeeds(running: Promise<unknown>): Promise<boolean> {
 
 async function exists(path: string): Promise<boolean> {
   return await succeeds(lstat(path));
-}
-
-/** A path below a folder with `/` between its parts, as git writes it. */
-export function pathBelow(folder: string, path: string): string {
-  return relative(folder, path).split(sep).join('/');
 }
