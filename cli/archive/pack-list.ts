@@ -7,12 +7,10 @@ import { pathFilter } from './path-filter.ts';
 import { ScanCounter } from './scan.ts';
 import { FolderSource, GitSource, scopesAbove } from './sources.ts';
 import { type ProjectFile, Walk, type WalkOptions } from './walk.ts';
-import { leftOutNote } from './warnings.ts';
+import { leftOutNote, shorten } from './warnings.ts';
 import { readWorkTree, type WorkTree, type WorkTreeOptions } from './work-tree.ts';
 
 export type { ProjectFile } from './walk.ts';
-
-const NAMES_SHOWN = 5;
 
 /** The commit of a folder, and how its archive differs from it. */
 export interface Commit extends GitState {
@@ -154,11 +152,6 @@ function treeWarnings(tree: Awaited<ReturnType<typeof readWorkTree>>): string[] 
         ]
       : []),
   ];
-}
-
-export function shorten(names: readonly string[]): string {
-  const more = names.length - NAMES_SHOWN;
-  return names.slice(0, NAMES_SHOWN).join(', ') + (more > 0 ? ` and ${more} more` : '');
 }
 
 export function nothingToPack(

@@ -4,8 +4,9 @@ import { pipeline } from 'node:stream/promises';
 import { constants, createGzip } from 'node:zlib';
 import { type Pack, pack } from 'tar-stream';
 import { type GitState, gitComment } from '../../core/archive/git-state.ts';
+import { isLfsPointer, pointerWarnings } from './lfs.ts';
 import { PackError } from './pack-error.ts';
-import { type Commit, type Listing, type ListOptions, listFiles, nothingToPack, shorten } from './pack-list.ts';
+import { type Commit, type Listing, type ListOptions, listFiles, nothingToPack } from './pack-list.ts';
 import { globalHeader } from './pax-comment.ts';
 import { isSecretContent } from './secrets.ts';
 import { leftOut, notReadable, type ProjectFile } from './walk.ts';
@@ -21,9 +22,6 @@ const MTIME = new Date('1980-01-01T00:00:00Z');
 /** Byte 9 of a gzip header names the operating system that wrote it; 3 is Unix. */
 const GZIP_OS_BYTE = 9;
 const GZIP_OS = 3;
-/** What a file has in the work tree whose content Git LFS has not fetched (git-lfs, docs/spec.md). */
-const LFS_POINTER = 'version https://git-lfs.github.com/spec/';
-const LFS_POINTER_BYTES = 1024;
 
 export interface PackedFile {
   /** Path in the archive, `/` between its parts. */
@@ -150,19 +148,6 @@ async function addAll(tar: Pack, files: readonly ProjectFile[], options: PackOpt
       found.packed.push({ name: file.name, bytes: await addFile(tar, file, content) });
     }
   }
-}
-
-function isLfsPointer(content: Buffer): boolean {
-  const head = content.subarray(0, LFS_POINTER.length);
-  return content.length <= LFS_POINTER_BYTES && head.toString('latin1') === LFS_POINTER;
-}
-
-function pointerWarnings(pointers: readonly string[]): string[] {
-  if (pointers.length === 0) return [];
-  const what = pointers.length === 1 ? 'is a pointer' : 'are pointers';
-  return [
-    `${shorten(pointers)} ${what} of Git LFS: the content was not fetched, and is not packed. To fetch it: git lfs pull`,
-  ];
 }
 
 /** The bytes of a small file, an open handle of a large one, or why there is neither. */

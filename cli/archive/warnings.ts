@@ -7,6 +7,7 @@ const TOTAL_BYTES = 100 * 1024 * 1024;
 /** A folder is named for its only large folder when that has this share of its bytes. */
 const SHARE = 0.9;
 const SHOWN = 3;
+const NAMES_SHOWN = 5;
 /** Where experiment trackers keep their runs. */
 const TRACKER_FOLDERS = new Set(['wandb', 'mlruns', 'mlartifacts', 'lightning_logs', 'tb_logs', '.neptune', '.aim']);
 
@@ -87,4 +88,9 @@ export function leftOutNote(names: readonly string[], why: string): string[] {
 function commonFolder(names: readonly string[]): string {
   const tops = [...new Set(names.map((name) => (name.includes('/') ? `${name.split('/')[0]}/` : name)))];
   return tops.slice(0, SHOWN).join(', ') + (tops.length > SHOWN ? ', …' : '');
+}
+
+export function shorten(names: readonly string[]): string {
+  const more = names.length - NAMES_SHOWN;
+  return names.slice(0, NAMES_SHOWN).join(', ') + (more > 0 ? ` and ${more} more` : '');
 }

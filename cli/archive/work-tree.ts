@@ -1,8 +1,8 @@
-import { lstat, readFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { GitError, git, gitRecords } from './git.ts';
-import { PackError } from './pack-error.ts';
 import { type Belongs, pathBelow } from './paths.ts';
+import { exists, findTop, isIgnored, isSet, type NoAnswer, unreadable } from './repository.ts';
 
 /** Whether a path that git lists is needed at all. */
 export type PathFilter = (path: string, belongs: Belongs) => boolean;
@@ -25,13 +25,6 @@ export interface WorkTree {
   readonly linkedTrees: readonly string[];
   /** `core.ignorecase` of the repository. */
   readonly ignoreCase: boolean;
-}
-
-/** The folder is in a work tree, but git cannot be asked about it. */
-export interface NoAnswer {
-  /** The folder of the repository, as far as it can be known. */
-  readonly top: string;
-  readonly reason: string;
 }
 
 export interface WorkTreeOptions {
@@ -230,69 +223,8 @@ async function countChanged(folder: string, top: string, entries: readonly Index
   return files.filter(({ object }, index) => object !== objects[index]).length;
 }
 
-/** The folder of the repository that a folder is in. */
-async function findTop(folder: string): Promise<string | NoAnswer | null> {
-  try {
-    const output = await git(folder, ['rev-parse', '--show-toplevel']);
-    return output.toString('utf8').replace(/\r?\n$/, '');
-  } catch (error) {
-    if (!(error instanceof GitError)) throw error;
-    const top = await findDotGit(folder);
-    if (top === null || /must be run in a work tree/.test(error.message)) return null;
-    if (error.isMissing) return { top, reason: 'git is not installed here' };
-    if (/dubious ownership/.test(error.message)) throw foreignRepository(top, error);
-    if (/not a git repository/.test(error.message))
-      return { top, reason: `git does not find the repository of ${top}` };
-    throw unreadable(top, error);
-  }
-}
-
-function unreadable(top: string, cause: GitError): PackError {
-  return new PackError(
-    `git cannot read the repository ${top}: ${cause.message}`,
-    'Correct the repository until `git status` works, and run the command again.',
-    { cause },
-  );
-}
-
-function foreignRepository(top: string, cause: Error): PackError {
-  return new PackError(
-    `The repository ${top} belongs to another user, so git does not say which files belong to it.`,
-    `If you trust it: git config --global --add safe.directory '${top}'`,
-    { cause },
-  );
-}
-
-/** The nearest folder upwards that has a `.git`. */
-async function findDotGit(folder: string): Promise<string | null> {
-  for (let at = folder; ; at = dirname(at)) {
-    if (await exists(join(at, '.git'))) return at;
-    if (at === dirname(at)) return null;
-  }
-}
-
 /** Made by `git worktree add`: `.git` is a file that leads into the repository's `worktrees/`. */
 async function isLinkedTree(folder: string): Promise<boolean> {
   const text = await readFile(join(folder, '.git'), 'utf8').catch(() => '');
   return /^gitdir: .*[\\/]worktrees[\\/]/.test(text);
-}
-
-async function isIgnored(folder: string): Promise<boolean> {
-  return await succeeds(git(folder, ['check-ignore', '-q', '.']));
-}
-
-async function isSet(folder: string, key: string): Promise<boolean> {
-  const value = git(folder, ['config', '--type=bool', '--get', key]);
-  return (await value.catch(() => Buffer.from('false'))).toString('latin1').trim() === 'true';
-}
-
-async function succeeds(running: Promise<unknown>): Promise<boolean> {
-  return await running.then(
-    () => true,
-    () => false,
-  );
-}
-
-async function exists(path: string): Promise<boolean> {
-  return await succeeds(lstat(path));
 }
