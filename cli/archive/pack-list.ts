@@ -80,8 +80,8 @@ export async function listFiles(folder: string, options: ListOptions = {}): Prom
     secrets: walk.secrets,
     warnings: [...treeWarnings(tree), ...walk.warnings],
     notes: [
-      ...leftOutNote(walk.outputs, 'because the key outputs names them as results of a run'),
-      ...leftOutNote(walk.pulled, 'because `runctl pull` wrote them'),
+      ...leftOutNote(walk.outputs, 'as results of a run (key outputs)'),
+      ...leftOutNote(walk.pulled, 'written by `runctl pull`'),
     ],
     outputs: walk.outputs,
     git,

@@ -81,7 +81,7 @@ export function leftOutNote(names: readonly string[], why: string): string[] {
   const [first] = names;
   if (first === undefined) return [];
   const count = names.length === 1 ? first : `${names.length} files (${commonFolder(names)})`;
-  return [`Not packed: ${count}, ${why}.`];
+  return [`Not packed, ${why}: ${count}.`];
 }
 
 /** The folder that all names are in, else the first few folders or names. */

@@ -35,20 +35,15 @@ function hasControlCharacter(value: string): boolean {
   return [...value].some((character) => character < ' ' || character === '\x7f');
 }
 
-const SCRIPT =
-  'Entry script, relative to the project: .py, or .sh for a shell script. Default: the only one of train.py, main.py at the top.';
-const INCLUDE =
-  'Files and folders outside of the project that are packed with it: ../common becomes common/. Only where a folder is packed.';
+const SCRIPT = 'Entry script in the project: .py, or .sh. Default: the only one of train.py, main.py at the top.';
 
-/** Python runs a file without a suffix, too. */
-function hasScriptSuffix(script: string): boolean {
+/** What is wrong with a script's suffix, or null. Python runs a file without one, too. */
+function badSuffix(script: string): string | null {
   const suffix = /[^/](\.[^./]*)$/.exec(script)?.[1]?.toLowerCase() ?? '';
-  return ['', '.py', '.pyz', '.sh'].includes(suffix);
-}
-
-function convertNotebook(script: string): string {
+  if (['', '.py', '.pyz', '.sh'].includes(suffix)) return null;
+  if (suffix !== '.ipynb') return `has the suffix ${suffix}; .py and .pyz run with Python, .sh with sh`;
   const quoted = /^[\w./-]+$/.test(script) ? script : `'${script}'`;
-  return `convert it with \`jupyter nbconvert --to script ${quoted}\`, and name the .py file`;
+  return `is a notebook: convert it with \`jupyter nbconvert --to script ${quoted}\`, and name the .py file`;
 }
 
 const literal = text.check(
@@ -79,23 +74,17 @@ export const specSchema = z.partial(
       z.describe('i-… or tag:Key=value. Default: tag:Project=<project>.'),
     ),
     script: relativePath(SCRIPT).check(
-      z.refine((value) => !/\.ipynb$/i.test(value), {
-        error: ({ input }) => `is a notebook: ${convertNotebook(String(input))}`,
-      }),
-      z.refine((value) => /\.ipynb$/i.test(value) || hasScriptSuffix(value), {
-        error: ({ input }) =>
-          `is ${JSON.stringify(input)}; runctl runs .py and .pyz files with Python, .sh files with sh`,
-      }),
+      z.refine((value) => badSuffix(value) === null, { error: ({ input }) => badSuffix(String(input)) ?? '' }),
       z.describe(SCRIPT),
     ),
     include: z
       .array(
-        path('A path outside of the project.').check(
-          z.regex(/^[^/~$]/, 'is a path relative to the project, such as ../common'),
-          z.describe('A path outside of the project.'),
-        ),
+        path('A path beside the project.').check(z.regex(/^[^/~$]/, 'is relative to the project, such as ../common')),
       )
-      .check(z.maxLength(64, 'has more than 64 items'), z.describe(INCLUDE)),
+      .check(
+        z.maxLength(64, 'has more than 64 items'),
+        z.describe('Files and folders beside the project, packed with it: ../common becomes common/.'),
+      ),
     args: z.array(literal).check(z.describe('Arguments of the script, taken literally.')),
     env: z
       .record(text.check(z.regex(VARIABLE)), literal)

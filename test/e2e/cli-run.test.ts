@@ -1,4 +1,5 @@
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -162,6 +163,58 @@ describe('runctl run', () => {
     expect(code).toBe(0);
     const arn = (await cloud.executions()).find((one) => one.endsWith(`:${stdout.trim()}`)) ?? '';
     expect(await cloud.finished(arn)).toMatchObject({ status: 'SUCCEEDED' });
+  });
+
+  it('trains a folder of a repository from a shell script, with a package beside it, at its commit', async () => {
+    const top = projectFolder(cloud.project);
+    const git = (...args: string[]) =>
+      execFileSync('git', ['-c', 'user.name=a', '-c', 'user.email=a@b', ...args], {
+        cwd: top,
+        encoding: 'utf8',
+      }).trim();
+    const nets = join(top, 'nets');
+    for (const [name, text] of Object.entries({
+      'common/__init__.py': 'WORD = "of the package beside it"\n',
+      'nets/.gitignore': '*.cfg\n',
+      'nets/forced.cfg': '',
+      'nets/runctl.yaml': `project: ${cloud.project}\nscript: run.sh\ninclude: [../common]\n`,
+      'nets/run.sh': '#!/bin/bash\nset -o pipefail\nexec python3 train.py "$@"\n',
+      'nets/train.py': [
+        'import os, sys, common',
+        'os.makedirs("outputs", exist_ok=True)',
+        'open("outputs/new.txt", "w").write(" ".join([common.WORD, *sys.argv[1:], *sorted(os.listdir("outputs"))]))',
+        'assert os.path.exists("forced.cfg") and not os.path.exists("local.cfg")\n',
+      ].join('\n'),
+      'nets/outputs/old.txt': 'of an earlier run',
+      'nets/local.cfg': '',
+    })) {
+      mkdirSync(join(top, name, '..'), { recursive: true });
+      writeFileSync(join(top, name), text);
+    }
+    git('init', '-q');
+    git(
+      'add',
+      '--force',
+      'common',
+      'nets/.gitignore',
+      'nets/forced.cfg',
+      'nets/runctl.yaml',
+      'nets/run.sh',
+      'nets/train.py',
+    );
+    git('commit', '-qm', 'nets');
+    const commit = git('rev-parse', 'HEAD');
+    const { code, stdout, stderr } = await runctl(nets, ['run', '--json', '--', 'a b'], env);
+    expect(stderr).toContain('Not packed, as results of a run (key outputs): outputs/old.txt.');
+    expect(stderr).toMatch(new RegExp(`commit ${commit.slice(0, 10)}$`, 'm'));
+    expect(code, stderr).toBe(0);
+    const pulled = await runctl(nets, ['pull', JSON.parse(stdout).runId, '--to', 'mine'], env);
+    expect(pulled.code).toBe(0);
+    expect(readFileSync(join(nets, 'mine/outputs/new.txt'), 'utf8')).toBe('of the package beside it a b new.txt');
+    const { archive } = JSON.parse(readFileSync(join(nets, 'mine/manifest.json'), 'utf8'));
+    expect(archive).toMatchObject({ files: 6, gitCommit: commit, gitDirty: false });
+    const again = await runctl(nets, ['push', '--json'], env);
+    expect(JSON.parse(again.stdout), 'what was pulled is not packed').toMatchObject({ files: 6, gitDirty: false });
   });
 
   it.each([

@@ -107,9 +107,7 @@ describe('outside of git', () => {
 describe('the results of runs are not packed', () => {
   it('neither what matches outputs', async () => {
     put({ 'train.py': '', 'outputs/model.pt': '', 'outputs/a/b.json': '', 'results/x.csv': '', 'results/x.py': '' });
-    expect(await shown()).toEqual([
-      'Not packed: 2 files (outputs/), because the key outputs names them as results of a run.',
-    ]);
+    expect(await shown()).toEqual(['Not packed, as results of a run (key outputs): 2 files (outputs/).']);
     expect(await names({ isOutput: outputMatcher(['results/*.{csv,json}', 'outputs/[a-c]']) })).toEqual([
       'outputs/model.pt',
       'results/x.py',
@@ -134,7 +132,7 @@ describe('the results of runs are not packed', () => {
     expect(await names()).toEqual(['analysis.py', 'best run/analysis.py', 'train.py', 'web/manifest.json']);
     expect(await shown()).toEqual([
       expect.stringMatching(
-        /^Not packed: 8 files \(best run\/, cut\/, manifest\.json, …\), because `runctl pull` wrote them/,
+        /^Not packed, written by `runctl pull`: 8 files \(best run\/, cut\/, manifest\.json, …\)\.$/,
       ),
     ]);
   });
