@@ -80,6 +80,8 @@ export interface Instance {
   readonly user: string | null;
   /** Other users that a run may name. */
   readonly users: readonly string[];
+  /** Projects that may use the instance; null: every project. */
+  readonly projects: readonly string[] | null;
   /** Jobs reach the instance metadata service. */
   readonly imds: boolean;
   readonly platform: string;
