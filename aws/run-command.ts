@@ -9,7 +9,6 @@ import { type InstanceCommands, isRefusedWith } from '../core/job/instance-comma
 import {
   type BringRequest,
   MAX_REQUEST_BYTES,
-  PROTOCOL,
   parseAnswer,
   type RunnerRequest,
   UnreadableAnswer,
