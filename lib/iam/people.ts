@@ -88,7 +88,7 @@ function watchRuns(stack: Stack, bucket: Bucket): Permission[] {
   return [
     listRuns(stack),
     readHistories(stack),
-    { actions: ['logs:GetLogEvents', 'logs:FilterLogEvents'], resources: [runLogStreams(stack)] },
+    { actions: ['logs:GetLogEvents'], resources: [runLogStreams(stack)] },
     { actions: ['s3:GetObject'], resources: [bucket.arnForObjects(`${RUN_PREFIX}*`)] },
     { actions: ['s3:ListBucket'], resources: [bucket.bucketArn] },
     // To find the instance of a run and its SSM agent. No resource-level permissions.
