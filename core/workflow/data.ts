@@ -178,6 +178,8 @@ export interface CleanUpProgress {
   readonly files: readonly CollectedFile[] | null;
   /** Of `files`: those in S3. */
   readonly uploaded: readonly string[];
+  /** Of `files`: those whose upload has ended, well or not. A run that began with an older version has none. */
+  readonly tried?: readonly string[];
   /** The jobs that the run has on the instance. */
   readonly jobs: JobStates;
   /** Requests in this phase that got no answer. */

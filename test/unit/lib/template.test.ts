@@ -412,21 +412,3 @@ describe('the documents', () => {
     );
   });
 });
-
-describe('what stays', () => {
-  const policies = (one: typeof aws) =>
-    Object.values(one.template.toJSON().Resources as Record<string, Record<string, string>>)
-      .filter(({ DeletionPolicy }) => DeletionPolicy !== undefined && DeletionPolicy !== 'Delete')
-      .map(({ Type, DeletionPolicy, UpdateReplacePolicy }) => [Type, DeletionPolicy, UpdateReplacePolicy]);
-
-  it('when the stack is deleted, is the bucket and the log of the runs; after a failed first deployment nothing', () => {
-    expect(policies(aws).sort()).toEqual([
-      ['AWS::Logs::LogGroup', 'RetainExceptOnCreate', 'Retain'],
-      ['AWS::S3::Bucket', 'RetainExceptOnCreate', 'Retain'],
-    ]);
-  });
-
-  it('in the account under a fixed name has no description: IAM cannot change one', () => {
-    for (const { Properties } of aws.of('AWS::IAM::ManagedPolicy')) expect(Properties.Description ?? '').toBe('');
-  });
-});
