@@ -71,7 +71,6 @@ export function reportJson(report: RunReport, now: number): StatusOutput {
     lastLine: lastLine?.text ?? null,
     lastLineAt: isoTime(lastLine?.at ?? null),
     endsBy: isoTime(endsBy),
-    isKept: manifest !== null,
     manifest,
   };
 }

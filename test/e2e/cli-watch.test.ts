@@ -61,7 +61,7 @@ async function live(id: string) {
   const ended = new Promise<number | null>((resolve) => child.on('close', resolve));
   const lines: { text: string; cameAt: number }[] = [];
   for await (const line of createInterface(child.stdout)) {
-    lines.push({ text: (JSON.parse(line) as { text: string }).text, cameAt: Date.now() });
+    lines.push({ text: outputOf('logs', line).text, cameAt: Date.now() });
   }
   return { lines, code: await ended };
 }
@@ -118,8 +118,12 @@ describe('runctl logs, status, list, stop, pull', () => {
       [first.id, 'succeeded'],
     ]);
 
-    const pulled = await cli('pull', first.id);
-    expect(pulled).toMatchObject({ code: 0, stdout: `runctl-runs/${first.id}\n` });
+    const pulled = await cli('pull', first.id, second.id, '--json');
+    expect(outputOf('pull', pulled.stdout)).toMatchObject([
+      { id: first.id, outcome: 'succeeded', folder: join(folder, 'runctl-runs', first.id), outputs: 1 },
+      { id: second.id, outcome: 'stopped', outputs: 0 },
+    ]);
+    expect(await cli('pull', first.id)).toMatchObject({ code: 0, stdout: `runctl-runs/${first.id}\n` });
     const there = (name: string) => readFileSync(join(folder, 'runctl-runs', first.id, name));
     expect(there('outputs/model.bin').toString()).toBe('weights');
     expect(there('train.log').equals(onInstance)).toBe(true);

@@ -207,6 +207,7 @@ describe('a list of runs', () => {
         queueSeconds: null,
         trainingSeconds: null,
         costUsd: null,
+        isKept: false,
       },
     ]);
   });
