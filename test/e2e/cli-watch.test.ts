@@ -163,12 +163,15 @@ describe('runctl logs, status, list, stop, pull', () => {
       outcome: null,
       isKept: false,
     });
-    expect((await cli('pull', '--to', 'kept')).stderr).toContain('waiting for its outputs');
+    expect((await cli('pull', run.id, '--to', 'kept')).stderr).toContain('waiting for its outputs');
     const { code, stdout } = await followed;
     expect(code).toBe(1);
     expect(stdout).toMatch(/^odd \\xff\\x00 bytes\nwritten /);
     expect((await cli('logs', run.id, '--raw')).stdout).toContain('checkpoint written');
-    expect(await cli('stop')).toMatchObject({ code: 0, stdout: `Run ${run.id}: stopped. It had already ended.\n` });
+    expect(await cli('stop', run.id)).toMatchObject({
+      code: 0,
+      stdout: `Run ${run.id}: stopped. It had already ended.\n`,
+    });
     expect(outputOf('status', (await cli('status', run.id, '--json')).stdout)).toMatchObject({
       state: 'stopped',
       outcome: 'stopped',
