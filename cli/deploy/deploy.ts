@@ -54,7 +54,7 @@ export async function deployStack(context: Context, options: DeployOptions): Pro
         !options.yes &&
         !(terminal.isInteractive && (await terminal.confirm(`Create the stack ${BOOTSTRAP_STACK}?`, signal)))
       )
-        throw usageError('Nothing was deployed.', `Create the stack ${BOOTSTRAP_STACK} first, or agree.`);
+        throw usageError('Nothing was deployed.', `Create the stack ${BOOTSTRAP_STACK} first, or give --yes.`);
       await cdk(['bootstrap', `aws://${id}/${region}`]);
     }
     const approval = options.yes ? 'never' : 'broadening';
