@@ -28,7 +28,9 @@ export function addListCommand(program: Command): void {
     .addHelpText(
       'after',
       `
-The state is what a run does (${Object.keys(PHASES).join(', ')}) or how it ended; docs/reference/errors.md has every word.
+The state is what a run does or how it ended. While it lasts:
+  ${Object.keys(PHASES).join(', ')}
+docs/reference/errors.md has every word.
 Step Functions keeps a run for 90 days. To see an older one, give its id: runctl status <run id>
 
 Examples:

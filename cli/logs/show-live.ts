@@ -2,11 +2,11 @@ import { type Execution, isRunning } from '../../aws/executions.ts';
 import { type JobName, RUN_MACHINE, WATCH_MACHINE } from '../../core/names.ts';
 import { reconstructRun } from '../../core/outcome/reconstruct-run.ts';
 import type { RunFacts } from '../../core/workflow/data.ts';
-import { phaseOf } from '../../core/workflow/vocabulary.ts';
 import { toReadable } from '../account/aws-errors.ts';
 import { retryNotes, retryUntilReachable } from '../account/retry.ts';
 import { isPermanent } from '../account/send-request.ts';
 import type { Context } from '../context.ts';
+import { activityOf } from '../runs/activity.ts';
 import type { Runs } from '../runs/find.ts';
 import { pollUntil } from '../terminal/poll.ts';
 import { ByteFeed } from './byte-feed.ts';
@@ -60,7 +60,7 @@ async function waitForJob(context: Context, { executions, machine }: Runs, run: 
       signal,
     );
     if (hasBegun(facts, job)) return { execution, facts };
-    const state = phaseOf(await retryUntilReachable(() => executions.lastState(run.arn), notes, signal));
+    const state = await retryUntilReachable(() => activityOf(executions, run.arn), notes, signal);
     if (state !== shown) terminal.note(`Run ${run.name} is ${state} ...`);
     shown = state;
     return undefined;

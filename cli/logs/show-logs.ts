@@ -2,11 +2,11 @@ import type { Execution } from '../../aws/executions.ts';
 import { isRunning } from '../../aws/executions.ts';
 import type { JobName } from '../../core/names.ts';
 import { formatDuration } from '../../core/units.ts';
-import { phaseOf } from '../../core/workflow/vocabulary.ts';
-import { retryNotes } from '../account/retry.ts';
+import { retryNotes, retryUntilReachable } from '../account/retry.ts';
 import type { Context } from '../context.ts';
 import { EXIT, type ExitCode, exitCodeOf } from '../errors.ts';
 import { projectFor } from '../project/which-project.ts';
+import { activityOf } from '../runs/activity.ts';
 import { type Run, Runs } from '../runs/find.ts';
 import { endingOf } from '../runs/summary.ts';
 import { printDetached } from '../terminal/detach.ts';
@@ -60,8 +60,11 @@ export async function showLogs(context: Context, id: string | undefined, options
     isEmpty = recent.length === 0;
     await sink.write(recent, signal);
   }
-  if (options.follow && run.execution)
-    return await follow(context, run.execution, (execution) => followLog(reading, execution));
+  if (options.follow && run.execution) {
+    const onSilence = activityNotes(context, runs, run);
+    const following = isEmpty ? { ...reading, onSilence } : reading;
+    return await follow(context, run.execution, (execution) => followLog(following, execution));
+  }
   if (!(await drainLog(reading)) && isEmpty) {
     if (options.since === undefined) await explainEmptyLog(context, runs, run, job);
     else
@@ -71,6 +74,17 @@ export async function showLogs(context: Context, id: string | undefined, options
   }
   await sink.end(signal);
   return EXIT.succeeded;
+}
+
+/** Notes what the run does, once for each change. */
+function activityNotes({ terminal, signal }: Context, { executions }: Runs, { arn, id }: Run): () => Promise<void> {
+  const notes = retryNotes((line) => terminal.note(line));
+  let shown = '';
+  return async () => {
+    const activity = await retryUntilReachable(() => activityOf(executions, arn), notes, signal);
+    if (activity !== shown) terminal.note(`Run ${id} is ${activity} ...`);
+    shown = activity;
+  };
 }
 
 /** @param watch shows the log until the run has ended */
@@ -111,7 +125,7 @@ async function explainEmptyLog({ terminal }: Context, { executions }: Runs, run:
   const { execution, arn, id } = run;
   if (execution !== null && isRunning(execution)) {
     terminal.note(
-      `The job ${job} of run ${id} has written nothing yet. The run is ${phaseOf(await executions.lastState(arn))}.`,
+      `The job ${job} of run ${id} has written nothing yet. The run is ${await activityOf(executions, arn)}.`,
     );
   } else {
     terminal.note(`The job ${job} of run ${id} has no log. To see how the run ended: runctl status ${id}`);

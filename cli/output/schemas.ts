@@ -48,7 +48,8 @@ export const runSchema = z.object({
   gitCommit: about(or(text), 'of the code, when it was packed in a git work tree'),
   gitDirty: about(or(z.boolean()), 'the code had changes beside that commit'),
   startedBy: about(or(text), 'who or what started it, as recorded at the start: not verified'),
-  costUsd: about(or(z.number()), 'estimate for runctl itself, without the instance; null until it has ended'),
+  costUsd: about(or(z.number()), 'estimate for runctl itself, without the instance; null: not known (yet)'),
+  isKept: about(z.boolean(), 'outputs, logs and manifest are saved'),
 });
 
 export const listSchema = z.array(runSchema);
@@ -87,7 +88,6 @@ export const statusSchema = z.object({
   lastLine: about(or(text), 'of the log of that job'),
   lastLineAt: about(or(time), 'when runctl read that line'),
   endsBy: about(or(time), 'when maxDuration ends the training, at the latest; null unless it trains'),
-  isKept: about(z.boolean(), 'outputs, logs and manifest are saved'),
   manifest: about(or(z.record(z.string(), z.unknown())), 'the manifest, once it is saved'),
 });
 
@@ -185,6 +185,7 @@ export const doctorSchema = z.object({
 
 const service = { pid: z.int(), healthy: z.boolean() };
 export const localStatusSchema = z.object({
+  version: about(text, 'of runctl'),
   up: about(z.boolean(), 'both services answer'),
   endpoint: or(text),
   ssmEndpoint: or(text),
@@ -242,4 +243,5 @@ export type LogLineOutput = z.infer<typeof logLineSchema>;
 export type ScheduleOutput = z.infer<typeof scheduleSchema>;
 export type ListedScheduleOutput = z.infer<typeof schedulesSchema>[number];
 export type DoctorOutput = z.infer<typeof doctorSchema>;
+export type LocalStatusOutput = z.infer<typeof localStatusSchema>;
 export type ErrorOutput = z.infer<typeof errorSchema>;

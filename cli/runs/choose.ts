@@ -1,3 +1,4 @@
+import { hasResults } from '../../core/workflow/vocabulary.ts';
 import type { Context } from '../context.ts';
 import { usageError } from '../errors.ts';
 import { projectFor } from '../project/which-project.ts';
@@ -57,7 +58,8 @@ export async function runsToPull(context: Context, runs: Runs, choice: Choice & 
 }
 
 async function* ended(runs: Runs, project: string): AsyncGenerator<RunSummary> {
-  for await (const run of runs.list(project)) if (run.outcome !== null && run.costUsd !== null) yield run;
+  for await (const run of runs.list(project))
+    if (run.outcome !== null && run.isKept && hasResults(run.outcome)) yield run;
 }
 
 function refuseBoth({ ids, all }: Choice): void {

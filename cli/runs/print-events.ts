@@ -5,7 +5,7 @@ import type { RunEnding } from '../../core/workflow/run-ending.ts';
 import { JOB_STATES, RUN_STATES } from '../../core/workflow/states.ts';
 import { ENDINGS, hasResults, phaseOf, type RunPhase } from '../../core/workflow/vocabulary.ts';
 import type { Style } from '../terminal/style.ts';
-import { formatTime } from '../terminal/times.ts';
+import { queueText, readSnapshot } from './activity.ts';
 import type { RunEnd, RunEvent } from './follow.ts';
 
 export type Print = (line: string) => void;
@@ -88,19 +88,6 @@ export function eventPrinter(
     const asksAgain = phase === 'queued' && event.state === RUN_STATES.sync;
     if (next !== phase && next !== 'queued' && !asksAgain) printPhase(next, sinceStart, event.state);
   };
-}
-
-/** The output of a state of a job. null: it was left by its Catch, or the output is not known. */
-function readSnapshot(output: string | null): JobSnapshot | null {
-  const value = Object(JSON.parse(output ?? 'null')) as JobSnapshot;
-  return 'cursor' in value ? value : null;
-}
-
-function queueText({ queue, holder }: JobSnapshot): string {
-  const place = queue === null ? 'no position yet' : `position ${queue.place} of ${queue.length}`;
-  return holder === null
-    ? `${place}; the instance is free, but other runs come first`
-    : `${place}; run ${holder.run} has had the instance since ${formatTime(holder.since * 1_000)}`;
 }
 
 /** What a sync did; null for one of another version, whose log says it. */

@@ -4,6 +4,7 @@ import type { StatusOutput } from '../output/schemas.ts';
 import type { Terminal } from '../terminal/terminal.ts';
 import { formatTime, isoTime } from '../terminal/times.ts';
 import { colorWord } from '../terminal/word-color.ts';
+import { queueText } from './activity.ts';
 import { quoted } from './columns.ts';
 import type { Queue, RunReport } from './report.ts';
 import { toRunOutput } from './summary.ts';
@@ -70,7 +71,6 @@ export function reportJson(report: RunReport, now: number): StatusOutput {
     lastLine: lastLine?.text ?? null,
     lastLineAt: isoTime(lastLine?.at ?? null),
     endsBy: isoTime(endsBy),
-    isKept: manifest !== null,
     manifest,
   };
 }
@@ -111,12 +111,8 @@ function lastLine({ lastLine, ending }: RunReport, now: number): string | null {
 }
 
 function queueLine({ place, length, since, holder }: Queue, now: number): string {
-  const where = place === null ? 'no position yet' : `position ${place}${length === null ? '' : ` of ${length}`}`;
   const waited = since === null ? '' : `, waiting for ${formatDuration(now / 1_000 - since)}`;
-  const held = holder
-    ? `run ${holder.run} has held the instance since ${formatTime(holder.since * 1_000)}`
-    : 'the instance is free, but other runs come first';
-  return `${where}${waited}; ${held}`;
+  return `${queueText({ queue: { place, length }, holder })}${waited}`;
 }
 
 export function progressLine({ phase, done, total, bytes, elapsed, current }: JobProgress): string {

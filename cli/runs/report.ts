@@ -83,7 +83,12 @@ async function ofExecution(runs: Runs, execution: Execution): Promise<RunReport>
   const { spec, archive, train, install } = facts;
   const instance = requestedInstance(execution, spec);
   const project = projectOf(execution, spec);
-  const word = wordFor(execution, { state, sync: install || train ? null : facts.sync, manifest });
+  const word = wordFor(execution, {
+    state,
+    sync: install || train ? null : facts.sync,
+    isKept: manifest !== null,
+    manifest,
+  });
   return {
     id: execution.name,
     arn: execution.arn,
@@ -103,6 +108,7 @@ async function ofExecution(runs: Runs, execution: Execution): Promise<RunReport>
     gitDirty: archive?.gitDirty ?? null,
     startedBy: startedBy(execution),
     costUsd: manifest?.cost.usd ?? null,
+    isKept: manifest !== null,
     pid: train?.pid ?? null,
     install: install?.progress ?? null,
     queue: isOver ? null : queueOf(facts),

@@ -61,7 +61,7 @@ async function stop({ executions, store }: Runs, run: Run): Promise<Stopping | S
     throw setUpError(`Run ${run.id} has been deleted meanwhile.`, 'To list all runs: runctl list --all');
   if (execution === null || !isRunning(execution)) {
     const message = was.outcome === null ? SAVING : 'It had already ended.';
-    return { ...identityOf(was), message, isKept: was.outcome !== null };
+    return { ...identityOf(was), message, isKept: was.isKept };
   }
   const { verified, instance } = readRun(await executions.beginning(run.arn));
   await executions.stop(run.arn, CAUSE);

@@ -23,7 +23,9 @@ export interface RunSummary extends Omit<RunOutput, 'startedAt' | 'endedAt' | 's
 }
 
 type Reader = Pick<Executions, 'describe' | 'beginning' | 'lastState'>;
-type Manifests = Pick<RunStore, 'manifest'>;
+type Manifests = Pick<RunStore, 'manifest' | 'glanceAtManifest'>;
+/** Manifests have 10 KB; with a list of thousands of outputs, megabytes. */
+const GLANCE_BYTES = 256 * 1024;
 
 /** At most three calls, however long the run has lasted. null: Step Functions has deleted it meanwhile. */
 export async function summarize(
@@ -31,16 +33,17 @@ export async function summarize(
   store: Manifests,
   listed: ListedExecution,
 ): Promise<RunSummary | null> {
-  const [execution, beginning, state, manifest] = await Promise.all([
+  const [execution, beginning, state, saved] = await Promise.all([
     executions.describe(listed.arn),
     executions.beginning(listed.arn),
     isRunning(listed) ? executions.lastState(listed.arn) : null,
-    isRunning(listed) ? null : manifestOf(store, listed).catch(() => null), // a list is not refused because of one manifest
+    isRunning(listed) ? NOTHING_SAVED : glanceAt(store, listed),
   ]);
   if (execution === null) return null;
   const { verified, instance, sync } = readRun(beginning);
   const spec = verified?.spec ?? null;
-  const word = wordFor(execution, { state, sync, manifest });
+  const { isKept, manifest } = saved;
+  const word = wordFor(execution, { state, sync, isKept, manifest });
   const times = manifest?.states ?? (isRunning(execution) ? timesSoFar(beginning, state, Date.now()) : []);
   return {
     id: execution.name,
@@ -58,7 +61,24 @@ export async function summarize(
     gitDirty: verified?.archive.gitDirty ?? null,
     startedBy: startedBy(execution),
     costUsd: manifest?.cost.usd ?? null,
+    isKept,
   };
+}
+
+const NOTHING_SAVED = { isKept: false, manifest: null };
+
+/** A list is not refused because one manifest cannot be read. */
+async function glanceAt(
+  store: Manifests,
+  run: ListedExecution,
+): Promise<{ isKept: boolean; manifest: Manifest | null }> {
+  try {
+    const { exists, manifest } = await store.glanceAtManifest(run.name, GLANCE_BYTES);
+    if (manifest !== null && !isOf(manifest, run)) return NOTHING_SAVED;
+    return { isKept: exists, manifest };
+  } catch {
+    return NOTHING_SAVED;
+  }
 }
 
 /** The summary of a run that Step Functions has deleted. */
@@ -83,6 +103,7 @@ export function summaryOf(manifest: Manifest): RunSummary {
     gitDirty: manifest.archive?.gitDirty ?? null,
     startedBy: text('startedBy'),
     costUsd: manifest.cost.usd,
+    isKept: true,
   };
 }
 
@@ -96,10 +117,15 @@ export function toRunOutput({ startedAt, endedAt, ...run }: RunSummary, now: num
   };
 }
 
-/** The manifest of an execution. A name comes back after 90 days: then the manifest may be an older run's. */
-export async function manifestOf(store: Manifests, run: ListedExecution): Promise<Manifest | null> {
+/** The manifest of an execution. */
+export async function manifestOf(store: Pick<RunStore, 'manifest'>, run: ListedExecution): Promise<Manifest | null> {
   const manifest = await store.manifest(run.name);
-  return manifest !== null && Date.parse(manifest.run.startedAt) === run.startedAt ? manifest : null;
+  return manifest !== null && isOf(manifest, run) ? manifest : null;
+}
+
+/** A name comes back after 90 days: then the manifest may be an older run's. */
+function isOf(manifest: Manifest, { startedAt }: ListedExecution): boolean {
+  return Date.parse(manifest.run.startedAt) === startedAt;
 }
 
 /** The word for a run: what it does or, once everything of it is saved, its outcome. */
@@ -109,13 +135,14 @@ export function wordFor(
     /** The state that was entered last. */
     readonly state: string | null;
     readonly sync: RunFacts['sync'];
+    readonly isKept: boolean;
     readonly manifest: Manifest | null;
   },
 ): { readonly state: RunWord; readonly outcome: Outcome | null } {
-  const { state, sync, manifest } = found;
+  const { state, sync, isKept, manifest } = found;
   if (isRunning(execution)) return { state: phaseIn(state, sync), outcome: null };
   const isRecent = Date.now() - (execution.endedAt ?? 0) < SAVED_WITHIN_MS;
-  if (manifest === null && isRecent && endedFromOutside(execution)) return { state: 'stopping', outcome: null };
+  if (!isKept && isRecent && endedFromOutside(execution)) return { state: 'stopping', outcome: null };
   const outcome = manifest?.outcome ?? readEnding(execution).outcome;
   return { state: outcome, outcome };
 }

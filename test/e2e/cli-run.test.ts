@@ -148,6 +148,14 @@ describe('runctl run', () => {
   it('leaves the run alone on Ctrl-C, and says how to come back and how to stop it', async () => {
     const { child, seen, ended } = begin(['run', '--yes', '--', '600'], env);
     await waitFor(() => (printed(seen.stdout).length > 0 ? true : null), 120);
+    const skipped = await runctl(folder, ['run', '--yes', '--if-busy', 'skip', '--json', '--', '1'], env);
+    expect(skipped).toMatchObject({ code: 4, stderr: expect.stringMatching(/^Skipped after /m) });
+    expect(skipped.stderr).not.toContain('runctl pull');
+    expect(outputOf('run', skipped.stdout)).toMatchObject({
+      state: 'skipped',
+      outcome: 'skipped',
+      error: 'RunSkipped',
+    });
     child.kill('SIGINT');
     expect(await ended).toBe(130);
     const [, id = ''] = /runctl logs -f (\S+)\n/.exec(seen.stderr) ?? [];
@@ -219,7 +227,7 @@ describe('runctl run', () => {
 
   it.each([
     ['a script that is not there', ['--script', 'none.py'], {}, 2, /with --script <path>/],
-    ['another region', [], { AWS_REGION: 'eu-west-3' }, 3, /cdk deploy/],
+    ['another region', [], { AWS_REGION: 'eu-west-3' }, 3, /runctl deploy/],
     ['no credentials', [], { AWS_ACCESS_KEY_ID: '', AWS_SECRET_ACCESS_KEY: '' }, 3, /aws sso login/],
   ])('refuses %s before anything is uploaded', async (_, args, changed, code, next) => {
     const nobody = join(folder, 'nobody');

@@ -11,7 +11,7 @@ import { tarGz } from './archives.ts';
 
 /** Far more than 3 s, which is what a quiet machine shows: the number itself is printed. */
 const LATE_MS = 20_000;
-const LINES = 40;
+const LINES = 20;
 
 /** Writes odd bytes, then a line a second with the time of its writing; a TERM has it write a checkpoint. */
 const TRAIN = `import os, signal, sys, time
@@ -61,7 +61,7 @@ async function live(id: string) {
   const ended = new Promise<number | null>((resolve) => child.on('close', resolve));
   const lines: { text: string; cameAt: number }[] = [];
   for await (const line of createInterface(child.stdout)) {
-    lines.push({ text: (JSON.parse(line) as { text: string }).text, cameAt: Date.now() });
+    lines.push({ text: outputOf('logs', line).text, cameAt: Date.now() });
   }
   return { lines, code: await ended };
 }
@@ -81,12 +81,6 @@ describe('runctl logs, status, list, stop, pull', () => {
       queue: { place: 1, holder: { run: first.id } },
       project: cloud.project,
     });
-    expect(await cli('stop')).toMatchObject({ code: 2, stderr: expect.stringContaining(`${second.id}  queued`) });
-    const active = outputOf('list', (await cli('list', '--active', '--json')).stdout);
-    expect(active.map(({ id, state, args }) => [id, state, args])).toEqual([
-      [second.id, 'queued', [String(LINES)]],
-      [first.id, 'training', [String(LINES)]],
-    ]);
     expect((await cli('pull', second.id)).code).toBe(2);
     const [stopped] = outputOf('stop', (await cli('stop', second.id, '--json')).stdout);
     expect(stopped).toMatchObject({ id: second.id, message: expect.stringContaining('has left the queue') });
@@ -118,8 +112,12 @@ describe('runctl logs, status, list, stop, pull', () => {
       [first.id, 'succeeded'],
     ]);
 
-    const pulled = await cli('pull', first.id);
-    expect(pulled).toMatchObject({ code: 0, stdout: `runctl-runs/${first.id}\n` });
+    const pulled = await cli('pull', first.id, second.id, '--json');
+    expect(outputOf('pull', pulled.stdout)).toMatchObject([
+      { id: first.id, outcome: 'succeeded', folder: join(folder, 'runctl-runs', first.id), outputs: 1 },
+      { id: second.id, outcome: 'stopped', outputs: 0 },
+    ]);
+    expect(await cli('pull', first.id)).toMatchObject({ code: 0, stdout: `runctl-runs/${first.id}\n` });
     const there = (name: string) => readFileSync(join(folder, 'runctl-runs', first.id, name));
     expect(there('outputs/model.bin').toString()).toBe('weights');
     expect(there('train.log').equals(onInstance)).toBe(true);
@@ -142,6 +140,16 @@ describe('runctl logs, status, list, stop, pull', () => {
     const run = await start(600);
     const followed = cli('logs', '-f', run.id);
     await cloud.entered(run.arn, 'Watch training');
+    const next = await start(601);
+    await cloud.entered(next.arn, 'Wait for instance');
+    const active = outputOf('list', (await cli('list', '--active', '--json')).stdout);
+    expect(active.map(({ id, state, args }) => [id, state, args])).toEqual([
+      [next.id, 'queued', ['601']],
+      [run.id, 'training', ['600']],
+    ]);
+    expect(await cli('stop')).toMatchObject({ code: 2, stderr: expect.stringContaining(`${next.id}  queued`) });
+    const [left] = outputOf('stop', (await cli('stop', next.id, '--json')).stdout);
+    expect(left).toMatchObject({ id: next.id, message: expect.stringContaining('has left the queue') });
     const asked = performance.now();
     const stopped = await cli('stop');
     console.log(`stop: the processes have ended after ${((performance.now() - asked) / 1_000).toFixed(1)} s`);
@@ -155,12 +163,15 @@ describe('runctl logs, status, list, stop, pull', () => {
       outcome: null,
       isKept: false,
     });
-    expect((await cli('pull', '--to', 'kept')).stderr).toContain('waiting for its outputs');
+    expect((await cli('pull', run.id, '--to', 'kept')).stderr).toContain('waiting for its outputs');
     const { code, stdout } = await followed;
     expect(code).toBe(1);
     expect(stdout).toMatch(/^odd \\xff\\x00 bytes\nwritten /);
     expect((await cli('logs', run.id, '--raw')).stdout).toContain('checkpoint written');
-    expect(await cli('stop')).toMatchObject({ code: 0, stdout: `Run ${run.id}: stopped. It had already ended.\n` });
+    expect(await cli('stop', run.id)).toMatchObject({
+      code: 0,
+      stdout: `Run ${run.id}: stopped. It had already ended.\n`,
+    });
     expect(outputOf('status', (await cli('status', run.id, '--json')).stdout)).toMatchObject({
       state: 'stopped',
       outcome: 'stopped',

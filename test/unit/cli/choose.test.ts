@@ -14,7 +14,7 @@ function account(words: Readonly<Record<string, RunWord>>): Runs {
     id,
     state,
     outcome: PHASES.includes(state) ? null : state,
-    costUsd: PHASES.includes(state) ? null : 0.01,
+    isKept: !PHASES.includes(state),
   }));
   const runs = {
     async *list(_: string, only = { active: false }) {
@@ -64,7 +64,7 @@ describe('the runs that `stop` stops', () => {
 });
 
 describe('the runs that `pull` downloads', () => {
-  const runs = account({ d: 'training', c: 'succeeded', b: 'failed', a: 'stopped' });
+  const runs = account({ d: 'training', c: 'succeeded', r: 'rejected', s: 'skipped', b: 'failed', a: 'stopped' });
 
   it('are the latest, those that are named, or the latest that have ended', async () => {
     expect(ids(await runsToPull(context, runs, { ...choice, number: 2 }))).toEqual(['d']);

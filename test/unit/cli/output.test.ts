@@ -29,6 +29,7 @@ const summary: RunSummary = {
   gitDirty: true,
   startedBy: 'anna',
   costUsd: null,
+  isKept: false,
 };
 
 const report: RunReport = {

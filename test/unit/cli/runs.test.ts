@@ -182,6 +182,23 @@ describe('a list of runs', () => {
     ]);
   });
 
+  it('reads no manifest of thousands of outputs, and knows that it is there', async () => {
+    const sfn = fakeClient<SFNClient>({
+      ListExecutionsCommand: () => ({ executions: [{ executionArn: 'a', name: 'a', status: 'ABORTED' }] }),
+      DescribeExecutionCommand: () => ({ name: 'a', status: 'ABORTED', startDate: new Date(), stopDate: new Date() }),
+      GetExecutionHistoryCommand: () => ({ events: [] }),
+    });
+    let isDestroyed = false;
+    const Body = { destroy: () => (isDestroyed = true) };
+    const s3 = fakeClient<S3Client>({ GetObjectCommand: () => ({ ContentLength: 700_000, Body }) });
+    const store = new RunStore(s3.client, 'bucket');
+    const runs = new Runs({ executions: executionsOver(sfn.client), store, machine: samples.MACHINE_ARN });
+    const found = [];
+    for await (const run of runs.list(null)) found.push(run);
+    expect(found).toMatchObject([{ state: 'stopped', outcome: 'stopped', isKept: true, costUsd: null }]);
+    expect(isDestroyed).toBe(true);
+  });
+
   it('says of each what became of it', async () => {
     const { runs } = account([
       { id: 'a', verified: 'digits' },
@@ -207,6 +224,7 @@ describe('a list of runs', () => {
         queueSeconds: null,
         trainingSeconds: null,
         costUsd: null,
+        isKept: false,
       },
     ]);
   });

@@ -48,6 +48,7 @@ async function stop(events: readonly object[], files: readonly (readonly string[
       return (files[Math.min(polls++, files.length - 1)] ?? []).map((name) => ({ name, bytes: 1 }));
     },
     manifest: async () => null,
+    glanceAtManifest: async () => ({ exists: false, manifest: null }),
   };
   const executions = executionsOver(sfn.client);
   const runs = new Runs({ executions, store: store as never, machine: samples.MACHINE_ARN });
