@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-// What the calls take. Bounds are the service's own; anything against them is a ValidationException.
+// The input of the calls. The bounds are those of SSM; input outside them is a ValidationException.
 const instanceId = z.string().regex(/^(i-[0-9a-f]{8,17}|mi-[0-9a-f]{17})$/);
 
 export const sendCommandInput = z.looseObject({

@@ -3,7 +3,7 @@ import type { Command, Invocation, Status } from './invocation.ts';
 import { apiOutput } from './output.ts';
 import { ServiceError } from './service-error.ts';
 
-// How the calls show commands and invocations. Times in bodies are epoch seconds; GetCommandInvocation's are ISO 8601.
+// Commands and invocations as the API returns them. Times are epoch seconds, in GetCommandInvocation ISO 8601.
 
 export function commandOutput(command: Command, invocations: readonly Invocation[]) {
   const status = overall(invocations);
@@ -39,21 +39,21 @@ function overall(invocations: readonly Invocation[]): Status {
 /** GetCommandInvocation. @throws ServiceError InvalidPluginName. */
 export function invocationOutput(invocation: Invocation, pluginName: string | undefined) {
   const { command } = invocation;
-  const wanted = pluginName ?? command.content.mainSteps[0]?.name ?? '';
+  const name = pluginName ?? command.content.mainSteps[0]?.name ?? '';
   if (
-    !command.content.mainSteps.some((step) => step.name === wanted) ||
+    !command.content.mainSteps.some((step) => step.name === name) ||
     (pluginName === undefined && command.content.mainSteps.length > 1)
   ) {
-    throw new ServiceError('InvalidPluginName', 'Name the step of the document whose result is wanted.');
+    throw new ServiceError('InvalidPluginName', 'Give the name of the step whose result to return as PluginName.');
   }
-  const step = invocation.ended ? invocation.steps.find((one) => one.step === wanted) : undefined;
+  const step = invocation.ended ? invocation.steps.find((one) => one.step === name) : undefined;
   return {
     CommandId: command.id,
     InstanceId: invocation.instanceId,
     Comment: command.comment,
     DocumentName: command.documentName,
     DocumentVersion: command.documentVersion,
-    PluginName: wanted,
+    PluginName: name,
     ResponseCode: step?.code ?? -1,
     ExecutionStartDateTime: step?.startedAt.toISOString() ?? '',
     ExecutionElapsedTime: step === undefined ? '' : elapsed(step),

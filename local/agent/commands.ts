@@ -11,8 +11,8 @@ import { ServiceError } from './service-error.ts';
 import { Workers } from './workers.ts';
 
 const workersPerInstance = 5;
-// A long run polls thousands of times, with up to 24 KB an answer; nobody asks for an old one.
-const mostRemembered = 1_000;
+// A long run polls thousands of times, with up to 24 KB an answer. Old answers are not requested again.
+const maxRemembered = 1_000;
 
 export interface CommandsOptions {
   readonly region: string;
@@ -23,7 +23,7 @@ export interface CommandsOptions {
   readonly onError: (error: unknown) => void;
 }
 
-/** Run Command: what was sent, to whom, and how far it is. Kept in memory, as long as the agent lives. */
+/** Run Command: the commands that were sent and their invocations. Kept in the agent's memory only. */
 export class Commands {
   readonly #options: CommandsOptions;
   readonly #commands = new Map<string, { readonly command: Command; readonly invocations: readonly Invocation[] }>();
@@ -33,21 +33,21 @@ export class Commands {
     this.#options = options;
   }
 
-  /** SendCommand. `answerLost` says that the caller must not hear of it. */
+  /** SendCommand. If `answerLost` is true, the caller must not receive the answer. */
   async send(input: unknown): Promise<{ answer: object; answerLost: boolean }> {
     const { documents, faults, instances } = this.#options;
-    const asked = sendCommandInput.parse(input);
-    const { name, version, content } = documents.content(asked.DocumentName, asked.DocumentVersion);
-    checkParameters(content, asked.Parameters);
-    const targets = chooseInstances(await instances(), asked);
+    const request = sendCommandInput.parse(input);
+    const { name, version, content } = documents.content(request.DocumentName, request.DocumentVersion);
+    checkParameters(content, request.Parameters);
+    const targets = chooseInstances(await instances(), request);
     const command: Command = {
       id: randomUUID(),
       documentName: name,
       documentVersion: version,
       content,
-      parameters: asked.Parameters,
-      comment: asked.Comment,
-      timeoutSeconds: asked.TimeoutSeconds,
+      parameters: request.Parameters,
+      comment: request.Comment,
+      timeoutSeconds: request.TimeoutSeconds,
       requestedAt: new Date(),
     };
     const invocations = targets.map((instanceId) => new Invocation(command, instanceId));
@@ -95,19 +95,19 @@ export class Commands {
     return {};
   }
 
-  /** The instances that ever got a command. */
+  /** The instances that have received a command. */
   instanceIds(): string[] {
     return [...this.#workers.keys()];
   }
 
-  /** The instance does not run any more: its unfinished commands are never heard of again. */
+  /** The instance has stopped: the status of its unfinished commands no longer changes. */
   loseInstance(instanceId: string): void {
     for (const { invocations } of this.#commands.values()) {
       for (const one of invocations) if (one.instanceId === instanceId && !one.ended) one.lose();
     }
   }
 
-  /** Kills every script that runs. */
+  /** Kills all running scripts. */
   abandonAll(): void {
     for (const { invocations } of this.#commands.values()) for (const one of invocations) one.abandon();
   }
@@ -124,17 +124,17 @@ export class Commands {
 
   #forgetOldest(): void {
     for (const [id, { invocations }] of this.#commands) {
-      if (this.#commands.size <= mostRemembered) return;
+      if (this.#commands.size <= maxRemembered) return;
       if (invocations.every((one) => one.ended)) this.#commands.delete(id);
     }
   }
 
-  /** The invocations that the API knows by now: of one command, or of all. */
+  /** The invocations that the API shows now: those of one command, or all. */
   #visible(commandId?: string): Invocation[] {
     const now = Date.now();
     const one = commandId === undefined ? undefined : this.#commands.get(commandId);
-    const asked = commandId === undefined ? [...this.#commands.values()] : one === undefined ? [] : [one];
-    return asked.flatMap(({ invocations }) => invocations.filter(({ visibleAt }) => visibleAt <= now));
+    const entries = commandId === undefined ? [...this.#commands.values()] : one === undefined ? [] : [one];
+    return entries.flatMap(({ invocations }) => invocations.filter(({ visibleAt }) => visibleAt <= now));
   }
 
   #isMissing(invocation: Invocation): boolean {
@@ -142,29 +142,28 @@ export class Commands {
   }
 }
 
-/** @throws ServiceError InvalidInstanceId for an instance that is not there or not running. */
+/** @throws ServiceError InvalidInstanceId if an instance does not exist or is not running */
 function chooseInstances(
   all: readonly Instance[],
-  asked: { InstanceIds: readonly string[]; Targets: readonly { Key: string; Values: readonly string[] }[] },
+  request: { InstanceIds: readonly string[]; Targets: readonly { Key: string; Values: readonly string[] }[] },
 ): string[] {
   const running = all.filter((one) => one.state === 'running');
-  const named = asked.Targets.filter((target) => target.Key === 'InstanceIds').flatMap((target) => target.Values);
-  const wanted = [...asked.InstanceIds, ...named];
-  const absent = wanted.filter((id) => !running.some((one) => one.id === id));
+  const named = request.Targets.filter((target) => target.Key === 'InstanceIds').flatMap((target) => target.Values);
+  const ids = [...request.InstanceIds, ...named];
+  const absent = ids.filter((id) => !running.some((one) => one.id === id));
   if (absent.length > 0) {
     throw new ServiceError(
       'InvalidInstanceId',
       `Instances [[${absent.join(', ')}]] not in a valid state for account 000000000000`,
     );
   }
-  const tagged = asked.Targets.filter((target) => target.Key !== 'InstanceIds');
+  const tagged = request.Targets.filter((target) => target.Key !== 'InstanceIds');
   if (tagged.length === 0) {
-    if (wanted.length === 0)
-      throw new ServiceError('ValidationException', 'Either InstanceIds or Targets must be given.');
-    return [...new Set(wanted)];
+    if (ids.length === 0) throw new ServiceError('ValidationException', 'Either InstanceIds or Targets must be given.');
+    return [...new Set(ids)];
   }
   const matching = running.filter((one) =>
     tagged.every(({ Key, Values }) => Key.startsWith('tag:') && Values.includes(one.tags[Key.slice(4)] ?? '')),
   );
-  return [...new Set([...wanted, ...matching.map((one) => one.id)])];
+  return [...new Set([...ids, ...matching.map((one) => one.id)])];
 }

@@ -32,7 +32,7 @@ const content = z.looseObject({
 export type DocumentContent = z.infer<typeof content>;
 export type ParameterDefinition = z.infer<typeof parameter>;
 
-/** Reads the text of a Command document, JSON or YAML. @throws ServiceError as CreateDocument does. */
+/** Parses a Command document, JSON or YAML. @throws ServiceError with the errors of CreateDocument */
 export function parseDocumentContent(text: string, format: string): DocumentContent {
   if (Buffer.byteLength(text) > maxBytes) {
     throw new ServiceError('MaxDocumentSizeExceeded', `The size limit of a document is ${maxBytes / 1024} KB.`);
@@ -54,7 +54,7 @@ export function parseDocumentContent(text: string, format: string): DocumentCont
   return parsed.data;
 }
 
-/** What the service ships itself, as far as it is imitated. */
+/** Documents that Amazon owns and the local agent implements. */
 export const ownedByAmazon: Readonly<Record<string, string>> = {
   'AWS-RunShellScript': JSON.stringify({
     schemaVersion: '2.2',

@@ -26,11 +26,14 @@ export class Documents {
   }
 
   /** The content that a command runs. @throws ServiceError InvalidDocument, InvalidDocumentVersion. */
-  content(nameOrArn: string, wanted: string | undefined): { name: string; version: string; content: DocumentContent } {
+  content(
+    nameOrArn: string,
+    requestedVersion: string | undefined,
+  ): { name: string; version: string; content: DocumentContent } {
     const { name, document } = this.#find(nameOrArn);
-    const number = numberOf(document, wanted ?? '$DEFAULT');
-    const { text, format: written } = at(document, number);
-    return { name, version: wanted ?? '', content: parseDocumentContent(text, written) };
+    const number = numberOf(document, requestedVersion ?? '$DEFAULT');
+    const { text, format: written } = versionAt(document, number);
+    return { name, version: requestedVersion ?? '', content: parseDocumentContent(text, written) };
   }
 
   create(input: unknown) {
@@ -89,7 +92,7 @@ export class Documents {
     const { Name, DocumentVersion } = named.parse(input);
     const { name, document } = this.#find(Name);
     const number = numberOf(document, DocumentVersion ?? '$DEFAULT');
-    const { text, format: written, createdAt } = at(document, number);
+    const { text, format: written, createdAt } = versionAt(document, number);
     return {
       Name: name,
       DocumentVersion: String(number),
@@ -139,21 +142,25 @@ function readStored(file: string): z.infer<typeof stored> {
   }
 }
 
-function numberOf(document: Stored, wanted: string): number {
+function numberOf(document: Stored, requested: string): number {
   const number =
-    wanted === '$DEFAULT' ? document.defaultVersion : wanted === '$LATEST' ? document.versions.length : Number(wanted);
-  at(document, number);
+    requested === '$DEFAULT'
+      ? document.defaultVersion
+      : requested === '$LATEST'
+        ? document.versions.length
+        : Number(requested);
+  versionAt(document, number);
   return number;
 }
 
-function at(document: Stored, number: number): Version {
+function versionAt(document: Stored, number: number): Version {
   const found = document.versions[number - 1];
   if (found === undefined) throw new ServiceError('InvalidDocumentVersion', `The document has no version ${number}.`);
   return found;
 }
 
 function describe(name: string, document: Stored, number: number) {
-  const { text, format: written, createdAt } = at(document, number);
+  const { text, format: written, createdAt } = versionAt(document, number);
   const content = parseDocumentContent(text, written);
   return {
     Name: name,

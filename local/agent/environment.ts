@@ -1,9 +1,9 @@
 import type { CommandRequest } from './executor.ts';
 
-/** Where the services of this cloud are, in the variables of the AWS SDKs. On AWS an agent has none of them. */
+/** The addresses of this cloud's services, as AWS SDK variables. An agent on AWS has none of them. */
 export type ServiceAddresses = Readonly<Record<string, string>>;
 
-/** @param env the agent's own environment, as `up` made it */
+/** @param env the agent's own environment, which `up` set */
 export function serviceAddresses(env: NodeJS.ProcessEnv): ServiceAddresses {
   const { AWS_ENDPOINT_URL: endpoint, AWS_ENDPOINT_URL_SSM: ssm } = env;
   return {
@@ -12,17 +12,17 @@ export function serviceAddresses(env: NodeJS.ProcessEnv): ServiceAddresses {
   };
 }
 
-/** What systemd gives the agent, and what the agent adds: no HOME, no USER. */
+/** The environment of a command: what systemd and the agent set. It has no HOME and no USER. */
 export function bareEnvironment(
   request: Pick<CommandRequest, 'commandId' | 'instanceId' | 'region'>,
   services: ServiceAddresses,
   extra: unknown = undefined,
 ): Record<string, string> {
-  const given = extra !== null && typeof extra === 'object' ? Object.entries(extra) : [];
+  const added = extra !== null && typeof extra === 'object' ? Object.entries(extra) : [];
   return {
     LANG: 'C.UTF-8',
     PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin',
-    ...Object.fromEntries(given.map(([key, value]) => [key, String(value)])),
+    ...Object.fromEntries(added.map(([key, value]) => [key, String(value)])),
     ...services,
     SSM_COMMAND_ID: request.commandId,
     AWS_SSM_INSTANCE_ID: request.instanceId,

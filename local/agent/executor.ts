@@ -1,23 +1,23 @@
 import type { DocumentContent } from './document-content.ts';
 
-/** One command for one instance, as the agent on it would receive it. */
+/** One command for one instance, as the agent on that instance receives it. */
 export interface CommandRequest {
   readonly commandId: string;
   readonly instanceId: string;
   readonly region: string;
   readonly document: DocumentContent;
-  /** As SendCommand got them. */
+  /** The parameters of SendCommand, unchanged. */
   readonly parameters: Readonly<Record<string, readonly string[]>>;
 }
 
 export type EndStatus = 'Success' | 'Failed' | 'TimedOut' | 'Cancelled';
 
-/** What one step of a document came to. */
+/** The result of one step of a document. */
 export interface StepResult {
   readonly step: string;
   readonly action: string;
   readonly status: EndStatus;
-  /** Exit code; null when nothing was started. */
+  /** Exit code; null if no process was started. */
   readonly code: number | null;
   readonly stdout: string;
   readonly stderr: string;
@@ -31,8 +31,8 @@ export interface ExecutionResult {
 }
 
 /**
- * The port: what runs a command on "the instance". Never rejects for what the command did; aborting `cancel` ends the
- * command as CancelCommand does.
+ * Executes a command on the local instance. A command that fails does not reject; aborting `cancel`
+ * ends it as CancelCommand does.
  */
 export type Executor = (request: CommandRequest, cancel: AbortSignal) => Promise<ExecutionResult>;
 

@@ -1,13 +1,13 @@
 import { z } from 'zod';
 
-// Faults that tests switch on at run time: POST /_runctl/faults. Nothing here happens unless somebody asked for it.
+// Faults that tests enable at run time with POST /_runctl/faults. By default, none is enabled.
 
 const matching = {
-  /** How many times it happens; without it, until the faults are replaced. */
+  /** How many times the fault occurs. Default: until the faults are replaced. */
   times: z.number().int().positive().optional(),
-  /** Only on this instance. */
+  /** Limits the fault to this instance. */
   instance: z.string().optional(),
-  /** Only for commands of this document, and whose base64 parameter `Request` holds these keys and values. */
+  /** Limit the fault to this document, and to base64 `Request` parameters with these keys and values. */
   document: z.string().optional(),
   request: z.record(z.string(), z.unknown()).optional(),
 };
@@ -19,15 +19,15 @@ const fault = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('never-deliver'), ...matching }),
   z.strictObject({ kind: z.literal('deliver-late'), milliseconds: z.number().nonnegative(), ...matching }),
   z.strictObject({ kind: z.literal('deliver-twice'), ...matching }),
-  /** The command runs to its end, and is reported InProgress for ever. */
+  /** The command runs to its end, but its status stays InProgress. */
   z.strictObject({ kind: z.literal('stuck'), ...matching }),
-  /** The command runs to its end, and is reported otherwise. */
+  /** The command runs to its end, but is reported with another status. */
   z.strictObject({ kind: z.literal('report'), status: z.enum(['TimedOut', 'Failed', 'Cancelled']), ...matching }),
-  /** What reaches the API instead of the command's stdout. */
+  /** The API returns this instead of the command's stdout. */
   z.strictObject({ kind: z.literal('stdout'), how: z.enum(['empty', 'garble', 'cut']), ...matching }),
-  /** GetCommandInvocation says InvocationDoesNotExist, ListCommandInvocations nothing. */
+  /** GetCommandInvocation answers InvocationDoesNotExist; ListCommandInvocations omits the invocation. */
   z.strictObject({ kind: z.literal('missing'), ...matching }),
-  /** Calls are refused: ThrottlingException, or what `name` and `httpStatus` say; `probability` from 0 to 1. */
+  /** Calls fail with the error `name` and the status `httpStatus`; `probability` is from 0 to 1. */
   z.strictObject({
     kind: z.literal('refuse'),
     operation: z.string().optional(),
@@ -37,21 +37,21 @@ const fault = z.discriminatedUnion('kind', [
     times: matching.times,
     instance: matching.instance,
   }),
-  /** PingStatus ConnectionLost; what is sent meanwhile is not delivered. */
+  /** PingStatus is ConnectionLost; commands sent meanwhile are not delivered. */
   z.strictObject({ kind: z.literal('offline'), instance: matching.instance }),
 ]);
 
 const replacement = z.strictObject({
   faults: z.array(fault),
   seed: z.number().int().optional(),
-  /** All of `faults` are for this instance, and only what was switched on for it is replaced. */
+  /** All of `faults` apply to this instance; they replace only faults that were set for it. */
   instance: z.string().optional(),
 });
 
 export type Fault = z.infer<typeof fault>;
 type CommandFault = Exclude<Fault, { kind: 'refuse' | 'offline' }>;
 
-/** What a fault is compared with. */
+/** The command that a fault is matched against. */
 export interface FaultSubject {
   readonly instanceIds: readonly string[];
   readonly documentName: string;
@@ -60,17 +60,20 @@ export interface FaultSubject {
 
 interface Entry {
   readonly fault: Fault;
-  /** Whose call switched it on: an instance's, or (undefined) everybody's. */
+  /** The instance whose faults a later call replaces; undefined: all instances. */
   readonly scope: string | undefined;
   readonly random: () => number;
   left: number;
 }
 
-/** The faults switched on now. */
+/** The faults that are enabled. */
 export class Faults {
   #active: Entry[] = [];
 
-  /** Replaces all, or those of one instance. @throws ZodError when `input` is not `{faults: Fault[], seed?, instance?}`. */
+  /**
+   * Replaces all faults, or those of one instance.
+   * @throws ZodError if `input` is not `{faults: Fault[], seed?, instance?}`
+   */
   replace(input: unknown): void {
     const { faults, seed, instance: scope } = replacement.parse(input);
     const random = generator(seed ?? 1);
@@ -83,12 +86,12 @@ export class Faults {
     this.#active = [...this.#active.filter((entry) => scope !== undefined && entry.scope !== scope), ...added];
   }
 
-  /** Those still on, with how often each is left. */
+  /** The enabled faults, each with its number of remaining uses; null means unlimited. */
   list(): { fault: Fault; left: number | null }[] {
     return this.#active.map(({ fault: one, left }) => ({ fault: one, left: Number.isFinite(left) ? left : null }));
   }
 
-  /** The fault of this kind for this command, used up by one; undefined when there is none. */
+  /** Uses the fault of this kind for this command once; undefined if there is none. */
   take<K extends CommandFault['kind']>(kind: K, subject: FaultSubject): Extract<Fault, { kind: K }> | undefined {
     const found = this.#active.find(
       ({ fault: one, left }) => one.kind === kind && left > 0 && isFor(one as CommandFault, subject),
@@ -98,7 +101,7 @@ export class Faults {
     return found.fault as Extract<Fault, { kind: K }>;
   }
 
-  /** The refusal that this call of an operation, which names these instances, meets; or undefined. */
+  /** The `refuse` fault for a call of this operation on these instances, or undefined. */
   takeRefusal(operation: string, instanceIds: readonly string[]): Extract<Fault, { kind: 'refuse' }> | undefined {
     for (const entry of this.#active) {
       const { fault: one } = entry;
@@ -117,7 +120,7 @@ export class Faults {
   }
 }
 
-/** Park and Miller's generator: the same seed gives the same run of refusals. */
+/** Park and Miller's generator: the same seed gives the same sequence of refusals. */
 function generator(seed: number): () => number {
   let state = seed;
   return () => {
@@ -141,12 +144,12 @@ function requestOf(subject: FaultSubject): Record<string, unknown> {
       unknown
     >;
   } catch {
-    return {}; // not a request of ours: no key of it matches
+    return {}; // not a runctl request, so no key matches
   }
 }
 
 /** Applies the fault `stdout`. */
-export function spoil(stdout: string, how: 'empty' | 'garble' | 'cut'): string {
+export function corrupt(stdout: string, how: 'empty' | 'garble' | 'cut'): string {
   if (how === 'empty') return '';
   if (how === 'cut') return stdout.slice(0, Math.floor(stdout.length / 2));
   return `\u0000\uFFFD{"protocol":${stdout.slice(5, 40)}`;

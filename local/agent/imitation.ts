@@ -10,24 +10,24 @@ import { exitCodes, failed, judge, type Outcome } from './step-outcome.ts';
 import { parameterValues, substitute, type Value } from './substitute.ts';
 
 const defaultCwd = '/usr/bin';
-// executionTimeout in seconds: what is outside silently becomes the default.
+// Bounds of executionTimeout, in seconds. The agent replaces other values with its default.
 const timeout = { least: 5, most: 172_800, otherwise: 3_600 };
-// A script that asks for a reboot each time would run for ever.
+// The limit for a script that requests a reboot every time.
 const mostReboots = 3;
 const action = 'aws:runShellScript';
 
 export interface ImitationOptions {
   /** Folder under which `<instance>/document/orchestration/<command>/<step>` is made. */
   readonly folder: string;
-  /** Looks `{{ssm:name}}` up, as the agent does in what the parameters left. @throws when there is none. */
+  /** Resolves `{{ssm:name}}`, which the agent does after substituting parameters. @throws if missing */
   readonly resolveSsmParameter: (name: string) => Promise<string>;
-  /** In the environment of each command, beside what the genuine agent puts there. */
+  /** Added to each command's environment, beside the variables that the genuine agent sets. */
   readonly services: ServiceAddresses;
-  /** What a reboot does to everything else on the instance. */
+  /** Ends everything else on the instance, as a reboot does. */
   readonly reboot: (instanceId: string) => Promise<void>;
 }
 
-/** Executes documents as amazon-ssm-agent 3.3 was recorded to: AWS calls it, we imitate it. */
+/** Executes documents the way amazon-ssm-agent 3.3 does, according to recordings of it. */
 export function imitation(options: ImitationOptions): Executor {
   return async (request, cancel) => {
     const problem = patternProblem(request.document, request.parameters);
@@ -54,7 +54,7 @@ export function imitation(options: ImitationOptions): Executor {
   };
 }
 
-/** The agent checks allowedPattern again; such a document fails before any plugin runs: no code, no output. */
+/** The agent checks allowedPattern again. On a mismatch the document fails before any plugin runs. */
 function refused(request: CommandRequest) {
   const at = new Date();
   const [first] = request.document.mainSteps;
@@ -138,7 +138,7 @@ function scriptLines(input: unknown): string[] | undefined {
   return lines;
 }
 
-/** Seconds. Anything that is no number, or out of bounds, is 3,600. */
+/** Seconds. A value that is not a number or is out of bounds becomes 3,600. */
 export function executionTimeout(input: unknown): number {
   const seconds =
     typeof input === 'string' && input.trim() !== ''

@@ -2,7 +2,8 @@ import { instanceInformationInput } from './command-input.ts';
 import type { Faults } from './faults.ts';
 import type { Instance } from './instances.ts';
 
-// Every instance of the emulator has an agent. One that does not run has lost its connection; a terminated one is gone.
+// Every instance of the emulator has an agent. If the instance is stopped, the agent's connection is lost;
+// terminated instances are not listed.
 
 /** DescribeInstanceInformation. */
 export function instanceInformation(input: unknown, instances: readonly Instance[], faults: Faults) {

@@ -11,10 +11,10 @@ export interface WatchOptions {
   readonly onError: (error: unknown) => void;
 }
 
-/** Makes StopInstances and TerminateInstances real: once an instance does not run, nothing on it runs either. */
+/** Ends the processes of instances that StopInstances or TerminateInstances has stopped. */
 export function watchInstances({ commands, instances, kill, onError }: WatchOptions): void {
   let running = new Set<string>();
-  const look = async () => {
+  const check = async () => {
     const known = commands.instanceIds();
     if (known.length > 0) {
       const now = new Set((await instances()).filter((one) => one.state === 'running').map((one) => one.id));
@@ -28,10 +28,10 @@ export function watchInstances({ commands, instances, kill, onError }: WatchOpti
   };
   const again = () => {
     const failed = (error: unknown) => {
-      // The emulator may be on its way down or up: the next look will tell.
+      // The emulator may be starting or stopping. The next check tries again.
       if (!(error instanceof Error && 'code' in error && error.code === 'ECONNREFUSED')) onError(error);
     };
-    look()
+    check()
       .catch(failed)
       .finally(() => setTimeout(again, everyMs).unref());
   };

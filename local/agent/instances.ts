@@ -9,7 +9,7 @@ export interface Instance {
   readonly tags: Readonly<Record<string, string>>;
 }
 
-/** Asks the emulator for the instances that exist. */
+/** Lists the instances that the emulator has. */
 export type ListInstances = () => Promise<readonly Instance[]>;
 
 export function instancesOf(upstream: string, region: string, credentials: CloudCredentials): ListInstances {

@@ -1,6 +1,6 @@
 import type { DocumentContent } from './document-content.ts';
 import type { CommandRequest, ExecutionResult, Executor, StepResult } from './executor.ts';
-import { type FaultSubject, type Faults, spoil } from './faults.ts';
+import { corrupt, type FaultSubject, type Faults } from './faults.ts';
 import type { Workers } from './workers.ts';
 
 export type Status = 'Pending' | 'InProgress' | 'Cancelling' | 'Success' | 'Failed' | 'TimedOut' | 'Cancelled';
@@ -27,7 +27,7 @@ export interface DeliveryOptions {
 export class Invocation {
   readonly command: Command;
   readonly instanceId: string;
-  /** Until then the API does not know it yet, as after a real SendCommand. */
+  /** The API returns the invocation from then on: on AWS it is not visible at once either. */
   readonly visibleAt: number;
   status: Status = 'Pending';
   details = 'Pending';
@@ -41,7 +41,7 @@ export class Invocation {
     this.visibleAt = Date.now() + 50 + Math.random() * 50;
   }
 
-  /** What a fault is compared with. */
+  /** The command that a fault is matched against. */
   get subject(): FaultSubject {
     return { ...this.command, instanceIds: [this.instanceId] };
   }
@@ -50,14 +50,14 @@ export class Invocation {
     return !['Pending', 'InProgress', 'Cancelling'].includes(this.status);
   }
 
-  /** Brings the command to the instance and follows it to its end. Resolves when nothing more will happen. */
+  /** Delivers the command to the instance and waits for its end. Resolves when nothing more will happen. */
   async deliver(options: DeliveryOptions): Promise<void> {
     const { faults } = options;
     const { subject } = this;
     const late = faults.take('deliver-late', subject);
     const undelivered = faults.take('never-deliver', subject) !== undefined || faults.isOffline(this.instanceId);
     const deadline = setTimeout(() => this.#expire(), this.command.timeoutSeconds * 1_000);
-    if (undelivered) return; // the deadline is all that is still to come
+    if (undelivered) return; // the deadline is the only event left
     if (late !== undefined) await new Promise((resolve) => setTimeout(resolve, late.milliseconds));
     const twice = faults.take('deliver-twice', subject) !== undefined;
     await options.workers.run(async () => {
@@ -78,7 +78,7 @@ export class Invocation {
     });
   }
 
-  /** CancelCommand: before it is delivered it never runs; while it runs it is killed; afterwards nothing happens. */
+  /** CancelCommand: a pending command never runs, a running one is killed, an ended one stays as it is. */
   cancel(): void {
     if (this.ended) return;
     if (this.status === 'Pending') {
@@ -91,12 +91,12 @@ export class Invocation {
     this.#cancel.abort();
   }
 
-  /** The instance went away: nobody is left to report how the command ended, so it stays as it is. */
+  /** The instance has stopped: no agent reports the command's end, so its status no longer changes. */
   lose(): void {
     this.#lost = true;
   }
 
-  /** Kills what runs, when the agent itself ends. */
+  /** Kills the running script; called when the agent itself ends. */
   abandon(): void {
     this.#cancel.abort();
   }
@@ -109,8 +109,10 @@ export class Invocation {
 
   #finish(result: ExecutionResult, faults: Faults): void {
     if (this.#lost || faults.take('stuck', this.subject) !== undefined) return;
-    const spoiled = faults.take('stdout', this.subject);
-    this.steps = result.steps.map((step) => (spoiled ? { ...step, stdout: spoil(step.stdout, spoiled.how) } : step));
+    const corruption = faults.take('stdout', this.subject);
+    this.steps = result.steps.map((step) =>
+      corruption ? { ...step, stdout: corrupt(step.stdout, corruption.how) } : step,
+    );
     this.status = faults.take('report', this.subject)?.status ?? result.status;
     this.details = this.status === 'TimedOut' ? 'Execution Timed Out' : this.status;
   }

@@ -34,14 +34,16 @@ const server = agentServer({
 });
 
 server.listen(options.port, host, () =>
-  console.log(`SSM agent on http://${host}:${options.port}, the rest at ${options.upstream}`),
+  console.log(
+    `SSM agent listening on http://${host}:${options.port}; other requests are forwarded to ${options.upstream}`,
+  ),
 );
 for (const signal of ['SIGTERM', 'SIGINT'] as const) {
   process.once(signal, () => {
     commands.abandonAll();
     server.close();
     server.closeAllConnections();
-    // Scripts are killed by now; whatever a timer still waits for has nobody to tell it to.
+    // All scripts have been killed. Timers that are still pending have no caller left.
     setImmediate(() => process.exit(0));
   });
 }

@@ -7,9 +7,9 @@ export const agentOptions = z.strictObject({
   /** The emulator's address. */
   upstream: z.string(),
   region: z.string(),
-  /** Where documents, scripts and orchestration folders lie. */
+  /** The folder for documents, scripts and orchestration folders. */
   folder: z.string(),
-  /** A program that runs the commands instead of the imitation. */
+  /** A program that executes the commands in place of the built-in agent. */
   agentCommand: z.string().optional(),
 });
 export type AgentOptions = z.infer<typeof agentOptions>;

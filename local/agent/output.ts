@@ -1,4 +1,4 @@
-// The agent's own numbers, and what the API shows of them.
+// Limits of the agent's output, and of what the API returns of it.
 const agentBytes = 24_000;
 const suffix = '--output truncated--';
 const apiStdout = 24_000;
@@ -19,7 +19,7 @@ export const apiOutput = {
     (stderr === '' ? stdout : `${stdout}\n----------ERROR-------\n${stderr}`).slice(0, listOutput),
 };
 
-/** Go's JSON turns each byte that is no UTF-8 into one U+FFFD; a TextDecoder makes one of a whole unfinished character. */
+/** Go's JSON replaces each invalid byte with one U+FFFD; a TextDecoder replaces a whole truncated character. */
 function goText(bytes: Buffer): string {
   let text = '';
   let valid = 0; // start of the bytes not yet decoded
@@ -38,8 +38,8 @@ function goText(bytes: Buffer): string {
 }
 
 /**
- * The bytes of the character that begins at `at`, or 0 where none does. What has the right form and is no character all the
- * same (overlong, a surrogate) may pass: for those Node makes one U+FFFD a byte, too.
+ * The length in bytes of the character at `at`, or 0 if none begins there. Sequences that are well
+ * formed but invalid (overlong, a surrogate) may pass: Node also makes one U+FFFD of each of their bytes.
  */
 function characterWidth(bytes: Buffer, at: number): number {
   const first = bytes[at] ?? 0;

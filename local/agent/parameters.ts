@@ -1,7 +1,7 @@
 import type { DocumentContent, ParameterDefinition } from './document-content.ts';
 import { ServiceError } from './service-error.ts';
 
-/** What SendCommand refuses in its parameters. @throws ServiceError InvalidParameters. */
+/** Checks parameters as SendCommand does. @throws ServiceError InvalidParameters */
 export function checkParameters(document: DocumentContent, given: Readonly<Record<string, readonly string[]>>): void {
   for (const [name, values] of Object.entries(given)) {
     const definition = document.parameters[name];
@@ -21,7 +21,7 @@ export function checkParameters(document: DocumentContent, given: Readonly<Recor
   }
 }
 
-/** The agent's own check of allowedPattern: the first parameter against its pattern, or undefined. */
+/** The agent's check of allowedPattern: the name of the first parameter that fails it, or undefined. */
 export function patternProblem(
   document: DocumentContent,
   given: Readonly<Record<string, readonly string[]>>,
@@ -37,7 +37,7 @@ export function patternProblem(
 function valueProblem(definition: ParameterDefinition, value: string): string | undefined {
   if (!matches(definition, value)) return `value does not match the pattern ${definition.allowedPattern}`;
   if (definition.allowedValues !== undefined && !definition.allowedValues.includes(value)) {
-    return `value is none of ${definition.allowedValues.join(', ')}`;
+    return `value is not one of ${definition.allowedValues.join(', ')}`;
   }
   if (definition.minChars !== undefined && value.length < definition.minChars)
     return `is shorter than ${definition.minChars}`;
@@ -46,7 +46,7 @@ function valueProblem(definition: ParameterDefinition, value: string): string | 
   return undefined;
 }
 
-// Unanchored, as in Go: a pattern anchors itself.
+// Unanchored, as in Go.
 function matches(definition: ParameterDefinition, value: string): boolean {
   return definition.allowedPattern === undefined || new RegExp(definition.allowedPattern).test(value);
 }

@@ -21,14 +21,15 @@ const answer = z.object({
 });
 
 /**
- * Hands each command to a program: two arguments, the files with the document's JSON and with the parameters as SendCommand
- * got them; one JSON object `{status, code, stdout, stderr}` on its stdout. A cancelled command kills the program's group.
- * A program that fails or answers something else makes the command Failed, with the reason in stderr.
+ * Runs a program for each command. Its two arguments are files: the document as JSON, and the
+ * parameters that SendCommand received. It prints one JSON object `{status, code, stdout, stderr}`.
+ * Cancelling a command kills the program's process group.
+ * If the program fails or prints anything else, the command is Failed, with the reason in stderr.
  */
 export function programExecutor(program: string, folder: string, services: ServiceAddresses): Executor {
   return async (request, cancel) => {
     const startedAt = new Date();
-    const outcome = await ask(program, folder, services, request, cancel);
+    const outcome = await runCommand(program, folder, services, request, cancel);
     const [first] = request.document.mainSteps;
     const step: StepResult = {
       step: first?.name ?? '',
@@ -42,17 +43,17 @@ export function programExecutor(program: string, folder: string, services: Servi
   };
 }
 
-async function ask(
+async function runCommand(
   program: string,
   folder: string,
   services: ServiceAddresses,
   request: CommandRequest,
   cancel: AbortSignal,
 ) {
-  const place = join(folder, request.commandId);
-  const files = { document: join(place, 'document.json'), parameters: join(place, 'parameters.json') };
+  const commandFolder = join(folder, request.commandId);
+  const files = { document: join(commandFolder, 'document.json'), parameters: join(commandFolder, 'parameters.json') };
   try {
-    await mkdir(place, { recursive: true });
+    await mkdir(commandFolder, { recursive: true });
     await writeFile(files.document, JSON.stringify(request.document));
     await writeFile(files.parameters, JSON.stringify(request.parameters), { mode: 0o600 });
     const { code, stdout, stderr } = await run(
@@ -81,7 +82,7 @@ async function run(
   cancel: AbortSignal,
 ) {
   const child = spawn(program, args, {
-    // The ids tell the program whom it stands for, and the local cloud finds by them what to end.
+    // The ids identify the command to the program, and its processes to `runctl local down`.
     env: { ...env, PATH: process.env.PATH ?? '' },
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: true,

@@ -7,12 +7,12 @@ import { promisify } from 'node:util';
 import { signalQuietly } from '../cloud/processes.ts';
 
 const runProgram = promisify(execFile);
-// Bare descriptors, not FileHandles: a FileHandle closes its descriptor when it is collected, whoever else uses it.
+// File descriptors, not FileHandles: garbage collection of a FileHandle closes its descriptor.
 const openFile = promisify(open);
 const closeFile = promisify(close);
 
 export interface ScriptEnd {
-  /** Exit code of the shell; -1 when a signal ended it, as Go says. */
+  /** Exit code of the shell; -1 if a signal ended it, as in Go. */
   readonly code: number;
   readonly signal: NodeJS.Signals | null;
   readonly ended: 'exit' | 'time-out' | 'cancel';
@@ -21,7 +21,7 @@ export interface ScriptEnd {
 }
 
 export interface Script {
-  /** Folder of its own; the script is written into it. */
+  /** A folder for this script alone; the script is written into it. */
   readonly folder: string;
   readonly lines: readonly string[];
   readonly cwd: string;
@@ -30,21 +30,22 @@ export interface Script {
 }
 
 /**
- * Runs a script as the agent does: `sh -c <path>`, stdin /dev/null, a process group of its own, done when the shell has
- * ended and both streams are at their end; SIGKILL to the group at the time-out and on `cancel`, without waiting for the
- * streams then. @throws when the shell cannot be started (a missing cwd).
+ * Runs a script as the agent does: `sh -c <path>` in a new process group, stdin /dev/null. It has ended
+ * when the shell has exited and both streams are closed. The time-out and `cancel` kill the group, and
+ * the streams are not awaited then.
+ * @throws if the shell cannot be started (a missing cwd)
  */
 export async function runScript(script: Script, cancel: AbortSignal): Promise<ScriptEnd> {
   await mkdir(script.folder, { recursive: true });
   const path = join(script.folder, '_script.sh');
   await writeFile(path, `${script.lines.join('\n')}\n`, { mode: 0o700 });
-  // Node would blame the shell for a folder that is not there.
+  // Node's own error for a missing folder names the shell.
   await stat(script.cwd).catch(() => {
     throw new Error(`chdir ${script.cwd}: no such file or directory`);
   });
   const [stdout, stderr] = await makePipes(script.folder);
   try {
-    // Quoted, as the agent need not: a project may lie in a folder with a space in its name.
+    // Quoted, unlike in the agent: the path of the project may contain a space.
     const child = spawn('sh', ['-c', `'${path.replaceAll("'", "'\\''")}'`], {
       cwd: script.cwd,
       env: script.env,
@@ -55,7 +56,7 @@ export async function runScript(script: Script, cancel: AbortSignal): Promise<Sc
       child.once('error', reject);
       child.once('exit', (code, signal) => resolve({ code: code ?? -1, signal }));
     });
-    exited.catch(() => {}); // awaited below; a start that fails must not count as unhandled before
+    exited.catch(() => {}); // awaited below; until then a failed start must not be an unhandled rejection
     await Promise.all([closeFile(stdout.writeEnd), closeFile(stderr.writeEnd)]);
     const finished = Promise.all([exited, stdout.ended, stderr.ended]).then(([exit]) => exit);
     const interrupted = interruption(script.timeoutMs, cancel);
@@ -79,8 +80,8 @@ interface Pipe {
 }
 
 /**
- * Real pipes, as the agent's are. Node's own `pipe` streams are sockets, and a script that writes to /dev/stderr cannot
- * open a socket.
+ * Creates real pipes, as the agent does. Node's `pipe` streams are sockets, and a script that writes to
+ * /dev/stderr cannot open a socket.
  */
 async function makePipes(folder: string): Promise<[Pipe, Pipe]> {
   const names = [join(folder, 'stdout.pipe'), join(folder, 'stderr.pipe')] as const;
@@ -92,7 +93,7 @@ async function makePipes(folder: string): Promise<[Pipe, Pipe]> {
 }
 
 async function openPipe(name: string): Promise<Pipe> {
-  // The reading end first, without blocking: the writing end then opens at once.
+  // The read end is opened first, without blocking, so that the write end opens at once.
   const readEnd = await openFile(name, constants.O_RDONLY | constants.O_NONBLOCK);
   const writeEnd = await openFile(name, constants.O_WRONLY);
   const socket = new Socket({ fd: readEnd, readable: true, writable: false });
@@ -102,11 +103,11 @@ async function openPipe(name: string): Promise<Pipe> {
     socket.once('close', () => resolve());
     socket.once('error', reject);
   });
-  ended.catch(() => {}); // awaited by who runs the script; after a time-out nobody does
+  ended.catch(() => {}); // runScript awaits it, except after a time-out
   return { writeEnd, ended, bytes: () => Buffer.concat(chunks), destroy: () => socket.destroy() };
 }
 
-/** Resolves with what interrupts a script, whichever comes first. */
+/** Resolves with the first event that interrupts a script. */
 function interruption(timeoutMs: number, cancel: AbortSignal) {
   let dispose = () => {};
   const happened = new Promise<'time-out' | 'cancel'>((resolve) => {

@@ -11,7 +11,7 @@ const contentType = 'application/x-amz-json-1.1';
 const target = 'AmazonSSM.';
 
 export interface ServerOptions {
-  /** The emulator: gets every call that is not in `operations`. */
+  /** The emulator's address. It receives every call that is not in `operations`. */
   readonly upstream: string;
   readonly operations: ReadonlyMap<string, (input: unknown) => Promise<Answer>>;
   readonly faults: Faults;
@@ -19,7 +19,7 @@ export interface ServerOptions {
 }
 
 /**
- * SSM's JSON 1.1 protocol over HTTP, with `/_runctl/health` and `/_runctl/faults`. The guard in
+ * Serves SSM's JSON 1.1 protocol over HTTP, and `/_runctl/health` and `/_runctl/faults`. The guard in
  * front of the emulator checks every request, so that both services have the same check.
  */
 export function agentServer(options: ServerOptions): Server {
@@ -45,12 +45,12 @@ async function handle(
   const operation = name.startsWith(target) ? name.slice(target.length) : '';
   const refusal = options.faults.takeRefusal(operation, instancesIn(body));
   if (refusal !== undefined) {
-    return sendError(response, new ServiceError(refusal.name, 'A fault that a test switched on.', refusal.httpStatus));
+    return sendError(response, new ServiceError(refusal.name, 'A fault that a test enabled.', refusal.httpStatus));
   }
-  const answerer = options.operations.get(operation);
-  if (answerer === undefined) return await upstream.forward(request, body, response);
+  const operationHandler = options.operations.get(operation);
+  if (operationHandler === undefined) return await upstream.forward(request, body, response);
   try {
-    const { answer, answerLost } = await answerer(body.length === 0 ? {} : JSON.parse(body.toString()));
+    const { answer, answerLost } = await operationHandler(body.length === 0 ? {} : JSON.parse(body.toString()));
     if (answerLost === true) request.socket.destroy();
     else send(response, 200, answer);
   } catch (error) {
@@ -66,10 +66,11 @@ function asServiceError(error: unknown, onError: (error: unknown) => void): Serv
   return new ServiceError('InternalServerError', messageOf(error), 500);
 }
 
-/** The calls of tests and of `runctl local`: beside the protocol, on the same port. */
+/** Answers the requests of tests and of `runctl local`, which share the port with SSM's protocol. */
 function administer(request: IncomingMessage, body: Buffer, { faults, upstream }: ServerOptions): [number, object] {
   if (request.url === '/_runctl/health') return [200, { pid: process.pid, upstream }];
-  if (request.url !== '/_runctl/faults') return [404, { message: 'There is /_runctl/health and /_runctl/faults.' }];
+  if (request.url !== '/_runctl/faults')
+    return [404, { message: 'The paths are /_runctl/health and /_runctl/faults.' }];
   try {
     if (request.method === 'POST') faults.replace(JSON.parse(body.toString()));
     if (request.method === 'DELETE') faults.replace({ faults: [] });
@@ -89,7 +90,7 @@ function sendError(response: ServerResponse, error: ServiceError): void {
   send(response, error.httpStatus, { __type: error.name, message: error.message });
 }
 
-/** The instances that a call names; those that it means by tag are not known here. */
+/** The instances that a call names by id; targets by tag are not resolved. */
 function instancesIn(body: Buffer): readonly string[] {
   return body.toString('latin1').match(/\bi-[0-9a-f]{8,17}\b/g) ?? [];
 }

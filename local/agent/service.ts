@@ -13,11 +13,11 @@ export interface ServiceParts {
 
 export interface Answer {
   readonly answer: object;
-  /** The caller must see the connection break instead. */
+  /** Close the connection instead of answering. */
   readonly answerLost?: boolean;
 }
 
-/** The calls that are answered here, by name; every other one belongs to the emulator. */
+/** The operations that the agent answers, by name. All others are forwarded to the emulator. */
 export function operations({ commands, documents, faults, instances }: ServiceParts) {
   return new Map<string, (input: unknown) => Promise<Answer>>([
     ['SendCommand', (input) => commands.send(input)],

@@ -1,4 +1,4 @@
-/** Replaces `{{ssm:name}}` through an input by what `lookUp` says, after the document's own parameters, as the agent does. */
+/** Replaces each `{{ssm:name}}` in an input with the value from `lookUp`, as the agent does after parameters. */
 export async function resolveSsm(input: unknown, lookUp: (name: string) => Promise<string>): Promise<unknown> {
   if (typeof input === 'string') {
     let text = input;

@@ -2,17 +2,17 @@ import type { EndStatus, StepResult } from './executor.ts';
 import { agentOutput } from './output.ts';
 import type { ScriptEnd } from './script-process.ts';
 
-/** Exit codes that mean something to the agent. */
+/** Exit codes with a meaning for the agent. */
 export const exitCodes = { successAndExit: 168, failureAndExit: 169, reboot: 194, killed: 137 };
 
 export type Outcome = Pick<StepResult, 'status' | 'code' | 'stdout' | 'stderr'>;
 
-/** A step that ended without running anything. */
+/** The outcome of a step that failed before it started a process. */
 export function failed(stderr: string): Outcome {
   return { status: 'Failed', code: 1, stdout: '', stderr };
 }
 
-/** Status and streams by exit code. Kinds and texts are the agent's own. */
+/** Derives status and streams from the exit code. The texts are those of amazon-ssm-agent. */
 export function judge(end: ScriptEnd): Outcome {
   const { code } = end;
   const status: EndStatus =

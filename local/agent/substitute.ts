@@ -1,11 +1,11 @@
 import type { DocumentContent, ParameterDefinition } from './document-content.ts';
 
-/** A parameter's value once its type is applied: text, a list, or nothing. */
+/** A parameter's value after its type is applied: a string, a list, or null. */
 export type Value = string | readonly string[] | null;
 
 const validName = /^[a-zA-Z0-9]+$/;
 
-/** The values that the agent substitutes: those given under valid names, then the defaults, then null. */
+/** The values that the agent substitutes: the given one if the name is valid, else the default, else null. */
 export function parameterValues(
   document: DocumentContent,
   given: Readonly<Record<string, readonly string[]>>,
@@ -31,9 +31,10 @@ function defaultOf(definition: ParameterDefinition): Value {
 }
 
 /**
- * Replaces `{{ name }}` through an input of a step, as the agent does: a string that is nothing but one parameter becomes
- * its value, of whatever type; inside a longer string the value goes in as text, with the regular expression's own `$`
- * rules, which the agent does not switch off (`$$` becomes `$`, `$name` disappears).
+ * Replaces each `{{ name }}` in the input of a step, as the agent does. A string that consists of one
+ * parameter becomes that parameter's value, of any type. In a longer string the value is inserted as
+ * text, and the agent applies the `$` rules of Go's regular expressions to it (`$$` becomes `$`,
+ * `$name` disappears).
  */
 export function substitute(input: unknown, values: ReadonlyMap<string, Value>): unknown {
   if (typeof input === 'string') return substituteText(input, values);

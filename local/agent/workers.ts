@@ -1,4 +1,4 @@
-/** Runs at most `size` pieces of work at once, in the order they came. */
+/** Runs at most `size` tasks at once, in the order of their arrival. */
 export class Workers {
   readonly #size: number;
   #busy = 0;
@@ -16,7 +16,7 @@ export class Workers {
     } finally {
       const next = this.#waiting.shift();
       if (next === undefined) this.#busy -= 1;
-      else next(); // the place goes over without becoming free in between
+      else next(); // the next task takes this place: `#busy` stays the same
     }
   }
 }

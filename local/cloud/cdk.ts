@@ -15,7 +15,7 @@ export function cdkLog(paths: StatePaths): string {
   return join(paths.logs, 'cdk.log');
 }
 
-/** The home folder of the CDK, which keeps fingerprints of assets there, whatever CDK_HOME says. */
+/** HOME for the CDK, which stores fingerprints of assets there even if CDK_HOME is set. */
 export function cdkHome(paths: StatePaths): string {
   return join(paths.cache, 'home');
 }
@@ -29,9 +29,9 @@ export interface CdkRun {
 }
 
 /**
- * Runs the CDK CLI against the local cloud, its output in the log file and each line of it handed to `report`. `signal`
- * ends it and all it started.
- * @throws LocalError with the log's last lines when it fails.
+ * Runs the CDK CLI against the local cloud. Its output is written to the log file, and its progress
+ * passed to `report`. `signal` ends it and all processes that it started.
+ * @throws LocalError with the log's last lines if it fails
  */
 export async function runCdk(
   { args, cwd, report, signal }: CdkRun,
@@ -80,10 +80,10 @@ export async function runCdk(
   }
 }
 
-/** What a person wants to see of a line of the CDK CLI: how many resources are done, and its own headlines. */
+/** The progress that a line of the CDK CLI shows: resources that are done, headlines, and errors. */
 export function progressOf(line: string): string | undefined {
   const event = /\|\s*(\d+)\/(\d+) \|/.exec(line);
-  // Every tenth resource: in a pipe each report is a line.
+  // Only every tenth resource, because each report is a line when the output is not a terminal.
   if (event)
     return Number(event[1]) % 10 === 0 && line.includes('_COMPLETE')
       ? `${event[1]} of ${event[2]} resources`

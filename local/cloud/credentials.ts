@@ -17,8 +17,8 @@ export interface CloudAccess {
   readonly credentials: CloudCredentials;
 }
 
-const KEY_ID_LENGTH = 20; // as AWS has it
-const SECRET_BYTES = 30; // 40 characters, as AWS has it; base64url needs no quotes in a shell
+const KEY_ID_LENGTH = 20; // as on AWS
+const SECRET_BYTES = 30; // 40 characters, as on AWS; base64url needs no quotes in a shell
 
 /** A new random key. */
 export function newCredentials(): CloudCredentials {

@@ -17,8 +17,8 @@ const template = z.looseObject({
 });
 
 /**
- * Gives the SSM agent the documents that the stack synthesized, as CloudFormation would: a new one is created, a changed
- * one becomes the new default version. @returns their names.
+ * Registers the stack's documents with the SSM agent, as CloudFormation does on AWS: creates new ones,
+ * and makes a changed one the new default version. @returns their names
  */
 export async function pushDocuments(access: CloudAccess, assembly: string): Promise<string[]> {
   const file = join(assembly, `${STACK_NAME}.template.json`);
@@ -45,7 +45,7 @@ async function update(client: SSMClient, Name: string, Content: string): Promise
   try {
     await client.send(new UpdateDocumentCommand({ Name, Content, DocumentFormat: 'JSON', DocumentVersion: '$LATEST' }));
   } catch (error) {
-    if (!isNamed(error, 'DuplicateDocumentContent')) throw error; // the same content is what we want
+    if (!isNamed(error, 'DuplicateDocumentContent')) throw error; // the content is already registered
   }
   const { DocumentVersion } = await client.send(new GetDocumentCommand({ Name, DocumentVersion: '$LATEST' }));
   await client.send(new UpdateDocumentDefaultVersionCommand({ Name, DocumentVersion }));

@@ -2,13 +2,13 @@ import { join } from 'node:path';
 import { type CloudAccess, region } from './credentials.ts';
 import type { StatePaths } from './paths.ts';
 
-/** Carried by every process of a local cloud, so that `down` finds each of them, orphans included. */
+/** Every process of a local cloud has this variable, so that `down` finds all of them, orphans included. */
 export const markName = 'RUNCTL_LOCAL_CLOUD';
 
-// The person's own AWS settings and proxies have no business here: everything goes to loopback, nothing to an account.
+// The person's own AWS settings and proxies are left out: all requests must go to loopback, none to an account.
 const foreign = /^(AWS_|CDK_|MINISTACK_|npm_|NODE_OPTIONS$|(https?|all|no)_proxy$)/i;
 
-/** What any AWS client needs to talk to the local cloud; `local env` prints it. */
+/** The variables that connect an AWS client to the local cloud; `local env` prints them. */
 export function clientVariables({ endpoint, ssmEndpoint, credentials }: CloudAccess): Record<string, string> {
   return {
     AWS_ENDPOINT_URL: endpoint,
@@ -20,10 +20,10 @@ export function clientVariables({ endpoint, ssmEndpoint, credentials }: CloudAcc
   };
 }
 
-/** Variables of the person's that would lead a client elsewhere; `local env` unsets them. */
+/** Variables that would connect a client to another address; `local env` unsets them. */
 export const misleadingVariables = ['AWS_PROFILE', 'AWS_SESSION_TOKEN'];
 
-/** The environment of a process of the local cloud: the person's own without what is theirs alone. */
+/** The environment of a process of the local cloud: the person's own, without their AWS settings and proxies. */
 export function cloudEnvironment(access: CloudAccess, paths: StatePaths): Record<string, string> {
   const kept = Object.entries(process.env).filter(
     (entry): entry is [string, string] => entry[1] !== undefined && !foreign.test(entry[0]),

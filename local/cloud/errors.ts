@@ -1,4 +1,4 @@
-/** A failure whose message says what happened and whose `next` says what a person does about it. */
+/** A failure. The message says what happened, and `next` what the person can do. */
 export class LocalError extends Error {
   readonly next: string;
 
@@ -9,7 +9,7 @@ export class LocalError extends Error {
   }
 }
 
-/** The message of whatever was thrown. */
+/** The message of a thrown value. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

@@ -2,21 +2,21 @@ import { readdir } from 'node:fs/promises';
 import type { StatePaths } from './paths.ts';
 import { killMarked } from './processes.ts';
 
-/** Ends everything that runs "on" one instance, as a reboot does. */
+/** Ends every process of one instance, as a reboot does. */
 export async function killInstanceProcesses(instanceId: string): Promise<number> {
   return await killMarked((entry) => entry === instanceMark(instanceId));
 }
 
 /**
- * Ends everything that runs on the instances of this cloud: what carries the id of an instance that ever got a command
- * here, and what has its HOME on their disk (jobs that another agent started under an id of its own).
+ * Ends every process of this cloud's instances: those that carry the id of an instance that received a
+ * command, and those whose HOME is on an instance's disk (started by another agent, under its own id).
  */
 export async function killJobs(paths: StatePaths): Promise<number> {
   const marks = new Set((await instanceIds(paths)).map(instanceMark));
   return await killMarked((entry) => marks.has(entry) || entry.startsWith(`HOME=${paths.instance}/`));
 }
 
-// The agent and the runner's supervisor hand this variable on to all they start.
+// All processes that the agent and the runner's supervisor start inherit this variable.
 function instanceMark(instanceId: string): string {
   return `AWS_SSM_INSTANCE_ID=${instanceId}`;
 }
@@ -25,6 +25,6 @@ async function instanceIds(paths: StatePaths): Promise<string[]> {
   try {
     return (await readdir(paths.agent)).filter((name) => name.startsWith('i-'));
   } catch {
-    return []; // no agent ever ran here
+    return []; // no agent has run in this cloud
   }
 }

@@ -7,23 +7,23 @@ import type { CloudAccess } from './credentials.ts';
 import { LocalError } from './errors.ts';
 import type { StatePaths } from './paths.ts';
 
-/** The demo's project: `tag:Project=<project>` is what a run looks for when nobody names an instance. */
+/** The demo's project: a run that names no instance uses the one with `tag:Project=<project>`. */
 export const demoProject = 'digits';
 
 export interface LocalInstance {
-  /** Its tag `Name`: two of one name are one. */
+  /** Its tag `Name`, which identifies it. */
   readonly name: string;
   readonly project: string;
-  /** Its disk: `root` and `home` of the runner lie here. */
+  /** Its disk: the folder that contains `root` and `home` of the runner. */
   readonly folder: string;
 }
 
-/** The one that `up` registers. */
+/** The instance that `up` registers. */
 export function defaultInstance(paths: StatePaths): LocalInstance {
   return { name: 'runctl-local', project: demoProject, folder: paths.instance };
 }
 
-/** Registers a local instance, unless it is there and running. @returns its id. */
+/** Registers a local instance, unless it is already running. @returns its id */
 export async function registerInstance(access: CloudAccess, { name, project, folder }: LocalInstance): Promise<string> {
   const client = new EC2Client(localSettings(access));
   try {
@@ -74,8 +74,8 @@ export async function registerInstance(access: CloudAccess, { name, project, fol
 }
 
 /**
- * An instance's home is a new one each time, so that whole installs happen; what uv and pip have downloaded is kept, so that only the first one takes
- * minutes.
+ * Keeps the downloads of uv and pip between clouds. An instance's home is new each time, so that
+ * installs are complete, but only the first one downloads.
  */
 export async function keepPackageCaches(home: string, paths: StatePaths): Promise<void> {
   const caches = join(paths.cache, 'instance');
@@ -83,7 +83,7 @@ export async function keepPackageCaches(home: string, paths: StatePaths): Promis
   try {
     await symlink(caches, join(home, '.cache'));
   } catch (error) {
-    // There is a cache already: a link from before, or what an earlier run made.
+    // A cache exists already: a link from an earlier call, or a folder that a run created.
     if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
   }
 }

@@ -5,11 +5,11 @@ import { basename, dirname, join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { LocalError } from './errors.ts';
 
-/** Between two attempts: another waiting process may have been faster. */
+/** Pause between two attempts: another waiting process may have taken the lock first. */
 const RETRY_MS = 20;
 
 /**
- * Runs `work` while holding an exclusive lock on the path `path`; creates the folder if it is missing.
+ * Runs `work` while holding an exclusive lock on `path`; creates its folder if it is missing.
  * If another process holds the lock, calls `onWait` once and waits; `signal` ends the wait.
  *
  * The lock is a listening socket in Linux's abstract namespace: one process at a time can have the
@@ -34,23 +34,23 @@ export async function withLock<T>(
 
 /** The same for every spelling of the path. */
 async function socketName(path: string): Promise<string> {
-  const place = join(await realpath(dirname(path)), basename(path));
-  return `\0runctl-lock-${createHash('sha256').update(place).digest('hex')}`;
+  const resolved = join(await realpath(dirname(path)), basename(path));
+  return `\0runctl-lock-${createHash('sha256').update(resolved).digest('hex')}`;
 }
 
 async function takeLock(name: string, onWait: () => void, signal?: AbortSignal): Promise<() => Promise<void>> {
-  let waits = false;
+  let isWaiting = false;
   for (;;) {
     if (signal?.aborted)
       throw new LocalError(
-        'Interrupted while another process held the lock.',
+        'Interrupted while waiting for another process to release the lock.',
         'Run the command again when that process has ended.',
       );
     const release = await tryLock(name);
     if (release !== undefined) return release;
-    if (!waits) onWait();
-    waits = true;
-    await holderEnds(name, signal);
+    if (!isWaiting) onWait();
+    isWaiting = true;
+    await waitForHolder(name, signal);
     await setTimeout(RETRY_MS);
   }
 }
@@ -61,7 +61,7 @@ async function tryLock(name: string): Promise<(() => Promise<void>) | undefined>
   const server = createServer((socket) => {
     waiting.add(socket.unref().on('error', () => socket.destroy()));
   }).unref();
-  if (!(await listens(server, name))) return undefined;
+  if (!(await tryListen(server, name))) return undefined;
   return async () => {
     const closed = new Promise((resolve) => server.close(resolve));
     for (const socket of waiting) socket.destroy();
@@ -69,7 +69,7 @@ async function tryLock(name: string): Promise<(() => Promise<void>) | undefined>
   };
 }
 
-async function listens(server: Server, name: string): Promise<boolean> {
+async function tryListen(server: Server, name: string): Promise<boolean> {
   return await new Promise((resolve, reject) => {
     server.once('listening', () => resolve(true));
     server.on('error', (error: NodeJS.ErrnoException) => {
@@ -81,7 +81,7 @@ async function listens(server: Server, name: string): Promise<boolean> {
 }
 
 /** Waits until the process that holds the lock frees it or ends, which closes a connection to it. */
-async function holderEnds(name: string, signal?: AbortSignal): Promise<void> {
+async function waitForHolder(name: string, signal?: AbortSignal): Promise<void> {
   const socket = connect(name);
   const stop = () => socket.destroy();
   signal?.addEventListener('abort', stop, { once: true });

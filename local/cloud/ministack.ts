@@ -12,7 +12,7 @@ import type { ProcessRef } from './state.ts';
 export const host = '127.0.0.1';
 const readyWithinMs = 60_000;
 
-/** Makes the emulator's Python environment, on first use. @returns its folder. */
+/** Creates the emulator's Python environment on first use. @returns its folder */
 export async function prepareMinistack(paths: StatePaths, report: Report, signal: AbortSignal): Promise<string> {
   return await ensureVenv('cloud', cloudRequirements, report, paths, signal);
 }
@@ -21,11 +21,12 @@ export async function prepareMinistack(paths: StatePaths, report: Report, signal
 export async function startMinistack(venv: string, access: CloudAccess, paths: StatePaths): Promise<ProcessRef> {
   const tmp = join(paths.local, 'tmp');
   await mkdir(tmp, { recursive: true });
-  // The emulator's Lambda workers are CommonJS files in this folder; the project's own package.json would make them ES modules.
+  // The emulator writes its Lambda workers, CommonJS files, to this folder. Without a package.json of its
+  // own, the project's would make them ES modules.
   await writeFile(join(tmp, 'package.json'), '{"type":"commonjs"}\n');
   return await startBackground({
     program: join(venv, 'bin', 'python'),
-    args: ['-B', join(projectRoot, 'local', 'gateway')], // -B: nothing is written beside it
+    args: ['-B', join(projectRoot, 'local', 'gateway')], // -B: writes no __pycache__
     cwd: tmp,
     logFile: ministackLog(paths),
     env: {
@@ -36,10 +37,10 @@ export async function startMinistack(venv: string, access: CloudAccess, paths: S
       PYTHONUNBUFFERED: '1',
       // Instance metadata only with a token (IMDSv2).
       MINISTACK_IMDS_V2_REQUIRED: '1',
-      // Listeners that nobody here needs, on ports that may be taken and on every interface.
+      // These listeners are not needed, and would use fixed ports on every interface.
       IOT_MTLS_ENABLED: '0',
       SFTP_ENABLED: '0',
-      // It would look for containers to tidy up: the person's Docker is not ours to touch.
+      // The emulator removes its containers at start. It must not reach the person's Docker.
       DOCKER_HOST: `unix://${join(paths.local, 'no-docker.sock')}`,
     },
   });
@@ -60,11 +61,11 @@ export async function answers(url: string, credentials: CloudCredentials): Promi
     await response.arrayBuffer();
     return response.ok;
   } catch {
-    return false; // refused, reset or too slow: all mean not yet
+    return false; // refused, reset or too slow: not ready yet
   }
 }
 
-/** Waits until `check` says yes. @throws LocalError with the log's last lines when the process ends, or after a minute. */
+/** Waits until `check` returns true. @throws LocalError with the log's last lines if the process ends, or after 60 s */
 export async function untilReady(
   name: string,
   ref: ProcessRef,
@@ -80,7 +81,7 @@ export async function untilReady(
     if (!alive || Date.now() > deadline) {
       throw new LocalError(
         `${name} ${alive ? `did not answer within ${readyWithinMs / 1_000} s` : 'stopped while it was starting'}. The end of its log:\n${await tailOf(logFile)}`,
-        `The full log is ${logFile}. Run \`runctl local down\`, then \`runctl local up\`.`,
+        `The full log is in ${logFile}. Run \`runctl local down\`, then \`runctl local up\`.`,
       );
     }
     await new Promise((resolve) => setTimeout(resolve, 100));

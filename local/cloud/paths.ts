@@ -7,27 +7,27 @@ import { LocalError } from './errors.ts';
 /** The folder of package.json and cdk.json. */
 export const projectRoot = packageRoot;
 
-/** Where everything that the local cloud writes lies. A second cloud is a second folder. */
+/** The files and folders that the local cloud writes. A second cloud has another folder. */
 export interface StatePaths {
   /** The folder that the person chose, or the default. */
   readonly base: string;
   /** Files of one cloud, with its key: mode 0700. `down` removes it. */
   readonly local: string;
   readonly stateFile: string;
-  /** Names the lock of one cloud; no file is there. */
+  /** The name of this cloud's lock. No file is created. */
   readonly lock: string;
   readonly logs: string;
-  /** Disks of its instances (`root` and `home` of the runner). `down` removes it. */
+  /** The disks of its instances (`root` and `home` of the runner). `down` removes it. */
   readonly instance: string;
   /** The SSM agent's own files: documents, and a folder for each instance with its scripts. */
   readonly agent: string;
-  /** Python environments and package caches: kept by `down`, since they cost a download; every cloud uses the same. */
+  /** Python environments and package caches, shared by all clouds. `down` keeps them: they are downloads. */
   readonly venvs: string;
   readonly cache: string;
 }
 
 /**
- * A checkout keeps everything in its `.runctl`. A package has nothing to write to: as other programs it takes the person's
+ * A checkout keeps everything in its `.runctl`. An installed package may be read-only, so it uses the person's
  * folders for state and for caches (https://specifications.freedesktop.org/basedir-spec/latest/).
  */
 function defaultFolders(env: NodeJS.ProcessEnv = process.env): { state: string; caches: string } {
@@ -43,7 +43,7 @@ function defaultFolders(env: NodeJS.ProcessEnv = process.env): { state: string; 
 
 const defaults = defaultFolders();
 
-/** @param base the person's choice: all that is written is below it, but for the caches that a checkout shares */
+/** @param base the folder from --state: everything is written below it, except the caches that a checkout shares */
 export function statePaths(base?: string): StatePaths {
   const folder = resolve(base ?? defaults.state);
   const caches = base === undefined || isCheckout ? defaults.caches : folder;
@@ -61,10 +61,10 @@ export function statePaths(base?: string): StatePaths {
   };
 }
 
-/** A command about this cloud, as a person types it. */
+/** The command line of `runctl local <words>` for this cloud. */
 export function localCommand(words: string, { base }: StatePaths): string {
-  const place = /^[\w./@:+-]+$/.test(base) ? base : `'${base.replaceAll("'", "'\\''")}'`;
-  return base === defaults.state ? `runctl local ${words}` : `runctl local ${words} --state ${place}`;
+  const quotedBase = /^[\w./@:+-]+$/.test(base) ? base : `'${base.replaceAll("'", "'\\''")}'`;
+  return base === defaults.state ? `runctl local ${words}` : `runctl local ${words} --state ${quotedBase}`;
 }
 
 /**

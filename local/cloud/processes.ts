@@ -13,7 +13,7 @@ export interface Background {
   readonly logFile: string;
 }
 
-/** Starts a process that outlives this one, leader of a process group of its own, its streams in a log file. */
+/** Starts a process that keeps running after this one, in a new process group, its streams in a log file. */
 export async function startBackground({ program, args, env, cwd, logFile }: Background): Promise<ProcessRef> {
   await mkdir(dirname(logFile), { recursive: true });
   const log = openSync(logFile, 'a');
@@ -38,16 +38,16 @@ export async function startBackground({ program, args, env, cwd, logFile }: Back
   }
 }
 
-/** True while that very process runs: same pid, same start, not a zombie. */
+/** True while this process runs: same pid, same start time, not a zombie. */
 export async function isAlive(ref: ProcessRef): Promise<boolean> {
   return (await startTimeOf(ref.pid)) === ref.startTime;
 }
 
-/** Start time of a running process in clock ticks since boot; undefined when there is none, or only its zombie. */
+/** Start time of a running process in clock ticks since boot; undefined if it does not exist or is a zombie. */
 async function startTimeOf(pid: number): Promise<string | undefined> {
   try {
     const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
-    // The name, in brackets, may hold anything; the fields after it start with the state.
+    // The name, in brackets, may contain any character; the first field after it is the state.
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
     return fields[0] === 'Z' ? undefined : fields[19];
   } catch {
@@ -55,7 +55,7 @@ async function startTimeOf(pid: number): Promise<string | undefined> {
   }
 }
 
-/** Asks the process's whole group to end, waits `graceMs`, then kills what is left of it. */
+/** Sends SIGTERM to the process's group, waits at most `graceMs`, then sends SIGKILL. */
 export async function endGroup(ref: ProcessRef, graceMs: number): Promise<void> {
   if (!(await isAlive(ref))) return;
   signalQuietly(-ref.pid, 'SIGTERM');
@@ -65,9 +65,10 @@ export async function endGroup(ref: ProcessRef, graceMs: number): Promise<void> 
 }
 
 /**
- * SIGKILL to every process with an environment entry that `matches`, again and again until none is left: one may fork
- * while we look. Never to this process. Returns how many there were. Linux.
- * @throws LocalError when some do not go.
+ * Sends SIGKILL to every process, except this one, with an environment entry that `matches`, and
+ * repeats until none is left, since a process may fork meanwhile. Linux only.
+ * @returns the number of processes
+ * @throws LocalError if some do not end
  */
 export async function killMarked(matches: (entry: string) => boolean): Promise<number> {
   const killed = new Set<number>();
@@ -78,16 +79,13 @@ export async function killMarked(matches: (entry: string) => boolean): Promise<n
       killed.add(pid);
       signalQuietly(pid, 'SIGKILL');
     }
-    await new Promise((resolve) => setTimeout(resolve, 20)); // they need a moment to leave /proc
+    await new Promise((resolve) => setTimeout(resolve, 20)); // killed processes stay in /proc for a moment
   }
   const left = await markedProcesses(matches);
-  throw new LocalError(
-    `The processes ${left.join(', ')} could not be killed.`,
-    `Inspect them: ps -fp ${left.join(',')}`,
-  );
+  throw new LocalError(`The processes ${left.join(', ')} could not be killed.`, `Show them: ps -fp ${left.join(',')}`);
 }
 
-/** The running processes, without this one, that have an environment entry that `matches`. */
+/** The running processes, except this one, with an environment entry that `matches`. */
 export async function markedProcesses(matches: (entry: string) => boolean): Promise<number[]> {
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number);
   const found = await Promise.all(
@@ -103,11 +101,11 @@ async function environmentOf(pid: number): Promise<string[]> {
   try {
     return (await readFile(`/proc/${pid}/environ`, 'utf8')).split('\0');
   } catch {
-    return []; // gone meanwhile, or another user's: in both cases not ours to end
+    return []; // has ended, or belongs to another user: not a process of this cloud
   }
 }
 
-/** Sends a signal; a process or group (negative pid) that is gone is as good. */
+/** Sends a signal to a process, or to a group (negative pid). Ignores one that has ended. */
 export function signalQuietly(pid: number, signal: NodeJS.Signals): void {
   try {
     process.kill(pid, signal);

@@ -21,8 +21,8 @@ export async function healthOf(state: LocalState): Promise<Health> {
   return { ministack, agent };
 }
 
-/** Starts the emulator on a free port and waits until it answers; the state is on disk before it does. */
-export async function bringMinistackUp(
+/** Starts the emulator on a free port, writes the state to disk, and waits until it answers. */
+export async function startMinistackService(
   venv: string,
   agentCommand: string | null,
   paths: StatePaths,
@@ -52,8 +52,8 @@ export async function bringMinistackUp(
   return state;
 }
 
-/** Starts the SSM agent at the address that the emulator's workers know, in the place of one that may still be there. */
-export async function bringAgentUp(
+/** Starts the SSM agent at the address that the emulator's workers have, after stopping an earlier one. */
+export async function startAgentService(
   before: LocalState,
   agentCommand: string | null,
   paths: StatePaths,

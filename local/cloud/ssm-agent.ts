@@ -9,7 +9,7 @@ import type { StatePaths } from './paths.ts';
 import { startBackground } from './processes.ts';
 import type { ProcessRef } from './state.ts';
 
-/** Starts the local SSM agent; it may not answer yet. `agentCommand` is a program that takes the imitation's place. */
+/** Starts the local SSM agent; it may not answer yet. `agentCommand` replaces the built-in executor. */
 export async function startSsmAgent(
   access: CloudAccess,
   agentCommand: string | null,

@@ -13,12 +13,12 @@ import { cloudEnvironment } from './environment.ts';
 import { withLock } from './lock.ts';
 import { projectRoot, type StatePaths } from './paths.ts';
 
-// What a deployment is made of. Changing any of it is a reason to deploy again.
+// The sources of a deployment. When one changes, `up` deploys again.
 const sources = isCheckout
   ? ['bin/app.ts', 'lib', 'lambdas', 'aws', 'core', 'instance', 'cdk.json', 'package-lock.json']
   : ['dist/app.js', 'dist/lambdas', 'instance', 'cdk.json'];
 
-/** Makes the CDK's own bucket and roles in the local cloud. */
+/** Creates the CDK's own bucket and roles in the local cloud. */
 export async function bootstrap(
   access: CloudAccess,
   paths: StatePaths,
@@ -29,8 +29,8 @@ export async function bootstrap(
 }
 
 /**
- * Synthesizes the real stack into {@link assembly}, unless what lies there was made from the same sources.
- * MiniStack's CloudFormation has no AWS::SSM::Document: with the flag the stack leaves them to `pushDocuments`.
+ * Synthesizes the real stack into {@link assembly}, unless it is there already, from the same sources.
+ * MiniStack's CloudFormation has no AWS::SSM::Document: `pushDocuments` creates the documents instead.
  */
 export async function synthesize(
   hash: string,
@@ -41,8 +41,8 @@ export async function synthesize(
 ): Promise<void> {
   const folder = assembly(paths);
   const stamp = `${folder}.sources`;
-  // Another cloud of this project may be at it: they share the folder.
-  const onWait = () => report('another process is preparing the stack; waiting for it');
+  // The folder is shared: another cloud of this project may be synthesizing.
+  const onWait = () => report('another process is preparing the templates; waiting for it');
   await withLock(`${folder}.lock`, onWait, async () => {
     if ((await readFile(stamp, 'utf8').catch(() => '')) === hash) return report('the sources have not changed');
     await rm(stamp, { force: true });
@@ -53,7 +53,7 @@ export async function synthesize(
   });
 }
 
-/** Deploys what {@link synthesize} left. */
+/** Deploys what {@link synthesize} wrote. */
 export async function deploy(
   access: CloudAccess,
   paths: StatePaths,
@@ -64,12 +64,12 @@ export async function deploy(
   await runCdk({ args, cwd: paths.local, report, signal }, access, paths);
 }
 
-/** The folder of the synthesized templates: not cdk.out, which a `cdk synth` beside us may be writing. */
+/** The folder of the synthesized templates. Not cdk.out, which another `cdk synth` may be writing. */
 export function assembly(paths: StatePaths): string {
   return join(paths.cache, 'cdk.out');
 }
 
-/** A hash of everything that a deployment is made from. */
+/** A hash of all sources of a deployment. */
 export async function sourcesHash(): Promise<string> {
   const hash = createHash('sha256');
   for (const source of sources) await addTo(hash, source);
@@ -77,15 +77,15 @@ export async function sourcesHash(): Promise<string> {
 }
 
 async function addTo(hash: ReturnType<typeof createHash>, path: string): Promise<void> {
-  const place = join(projectRoot, path);
-  const entries = await readdir(place, { withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {
+  const absolute = join(projectRoot, path);
+  const entries = await readdir(absolute, { withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOTDIR') return undefined;
     throw error;
   });
   if (entries === undefined) {
     hash
       .update(`${path}\0`)
-      .update(await readFile(place))
+      .update(await readFile(absolute))
       .update('\0');
     return;
   }

@@ -5,7 +5,7 @@ import type { StatePaths } from './paths.ts';
 
 const processRef = z.object({
   pid: z.number().int(),
-  /** Field 22 of /proc/<pid>/stat: a pid alone may be somebody else's by now. */
+  /** Field 22 of /proc/<pid>/stat. The pid alone may belong to another process by now. */
   startTime: z.string(),
 });
 export type ProcessRef = z.infer<typeof processRef>;
@@ -24,10 +24,10 @@ const localState = z.object({
   /** Of the last deployment: a hash of its sources, and the stack's outputs. */
   deployed: z.object({ sources: z.string(), at: z.string(), outputs: z.record(z.string(), z.string()) }).nullable(),
 });
-/** What is known of a local cloud that was started; written as soon as anything runs. */
+/** The state of a local cloud; written as soon as a process of it runs. */
 export type LocalState = z.infer<typeof localState>;
 
-/** The state on disk, or undefined when no cloud was started. @throws LocalError when the file cannot be understood. */
+/** The state on disk; undefined if no cloud was started. @throws LocalError if the file is not valid */
 export async function readState(paths: StatePaths): Promise<LocalState | undefined> {
   let text: string;
   try {

@@ -8,11 +8,11 @@ import { endGroup, killMarked } from '../cloud/processes.ts';
 import { readState } from '../cloud/state.ts';
 
 export interface DownOptions {
-  /** Remove what is kept between clouds too: Python environments and caches. */
+  /** Also removes what `down` normally keeps: Python environments and caches. */
   readonly purge: boolean;
 }
 
-/** Ends the local cloud with every process of it and removes what it wrote. Without one it does nothing. */
+/** Stops the local cloud and all of its processes, and removes its files. Does nothing if none is running. */
 export async function down(paths: StatePaths, { purge }: DownOptions): Promise<{ ended: number }> {
   return await withLock(
     paths.lock,
@@ -26,11 +26,12 @@ export async function down(paths: StatePaths, { purge }: DownOptions): Promise<{
 }
 
 /**
- * Ends what runs: the agent first, so that no command starts any more, then the emulator with its Lambda workers, then the
- * jobs, then whatever else carries this cloud's mark. Removes its files. @returns how many processes had to be looked for.
+ * Stops the agent first, so that no new command starts, then the emulator with its Lambda workers,
+ * then the jobs, then every other process that carries this cloud's mark. Removes the cloud's files.
+ * @returns the number of processes that were ended
  */
 export async function endCloud(paths: StatePaths): Promise<number> {
-  // A state file that cannot be read must not keep anything alive: the marks find all of it.
+  // If the state file cannot be read, the marks still identify every process.
   const state = await readState(paths).catch(() => undefined);
   if (state?.agent) await endGroup(state.agent, 3_000);
   if (state !== undefined) await endGroup(state.ministack, 5_000);
@@ -40,8 +41,8 @@ export async function endCloud(paths: StatePaths): Promise<number> {
   return jobs + rest + (state === undefined ? 0 : 1) + (state?.agent ? 1 : 0);
 }
 
-// By name, never the whole folder: somebody may have chosen one that holds other things.
+// Removes folders by name, never the whole state folder, which may contain a person's other files.
 async function removeAll(paths: StatePaths): Promise<void> {
   for (const path of [paths.venvs, paths.cache]) await rm(path, { recursive: true, force: true });
-  for (const folder of new Set([dirname(paths.cache), paths.base])) await rmdir(folder).catch(() => undefined); // not ours alone
+  for (const folder of new Set([dirname(paths.cache), paths.base])) await rmdir(folder).catch(() => undefined); // not empty: others use it
 }

@@ -4,21 +4,21 @@ import { type UpOptions, up } from './up.ts';
 
 const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
-/** `runctl local up`: with progress, and ended cleanly by Ctrl-C. */
+/** Runs `runctl local up`: shows progress, and stops cleanly on Ctrl-C. */
 export async function runUp(paths: StatePaths, options: Pick<UpOptions, 'agentCommand' | 'deploy'>): Promise<void> {
   const controller = new AbortController();
   const stop = () => controller.abort();
-  // Both stay until everything is ended: a second Ctrl-C must not leave anything behind either.
+  // The handlers stay until everything has stopped, so that a second Ctrl-C leaves nothing running.
   for (const signal of signals) process.on(signal, stop);
   try {
-    const { state, untouched } = await up(paths, { ...options, signal: controller.signal, output: 'progress' });
+    const { state, unchanged } = await up(paths, { ...options, signal: controller.signal, output: 'progress' });
     console.log(
-      untouched ? 'The local cloud was already running, and nothing had changed.' : 'The local cloud is running.',
+      unchanged ? 'The local cloud was already running, and nothing had changed.' : 'The local cloud is running.',
     );
     const next: [string, string] =
       state.deployed === null
         ? ['Deploy runctl into it:', localCommand('up', paths)]
-        : ['There, in a project folder, train:', `runctl run --instance ${state.instanceId}`];
+        : ['In that shell, in a project folder, train:', `runctl run --instance ${state.instanceId}`];
     console.log(nextCommands(paths, [next]).join('\n'));
   } finally {
     for (const signal of signals) process.off(signal, stop);

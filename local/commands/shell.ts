@@ -7,13 +7,14 @@ import type { StatePaths } from '../cloud/paths.ts';
 import { variables } from './status.ts';
 
 const HINT = '(runctl local) ';
-/** Those of a terminal go to the shell as well, which knows what to do about them. */
+/** The terminal also sends these signals to the shell, which handles them. */
 const FROM_TERMINAL = ['SIGINT', 'SIGQUIT'] as const;
 
 /**
- * Runs the person's shell, or one command, with what lets any AWS client talk to the local cloud; ends with it.
- * @returns its exit code, as a shell would give it
- * @throws LocalError when the cloud is not up, or there is no such program
+ * Runs the person's shell, or one command, with the environment that connects AWS clients to the
+ * local cloud. Returns when it ends.
+ * @returns its exit code; 128 plus the signal's number if a signal ended it
+ * @throws LocalError if the cloud is not running or the program does not exist
  */
 export async function runShell(paths: StatePaths, command: readonly string[]): Promise<number> {
   const { set, unset } = await variables(paths);
@@ -48,7 +49,7 @@ async function shellWith(env: NodeJS.ProcessEnv, paths: StatePaths): Promise<str
     env.PS1 = `${HINT}$ `;
     return [shell];
   }
-  // bash takes its prompt from ~/.bashrc, whatever the environment says.
+  // bash sets its prompt from ~/.bashrc and ignores PS1 in the environment.
   const file = join(paths.local, 'bashrc');
   await writeFile(file, `[ -f ~/.bashrc ] && . ~/.bashrc\nPS1='${HINT}'"$PS1"\n`);
   return [shell, '--rcfile', file];

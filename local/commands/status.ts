@@ -9,11 +9,11 @@ import { readState } from '../cloud/state.ts';
 /** What `local status --json` prints. */
 export type Status = LocalStatusOutput;
 
-/** How the local cloud is. `up` means that both services answer. */
+/** The state of the local cloud. `up` means that both services answer. */
 export async function statusOf(paths: StatePaths): Promise<Status> {
   const state = await readState(paths);
   if (state === undefined) {
-    const nothing = {
+    const absent = {
       endpoint: null,
       ssmEndpoint: null,
       region: null,
@@ -22,7 +22,7 @@ export async function statusOf(paths: StatePaths): Promise<Status> {
       agent: null,
       deployed: null,
     };
-    return { version: VERSION, up: false, ...nothing, logs: paths.logs };
+    return { version: VERSION, up: false, ...absent, logs: paths.logs };
   }
   const health = await healthOf(state);
   return {
@@ -42,8 +42,8 @@ export async function statusOf(paths: StatePaths): Promise<Status> {
 /** The status as lines for a person. */
 export function statusLines(status: Status, paths: StatePaths): string[] {
   if (status.ministack === null) return [`The local cloud is not running. Start it: ${localCommand('up', paths)}`];
-  const health = (one: { pid: number; healthy: boolean } | null) =>
-    one === null ? 'not started' : `${one.healthy ? 'up' : 'DOWN'} (pid ${one.pid})`;
+  const health = (service: { pid: number; healthy: boolean } | null) =>
+    service === null ? 'not started' : `${service.healthy ? 'up' : 'DOWN'} (pid ${service.pid})`;
   const rows: [string, string][] = [
     ['MiniStack', `${status.endpoint}  ${health(status.ministack)}`],
     [
@@ -60,7 +60,7 @@ export function statusLines(status: Status, paths: StatePaths): string[] {
   return status.up ? lines : [...lines, `A service has stopped. Repair it: ${localCommand('up', paths)}`];
 }
 
-/** The variables that let any AWS client talk to the cloud. @throws LocalError when it is not up. */
+/** The variables that connect AWS clients to the cloud. @throws LocalError if no cloud was started */
 export async function variables(paths: StatePaths): Promise<{ set: Record<string, string>; unset: string[] }> {
   const state = await readState(paths);
   if (state === undefined)

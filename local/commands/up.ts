@@ -6,58 +6,59 @@ import { withLock } from '../cloud/lock.ts';
 import { prepareMinistack } from '../cloud/ministack.ts';
 import type { StatePaths } from '../cloud/paths.ts';
 import { endGroup } from '../cloud/processes.ts';
-import { bringAgentUp, bringMinistackUp, healthOf } from '../cloud/services.ts';
+import { healthOf, startAgentService, startMinistackService } from '../cloud/services.ts';
 import { assembly, bootstrap, deploy, sourcesHash, stackOutputs, synthesize } from '../cloud/stack.ts';
 import { type LocalState, readState, writeState } from '../cloud/state.ts';
 import type { Report } from '../tools/python-tools.ts';
 import { endCloud } from './down.ts';
 
 export interface UpOptions {
-  /** A program that executes commands instead of the imitated agent; null for the imitation. */
+  /** The program that executes commands; null for the built-in agent. */
   readonly agentCommand: string | null;
-  /** `changed`: when the sources differ from what was deployed last. */
+  /** `changed`: if the sources differ from those of the last deployment. */
   readonly deploy: 'changed' | 'always' | 'never';
-  /** Ends the work, and every process that it started. */
+  /** Stops the work and every process that it started. */
   readonly signal: AbortSignal;
-  /** `silent` for programs, otherwise a live list on a terminal and plain lines in a pipe. */
+  /** `silent` prints nothing; `progress` prints a live list on a terminal, plain lines in a pipe. */
   readonly output: 'progress' | 'silent';
 }
 
 interface Context {
   state: LocalState | undefined;
   venv: string;
-  /** Nothing was to do. */
-  untouched: boolean;
+  /** The cloud was already running and nothing had changed. */
+  unchanged: boolean;
 }
 
 /**
- * Brings the local cloud up, or repairs it: what runs and answers is left alone. @returns its state.
- * @throws LocalError that names the cause and the next step. After an interruption nothing that this call started is left;
- * after a failure the services stay, so that the next call goes on from there.
+ * Starts the local cloud, or repairs it: services that answer are not restarted. @returns its state
+ * @throws LocalError that names the cause and the next step. After an interruption, no process that
+ * this call started is still running; after a failure the services keep running, and the next call
+ * continues from there.
  */
-export async function up(paths: StatePaths, options: UpOptions): Promise<{ state: LocalState; untouched: boolean }> {
+export async function up(paths: StatePaths, options: UpOptions): Promise<{ state: LocalState; unchanged: boolean }> {
   const { signal } = options;
   return await withLock(
     paths.lock,
     () => console.error('Another `runctl local` command is running. Waiting for it to end.'),
     async () => {
       const before = await readState(paths);
-      const context: Context = { state: before, venv: '', untouched: true };
+      const context: Context = { state: before, venv: '', unchanged: true };
       try {
         await steps(paths, options).run(context);
       } catch (error) {
-        if (!signal.aborted) throw error; // what runs stays, with its logs, for the next `up` to go on from
+        if (!signal.aborted) throw error; // the services and logs stay: the next `up` continues from there
         await endStarted(paths, before);
         throw new LocalError('Interrupted. Everything that had started was stopped.', 'Run `runctl local up` again.');
       }
       if (context.state === undefined) throw new Error('The steps of up left no state.');
-      return { state: context.state, untouched: context.untouched };
+      return { state: context.state, unchanged: context.unchanged };
     },
     signal,
   );
 }
 
-/** Ends what was started since `before`: all of it, or the agent alone when the emulator had been there already. */
+/** Stops what this call started: everything, or only the agent if the emulator was already running. */
 async function endStarted(paths: StatePaths, before: LocalState | undefined): Promise<void> {
   const now = await readState(paths);
   if (now === undefined) return;
@@ -90,8 +91,8 @@ function steps(paths: StatePaths, options: UpOptions): Listr<Context> {
             task.output = 'it had stopped, and its data is lost; starting a new one';
             await endCloud(paths);
           }
-          context.untouched = false;
-          context.state = await bringMinistackUp(context.venv, options.agentCommand, paths, signal);
+          context.unchanged = false;
+          context.state = await startMinistackService(context.venv, options.agentCommand, paths, signal);
           task.title = `MiniStack at ${context.state.endpoint}`;
         },
       },
@@ -104,8 +105,8 @@ function steps(paths: StatePaths, options: UpOptions): Listr<Context> {
             task.title = `SSM agent is running at ${state.ssmEndpoint}`;
             return;
           }
-          context.untouched = false;
-          context.state = await bringAgentUp(state, options.agentCommand, paths, signal);
+          context.unchanged = false;
+          context.state = await startAgentService(state, options.agentCommand, paths, signal);
           task.title = `SSM agent at ${state.ssmEndpoint}`;
         },
       },
@@ -114,7 +115,7 @@ function steps(paths: StatePaths, options: UpOptions): Listr<Context> {
         task: async (context, task) => {
           const state = have(context);
           const instanceId = await registerInstance(state, defaultInstance(paths));
-          if (instanceId !== state.instanceId) context.untouched = false;
+          if (instanceId !== state.instanceId) context.unchanged = false;
           context.state = { ...state, instanceId };
           await writeState(paths, context.state);
           task.title = `Local instance ${instanceId}`;
@@ -130,7 +131,7 @@ function steps(paths: StatePaths, options: UpOptions): Listr<Context> {
             task.title = `Stack is deployed (${state.deployed.at})`;
             return;
           }
-          context.untouched = false;
+          context.unchanged = false;
           const report = reportTo(task);
           task.title = 'Stack: preparing the templates';
           await synthesize(sources, state, paths, report, signal);
@@ -139,7 +140,7 @@ function steps(paths: StatePaths, options: UpOptions): Listr<Context> {
             await bootstrap(state, paths, report, signal);
           }
           task.title = 'Stack: SSM documents';
-          // Before the functions that name their versions.
+          // Documents come before the functions, which refer to document versions.
           await pushDocuments(state, assembly(paths));
           task.title = 'Stack: cdk deploy';
           await deploy(state, paths, report, signal);
@@ -154,7 +155,7 @@ function steps(paths: StatePaths, options: UpOptions): Listr<Context> {
       renderer: 'default',
       fallbackRenderer: 'simple',
       silentRendererCondition: options.output === 'silent',
-      // Ctrl-C is ours: it must end what was started before the process goes.
+      // The caller handles Ctrl-C: it stops what was started before this process ends.
       registerSignalListeners: false,
     },
   );

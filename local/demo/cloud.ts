@@ -13,32 +13,32 @@ import { down } from '../commands/down.ts';
 import { up } from '../commands/up.ts';
 
 /**
- * Brings the local cloud up for a demo, with its progress. One that the demo started is marked as the demo's: a later demo
- * ends it too, though `--keep` had left it. One that a person brought up stays that person's.
+ * Starts the local cloud for a demo and shows the progress. A cloud that a demo started is marked: a
+ * later demo stops it too, even after `--keep`. A cloud that a person started is never stopped.
  */
-export async function bringUp(paths: StatePaths, signal: AbortSignal): Promise<LocalState> {
-  const before = await readState(paths).catch(() => undefined); // `up` will say what is wrong with it
-  const theirs = before !== undefined && (await isAlive(before.ministack)) && !(await isDemosOwn(paths));
-  if (!theirs) await markAsDemos(paths); // before anything runs: what fails half-way is ended too
+export async function startCloud(paths: StatePaths, signal: AbortSignal): Promise<LocalState> {
+  const before = await readState(paths).catch(() => undefined); // `up` reports the error
+  const startedByPerson = before !== undefined && (await isAlive(before.ministack)) && !(await isDemosOwn(paths));
+  if (!startedByPerson) await markAsDemos(paths); // before anything runs, so that a failed start is stopped too
   const { state } = await up(paths, { agentCommand: null, deploy: 'changed', signal, output: 'progress' });
-  // `up` may have begun anew, with an empty folder.
-  if (!theirs || state.ministack.pid !== before.ministack.pid) await markAsDemos(paths);
+  // `up` may have started a new cloud with an empty folder.
+  if (!startedByPerson || state.ministack.pid !== before.ministack.pid) await markAsDemos(paths);
   await keepPackageCaches(join(paths.instance, 'home'), paths);
   return state;
 }
 
-/** Ends the local cloud if it is the demo's own. @returns whether it was. */
-export async function takeDown(paths: StatePaths): Promise<boolean> {
+/** Stops the local cloud if a demo started it. @returns whether a demo did */
+export async function stopDemoCloud(paths: StatePaths): Promise<boolean> {
   if (!(await isDemosOwn(paths))) return false;
   await down(paths, { purge: false });
   return true;
 }
 
-/** Ends a run in a cloud that stays up: the execution, then what it started on the instance. */
+/** Stops a run in a cloud that keeps running: the execution, then its processes on the instance. */
 export async function endRun(cloud: CloudAccess, run: { executionArn: string; runId: string }): Promise<void> {
   const clients = localClients(cloud);
   try {
-    // The upload may be on its way still; a run that begins when nobody looks any more is the worst of all.
+    // The upload may not have started the run yet. Without waiting for it, the run would start unattended.
     const started = await waitForStart(clients.sfn, run.executionArn, 10_000, new AbortController().signal);
     if (!started) return;
     const cause = JSON.stringify({

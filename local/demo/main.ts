@@ -7,22 +7,22 @@ import { localClients } from '../cloud/clients.ts';
 import { localCommand, type StatePaths, statePaths } from '../cloud/paths.ts';
 import type { LocalState } from '../cloud/state.ts';
 import { nextCommands } from '../commands/next-commands.ts';
-import { bringUp, endRun, takeDown } from './cloud.ts';
+import { endRun, startCloud, stopDemoCloud } from './cloud.ts';
 import { type DemoOptions, parseDemoOptions } from './options.ts';
 import { checkFolder, type StartedRun, startRun, watchRun } from './run.ts';
 import { RunRecord } from './summary.ts';
 
-// Says every day that Node 22 will be needed in 2027; the README says it once.
+// Turns off the SDK's warning on each start that it will need Node 22 in 2027.
 process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED = 'true';
 
-/** What a shell shows for a program that was ended by SIGINT. */
+/** The exit code of a program that SIGINT ended. */
 const INTERRUPTED = 130;
 
 const terminal = new Terminal({ out: process.stdout, err: process.stderr, in: process.stdin, env: process.env });
 const { colors } = terminal;
 const print = (line: string) => terminal.print(line);
 
-interface Begun {
+interface Started {
   state?: LocalState;
   /** While it is running. */
   run?: StartedRun;
@@ -36,18 +36,18 @@ async function main(argv: readonly string[]): Promise<number> {
   await checkFolder(options);
   const paths = statePaths(options.state);
   const { signal } = stopOnRequest();
-  const begun: Begun = {};
+  const started: Started = {};
   try {
-    return (await demo(options, paths, signal, begun)) ? 0 : 1;
+    return (await demo(options, paths, signal, started)) ? 0 : 1;
   } catch (error) {
     if (!signal.aborted) throw error;
     return INTERRUPTED;
   } finally {
-    await cleanUp(options, paths, signal.aborted, begun);
+    await cleanUp(options, paths, signal.aborted, started);
   }
 }
 
-/** Ctrl-C and its like end the demo in order. They are heard until the very end: a second one must leave nothing behind either. */
+/** Stops the demo in order on SIGINT, SIGTERM and SIGHUP. The handlers stay, so that a second signal leaves nothing running. */
 function stopOnRequest(): AbortController {
   const controller = new AbortController();
   const stop = () => {
@@ -56,22 +56,22 @@ function stopOnRequest(): AbortController {
     print('Stopping the run and everything else that the demo started.');
   };
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, stop);
-  // Nobody reads any more (`npm run demo | head`, a closed terminal): that must not end us before all is cleaned up.
+  // The reader has gone (`npm run demo | head`, a closed terminal): clean up before ending.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => controller.abort());
   return controller;
 }
 
-async function demo(options: DemoOptions, paths: StatePaths, signal: AbortSignal, begun: Begun): Promise<boolean> {
-  const beganAt = performance.now();
-  const state = await bringUp(paths, signal);
-  begun.state = state;
+async function demo(options: DemoOptions, paths: StatePaths, signal: AbortSignal, started: Started): Promise<boolean> {
+  const startedAt = performance.now();
+  const state = await startCloud(paths, signal);
+  started.state = state;
   const clients = localClients(state);
   try {
-    print(`The local cloud is running after ${formatDuration((performance.now() - beganAt) / 1_000)}`);
+    print(`The local cloud is running after ${formatDuration((performance.now() - startedAt) / 1_000)}`);
     print('');
     const run = await startRun(options, { state, clients }, print, signal);
-    begun.run = run;
-    begun.runId = run.runId;
+    started.run = run;
+    started.runId = run.runId;
     print(`Uploaded to ${run.archive}; the upload starts the run ${colors.bold(run.runId)}`);
     print('');
     const record = new RunRecord();
@@ -88,7 +88,7 @@ async function demo(options: DemoOptions, paths: StatePaths, signal: AbortSignal
       },
       signal,
     );
-    delete begun.run; // it has ended
+    delete started.run; // it has ended
     const succeeded = end.status === 'SUCCEEDED';
     const title = `${succeeded ? 'Succeeded' : 'Failed'} after ${formatDuration((end.endedAt - end.startedAt) / 1_000)}`;
     print('');
@@ -104,18 +104,18 @@ function printRow([label, value]: readonly [string, string]): void {
   print(`  ${colors.dim(label.padEnd(10))} ${value}`);
 }
 
-async function cleanUp(options: DemoOptions, paths: StatePaths, interrupted: boolean, begun: Begun): Promise<void> {
-  const keeps = options.keep && !interrupted;
-  if (!keeps && (await takeDown(paths))) {
+async function cleanUp(options: DemoOptions, paths: StatePaths, interrupted: boolean, started: Started): Promise<void> {
+  const isKept = options.keep && !interrupted;
+  if (!isKept && (await stopDemoCloud(paths))) {
     print('The local cloud has stopped. Start one that keeps running:');
     print(`  ${localCommand('up', paths)}`);
     return;
   }
-  if (begun.state === undefined) return; // it did not start
-  if (!keeps && begun.run) await endRun(begun.state, begun.run);
+  if (started.state === undefined) return; // it did not start
+  if (!isKept && started.run) await endRun(started.state, started.run);
   print('The local cloud is still running.');
   const log: [string, string][] =
-    begun.runId === undefined ? [] : [['There, read the log:', `runctl logs ${begun.runId}`]];
+    started.runId === undefined ? [] : [['In that shell, read logs:', `runctl logs ${started.runId}`]];
   print(nextCommands(paths, log).join('\n'));
 }
 

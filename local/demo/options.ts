@@ -8,19 +8,19 @@ export interface DemoOptions {
   readonly script: string | null;
   /** Arguments of the script, as they were typed. */
   readonly args: readonly string[];
-  /** Leave the local cloud up at the end. */
+  /** Keep the local cloud running at the end. */
   readonly keep: boolean;
-  /** Where the local cloud keeps its state; undefined for the project's own place. */
+  /** The folder for the local cloud's state; undefined: the default. */
   readonly state: string | undefined;
 }
 
-/** What the demo trains when nobody names a folder. */
+/** The default project folder of the demo. */
 export const exampleFolder = join(projectRoot, 'examples', 'digits');
 
 /**
- * Reads the command line of the demo: what comes after the first `--` belongs to the script.
- * @returns null when the person asked for help, which has been printed then.
- * @throws CommanderError when it is not understood; commander has said so on stderr.
+ * Parses the command line of the demo. Arguments after the first `--` are for the script.
+ * @returns null if help was requested and printed
+ * @throws CommanderError if it is not valid; commander has printed the reason to stderr
  */
 export function parseDemoOptions(argv: readonly string[]): DemoOptions | null {
   const dashes = argv.indexOf('--');

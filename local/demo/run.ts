@@ -13,7 +13,7 @@ import { LocalError } from '../cloud/errors.ts';
 import type { LocalState } from '../cloud/state.ts';
 import type { DemoOptions } from './options.ts';
 
-/** Upload to execution: the emulator's event, and a Lambda that starts for the first time. */
+/** From the upload to the execution: the emulator's event, and the cold start of a Lambda function. */
 const START_WITHIN_MS = 60_000;
 
 export interface StartedRun {
@@ -33,9 +33,9 @@ export async function startRun(
 ): Promise<StartedRun> {
   const code = await readCode(options.folder, { includeSecrets: false });
   return await withArchive(code, { includeSecrets: false, signal }, async (archive, packed) => {
-    const shown = relative(process.cwd(), resolve(options.folder)) || '.';
+    const folder = relative(process.cwd(), resolve(options.folder)) || '.';
     print(
-      `Packed ${shown}: ${packed.files.length} files, ${formatSize(packed.bytes)}, as ${formatSize(packed.archiveBytes)}`,
+      `Packed ${folder}: ${packed.files.length} files, ${formatSize(packed.bytes)}, as ${formatSize(packed.archiveBytes)}`,
     );
     for (const warning of packWarnings(packed)) print(`warning: ${warning}`);
     const project = toProjectName(basename(resolve(options.folder))) ?? 'demo';
@@ -51,7 +51,7 @@ export async function startRun(
   });
 }
 
-/** Waits for the run that the upload starts, and follows it to its end. */
+/** Waits until the upload has started the run, then follows the run to its end. */
 export async function watchRun(
   run: StartedRun,
   clients: Clients,
@@ -67,7 +67,7 @@ export async function watchRun(
   return await followRun(clients, run, { show, notes: retryNotes(print) }, signal);
 }
 
-/** Checks what can be told before anything is started. @throws LocalError */
+/** Checks the options before anything is started. @throws LocalError */
 export async function checkFolder({ folder, script }: DemoOptions): Promise<void> {
   const info = await stat(folder).catch(() => undefined);
   if (!info?.isDirectory()) throw new LocalError(`${folder} is not a folder.`, 'Give the path of your project folder.');
@@ -77,7 +77,7 @@ export async function checkFolder({ folder, script }: DemoOptions): Promise<void
     throw new LocalError(`${folder} has no file ${script}.`, 'Give --script relative to the project folder.');
 }
 
-/** A runctl.yaml may name the real instance; the local cloud has one. */
+/** Overrides the instance: a runctl.yaml may name one on AWS, which the local cloud does not have. */
 function specOf({ script, args }: DemoOptions, { instanceId }: LocalState): SpecInput {
   return {
     ...(instanceId === null ? {} : { instance: instanceId }),

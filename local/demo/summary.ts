@@ -6,18 +6,19 @@ import { RUN_STATES } from '../../core/workflow/states.ts';
 
 const trainStep = z.looseObject({ job: z.literal('train'), pid: z.number().nullable() });
 
-/** Gathers from a run's events what its summary tells. */
+/** Collects the data of a run's summary from its events. */
 export class RunRecord {
   readonly #states = new Map<string, { entered: number | null; ms: number; times: number }>();
   #pid: number | null = null;
   #accuracy: string | null = null;
 
-  add(shown: RunEvent): void {
-    if (shown.kind === 'line') {
-      if (shown.line.job === 'train' && /accuracy/i.test(shown.line.text)) this.#accuracy = shown.line.text.trim();
+  add(runEvent: RunEvent): void {
+    if (runEvent.kind === 'line') {
+      if (runEvent.line.job === 'train' && /accuracy/i.test(runEvent.line.text))
+        this.#accuracy = runEvent.line.text.trim();
       return;
     }
-    const { event } = shown;
+    const { event } = runEvent;
     const state = this.#states.get(event.state) ?? { entered: null, ms: 0, times: 0 };
     if (event.kind === 'entered') {
       state.times += 1;
@@ -31,7 +32,7 @@ export class RunRecord {
     this.#pid = trainStep.safeParse(output).data?.pid ?? this.#pid;
   }
 
-  /** Seconds in each state, in the order in which they were entered first; end states last no time and are left out. */
+  /** Seconds in each state, in the order of first entry. End states are left out: they take no time. */
   durations(endedAt: number): { state: string; seconds: number; times: number }[] {
     return [...this.#states]
       .filter(([state]) => state !== RUN_STATES.succeeded && state !== RUN_STATES.failed)
@@ -42,7 +43,7 @@ export class RunRecord {
       }));
   }
 
-  /** Rows of the summary: a label and what it says, one line each. */
+  /** The rows of the summary: label and value. */
   rows(end: RunEnd): [string, string][] {
     const { outcome, message, next, exitCode, warnings, lastLines } = readEnding(end);
     const rows: [string, string | number | null][] = [

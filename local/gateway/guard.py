@@ -60,7 +60,7 @@ class Body:
         return b"".join(message.get("body", b"") for message in self._messages)
 
     async def replay(self) -> Message:
-        """Stands in for `receive`: returns what was read, then what follows."""
+        """Replaces `receive`: returns what was read, then what follows."""
         return self._messages.popleft() if self._messages else await self._receive()
 
     async def _next(self) -> Message:

@@ -9,17 +9,18 @@ import { withLock } from '../cloud/lock.ts';
 import { projectRoot, type StatePaths, statePaths } from '../cloud/paths.ts';
 import { findPython } from './python.ts';
 
-/** Says one short line about what is being done. */
+/** Reports progress in one short line. */
 export type Report = (line: string) => void;
 
 export const toolsRequirements = join(projectRoot, 'local', 'tools', 'requirements-tools.txt');
 export const cloudRequirements = join(projectRoot, 'local', 'tools', 'requirements-cloud.txt');
 
 /**
- * The folder of a virtual environment that holds what `requirementsFile` pins. Made on first use, and again when the file's
- * content, the environment's place or its interpreter changed; two processes that ask at once make it once.
- * `signal` stops the making.
- * @throws LocalError without a usable Python, or with pip's last lines when it failed.
+ * The folder of a virtual environment with the packages of `requirementsFile`. Created on first use, and
+ * again when the file, the environment's path or its interpreter has changed. A lock makes sure that
+ * only one process creates it.
+ * `signal` stops the creation.
+ * @throws LocalError if there is no usable Python, or with pip's last lines if it failed
  */
 export async function ensureVenv(
   name: string,
@@ -31,7 +32,7 @@ export async function ensureVenv(
   const folder = join(paths.venvs, name);
   const stamp = createHash('sha256')
     .update(await readFile(requirementsFile))
-    .update(folder) // the scripts in it start with its absolute path
+    .update(folder) // scripts in the environment contain its absolute path
     .digest('hex');
   if (await isReady(folder, stamp)) return folder;
   return await withLock(
@@ -39,7 +40,7 @@ export async function ensureVenv(
     () => report(`another process is creating the Python environment ${name}; waiting for it`),
     async () => {
       if (await isReady(folder, stamp)) return folder;
-      await make(folder, requirementsFile, report, paths, signal);
+      await createVenv(folder, requirementsFile, report, paths, signal);
       await writeFile(stampFile(folder), stamp);
       return folder;
     },
@@ -52,14 +53,14 @@ function stampFile(folder: string): string {
 
 async function isReady(folder: string, stamp: string): Promise<boolean> {
   try {
-    await access(join(folder, 'bin', 'python')); // a link to the system's Python, which an upgrade may have taken away
+    await access(join(folder, 'bin', 'python')); // a link to the system's Python, which an upgrade may have removed
     return (await readFile(stampFile(folder), 'utf8')) === stamp;
   } catch {
-    return false; // not there, or not finished: either way it is made
+    return false; // missing or incomplete
   }
 }
 
-async function make(
+async function createVenv(
   folder: string,
   requirementsFile: string,
   report: Report,
@@ -94,7 +95,7 @@ async function make(
   report(`installed ${basename(requirementsFile)}`);
 }
 
-/** Runs a program to its end, hands on its lines. @throws LocalError with its last lines when it does not exit 0. */
+/** Runs a program and passes its lines to `onLine`. @throws LocalError with its last lines unless it exits with 0 */
 async function runStep(
   program: string,
   args: readonly string[],
@@ -123,7 +124,7 @@ async function runStep(
   }
 }
 
-/** `tsx local/tools/python-tools.ts <tool> [args]`: runs a tool of the tools environment with this terminal's streams. */
+/** `tsx local/tools/python-tools.ts <tool> [args]`: runs a tool from the tools environment in this terminal. */
 async function main([tool, ...args]: readonly string[]): Promise<number> {
   if (tool === undefined) {
     console.error('usage: tsx local/tools/python-tools.ts <ruff | cfn-lint | shellcheck> [arguments]');

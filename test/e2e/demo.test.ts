@@ -83,7 +83,7 @@ describe('the demo', () => {
       const runId = /starts the run (\S+)/.exec(text)?.[1] ?? '';
       const [shell, log, stop] = text.trimEnd().split('\n').slice(-3);
       expect(shell).toBe(`  Open a shell that uses it:  runctl local shell --state ${inject('cloudFolder')}`);
-      expect(log).toBe(`  There, read the log:        runctl logs ${runId}`);
+      expect(log).toBe(`  In that shell, read logs:   runctl logs ${runId}`);
       expect(stop).toBe(`  Stop it:                    runctl local down --state ${inject('cloudFolder')}`);
       expect(text, 'colour is for terminals').not.toContain('\x1b[');
       expect(existsSync(statePaths(inject('cloudFolder')).stateFile)).toBe(true);

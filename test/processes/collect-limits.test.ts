@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { useOutlive } from '../support/instance/collect-setup.ts';
+import { useCollectSetup } from '../support/instance/collect-setup.ts';
 import { AGENT_PATH, isRoot, NOBODY, RUNNER_FOLDER } from '../support/instance/test-instance.ts';
 
-const rig = useOutlive();
+const collectSetup = useCollectSetup();
 const asNobody = { user: isRoot ? NOBODY.name : undefined } as { user?: string };
 
 let folder = '';
@@ -44,7 +44,7 @@ function owned(path: string, text: string, mode = 0o644): void {
 
 describe('what the user’s files can make of the end of a run', () => {
   it('nothing is executed to list the packages: dist-info is read', async () => {
-    const box = rig(asNobody);
+    const box = collectSetup(asNobody);
     const { here } = box;
     const run = await box.trained('print(1)\n');
     const marks = join(here.home, 'marks');
@@ -69,7 +69,7 @@ describe('what the user’s files can make of the end of a run', () => {
   });
 
   it('a planted python3 is not run by a collection', async () => {
-    const box = rig(asNobody);
+    const box = collectSetup(asNobody);
     const { here } = box;
     const marks = join(here.home, 'marks');
     const run = await box.trained(`
@@ -100,7 +100,7 @@ os.chmod(path, 0o755)
   });
 
   it('no glob takes longer than a moment', async () => {
-    const box = rig(asNobody);
+    const box = collectSetup(asNobody);
     const run = await box.trained(`
 import os
 os.makedirs("outputs")
@@ -129,7 +129,7 @@ for i in range(50): open("outputs/" + "a" * 240 + str(i), "w")
   });
 
   it('a pattern that nobody can understand is a warning', async () => {
-    const box = rig(asNobody);
+    const box = collectSetup(asNobody);
     const run = await box.trained('print(1)\n');
     expect((await box.collect(run, { outputs: ['[z-a]', '../x'] })).warnings).toEqual([
       'the pattern [z-a] of outputs is not understood',

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, lstatSync, mkdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { useOutlive } from '../support/instance/collect-setup.ts';
+import { useCollectSetup } from '../support/instance/collect-setup.ts';
 import {
   isRoot,
   logBytes,
@@ -15,7 +15,7 @@ import {
 } from '../support/instance/test-instance.ts';
 
 const instance = useInstances();
-const rig = useOutlive();
+const collectSetup = useCollectSetup();
 const asNobody = isRoot ? { user: NOBODY.name } : {};
 const source = (name: string) => readFileSync(join(RUNNER_FOLDER, name), 'utf8');
 
@@ -51,7 +51,7 @@ attempt("reopen", lambda: open("/proc/self/fd/1", "r+b"))
 
 describe.runIf(isRoot)('a job cannot change what stands in its log', () => {
   it('where the filesystem has append-only files', async () => {
-    const box = rig({ user: NOBODY.name });
+    const box = collectSetup({ user: NOBODY.name });
     const { here } = box;
     if (!canAppendOnly(here)) return console.log('not checked: this filesystem has no append-only files');
     here.write('train.py', REWRITE);
@@ -88,7 +88,7 @@ describe.runIf(isRoot)('a job cannot change what stands in its log', () => {
     const modules = {
       'common/append_only.py': `${source('common/append_only.py')}\ndef switch(fd, on): return False\n`,
     };
-    const box = rig({ user: NOBODY.name, modules });
+    const box = collectSetup({ user: NOBODY.name, modules });
     const { here } = box;
     here.write('train.py', REWRITE.slice(0, REWRITE.indexOf('attempt("cut"')));
     const run = here.giveLease(here.run());
@@ -104,7 +104,7 @@ describe.runIf(isRoot)('a job cannot change what stands in its log', () => {
     const modules = {
       'common/append_only.py': `${source('common/append_only.py')}\ndef switch(fd, on): return False\n`,
     };
-    const box = rig({ user: NOBODY.name, modules });
+    const box = collectSetup({ user: NOBODY.name, modules });
     const run = await box.trained(
       'import os, time\nprint("EVIDENCE", flush=True)\ntime.sleep(1.5)\nos.ftruncate(1, 0)\ntime.sleep(1.5)\n',
     );
@@ -170,7 +170,7 @@ def main():
   });
 
   it('about outputs with long names keeps it too, and counts what it leaves out', async () => {
-    const box = rig(asNobody);
+    const box = collectSetup(asNobody);
     const run = await box.trained(`
 import os
 deep = "outputs" + ("/" + "\\u20ac" * 80) * 3

@@ -1,32 +1,32 @@
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { type InstallRig, type InstallRun, useInstallRig } from '../support/instance/install-setup.ts';
+import { type InstallRun, type InstallSetup, useInstallSetup } from '../support/instance/install-setup.ts';
 import { waitFor } from '../support/instance/processes.ts';
 import { buildWheel, placeInstalled } from '../support/instance/wheels.ts';
 
-const rigOfTest = useInstallRig();
+const installSetup = useInstallSetup();
 
 const leaf = buildWheel({ name: 'zz-leaf', version: '1.1' });
 const tool = buildWheel({ name: 'zz-tool', version: '1.0', requires: ['zz-leaf>=1'] });
 
 /** A home with zz-tool installed, and how to run the same install again. */
 async function installed(requirements = 'zz-tool\n', extra: Readonly<Record<string, string>> = {}) {
-  const rig = rigOfTest();
-  rig.useUv();
-  const index = await rig.serve([leaf, buildWheel({ name: 'zz-leaf', version: '1.0' }), tool]);
-  const python = rig.systemPython([{ name: 'zz-shipped', version: '1.0' }]);
-  rig.write('requirements.txt', requirements);
-  for (const [name, content] of Object.entries(extra)) rig.write(name, content);
-  const first = await rig.install({ python });
+  const setup = installSetup();
+  setup.useUv();
+  const index = await setup.serve([leaf, buildWheel({ name: 'zz-leaf', version: '1.0' }), tool]);
+  const python = setup.systemPython([{ name: 'zz-shipped', version: '1.0' }]);
+  setup.write('requirements.txt', requirements);
+  for (const [name, content] of Object.entries(extra)) setup.write(name, content);
+  const first = await setup.install({ python });
   expect(first.result).toMatchObject({ installer: 'uv', cached: false });
   index.requests.length = 0;
-  return { rig, index, python, first, again: () => rig.install({ python }) };
+  return { setup, index, python, first, again: () => setup.install({ python }) };
 }
 
 const isSkipped = (run: InstallRun) => run.result.cached;
-const siteOf = (rig: InstallRig) => {
-  const lib = join(rig.home, '.local', 'lib');
+const siteOf = (setup: InstallSetup) => {
+  const lib = join(setup.home, '.local', 'lib');
   return join(lib, readdirSync(lib).find((name) => name.startsWith('python3')) ?? '', 'site-packages');
 };
 
@@ -47,64 +47,64 @@ describe('unchanged requirements', () => {
   });
 
   it('are recognised with another comment, and with a token that was renewed', async () => {
-    const rig = rigOfTest();
-    rig.useUv();
+    const setup = installSetup();
+    setup.useUv();
     const credentials = { user: 'aws', password: 'first-token' };
-    const index = await rig.serve([leaf], { credentials });
+    const index = await setup.serve([leaf], { credentials });
     const withToken = (token: string) => ({ PIP_INDEX_URL: index.url.replace('//', `//aws:${token}@`) });
-    const python = rig.systemPython();
-    rig.write('requirements.txt', 'zz-leaf\n');
-    expect((await rig.install({ python, env: withToken('first-token') })).result).toMatchObject({ cached: false });
-    rig.write('requirements.txt', '# the leaf\nzz-leaf   # of the tree\n');
-    expect(isSkipped(await rig.install({ python, env: withToken('second-token') }))).toBe(true);
+    const python = setup.systemPython();
+    setup.write('requirements.txt', 'zz-leaf\n');
+    expect((await setup.install({ python, env: withToken('first-token') })).result).toMatchObject({ cached: false });
+    setup.write('requirements.txt', '# the leaf\nzz-leaf   # of the tree\n');
+    expect(isSkipped(await setup.install({ python, env: withToken('second-token') }))).toBe(true);
     expect(
-      isSkipped(await rig.install({ python, env: { UV_CACHE_DIR: join(rig.home, 'c'), ...withToken('x') } })),
+      isSkipped(await setup.install({ python, env: { UV_CACHE_DIR: join(setup.home, 'c'), ...withToken('x') } })),
     ).toBe(true);
   });
 
   it('are installed again when the file, or what it includes, has changed', async () => {
-    const { rig, again } = await installed('-r more.txt\n-c limits.txt\n', {
+    const { setup, again } = await installed('-r more.txt\n-c limits.txt\n', {
       'more.txt': 'zz-tool\n',
       'limits.txt': '',
     });
     expect(isSkipped(await again())).toBe(true);
-    rig.write('limits.txt', 'zz-leaf==1.0\n');
+    setup.write('limits.txt', 'zz-leaf==1.0\n');
     const limited = await again();
     expect(limited.result).toMatchObject({ cached: false, installer: 'uv' });
     expect(limited.log).toContain('zz-leaf==1.0');
-    rig.write('more.txt', 'zz-leaf\n');
+    setup.write('more.txt', 'zz-leaf\n');
     expect(isSkipped(await again())).toBe(false);
     expect(isSkipped(await again())).toBe(true);
   });
 
   it('are installed again when the content of a local package has changed', async () => {
-    const rig = rigOfTest();
-    rig.useUv();
-    await rig.serve([]);
-    const python = rig.systemPython();
+    const setup = installSetup();
+    setup.useUv();
+    await setup.serve([]);
+    const python = setup.systemPython();
     const place = (version: string) => {
       const { bytes } = buildWheel({
         name: 'zz-local',
         version: '1.0',
         files: { 'zz_local_text.py': `text = "${version}"\n` },
       });
-      mkdirSync(join(rig.project, 'wheels'), { recursive: true });
-      writeFileSync(join(rig.project, 'wheels/zz_local-1.0-py3-none-any.whl'), bytes);
+      mkdirSync(join(setup.project, 'wheels'), { recursive: true });
+      writeFileSync(join(setup.project, 'wheels/zz_local-1.0-py3-none-any.whl'), bytes);
     };
     place('one');
-    rig.write('requirements.txt', './wheels/zz_local-1.0-py3-none-any.whl\n');
-    expect((await rig.install({ python })).result).toMatchObject({ installer: 'uv', packages: 1 });
-    expect(isSkipped(await rig.install({ python }))).toBe(true);
+    setup.write('requirements.txt', './wheels/zz_local-1.0-py3-none-any.whl\n');
+    expect((await setup.install({ python })).result).toMatchObject({ installer: 'uv', packages: 1 });
+    expect(isSkipped(await setup.install({ python }))).toBe(true);
     place('two');
-    expect(isSkipped(await rig.install({ python }))).toBe(false);
-    expect(rig.ask(python, 'import zz_local_text; print(zz_local_text.text)')).toBe('two');
+    expect(isSkipped(await setup.install({ python }))).toBe(false);
+    expect(setup.ask(python, 'import zz_local_text; print(zz_local_text.text)')).toBe('two');
   });
 
   it('are installed again for another interpreter, and for another index', async () => {
-    const { rig, python } = await installed();
-    expect(isSkipped(await rig.install({ python: rig.systemPython() }))).toBe(false);
-    const other = { UV_DEFAULT_INDEX: `${rig.index?.url}` };
-    expect(isSkipped(await rig.install({ python, env: other }))).toBe(false);
+    const { setup, python } = await installed();
+    expect(isSkipped(await setup.install({ python: setup.systemPython() }))).toBe(false);
+    const other = { UV_DEFAULT_INDEX: `${setup.index?.url}` };
+    expect(isSkipped(await setup.install({ python, env: other }))).toBe(false);
   });
 
   it.each([
@@ -118,33 +118,33 @@ describe('unchanged requirements', () => {
     ],
     ['damaged', (site: string) => rmSync(join(site, 'zz_leaf'), { recursive: true })],
   ])('are installed again when a package is %s', async (reason, harm) => {
-    const { rig, python, again } = await installed('zz-tool\nzz-leaf==1.1\n');
-    harm(siteOf(rig));
+    const { setup, python, again } = await installed('zz-tool\nzz-leaf==1.1\n');
+    harm(siteOf(setup));
     const run = await again();
     expect(run.log).toMatch(new RegExp(`requirements have not changed, but zz-leaf is ${reason}`));
     expect(run.result).toMatchObject({ cached: false, installer: 'uv' });
-    expect(rig.ask(python, 'import zz_leaf; print(zz_leaf.__version__)')).toBe('1.1');
+    expect(setup.ask(python, 'import zz_leaf; print(zz_leaf.__version__)')).toBe('1.1');
     expect(isSkipped(await again())).toBe(true);
   });
 
   it('are not skipped where only the network could tell', async () => {
-    const { rig, index, python } = await installed();
-    rig.write('requirements.txt', `-r ${new URL('/files/remote.txt', index.url)}\n`);
-    const run = await rig.install({ python, installer: 'uv' });
+    const { setup, index, python } = await installed();
+    setup.write('requirements.txt', `-r ${new URL('/files/remote.txt', index.url)}\n`);
+    const run = await setup.install({ python, installer: 'uv' });
     expect(run.log).toContain('may have changed: installing again');
   });
 });
 
 describe('an install that was killed', () => {
   it('leaves no record, and the next one does it all', async () => {
-    const rig = rigOfTest();
-    rig.useUv();
+    const setup = installSetup();
+    setup.useUv();
     const slow = buildWheel({ name: 'zz-slow', version: '1.0', padding: 2_000_000 });
-    const index = await rig.serve([leaf, slow], { rate: 100_000 });
-    const python = rig.systemPython();
-    rig.write('requirements.txt', 'zz-leaf\nzz-slow\n');
+    const index = await setup.serve([leaf, slow], { rate: 100_000 });
+    const python = setup.systemPython();
+    setup.write('requirements.txt', 'zz-leaf\nzz-slow\n');
     let pid = 0;
-    const killed = rig.install({
+    const killed = setup.install({
       python,
       onStart: (child) => {
         pid = child.pid ?? 0;
@@ -154,32 +154,32 @@ describe('an install that was killed', () => {
     process.kill(-pid, 'SIGKILL');
     expect((await killed).result).toBeUndefined();
     await index.close();
-    await rig.serve([leaf, slow]);
+    await setup.serve([leaf, slow]);
 
-    const next = await rig.install({ python, env: { PIP_INDEX_URL: rig.index?.url ?? '' } });
+    const next = await setup.install({ python, env: { PIP_INDEX_URL: setup.index?.url ?? '' } });
 
     expect(next.log).toContain('an earlier install was interrupted');
     expect(next.result).toMatchObject({ installer: 'uv', cached: false, packages: 2 });
-    expect(readdirSync(join(rig.home, '.runctl'))).toEqual(['installs']);
+    expect(readdirSync(join(setup.home, '.runctl'))).toEqual(['installs']);
   });
 
   it('in the middle of a package is repaired by the next', async () => {
-    const { rig, python } = await installed('zz-tool\n');
+    const { setup, python } = await installed('zz-tool\n');
     // As pip leaves it: files and metadata are there, some of them, and RECORD is the last to come.
-    const site = siteOf(rig);
+    const site = siteOf(setup);
     placeInstalled(site, { name: 'zz-half', version: '1.0' });
     rmSync(join(site, 'zz_half'), { recursive: true });
     for (const name of ['RECORD', 'INSTALLER']) rmSync(join(site, 'zz_half-1.0.dist-info', name));
-    const [record] = readdirSync(join(rig.home, '.runctl/installs'));
+    const [record] = readdirSync(join(setup.home, '.runctl/installs'));
     expect(record).toMatch(/^[0-9a-f]{64}\.json$/);
-    await rig.index?.close();
-    await rig.serve([leaf, tool, buildWheel({ name: 'zz-half', version: '1.0' })]);
-    rig.write('requirements.txt', 'zz-half\n');
-    rig.markUnfinished(site);
+    await setup.index?.close();
+    await setup.serve([leaf, tool, buildWheel({ name: 'zz-half', version: '1.0' })]);
+    setup.write('requirements.txt', 'zz-half\n');
+    setup.markUnfinished(site);
 
-    const run = await rig.install({ python });
+    const run = await setup.install({ python });
 
     expect(run.log).toContain('zz-half 1.0 is incomplete: installing it again');
-    expect(rig.ask(python, 'import zz_half; print(zz_half.__version__)')).toBe('1.0');
+    expect(setup.ask(python, 'import zz_half; print(zz_half.__version__)')).toBe('1.0');
   });
 });

@@ -2,11 +2,11 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { strToU8, type ZippableFile, zipSync } from 'fflate';
 import { describe, expect, it } from 'vitest';
-import { useInstallRig } from '../support/instance/install-setup.ts';
+import { useInstallSetup } from '../support/instance/install-setup.ts';
 import { sharedUv } from '../support/instance/shared-uv.ts';
 import { buildWheel, type Wheel } from '../support/instance/wheels.ts';
 
-const rigOfTest = useInstallRig();
+const installSetup = useInstallSetup();
 
 const leaf = buildWheel({ name: 'zz-leaf', version: '1.0' });
 const arch = process.arch === 'arm64' ? 'aarch64' : 'x86_64';
@@ -30,25 +30,25 @@ function uvWheel(version: string, platform = `manylinux_2_17_${arch}.manylinux20
 
 describe('an instance without uv', () => {
   it('gets it by pip3 --user', async () => {
-    const rig = rigOfTest();
-    await rig.serve([leaf, uvWheel('0.13.9')]);
-    const python = rig.systemPython();
-    rig.write('requirements.txt', 'zz-leaf\n');
+    const setup = installSetup();
+    await setup.serve([leaf, uvWheel('0.13.9')]);
+    const python = setup.systemPython();
+    setup.write('requirements.txt', 'zz-leaf\n');
 
-    const run = await rig.install({ python });
+    const run = await setup.install({ python });
 
     expect(run.log).toContain('this instance has no uv');
     expect(run.log).toContain('installed uv 0.13.9 with pip3 install --user uv');
     expect(run.result).toMatchObject({ installer: 'uv', packages: 1 });
-    expect(existsSync(join(rig.userBin, 'uv'))).toBe(true);
-    rig.write('requirements.txt', 'zz-leaf==1.0\n');
-    expect((await rig.install({ python })).log).not.toContain('no uv');
+    expect(existsSync(join(setup.userBin, 'uv'))).toBe(true);
+    setup.write('requirements.txt', 'zz-leaf==1.0\n');
+    expect((await setup.install({ python })).log).not.toContain('no uv');
   });
 
   it('and without pip gets it as a wheel, for this machine and the newest', async () => {
-    const rig = rigOfTest();
+    const setup = installSetup();
     const credentials = { user: 'someone', password: 'v3ry-s3cr3t' };
-    const index = await rig.serve(
+    const index = await setup.serve(
       [
         leaf,
         uvWheel('0.9.30', undefined, 'an older one'),
@@ -58,43 +58,43 @@ describe('an instance without uv', () => {
       ],
       { credentials },
     );
-    const python = rig.systemPython([], { pip: false });
-    rig.write('requirements.txt', 'zz-leaf\n');
+    const python = setup.systemPython([], { pip: false });
+    setup.write('requirements.txt', 'zz-leaf\n');
 
     const url = index.url.replace('//', `//${credentials.user}:${credentials.password}@`);
-    const run = await rig.install({ python, index: false, env: { PIP_INDEX_URL: url } });
+    const run = await setup.install({ python, index: false, env: { PIP_INDEX_URL: url } });
 
     expect(run.log).toMatch(/^pip3 install --user uv: .*No module named pip/m);
     expect(run.log).toMatch(/^ensurepip, then pip3 install --user uv: /m);
     expect(run.log).toContain("installed uv 0.13.9 with uv's wheel");
     expect(run.result).toMatchObject({ installer: 'uv', packages: 1 });
-    expect(readFileSync(join(rig.userBin, 'uv'), 'utf8')).toContain('exec');
+    expect(readFileSync(join(setup.userBin, 'uv'), 'utf8')).toContain('exec');
     expect(JSON.stringify(run)).not.toContain(credentials.password);
   });
 
   it('takes no wheel that is not what the index says', async () => {
-    const rig = rigOfTest();
+    const setup = installSetup();
     const wheel = uvWheel('0.13.9');
-    await rig.serve([leaf, wheel]);
-    const python = rig.systemPython([], { pip: false });
-    rig.write('requirements.txt', 'zz-leaf\n');
+    await setup.serve([leaf, wheel]);
+    const python = setup.systemPython([], { pip: false });
+    setup.write('requirements.txt', 'zz-leaf\n');
     // The page was made before the file was changed.
-    const run = await rig.install({
+    const run = await setup.install({
       python,
       onStart: () => {
-        rig.index?.tamper('uv-0.13.9');
+        setup.index?.tamper('uv-0.13.9');
       },
     });
     expect(run.log).toContain('does not have the SHA-256 that the index states');
-    expect(existsSync(join(rig.userBin, 'uv'))).toBe(false);
+    expect(existsSync(join(setup.userBin, 'uv'))).toBe(false);
     expect(run.code).toBe(1);
   });
 
   it('nor pip, nor an index that has uv, is told what to type', async () => {
-    const rig = rigOfTest();
-    await rig.serve([leaf]);
-    rig.write('requirements.txt', 'zz-leaf\n');
-    const run = await rig.install({ python: rig.systemPython([], { pip: false }) });
+    const setup = installSetup();
+    await setup.serve([leaf]);
+    setup.write('requirements.txt', 'zz-leaf\n');
+    const run = await setup.install({ python: setup.systemPython([], { pip: false }) });
     expect(run.result.error?.name).toBe('NoInstaller');
     expect(run.result.error?.message).toContain('sudo apt-get install python3-pip');
     expect(run.result.error?.message).toContain('sudo dnf install python3-pip');
@@ -102,10 +102,10 @@ describe('an instance without uv', () => {
   });
 
   it('falls back to pip when only uv cannot be had', async () => {
-    const rig = rigOfTest();
-    await rig.serve([leaf]);
-    rig.write('requirements.txt', 'zz-leaf\n');
-    const run = await rig.install({ python: rig.systemPython() });
+    const setup = installSetup();
+    await setup.serve([leaf]);
+    setup.write('requirements.txt', 'zz-leaf\n');
+    const run = await setup.install({ python: setup.systemPython() });
     expect(run.log).toContain('using pip3 --user because uv failed: there is no uv, and it could not be installed');
     expect(run.result).toMatchObject({ installer: 'pip3 --user', packages: 1 });
   });

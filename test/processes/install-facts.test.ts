@@ -5,13 +5,13 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { PROTOCOL } from '../../core/protocol/messages.ts';
 import type { ProbeAnswer, ProbeRequest } from '../../core/protocol/probe.ts';
-import { type InstallRig, isRoot, useInstallRig } from '../support/instance/install-setup.ts';
+import { type InstallSetup, isRoot, useInstallSetup } from '../support/instance/install-setup.ts';
 import { processesWith } from '../support/instance/processes.ts';
 import { STANDARD_PATH } from '../support/instance/pythons.ts';
 
-const rig = useInstallRig();
+const setup = useInstallSetup();
 
-function request(about: InstallRig, changes: Partial<ProbeRequest> = {}): Required<ProbeRequest> {
+function request(about: InstallSetup, changes: Partial<ProbeRequest> = {}): Required<ProbeRequest> {
   const user = userInfo().username;
   const root = join(about.base, 'root');
   mkdirSync(root, { recursive: true });
@@ -22,7 +22,7 @@ function request(about: InstallRig, changes: Partial<ProbeRequest> = {}): Requir
 }
 
 /** Sends a request to the installer as the document does: on standard input, without HOME. */
-function ask(about: InstallRig, asked: object) {
+function ask(about: InstallSetup, asked: object) {
   const done = spawnSync('python3', ['-I', '-B', join(about.base, 'installer')], {
     cwd: '/usr/bin',
     input: JSON.stringify(asked),
@@ -35,37 +35,40 @@ function ask(about: InstallRig, asked: object) {
 
 describe('probe', () => {
   it('says what a training would find, and leaves nothing behind', () => {
-    const python = rig().systemPython([], { pip: false });
-    rig().script('uv', 'echo uv 0.9.1');
-    const before = readdirSync(rig().home, { recursive: true }).sort();
-    const { code, answer } = ask(rig(), request(rig(), { python }));
+    const python = setup().systemPython([], { pip: false });
+    setup().script('uv', 'echo uv 0.9.1');
+    const before = readdirSync(setup().home, { recursive: true }).sort();
+    const { code, answer } = ask(setup(), request(setup(), { python }));
     expect(code).toBe(0);
     expect(answer).toMatchObject({
       protocol: PROTOCOL,
       ok: true,
       user: userInfo().username,
-      home: rig().home,
+      home: setup().home,
       python: { path: python, pip: false, error: null, version: expect.stringMatching(/^3\./) },
-      uv: { path: join(rig().userBin, 'uv'), version: 'uv 0.9.1', error: null },
+      uv: { path: join(setup().userBin, 'uv'), version: 'uv 0.9.1', error: null },
     });
     const { disk } = answer as ProbeAnswer;
-    expect(disk.root.path).toBe(join(rig().base, 'root'));
+    expect(disk.root.path).toBe(join(setup().base, 'root'));
     expect(disk.home.free).toBeGreaterThan(0);
     expect(disk.home.free).toBeLessThanOrEqual(disk.home.bytes);
-    expect(readdirSync(rig().home, { recursive: true }).sort()).toEqual(before);
+    expect(readdirSync(setup().home, { recursive: true }).sort()).toEqual(before);
   });
 
   it('names the GPUs that the driver shows', () => {
-    rig().script('nvidia-smi', 'printf "NVIDIA A10G\\nNVIDIA A10G\\n"');
-    expect(ask(rig(), request(rig())).answer.gpu).toMatchObject({ names: ['NVIDIA A10G', 'NVIDIA A10G'], error: null });
+    setup().script('nvidia-smi', 'printf "NVIDIA A10G\\nNVIDIA A10G\\n"');
+    expect(ask(setup(), request(setup())).answer.gpu).toMatchObject({
+      names: ['NVIDIA A10G', 'NVIDIA A10G'],
+      error: null,
+    });
   });
 
   it.each([
     ['without a driver', null, /driver is not installed/],
     ['with a driver that does not answer', 'echo "NVIDIA-SMI has failed" >&2; exit 9', /NVIDIA-SMI has failed/],
   ])('tells a GPU %s from none', (_, smi, reason) => {
-    if (smi !== null) rig().script('nvidia-smi', smi);
-    const pci = join(rig().base, 'pci');
+    if (smi !== null) setup().script('nvidia-smi', smi);
+    const pci = join(setup().base, 'pci');
     const card = (name: string, kind: string) => {
       mkdirSync(join(pci, name), { recursive: true });
       writeFileSync(join(pci, name, 'vendor'), '0x10de\n');
@@ -78,7 +81,7 @@ sys.path.insert(0, sys.argv[1])
 from install import probe
 print(json.dumps(list(probe.look(None, *sys.argv[2:]))[-1]["gpu"]))`;
     const gpu = (place: string) => {
-      const words = ['-I', '-B', '-c', code, join(rig().base, 'installer'), rig().home, place];
+      const words = ['-I', '-B', '-c', code, join(setup().base, 'installer'), setup().home, place];
       const options = { encoding: 'utf8', env: { PATH: STANDARD_PATH } } as const;
       return JSON.parse(spawnSync('python3', words, options).stdout);
     };
@@ -87,42 +90,44 @@ print(json.dumps(list(probe.look(None, *sys.argv[2:]))[-1]["gpu"]))`;
   });
 
   it('says why there is no interpreter, and what is wrong with uv', () => {
-    rig().script('uv', 'echo broken >&2; exit 1');
-    const { answer } = ask(rig(), request(rig(), { python: '/nowhere/python3' }));
+    setup().script('uv', 'echo broken >&2; exit 1');
+    const { answer } = ask(setup(), request(setup(), { python: '/nowhere/python3' }));
     expect(answer.python).toEqual({ error: expect.stringContaining('/nowhere/python3') });
     expect(answer.uv).toMatchObject({ version: null, error: expect.stringContaining('broken') });
   });
 
   it.skipIf(!isRoot)('runs nothing of the user as root, and gives it no way to become root', () => {
-    rig().script('uv', 'echo "uv as $(id -un), $(grep NoNewPrivs /proc/self/status)"');
-    expect(ask(rig(), request(rig(), { user: 'nobody' })).answer.uv.version).toMatch(/^uv as nobody, NoNewPrivs:\s1$/);
+    setup().script('uv', 'echo "uv as $(id -un), $(grep NoNewPrivs /proc/self/status)"');
+    expect(ask(setup(), request(setup(), { user: 'nobody' })).answer.uv.version).toMatch(
+      /^uv as nobody, NoNewPrivs:\s1$/,
+    );
   });
 
   it('leaves nothing running of what it started, and no folder', () => {
     const survivor = `import os, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); open("ready", "w"); time.sleep(300)`;
-    const daemon = `cd; MARK='${rig().base}' setsid python3 -c '${survivor}' >/dev/null 2>&1 </dev/null &`;
-    rig().script('uv', `${daemon} until [ -e ~/ready ]; do sleep 0.05; done; echo uv 9.9`);
-    expect(ask(rig(), request(rig())).answer.uv.version).toBe('uv 9.9');
-    expect(processesWith(`MARK=${rig().base}`)).toEqual([]);
+    const daemon = `cd; MARK='${setup().base}' setsid python3 -c '${survivor}' >/dev/null 2>&1 </dev/null &`;
+    setup().script('uv', `${daemon} until [ -e ~/ready ]; do sleep 0.05; done; echo uv 9.9`);
+    expect(ask(setup(), request(setup())).answer.uv.version).toBe('uv 9.9');
+    expect(processesWith(`MARK=${setup().base}`)).toEqual([]);
     expect(readdirSync(tmpdir()).filter((name) => name.startsWith('runctl-probe-'))).toEqual([]);
   });
 
   it('answers what it knows when a program does not answer', () => {
-    rig().script('uv', 'echo "$$" > "$HOME/pid"; trap "" TERM; sleep 300');
-    const { answer } = ask(rig(), request(rig()));
+    setup().script('uv', 'echo "$$" > "$HOME/pid"; trap "" TERM; sleep 300');
+    const { answer } = ask(setup(), request(setup()));
     expect(answer).toMatchObject({ ok: true, python: { error: null }, uv: { version: null } });
     expect(answer.uv.error).toContain('gave up after 15 s');
   }, 60_000);
 
   it.each(['root', 'home', 'user', 'python'] as const)('without %s is refused, with its name', (key) => {
-    const { code, answer } = ask(rig(), { ...request(rig()), [key]: undefined });
+    const { code, answer } = ask(setup(), { ...request(setup()), [key]: undefined });
     expect(code).toBe(1);
     expect(answer).toMatchObject({ ok: false, error: { name: 'BadRequest', message: `${key} is missing` } });
   });
 
   it('is no verb of another protocol, nor with a relative root', () => {
     const refused = { ok: false, error: { name: 'BadRequest' } };
-    expect(ask(rig(), request(rig(), { root: 'here' })).answer).toMatchObject(refused);
-    expect(ask(rig(), { ...request(rig()), protocol: PROTOCOL + 1 }).answer).toMatchObject(refused);
+    expect(ask(setup(), request(setup(), { root: 'here' })).answer).toMatchObject(refused);
+    expect(ask(setup(), { ...request(setup()), protocol: PROTOCOL + 1 }).answer).toMatchObject(refused);
   });
 });

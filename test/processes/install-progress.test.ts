@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { type InstallRun, useInstallRig } from '../support/instance/install-setup.ts';
+import { type InstallRun, useInstallSetup } from '../support/instance/install-setup.ts';
 import { waitFor } from '../support/instance/processes.ts';
 import { buildWheel } from '../support/instance/wheels.ts';
 
-const rigOfTest = useInstallRig();
+const installSetup = useInstallSetup();
 
 /** The longest time without a line in the log, in seconds. */
 const longestSilence = ({ times, milliseconds }: InstallRun) =>
@@ -11,15 +11,15 @@ const longestSilence = ({ times, milliseconds }: InstallRun) =>
 
 describe('while an install lasts', () => {
   it.each(['uv', 'pip'] as const)('it says what it does, at least every 15 s: %s', async (installer) => {
-    const rig = rigOfTest();
-    rig.useUv();
+    const setup = installSetup();
+    setup.useUv();
     const slow = (name: string, padding: number) => buildWheel({ name, version: '1.0', padding });
     // 18 s of one download that no tool says a word about.
-    await rig.serve([slow('zz-large', 3_600_000), slow('zz-small', 1000), slow('zz-tiny', 10)], { rate: 200_000 });
-    const python = rig.systemPython();
-    rig.write('requirements.txt', 'zz-tiny\nzz-small\nzz-large\n');
+    await setup.serve([slow('zz-large', 3_600_000), slow('zz-small', 1000), slow('zz-tiny', 10)], { rate: 200_000 });
+    const python = setup.systemPython();
+    setup.write('requirements.txt', 'zz-tiny\nzz-small\nzz-large\n');
 
-    const run = await rig.install({ python, installer });
+    const run = await setup.install({ python, installer });
 
     expect(run.result.packages).toBe(3);
     expect(run.milliseconds).toBeGreaterThan(16_000);
@@ -43,14 +43,14 @@ describe('while an install lasts', () => {
   });
 
   it('it says so when nothing moves', async () => {
-    const rig = rigOfTest();
-    rig.useUv();
-    await rig.serve([buildWheel({ name: 'zz-stuck', version: '1.0', padding: 2_000_000 })], { silentAt: 'zz_stuck' });
-    rig.write('requirements.txt', 'zz-stuck\n');
-    const python = rig.systemPython();
+    const setup = installSetup();
+    setup.useUv();
+    await setup.serve([buildWheel({ name: 'zz-stuck', version: '1.0', padding: 2_000_000 })], { silentAt: 'zz_stuck' });
+    setup.write('requirements.txt', 'zz-stuck\n');
+    const python = setup.systemPython();
     let log = '';
     let pid = 0;
-    const run = rig.install({
+    const run = setup.install({
       python,
       onStart: (child) => {
         pid = child.pid ?? 0;

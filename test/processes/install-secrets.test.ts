@@ -1,10 +1,10 @@
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { type InstallRun, useInstallRig } from '../support/instance/install-setup.ts';
+import { type InstallRun, useInstallSetup } from '../support/instance/install-setup.ts';
 import { buildBrokenSdist, buildWheel } from '../support/instance/wheels.ts';
 
-const rigOfTest = useInstallRig();
+const installSetup = useInstallSetup();
 const RUNNER = fileURLToPath(new URL('../../instance/runner', import.meta.url));
 
 /** install.redact.Redactor, over some lines. */
@@ -67,15 +67,15 @@ describe('a private index', () => {
   ] as const)(
     'is reached by %s with its credentials, which nobody reads: %s, in %s',
     async (name, installer, where) => {
-      const rig = rigOfTest();
-      rig.useUv();
-      const index = await rig.serve([buildWheel({ name: 'zz-private', version: '1.0' })], { credentials });
+      const setup = installSetup();
+      setup.useUv();
+      const index = await setup.serve([buildWheel({ name: 'zz-private', version: '1.0' })], { credentials });
       const url = index.url.replace('//', `//${credentials.user}:${credentials.password}@`);
-      rig.write('requirements.txt', 'zz-private\n');
+      setup.write('requirements.txt', 'zz-private\n');
       const empty = name === 'PIP_EXTRA_INDEX_URL' ? { PIP_INDEX_URL: 'http://127.0.0.1:9/simple' } : {};
 
-      const run = await rig.install({
-        python: rig.systemPython(),
+      const run = await setup.install({
+        python: setup.systemPython(),
         installer,
         index: false,
         env: where === 'env' ? { ...empty, [name]: url } : empty,
@@ -88,28 +88,28 @@ describe('a private index', () => {
   );
 
   it('of another secret reference is another install', async () => {
-    const rig = rigOfTest();
-    rig.useUv();
-    const index = await rig.serve([buildWheel({ name: 'zz-private', version: '1.0' })], { credentials });
+    const setup = installSetup();
+    setup.useUv();
+    const index = await setup.serve([buildWheel({ name: 'zz-private', version: '1.0' })], { credentials });
     const url = index.url.replace('//', `//${credentials.user}:${credentials.password}@`);
-    rig.write('requirements.txt', 'zz-private\n');
-    const python = rig.systemPython();
+    setup.write('requirements.txt', 'zz-private\n');
+    const python = setup.systemPython();
     const install = async (name: string) =>
-      (await rig.install({ python, index: false, secrets: { [name]: url } })).result.cached;
+      (await setup.install({ python, index: false, secrets: { [name]: url } })).result.cached;
     expect([await install('PIP_INDEX_URL'), await install('PIP_INDEX_URL')]).toEqual([false, true]);
     expect(await install('UV_DEFAULT_INDEX')).toBe(false);
   });
 
   it('in the requirements, or failing, is not read either', async () => {
-    const rig = rigOfTest();
-    rig.useUv();
-    const index = await rig.serve([buildBrokenSdist({ name: 'zz-broken', version: '1.0' })], { credentials });
+    const setup = installSetup();
+    setup.useUv();
+    const index = await setup.serve([buildBrokenSdist({ name: 'zz-broken', version: '1.0' })], { credentials });
     const url = index.url.replace('//', `//${credentials.user}:\${ZZ_SECRET}@`);
     const direct = url.replace('/simple/', '/files/missing-1.0-py3-none-any.whl?X-Amz-Signature=0a1b2c3d4e');
-    rig.write('requirements.txt', `--index-url ${url}\nzz-broken\nmissing @ ${direct}\n`);
+    setup.write('requirements.txt', `--index-url ${url}\nzz-broken\nmissing @ ${direct}\n`);
 
-    const run = await rig.install({
-      python: rig.systemPython(),
+    const run = await setup.install({
+      python: setup.systemPython(),
       index: false,
       env: { ZZ_SECRET: credentials.password },
     });
@@ -121,13 +121,13 @@ describe('a private index', () => {
   });
 
   it("of the instance's pip.conf is used by uv too", async () => {
-    const rig = rigOfTest();
-    rig.useUv();
-    const index = await rig.serve([buildWheel({ name: 'zz-private', version: '1.0' })], { credentials });
+    const setup = installSetup();
+    setup.useUv();
+    const index = await setup.serve([buildWheel({ name: 'zz-private', version: '1.0' })], { credentials });
     const url = index.url.replace('//', `//${credentials.user}:${credentials.password}@`);
-    rig.write('requirements.txt', 'zz-private\n');
-    rig.write('../.config/pip/pip.conf', `[global]\nindex-url = ${url}\n`);
-    const run = await rig.install({ python: rig.systemPython(), index: false, installer: 'uv' });
+    setup.write('requirements.txt', 'zz-private\n');
+    setup.write('../.config/pip/pip.conf', `[global]\nindex-url = ${url}\n`);
+    const run = await setup.install({ python: setup.systemPython(), index: false, installer: 'uv' });
     expect(run.result).toMatchObject({ installer: 'uv', packages: 1 });
     expect(everything(run)).not.toContain(credentials.password);
   });

@@ -78,7 +78,7 @@ describe('the lock of a path', () => {
     const first = await hold();
     const controller = new AbortController();
     await expect(withLock(path, () => controller.abort(), never, controller.signal)).rejects.toThrow(
-      'Interrupted while another process held the lock.',
+      'Interrupted while waiting for another process to release the lock.',
     );
     first.child.stdin?.end();
     await first.ended;

@@ -8,7 +8,7 @@ import { text } from 'node:stream/consumers';
 import { gunzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { ProbeAnswer } from '../../core/protocol/probe.ts';
-import { useOutlive } from '../support/instance/collect-setup.ts';
+import { useCollectSetup } from '../support/instance/collect-setup.ts';
 import { killQuietly } from '../support/instance/processes.ts';
 import {
   AGENT_PATH,
@@ -21,7 +21,7 @@ import {
 import { FakeServices } from '../support/secrets/fake-services.ts';
 
 const instances = useInstances();
-const outlive = useOutlive();
+const collectSetup = useCollectSetup();
 const SECRETS = { HF_TOKEN: 'secretsmanager:hf#token', WANDB_API_KEY: 'ssm:/team/wandb' };
 const HF = 'hf_Zq3+xk/9Lm"Rt7';
 const WANDB = 'wandb-0f93ab12c4';
@@ -254,8 +254,8 @@ os.makedirs("outputs")
 open("outputs/run-" + os.environ["WANDB_API_KEY"], "w").close()
 os.symlink("/etc/hostname", "outputs/link-" + os.environ["WANDB_API_KEY"])
 `;
-  async function trained(): Promise<{ box: ReturnType<typeof outlive>; run: TestRun }> {
-    const box = outlive({ env: services.environment });
+  async function trained(): Promise<{ box: ReturnType<typeof collectSetup>; run: TestRun }> {
+    const box = collectSetup({ env: services.environment });
     box.here.write('train.py', script);
     const run = box.here.giveLease(box.here.run());
     await box.here.start(run, { train: { secrets: SECRETS } });

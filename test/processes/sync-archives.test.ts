@@ -4,10 +4,10 @@ import { dirname, join } from 'node:path';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { DEFAULT_CAPS, verifyArchive } from '../../core/archive/verify.ts';
-import { type SyncRig, treeOf, useSync } from '../support/instance/sync-setup.ts';
+import { type SyncSetup, treeOf, useSyncSetup } from '../support/instance/sync-setup.ts';
 import { archive, block, END, type Entry, pax, tar, tarGz } from '../support/instance/tarball.ts';
 
-const rig = useSync();
+const syncSetup = useSyncSetup();
 const TRAIN: Entry = { name: 'train.py', data: 'new' };
 const LONG = `${'folder/'.repeat(20)}${'n'.repeat(150)}.py`;
 
@@ -48,7 +48,7 @@ describe('good archives', () => {
     ],
   };
 
-  function source(instance: SyncRig): string {
+  function source(instance: SyncSetup): string {
     const folder = join(instance.base, 'source');
     for (const [name, text] of Object.entries(FILES)) {
       mkdirSync(dirname(join(folder, name)), { recursive: true });
@@ -62,7 +62,7 @@ describe('good archives', () => {
     it(`by ${tool}`, async ({ skip }) => {
       const found = execFileSync('sh', ['-c', `command -v ${program} || true`], { encoding: 'utf8' });
       if (found === '') skip(`${program} is not installed here`);
-      const instance = rig();
+      const instance = syncSetup();
       const folder = source(instance);
       execFileSync(program as string, words, { cwd: folder });
       const bytes = execFileSync('cat', [join(instance.base, 'code.tar.gz')], { maxBuffer: 1e8 });
@@ -118,7 +118,7 @@ describe('good archives', () => {
   };
   for (const [what, [bytes, strip]] of Object.entries(odd)) {
     it(what, async () => {
-      const instance = rig();
+      const instance = syncSetup();
       expect((await verified(bytes)).topFolder).toBe(strip);
 
       const { code, log } = await instance.sync(bytes, { fields: { strip } });
@@ -185,7 +185,7 @@ describe('an archive is refused, and changes nothing, when it has', () => {
   };
   for (const [what, [bytes, message]] of Object.entries(bad)) {
     it(what, async () => {
-      const instance = rig();
+      const instance = syncSetup();
       await instance.sync(archive({ 'train.py': 'old' }));
       writeFileSync(join(instance.home, 'canary'), 'alive');
       const strip = what === 'a file beside the top folder' ? 'top' : null;

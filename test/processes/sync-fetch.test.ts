@@ -1,14 +1,20 @@
 import { readdirSync } from 'node:fs';
 import type { RequestListener } from 'node:http';
 import { expect, it } from 'vitest';
-import { SECRET, type SyncOptions, type SyncRig, type SyncRun, useSync } from '../support/instance/sync-setup.ts';
+import {
+  SECRET,
+  type SyncOptions,
+  type SyncRun,
+  type SyncSetup,
+  useSyncSetup,
+} from '../support/instance/sync-setup.ts';
 import { archive } from '../support/instance/tarball.ts';
 
-const rig = useSync();
+const syncSetup = useSyncSetup();
 const BYTES = archive({ 'train.py': 'new', 'data.bin': 'x'.repeat(100_000) });
 
 /** The runner with its waits shortened: one second of silence, hundredths between tries. */
-const HASTY = (instance: SyncRig): SyncOptions => ({
+const HASTY = (instance: SyncSetup): SyncOptions => ({
   words: [
     '-I',
     '-B',
@@ -42,26 +48,26 @@ const silent: RequestListener = (_, response) => {
   response.write(BYTES.subarray(0, 100));
 };
 
-async function fetched(instance: SyncRig, answer: RequestListener, fields = {}): Promise<SyncRun> {
+async function fetched(instance: SyncSetup, answer: RequestListener, fields = {}): Promise<SyncRun> {
   const url = await instance.serve(answer);
   return instance.sync(BYTES, { ...HASTY(instance), url, fields });
 }
 
 /** That an earlier sync's code is what it was, and nothing lies about. */
-function expectUntouched(instance: SyncRig): void {
+function expectUntouched(instance: SyncSetup): void {
   expect(instance.tree()).toEqual({ 'train.py': 'old' });
   expect(readdirSync(instance.own).sort()).toEqual(['lock', 'manifest.json']);
 }
 
-async function withOldCode(): Promise<SyncRig> {
-  const instance = rig();
+async function withOldCode(): Promise<SyncSetup> {
+  const instance = syncSetup();
   await instance.sync(archive({ 'train.py': 'old' }));
   instance.asked = 0;
   return instance;
 }
 
 it('tries again after errors of the store, cut connections and silence', async () => {
-  const instance = rig();
+  const instance = syncSetup();
 
   const run = await fetched(instance, inTurn(status(503, 'SlowDown'), cut, silent, status(500), whole));
 
@@ -126,7 +132,7 @@ it.each(['file:///etc/passwd', 'ftp://127.0.0.1/x'])('is not sent on to %s', asy
 });
 
 it('follows the store to another place', async () => {
-  const instance = rig();
+  const instance = syncSetup();
   const location = await instance.serve(whole);
   const run = await fetched(instance, (_, response) => void response.writeHead(307, { location }).end());
   expect(run.code).toBe(0);

@@ -4,11 +4,11 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { type SyncRig, useSync } from '../support/instance/sync-setup.ts';
+import { type SyncSetup, useSyncSetup } from '../support/instance/sync-setup.ts';
 import { archive } from '../support/instance/tarball.ts';
 
 const FAULT = fileURLToPath(new URL('./sync-fault.py', import.meta.url));
-const rig = useSync();
+const syncSetup = useSyncSetup();
 
 /** Every kind of change at once. */
 const OLD = {
@@ -25,12 +25,12 @@ const NEW = { 'train.py': '2', 'same.py': 's', 'new/deep/b.py': 'b', 'file/y.py'
 const OWN = { 'outputs/model.bin': 'weights', 'gone/notes.txt': 'notes', 'edited.py': 'edited', 'lost.py': 'edited' };
 
 /** The files of a tree, without folders, and without what was kept beside. */
-function codeOf(instance: SyncRig): Record<string, string> {
+function codeOf(instance: SyncSetup): Record<string, string> {
   const files = Object.entries(instance.tree()).filter(([, text]) => text !== '<folder>');
   return Object.fromEntries(files.filter(([name]) => !name.includes('.local-')));
 }
 
-function keptBy(instance: SyncRig): string[] {
+function keptBy(instance: SyncSetup): string[] {
   return Object.entries(instance.tree()).flatMap(([name, text]) => (name.includes('.local-') ? [text] : []));
 }
 
@@ -40,7 +40,7 @@ const AS_NEW = { ...NEW, ...OWN_STILL };
 
 describe('a sync that is killed', () => {
   it('just before each of its changes to the disk leaves, after the next one, the old code or the new', async () => {
-    const instance = rig();
+    const instance = syncSetup();
     const template = join(instance.base, 'template');
     await instance.sync(archive(OLD));
     for (const [name, text] of Object.entries(OWN)) instance.write(name, text);
@@ -81,7 +81,7 @@ describe('a sync that is killed', () => {
   });
 
   it('with its process group, ends what it began: no next one is needed', async () => {
-    const instance = rig();
+    const instance = syncSetup();
     const template = join(instance.base, 'template');
     await instance.sync(archive(OLD));
     cpSync(instance.home, template, { recursive: true, preserveTimestamps: true });
@@ -103,7 +103,7 @@ describe('a sync that is killed', () => {
   });
 
   it('at its very first, leaves no code or all of it', async () => {
-    const instance = rig();
+    const instance = syncSetup();
     const bytes = archive(NEW);
     const url = await instance.serve((_, response) => void response.end(bytes));
     for (let at = 1; ; at += 1) {
@@ -119,7 +119,7 @@ describe('a sync that is killed', () => {
   });
 
   it('at random moments, 25 times, leaves the old code or the new', async () => {
-    const instance = rig();
+    const instance = syncSetup();
     const many = (version: number) => {
       const files = Array.from({ length: 400 }, (_, at) => [`p${at % 20}/m${at}.py`, `v = ${version}\n`.repeat(200)]);
       return Object.fromEntries([['train.py', String(version)], [`only${version}.py`, ''], ...files]) as Record<
@@ -159,7 +159,7 @@ describe('a sync that finds the disk full', () => {
   it.each(['full-once', 'full'])(
     'at each of its changes leaves the old code, or has the next one bring the new (%s)',
     async (fault) => {
-      const instance = rig();
+      const instance = syncSetup();
       const template = join(instance.base, 'template');
       await instance.sync(archive(OLD));
       for (const [name, text] of Object.entries(OWN)) instance.write(name, text);
@@ -193,7 +193,7 @@ describe('a sync that finds the disk full', () => {
 
 describe('a sync interrupted while it was applied', () => {
   /** Kills a sync of NEW over OLD in the middle of its renames. */
-  async function interrupted(instance: SyncRig): Promise<void> {
+  async function interrupted(instance: SyncSetup): Promise<void> {
     await instance.sync(archive(OLD));
     const template = join(instance.base, 'template');
     cpSync(instance.home, template, { recursive: true, preserveTimestamps: true });
@@ -210,7 +210,7 @@ describe('a sync interrupted while it was applied', () => {
   }
 
   it('is undone when a power cut tore its files', async () => {
-    const instance = rig();
+    const instance = syncSetup();
     await interrupted(instance);
     const torn = join(instance.project, 'train.py');
     execFileSync('cp', ['-p', torn, `${instance.base}/whole`]);
@@ -226,7 +226,7 @@ describe('a sync interrupted while it was applied', () => {
   });
 
   it('is completed before anything else, also when the next archive cannot be fetched', async () => {
-    const instance = rig();
+    const instance = syncSetup();
     await interrupted(instance);
     const url = await instance.serve((_, response) => void response.writeHead(403).end());
 

@@ -15,17 +15,17 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { type SyncRig, type SyncRun, treeOf, useSync } from '../support/instance/sync-setup.ts';
+import { type SyncRun, type SyncSetup, treeOf, useSyncSetup } from '../support/instance/sync-setup.ts';
 import { archive } from '../support/instance/tarball.ts';
 
-const rig = useSync();
+const syncSetup = useSyncSetup();
 const OLD = { 'train.py': '1', 'lib/a.py': '1', 'lib/b.py': '1' };
 const NO_MOUNT = 'needs root, to mount a small disk';
 const NEW = { 'train.py': '2', 'lib/a.py': '2' };
 
-/** A rig with the old code, and a folder outside of everything that must never change. */
-async function withOutside(): Promise<{ instance: SyncRig; outside: string }> {
-  const instance = rig();
+/** A setup with the old code, and a folder outside of everything that must never change. */
+async function withOutside(): Promise<{ instance: SyncSetup; outside: string }> {
+  const instance = syncSetup();
   await instance.sync(archive(OLD));
   const outside = join(instance.base, 'outside');
   mkdirSync(outside);
@@ -112,14 +112,14 @@ describe('through a symbolic link nothing is written, and nothing removed', () =
 
 describe('the place of the code', () => {
   it('is refused when a file has its name', async () => {
-    const instance = rig();
+    const instance = syncSetup();
     writeFileSync(instance.project, 'a file');
     expectRefused(await instance.sync(archive(NEW)), `${instance.project} is not a folder: move it away`);
     expect(readFileSync(instance.project, 'utf8')).toBe('a file');
   });
 
   it('may be an empty folder, or one that no sync made', async () => {
-    const instance = rig();
+    const instance = syncSetup();
     instance.write('notes.txt', 'mine');
     instance.write('train.py', '2');
 
@@ -130,7 +130,7 @@ describe('the place of the code', () => {
   });
 
   it('is brought anew when it was removed', async () => {
-    const instance = rig();
+    const instance = syncSetup();
     const bytes = archive(NEW);
     await instance.sync(bytes);
     rmSync(instance.project, { recursive: true });
@@ -141,7 +141,7 @@ describe('the place of the code', () => {
   });
 
   it('takes one sync after the other', async () => {
-    const instance = rig();
+    const instance = syncSetup();
     const both = [archive(OLD), archive(NEW)];
 
     const runs = await Promise.all(both.map((bytes) => instance.sync(bytes)));
@@ -151,7 +151,7 @@ describe('the place of the code', () => {
   });
 
   it('is cleared of what a killed sync left', async () => {
-    const instance = rig();
+    const instance = syncSetup();
     mkdirSync(join(instance.own, 'staging', 'deep'), { recursive: true });
     writeFileSync(join(instance.own, 'staging', 'deep', 'x'), 'x');
     writeFileSync(join(instance.own, 'archive'), 'half');
@@ -164,7 +164,7 @@ describe('the place of the code', () => {
 
   it('names a folder that only root can write, and leaves the old code', async ({ skip }) => {
     if (process.getuid?.() !== 0) skip('needs root, to make a folder of root’s in the home of somebody else');
-    const instance = rig();
+    const instance = syncSetup();
     chmodSync(instance.base, 0o755);
     chownSync(instance.home, 65534, 65534);
     const before = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'];
@@ -183,13 +183,13 @@ describe('the place of the code', () => {
 
 describe('a full disk', () => {
   /** Runs with a home on a disk of so many bytes. */
-  async function onDisk(bytes: number, test: (instance: SyncRig) => Promise<void>): Promise<void> {
-    const outer = rig();
+  async function onDisk(bytes: number, test: (instance: SyncSetup) => Promise<void>): Promise<void> {
+    const outer = syncSetup();
     mkdirSync(join(outer.base, 'disk'));
     const disk = join(outer.base, 'disk');
     execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${bytes}`, 'runctl-test', disk]);
     try {
-      await test(rig(join(disk, 'home')));
+      await test(syncSetup(join(disk, 'home')));
     } finally {
       execFileSync('umount', [disk]);
     }
@@ -244,7 +244,7 @@ describe('a full disk', () => {
 
   it('may be that of the project alone: staging lies on it', async ({ skip }) => {
     if (!mayMount()) skip(NO_MOUNT);
-    const instance = rig();
+    const instance = syncSetup();
     mkdirSync(instance.project);
     execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=2000000', 'runctl-test', instance.project]);
     try {
@@ -266,7 +266,7 @@ describe('a full disk', () => {
 
   it('mounted below the project is named: code cannot be put there whole', async ({ skip }) => {
     if (!mayMount()) skip(NO_MOUNT);
-    const instance = rig();
+    const instance = syncSetup();
     await instance.sync(archive(OLD));
     execFileSync('mount', ['-t', 'tmpfs', 'runctl-test', join(instance.project, 'lib')]);
     try {

@@ -1,10 +1,10 @@
 import { lstatSync, readdirSync, utimesSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { useSync } from '../support/instance/sync-setup.ts';
+import { useSyncSetup } from '../support/instance/sync-setup.ts';
 import { archive, tarGz } from '../support/instance/tarball.ts';
 
-const rig = useSync();
+const syncSetup = useSyncSetup();
 
 /** Names under which files of the person's are kept: the time in them differs. */
 function timeless(names: readonly string[]): string[] {
@@ -13,7 +13,7 @@ function timeless(names: readonly string[]): string[] {
 
 describe('a first sync', () => {
   it('brings the code and says what it did and verified', async () => {
-    const instance = rig();
+    const instance = syncSetup();
     const code = {
       'train.py': 'print(1)\n',
       'lib/a.py': 'a = 1\n',
@@ -43,7 +43,7 @@ describe('a first sync', () => {
   });
 
   it('takes the single top folder off, and drops owners and odd modes', async () => {
-    const instance = rig();
+    const instance = syncSetup();
     const bytes = tarGz([
       { name: 'digits-1.0/', type: '5', mode: 0o2777 },
       { name: 'digits-1.0/train.py', data: 'x', mode: 0o6777, uid: 0 },
@@ -61,7 +61,7 @@ describe('a first sync', () => {
   });
 
   it('says that there is nothing to install, and refuses an archive without the script', async () => {
-    const instance = rig();
+    const instance = syncSetup();
     expect((await instance.sync(archive({ 'train.py': '' }))).log).toContain('requirements.txt is missing');
 
     const run = await instance.sync(archive({ 'main.py': 'new' }));
@@ -75,7 +75,7 @@ describe('a first sync', () => {
 
 describe('a later sync', () => {
   it('adds, changes and removes what it brought, and leaves what it did not bring', async () => {
-    const instance = rig();
+    const instance = syncSetup();
     await instance.sync(
       archive({ 'train.py': '1', 'same.py': 's', 'gone/a.py': 'a', 'gone/deep/b.py': 'b', 'half/c.py': 'c' }),
     );
@@ -102,7 +102,7 @@ describe('a later sync', () => {
   });
 
   it('keeps what the person changed beside, and names it', async () => {
-    const instance = rig();
+    const instance = syncSetup();
     await instance.sync(archive({ 'train.py': '1', 'a.py': '1', 'dir/b.py': '1', 'c.py': '1' }));
     instance.write('a.py', 'edited');
     instance.write('dir/b.py', 'edited too');
@@ -123,7 +123,7 @@ describe('a later sync', () => {
   });
 
   it('handles a file that becomes a folder, and a folder that becomes a file', async () => {
-    const instance = rig();
+    const instance = syncSetup();
     await instance.sync(archive({ 'train.py': '1', a: 'file', 'b/x.py': 'x', 'c/y.py': 'y' }));
     instance.write('c/mine', 'mine');
     instance.write('b/x.py', 'edited');
@@ -145,7 +145,7 @@ describe('a later sync', () => {
   });
 
   it('makes a file of the same size newer by a second, so that Python compiles it again', async () => {
-    const instance = rig();
+    const instance = syncSetup();
     await instance.sync(archive({ 'train.py': '1' }));
     const file = join(instance.project, 'train.py');
     const later = Math.floor(Date.now() / 1000) + 1000; // as if the next sync came within the second
@@ -159,7 +159,7 @@ describe('a later sync', () => {
 
 describe('the same archive again', () => {
   it('costs no download, and the tree is checked', async () => {
-    const instance = rig();
+    const instance = syncSetup();
     const bytes = archive({ 'train.py': '1', 'lib/a.py': 'a' });
     await instance.sync(bytes);
 
@@ -172,7 +172,7 @@ describe('the same archive again', () => {
   });
 
   it('is fetched again when a file was changed or is missing', async () => {
-    const instance = rig();
+    const instance = syncSetup();
     const bytes = archive({ 'train.py': '1', 'lib/a.py': 'a' });
     await instance.sync(bytes);
     instance.write('lib/a.py', 'b');

@@ -3,7 +3,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import type { RunnerRequest } from '../../core/protocol/messages.ts';
 import { archive } from '../support/instance/tarball.ts';
 import { type Clock, ScaledClock, VirtualClock } from './clock.ts';
-import { CASES, type Rig } from './conformance.ts';
+import { CASES, type RunnerSetup } from './conformance.ts';
 import type { JobPlan } from './model/job.ts';
 import { Random } from './random.ts';
 import { Bucket } from './world/bucket.ts';
@@ -84,7 +84,7 @@ async function drive<T>(clock: Clock, work: Promise<T>): Promise<T> {
   return done;
 }
 
-function rigOf({ clock, bucket, instance, about, plan }: Subject): Rig {
+function setupOf({ clock, bucket, instance, about, plan }: Subject): RunnerSetup {
   bucket.objects.set(ARCHIVE_KEY, ARCHIVE);
   const sha256 = createHash('sha256').update(ARCHIVE).digest('hex');
   const key = (name: string) => `runs/${name}`;
@@ -139,7 +139,7 @@ describe.each([
 ])('$subject', ({ make }) => {
   it.each(CASES)('$name', async ({ play }) => {
     const subject = await make();
-    await drive(subject.clock, play(rigOf(subject)));
+    await drive(subject.clock, play(setupOf(subject)));
     expect((await subject.instance.truth()).overlaps).toEqual([]);
   });
 });

@@ -4,7 +4,7 @@ import { formatDuration } from '../../core/units.ts';
 import { readDefinitions } from './definitions.ts';
 import { LEVELS, type Level, PER_CORE, play } from './levels.ts';
 import { playAll } from './pool.ts';
-import { tell } from './tell.ts';
+import { describeSchedule } from './report.ts';
 import { Totals } from './totals.ts';
 
 const SEEDS = { model: 10_000, processes: 300 } as const satisfies Record<Level, number>;
@@ -40,7 +40,7 @@ process.exit();
 
 async function replay(seed: number, level: Level): Promise<number> {
   const played = await play(level, seed, definitions);
-  console.log(tell(played));
+  console.log(describeSchedule(played));
   return Object.values(played.findings).flat().length === 0 ? 0 : 1;
 }
 

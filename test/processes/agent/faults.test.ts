@@ -149,7 +149,7 @@ describe('faults that a test switches on', () => {
     await agent.replaceFaults({ instance: running, faults: [] });
     expect(await status()).toBe('Success');
     await agent.replaceFaults({ instance: running, faults: [{ kind: 'refuse', operation: 'SendCommand' }] });
-    await expect(agent.send('counts')).rejects.toThrow('A fault that a test switched on.');
+    await expect(agent.send('counts')).rejects.toThrow('A fault that a test enabled.');
     await agent.faults({ kind: 'offline', instance: other });
     expect(await status()).toBe('Success');
   });

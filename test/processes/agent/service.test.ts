@@ -228,7 +228,7 @@ describe('SSM as the local agent speaks it', () => {
       before.DocumentIdentifiers,
     );
     // The fault is still to come: no refused call has taken it away.
-    await expect(agent.client.send(new ListCommandsCommand({}))).rejects.toThrow('A fault that a test switched on.');
+    await expect(agent.client.send(new ListCommandsCommand({}))).rejects.toThrow('A fault that a test enabled.');
     stranger.destroy();
   });
 

@@ -128,7 +128,7 @@ class RunSeen {
       case 'succeeded':
         return unless(byItself && exit.code === 0 && end?.code === 0);
       case 'failed':
-        return unless(byItself && exit.code !== 0 && exit.code !== null && this.toldCode() === exit.code);
+        return unless(byItself && exit.code !== 0 && exit.code !== null && this.reportedExitCode() === exit.code);
       case 'killed':
         return unless(byItself && exit.signal !== null && !exit.outOfMemory && end?.signal === exit.signal);
       case 'out-of-memory':
@@ -164,7 +164,7 @@ class RunSeen {
   }
 
   /** The exit code that people are told. */
-  private toldCode(): number | null {
+  private reportedExitCode(): number | null {
     const { status, cause } = this.execution;
     if (status !== 'FAILED') return this.manifest?.exitCode ?? null;
     return (JSON.parse(cause || 'null') as { exitCode: number | null } | null)?.exitCode ?? null;

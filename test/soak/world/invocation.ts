@@ -19,19 +19,19 @@ export class Invocation {
   /** Settles with the error that Step Functions sees when the function dies. */
   readonly death: Promise<string>;
   private dead = false;
-  private tellDeath: (error: string) => void = () => undefined;
+  private reportDeath: (error: string) => void = () => undefined;
   private readonly ports: { clock: Clock; random: Random; weather: () => Weather };
 
   constructor(ports: { clock: Clock; random: Random; weather: () => Weather }) {
     this.ports = ports;
     this.death = new Promise((resolve) => {
-      this.tellDeath = resolve;
+      this.reportDeath = resolve;
     });
   }
 
   die(error: string): void {
     this.dead = true;
-    this.tellDeath(error);
+    this.reportDeath(error);
   }
 
   /** Takes time; does not come back when the function dies meanwhile. */

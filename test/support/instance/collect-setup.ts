@@ -62,7 +62,7 @@ export class Store {
 }
 
 /** An instance, and S3 beside it. */
-export class OutliveRig {
+export class CollectSetup {
   readonly here: TestInstance;
   readonly store: Store;
 
@@ -119,7 +119,7 @@ export class OutliveRig {
   }
 }
 
-export function useOutlive(): (options?: InstanceOptions) => OutliveRig {
+export function useCollectSetup(): (options?: InstanceOptions) => CollectSetup {
   const instance = useInstances();
   let store: Store;
   beforeEach(async () => {
@@ -127,5 +127,5 @@ export function useOutlive(): (options?: InstanceOptions) => OutliveRig {
     await store.open();
   });
   afterEach(() => store.close());
-  return (options) => new OutliveRig(instance(options), store);
+  return (options) => new CollectSetup(instance(options), store);
 }

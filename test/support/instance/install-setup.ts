@@ -60,7 +60,7 @@ export interface InstallOptions {
   readonly installer?: 'auto' | 'uv' | 'pip';
   /** Values of the run's secrets: the supervisor has put them into the environment. */
   readonly secrets?: Readonly<Record<string, string>>;
-  /** The run spec's env; the rig's index is added unless `index` is false. */
+  /** The run spec's env; the setup's index is added unless `index` is false. */
   readonly env?: Readonly<Record<string, string>>;
   readonly index?: boolean;
   readonly unprivileged?: boolean;
@@ -69,7 +69,7 @@ export interface InstallOptions {
 }
 
 /** A home, a project, an index and the installer as the supervisor starts it; gone when the test has ended. */
-export class InstallRig {
+export class InstallSetup {
   // A space in the name: homes have them.
   readonly base = mkdtempSync(join(tmpdir(), 'runctl install-'));
   readonly home = join(this.base, 'home');
@@ -216,17 +216,17 @@ export class InstallRig {
   }
 }
 
-/** A rig that is taken down after each test. */
-export function useInstallRig(): () => InstallRig {
-  let rig: InstallRig | null = null;
+/** A setup that is taken down after each test. */
+export function useInstallSetup(): () => InstallSetup {
+  let setup: InstallSetup | null = null;
   afterEach(async () => {
-    const used = rig;
-    rig = null;
+    const used = setup;
+    setup = null;
     await used?.close();
   });
   return () => {
-    rig ??= new InstallRig();
-    return rig;
+    setup ??= new InstallSetup();
+    return setup;
   };
 }
 

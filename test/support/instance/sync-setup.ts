@@ -47,7 +47,7 @@ export interface SyncOptions {
 }
 
 /** A home, a store on loopback, and the sync as the supervisor starts it; gone when the test has ended. */
-export class SyncRig {
+export class SyncSetup {
   readonly base = mkdtempSync(join(tmpdir(), 'runctl sync-'));
   readonly home: string;
   readonly runner = join(this.base, 'runner.zip');
@@ -162,16 +162,16 @@ export class SyncRig {
   }
 }
 
-/** Makes rigs for the tests of a file. */
-export function useSync(): (home?: string) => SyncRig {
-  const made: SyncRig[] = [];
+/** Makes setups for the tests of a file. */
+export function useSyncSetup(): (home?: string) => SyncSetup {
+  const made: SyncSetup[] = [];
   afterEach(async () => {
-    for (const rig of made.splice(0)) await rig.remove();
+    for (const setup of made.splice(0)) await setup.remove();
   });
   return (home) => {
-    const rig = new SyncRig(home);
-    made.push(rig);
-    return rig;
+    const setup = new SyncSetup(home);
+    made.push(setup);
+    return setup;
   };
 }
 

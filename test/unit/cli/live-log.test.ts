@@ -7,7 +7,7 @@ import { jobStatus } from '../../support/fakes/samples.ts';
 const never = new AbortController().signal;
 
 /** A sink that keeps what it gets, and an instance whose log is `log.bytes`. */
-function rig(raw = false) {
+function setUp(raw = false) {
   const log = { bytes: Buffer.alloc(0), state: 'running' as 'running' | 'exited', answers: true, most: 1_000 };
   const got = { text: '', bytes: Buffer.alloc(0) };
   const feed = new ByteFeed(
@@ -35,7 +35,7 @@ function rig(raw = false) {
 
 describe("a job's log on the instance", () => {
   it('is shown once, in answers of any size, also when the instance is silent in between', async () => {
-    const { log, got, live, feed } = rig();
+    const { log, got, live, feed } = setUp();
     log.most = 3;
     log.bytes = Buffer.from('one é\ntwo\n');
     await live.next(never);
@@ -54,7 +54,7 @@ describe("a job's log on the instance", () => {
   });
 
   it('begins with the last lines', async () => {
-    const { log, got, live } = rig();
+    const { log, got, live } = setUp();
     log.most = 1_000_000;
     log.bytes = Buffer.from(Array.from({ length: 20_000 }, (_, index) => `line ${index}\n`).join(''));
     await live.beginNearEnd(2, never);
@@ -64,7 +64,7 @@ describe("a job's log on the instance", () => {
   });
 
   it('goes on where it is when the job has cut its log', async () => {
-    const { got, feed } = rig();
+    const { got, feed } = setUp();
     const live = new LiveLog(async () => {
       const status = jobStatus('train', 'new\n');
       return { ...status, log: { ...status.log, offset: 500, size: 504 } };
@@ -75,7 +75,7 @@ describe("a job's log on the instance", () => {
   });
 
   it('is given byte for byte when it is wanted so', async () => {
-    const { log, got, live } = rig(true);
+    const { log, got, live } = setUp(true);
     log.bytes = Buffer.from([0xff, 0x00, 0xc3]);
     await live.next(never);
     expect([...got.bytes]).toEqual([0xff, 0x00, 0xc3]);

@@ -2,14 +2,14 @@ import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
-import { sha256, useOutlive } from '../support/instance/collect-setup.ts';
+import { sha256, useCollectSetup } from '../support/instance/collect-setup.ts';
 import { PROJECT } from '../support/instance/test-instance.ts';
 
-const rig = useOutlive();
+const collectSetup = useCollectSetup();
 
 describe('collect and upload', () => {
   it('keep outputs and whole logs, also of a training that lives: TERM first; twice is the same as once', async () => {
-    const box = rig();
+    const box = collectSetup();
     const { here, store } = box;
     here.write(
       'train.py',
@@ -48,7 +48,7 @@ time.sleep(100)
   });
 
   it('send the rest when a later request brings its URLs; what was sent is not sent again', async () => {
-    const box = rig();
+    const box = collectSetup();
     const { store } = box;
     const run = await box.trained('print(1)\n');
     const names = ((await box.collect(run)).files ?? []).map(({ name }) => name);
@@ -62,7 +62,7 @@ time.sleep(100)
   });
 
   it('leave out, with a warning, what is too big, leads out of the project, or is no file; nothing is no error', async () => {
-    const box = rig();
+    const box = collectSetup();
     const { here } = box;
     here.write('train.py', 'print(1)\n');
     const project = join(here.home, PROJECT);
@@ -88,7 +88,7 @@ time.sleep(100)
   });
 
   it('name what could not be sent, never with its URL, and send nothing that was not collected', async () => {
-    const box = rig();
+    const box = collectSetup();
     const { here, store } = box;
     here.write('train.py', 'print(1)\n');
     const run = here.giveLease(here.run());
@@ -108,7 +108,7 @@ time.sleep(100)
 
 describe('a poll with a URL', () => {
   it('PUTs what does not fit the answer; one that is refused answers with what fits', async () => {
-    const box = rig();
+    const box = collectSetup();
     const { here, store } = box;
     here.write('train.py', 'import os, sys\nsys.stdout.buffer.write(os.urandom(300000))\n');
     const run = here.giveLease(here.run());

@@ -6,11 +6,11 @@ import type { Schedule } from './world/schedule.ts';
 const OUTPUT_SHOWN = 300;
 
 /** A schedule and what happened in it, for a person who looks for what went wrong. */
-export function tell({ schedule, world, findings }: Played): string {
+export function describeSchedule({ schedule, world, findings }: Played): string {
   const found = problems(findings);
   return [
-    ...tellSchedule(schedule),
-    ...[...world.machines.all.values()].flatMap(tellExecution),
+    ...inputLines(schedule),
+    ...[...world.machines.all.values()].flatMap(executionLines),
     ...[...world.logs.streams].map(
       ([name, events]) => `log ${name}: ${events.length} events, ${world.logs.text(name).length} characters`,
     ),
@@ -18,7 +18,7 @@ export function tell({ schedule, world, findings }: Played): string {
   ].join('\n');
 }
 
-function tellSchedule({ seed, weather, incidents, runs }: Schedule): string[] {
+function inputLines({ seed, weather, incidents, runs }: Schedule): string[] {
   return [
     `seed ${seed}`,
     `weather ${JSON.stringify(weather)}`,
@@ -33,7 +33,7 @@ function tellSchedule({ seed, weather, incidents, runs }: Schedule): string[] {
   ];
 }
 
-function tellExecution({ about, status, error, cause, history }: Execution): string[] {
+function executionLines({ about, status, error, cause, history }: Execution): string[] {
   const events = history.map(({ kind, state, at, output }) => {
     const shown = output === null || state === 'Verify archive' ? '' : output.slice(0, OUTPUT_SHOWN);
     return `  ${new Date(at).toISOString().slice(11)} ${kind} ${state} ${shown}`;
