@@ -35,6 +35,7 @@ module.exports = {
     { name: 'no-circular', severity: 'error', from: {}, to: { circular: true } },
     only('core-root', 'core/[^/]+\\.ts$', ['core/[^/]+\\.ts$']),
     core('archive'),
+    core('metrics'),
     core('spec', 'archive'),
     core('protocol'),
     core('schedule'),
