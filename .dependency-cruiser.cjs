@@ -55,6 +55,7 @@ module.exports = {
     cli('init', 'archive', 'project'),
     cli('runs', 'archive', 'project', 'logs'),
     cli('logs', 'runs', 'project'),
+    cli('metrics', 'runs', 'logs', 'project'),
     cli('schedules', 'archive', 'project'),
     cli('doctor', 'archive', 'project'),
     only('cli-commands', 'cli/(commands/|[^/]+\\.ts$)', ['cli/', 'aws/', 'core/']),
