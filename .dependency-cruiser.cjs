@@ -40,7 +40,7 @@ module.exports = {
     core('protocol'),
     core('schedule'),
     core('logs', 'protocol'),
-    core('workflow', 'protocol', 'spec', 'logs'),
+    core('workflow', 'protocol', 'spec', 'logs', 'metrics'),
     core('job', 'protocol', 'logs', 'workflow', 'spec'),
     core('outcome', 'job', 'protocol', 'workflow', 'spec', 'logs'),
     core('notify', 'outcome', 'workflow'),

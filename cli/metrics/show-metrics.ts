@@ -1,5 +1,5 @@
 import { isRunning } from '../../aws/executions.ts';
-import { InvalidMetric, type MetricDefinition } from '../../core/metrics/custom.ts';
+import { compileMetrics, InvalidMetric, type MetricDefinition } from '../../core/metrics/custom.ts';
 import { MetricsParser } from '../../core/metrics/parser.ts';
 import type { Point } from '../../core/metrics/point.ts';
 import { SeriesSet } from '../../core/metrics/series.ts';
@@ -46,7 +46,6 @@ export async function showMetrics(
   if (options.follow && ids.length > 1)
     throw usageError(`--follow takes one run, not ${ids.length}.`, 'Leave out --follow, or name one run.');
   const createParser = parserOf(options);
-  createParser(); // Refuses a wrong --match before anything is read.
   const runs = await Runs.of(context.account);
   const find = (id: string | undefined) => runs.find(id, () => projectFor(context, options));
   if (options.follow) return await followMetrics(context, runs, await find(ids[0]), createParser(), options);
@@ -70,14 +69,13 @@ function parserOf({ match = [] }: MetricsOptions): () => MetricsParser {
       throw usageError(`--match ${JSON.stringify(text)} has no name.`, "Give it as --match 'name=expression'.");
     return { name: text.slice(0, equals), regex: text.slice(equals + 1) };
   });
-  return () => {
-    try {
-      return new MetricsParser({ metrics });
-    } catch (error) {
-      if (!(error instanceof InvalidMetric)) throw error;
-      throw usageError(`--match: ${error.message}.`, 'Expressions are those of RE2, with one group for the value.');
-    }
-  };
+  try {
+    const custom = compileMetrics(metrics);
+    return () => new MetricsParser({ custom });
+  } catch (error) {
+    if (!(error instanceof InvalidMetric)) throw error;
+    throw usageError(`--match: ${error.message}.`, 'Expressions are those of RE2, with one group for the value.');
+  }
 }
 
 /** Of a run that is over the copy in S3 is read, which is whole; otherwise what CloudWatch has. */

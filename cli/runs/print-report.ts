@@ -1,3 +1,4 @@
+import type { LatestValue } from '../../core/metrics/latest.ts';
 import type { JobProgress } from '../../core/protocol/answers.ts';
 import { formatDuration, formatSize } from '../../core/units.ts';
 import { colorOutcome } from '../terminal/outcome-color.ts';
@@ -6,6 +7,8 @@ import { formatTime, isoTime } from '../terminal/times.ts';
 import type { Queue, RunReport } from './report.ts';
 
 const LABEL_WIDTH = 10;
+/** `runctl metrics` shows all. */
+const METRICS_SHOWN = 4;
 
 /** Prints the output of `runctl status`. @param now epoch milliseconds */
 export function printReport(terminal: Terminal, report: RunReport, now: number): void {
@@ -28,6 +31,7 @@ export function printReport(terminal: Terminal, report: RunReport, now: number):
     row('install', report.job === 'install' && report.install ? progressLine(report.install) : null);
     row('silent', report.silentSince === null ? null : silence(report.silentSince, now));
   }
+  row('metrics', report.metrics.length === 0 ? null : metricsLine(report.metrics));
   row('last line', report.lastLine);
   for (const warning of report.warnings) row('warning', colors.yellow(warning));
 }
@@ -80,4 +84,12 @@ export function progressLine({ phase, done, total, bytes, elapsed, current }: Jo
 
 function silence(since: number, now: number): string {
   return `the instance has not answered for ${formatDuration(now / 1_000 - since)}`;
+}
+
+function metricsLine(metrics: readonly LatestValue[]): string {
+  const shown = metrics
+    .slice(0, METRICS_SHOWN)
+    .map(({ name, step, value, gap }) => `${name} ${value ?? gap} (step ${step})`);
+  const more = metrics.length - shown.length;
+  return `${shown.join(', ')}${more > 0 ? `, and ${more} more` : ''}`;
 }

@@ -1,6 +1,7 @@
 import type { CloudWatchLogsClient } from '@aws-sdk/client-cloudwatch-logs';
 import type { Execution } from '../../aws/executions.ts';
 import { isRunning } from '../../aws/executions.ts';
+import type { LatestValue } from '../../core/metrics/latest.ts';
 import { type JobName, RUN_MACHINE, WATCH_MACHINE } from '../../core/names.ts';
 import type { Manifest } from '../../core/outcome/manifest-schema.ts';
 import { reconstructRun } from '../../core/outcome/reconstruct-run.ts';
@@ -44,6 +45,8 @@ export interface RunReport {
   /** The job that ran last. */
   readonly job: JobName | null;
   readonly lastLine: string | null;
+  /** The latest values of the metrics that the log of the training reports. */
+  readonly metrics: readonly LatestValue[];
   readonly ending: RunEnding | null;
   readonly warnings: readonly string[];
   readonly manifest: Manifest | null;
@@ -101,6 +104,7 @@ async function ofExecution(runs: Runs, execution: Execution): Promise<RunReport>
     silentSince: newest(facts)?.silentSince ?? null,
     job: newest(facts)?.job ?? null,
     lastLine: null,
+    metrics: facts.train?.metrics?.values ?? [],
     ending: manifest ? endingIn(manifest) : ending,
     warnings: manifest?.warnings ?? ending?.warnings ?? facts.warnings,
     manifest,
@@ -131,6 +135,7 @@ function ofManifest(manifest: Manifest): RunReport {
     silentSince: null,
     job: train ? 'train' : install ? 'install' : sync ? 'sync' : null,
     lastLine: null,
+    metrics: [],
     ending: endingIn(manifest),
     warnings: manifest.warnings,
     manifest,

@@ -13,7 +13,10 @@ export interface MetricDefinition {
 export const MAX_DEFINITIONS = 40;
 export const MAX_REGEX_CHARACTERS = 500;
 
-export type ReadCustom = (line: string) => readonly Reading[];
+export interface CustomMetrics {
+  readonly names: ReadonlySet<string>;
+  readonly read: (line: string) => readonly Reading[];
+}
 
 /** A definition that cannot be used. */
 export class InvalidMetric extends Error {
@@ -24,7 +27,7 @@ export class InvalidMetric extends Error {
  * Compiles definitions with RE2, which takes time in proportion to the line: the text is the job's, and the expression may be anybody's.
  * @throws InvalidMetric
  */
-export function compileMetrics(definitions: readonly MetricDefinition[]): ReadCustom {
+export function compileMetrics(definitions: readonly MetricDefinition[]): CustomMetrics {
   if (definitions.length > MAX_DEFINITIONS)
     throw new InvalidMetric(`metrics has ${definitions.length} items; ${MAX_DEFINITIONS} are allowed`);
   const compiled = definitions.map(({ name, regex }) => {
@@ -33,12 +36,13 @@ export function compileMetrics(definitions: readonly MetricDefinition[]): ReadCu
       throw new InvalidMetric(`the regex of ${name} has more than ${MAX_REGEX_CHARACTERS} characters`);
     return { name, pattern: compile(name, regex) };
   });
-  return (line) =>
+  const read = (line: string): Reading[] =>
     compiled.flatMap(({ name, pattern }) => {
       const matcher = pattern.matcher(line);
       const value = matcher.find() ? parseValue((matcher.group(1) ?? '').trim()) : null;
       return value === null ? [] : [{ name, value }];
     });
+  return { names: new Set(compiled.map(({ name }) => name)), read };
 }
 
 function compile(name: string, regex: string): RE2JS {

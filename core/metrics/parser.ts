@@ -8,7 +8,7 @@ import {
   readUltralyticsRow,
 } from './bars.ts';
 import { readRound, readTableHead, readTableRow } from './boosting.ts';
-import { compileMetrics, type MetricDefinition, type ReadCustom } from './custom.ts';
+import type { CustomMetrics } from './custom.ts';
 import { findStep, readLine, readPairs } from './pairs.ts';
 import { isMetricName, MAX_SERIES, type Point, type Reading, type Readings } from './point.ts';
 import { readJson, readPythonDict } from './records.ts';
@@ -25,7 +25,8 @@ export interface ParserOptions {
   /** Byte of the log that the first chunk begins with. */
   readonly offset?: number;
   readonly attempt?: number;
-  readonly metrics?: readonly MetricDefinition[];
+  /** Compiled by the caller: what reads none does without the engine. */
+  readonly custom?: CustomMetrics;
   /** The epoch that was under way before the first chunk. */
   readonly epoch?: number | null;
 }
@@ -33,8 +34,7 @@ export interface ParserOptions {
 /** Reads the values of metrics from the log of a job. Its points do not depend on how the log is cut into chunks. */
 export class MetricsParser {
   readonly #splitter: SegmentSplitter;
-  readonly #custom: ReadCustom;
-  readonly #customNames: ReadonlySet<string>;
+  readonly #custom: CustomMetrics | null;
   readonly #attempt: number;
   readonly #names = new Set<string>();
   /** How many values a series has that come without a step. */
@@ -51,12 +51,9 @@ export class MetricsParser {
   /** Whether there are more series than are kept. */
   hasMoreSeries = false;
 
-  /** @throws InvalidMetric */
   constructor(options: ParserOptions = {}) {
-    const metrics = options.metrics ?? [];
     this.#splitter = new SegmentSplitter(options.offset ?? 0);
-    this.#custom = compileMetrics(metrics);
-    this.#customNames = new Set(metrics.map(({ name }) => name));
+    this.#custom = options.custom ?? null;
     this.#attempt = options.attempt ?? 1;
     this.#epoch = options.epoch ?? null;
   }
@@ -84,11 +81,11 @@ export class MetricsParser {
     const line = stripVTControlCharacters(segment.text).replace(CONTROLS, '').trimEnd();
     const points: Point[] = [];
     if (WEIGHTY.test(line)) {
-      const custom = this.#custom(line);
+      const custom = this.#custom?.read(line) ?? [];
       const step = custom.length > 0 ? (findStep(line)?.step ?? this.#epoch) : null;
       this.#take({ step, readings: custom }, segment.offset, points);
       const found = this.#readLine(line);
-      const others = found.readings.filter(({ name }) => !this.#customNames.has(name));
+      const others = found.readings.filter(({ name }) => !this.#custom?.names.has(name));
       this.#take({ ...found, readings: others }, segment.offset, points);
     } else this.#observe(line);
     if (segment.endsLine) this.#endKerasLine();
