@@ -5,6 +5,7 @@ import { addDoctorCommand } from './commands/doctor.ts';
 import { addInitCommand } from './commands/init.ts';
 import { addListCommand } from './commands/list.ts';
 import { addLogsCommand } from './commands/logs.ts';
+import { addMetricsCommand } from './commands/metrics.ts';
 import { addPullCommand } from './commands/pull.ts';
 import { addPushCommand } from './commands/push.ts';
 import { addRunCommand } from './commands/run.ts';
@@ -31,6 +32,7 @@ export function createProgram(): Command {
   addPushCommand(program);
   addRunCommand(program);
   addLogsCommand(program);
+  addMetricsCommand(program);
   addStatusCommand(program);
   addListCommand(program);
   addStopCommand(program);

@@ -63,6 +63,10 @@ const progress = z.object({
   current: or(text),
 });
 
+const gap = about(z.optional(z.enum(['nan', 'inf', '-inf'])), 'of a value that is not a number');
+const point = { step: z.number(), value: about(or(z.number()), 'null for a gap'), gap };
+const latest = z.object({ name: text, ...point });
+
 export const statusSchema = z.object({
   ...runSchema.shape,
   ...ending,
@@ -87,6 +91,7 @@ export const statusSchema = z.object({
   job: about(or(z.enum(JOBS)), 'the job that ran last'),
   lastLine: about(or(text), 'of the log of that job'),
   lastLineAt: about(or(time), 'when runctl read that line'),
+  metrics: about(z.array(latest), 'latest values of the training, as of the last poll'),
   endsBy: about(or(time), 'when maxDuration ends the training, at the latest; null unless it trains'),
   manifest: about(or(z.record(z.string(), z.unknown())), 'the manifest, once it is saved'),
 });
@@ -126,6 +131,26 @@ export const pushSchema = z.object({
   secretsLeftOut: about(z.array(text), 'files that look like secrets, which were not packed'),
   runId: about(or(text), 'with --start'),
 });
+
+export const metricsSchema = z.array(
+  z.object({
+    run: about(text, 'the run id'),
+    metrics: z.array(
+      z.object({
+        name: text,
+        points: about(count, 'how many'),
+        last: or(z.number()),
+        gap: or(z.enum(['nan', 'inf', '-inf'])),
+        lastStep: z.number(),
+        min: or(z.number()),
+        max: or(z.number()),
+        gapSince: about(or(z.number()), 'the step since which it has no number'),
+        values: z.array(z.object({ ...point, attempt: count })),
+      }),
+    ),
+  }),
+);
+export const metricLineSchema = z.object({ run: text, metric: text, ...point, attempt: count });
 
 export const stopSchema = z.array(
   z.object({
@@ -221,6 +246,8 @@ export const OUTPUTS = {
   list: listSchema,
   status: statusSchema,
   logs: logLineSchema,
+  metrics: metricsSchema,
+  'metrics --follow': metricLineSchema,
   stop: stopSchema,
   pull: pullSchema,
   'schedule add': scheduleSchema,

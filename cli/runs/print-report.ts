@@ -1,3 +1,4 @@
+import type { LatestValue } from '../../core/metrics/latest.ts';
 import type { JobProgress } from '../../core/protocol/answers.ts';
 import { formatDuration, formatSize } from '../../core/units.ts';
 import type { StatusOutput } from '../output/schemas.ts';
@@ -10,6 +11,8 @@ import type { Queue, RunReport } from './report.ts';
 import { toRunOutput } from './summary.ts';
 
 const LABEL_WIDTH = 10;
+/** `runctl metrics` shows all. */
+const METRICS_SHOWN = 4;
 
 /** Prints the output of `runctl status`. @param now epoch milliseconds */
 export function printReport(terminal: Terminal, report: RunReport, now: number): void {
@@ -37,6 +40,7 @@ export function printReport(terminal: Terminal, report: RunReport, now: number):
     row('install', report.job === 'install' && report.install ? progressLine(report.install) : null);
     row('silent', report.silentSince === null ? null : silence(report.silentSince, now));
   }
+  row('metrics', report.metrics.length === 0 ? null : metricsLine(report.metrics));
   row('last line', lastLine(report, now));
   for (const warning of report.warnings) row('warning', colors.yellow(warning));
 }
@@ -70,6 +74,7 @@ export function reportJson(report: RunReport, now: number): StatusOutput {
     job: report.job,
     lastLine: lastLine?.text ?? null,
     lastLineAt: isoTime(lastLine?.at ?? null),
+    metrics: report.metrics.map((value) => ({ ...value })),
     endsBy: isoTime(endsBy),
     manifest,
   };
@@ -129,4 +134,12 @@ export function progressLine({ phase, done, total, bytes, elapsed, current }: Jo
 
 function silence(since: number, now: number): string {
   return `the instance has not answered for ${formatDuration(now / 1_000 - since)}`;
+}
+
+function metricsLine(metrics: readonly LatestValue[]): string {
+  const shown = metrics
+    .slice(0, METRICS_SHOWN)
+    .map(({ name, step, value, gap }) => `${name} ${value ?? gap} (step ${step})`);
+  const more = metrics.length - shown.length;
+  return `${shown.join(', ')}${more > 0 ? `, and ${more} more` : ''}`;
 }

@@ -2,6 +2,7 @@ import type { CloudWatchLogsClient } from '@aws-sdk/client-cloudwatch-logs';
 import type { Execution } from '../../aws/executions.ts';
 import { isRunning } from '../../aws/executions.ts';
 import type { ErrorName } from '../../core/errors.ts';
+import type { LatestValue } from '../../core/metrics/latest.ts';
 import { type JobName, RUN_MACHINE, WATCH_MACHINE } from '../../core/names.ts';
 import type { Manifest } from '../../core/outcome/manifest-schema.ts';
 import { reconstructRun } from '../../core/outcome/reconstruct-run.ts';
@@ -42,6 +43,8 @@ export interface RunReport extends RunSummary {
   /** The job that ran last. */
   readonly job: JobName | null;
   readonly lastLine: LogMessage | null;
+  /** The latest values of the metrics that the log of the training reports. */
+  readonly metrics: readonly LatestValue[];
   /** When maxDuration ends the training. */
   readonly endsBy: number | null;
   readonly ending: (RunEnding & { readonly error: ErrorName | null }) | null;
@@ -115,6 +118,7 @@ async function ofExecution(runs: Runs, execution: Execution): Promise<RunReport>
     silentSince: isOver ? null : (newest(facts)?.silentSince ?? null),
     job: newest(facts)?.job ?? null,
     lastLine: null,
+    metrics: train?.metrics?.values ?? [],
     endsBy: word.state === 'training' ? endOfTraining(events, spec) : null,
     ending: manifest ? endingIn(manifest) : endedWith(execution),
     warnings: manifest?.warnings ?? endingOf(execution)?.warnings ?? facts.warnings,
@@ -136,6 +140,7 @@ function ofManifest(manifest: Manifest): RunReport {
     silentSince: null,
     job: train ? 'train' : install ? 'install' : sync ? 'sync' : null,
     lastLine: null,
+    metrics: [],
     endsBy: null,
     ending: endingIn(manifest),
     warnings: manifest.warnings,

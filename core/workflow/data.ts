@@ -1,4 +1,5 @@
 import type { ErrorName } from '../errors.ts';
+import type { LatestMetrics } from '../metrics/latest.ts';
 import type { JobName } from '../names.ts';
 import type {
   CollectedFile,
@@ -149,6 +150,8 @@ export interface JobSnapshot {
   readonly elapsed?: number;
   readonly polls: number;
   readonly pollFailures: number;
+  /** Of a training: the metrics in its log. Missing before its first poll, and of a run of an older version. */
+  readonly metrics?: LatestMetrics;
 }
 
 /** Input of every state that sends requests to the instance. */

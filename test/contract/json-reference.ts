@@ -23,6 +23,8 @@ const NOTES: Readonly<Record<keyof typeof OUTPUTS, string>> = {
   list: 'A list, newest first. Of each run:',
   status: 'All keys of a run in `list`, and more.',
   logs: 'One object a line.',
+  metrics: 'A list, in the order of the ids. Of each run:',
+  'metrics --follow': 'One object a line, for each value:',
   stop: 'A list, in the order of the ids. Of each run:',
   pull: 'A list, in the order of the ids. Of each run:',
   'schedule add': '',

@@ -44,6 +44,10 @@ const report: RunReport = {
   silentSince: null,
   job: 'train',
   lastLine: { text: 'epoch 3', at: NOW - 25 * MINUTE },
+  metrics: [
+    { name: 'loss', step: 3, value: 0.5 },
+    { name: 'grad', step: 3, value: null, gap: 'nan' },
+  ],
   endsBy: NOW + 90 * MINUTE,
   ending: null,
   warnings: [],

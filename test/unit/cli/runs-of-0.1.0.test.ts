@@ -103,7 +103,7 @@ describe('runs of runctl 0.1.0', () => {
     expect(JSON.stringify(good.lastLine)).toContain('trained');
     expect(good).toMatchObject({
       ending: { outcome: 'succeeded', exitCode: 0 },
-      project: { value: 'old' },
+      project: 'old',
       script: 'train.py',
     });
     expect(await reportOn(sources, await runs.find(BAD, old))).toMatchObject({
@@ -120,7 +120,10 @@ describe('runs of runctl 0.1.0', () => {
     const terminal = new Terminal({ out: io, err: io, in: process.stdin, env: {} });
     const context = { terminal, signal: new AbortController().signal, folder } as unknown as Context;
     for (const id of [GOOD, BAD]) {
-      expect(await pullRun(context, runs, await runs.find(id, old), { unpack: true })).toBe(0);
+      expect(await pullRun(context, runs, await runs.find(id, old), { unpack: true })).toMatchObject({
+        id,
+        outputs: 1,
+      });
       const pulled = join(folder, 'runctl-runs', id);
       expect(readFileSync(join(pulled, 'outputs/model.txt'), 'utf8')).toBe('weights\n');
       expect(readFileSync(join(pulled, 'train.log'), 'utf8')).toBe('trained\n');
