@@ -101,7 +101,7 @@ def for_uv_version(env, version):
     return env
 
 
-def version_of(text) -> "tuple[int, int]":
+def version_of(text):
     """(major, minor) from "uv 0.13.9 (…)" or "pip 23.0.1 from …"; (0, 0) when there is none."""
     match = re.search(r"(\d+)\.(\d+)", text)
     return (int(match.group(1)), int(match.group(2))) if match else (0, 0)

@@ -30,7 +30,7 @@ class JobProcess:
         self._held, self._start = held, start
         self._grace, self._follow = grace, follow
         self._end_at = time.monotonic() + most
-        self._kill_at: "float | None" = None
+        self._kill_at = None
         self._stop_seen = None
         self._terms = []
         self._wake = self._wake_on(signal.SIGCHLD, signal.SIGTERM)
