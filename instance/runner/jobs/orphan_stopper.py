@@ -20,7 +20,8 @@ def main(folder):
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a supervisor is told so of a new stop.json; here it is read anyway
     me = processes.look(os.getpid())
     # From here on the job counts as running until its end is written, though its last process goes before that.
-    marker.write(path, dict(identity, supervisor={"pid": me.pid, "startTime": me.start}))
+    supervisor = {"pid": me.pid, "startTime": me.start}
+    marker.write(path, dict(identity, supervisor=supervisor))  # pyright: ignore[reportCallIssue, reportArgumentType]
     _end(folder, container)
     append_only.clear(os.path.join(folder, paths.LOG))
     marker.write(os.path.join(folder, paths.EXIT), terminate.end_of(reason="stop"))
