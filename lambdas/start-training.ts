@@ -7,9 +7,9 @@ import { createJobPorts } from './adapters/ports.ts';
 /** Starts the job `train`; the answer has its PID. */
 export function createStart(ports: JobPorts) {
   return (input: JobInput): Promise<JobSnapshot> => {
-    // A run that began before this version has no `secrets`.
-    const { script, args, env, secrets = {}, python, maxDuration, stopGrace } = input.spec;
-    const train = { script, args, env, secrets, python, maxDuration, stopGrace };
+    // A run that began before this version has neither `secrets` nor `lingerGrace`.
+    const { script, args, env, secrets = {}, python, maxDuration, stopGrace, lingerGrace = 60 } = input.spec;
+    const train = { script, args, env, secrets, python, maxDuration, stopGrace, lingerGrace };
     return startJob(ports, input, { job: 'train', work: { train } });
   };
 }

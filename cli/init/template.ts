@@ -43,10 +43,11 @@ ${instance === null ? `# ${line({ instance: `tag:Project=${project}` })}` : line
 
 # maxDuration: 24h  # of the training; then runctl sends TERM, and KILL after stopGrace
 # stopGrace: 30s
+# lingerGrace: 60s  # for what still runs, idle, after the script has exited
 # ifBusy: queue  # or skip, refuse: what to do while the instance trains something else
 # maxWait: 24h  # in the queue
 # maxLogBytes: 1GiB  # sent to CloudWatch; the copy in S3 is always complete
-# user: ubuntu  # default: ubuntu or ec2-user, whichever exists
+# user: ubuntu  # one that the instance's tag runctl:users names; default: the instance's
 
 # Environment variables of install and training. Not for secrets: the execution history shows them.
 # env: {"SEED": "1"}

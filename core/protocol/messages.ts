@@ -33,6 +33,8 @@ export interface TrainRequest {
   readonly python: string | null;
   readonly maxDuration: number;
   readonly stopGrace: number;
+  /** Seconds; left out: 60. */
+  readonly lingerGrace?: number;
 }
 
 export interface RequestBase {

@@ -108,6 +108,10 @@ export const specSchema = z.partial(
     maxDuration: duration('Longest time the training may take, e.g. 6h.', { seconds: 30 * 86_400, text: '30d' }).check(
       z.refine((value) => parseDuration(value) >= 1, 'is 1s at least'),
     ),
+    lingerGrace: duration(
+      'How long processes may be idle that still run after the script has exited with code 0; then they are ended.',
+      { seconds: 86_400, text: '24h' },
+    ),
     stopGrace: duration('Time between TERM and KILL.', { seconds: 600, text: '10m' }),
     ifBusy: z
       .enum(['queue', 'skip', 'refuse'])

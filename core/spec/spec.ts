@@ -31,6 +31,7 @@ export interface RunSpec {
   readonly python: string | null;
   readonly maxDuration: number;
   readonly stopGrace: number;
+  readonly lingerGrace: number;
   readonly ifBusy: 'queue' | 'skip' | 'refuse';
   readonly maxWait: number;
   readonly maxLogBytes: number;
@@ -134,6 +135,7 @@ export function resolveSpec(...sources: readonly SpecInput[]): RunSpec {
     python: spec.python ?? null,
     maxDuration: parseDuration(spec.maxDuration ?? '24h'),
     stopGrace: parseDuration(spec.stopGrace ?? '30s'),
+    lingerGrace: parseDuration(spec.lingerGrace ?? '60s'),
     ifBusy: spec.ifBusy ?? 'queue',
     maxWait: parseDuration(spec.maxWait ?? '24h'),
     maxLogBytes: parseSize(spec.maxLogBytes ?? '1GiB'),

@@ -81,6 +81,7 @@ const train: Required<TrainRequest> = {
   python: null,
   maxDuration: 0.5,
   stopGrace: 0,
+  lingerGrace: 60,
 };
 const starts: Record<string, StartRequest> = {
   sync: { ...start, job: 'sync', sync },
@@ -103,7 +104,7 @@ const upload: UploadRequest = { ...base, ...finisher, verb: 'upload', puts: { 't
 const requests: Record<string, RunnerRequest> = { ...starts, poll, stop, collect, upload, release };
 
 /** Keys that the runner can do without: it has a default, or reads them only when they are there. */
-const OPTIONAL = ['offset', 'maxBytes', 'secrets'];
+const OPTIONAL = ['offset', 'maxBytes', 'secrets', 'lingerGrace'];
 
 describe('requests', () => {
   it.each(Object.entries(requests))('%s as core builds it is understood by the runner', (_, request) => {

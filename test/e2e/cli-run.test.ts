@@ -212,11 +212,11 @@ describe('runctl run', () => {
     );
     git('commit', '-qm', 'nets');
     const commit = git('rev-parse', 'HEAD');
-    const { code, stdout, stderr } = await runctl(nets, ['run', '--json', '--', 'a b'], env);
+    const { code, stdout, stderr } = await runctl(nets, ['run', '--yes', '--json', '--', 'a b'], env);
     expect(stderr).toContain('Not packed, as results of a run (key outputs): outputs/old.txt.');
     expect(stderr).toMatch(new RegExp(`commit ${commit.slice(0, 10)}$`, 'm'));
     expect(code, stderr).toBe(0);
-    const pulled = await runctl(nets, ['pull', JSON.parse(stdout).runId, '--to', 'mine'], env);
+    const pulled = await runctl(nets, ['pull', JSON.parse(stdout).id, '--to', 'mine'], env);
     expect(pulled.code).toBe(0);
     expect(readFileSync(join(nets, 'mine/outputs/new.txt'), 'utf8')).toBe('of the package beside it a b new.txt');
     const { archive } = JSON.parse(readFileSync(join(nets, 'mine/manifest.json'), 'utf8'));

@@ -51,6 +51,8 @@ const poll = (changes: object = {}) => ({
   root,
   home: base,
   user: null,
+  users: null,
+  projects: null,
   run: { id: run.id, key: run.key, arn: run.arn },
   project: 'demo',
   ...changes,

@@ -175,7 +175,7 @@ subprocess.Popen([sys.executable, "-c", deaf], start_new_session=True).wait()
   it('needs a user and a home that exist', async () => {
     const here = box();
     const run = here.giveLease(here.run());
-    const nobody = await here.start(run, { train: {} }, { user: 'no-such-user' });
+    const nobody = await here.start(run, { train: {} }, { user: 'no-such-user', users: ['no-such-user'] });
     expect(nobody).toMatchObject({ ok: false, error: { name: 'NoUser' } });
     expect(nobody.error?.message).toContain('no-such-user');
     // nobody's home in the password database does not exist.

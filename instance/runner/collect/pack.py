@@ -83,6 +83,12 @@ def _log(path, job, files, warnings):
         folder = os.path.dirname(path)
         if marker.exists(os.path.join(folder, paths.LOG_CHANGED)):
             warnings.append(f"The job {job} rewrote a part of its log")
+        lingered = marker.read(os.path.join(folder, paths.LINGERED))
+        if lingered:
+            warnings.append(
+                f"Processes of the job {job} were idle after its main process had exited, and were ended:"
+                f" {lingered['processes']}"
+            )
         if marker.exists(os.path.join(folder, paths.LOG_START)):
             warnings.append(f"The beginning of the log of {job} is missing: the job truncated it")
         if log.raw < most:

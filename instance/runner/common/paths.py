@@ -16,6 +16,8 @@ LOG = "log"
 LOG_START = "log-start.json"
 LOG_CUT = "log-cut.json"
 LOG_CHANGED = "log-changed.json"
+#: Processes that were ended because they were idle after the job's main process had exited with code 0.
+LINGERED = "lingered.json"
 ROOM = "room"
 LOCK = "lock"
 #: Of the instance's root user, in the runner's root folder: root may run jobs.

@@ -12,14 +12,21 @@ def boot_id():
         return file.read().strip()
 
 
-def look(pid):
-    """The process of that number now, or None."""
+def stat_fields(pid):
+    """Fields 3 and following of /proc/<pid>/stat, as bytes; None when there is no such process."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             data = file.read()
     except (FileNotFoundError, ProcessLookupError):
         return None
-    fields = data[data.rindex(b")") + 2 :].split()  # the name before it may hold spaces and brackets
+    return data[data.rindex(b")") + 2 :].split()  # the name before it may hold spaces and brackets
+
+
+def look(pid):
+    """The process of that number now, or None."""
+    fields = stat_fields(pid)
+    if fields is None:
+        return None
     return Process(int(pid), fields[0].decode(), int(fields[1]), int(fields[2]), int(fields[3]), int(fields[19]))
 
 

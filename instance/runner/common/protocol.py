@@ -142,6 +142,9 @@ def _check_work(request):
     words += [work[key] for key in ("script", "python") if work.get(key)]
     if not all(isinstance(word, str) and "\0" not in word for word in words):
         raise Refusal("BadRequest", f"{job}: args and env must be text without NUL")
+    if job == "train":
+        work.setdefault("lingerGrace", 60)
+        _check(work, {"lingerGrace": _NUMBER}, "train.")
     if job != "sync":
         work.setdefault("secrets", {})
         check_secrets(work["secrets"], work["env"], job + ".")

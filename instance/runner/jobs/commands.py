@@ -11,6 +11,7 @@ from common.paths import program_path
 #: A sync is capped (core/archive/caps.ts), and an install may build packages from source. What takes longer hangs.
 _MOST_SECONDS = {"sync": 2 * 3_600, "install": 6 * 3_600}
 _GRACE_SECONDS = 10
+_LINGER_SECONDS = 60
 
 #: Runs $0 with sh, or with bash if its first line names bash. The user reads the file, not the supervisor.
 _SHELL = """read -r line < "$0"; case $line in '#!'*bash*) exec bash "$0" "$@" ;; *) exec sh "$0" "$@" ;; esac"""
@@ -64,6 +65,11 @@ def folders(work):
 def most_seconds(work):
     """How long the job may last before it is ended."""
     return work["work"].get("maxDuration", _MOST_SECONDS.get(work["job"]))
+
+
+def linger_seconds(work):
+    """How long what a job left in its group may be idle before it is ended."""
+    return work["work"].get("lingerGrace", _LINGER_SECONDS)
 
 
 def grace_seconds(work):

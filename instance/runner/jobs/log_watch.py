@@ -37,6 +37,10 @@ class LogWatch:
         self._copy = None
         self._copied = 0
 
+    def size(self):
+        """Bytes of the log now."""
+        return os.fstat(self.fd).st_size
+
     def say(self, text):
         """A line of the runner's own in the log, if there is room for it."""
         try:

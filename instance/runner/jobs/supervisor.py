@@ -8,7 +8,7 @@ import sys
 import time
 
 from common import disk, marker, paths, processes
-from jobs import commands, log_read, log_watch, oom, progress, spawn, terminate, wait
+from jobs import commands, linger, log_read, log_watch, oom, progress, spawn, terminate, wait
 
 _WRITE_AGAIN = 1.0
 #: Renames take milliseconds. A filesystem that hangs must not keep the end of a job from being told.
@@ -51,7 +51,7 @@ class Supervisor:
         disk.reserve(self.room)
         self.log = log_watch.LogWatch(folder, is_others=work["account"]["uid"] != os.geteuid())
         self.oom = oom.OomEvidence()
-        self.progress = self.process = self.held = None
+        self.progress = self.process = self.held = self.linger = None
         self.identity = {}
         #: Takes the values of secrets out of what is shown; None: there are none.
         self.redact = None
@@ -72,6 +72,7 @@ class Supervisor:
         if trouble:
             self.log.say(trouble)
         self.process.wait(self._look)
+        self._note_lingering()
         self.process.end_leftovers(self.log.say)
         self._look()
         result = self.progress.result if self.progress else None
@@ -124,11 +125,20 @@ class Supervisor:
         if os.geteuid() == 0 and not held.container.is_kernels:
             self.log.say(f"no container for this job ({held.container.why}): its processes are ended one at a time")
         most, grace = commands.most_seconds(self.work), commands.grace_seconds(self.work)
-        self.process = wait.JobProcess(
-            self.folder, held, self.identity["startTime"], most, grace, self.work["job"] != "probe"
-        )
+        if self.work["job"] != "probe":
+            self.linger = linger.Linger(commands.linger_seconds(self.work), self.log.say, self.log.size)
+        self.process = wait.JobProcess(self.folder, held, self.identity["startTime"], most, grace, self.linger)
         marker.write(os.path.join(self.folder, paths.IDENTITY), self.identity)
         return held.go()
+
+    def _note_lingering(self):
+        """Leaves a marker for the run's warnings when processes of an ended job were idle."""
+        if self.linger is None or self.linger.ended is None:
+            return
+        try:
+            marker.write(os.path.join(self.folder, paths.LINGERED), {"processes": self.linger.ended})
+        except OSError as error:
+            disk.complain(f"writing what was still running: {error}")  # then the log alone says it
 
     def _container_name(self):
         return "runctl-{}-{}".format(self.work["run"]["key"], self.work["job"])

@@ -17,18 +17,18 @@ _LEFTOVER_GRACE = 5.0
 class JobProcess:
     """Over the process `held` (spawn.Held), that began at `start` (processes.Process), and all in its container.
 
-    most, grace: seconds that it may last, and between TERM and KILL after that. follow: whether others of its session
-    and group may go on after it. After `wait`:
+    most, grace: seconds that it may last, and between TERM and KILL after that. linger: a linger.Linger for what goes
+    on in its session and group after it has exited with code 0; None: nothing may. After `wait`:
     reason  why we ended it: `stop`, `max-duration`, or None
     by_us   whether we did
     """
 
-    def __init__(self, folder, held, start, most, grace, follow=True):
+    def __init__(self, folder, held, start, most, grace, linger=None):
         self.reason = None
         self._folder = folder
         self._stop_path = os.path.join(folder, paths.STOP)
         self._held, self._start = held, start
-        self._grace, self._follow = grace, follow
+        self._grace, self._linger = grace, linger
         self._end_at = time.monotonic() + most
         self._kill_at = None
         self._stop_seen = None
@@ -40,7 +40,9 @@ class JobProcess:
         return self._kill_at is not None
 
     def wait(self, look):
-        """Until the process and everybody in its session and group is gone; once it is being ended, until all is.
+        """Until the process has ended badly, or it and everybody in its session and group is gone or idle.
+
+        Once it is being ended, until all is gone.
 
         look(): called at least once a second; returns the descriptors that call it sooner when there is more to read.
         """
@@ -74,7 +76,12 @@ class JobProcess:
     def _is_over(self):
         if self.by_us:
             return self._held.container.is_empty()
-        return not (self._follow and processes.group(self._held.pid, self._start))
+        status, _ = self._held.end
+        # Workers of a main process that crashed would run until maxDuration, and hide how it ended.
+        if status != 0 or self._linger is None:
+            return True
+        rest = processes.group(self._held.pid, self._start)
+        return not rest or self._linger.is_over(self._held.pid, rest)
 
     def _check_stop(self):
         """stop.json comes with a TERM to us; a TERM without it is the machine going down.

@@ -217,6 +217,7 @@ describe('Start training', () => {
           python: null,
           maxDuration: 86_400,
           stopGrace: 30,
+          lingerGrace: 60,
         },
       },
     });
