@@ -9,7 +9,6 @@ import { type InstanceCommands, isRefusedWith } from '../core/job/instance-comma
 import {
   type BringRequest,
   MAX_REQUEST_BYTES,
-  PROTOCOL,
   parseAnswer,
   type RunnerRequest,
   UnreadableAnswer,
@@ -85,8 +84,9 @@ async function askWithProgram(ports: CommandPorts, target: Target, request: Requ
 /** One that leaves room for a URL, and changes nothing else on the instance. */
 function smallRequest(request: Request): Request {
   if (request.verb === 'probe') return request;
-  const { root, home, user, run, project } = request;
-  return { protocol: PROTOCOL, root, home, user, run, project, verb: 'poll', job: 'sync', offset: 0, maxBytes: 0 };
+  const { protocol, root, home, user, users, projects, run, project } = request;
+  const base = { protocol, root, home, user, users, projects, run, project };
+  return { ...base, verb: 'poll', job: 'sync', offset: 0, maxBytes: 0 };
 }
 
 /** The program's answer, or the document's. A command without a readable answer is sent again. */

@@ -53,6 +53,8 @@ export async function benchPoll(work: string, say: (line: string) => void): Prom
       root,
       home: null,
       user: null,
+      users: null,
+      projects: null,
       run,
       project: 'bench',
       job: 'train',

@@ -1,6 +1,14 @@
+import type { Outcome } from '../core/errors.ts';
+
 /** Exit codes of the `runctl` command: people's scripts compare with them. */
-export const EXIT = { succeeded: 0, runFailed: 1, usage: 2, setUp: 3, ownFault: 70 } as const;
+export const EXIT = { succeeded: 0, runFailed: 1, usage: 2, setUp: 3, skipped: 4, ownFault: 70 } as const;
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
+
+/** The exit code of a command that waits for the end of a run. */
+export function exitCodeOf(outcome: Outcome): ExitCode {
+  if (outcome === 'succeeded') return EXIT.succeeded;
+  return outcome === 'skipped' ? EXIT.skipped : EXIT.runFailed;
+}
 
 /** An error that the user can resolve: `message` says what happened, `next` what to do. */
 export class CliError extends Error {

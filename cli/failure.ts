@@ -35,7 +35,7 @@ interface Explained {
 }
 
 /** An error that the user can resolve; null for a defect of this program. */
-function explain(error: unknown): Explained | null {
+export function explain(error: unknown): Explained | null {
   if (error instanceof CliError) return error;
   if (!(error instanceof Error)) return null;
   if (errorName(error) === 'InvalidSpec') return { message: error.message, next: '', exitCode: EXIT.usage };

@@ -5,13 +5,16 @@ import { addDoctorCommand } from './commands/doctor.ts';
 import { addInitCommand } from './commands/init.ts';
 import { addListCommand } from './commands/list.ts';
 import { addLogsCommand } from './commands/logs.ts';
+import { addMetricsCommand } from './commands/metrics.ts';
 import { addPullCommand } from './commands/pull.ts';
 import { addPushCommand } from './commands/push.ts';
 import { addRunCommand } from './commands/run.ts';
 import { addScheduleCommand } from './commands/schedule.ts';
 import { addStatusCommand } from './commands/status.ts';
 import { addStopCommand } from './commands/stop.ts';
-import { fail } from './failure.ts';
+import { EXIT } from './errors.ts';
+import { explain, fail } from './failure.ts';
+import { printErrorJson, wantsJson } from './output/error.ts';
 
 /** The `runctl` command with the subcommands of this folder; local/ adds its own. */
 export function createProgram(): Command {
@@ -23,12 +26,13 @@ export function createProgram(): Command {
     .exitOverride()
     .addHelpText(
       'after',
-      '\nExit codes: 0 succeeded, 1 the run failed, 2 usage, 3 AWS or setup error, 70 a defect of runctl.',
+      '\nExit codes: 0 succeeded, 1 the run failed, 2 usage, 3 AWS or setup error, 4 the run was skipped, 70 a defect of runctl.',
     );
   addInitCommand(program);
   addPushCommand(program);
   addRunCommand(program);
   addLogsCommand(program);
+  addMetricsCommand(program);
   addStatusCommand(program);
   addListCommand(program);
   addStopCommand(program);
@@ -53,6 +57,9 @@ export async function runProgram(program: Command, argv: readonly string[] = pro
     await program.parseAsync([...argv]);
   } catch (error) {
     fail(error);
+    const exitCode = Number(process.exitCode ?? EXIT.succeeded);
+    if (exitCode !== EXIT.succeeded && wantsJson(argv))
+      printErrorJson(process.stdout, explain(error) ?? error, exitCode);
   }
 }
 

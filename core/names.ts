@@ -50,6 +50,7 @@ export const OUTPUTS = {
   bucket: 'UploadBucketName',
   logGroup: 'RunLogGroupName',
   scheduleRole: 'ScheduleRoleArn',
+  startFunction: 'StartFunctionArn',
   deadLetters: 'DeadLetterQueueArn',
   notifications: 'NotificationTopicArn',
   program: 'ProgramUri',
@@ -136,6 +137,12 @@ export function executionNameAt(project: string, at: Date, random: string): stri
   return `${safe(project, 50)}-${stamp}-${random}`;
 }
 
+/** Name of an execution that a schedule starts: the same for each attempt to start it. @param name the schedule's full name */
+export function executionNameForSchedule(name: string, at: Date): string {
+  const own = name.startsWith(`${STACK_NAME}-`) ? name.slice(STACK_NAME.length + 1) : name;
+  return executionNameAt(own, at, shortHash(name, at.toISOString()).slice(0, 8));
+}
+
 /** Whether an object starts a run: every one under `uploads/`, so that one that is not an archive is refused visibly; except folders that the S3 console creates. */
 export function isUpload(key: string): boolean {
   return key.startsWith(UPLOAD_PREFIX) && !key.endsWith('/');
@@ -159,6 +166,9 @@ export function toProjectName(text: string): string | null {
 /** Manifest, outputs and logs of a run are stored under `runs/<run id>/`. */
 export const RUN_PREFIX = 'runs/';
 export const MANIFEST = 'manifest.json';
+/** Written beside it by stop-run when it begins, and when no process of the run is left. */
+export const STOPPING = 'stopping.json';
+export const STOPPED = 'stopped.json';
 
 export function runFileKey(runId: string, name: string): string {
   return `${RUN_PREFIX}${runFolder(runId)}/${name}`;

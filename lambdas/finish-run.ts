@@ -1,10 +1,10 @@
 import { createExecutions, type Executions } from '../aws/executions.ts';
 import { JOBS } from '../core/names.ts';
 import { beginCleanUp, type CleanUpPorts, cleanUp, type Steps } from '../core/outcome/clean-up.ts';
-import { readFailure } from '../core/outcome/decide-outcome.ts';
+import { parseObject, readFailure } from '../core/outcome/decide-outcome.ts';
 import { lastSnapshot, watchArn } from '../core/outcome/reconstruct-run.ts';
 import { type ManifestPorts, writeManifest } from '../core/outcome/write-manifest.ts';
-import type { CleanUpProgress, FinishInput, FinishOutput, RunFacts } from '../core/workflow/data.ts';
+import type { CleanUpProgress, Failure, FinishInput, FinishOutput, RunFacts } from '../core/workflow/data.ts';
 import { WATCHES } from '../core/workflow/states.ts';
 import { entry } from './adapters/entry.ts';
 import { requireEnv } from './adapters/environment.ts';
@@ -23,7 +23,8 @@ interface Ports extends CleanUpPorts, ManifestPorts {
 
 /** Uploads outputs and logs to S3, releases the instance, decides the outcome, and writes the manifest. The machine calls it until all is done. */
 export function createFinish(ports: Ports) {
-  return async (input: FinishInput): Promise<FinishOutput> => {
+  return async (given: FinishInput): Promise<FinishOutput> => {
+    const input = { ...given, failure: await wholeFailure(given) };
     const { run, spec, archive, instance } = input;
     // Rejected, or no instance found: nothing was touched.
     if (!run || !spec || !archive || !instance) return conclude(input, input, null);
@@ -55,6 +56,18 @@ export function createFinish(ports: Ports) {
     return { ...outcome, wait: null };
   }
 
+  /** Step Functions cuts the cause of a nested execution, which has its input as well, at 32,768 characters. The execution itself has it whole. */
+  async function wholeFailure({ failure, run, watches }: FinishInput): Promise<Failure | null> {
+    if (!failure || !run || !isCut(failure)) return failure;
+    try {
+      const watch = await ports.executions.describe(watchArn(ports.watchMachineArn, run.key, watches));
+      return watch?.error ? { Error: watch.error, Cause: watch.cause ?? '', state: failure.state } : failure;
+    } catch (error) {
+      logger.warn('the nested watch could not be described', error as Error);
+      return failure;
+    }
+  }
+
   /** A nested watch that failed has no output: its history says how far it came. */
   async function withLastPoll(input: FinishInput): Promise<Steps> {
     const { failure, run } = input;
@@ -63,6 +76,10 @@ export function createFinish(ports: Ports) {
     const step = await lastSnapshot(ports.executions, watchArn(ports.watchMachineArn, run.key, input.watches));
     return { ...input, [job]: step ?? input[job] };
   }
+}
+
+function isCut({ Error: name, Cause, state }: Failure): boolean {
+  return name === 'States.TaskFailed' && JOBS.some((job) => WATCHES[job] === state) && parseObject(Cause) === null;
 }
 
 const stepsOf = ({ sync, install, train }: Steps): Steps => ({ sync, install, train });

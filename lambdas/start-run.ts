@@ -2,7 +2,15 @@ import * as z from 'zod/mini';
 import { type ArchiveStore, createArchiveStore } from '../aws/archive-store.ts';
 import { createExecutions, type Executions } from '../aws/executions.ts';
 import { RunError } from '../core/errors.ts';
-import { type ArchiveLocation, archiveUri, executionNameForUpload, isUpload, UPLOAD_PREFIX } from '../core/names.ts';
+import {
+  type ArchiveLocation,
+  archiveUri,
+  executionNameForSchedule,
+  executionNameForUpload,
+  isUpload,
+  UPLOAD_PREFIX,
+} from '../core/names.ts';
+import { readScheduledStart, type ScheduledStart, timeOfStart } from '../core/schedule/scheduled-start.ts';
 import { entry } from './adapters/entry.ts';
 import { requireEnv } from './adapters/environment.ts';
 import { logger } from './adapters/logger.ts';
@@ -15,15 +23,18 @@ const uploadSchema = z.object({
 });
 
 /**
- * Starts the run of an upload. S3 reports an upload at least once; the run's name comes from bucket, key and version, so this is idempotent. Whatever is wrong with the
+ * Starts the run of an upload, or of a schedule. Both report at least once; the run's name comes from bucket, key and version, or from the schedule and its time, so this is idempotent. Whatever is wrong with the
  * object, a run says it; what is no event of an upload fails, and is a dead letter after Lambda's retries.
  */
 export function createStartRun(
   archives: Pick<ArchiveStore, 'currentVersion'>,
   executions: Pick<Executions, 'start'>,
   { uploadBucket, runMachineArn }: { readonly uploadBucket: string; readonly runMachineArn: string },
+  now: () => number = Date.now,
 ) {
   return async (event: unknown): Promise<{ execution: string; started: boolean } | null> => {
+    const scheduled = readScheduledStart(event);
+    if (scheduled !== null) return await startScheduled(scheduled);
     const read = uploadSchema.safeParse(event);
     if (!read.success) throw new Error(`not an event of S3: ${z.prettifyError(read.error)}`);
     const { bucket, object } = read.data.detail;
@@ -43,6 +54,14 @@ export function createStartRun(
     logger.info(started ? 'started the run' : 'this upload has its run already', { runId: execution });
     return { execution, started };
   };
+
+  async function startScheduled(scheduled: ScheduledStart): Promise<{ execution: string; started: boolean }> {
+    const { name } = scheduled.schedule;
+    const execution = executionNameForSchedule(name, new Date(timeOfStart(scheduled, now())));
+    const started = await executions.start(runMachineArn, execution, scheduled.spec);
+    logger.info(started ? 'started the run' : 'this time has its run already', { runId: execution, schedule: name });
+    return { execution, started };
+  }
 
   /** Of an object that is gone there is none: Verify archive will say so. */
   async function currentVersion(location: ArchiveLocation): Promise<string | null> {

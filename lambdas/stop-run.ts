@@ -2,8 +2,8 @@ import { createExecutions, type Execution, type Executions, isRunning } from '..
 import { RunError } from '../core/errors.ts';
 import { accept, requestBase } from '../core/job/instance-commands.ts';
 import { VISIT_MS } from '../core/job/ship-log.ts';
-import { MANIFEST, runFileKey } from '../core/names.ts';
-import { beginCleanUp, type CleanUpPorts, cleanUp, nextJobToDrain } from '../core/outcome/clean-up.ts';
+import { MANIFEST, runFileKey, STOPPED, STOPPING } from '../core/names.ts';
+import { beginCleanUp, type CleanUpPorts, cleanUp, hasStopped, nextJobToDrain } from '../core/outcome/clean-up.ts';
 import { type ReconstructedRun, reconstructRun } from '../core/outcome/reconstruct-run.ts';
 import { isManifestOf, type ManifestPorts, writeManifest } from '../core/outcome/write-manifest.ts';
 import type { CleanUpProgress } from '../core/workflow/data.ts';
@@ -48,7 +48,7 @@ export function createStop(ports: Ports) {
     if (!(await claim(execution, claimant))) return { outcome: 'another call is stopping it' };
     const run = await reconstructRun(ports.executions, execution, ports.watchMachineArn);
     if (run.watch !== null) await ports.executions.stop(run.watch, 'the run has ended');
-    const { progress, facts } = await endThere(run, isDone ? 'release' : 'collect');
+    const { progress, facts } = await endThere(run, isDone ? 'release' : 'collect', () => noteStopped(execution));
     if (isDone) return { outcome: 'released' };
     const interrupted =
       execution.status === 'ABORTED' ? 'stopped' : execution.status === 'TIMED_OUT' ? 'timed-out' : null;
@@ -74,7 +74,7 @@ export function createStop(ports: Ports) {
   /** Two events, or an event and a waiting run, may arrive at once: one of them does the work, or log lines would be doubled. */
   async function claim(execution: Execution, claimant: string): Promise<boolean> {
     const { name, arn, startedAt } = about(execution);
-    const key = runFileKey(name, 'stopping.json');
+    const key = runFileKey(name, STOPPING);
     const mine = JSON.stringify({ claimant, arn, startedAt, at: ports.now() });
     if (await ports.files.write(key, mine, { onlyFirst: true })) return true;
     const there = JSON.parse(Buffer.from(await ports.files.read(key)).toString('utf8')) as Record<string, unknown>;
@@ -84,7 +84,18 @@ export function createStop(ports: Ports) {
     return ports.files.write(key, mine, { onlyFirst: false });
   }
 
-  async function endThere({ facts }: ReconstructedRun, phase: CleanUpProgress['phase']) {
+  /** For `runctl stop`, which waits for it. */
+  async function noteStopped({ name }: Execution): Promise<void> {
+    const text = JSON.stringify({ at: new Date(ports.now()).toISOString() });
+    await ports.files.write(runFileKey(name, STOPPED), text, { onlyFirst: true });
+  }
+
+  /** @param onStopped called once, when no process of the run is left */
+  async function endThere(
+    { facts }: ReconstructedRun,
+    phase: CleanUpProgress['phase'],
+    onStopped: () => Promise<void>,
+  ) {
     const { run, spec, archive, instance } = facts;
     if (!run || !spec || !archive || !instance) return { facts, progress: null };
     const began = ports.now();
@@ -102,9 +113,13 @@ export function createStop(ports: Ports) {
       maxSilent: MAX_SILENT,
       until: 0,
     };
-    for (;;) {
+    for (let isStopped = phase !== 'collect'; ; ) {
       const turn = await cleanUp({ ...ports, hasEnded: NO_OTHER_SENDER }, ending);
       ending = turn;
+      if (!isStopped && hasStopped(turn)) {
+        isStopped = true;
+        await onStopped();
+      }
       if (turn.wait === null) return { facts: { ...facts, ...turn.steps }, progress: turn.progress };
       if (ports.now() - began > BEGIN_WITHIN_MS) {
         throw new RunError(

@@ -20,6 +20,7 @@ import {
   readSpecFile,
   readSpecMetadata,
   SPEC_FILE,
+  withoutInclude,
 } from '../core/spec/archive-spec.ts';
 import { secretLookingNames, secretWarning } from '../core/spec/secrets.ts';
 import { InvalidSpec, parseSpec, type RunSpec, resolveSpec, type SpecInput } from '../core/spec/spec.ts';
@@ -45,7 +46,8 @@ export function createVerify({ archives, caps, program, documentVersion, uploadB
       throw new InvalidSpec(
         `the name of the execution, ${JSON.stringify(execution.name)}, must begin with a letter or digit and have only A-Z a-z 0-9 . _ -`,
       );
-    const asked = parseSpec(input, "the execution's input");
+    const source = "the execution's input";
+    const asked = withoutInclude(parseSpec(input, source), source);
     const location = locate(asked, uploadBucket);
     const object = await archives.open(location);
     const fromMetadata = readSpecMetadata(object.metadata);

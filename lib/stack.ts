@@ -65,12 +65,17 @@ export class RunctlStack extends Stack {
     const watch = new WatchMachine(this, 'Watch', steps);
     const { machine } = new RunMachine(this, 'Run', { steps, watch: watch.machine });
     stopEndedRuns(this, { machine, stopRun: steps.stopRun, deadLetters });
-    new UploadTrigger(this, { config, bucket, machine, deadLetters });
+    const uploads = new UploadTrigger(this, { config, bucket, machine, deadLetters });
     new Notifier(this, { config, bucket, topic, deadLetters });
     new RunCount(this, { config, machine, deadLetters });
     const alarms = createAlarms(this, { deadLetters, topic, silentMinutes: config.silentMinutes });
     createDashboard(this, { machineArn: machine.stateMachineArn, deadLetters, alarms });
-    const schedules = new Schedules(this, { schedules: config.schedules, machine, deadLetters });
+    const schedules = new Schedules(this, {
+      schedules: config.schedules,
+      machine,
+      startRun: uploads.startRun.function,
+      deadLetters,
+    });
 
     createManagedPolicies(this, { bucket, assetBucket: stored.bucket, scheduleRoleArn: schedules.role.roleArn });
     const outputs: Record<keyof typeof OUTPUTS, string> = {
@@ -78,6 +83,7 @@ export class RunctlStack extends Stack {
       bucket: bucket.bucketName,
       logGroup: runLogs.logGroupName,
       scheduleRole: schedules.role.roleArn,
+      startFunction: uploads.startRun.function.functionArn,
       deadLetters: deadLetters.queueArn,
       notifications: topic.topicArn,
       program: programUri(stored),

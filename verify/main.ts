@@ -49,7 +49,7 @@ const program = new Command('verify:aws')
       const { id, type } = await resolveInstance(account, options.instance, { project: PROJECT, user: null });
       terminal.note(`${claims.length} claims on ${id} (${type}) in ${await account.region()}.`);
       terminal.note(`The runs take about ${MINUTES} minutes of instance time. runctl itself costs less than 2 cents.`);
-      if (!options.yes && !(await terminal.confirm('Start the runs?', false, signal))) {
+      if (!options.yes && !(terminal.isInteractive && (await terminal.confirm('Start the runs?', signal)))) {
         terminal.note('Nothing was started. Without a terminal, give --yes.');
         return EXIT.usage;
       }

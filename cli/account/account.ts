@@ -11,6 +11,7 @@ import { CLI_SETTINGS } from '../../aws/settings.ts';
 import { OUTPUTS, STACK_NAME } from '../../core/names.ts';
 import { setUpError } from '../errors.ts';
 import { translateAwsError } from './aws-errors.ts';
+import { requireProfile } from './profiles.ts';
 
 /** Options before any command, named as in the AWS CLI. */
 export interface AccountOptions {
@@ -19,7 +20,11 @@ export interface AccountOptions {
 }
 
 type OutputName = keyof typeof OUTPUTS;
+/** The SDK would write its own warnings between the results, such as one of two sources of credentials. */
+const QUIET = { trace: ignore, debug: ignore, info: ignore, warn: ignore, error: ignore };
 const HALF_DONE = /(_IN_PROGRESS|_FAILED)$/;
+
+function ignore(): void {}
 
 /**
  * The AWS account as the SDK finds it: flags, environment, profile. A client is created when it is first used.
@@ -62,6 +67,7 @@ export class Account {
 
   /** @throws CliError when no region is set anywhere */
   async region(): Promise<string> {
+    await requireProfile(this.settings.profile);
     try {
       return await this.cloudFormation.config.region();
     } catch (error) {
@@ -109,7 +115,7 @@ export class Account {
   #client<T extends { destroy(): void }>(Client: new (settings: Record<string, unknown>) => T): T {
     const existing = this.#clients.get(Client);
     if (existing) return existing as T;
-    const client = new Client({ ...CLI_SETTINGS, ...this.settings });
+    const client = new Client({ ...CLI_SETTINGS, logger: QUIET, ...this.settings });
     this.#clients.set(Client, client);
     return client;
   }

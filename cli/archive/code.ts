@@ -3,19 +3,20 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { chooseScript, ScriptNotFound } from '../../core/archive/choose-script.ts';
-import type { GitState } from '../../core/archive/git-state.ts';
 import { type ArchiveCaps, ArchiveError, DEFAULT_CAPS, verifyArchive } from '../../core/archive/verify.ts';
 import { projectFiles } from '../../core/spec/archive-spec.ts';
-import type { SpecInput } from '../../core/spec/spec.ts';
-import { formatSize } from '../../core/units.ts';
+import { outputMatcher } from '../../core/spec/output-globs.ts';
+import { DEFAULT_OUTPUTS, type SpecInput } from '../../core/spec/spec.ts';
 import { usageError } from '../errors.ts';
-import { readGit } from './git.ts';
+import type { Terminal } from '../terminal/terminal.ts';
+import { addIncluded } from './include.ts';
 import { type Packed, packFiles } from './pack.ts';
-import { type Listing, leftOut, listFiles } from './pack-list.ts';
+import { type Listing, listFiles } from './pack-list.ts';
+import { ScanCounter } from './scan.ts';
 import type { LocalArchive } from './upload.ts';
+import { leftOut } from './walk.ts';
+import { sizeWarnings, trackerWarnings } from './warnings.ts';
 
-/** Files from this size on get a warning: they are uploaded and synced again with every change of the code. */
-const BIG_BYTES = 100 * 1024 * 1024;
 /** A deployed stack may allow more than the defaults, so exceeding them is only a warning here. */
 const NO_CAPS: ArchiveCaps = {
   compressedBytes: Number.POSITIVE_INFINITY,
@@ -31,8 +32,6 @@ const NO_CAPS: ArchiveCaps = {
 export interface Code {
   readonly folder: string;
   readonly listing: Listing;
-  readonly git: GitState | null;
-  readonly warnings: readonly string[];
 }
 
 /** The script that will run, and where its name comes from. */
@@ -41,15 +40,26 @@ export interface Script {
   readonly from: string;
 }
 
-/** Lists a project folder's files and its commit; writes nothing. @throws PackError when there is nothing to pack */
-export async function readCode(folder: string, options: { includeSecrets: boolean }): Promise<Code> {
-  const listing = await listFiles(folder, options);
-  return {
-    folder,
-    listing,
-    git: await readGit(folder, listing.files),
-    warnings: [...listing.warnings, ...sizeWarnings(listing)],
+/**
+ * Lists a project folder's files and its commit, shows the counts meanwhile, and what there is to know before packing;
+ * writes nothing.
+ * @throws PackError when there is nothing to pack
+ */
+export async function readCode(
+  folder: string,
+  { includeSecrets, spec = {} }: { includeSecrets: boolean; spec?: Pick<SpecInput, 'outputs' | 'include'> },
+  terminal?: Pick<Terminal, 'working' | 'warn' | 'note'>,
+): Promise<Code> {
+  const list = async (update: (text: string) => void) => {
+    const scan = new ScanCounter(folder, { onProgress: (found) => update(`Scanning the folder: ${found}`) });
+    const options = { includeSecrets, isOutput: outputMatcher(spec.outputs ?? DEFAULT_OUTPUTS), scan };
+    return await addIncluded(folder, await listFiles(folder, options), spec.include ?? [], options);
   };
+  const listing = await (terminal ? terminal.working('Scanning the folder', list) : list(() => undefined));
+  const warnings = [...sizeWarnings(listing.files), ...trackerWarnings(listing.files)];
+  for (const note of listing.notes) terminal?.note(note);
+  for (const warning of warnings) terminal?.warn(warning);
+  return { folder, listing };
 }
 
 /**
@@ -59,7 +69,13 @@ export async function readCode(folder: string, options: { includeSecrets: boolea
  */
 export function checkScript({ listing }: Code, spec: SpecInput, from: string): Script {
   const names = withoutTopFolder(listing.files.map(({ name }) => name));
-  const script = scriptOf(names, spec.script ?? null);
+  const wanted = spec.script ?? null;
+  if (wanted !== null && listing.outputs.includes(wanted.replace(/^(\.\/)+/, '')))
+    throw usageError(
+      `The script ${wanted} is not among the files to upload.`,
+      'It matches the key outputs, whose files are results of a run. Move the script, or correct the key.',
+    );
+  const script = scriptOf(names, wanted);
   const { requirements } = spec;
   if (requirements !== undefined && spec.install !== 'skip' && !names.includes(requirements.replace(/^(\.\/)+/, '')))
     throw usageError(
@@ -92,7 +108,7 @@ export async function withArchive<T>(
   const folder = await mkdtemp(join(tmpdir(), 'runctl-'));
   try {
     const file = join(folder, 'code.tar.gz');
-    const packed = await packFiles(code.folder, code.listing, file, { ...options, git: code.git });
+    const packed = await packFiles(code.folder, code.listing, file, options);
     return await use(await verify(file), packed);
   } finally {
     await rm(folder, { recursive: true, force: true });
@@ -114,26 +130,15 @@ async function verify(file: string): Promise<LocalArchive> {
   }
 }
 
-export function packWarnings(code: Code, packed: Packed): string[] {
-  const unlisted = packed.warnings.filter((warning) => !code.listing.warnings.includes(warning));
-  const secrets = packed.secrets.map((name) => leftOut(name, 'likely a secret (--include-secrets packs it)'));
-  return [...code.warnings, ...unlisted, ...secrets];
+/** The keys of a spec that a run takes: the others are about packing. */
+export function withoutPackingKeys({ include: _include, ...spec }: SpecInput): SpecInput {
+  return spec;
 }
 
-function sizeWarnings({ files }: Listing): string[] {
-  const big = files.filter(({ bytes }) => bytes >= BIG_BYTES);
-  const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
-  return [
-    ...big.map(
-      (file) =>
-        `${file.name} has ${formatSize(file.bytes)}. Keep data in S3 or on the instance, and list it in .runctlignore.`,
-    ),
-    ...(bytes > DEFAULT_CAPS.expandedBytes || files.length > DEFAULT_CAPS.entries
-      ? [
-          `${files.length} files with ${formatSize(bytes)} exceed what a run accepts by default (${DEFAULT_CAPS.entries} files, ${formatSize(DEFAULT_CAPS.expandedBytes)}). Exclude data and environments with .runctlignore.`,
-        ]
-      : []),
-  ];
+/** What was not packed, one sentence each. */
+export function packWarnings(packed: Packed): string[] {
+  const secrets = packed.secrets.map((name) => leftOut(name, 'likely a secret (--include-secrets packs it)'));
+  return [...packed.warnings, ...secrets];
 }
 
 /** The instance strips a single top folder. */

@@ -1,50 +1,99 @@
-import { execFile } from 'node:child_process';
-import { realpath } from 'node:fs/promises';
-import { relative, sep } from 'node:path';
-import { promisify } from 'node:util';
-import type { GitState } from '../../core/archive/git-state.ts';
-import type { ProjectFile } from './pack-list.ts';
+import { spawn } from 'node:child_process';
 
-const run = promisify(execFile);
-/** Enough for the names of a hundred thousand files. */
-const OUTPUT_BYTES = 64 * 1024 * 1024;
+/** Set where a hook or an alias of git runs the command: they would lead git to another repository than the folder's. */
+const REPOSITORY_VARIABLES = [
+  'GIT_DIR',
+  'GIT_WORK_TREE',
+  'GIT_COMMON_DIR',
+  'GIT_INDEX_FILE',
+  'GIT_OBJECT_DIRECTORY',
+  'GIT_ALTERNATE_OBJECT_DIRECTORIES',
+  'GIT_NAMESPACE',
+  'GIT_PREFIX',
+];
+const ERROR_CHARACTERS = 4_000;
 
-/**
- * The commit of a project folder, and whether its files differ from that commit. null when git does not track them:
- * there is no repository, no commit yet, or no git on this machine.
- */
-export async function readGit(folder: string, files: readonly ProjectFile[]): Promise<GitState | null> {
-  const top = await realpath(folder);
-  const answers = await Promise.all([
-    git(top, ['status', '--porcelain=v2', '--branch', '--untracked-files=no', '--', '.']),
-    git(top, ['ls-files', '-z', '--recurse-submodules', '--', '.']),
-  ]);
-  const [status, listed] = answers;
-  if (status === null || listed === null) return null;
-  const lines = status.split('\n');
-  const commit = lines.find((line) => line.startsWith('# branch.oid '))?.slice('# branch.oid '.length) ?? '';
-  const tracked = new Set(listed.split('\0'));
-  const names = files.map(({ path }) => relative(top, path).split(sep).join('/'));
-  // A folder inside a repository that does not track it has no commit of its own.
-  if (!/^[0-9a-f]+$/.test(commit) || !names.some((name) => tracked.has(name))) return null;
-  const changed = lines.some((line) => line !== '' && !line.startsWith('#'));
-  return { commit, dirty: changed || names.some((name) => !tracked.has(name)) };
-}
+/** git could not be started, or ended with an error. */
+export class GitError extends Error {
+  override readonly name = 'GitError';
+  /** There is no git on this machine. */
+  readonly isMissing: boolean;
+  readonly exitCode: number | null;
 
-async function git(folder: string, args: readonly string[]): Promise<string | null> {
-  try {
-    // Reading the state must not take the index lock from another git process.
-    const env = { ...process.env, GIT_OPTIONAL_LOCKS: '0', LC_ALL: 'C' };
-    const { stdout } = await run('git', ['-C', folder, ...args], { env, maxBuffer: OUTPUT_BYTES });
-    return stdout;
-  } catch (error) {
-    if (isNoRepository(error)) return null;
-    throw error;
+  constructor(stderr: string, { isMissing, exitCode }: { isMissing: boolean; exitCode: number | null }) {
+    super(stderr.trim() || `exit code ${exitCode}`);
+    this.isMissing = isMissing;
+    this.exitCode = exitCode;
   }
 }
 
-/** git is not installed, the folder is not in a repository, or git refuses another user's repository. */
-function isNoRepository(error: unknown): boolean {
-  const { code, stderr } = error as { code?: unknown; stderr?: unknown };
-  return code === 'ENOENT' || /not a git repository|dubious ownership/.test(String(stderr));
+export interface GitOptions {
+  readonly input?: string;
+  /** Gets the output as it comes, instead of the caller; what it throws ends git, and is thrown. */
+  readonly onBytes?: (bytes: Buffer) => void;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Runs git in a folder. Its messages are in English, and it takes no lock that another git process could wait for.
+ * @throws GitError
+ */
+export async function git(folder: string, args: readonly string[], options: GitOptions = {}): Promise<Buffer> {
+  const env: NodeJS.ProcessEnv = { ...process.env, GIT_OPTIONAL_LOCKS: '0', LC_ALL: 'C' };
+  for (const name of REPOSITORY_VARIABLES) delete env[name];
+  return await new Promise<Buffer>((resolve, reject) => {
+    const child = spawn('git', ['-C', folder, ...args], {
+      env,
+      stdio: ['pipe', 'pipe', 'pipe'],
+      ...(options.signal ? { signal: options.signal } : {}),
+    });
+    const output: Buffer[] = [];
+    let stderr = '';
+    child.on('error', (error: NodeJS.ErrnoException) =>
+      reject(new GitError(error.message, { isMissing: error.code === 'ENOENT', exitCode: null })),
+    );
+    child.stdout.on('data', (bytes: Buffer) => {
+      try {
+        if (options.onBytes) options.onBytes(bytes);
+        else output.push(bytes);
+      } catch (error) {
+        child.kill();
+        reject(error);
+      }
+    });
+    child.stderr.on('data', (bytes: Buffer) => {
+      stderr = `${stderr}${bytes}`.slice(0, ERROR_CHARACTERS);
+    });
+    child.on('close', (code) => {
+      if (code === 0) return resolve(Buffer.concat(output));
+      // On a Mac without its developer tools, `git` is a program that offers to install them.
+      reject(new GitError(stderr, { isMissing: /\bxcrun\b|\bxcode/i.test(stderr), exitCode: code }));
+    });
+    child.stdin.on('error', () => undefined); // git has ended: its exit code says why
+    child.stdin.end(options.input ?? '');
+  });
+}
+
+/**
+ * Runs a command of git whose output has the option `-z`, and passes each record on as soon as it is there. A name that
+ * is not UTF-8 has U+FFFD in it then.
+ * @throws GitError, and whatever `onRecord` throws
+ */
+export async function gitRecords(
+  folder: string,
+  args: readonly string[],
+  onRecord: (record: string) => void,
+  signal: AbortSignal,
+): Promise<void> {
+  let rest: Buffer = Buffer.alloc(0);
+  const onBytes = (bytes: Buffer) => {
+    const all = rest.length === 0 ? bytes : Buffer.concat([rest, bytes]);
+    let start = 0;
+    for (let end = all.indexOf(0); end >= 0; end = all.indexOf(0, start)) {
+      onRecord(all.toString('utf8', start, end));
+      start = end + 1;
+    }
+    rest = all.subarray(start);
+  };
+  await git(folder, args, { onBytes, signal });
 }

@@ -1,30 +1,21 @@
-import { lstat, readdir, readFile, realpath, stat } from 'node:fs/promises';
-import { basename, join, relative, sep } from 'node:path';
-import ignore, { type Ignore } from 'ignore';
+import { realpath, stat } from 'node:fs/promises';
+import type { GitState } from '../../core/archive/git-state.ts';
+import { refuseBroadFolder } from './broad-folder.ts';
+import type { Scope } from './ignore-rules.ts';
 import { PackError } from './pack-error.ts';
-import { isSecretName } from './secrets.ts';
+import { pathFilter } from './path-filter.ts';
+import { ScanCounter } from './scan.ts';
+import { FolderSource, GitSource, scopesAbove } from './sources.ts';
+import { type ProjectFile, Walk, type WalkOptions } from './walk.ts';
+import { leftOutNote, shorten } from './warnings.ts';
+import { readWorkTree, type WorkTree, type WorkTreeOptions } from './work-tree.ts';
 
-export interface ProjectFile {
-  /** Path in the archive, `/` between its parts. */
-  readonly name: string;
-  /** The path that is read; links are resolved. */
-  readonly path: string;
-  readonly bytes: number;
-  readonly executable: boolean;
-}
+export type { ProjectFile } from './walk.ts';
 
-/** Later files override earlier ones: `!name` in .runctlignore includes again what .gitignore excludes. */
-const IGNORE_FILES = ['.gitignore', '.runctlignore'];
-/** Never part of a project's code, whatever the ignore files say. */
-const NEVER = new Set(['.git', '__pycache__', 'node_modules', '.runctl', 'runctl-runs']);
-/** The file that marks a folder as a virtual environment. */
-const VENV_MARK = 'pyvenv.cfg';
-
-/** The ignore rules of one folder, for the paths below it. */
-interface Scope {
-  /** Path in the archive of the folder, '' for the top. */
-  readonly folder: string;
-  readonly rules: Ignore;
+/** The commit of a folder, and how its archive differs from it. */
+export interface Commit extends GitState {
+  /** A few words each; empty when the archive has exactly the tracked files as the commit has them. */
+  readonly differences: readonly string[];
 }
 
 /** The files of a project folder. */
@@ -35,139 +26,141 @@ export interface Listing {
   readonly secrets: readonly string[];
   /** What else is not packed although no ignore file excludes it, one sentence each. */
   readonly warnings: readonly string[];
+  /** What is not packed because it is the result of a run, one sentence each. */
+  readonly notes: readonly string[];
+  /** Untracked files that match the run's outputs. */
+  readonly outputs: readonly string[];
+  /** null outside of repositories, before the first commit, and when git tracks none of the files. */
+  readonly git: Commit | null;
+  /** The folder of the repository, if git was asked. */
+  readonly repository: string | null;
+}
+
+export interface ListOptions {
+  readonly includeSecrets?: boolean;
+  /** Whether a file matches the run's outputs. */
+  readonly isOutput?: (name: string) => boolean;
+  readonly scan?: ScanCounter;
+  /** Lists this file of the folder alone. */
+  readonly only?: string;
 }
 
 /**
- * Lists the files of a project: all that `.gitignore` and `.runctlignore` do not exclude, without `.git`, virtual
- * environments, `__pycache__`, `node_modules` and `.runctl`, and without secrets unless `includeSecrets` is set. Links to
- * targets inside the folder are followed. Other links, sockets, devices and unreadable files are skipped with a warning.
- * Empty folders are not listed.
- * @throws PackError when no file remains, or the folder does not exist
+ * Lists the files of a project. In a git work tree these are the tracked files and the untracked ones that git does not
+ * ignore; elsewhere all that `.gitignore` files do not exclude. Then `.runctlignore` excludes files, or includes ignored
+ * ones with `!`. Untracked files are left out when they are in a virtual environment, `__pycache__`, `node_modules` or
+ * `runctl-runs`, match the run's outputs, or were written by `runctl pull`. Secrets are left out unless `includeSecrets` is set.
+ * Links to targets inside the folder are followed. Other links, sockets, devices and unreadable files are skipped with a
+ * warning. Empty folders are not listed.
+ * @throws PackError when no file remains, the folder does not exist or is no project, or git refuses its repository
  */
-export async function listFiles(folder: string, options: { includeSecrets?: boolean } = {}): Promise<Listing> {
+export async function listFiles(folder: string, options: ListOptions = {}): Promise<Listing> {
   const top = await realpath(folder).catch((cause: unknown) => {
     throw new PackError(`The folder ${folder} does not exist.`, 'Give the path of the project folder.', { cause });
   });
   if (!(await stat(top)).isDirectory())
     throw new PackError(`${folder} is a file, not a folder.`, 'Give the path of the project folder.');
-  const walk = new Walk(top, options.includeSecrets === true);
-  await walk.enter(top, '', [], []);
-  if (walk.files.length === 0) throw nothingToPack(folder, walk.ignored);
-  walk.files.sort((a, b) => (a.name < b.name ? -1 : 1));
-  return { files: walk.files, secrets: walk.secrets, warnings: walk.warnings };
+  if (options.only === undefined) await refuseBroadFolder(top);
+  const scan = options.scan ?? new ScanCounter(folder);
+  const walking: WalkOptions = {
+    includeSecrets: options.includeSecrets === true,
+    isOutput: options.isOutput ?? (() => false),
+    scan,
+    only: options.only ?? null,
+  };
+  const tree = await readWorkTree(top, treeOptions(top, walking));
+  const [walk, git] =
+    tree === null || 'reason' in tree
+      ? [await walkFolder(top, walking, tree === null ? [] : await scopesAbove(tree.top, top)), null]
+      : await walkTree(top, walking, tree);
+  if (walk.files.length === 0)
+    throw nothingToPack(folder, { ignored: walk.ignored, byGit: tree !== null && 'files' in tree });
+  return {
+    files: walk.files,
+    secrets: walk.secrets,
+    warnings: [...treeWarnings(tree), ...walk.warnings],
+    notes: [
+      ...leftOutNote(walk.outputs, 'as results of a run (key outputs)'),
+      ...leftOutNote(walk.pulled, 'written by `runctl pull`'),
+    ],
+    outputs: walk.outputs,
+    git,
+    repository: tree !== null && 'files' in tree ? tree.top : null,
+  };
 }
 
-export function nothingToPack(folder: string, ignored = 0): PackError {
+function treeOptions(top: string, { scan, only }: WalkOptions, exceptions: readonly Scope[] = []): WorkTreeOptions {
+  return {
+    only,
+    onFiles: (count) => scan.addNames(count),
+    filterFor: (ignoreCase) => pathFilter(top, { ignoreCase }, exceptions),
+  };
+}
+
+async function walkFolder(top: string, options: WalkOptions, outer: readonly Scope[]): Promise<Walk> {
+  const walk = new Walk(top, new FolderSource(outer, options.scan), options);
+  await walk.run();
+  return walk;
+}
+
+async function walkTree(top: string, options: WalkOptions, tree: WorkTree): Promise<[Walk, Commit | null]> {
+  let walk = new Walk(top, new GitSource(top, tree), options);
+  await walk.run();
+  if (walk.exceptions.length > 0) {
+    // Ignored files may be many, and are of interest only here.
+    options.scan.restart();
+    const whole = await readWorkTree(top, { ...treeOptions(top, options, walk.exceptions), ignored: true });
+    if (whole !== null && 'files' in whole) walk = new Walk(top, new GitSource(top, whole), options);
+    await walk.run();
+  }
+  return [walk, commitOf(tree, walk)];
+}
+
+function commitOf(
+  { commit, changed, files, absentSubmodules }: WorkTree,
+  { files: packed, packedPaths }: Walk,
+): Commit | null {
+  const tracked = [...files].filter(([, belongs]) => belongs === 'tracked').map(([name]) => name);
+  if (commit === null || tracked.length === 0) return null;
+  const missing = tracked.filter((name) => !packedPaths.has(name)).length + absentSubmodules.length;
+  const added = packed.filter((file) => !file.tracked).length;
+  const differences = [
+    ...(changed > 0 ? [`${changed} changed`] : []),
+    ...(added > 0 ? [`${added} not tracked`] : []),
+    ...(missing > 0 ? [`${missing} tracked but not packed`] : []),
+  ];
+  return { commit, dirty: differences.length > 0, differences };
+}
+
+function treeWarnings(tree: Awaited<ReturnType<typeof readWorkTree>>): string[] {
+  if (tree === null) return [];
+  if ('reason' in tree)
+    return [
+      `${tree.reason[0]?.toUpperCase()}${tree.reason.slice(1)}, so the run has no commit, tracked files that .gitignore matches are left out, and git's own configuration is not applied. To pack what git tracks, make \`git status\` work in this folder.`,
+    ];
+  const { absentSubmodules, linkedTrees, sparse } = tree;
+  return [
+    ...(absentSubmodules.length > 0
+      ? [
+          `The ${absentSubmodules.length === 1 ? 'submodule' : 'submodules'} ${shorten(absentSubmodules)} ${absentSubmodules.length === 1 ? 'is' : 'are'} not checked out, so no files of ${absentSubmodules.length === 1 ? 'it' : 'them'} are packed. To check out: git submodule update --init --recursive`,
+        ]
+      : []),
+    ...linkedTrees.map((path) => `${path} was not packed: it is another work tree of a repository.`),
+    ...(sparse > 0
+      ? [
+          `${sparse} tracked ${sparse === 1 ? 'file is' : 'files are'} outside of this sparse checkout, and not packed. To check out all: git sparse-checkout disable`,
+        ]
+      : []),
+  ];
+}
+
+export function nothingToPack(
+  folder: string,
+  { ignored, byGit }: { readonly ignored: number; readonly byGit: boolean } = { ignored: 0, byGit: false },
+): PackError {
+  const excluded = ignored > 0 ? `: the ignore files exclude all ${ignored} entries` : '';
   return new PackError(
-    `There is nothing to pack in ${folder}${ignored > 0 ? `: the ignore files exclude all ${ignored} entries` : ''}.`,
+    `There is nothing to pack in ${folder}${excluded || (byGit ? ': it has no file that git does not ignore' : '')}.`,
     'Give the folder that contains the training script, or correct its .gitignore or .runctlignore.',
   );
-}
-
-class Walk {
-  readonly files: ProjectFile[] = [];
-  readonly warnings: string[] = [];
-  readonly secrets: string[] = [];
-  ignored = 0;
-  readonly #top: string;
-  readonly #includeSecrets: boolean;
-
-  constructor(top: string, includeSecrets: boolean) {
-    this.#top = top;
-    this.#includeSecrets = includeSecrets;
-  }
-
-  /** @param above real paths of the parent folders: following a link to one of them would never end */
-  async enter(folder: string, name: string, outer: readonly Scope[], above: readonly string[]): Promise<void> {
-    const names = (await this.#read(name, readdir(folder)))?.sort();
-    if (names === undefined || (names.includes(VENV_MARK) && name !== '')) return;
-    const scopes = [...outer, ...(await scopeOf(folder, name, names))];
-    const inside = [...above, await realpath(folder)];
-    for (const child of names) {
-      const path = join(folder, child);
-      await this.#visit(path, name === '' ? child : `${name}/${child}`, scopes, inside);
-    }
-  }
-
-  async #visit(path: string, name: string, scopes: readonly Scope[], above: readonly string[]): Promise<void> {
-    if (NEVER.has(basename(path))) return;
-    const link = (await this.#read(name, lstat(path)))?.isSymbolicLink();
-    if (link === undefined) return;
-    const target = link ? await this.#follow(path, name) : path;
-    if (target === undefined) return;
-    const info = await this.#read(name, stat(target));
-    if (info === undefined) return;
-    if (isIgnored(info.isDirectory() ? `${name}/` : name, scopes)) {
-      this.ignored += 1;
-      return;
-    }
-    if (info.isDirectory()) {
-      if (link && above.includes(target)) return this.#skip(name, 'a link to a folder that contains it');
-      await this.enter(target, name, scopes, above);
-    } else if (info.isFile() && !this.#includeSecrets && isSecretName(name)) {
-      this.secrets.push(name);
-    } else if (info.isFile()) {
-      this.files.push({ name, path: target, bytes: info.size, executable: (info.mode & 0o100) !== 0 });
-    } else this.#skip(name, 'neither a file nor a folder');
-  }
-
-  /** The target of a link inside the project; undefined, with a warning, for any other link. */
-  async #follow(path: string, name: string): Promise<string | undefined> {
-    const target = await realpath(path).catch(() => undefined); // the target does not exist, or the links form a cycle
-    if (target === undefined) return this.#skip(name, 'a broken link');
-    const inside = relative(this.#top, target);
-    const parts = inside.split(sep);
-    if (parts[0] === '..') return this.#skip(name, `a link to ${target}, outside the project`);
-    if (parts.some((part) => NEVER.has(part))) return this.#skip(name, `a link to ${inside}, which is never packed`);
-    return target;
-  }
-
-  /** Reads from the file system; undefined, with a warning, when that fails, for example for a file deleted meanwhile. */
-  async #read<T>(name: string, reading: Promise<T>): Promise<T | undefined> {
-    try {
-      return await reading;
-    } catch (cause) {
-      // Node replaces bytes that are not UTF-8 by U+FFFD and then does not find the file, which still exists.
-      if (!name.includes('\ufffd')) return this.#skip(name, notReadable(cause));
-      throw new PackError(
-        `The name of ${JSON.stringify(name)} is not UTF-8.`,
-        'Rename the file, or move it out of the project folder.',
-        {
-          cause,
-        },
-      );
-    }
-  }
-
-  #skip(name: string, why: string): undefined {
-    this.warnings.push(leftOut(name, why));
-  }
-}
-
-export function leftOut(name: string, why: string): string {
-  return `${name} was not packed: it is ${why}.`;
-}
-
-/** Why the file system did not return a file, to follow "it is". */
-export function notReadable(error: unknown): string {
-  const code = error instanceof Error && 'code' in error ? error.code : null;
-  if (code === 'ENOENT') return 'no longer there';
-  return `not readable (${code ?? String(error)})`;
-}
-
-async function scopeOf(folder: string, name: string, names: readonly string[]): Promise<Scope[]> {
-  const present = IGNORE_FILES.filter((file) => names.includes(file));
-  if (present.length === 0) return [];
-  const rules = ignore();
-  for (const file of present) rules.add(await readFile(join(folder, file), 'utf8'));
-  return [{ folder: name, rules }];
-}
-
-/** The innermost folder with a matching rule decides, as in git. */
-function isIgnored(name: string, scopes: readonly Scope[]): boolean {
-  for (const { folder, rules } of [...scopes].reverse()) {
-    const { ignored, unignored } = rules.test(folder === '' ? name : name.slice(folder.length + 1));
-    if (ignored || unignored) return ignored;
-  }
-  return false;
 }

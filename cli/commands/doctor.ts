@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { withContext } from '../context.ts';
 import type { Check } from '../doctor/check.ts';
 import { EXIT } from '../errors.ts';
+import type { DoctorOutput } from '../output/schemas.ts';
 
 const HELP = `
 Each line is one check: ✓ passed, ! works with limitations, ✗ failed, - skipped because a check that it depends on failed.
@@ -38,7 +39,11 @@ export function addDoctorCommand(program: Command): void {
           if (given.json !== true) printCheck(terminal, check);
         }
         const failures = checks.filter(({ state }) => state === 'failed').length;
-        if (given.json === true) terminal.json({ ok: failures === 0, checks });
+        const output: DoctorOutput = {
+          ok: failures === 0,
+          checks: checks.map((check) => ({ ...check, fix: [...check.fix] })),
+        };
+        if (given.json === true) terminal.json(output);
         else if (failures > 0) terminal.note(`${failures} of ${checks.length} checks failed.`);
         return failures === 0 ? EXIT.succeeded : EXIT.setUp;
       });

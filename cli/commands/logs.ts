@@ -8,7 +8,10 @@ export function addLogsCommand(program: Command): void {
     .command('logs')
     .description('show the log of a run, or follow it as it grows')
     .argument('[run]', 'run id, the beginning of one, or an ARN (default: the latest run of this project)')
-    .option('-f, --follow', 'follow until the run ends; the exit code is then 0 if it succeeded, else 1')
+    .option(
+      '-f, --follow',
+      'follow until the run ends; the exit code is then 0 if it succeeded, 4 if it was skipped, else 1',
+    )
     .option('--live', 'like --follow, but read from the instance: lines appear 2 to 3 s after they were written')
     .addOption(new Option('--install', 'show the log of installing the requirements instead').conflicts('sync'))
     .option('--sync', 'show the log of copying the code to the instance instead')

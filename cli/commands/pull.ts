@@ -1,37 +1,54 @@
 import type { Command } from 'commander';
 import { withContext } from '../context.ts';
 import type { PullOptions } from '../runs/pull.ts';
+import { wholeNumber } from '../terminal/options.ts';
+
+interface Options extends PullOptions {
+  readonly project?: string;
+  readonly all?: true;
+  readonly number: number;
+  readonly json?: true;
+}
 
 export function addPullCommand(program: Command): void {
   program
     .command('pull')
-    .description('download the outputs, logs and manifest of a run')
-    .argument('[run]', 'run id, the beginning of one, or an ARN (default: the latest run of this project)')
-    .option('--to <folder>', 'download to this folder (default: runctl-runs/<run id>)')
+    .description('download the outputs, logs and manifests of runs')
+    .argument('[runs...]', 'run ids, beginnings of one, or ARNs (default: the latest run of this project)')
+    .option('--all', 'download the runs of this project that have ended')
+    .option('-n, --number <count>', 'with --all: at most this many, the latest', wholeNumber, 20)
+    .option(
+      '--to <folder>',
+      'download to this folder; with several runs, to a folder of each in it (default: runctl-runs)',
+    )
     .option('--no-unpack', 'keep outputs.tar.gz and <job>.log.gz packed')
     .option('--force', 'overwrite files with different content')
-    .option('--project <name>', "use the latest run of this project instead of the folder's")
+    .option('--project <name>', "use the runs of this project instead of the folder's")
+    .option('--json', 'print one JSON document')
     .addHelpText(
       'after',
       `
 Outputs keep their paths in the project; manifest.json and <job>.log are written beside them. runctl compares
-the SHA-256 of every download with the manifest and resumes interrupted downloads. It prints the folder.
+the SHA-256 of every download with the manifest and resumes interrupted downloads. It prints the folder of each run.
+A run that is being stopped is waited for.
 
 Examples:
   runctl pull
   runctl pull digits-3f2a --to /tmp/run
+  runctl pull digits-3f2a digits-77b0
   cd "$(runctl pull)" && ls`,
     )
-    .action(async (id: string | undefined, options: PullOptions & { project?: string }, command: Command) => {
+    .action(async (ids: string[], options: Options, command: Command) => {
       await withContext(command, async (context) => {
-        const [{ Runs }, { pullRun }, { projectFor }] = await Promise.all([
+        const [{ Runs }, { pullRuns }, { runsToPull }] = await Promise.all([
           import('../runs/find.ts'),
           import('../runs/pull.ts'),
-          import('../project/which-project.ts'),
+          import('../runs/choose.ts'),
         ]);
         const runs = await Runs.of(context.account);
-        const run = await runs.find(id, () => projectFor(context, options));
-        return await pullRun(context, runs, run, options);
+        const chosen = await runsToPull(context, runs, { ...options, ids, all: options.all === true });
+        const several = options.all === true || ids.length > 1;
+        return await pullRuns(context, runs, chosen, { ...options, several, json: options.json === true });
       });
     });
 }

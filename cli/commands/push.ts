@@ -4,6 +4,7 @@ import type { SpecInput } from '../../core/spec/spec.ts';
 import { formatDuration, formatSize } from '../../core/units.ts';
 import { type Context, withContext } from '../context.ts';
 import { EXIT, type ExitCode } from '../errors.ts';
+import type { PushOutput } from '../output/schemas.ts';
 import { addSpecOptions } from '../project/spec-options.ts';
 
 interface PushOptions extends Record<string, unknown> {
@@ -23,7 +24,8 @@ export function addPushCommand(program: Command): void {
     .addHelpText(
       'after',
       `
-runctl packs the files that .gitignore and .runctlignore do not exclude, without .git, virtual environments and caches.
+runctl packs what git tracks, and what it neither tracks nor ignores; .runctlignore excludes and includes more. Virtual
+environments, caches, files that match the key outputs, and folders of \`runctl pull\` are left out unless git tracks them.
 The same files at the same commit give the same archive, which is uploaded only once.
 
 Examples:
@@ -43,11 +45,14 @@ async function push(context: Context, options: PushOptions): Promise<ExitCode> {
     import('../project/spec-from-options.ts'),
   ]);
   const flags: SpecInput = specOf(options);
-  const { name } = await findProject(folder, flags);
+  const { name, file: spec } = await findProject(folder, flags);
   const includeSecrets = options.includeSecrets === true;
-  const [code, bucket] = await Promise.all([readCode(folder, { includeSecrets }), account.output('bucket')]);
+  const [code, bucket] = await Promise.all([
+    readCode(folder, { includeSecrets, spec }, terminal),
+    account.output('bucket'),
+  ]);
   return await withArchive(code, { includeSecrets, signal }, async (archive, packed) => {
-    for (const warning of packWarnings(code, packed)) terminal.warn(warning);
+    for (const warning of packWarnings(packed)) terminal.warn(warning);
     terminal.note(
       `Packed ${packed.files.length} files (${formatSize(packed.bytes)}) into ${formatSize(packed.archiveBytes)}`,
     );
@@ -58,8 +63,8 @@ async function push(context: Context, options: PushOptions): Promise<ExitCode> {
     const seconds = formatDuration((performance.now() - began) / 1_000);
     terminal.note(sent.reused ? 'The same archive is already uploaded.' : `Uploaded in ${seconds}`);
     const start = `runctl run --project ${name.value} --archive '${uri}' --sha256 ${archive.sha256}`;
-    if (options.json)
-      terminal.json({
+    if (options.json) {
+      const output: PushOutput = {
         archive: uri,
         project: name.value,
         sha256: archive.sha256,
@@ -67,12 +72,13 @@ async function push(context: Context, options: PushOptions): Promise<ExitCode> {
         bytes: packed.bytes,
         archiveBytes: archive.bytes,
         reused: sent.reused,
-        gitCommit: code.git?.commit ?? null,
-        gitDirty: code.git?.dirty ?? null,
-        secretsLeftOut: packed.secrets,
+        gitCommit: packed.git?.commit ?? null,
+        gitDirty: packed.git?.dirty ?? null,
+        secretsLeftOut: [...packed.secrets],
         runId: sent.runId,
-      });
-    else {
+      };
+      terminal.json(output);
+    } else {
       terminal.print(uri);
       terminal.note(
         sent.runId === null

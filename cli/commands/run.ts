@@ -10,7 +10,9 @@ export function addRunCommand(program: Command): void {
     .usage('[options] [-- arguments of the script]')
     .argument('[arguments...]', 'arguments of the script, passed on unchanged')
     .option('-d, --detach', 'print the run id and exit; the run continues')
-    .option('-y, --yes', 'start without asking')
+    .option('-y, --yes', 'start without asking; needed where there is no terminal')
+    .option('--dry-run', 'show the plan, and start nothing')
+    .option('--verbose', 'show the whole log of the sync')
     .option('--include-secrets', 'also pack files that look like secrets (.env, keys, credentials)')
     .option('--json', 'print one JSON document at the end; progress goes to stderr');
   addSpecOptions(command)
@@ -18,9 +20,11 @@ export function addRunCommand(program: Command): void {
       'after',
       `
 Options override runctl.yaml; --env, --secret and --outputs replace its values. Ctrl-C detaches: the run continues.
-Exit codes: 0 the run succeeded, 1 it failed, 2 usage error, 3 AWS or setup error, 130 detached by Ctrl-C.
+Exit codes: 0 the run succeeded, 1 it failed, 2 usage error, 3 AWS or setup error, 4 skipped (--if-busy skip), 130
+detached by Ctrl-C.
 
 Examples:
+  runctl run --dry-run                          the plan alone
   runctl run                                    train.py or main.py, on the instance tagged Project=<project>
   runctl run -- --epochs 3 --lr 1e-3            arguments of the script
   runctl run --instance i-0123456789abcdef0 --max-duration 6h

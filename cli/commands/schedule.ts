@@ -41,7 +41,7 @@ export function addScheduleCommand(program: Command): void {
     .description('start runs of this folder at given times; shows the next three times and asks first')
     .option('--timezone <name>', "IANA name (default: this machine's)")
     .option('--replace', 'replace an existing schedule of this name')
-    .option('-y, --yes', 'create it without asking')
+    .option('-y, --yes', 'create it without asking; needed where there is no terminal')
     .option('--include-secrets', 'also pack files that look like secrets (.env, keys, credentials)')
     .option('--json', 'print one JSON document');
   addSpecOptions(adding)
@@ -69,12 +69,13 @@ export function addScheduleCommand(program: Command): void {
     .argument('<name>', 'name as shown by `list`, or as given to `add`')
     .description('remove a schedule; runs that it has started continue')
     .option('--project <name>', 'project of the schedule (default: as for `run`)')
-    .action(async (name: string, given: { project?: string }, command: Command) => {
+    .option('--json', 'print one JSON document')
+    .action(async (name: string, given: { project?: string; json?: true }, command: Command) => {
       await withContext(command, async (context) => {
         const { deleteSchedule } = await import('../schedules/list.ts');
         const { findProject } = await import('../project/project.ts');
         const project = await findProject(context.folder, given);
-        return await deleteSchedule(context, name, project.name.value);
+        return await deleteSchedule(context, name, { project: project.name.value, json: given.json === true });
       });
     });
 }

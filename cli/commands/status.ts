@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { withContext } from '../context.ts';
-import { EXIT } from '../errors.ts';
+import { EXIT, exitCodeOf } from '../errors.ts';
 
 interface StatusOptions {
   readonly project?: string;
@@ -14,7 +14,7 @@ export function addStatusCommand(program: Command): void {
     .description('show the state of a run, or how it ended')
     .argument('[run]', 'run id, the beginning of one, or an ARN (default: the latest run of this project)')
     .option('--project <name>', "use the latest run of this project instead of the folder's")
-    .option('--wait', 'wait until the run ends; the exit code is then 0 if it succeeded, else 1')
+    .option('--wait', 'wait until the run ends; the exit code is then 0 if it succeeded, 4 if it was skipped, else 1')
     .option('--json', 'print one JSON document')
     .addHelpText(
       'after',
@@ -45,7 +45,8 @@ Examples:
         const report = await reportOn(sources, run);
         if (options.json) terminal.json(reportJson(report, Date.now()));
         else printReport(terminal, report, Date.now());
-        return options.wait && report.ending?.outcome !== 'succeeded' ? EXIT.runFailed : EXIT.succeeded;
+        if (!options.wait) return EXIT.succeeded;
+        return report.ending === null ? EXIT.runFailed : exitCodeOf(report.ending.outcome);
       });
     });
 }

@@ -50,8 +50,11 @@ export async function deployStack(context: Context, options: DeployOptions): Pro
     const cdk = (args: readonly string[]) => runCdk(args, { account, region, folder: work, signal });
     if (!(await isBootstrapped(account))) {
       terminal.note(`The CDK needs its own stack, ${BOOTSTRAP_STACK}, once for each account and region.`);
-      if (!options.yes && !(await terminal.confirm(`Create the stack ${BOOTSTRAP_STACK}?`, false, signal)))
-        throw usageError('Nothing was deployed.', `Create the stack ${BOOTSTRAP_STACK} first, or agree.`);
+      if (
+        !options.yes &&
+        !(terminal.isInteractive && (await terminal.confirm(`Create the stack ${BOOTSTRAP_STACK}?`, signal)))
+      )
+        throw usageError('Nothing was deployed.', `Create the stack ${BOOTSTRAP_STACK} first, or give --yes.`);
       await cdk(['bootstrap', `aws://${id}/${region}`]);
     }
     const approval = options.yes ? 'never' : 'broadening';

@@ -11,7 +11,7 @@ import { createSendRequest } from '../account/send-request.ts';
 import { setUpError } from '../errors.ts';
 import { type Check, failed, ok, runCheck, skipped, warning } from './check.ts';
 
-const CHECKS = ['disk', 'python3', 'pip', 'uv', 'gpu'];
+const CHECKS = ['disk', 'user', 'python3', 'pip', 'uv', 'gpu'];
 const GUIDE = 'docs/guide/trackers-and-secrets.md shows the policy of the role.';
 /** Installing torch with its CUDA libraries takes about 5 GB, and twice that while unpacking. */
 const LOW_SPACE_BYTES = 10 * 2 ** 30;
@@ -41,8 +41,19 @@ export async function* checkInside(
     for (const name of checks.slice(1)) yield skipped(name, 'the instance did not answer');
     return;
   }
+  yield userCheck(answer);
   yield* softwareChecks(answer, instance);
   for (const [name, reference] of Object.entries(secrets)) yield secretCheck(name, reference, answer);
+}
+
+/** Who runs the jobs, and whether that user can become root. */
+function userCheck({ user, home, administratorGroups: groups = [] }: ProbeAnswer): Check {
+  if (groups.length === 0) return ok('user', `jobs run as ${user}, in ${home}`);
+  return warning(
+    'user',
+    `jobs run as ${user}, who is in the administrators' groups ${groups.join(', ')}: code of a run can become root`,
+    `Remove the instance's tag runctl:user, or name an unprivileged user there.`,
+  );
 }
 
 /** Whether the instance can read a secret. Its value is not in the answer. */

@@ -1,12 +1,13 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, realpath, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { EC2Client } from '@aws-sdk/client-ec2';
 import { chooseScript, ScriptNotFound } from '../../core/archive/choose-script.ts';
 import { ENABLED_TAG } from '../../core/names.ts';
-import { DEFAULT_REQUIREMENTS, SPEC_FILE } from '../../core/spec/archive-spec.ts';
+import { DEFAULT_REQUIREMENTS, refuseOtherSpecFiles, SPEC_FILE } from '../../core/spec/archive-spec.ts';
 import { toReadable } from '../account/aws-errors.ts';
 import { findInstances, tagOf } from '../account/instances.ts';
+import { refuseBroadFolder } from '../archive/broad-folder.ts';
 import { PackError } from '../archive/pack-error.ts';
 import { listFiles } from '../archive/pack-list.ts';
 import type { Context } from '../context.ts';
@@ -25,6 +26,8 @@ export async function initProject(
   options: { force: boolean },
 ): Promise<ExitCode> {
   const { folder, terminal } = context;
+  await refuseBroadFolder(await realpath(folder));
+  refuseOtherSpecFiles(await readdir(folder));
   const name = await nameProject(folder, {}, {});
   const names = await namesIn(folder);
   const { script, candidates } = findScript(names);

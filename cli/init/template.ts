@@ -38,6 +38,9 @@ ${instance === null ? `# ${line({ instance: `tag:Project=${project}` })}` : line
 # Files to save when the training ends, successfully or not. \`runctl pull\` downloads them.
 # outputs: ["outputs/**"]
 
+# Folders beside this one that are packed with it: ../common becomes common/.
+# include: ["../common"]
+
 # maxDuration: 24h  # of the training; then runctl sends TERM, and KILL after stopGrace
 # stopGrace: 30s
 # ifBusy: queue  # or skip, refuse: what to do while the instance trains something else

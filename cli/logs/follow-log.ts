@@ -15,6 +15,8 @@ interface Following {
   readonly executions: Pick<Executions, 'describe'>;
   readonly notes: RetryNotes;
   readonly signal: AbortSignal;
+  /** Called at each poll until the log has something: what the run does is the only sign of life then. */
+  readonly onSilence?: () => Promise<void>;
 }
 
 /** Writes what CloudWatch has after what has been read. @returns whether there was anything */
@@ -32,11 +34,14 @@ export async function followLog(following: Following, run: Execution): Promise<E
   const { executions, sink, notes, signal } = following;
   let execution = run;
   let quiet = 0;
+  let isSilent = true;
   const readLog = async () => {
     // Before reading the log, so that what the run wrote before it ended is included.
     if (isRunning(execution))
       execution = (await retryUntilReachable(() => executions.describe(run.arn, signal), notes, signal)) ?? execution;
     const any = await drainLog(following);
+    isSilent &&= !any;
+    if (isSilent && isRunning(execution)) await following.onSilence?.();
     quiet = any || isRunning(execution) ? 0 : quiet + 1;
     return quiet < QUIET_READS ? undefined : execution;
   };

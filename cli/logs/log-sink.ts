@@ -1,7 +1,7 @@
 import type { JobName } from '../../core/names.ts';
+import type { LogLineOutput } from '../output/schemas.ts';
 import { toJson } from '../terminal/style.ts';
 import type { Terminal } from '../terminal/terminal.ts';
-import { isoTime } from '../terminal/times.ts';
 import type { LogMessage } from './job-log.ts';
 import { LineAssembler } from './line-assembler.ts';
 
@@ -45,6 +45,8 @@ export class LogSink {
 
   #format(text: string): string {
     const { format, job } = this.#about;
-    return format === 'json' ? toJson({ job, time: isoTime(this.#at), text }) : text;
+    if (format !== 'json') return text;
+    const line: LogLineOutput = { job, time: new Date(this.#at).toISOString(), text };
+    return toJson(line);
   }
 }

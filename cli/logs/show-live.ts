@@ -6,8 +6,8 @@ import { toReadable } from '../account/aws-errors.ts';
 import { retryNotes, retryUntilReachable } from '../account/retry.ts';
 import { isPermanent } from '../account/send-request.ts';
 import type { Context } from '../context.ts';
+import { activityOf } from '../runs/activity.ts';
 import type { Runs } from '../runs/find.ts';
-import { describeState } from '../runs/summary.ts';
 import { pollUntil } from '../terminal/poll.ts';
 import { ByteFeed } from './byte-feed.ts';
 import { LiveLog, statusRequest } from './live-log.ts';
@@ -60,7 +60,7 @@ async function waitForJob(context: Context, { executions, machine }: Runs, run: 
       signal,
     );
     if (hasBegun(facts, job)) return { execution, facts };
-    const state = describeState(await retryUntilReachable(() => executions.lastState(run.arn), notes, signal));
+    const state = await retryUntilReachable(() => activityOf(executions, run.arn), notes, signal);
     if (state !== shown) terminal.note(`Run ${run.name} is ${state} ...`);
     shown = state;
     return undefined;

@@ -2,12 +2,13 @@ import type { Execution } from '../../aws/executions.ts';
 import { isRunning } from '../../aws/executions.ts';
 import type { JobName } from '../../core/names.ts';
 import { formatDuration } from '../../core/units.ts';
-import { retryNotes } from '../account/retry.ts';
+import { retryNotes, retryUntilReachable } from '../account/retry.ts';
 import type { Context } from '../context.ts';
-import { EXIT, type ExitCode } from '../errors.ts';
+import { EXIT, type ExitCode, exitCodeOf } from '../errors.ts';
 import { projectFor } from '../project/which-project.ts';
+import { activityOf } from '../runs/activity.ts';
 import { type Run, Runs } from '../runs/find.ts';
-import { describeState, endingOf } from '../runs/summary.ts';
+import { endingOf } from '../runs/summary.ts';
 import { printDetached } from '../terminal/detach.ts';
 import { drainLog, followLog } from './follow-log.ts';
 import { JobLog, type LogMessage } from './job-log.ts';
@@ -59,8 +60,11 @@ export async function showLogs(context: Context, id: string | undefined, options
     isEmpty = recent.length === 0;
     await sink.write(recent, signal);
   }
-  if (options.follow && run.execution)
-    return await follow(context, run.execution, (execution) => followLog(reading, execution));
+  if (options.follow && run.execution) {
+    const onSilence = activityNotes(context, runs, run);
+    const following = isEmpty ? { ...reading, onSilence } : reading;
+    return await follow(context, run.execution, (execution) => followLog(following, execution));
+  }
   if (!(await drainLog(reading)) && isEmpty) {
     if (options.since === undefined) await explainEmptyLog(context, runs, run, job);
     else
@@ -72,6 +76,17 @@ export async function showLogs(context: Context, id: string | undefined, options
   return EXIT.succeeded;
 }
 
+/** Notes what the run does, once for each change. */
+function activityNotes({ terminal, signal }: Context, { executions }: Runs, { arn, id }: Run): () => Promise<void> {
+  const notes = retryNotes((line) => terminal.note(line));
+  let shown = '';
+  return async () => {
+    const activity = await retryUntilReachable(() => activityOf(executions, arn), notes, signal);
+    if (activity !== shown) terminal.note(`Run ${id} is ${activity} ...`);
+    shown = activity;
+  };
+}
+
 /** @param watch shows the log until the run has ended */
 async function follow(
   { terminal, signal }: Context,
@@ -81,7 +96,7 @@ async function follow(
   try {
     const ending = endingOf(await watch(run));
     terminal.note(`Run ${run.name}: ${ending?.outcome ?? 'unknown outcome'}. ${ending?.message ?? ''}`);
-    return ending?.outcome === 'succeeded' ? EXIT.succeeded : EXIT.runFailed;
+    return ending === null ? EXIT.runFailed : exitCodeOf(ending.outcome);
   } catch (error) {
     if (signal.aborted) printDetached(terminal, run.name);
     throw error;
@@ -110,7 +125,7 @@ async function explainEmptyLog({ terminal }: Context, { executions }: Runs, run:
   const { execution, arn, id } = run;
   if (execution !== null && isRunning(execution)) {
     terminal.note(
-      `The job ${job} of run ${id} has written nothing yet. The run is ${describeState(await executions.lastState(arn))}.`,
+      `The job ${job} of run ${id} has written nothing yet. The run is ${await activityOf(executions, arn)}.`,
     );
   } else {
     terminal.note(`The job ${job} of run ${id} has no log. To see how the run ended: runctl status ${id}`);

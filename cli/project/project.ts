@@ -1,7 +1,14 @@
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { toProjectName } from '../../core/names.ts';
-import { DEFAULT_PROJECT, PACKAGE_FILE, packageName, parseSpecFile, SPEC_FILE } from '../../core/spec/archive-spec.ts';
+import {
+  DEFAULT_PROJECT,
+  PACKAGE_FILE,
+  packageName,
+  parseSpecFile,
+  refuseOtherSpecFiles,
+  SPEC_FILE,
+} from '../../core/spec/archive-spec.ts';
 import type { SpecInput } from '../../core/spec/spec.ts';
 
 /** A value, and where it comes from, in words. */
@@ -24,6 +31,7 @@ export interface Project {
  * @throws InvalidSpec that names the key of runctl.yaml
  */
 export async function findProject(folder: string, flags: Pick<SpecInput, 'project' | 'instance'>): Promise<Project> {
+  refuseOtherSpecFiles(await readdir(folder));
   const text = await readIfThere(join(folder, SPEC_FILE));
   const file = text === null ? {} : parseSpecFile(text);
   const name = await nameProject(folder, flags, file);

@@ -1,5 +1,5 @@
 import { distance } from 'fastest-levenshtein';
-import { type Execution, type Executions, executionsOver } from '../../aws/executions.ts';
+import { type Execution, type Executions, executionsOver, type ListedExecution } from '../../aws/executions.ts';
 import { RUN_MACHINE } from '../../core/names.ts';
 import type { Manifest } from '../../core/outcome/manifest-schema.ts';
 import type { Account } from '../account/account.ts';
@@ -7,7 +7,7 @@ import { type CliError, usageError } from '../errors.ts';
 import type { Found } from '../project/project.ts';
 import { atMost, mapSeveral } from '../terminal/several.ts';
 import { RunStore } from './store.ts';
-import { isOfProject, type RunSummary, summarize } from './summary.ts';
+import { isOfProject, mayBeActive, type RunSummary, summarize } from './summary.ts';
 
 /** How far back a project's runs are searched: two or three calls each. */
 const SEARCHED = 500;
@@ -38,11 +38,16 @@ export class Runs {
     return new Runs({ executions: executionsOver(account.sfn), store: new RunStore(account.s3, bucket), machine });
   }
 
-  /** Newest first. @param project null: all */
-  async *list(project: string | null): AsyncGenerator<RunSummary> {
+  /** Newest first. @param project null: all. @param only `active`: those that have not ended, and whose outputs are being saved */
+  async *list(
+    project: string | null,
+    only: { readonly active: boolean } = { active: false },
+  ): AsyncGenerator<RunSummary> {
     const newest = atMost(SEARCHED, this.executions.newest(this.machine));
-    for await (const run of mapSeveral(newest, (one) => summarize(this.executions, one))) {
-      if (run !== null && (project === null || run.project === project)) yield run;
+    const listed = only.active ? this.#active(newest) : newest;
+    for await (const run of mapSeveral(listed, (one) => summarize(this.executions, this.store, one))) {
+      if (run === null || (project !== null && run.project !== project)) continue;
+      if (!only.active || run.outcome === null) yield run;
     }
   }
 
@@ -61,6 +66,21 @@ export class Runs {
     const run = matches.length === 1 && only !== undefined ? await this.#exact(only) : null;
     if (run !== null) return run;
     throw matches.length > 1 ? ambiguous(query, matches) : unknown(query, ids);
+  }
+
+  /** Those of the newest that may be active, and those that run since longer. */
+  async *#active(newest: AsyncIterable<ListedExecution>): AsyncGenerator<ListedExecution> {
+    const running = this.executions.running(this.machine);
+    running.catch(() => undefined); // reported below
+    const seen = new Set<string>();
+    for await (const one of newest) {
+      seen.add(one.arn);
+      if (mayBeActive(one, Date.now())) yield one;
+    }
+    for (const arn of await running) {
+      const older = seen.has(arn) ? null : await this.executions.describe(arn);
+      if (older !== null) yield older;
+    }
   }
 
   async #latest(project: Found<string>): Promise<Run> {

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { lstat, mkdir, readdir, readlink, realpath, rename, rm } from 'node:fs/promises';
+import { lstat, mkdir, readdir, readlink, realpath, rename, rm, rmdir } from 'node:fs/promises';
 import { dirname, join, sep } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { usageError } from '../errors.ts';
@@ -95,4 +95,15 @@ export async function digestOf(file: string): Promise<string> {
 
 export async function removeFolder(folder: string): Promise<void> {
   await rm(folder, { recursive: true, force: true });
+}
+
+/** Removes a folder and those above it, up to `created`, as long as they are empty. @param created undefined: none */
+export async function removeEmptyFolders(folder: string, created: string | undefined): Promise<void> {
+  for (let at = folder; created !== undefined && at.startsWith(created); at = dirname(at)) {
+    const isRemoved = await rmdir(at).then(
+      () => true,
+      () => false,
+    );
+    if (!isRemoved) return;
+  }
 }

@@ -1,12 +1,13 @@
-import type { GitState } from '../../core/archive/git-state.ts';
 import { formatSize } from '../../core/units.ts';
 import type { Instance } from '../../core/workflow/data.ts';
 import type { Packed } from '../archive/pack.ts';
+import type { PlanOutput } from '../output/schemas.ts';
 import type { Found } from '../project/project.ts';
+import { quoted } from './columns.ts';
 
 export interface Plan {
   readonly project: Found<string>;
-  readonly code: { readonly packed: Packed; readonly git: GitState | null } | { readonly archive: string };
+  readonly code: { readonly packed: Packed } | { readonly archive: string };
   /** null: from the archive's runctl.yaml. */
   readonly script: Found<string> | null;
   readonly args: readonly string[];
@@ -34,18 +35,34 @@ export function planRows(plan: Plan): [string, string][] {
   ];
 }
 
+/** The plan as `run --dry-run --json` prints it. */
+export function planJson({ project, code, script, args, instance }: Plan): PlanOutput {
+  const packed = 'packed' in code ? code.packed : null;
+  return {
+    dryRun: true,
+    project: project.value,
+    script: script?.value ?? null,
+    args: [...args],
+    instance: instance?.found.id ?? null,
+    files: packed?.files.length ?? null,
+    bytes: packed?.bytes ?? null,
+    archiveBytes: packed?.archiveBytes ?? null,
+    archive: 'archive' in code ? code.archive : null,
+    gitCommit: packed?.git?.commit ?? null,
+    gitDirty: packed?.git?.dirty ?? null,
+  };
+}
+
 function codeRow(code: Plan['code']): string {
   if ('archive' in code) return code.archive;
-  const { packed, git } = code;
-  const commit = git && `commit ${git.commit.slice(0, 10)}${git.dirty ? ' with uncommitted changes' : ''}`;
+  const { packed } = code;
+  const { git } = packed;
+  const differences = git?.dirty === true ? `, dirty: ${git.differences.join(', ')}` : '';
+  const commit = git && `commit ${git.commit.slice(0, 10)}${differences}`;
   const size = `${packed.files.length} ${packed.files.length === 1 ? 'file' : 'files'}, ${formatSize(packed.bytes)}, packed ${formatSize(packed.archiveBytes)}`;
   return [size, commit].filter(Boolean).join('; ');
 }
 
 function from({ value, from }: Found<string>): string {
   return `${value}  (${from})`;
-}
-
-function quoted(arg: string): string {
-  return /^[\w./:=,@%+-]+$/.test(arg) ? arg : JSON.stringify(arg);
 }

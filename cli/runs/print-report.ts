@@ -1,16 +1,23 @@
+import type { LatestValue } from '../../core/metrics/latest.ts';
 import type { JobProgress } from '../../core/protocol/answers.ts';
 import { formatDuration, formatSize } from '../../core/units.ts';
-import { colorOutcome } from '../terminal/outcome-color.ts';
+import type { StatusOutput } from '../output/schemas.ts';
 import type { Terminal } from '../terminal/terminal.ts';
 import { formatTime, isoTime } from '../terminal/times.ts';
+import { colorWord } from '../terminal/word-color.ts';
+import { queueText } from './activity.ts';
+import { quoted } from './columns.ts';
 import type { Queue, RunReport } from './report.ts';
+import { toRunOutput } from './summary.ts';
 
 const LABEL_WIDTH = 10;
+/** `runctl metrics` shows all. */
+const METRICS_SHOWN = 4;
 
 /** Prints the output of `runctl status`. @param now epoch milliseconds */
 export function printReport(terminal: Terminal, report: RunReport, now: number): void {
   const { colors } = terminal;
-  const { ending, project, instance } = report;
+  const { ending, project, script, args } = report;
   const row = (label: string, value: string | null) => {
     if (value !== null) terminal.print(`${colors.bold(label.padEnd(LABEL_WIDTH))}${value}`);
   };
@@ -18,52 +25,99 @@ export function printReport(terminal: Terminal, report: RunReport, now: number):
   row('state', stateLine(terminal, report, now));
   if (ending) row('', ending.message);
   row('next', ending?.outcome === 'succeeded' ? null : (ending?.next ?? null));
-  row('project', project && `${project.value} (from ${project.from})`);
-  row('instance', instance && instanceLine(instance));
-  row('script', report.script);
-  row('started', `${formatTime(report.startedAt)}, ${formatDuration((now - report.startedAt) / 1_000)} ago`);
+  row('project', project && `${project} (from ${report.projectFrom})`);
+  row('instance', instanceLine(report));
+  row('script', script && [script, ...(args ?? []).map(quoted)].join(' '));
+  row(
+    'commit',
+    report.gitCommit && `${report.gitCommit.slice(0, 10)}${report.gitDirty ? ' with uncommitted changes' : ''}`,
+  );
+  row('started', startedLine(report, now));
+  row('training', trainingLine(report, now));
   row('PID', report.pid === null ? null : String(report.pid));
   if (!ending) {
     row('queue', report.queue && queueLine(report.queue, now));
     row('install', report.job === 'install' && report.install ? progressLine(report.install) : null);
     row('silent', report.silentSince === null ? null : silence(report.silentSince, now));
   }
-  row('last line', report.lastLine);
+  row('metrics', report.metrics.length === 0 ? null : metricsLine(report.metrics));
+  row('last line', lastLine(report, now));
   for (const warning of report.warnings) row('warning', colors.yellow(warning));
 }
 
 /** The same for scripts. */
-export function reportJson({ startedAt, endedAt, project, manifest, ...report }: RunReport, now: number) {
+export function reportJson(report: RunReport, now: number): StatusOutput {
+  const { ending, queue, silentSince, lastLine, endsBy, manifest, ...rest } = report;
+  const second = (time: number | null) => (time === null ? null : new Date(time * 1_000).toISOString());
   return {
-    ...report,
-    project: project && { name: project.value, from: project.from },
-    startedAt: isoTime(startedAt),
-    endedAt: isoTime(endedAt),
-    seconds: ((endedAt ?? now) - startedAt) / 1_000,
-    isKept: manifest !== null,
+    ...toRunOutput(rest, now),
+    message: ending?.message ?? null,
+    next: ending?.next ?? null,
+    error: ending?.error ?? null,
+    exitCode: ending?.exitCode ?? null,
+    signal: ending?.signal ?? null,
+    lastLines: [...(ending?.lastLines ?? [])],
+    warnings: [...report.warnings],
+    projectFrom: report.projectFrom,
+    instanceType: report.instanceType,
+    instanceRequested: report.instanceRequested,
+    instanceFrom: report.instanceFrom,
+    pid: report.pid,
+    queue: queue && {
+      place: queue.place,
+      length: queue.length,
+      since: second(queue.since),
+      holder: queue.holder && { run: queue.holder.run, since: new Date(queue.holder.since * 1_000).toISOString() },
+    },
+    install: report.install,
+    silentSince: second(silentSince),
+    job: report.job,
+    lastLine: lastLine?.text ?? null,
+    lastLineAt: isoTime(lastLine?.at ?? null),
+    metrics: report.metrics.map((value) => ({ ...value })),
+    endsBy: isoTime(endsBy),
+    manifest,
   };
 }
 
 function stateLine(terminal: Terminal, { state, ending, startedAt, endedAt }: RunReport, now: number): string {
   const lasted = formatDuration(((endedAt ?? now) - startedAt) / 1_000);
-  if (ending === null) return `${terminal.colors.cyan(state ?? 'running')}, for ${lasted} in total`;
+  const word = colorWord(terminal, state);
+  if (ending === null) return `${word}, for ${lasted} in total`;
   const code = ending.exitCode === null ? '' : `, exit code ${ending.exitCode}`;
-  return `${colorOutcome(terminal, ending.outcome)}${code}, after ${lasted}${state === null ? '' : ` (${state})`}`;
+  return `${word}${code}, after ${lasted}`;
 }
 
-function instanceLine({ id, type, asked, from }: NonNullable<RunReport['instance']>): string {
-  if (id === null) return `${asked} (from ${from}), not found yet`;
-  const how = id === asked ? `from ${from}` : `${asked}, from ${from}`;
-  return `${id}${type === null ? '' : ` ${type}`} (${how})`;
+function instanceLine({ instance, instanceType, instanceRequested, instanceFrom }: RunReport): string | null {
+  if (instance === null) return null;
+  if (instanceType === null) return `${instance} (from ${instanceFrom}), not found yet`;
+  const how = instance === instanceRequested ? `from ${instanceFrom}` : `${instanceRequested}, from ${instanceFrom}`;
+  return `${instance} ${instanceType} (${how})`;
+}
+
+function startedLine({ startedAt, startedBy }: RunReport, now: number): string {
+  const ago = `${formatTime(startedAt)}, ${formatDuration((now - startedAt) / 1_000)} ago`;
+  return startedBy === null ? ago : `${ago}, by ${startedBy}`;
+}
+
+/** How long it has trained and, while it does, how long it may go on. */
+function trainingLine({ trainingSeconds, endsBy }: RunReport, now: number): string | null {
+  if (!trainingSeconds && endsBy === null) return null;
+  const trained = trainingSeconds === null ? 'since some time' : `for ${formatDuration(trainingSeconds)}`;
+  return endsBy === null
+    ? trained
+    : `${trained}, ${formatDuration(Math.max(0, endsBy - now) / 1_000)} left of maxDuration`;
+}
+
+/** Its age says whether a training hangs. */
+function lastLine({ lastLine, ending }: RunReport, now: number): string | null {
+  if (lastLine === null) return null;
+  return ending ? lastLine.text : `${lastLine.text}  (${formatDuration(Math.max(0, now - lastLine.at) / 1_000)} ago)`;
 }
 
 function queueLine({ place, length, since, holder }: Queue, now: number): string {
-  const where = place === null ? 'no position yet' : `position ${place}${length === null ? '' : ` of ${length}`}`;
   const waited = since === null ? '' : `, waiting for ${formatDuration(now / 1_000 - since)}`;
-  const held = holder
-    ? `run ${holder.run} has held the instance since ${formatTime(holder.since * 1_000)}`
-    : 'the instance is free, but other runs come first';
-  return `${where}${waited}; ${held}`;
+  return `${queueText({ queue: { place, length }, holder })}${waited}`;
 }
 
 export function progressLine({ phase, done, total, bytes, elapsed, current }: JobProgress): string {
@@ -80,4 +134,12 @@ export function progressLine({ phase, done, total, bytes, elapsed, current }: Jo
 
 function silence(since: number, now: number): string {
   return `the instance has not answered for ${formatDuration(now / 1_000 - since)}`;
+}
+
+function metricsLine(metrics: readonly LatestValue[]): string {
+  const shown = metrics
+    .slice(0, METRICS_SHOWN)
+    .map(({ name, step, value, gap }) => `${name} ${value ?? gap} (step ${step})`);
+  const more = metrics.length - shown.length;
+  return `${shown.join(', ')}${more > 0 ? `, and ${more} more` : ''}`;
 }

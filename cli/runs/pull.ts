@@ -9,16 +9,20 @@ import { OUTPUTS_ARCHIVE } from '../../core/outcome/manifest.ts';
 import type { Manifest } from '../../core/outcome/manifest-schema.ts';
 import { formatSize } from '../../core/units.ts';
 import type { Context } from '../context.ts';
-import { EXIT, type ExitCode, setUpError, usageError } from '../errors.ts';
+import { CliError, EXIT, type ExitCode, setUpError, usageError } from '../errors.ts';
+import type { PullOutput } from '../output/schemas.ts';
+import { pollUntil } from '../terminal/poll.ts';
 import { download, type StoredObject } from './download.ts';
 import type { Run, Runs } from './find.ts';
 import { freeBytes, requireSpace } from './free-space.ts';
-import { digestOf, filesBelow, placeFiles, removeFolder } from './place-files.ts';
+import { digestOf, filesBelow, placeFiles, removeEmptyFolders, removeFolder } from './place-files.ts';
+import { manifestOf, mayBeActive } from './summary.ts';
 import { unpackOutputs } from './unpack-outputs.ts';
 
 export const PULL_FOLDER = 'runctl-runs';
 /** Holds the downloads until all are checked; an interrupted pull resumes from it. */
 const STAGE = '.pulling';
+const POLL_MS = 1_000;
 /** Names that runctl itself writes beside the outputs. */
 const RESERVED = [STAGE, MANIFEST, ...JOBS.map((job) => `${job}.log`)];
 
@@ -28,13 +32,52 @@ export interface PullOptions {
   readonly unpack: boolean;
 }
 
-/** What `runctl pull` does. */
-export async function pullRun(context: Context, runs: Runs, run: Run, options: PullOptions): Promise<ExitCode> {
-  const { terminal, signal } = context;
-  const manifest = await manifestOf(runs, run);
+/** What `runctl pull` does. @param options `several`: --to has a folder for each run */
+export async function pullRuns(
+  context: Context,
+  runs: Runs,
+  chosen: readonly Run[],
+  options: PullOptions & { readonly several: boolean; readonly json: boolean },
+): Promise<ExitCode> {
+  const pulled: PullOutput[] = [];
+  for (const run of chosen) {
+    const folder = options.several ? join(options.to ?? PULL_FOLDER, runFolder(run.id)) : options.to;
+    const one = await pullRun(context, runs, run, { ...options, ...(folder === undefined ? {} : { to: folder }) });
+    if (!options.json) context.terminal.print(relative(context.folder, one.folder) || '.');
+    pulled.push(one);
+  }
+  if (options.json) context.terminal.json(pulled);
+  return EXIT.succeeded;
+}
+
+/** Downloads one run. */
+export async function pullRun(context: Context, runs: Runs, run: Run, options: PullOptions): Promise<PullOutput> {
+  const manifest = await savedManifest(context, runs, run);
   const folder = resolve(context.folder, options.to ?? join(PULL_FOLDER, runFolder(run.id)));
+  const created = await mkdir(join(folder, STAGE), { recursive: true });
+  try {
+    return await pullInto(folder, { context, runs, run, manifest, options });
+  } catch (error) {
+    // A download that was interrupted resumes from the stage; a pull that was refused leaves nothing.
+    if (error instanceof CliError) {
+      await removeFolder(join(folder, STAGE));
+      await removeEmptyFolders(folder, created);
+    }
+    throw error;
+  }
+}
+
+interface Pull {
+  readonly context: Context;
+  readonly runs: Runs;
+  readonly run: Run;
+  readonly manifest: Manifest;
+  readonly options: PullOptions;
+}
+
+async function pullInto(folder: string, { context, runs, run, manifest, options }: Pull): Promise<PullOutput> {
+  const { terminal, signal } = context;
   const stage = join(folder, STAGE);
-  await mkdir(stage, { recursive: true });
   const objects = await objectsToDownload(manifest, folder, options.unpack);
   const total = objects.reduce((sum, { bytes }) => sum + bytes, 0);
   await requireSpace(stage, total + (options.unpack ? unpackedBytes(manifest) : 0));
@@ -59,11 +102,18 @@ export async function pullRun(context: Context, runs: Runs, run: Run, options: P
   terminal.note(
     `Run ${run.id} (${manifest.outcome}): ${manifest.logs.length} logs, ${manifest.outputs.archive ? outputs : 'no outputs'}, the manifest${existing}`,
   );
-  terminal.print(relative(context.folder, folder) || '.');
-  return EXIT.succeeded;
+  return {
+    id: run.id,
+    outcome: manifest.outcome,
+    folder,
+    outputs: manifest.outputs.count,
+    logs: manifest.logs.length,
+    overwritten: [...overwritten],
+  };
 }
 
-async function manifestOf({ store }: Runs, run: Run): Promise<Manifest> {
+/** Waits for the manifest of a run that is being stopped. */
+async function savedManifest({ terminal, signal }: Context, { store }: Runs, run: Run): Promise<Manifest> {
   const { execution, id } = run;
   if (execution === null) return run.manifest;
   if (isRunning(execution)) {
@@ -72,12 +122,24 @@ async function manifestOf({ store }: Runs, run: Run): Promise<Manifest> {
       `To wait for it: runctl status ${id} --wait. To see its log so far: runctl logs ${id} --raw`,
     );
   }
-  const manifest = await store.manifest(id);
-  if (manifest !== null && Date.parse(manifest.run.startedAt) === execution.startedAt) return manifest;
+  const read = () => manifestOf(store, execution);
+  const manifest = (await read()) ?? (mayBeActive(execution, Date.now()) ? await waitFor(read) : null);
+  if (manifest !== null) return manifest;
   throw setUpError(
     `Run ${id} has ended but has no manifest: its outputs are still being saved, or could not be saved.`,
     `To check: runctl status ${id}. To see what is stored: aws s3 ls s3://${store.bucket}/runs/${id}/`,
   );
+
+  /** null: not within the time that stop-run takes. */
+  async function waitFor(readManifest: () => Promise<Manifest | null>): Promise<Manifest | null> {
+    return await terminal.working(`Run ${run.id} is stopping; waiting for its outputs and logs`, () =>
+      pollUntil(
+        POLL_MS,
+        async () => (await readManifest()) ?? (execution && mayBeActive(execution, Date.now()) ? undefined : null),
+        signal,
+      ),
+    );
+  }
 }
 
 /** Downloads are written under the last part of their key, so that must be one of the names that runctl gives. */

@@ -1,41 +1,40 @@
 import type { CloudWatchLogsClient } from '@aws-sdk/client-cloudwatch-logs';
 import type { Execution } from '../../aws/executions.ts';
 import { isRunning } from '../../aws/executions.ts';
+import type { ErrorName } from '../../core/errors.ts';
+import type { LatestValue } from '../../core/metrics/latest.ts';
 import { type JobName, RUN_MACHINE, WATCH_MACHINE } from '../../core/names.ts';
 import type { Manifest } from '../../core/outcome/manifest-schema.ts';
 import { reconstructRun } from '../../core/outcome/reconstruct-run.ts';
 import type { JobProgress } from '../../core/protocol/answers.ts';
 import type { JobSnapshot, RunFacts } from '../../core/workflow/data.ts';
-import type { RunEnding } from '../../core/workflow/run-ending.ts';
+import { type StateEvent, stateTimes } from '../../core/workflow/history.ts';
+import { errorNamed, type RunEnding } from '../../core/workflow/run-ending.ts';
 import { RUN_STATES } from '../../core/workflow/states.ts';
-import { JobLog } from '../logs/job-log.ts';
+import { JobLog, type LogMessage } from '../logs/job-log.ts';
 import { LineAssembler } from '../logs/line-assembler.ts';
-import type { Found } from '../project/project.ts';
 import type { Run, Runs } from './find.ts';
-import { describeState, endingOf, projectOf, requestedInstance, summaryOf } from './summary.ts';
+import {
+  argsOf,
+  endingOf,
+  manifestOf,
+  projectOf,
+  type RunSummary,
+  requestedInstance,
+  startedBy,
+  summaryOf,
+  waitedAndTrained,
+  wordFor,
+} from './summary.ts';
 
 /** The last lines may be blank. */
 const LAST_LINES = 5;
-/** What stop-run does after an execution has been stopped ends within this time, ms; so long a missing manifest is awaited. */
-export const CONCLUDED_WITHIN_MS = 20 * 60_000;
-
 /** Everything that is known about a run. Times in epoch milliseconds. */
-export interface RunReport {
-  readonly id: string;
-  readonly arn: string;
-  /** What it does; null: it has ended, and its manifest is written. */
-  readonly state: string | null;
-  readonly startedAt: number;
-  readonly endedAt: number | null;
-  readonly project: Found<string> | null;
-  /** `asked`: what the run requested; `from`: where that comes from. */
-  readonly instance: {
-    readonly id: string | null;
-    readonly type: string | null;
-    readonly asked: string;
-    readonly from: string;
-  } | null;
-  readonly script: string | null;
+export interface RunReport extends RunSummary {
+  readonly projectFrom: string | null;
+  readonly instanceType: string | null;
+  readonly instanceRequested: string | null;
+  readonly instanceFrom: string | null;
   readonly pid: number | null;
   readonly install: JobProgress | null;
   readonly queue: Queue | null;
@@ -43,8 +42,12 @@ export interface RunReport {
   readonly silentSince: number | null;
   /** The job that ran last. */
   readonly job: JobName | null;
-  readonly lastLine: string | null;
-  readonly ending: RunEnding | null;
+  readonly lastLine: LogMessage | null;
+  /** The latest values of the metrics that the log of the training reports. */
+  readonly metrics: readonly LatestValue[];
+  /** When maxDuration ends the training. */
+  readonly endsBy: number | null;
+  readonly ending: (RunEnding & { readonly error: ErrorName | null }) | null;
   readonly warnings: readonly string[];
   readonly manifest: Manifest | null;
 }
@@ -74,87 +77,81 @@ export async function reportOn(sources: Sources, run: Run): Promise<RunReport> {
 async function ofExecution(runs: Runs, execution: Execution): Promise<RunReport> {
   const { executions, store, machine } = runs;
   const isOver = !isRunning(execution);
-  const [{ facts }, state, manifest] = await Promise.all([
+  const [{ facts, events }, state, manifest] = await Promise.all([
     reconstructRun(executions, execution, machine.replace(RUN_MACHINE, WATCH_MACHINE)),
     isOver ? null : executions.lastState(execution.arn),
     isOver ? manifestOf(store, execution) : null,
   ]);
-  const instance = requestedInstance(execution, facts.spec);
-  const ending = endingOf(execution);
+  const states = stateTimes(events, execution.endedAt ?? Date.now());
+  const { spec, archive, train, install } = facts;
+  const instance = requestedInstance(execution, spec);
+  const project = projectOf(execution, spec);
+  const word = wordFor(execution, {
+    state,
+    sync: install || train ? null : facts.sync,
+    isKept: manifest !== null,
+    manifest,
+  });
   return {
     id: execution.name,
     arn: execution.arn,
-    state: stateOf(execution, state, facts, manifest),
+    project: project?.value ?? null,
+    projectFrom: project?.from ?? null,
+    ...word,
     startedAt: execution.startedAt,
     endedAt: execution.endedAt,
-    project: projectOf(execution, facts.spec),
-    instance: instance && {
-      id: facts.instance?.id ?? null,
-      type: facts.instance?.type ?? null,
-      asked: instance.value,
-      from: instance.from,
-    },
-    script: facts.spec?.script ?? null,
-    pid: facts.train?.pid ?? null,
-    install: facts.install?.progress ?? null,
-    queue: queueOf(facts),
-    silentSince: newest(facts)?.silentSince ?? null,
+    ...waitedAndTrained(manifest?.states ?? states, word.state),
+    instance: facts.instance?.id ?? instance?.value ?? null,
+    instanceType: facts.instance?.type ?? null,
+    instanceRequested: instance?.value ?? null,
+    instanceFrom: instance?.from ?? null,
+    script: spec?.script ?? null,
+    args: argsOf(spec),
+    gitCommit: archive?.gitCommit ?? null,
+    gitDirty: archive?.gitDirty ?? null,
+    startedBy: startedBy(execution),
+    costUsd: manifest?.cost.usd ?? null,
+    isKept: manifest !== null,
+    pid: train?.pid ?? null,
+    install: install?.progress ?? null,
+    queue: isOver ? null : queueOf(facts),
+    silentSince: isOver ? null : (newest(facts)?.silentSince ?? null),
     job: newest(facts)?.job ?? null,
     lastLine: null,
-    ending: manifest ? endingIn(manifest) : ending,
-    warnings: manifest?.warnings ?? ending?.warnings ?? facts.warnings,
+    metrics: train?.metrics?.values ?? [],
+    endsBy: word.state === 'training' ? endOfTraining(events, spec) : null,
+    ending: manifest ? endingIn(manifest) : endedWith(execution),
+    warnings: manifest?.warnings ?? endingOf(execution)?.warnings ?? facts.warnings,
     manifest,
   };
 }
 
 function ofManifest(manifest: Manifest): RunReport {
-  const { id, arn, project, startedAt, endedAt, script } = summaryOf(manifest);
-  const asked = typeof manifest.spec?.instance === 'string' ? manifest.spec.instance : '';
   const { sync, install, train } = manifest.jobs;
   return {
-    id,
-    arn,
-    state: null,
-    startedAt,
-    endedAt,
-    project: project === null ? null : { value: project, from: 'the manifest' },
-    instance: manifest.instance && {
-      id: manifest.instance.id,
-      type: manifest.instance.type,
-      asked,
-      from: 'the manifest',
-    },
-    script,
+    ...summaryOf(manifest),
+    projectFrom: 'the manifest',
+    instanceType: manifest.instance?.type ?? null,
+    instanceRequested: typeof manifest.spec?.instance === 'string' ? manifest.spec.instance : null,
+    instanceFrom: 'the manifest',
     pid: manifest.pid,
     install: null,
     queue: null,
     silentSince: null,
     job: train ? 'train' : install ? 'install' : sync ? 'sync' : null,
     lastLine: null,
+    metrics: [],
+    endsBy: null,
     ending: endingIn(manifest),
     warnings: manifest.warnings,
     manifest,
   };
 }
 
-/** A name comes back after 90 days: then the manifest may be an older run's. */
-async function manifestOf(store: Runs['store'], { name, startedAt }: Execution): Promise<Manifest | null> {
-  const manifest = await store.manifest(name);
-  return manifest !== null && Date.parse(manifest.run.startedAt) === startedAt ? manifest : null;
-}
-
-function stateOf(
-  execution: Execution,
-  state: string | null,
-  { sync, install, train }: RunFacts,
-  manifest: Manifest | null,
-): string | null {
-  if (isRunning(execution)) {
-    const waits = state === RUN_STATES.sync && sync?.state === 'busy' && !install && !train;
-    return describeState(waits ? RUN_STATES.queue : state);
-  }
-  const isRecent = Date.now() - (execution.endedAt ?? 0) < CONCLUDED_WITHIN_MS;
-  return manifest === null && isRecent ? 'stopping: outputs and logs are being saved' : null;
+/** The supervisor counts maxDuration from the start of the process, which is before this state was left. Epoch ms. */
+function endOfTraining(events: readonly StateEvent[], spec: RunFacts['spec']): number | null {
+  const began = events.find(({ kind, state }) => kind === 'exited' && state === RUN_STATES.start);
+  return began === undefined || spec === null ? null : began.at + spec.maxDuration * 1_000;
 }
 
 function newest({ sync, install, train }: RunFacts): JobSnapshot | null {
@@ -171,13 +168,30 @@ function queueOf({ sync, install, train }: RunFacts): Queue | null {
   };
 }
 
-function endingIn({ outcome, message, next, exitCode, signal, lastLines, warnings }: Manifest): RunEnding {
-  return { outcome, message, next, exitCode, signal, lastLines, warnings };
+function endingIn(manifest: Manifest): RunReport['ending'] {
+  const { outcome, message, next, exitCode, signal, lastLines, warnings, error } = manifest;
+  return {
+    outcome,
+    message,
+    next,
+    exitCode,
+    signal,
+    lastLines,
+    warnings,
+    error: errorNamed(error),
+  };
 }
 
-async function lastLine({ logs, logGroup }: Sources, runId: string, job: JobName): Promise<string | null> {
+function endedWith(execution: Execution): RunReport['ending'] {
+  const ending = endingOf(execution);
+  return ending && { ...ending, error: errorNamed(execution.error) };
+}
+
+async function lastLine({ logs, logGroup }: Sources, runId: string, job: JobName): Promise<LogMessage | null> {
   const log = new JobLog(logs, { group: logGroup, runId, job });
   const lines = new LineAssembler();
-  const found = (await log.recent(LAST_LINES)).flatMap(({ text }) => lines.push(text));
-  return [...found, ...lines.end()].findLast((line) => line.trim() !== '') ?? null;
+  const messages = await log.recent(LAST_LINES);
+  const found = messages.flatMap(({ text, at }) => lines.push(text).map((line) => ({ text: line, at })));
+  const open = lines.end().map((line) => ({ text: line, at: messages.at(-1)?.at ?? 0 }));
+  return [...found, ...open].findLast(({ text }) => text.trim() !== '') ?? null;
 }

@@ -1,18 +1,22 @@
 import { withAwsErrors } from '../../aws/errors.ts';
+import type { ErrorName } from '../../core/errors.ts';
 import { archiveUri } from '../../core/names.ts';
+import { withoutInclude } from '../../core/spec/archive-spec.ts';
 import type { SpecInput } from '../../core/spec/spec.ts';
-import { readEnding } from '../../core/workflow/run-ending.ts';
+import { errorNamed, type RunEnding, readEnding } from '../../core/workflow/run-ending.ts';
+import { callerName } from '../account/identity.ts';
 import { resolveInstance } from '../account/instance.ts';
 import { retryNotes } from '../account/retry.ts';
-import { checkScript, packWarnings, readCode, withArchive } from '../archive/code.ts';
+import { checkScript, packWarnings, readCode, withArchive, withoutPackingKeys } from '../archive/code.ts';
 import { send } from '../archive/send-archive.ts';
 import type { Context } from '../context.ts';
-import { EXIT, type ExitCode } from '../errors.ts';
+import { EXIT, type ExitCode, exitCodeOf, usageError } from '../errors.ts';
+import type { StartOutput } from '../output/schemas.ts';
 import { checkEnvironment } from '../project/environment.ts';
 import { findProject, type Project } from '../project/project.ts';
 import { printDetached } from '../terminal/detach.ts';
 import { followRun } from './follow.ts';
-import { type Plan, planRows } from './plan.ts';
+import { type Plan, planJson, planRows } from './plan.ts';
 import { endLines, eventPrinter } from './print-events.ts';
 import { type StartedRun, startRun } from './start.ts';
 
@@ -20,6 +24,9 @@ import { type StartedRun, startRun } from './start.ts';
 export interface RunOptions {
   readonly detach?: boolean;
   readonly yes?: boolean;
+  readonly dryRun?: boolean;
+  /** Show the whole log of the sync. */
+  readonly verbose?: boolean;
   readonly includeSecrets?: boolean;
   readonly json?: boolean;
 }
@@ -29,13 +36,13 @@ type StartInput = SpecInput & { readonly project: string; readonly archive: stri
 /** Trains the current folder, or an archive that was uploaded before. */
 export async function runProject(context: Context, flags: SpecInput, options: RunOptions): Promise<ExitCode> {
   const input = await prepare(context, flags, options);
-  if (input === null) return EXIT.usage;
+  if (input === null) return options.dryRun === true ? EXIT.succeeded : EXIT.usage;
   const run = await start(context, input);
   if (options.detach === true) return leave(context, run, input, options);
   return await follow(context, run, input, options);
 }
 
-/** @returns null when the user declined */
+/** @returns null when the user declined, or wants to see the plan only */
 async function prepare(context: Context, flags: SpecInput, options: RunOptions): Promise<StartInput | null> {
   let input: StartInput | null = null;
   try {
@@ -53,18 +60,18 @@ async function sendFolder(context: Context, flags: SpecInput, options: RunOption
   const { account, terminal, signal, folder } = context;
   const includeSecrets = options.includeSecrets === true;
   const project = await findProject(folder, flags);
-  const code = await readCode(folder, { includeSecrets });
   const spec = { ...project.file, ...flags };
+  const code = await readCode(folder, { includeSecrets, spec }, terminal);
   const secrets = checkEnvironment(context.terminal, project.file, flags);
   const script = checkScript(code, spec, flags.script === undefined ? 'runctl.yaml' : '--script');
   // One after the other: a stack that is missing is the first thing to say.
   const bucket = await account.output('bucket');
   const instance = await findInstance(context, project, spec.user);
   return await withArchive(code, { includeSecrets, signal }, async (archive, packed) => {
-    for (const warning of packWarnings(code, packed)) terminal.warn(warning);
+    for (const warning of packWarnings(packed)) terminal.warn(warning);
     const plan = {
       project: project.name,
-      code: { packed, git: code.git },
+      code: { packed },
       script,
       args: spec.args ?? [],
       secrets,
@@ -73,7 +80,12 @@ async function sendFolder(context: Context, flags: SpecInput, options: RunOption
     if (!(await confirmPlan(context, plan, options))) return null;
     const to = { bucket, project: project.name.value, start: null };
     const sent = await send(context, archive, to);
-    return { ...flags, project: project.name.value, archive: archiveUri(sent), sha256: archive.sha256 };
+    return {
+      ...withoutPackingKeys(flags),
+      project: project.name.value,
+      archive: archiveUri(sent),
+      sha256: archive.sha256,
+    };
   });
 }
 
@@ -84,6 +96,7 @@ async function planArchive(
   options: RunOptions,
 ): Promise<StartInput | null> {
   const { folder } = context;
+  withoutInclude(flags, 'the options');
   const project = await findProject(folder, flags);
   const plan = {
     project: project.name,
@@ -103,22 +116,32 @@ async function findInstance({ account }: Context, { instance, name }: Project, u
 
 async function confirmPlan({ terminal, signal }: Context, plan: Plan, options: RunOptions): Promise<boolean> {
   for (const [label, text] of planRows(plan)) terminal.note(`  ${terminal.colors.dim(label.padEnd(9))} ${text}`);
-  return options.yes === true || (await terminal.confirm('Start this run?', true, signal));
+  if (options.dryRun === true) {
+    if (options.json === true) terminal.json(planJson(plan));
+    return false;
+  }
+  if (options.yes === true) return true;
+  if (terminal.isInteractive) return await terminal.confirm('Start this run?', signal);
+  throw usageError(
+    'Nobody can confirm the start: this is not a terminal.',
+    'To start the run without a question: --yes. To see the plan only: --dry-run',
+  );
 }
 
 async function start({ account, terminal, signal }: Context, input: StartInput): Promise<StartedRun> {
-  const machine = await account.output('machine');
+  const [machine, caller] = await Promise.all([account.output('machine'), callerName(account.sts)]);
   return await startRun(
     account.sfn,
     machine,
-    input,
+    { ...(caller === null ? {} : { startedBy: caller }), ...input },
     retryNotes((line) => terminal.note(line)),
     signal,
   );
 }
 
-function leave({ terminal }: Context, { runId, executionArn }: StartedRun, input: StartInput, options: RunOptions) {
-  if (options.json === true) terminal.json({ runId, executionArn, archive: input.archive });
+function leave({ terminal }: Context, run: StartedRun, input: StartInput, options: RunOptions) {
+  const { runId } = run;
+  if (options.json === true) terminal.json(startJson(run, input, null));
   else terminal.print(runId);
   terminal.note(`To follow it: runctl logs -f ${runId}`);
   return EXIT.succeeded;
@@ -135,16 +158,44 @@ export async function follow(
   terminal.note(`Started run ${terminal.colors.bold(runId)}`);
   try {
     const logGroup = await account.output('logGroup');
-    const views = { show: eventPrinter(print, terminal.colors), notes: retryNotes((line) => terminal.note(line)) };
+    const views = {
+      show: eventPrinter(print, terminal.colors, { verbose: options.verbose === true }),
+      notes: retryNotes((line) => terminal.note(line)),
+    };
     const following = followRun(account, { executionArn, runId, logGroup }, views, signal);
     const end = await withAwsErrors('states:GetExecutionHistory, logs:GetLogEvents', following);
     const ending = readEnding(end);
     for (const line of endLines(end, ending, runId, terminal.colors)) print(line);
     if (options.json === true)
-      terminal.json({ runId, executionArn, archive: input.archive, ...ending, error: end.error });
-    return end.status === 'SUCCEEDED' ? EXIT.succeeded : EXIT.runFailed;
+      terminal.json(startJson({ runId, executionArn }, input, { ...ending, error: errorNamed(end.error) }));
+    return exitCodeOf(ending.outcome);
   } catch (error) {
     printDetached(terminal, runId);
     throw error;
   }
+}
+
+/** What --json prints. @param ending null: the command does not follow the run */
+function startJson(
+  { runId, executionArn }: StartedRun,
+  { project, archive }: StartInput,
+  ending: (RunEnding & { readonly error: ErrorName | null }) | null,
+): StartOutput {
+  return {
+    id: runId,
+    arn: executionArn,
+    project,
+    state: ending?.outcome ?? 'starting',
+    outcome: ending?.outcome ?? null,
+    message: ending?.message ?? null,
+    next: ending?.next ?? null,
+    error: ending?.error ?? null,
+    exitCode: ending?.exitCode ?? null,
+    signal: ending?.signal ?? null,
+    lastLines: [...(ending?.lastLines ?? [])],
+    warnings: [...(ending?.warnings ?? [])],
+    archive,
+    runId,
+    executionArn,
+  };
 }

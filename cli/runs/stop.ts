@@ -1,98 +1,143 @@
-import type { Execution } from '../../aws/executions.ts';
 import { isRunning } from '../../aws/executions.ts';
-import { MANIFEST } from '../../core/names.ts';
+import { MANIFEST, STOPPED } from '../../core/names.ts';
 import { formatDuration } from '../../core/units.ts';
 import { readRun } from '../../core/workflow/history.ts';
+import type { RunWord } from '../../core/workflow/vocabulary.ts';
 import { retryNotes, retryUntilReachable } from '../account/retry.ts';
 import type { Context } from '../context.ts';
 import { EXIT, type ExitCode, setUpError } from '../errors.ts';
-import { colorOutcome } from '../terminal/outcome-color.ts';
+import type { StopOutput } from '../output/schemas.ts';
 import { pollUntil } from '../terminal/poll.ts';
+import { colorWord } from '../terminal/word-color.ts';
 import type { Run, Runs } from './find.ts';
 import type { StoredFile } from './store.ts';
-import { endingOf } from './summary.ts';
+import { manifestOf, type RunSummary, summarize, summaryOf } from './summary.ts';
 
-const POLL_MS = 2_000;
-/** The function stop-run writes it when it starts. */
-const STARTED = 'stopping.json';
+const POLL_MS = 500;
 /** The event of an aborted execution normally arrives within seconds. */
 const STARTS_WITHIN_MS = 5 * 60_000;
 const CAUSE = 'runctl stop';
 
-/** Stops a run: TERM, the grace period, saving outputs and logs; waits until the manifest is written. */
-export async function stopRun(
+interface StopOptions {
+  /** Until the processes have ended. */
+  readonly wait: boolean;
+  readonly json: boolean;
+}
+
+/** A run that has been asked to stop; `was`: what it did before. */
+interface Stopping {
+  readonly run: Run;
+  readonly was: RunSummary;
+  /** Seconds between TERM and KILL; null: nothing of the run is on an instance. */
+  readonly grace: number | null;
+}
+
+/** Stops runs: TERM, the grace period. Returns when their processes have ended; outputs and logs are saved by then or later. */
+export async function stopRuns(
   context: Context,
   runs: Runs,
-  run: Run,
-  options: { readonly wait: boolean },
+  chosen: readonly Run[],
+  options: StopOptions,
 ): Promise<ExitCode> {
-  const { terminal, signal } = context;
-  const { execution } = run;
-  if (execution === null || !isRunning(execution)) {
-    const outcome = execution === null ? run.manifest.outcome : endingOf(execution)?.outcome;
-    terminal.print(`Run ${run.id} has already ended: ${outcome}.`);
-    return EXIT.succeeded;
+  const { terminal } = context;
+  // All of them first, so that the grace periods pass at the same time.
+  const begun: (Stopping | StopOutput)[] = [];
+  for (const run of chosen) begun.push(await stop(runs, run));
+  const ends: StopOutput[] = [];
+  for (const one of begun) {
+    const end = 'run' in one ? await outputOf(context, runs, one, options) : one;
+    ends.push(end);
+    if (!options.json) terminal.print(`Run ${end.id}: ${colorWord(terminal, end.state)}. ${end.message}`);
   }
-  const { verified, instance } = readRun(await runs.executions.beginning(run.arn));
-  await runs.executions.stop(run.arn, CAUSE);
-  const grace = verified && instance ? verified.spec.stopGrace : null;
-  if (!options.wait) {
-    terminal.print(`Run ${run.id} is being stopped. To see the progress: runctl status ${run.id}`);
-    return EXIT.succeeded;
-  }
-  try {
-    await waitForManifest(context, runs, execution, grace);
-  } catch (error) {
-    if (signal.aborted && !terminal.out.errored)
-      terminal.note(`The run is still being stopped. To see the progress: runctl status ${run.id}`);
-    throw error;
-  }
-  return await printEnding(context, runs, run.id);
+  if (options.json) terminal.json(ends);
+  return EXIT.succeeded;
 }
 
-async function waitForManifest(
-  { terminal, signal }: Context,
-  { store }: Runs,
-  { name }: Execution,
-  grace: number | null,
-): Promise<void> {
+/** Asks for the stop. A run that has ended already is returned as it ended. */
+async function stop({ executions, store }: Runs, run: Run): Promise<Stopping | StopOutput> {
+  const { execution } = run;
+  const was = execution === null ? summaryOf(run.manifest) : await summarize(executions, store, execution);
+  if (was === null)
+    throw setUpError(`Run ${run.id} has been deleted meanwhile.`, 'To list all runs: runctl list --all');
+  if (execution === null || !isRunning(execution)) {
+    const message = was.outcome === null ? SAVING : 'It had already ended.';
+    return { ...identityOf(was), message, isKept: was.isKept };
+  }
+  const { verified, instance } = readRun(await executions.beginning(run.arn));
+  await executions.stop(run.arn, CAUSE);
+  return { run, was, grace: verified && instance ? verified.spec.stopGrace : null };
+}
+
+async function outputOf(context: Context, runs: Runs, stopping: Stopping, { wait }: StopOptions): Promise<StopOutput> {
+  const { was, run } = stopping;
+  const ended = { ...identityOf(was), state: 'stopping', outcome: null, isKept: false } as const;
+  if (!wait) return { ...ended, message: `To see how far it is: runctl status ${run.id}` };
+  const isKept = await waitForProcesses(context, runs, stopping);
+  if (!isKept) return { ...ended, message: `${endedText(was.state)} ${SAVING}` };
+  const manifest = run.execution && (await manifestOf(runs.store, run.execution));
+  if (manifest === null)
+    throw setUpError(`The manifest of run ${run.id} has been deleted.`, `To check: runctl status ${run.id}`);
+  for (const warning of manifest.warnings) context.terminal.warn(warning);
+  const { outcome } = manifest;
+  const files = manifest.logs.length > 0 || manifest.outputs.archive !== null;
+  const pull = files ? ` Outputs and logs: runctl pull ${run.id}` : '';
+  return { ...ended, state: outcome, outcome, message: `${endedText(was.state)}${pull}`, isKept: true };
+}
+
+const SAVING = 'Outputs and logs are being saved; runctl pull waits for them.';
+
+/** Only a run that trains has a training that ends. */
+function endedText(was: RunWord): string {
+  if (was === 'training' || was === 'launching') return 'The training has ended.';
+  return was === 'queued'
+    ? 'It waited for its instance, and has left the queue.'
+    : `It was ${was}, and has not trained.`;
+}
+
+function identityOf({ id, arn, project, state, outcome }: RunSummary) {
+  return { id, arn, project, state, outcome };
+}
+
+/** Waits until no process of the run is left. @returns whether everything of it is saved as well */
+async function waitForProcesses(context: Context, { store }: Runs, stopping: Stopping): Promise<boolean> {
+  const { terminal, signal } = context;
+  const { id } = stopping.run;
   const notes = retryNotes((line) => terminal.note(line));
   const began = performance.now();
-  await terminal.working(phase([], grace), async (update) => {
-    let shown = phase([], grace);
-    const readFiles = async () => {
-      const files = await retryUntilReachable(() => store.files(name), notes, signal);
-      if (files.some((file) => file.name === MANIFEST)) return true;
-      const current = phase(files, grace);
-      // A pipe shows no spinner, so each phase is a line there.
-      if (current !== shown) terminal.err.isTTY ? update(current) : terminal.note(current);
-      shown = current;
-      const lasted = performance.now() - began;
-      if (files.length === 0 && lasted > STARTS_WITHIN_MS) throw cleanUpNotStarted(name, lasted);
-      return undefined;
-    };
-    await pollUntil(POLL_MS, readFiles, signal);
-  });
+  try {
+    return await terminal.working(`Run ${id}: ${phase([], stopping)}`, async (update) => {
+      const readFiles = async () => {
+        const files = await retryUntilReachable(() => store.files(id), notes, signal);
+        if (has(files, MANIFEST)) return true;
+        if (has(files, STOPPED)) return false;
+        const lasted = performance.now() - began;
+        update(`Run ${id}: ${phase(files, stopping)}, ${formatDuration(lasted / 1_000)}`);
+        if (files.length === 0 && lasted > STARTS_WITHIN_MS) throw cleanUpNotStarted(id, lasted);
+        return undefined;
+      };
+      return await pollUntil(POLL_MS, readFiles, signal);
+    });
+  } catch (error) {
+    if (signal.aborted && !terminal.out.errored)
+      terminal.note(`The run is still being stopped. To see the progress: runctl status ${id}`);
+    throw error;
+  }
 }
 
-/** @param grace seconds; null: the run has not reached an instance */
-export function phase(files: readonly StoredFile[], grace: number | null): string {
-  const stored = files.map(({ name }) => name).filter((name) => name !== STARTED);
-  if (stored.length > 0) return `Saving outputs and logs (in S3: ${stored.join(', ')})`;
-  if (grace === null) return 'The execution is stopped; nothing runs on an instance. Writing the manifest';
-  if (files.length === 0) return 'The execution is stopped. Waiting for the clean-up to send TERM';
-  return `TERM was sent. Waiting up to ${formatDuration(grace)} (stopGrace) for the training to exit`;
+function has(files: readonly StoredFile[], name: string): boolean {
+  return files.some((file) => file.name === name);
 }
 
-async function printEnding({ terminal }: Context, { store }: Runs, id: string): Promise<ExitCode> {
-  const manifest = await store.manifest(id);
-  if (manifest === null)
-    throw setUpError(`The manifest of run ${id} has been deleted.`, `To check: runctl status ${id}`);
-  terminal.print(`Run ${id}: ${colorOutcome(terminal, manifest.outcome)}. ${manifest.message}`);
-  for (const warning of manifest.warnings) terminal.warn(warning);
-  const files = [...manifest.logs.map(({ key }) => key), manifest.outputs.archive?.key].filter(Boolean).length;
-  if (files > 0) terminal.note(`To download outputs and logs: runctl pull ${id}`);
-  return EXIT.succeeded;
+/** What is under way, in words. */
+export function phase(
+  files: readonly StoredFile[],
+  { was, grace }: Pick<Stopping, 'grace'> & { was: { state: RunWord } },
+): string {
+  if (grace === null) return 'stopping; nothing of it is on an instance';
+  const trains = was.state === 'training' || was.state === 'launching';
+  if (!trains) return `stopping; it was ${was.state}, and has not trained`;
+  if (files.length === 0) return 'stopping; TERM is on its way to the training';
+  return `stopping; the training has up to ${formatDuration(grace)} (stopGrace) to exit after TERM`;
 }
 
 function cleanUpNotStarted(id: string, ms: number) {

@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream';
 import type { GetObjectCommandOutput, S3Client } from '@aws-sdk/client-s3';
 import { getObject, listObjects } from '../../aws/objects.ts';
 import { MANIFEST, RUN_PREFIX, runFileKey } from '../../core/names.ts';
@@ -22,7 +23,19 @@ export class RunStore {
   /** null: there is none (yet). @throws CliError for one that this runctl cannot read */
   async manifest(runId: string): Promise<Manifest | null> {
     const object = await this.open(runFileKey(runId, MANIFEST));
-    if (object === null) return null;
+    return object === null ? null : await this.#read(runId, object);
+  }
+
+  /** The same, without the content of one that is larger than a list wants to download: it names thousands of outputs. */
+  async glanceAtManifest(runId: string, maxBytes: number): Promise<{ exists: boolean; manifest: Manifest | null }> {
+    const object = await this.open(runFileKey(runId, MANIFEST));
+    if (object === null) return { exists: false, manifest: null };
+    if ((object.ContentLength ?? 0) <= maxBytes) return { exists: true, manifest: await this.#read(runId, object) };
+    (object.Body as Readable | undefined)?.destroy();
+    return { exists: true, manifest: null };
+  }
+
+  async #read(runId: string, object: GetObjectCommandOutput): Promise<Manifest> {
     const manifest = readManifest((await object.Body?.transformToString()) ?? '');
     if (manifest !== null) return manifest;
     throw setUpError(

@@ -71,7 +71,7 @@ async function placeLinks(top: string, links: ReadonlyMap<string, string>): Prom
   const skipped: string[] = [];
   for (const [path, target] of links) {
     const place = join(top, path);
-    await mkdir(dirname(place), { recursive: true }).catch(() => undefined); // a file, or a broken link
+    if (await isFolder(await nearest(dirname(place)))) await mkdir(dirname(place), { recursive: true });
     if (!(await isFolder(dirname(place))) || (await lstat(place).catch(() => null)))
       skipped.push(notUnpacked(path, 'another file or link has its place'));
     else await symlink(target, place);
@@ -88,6 +88,12 @@ async function placeLinks(top: string, links: ReadonlyMap<string, string>): Prom
     }
   }
   return skipped;
+}
+
+/** The path itself, or the nearest one above it that exists: folders would be made below it. */
+async function nearest(path: string): Promise<string> {
+  const exists = await lstat(path).catch(() => null);
+  return exists === null ? await nearest(dirname(path)) : path;
 }
 
 /** Not a link to one, nor below a link: what is written there is written here. */

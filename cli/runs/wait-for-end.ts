@@ -4,14 +4,14 @@ import { retryNotes, retryUntilReachable } from '../account/retry.ts';
 import type { Context } from '../context.ts';
 import { printDetached } from '../terminal/detach.ts';
 import { pollUntil } from '../terminal/poll.ts';
-import { describeState } from './summary.ts';
+import { activityOf } from './activity.ts';
 
 const POLL_MS = 2_000;
 
 /** Waits until an execution has ended, and shows its state meanwhile. Ctrl-C ends only the waiting. */
 export async function waitForEnd(
   { terminal, signal }: Pick<Context, 'terminal' | 'signal'>,
-  executions: Pick<Executions, 'describe' | 'lastState'>,
+  executions: Pick<Executions, 'describe' | 'lastState' | 'lastOutput'>,
   run: Execution,
 ): Promise<Execution> {
   const notes = retryNotes((line) => terminal.note(line));
@@ -20,8 +20,8 @@ export async function waitForEnd(
       const readState = async () => {
         const execution = await retryUntilReachable(() => executions.describe(run.arn, signal), notes, signal);
         if (execution === null || !isRunning(execution)) return execution ?? run;
-        const state = await retryUntilReachable(() => executions.lastState(run.arn), notes, signal);
-        update(`Run ${run.name}: ${describeState(state)}`);
+        const activity = await retryUntilReachable(() => activityOf(executions, run.arn), notes, signal);
+        update(`Run ${run.name}: ${activity}`);
         return undefined;
       };
       return await pollUntil(POLL_MS, readState, signal);

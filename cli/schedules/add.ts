@@ -3,8 +3,10 @@ import { BadExpression, readSchedule, type ScheduleTimes } from '../../core/sche
 import { formatWall, isTimeZone } from '../../core/schedule/wall-time.ts';
 import type { RunSpec, SpecInput } from '../../core/spec/spec.ts';
 import { formatDuration } from '../../core/units.ts';
+import { withoutPackingKeys } from '../archive/code.ts';
 import type { Context } from '../context.ts';
 import { EXIT, type ExitCode, usageError } from '../errors.ts';
+import type { ScheduleOutput } from '../output/schemas.ts';
 import type { Found } from '../project/project.ts';
 import type { ScheduledCode } from './code.ts';
 import { putSchedule } from './schedules.ts';
@@ -29,8 +31,15 @@ export interface AddRequest {
 
 /** The machine's time zone, unless --timezone names one. @throws CliError */
 export function chooseTimezone(given: string | undefined): Found<string> {
-  if (given === undefined)
-    return { value: new Intl.DateTimeFormat().resolvedOptions().timeZone, from: "this machine's" };
+  if (given === undefined) {
+    const value = new Intl.DateTimeFormat().resolvedOptions().timeZone;
+    // Etc/Unknown: what a machine without a zone has, as with TZ= in its environment.
+    if (isTimeZone(value)) return { value, from: "this machine's" };
+    throw usageError(
+      `The time zone of this machine is not known (${value}).`,
+      'Name one, for example: --timezone Europe/Berlin, or --timezone UTC',
+    );
+  }
   if (!isTimeZone(given))
     throw usageError(`The time zone ${given} is unknown.`, 'Give an IANA name, for example: --timezone Europe/Berlin');
   return { value: given, from: '--timezone' };
@@ -74,20 +83,32 @@ export async function addSchedule(
     const away = time <= now ? 'as soon as the schedule is created' : `in ${formatDuration((time - now) / 1_000)}`;
     terminal.note(`${index === 0 ? 'next runs  ' : '           '}${formatWall(time, timezone.value)}, ${away}`);
   });
+  if (!request.yes && !terminal.isInteractive)
+    throw usageError(
+      'Nobody can confirm the schedule: this is not a terminal.',
+      'To create it without a question: --yes',
+    );
   const question = request.replace ? 'Create this schedule, or replace the one of this name?' : 'Create this schedule?';
-  if (!request.yes && !(await terminal.confirm(question, true, signal))) {
+  if (!request.yes && !(await terminal.confirm(question, signal))) {
     terminal.note('Nothing was scheduled.');
     return EXIT.succeeded;
   }
   const placed = await code.upload();
   const digest = placed.sha256 === undefined ? {} : { sha256: placed.sha256 };
-  const spec: SpecInput = { ...request.spec, project: project.value, archive: archiveUri(placed), ...digest };
+  const startedBy = `schedule ${name}`;
+  const spec: SpecInput = {
+    startedBy,
+    ...withoutPackingKeys(request.spec),
+    project: project.value,
+    archive: archiveUri(placed),
+    ...digest,
+  };
   const schedule = {
     fullName,
     expression: times.expression,
     timezone: timezone.value,
     spec,
-    machineArn: await account.output('machine'),
+    functionArn: await account.output('startFunction'),
     roleArn: await account.output('scheduleRole'),
     deadLettersArn: await account.output('deadLetters'),
   };
@@ -96,15 +117,16 @@ export async function addSchedule(
       `The schedule ${fullName} already exists.`,
       `Replace it with --replace, or remove it: runctl schedule remove ${fullName}`,
     );
-  if (request.json)
-    terminal.json({
+  if (request.json) {
+    const output: ScheduleOutput = {
       name: fullName,
       expression: times.expression,
       timezone: timezone.value,
       next: next.map(iso),
       spec,
-    });
-  else {
+    };
+    terminal.json(output);
+  } else {
     terminal.print(fullName);
     terminal.note(
       `Created. Runs use the code as it is now; after a change, repeat the command with --replace. To remove it: runctl schedule remove ${fullName}`,

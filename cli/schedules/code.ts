@@ -1,6 +1,7 @@
 import { HeadObjectCommand, type S3Client } from '@aws-sdk/client-s3';
 import { errorName, withAwsErrors } from '../../aws/errors.ts';
 import { type ArchiveLocation, archiveUri, parseArchiveUri } from '../../core/names.ts';
+import { withoutInclude } from '../../core/spec/archive-spec.ts';
 import type { SpecInput } from '../../core/spec/spec.ts';
 import { formatSize } from '../../core/units.ts';
 import { checkScript, packWarnings, readCode, withArchive } from '../archive/code.ts';
@@ -31,14 +32,16 @@ export async function withScheduledCode<T>(
   const { account, terminal, signal, folder } = context;
   const bucket = await account.output('bucket');
   if (flags.archive !== undefined) {
+    withoutInclude(flags, 'the options');
     const pinned = await pinArchive(account.s3, flags.archive, bucket);
     const digest = flags.sha256 === undefined ? {} : { sha256: flags.sha256 };
     return await use({ description: archiveUri(pinned), upload: () => Promise.resolve({ ...pinned, ...digest }) });
   }
-  const code = await readCode(folder, { includeSecrets });
-  checkScript(code, { ...project.file, ...flags }, flags.script === undefined ? 'runctl.yaml' : '--script');
+  const spec = { ...project.file, ...flags };
+  const code = await readCode(folder, { includeSecrets, spec }, terminal);
+  checkScript(code, spec, flags.script === undefined ? 'runctl.yaml' : '--script');
   return await withArchive(code, { includeSecrets, signal }, async (archive, packed) => {
-    for (const warning of packWarnings(code, packed)) terminal.warn(warning);
+    for (const warning of packWarnings(packed)) terminal.warn(warning);
     return await use({
       description: `this folder: ${packed.files.length} files, ${formatSize(packed.bytes)}`,
       upload: async () => {

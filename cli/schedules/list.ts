@@ -4,16 +4,14 @@ import { formatWall } from '../../core/schedule/wall-time.ts';
 import { formatDuration } from '../../core/units.ts';
 import type { Context } from '../context.ts';
 import { EXIT, type ExitCode, usageError } from '../errors.ts';
+import type { ListedScheduleOutput } from '../output/schemas.ts';
 import { listSchedules, nextTimes, removeSchedule, type ScheduleRow } from './schedules.ts';
 
 /** Prints all schedules. */
 export async function showSchedules({ account, terminal }: Context, json: boolean): Promise<ExitCode> {
   const now = Date.now();
   const rows = await listSchedules(account.scheduler);
-  if (json)
-    terminal.json(
-      rows.map((row) => ({ ...row, next: times(row, 3, now).map((time) => new Date(time).toISOString()) })),
-    );
+  if (json) terminal.json(rows.map((row) => rowJson(row, now)));
   else if (rows.length === 0)
     terminal.note("There are no schedules. To create one: runctl schedule add nightly 'daily 02:00'");
   else
@@ -29,6 +27,20 @@ export async function showSchedules({ account, terminal }: Context, json: boolea
       ]),
     );
   return EXIT.succeeded;
+}
+
+function rowJson(row: ScheduleRow, now: number): ListedScheduleOutput {
+  const { fullName, expression, timezone, spec, enabled, ownedByStack, createdAt } = row;
+  return {
+    name: fullName,
+    expression,
+    timezone,
+    next: times(row, 3, now).map((time) => new Date(time).toISOString()),
+    spec,
+    enabled,
+    ownedByStack,
+    createdAt: new Date(createdAt).toISOString(),
+  };
 }
 
 function nextRun(row: ScheduleRow, now: number): string {
@@ -47,7 +59,11 @@ function times(row: ScheduleRow, count: number, now: number): number[] {
 }
 
 /** Removes a schedule by its full name or its name within the project. */
-export async function deleteSchedule({ account, terminal }: Context, name: string, project: string): Promise<ExitCode> {
+export async function deleteSchedule(
+  { account, terminal }: Context,
+  name: string,
+  { project, json }: { readonly project: string; readonly json: boolean },
+): Promise<ExitCode> {
   const rows = await listSchedules(account.scheduler);
   const names = [name, scheduleName(project, name)];
   const row = rows.find(({ fullName }) => names.includes(fullName));
@@ -64,7 +80,8 @@ export async function deleteSchedule({ account, terminal }: Context, name: strin
       'Remove it from runctl:schedules in cdk.json, then deploy: runctl deploy',
     );
   await removeSchedule(account.scheduler, row.fullName);
-  terminal.print(row.fullName);
+  if (json) terminal.json({ name: row.fullName });
+  else terminal.print(row.fullName);
   terminal.note('Removed. Runs that it has started continue.');
   return EXIT.succeeded;
 }

@@ -10,6 +10,7 @@ import {
 import { errorName, withAwsErrors } from '../../aws/errors.ts';
 import { SCHEDULE_GROUP } from '../../core/names.ts';
 import { readSchedule } from '../../core/schedule/expression.ts';
+import { scheduledStart, specInTarget } from '../../core/schedule/scheduled-start.ts';
 import type { SpecInput } from '../../core/spec/spec.ts';
 
 type Client = Pick<SchedulerClient, 'send'>;
@@ -24,7 +25,8 @@ export interface NewSchedule {
   readonly expression: string;
   readonly timezone: string;
   readonly spec: SpecInput;
-  readonly machineArn: string;
+  /** ARN of start-run. */
+  readonly functionArn: string;
   readonly roleArn: string;
   readonly deadLettersArn: string;
 }
@@ -73,9 +75,9 @@ function inputOf(schedule: NewSchedule): CreateScheduleCommandInput {
     // A schedule with a single time would otherwise stay in the list for ever.
     ActionAfterCompletion: 'DELETE',
     Target: {
-      Arn: schedule.machineArn,
+      Arn: schedule.functionArn,
       RoleArn: schedule.roleArn,
-      Input: JSON.stringify(schedule.spec),
+      Input: JSON.stringify(scheduledStart(schedule.fullName, schedule.spec)),
       DeadLetterConfig: { Arn: schedule.deadLettersArn },
       RetryPolicy: RETRIES,
     },
@@ -106,7 +108,7 @@ async function getSchedule(client: Client, Name: string): Promise<ScheduleRow[]>
         fullName: Name,
         expression: found.ScheduleExpression ?? '',
         timezone: found.ScheduleExpressionTimezone ?? 'UTC',
-        spec: JSON.parse(found.Target?.Input ?? '{}') as SpecInput,
+        spec: specInTarget(JSON.parse(found.Target?.Input ?? '{}')) as SpecInput,
         enabled: found.State !== 'DISABLED',
         ownedByStack: found.Description !== MADE_BY,
         createdAt: found.CreationDate?.getTime() ?? 0,

@@ -85,9 +85,8 @@ export class Terminal {
     }
   }
 
-  /** Asks a question; the answer is `otherwise` when nobody can answer. */
-  async confirm(question: string, otherwise: boolean, signal?: AbortSignal): Promise<boolean> {
-    if (!this.isInteractive) return otherwise;
+  /** Asks a question. Only where somebody can answer it: see {@link isInteractive}. */
+  async confirm(question: string, signal?: AbortSignal): Promise<boolean> {
     const { default: confirm } = await import('@inquirer/confirm');
     return await confirm({ message: question, default: true }, { output: this.err, ...(signal ? { signal } : {}) });
   }

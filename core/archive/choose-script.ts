@@ -11,8 +11,9 @@ export class ScriptNotFound extends Error {
   override readonly name = 'ScriptNotFound';
   readonly candidates: readonly string[];
 
-  constructor(what: string, candidates: readonly string[], total: number) {
-    super(`${what} ${listing(candidates, total)}`);
+  /** @param notebook named when there is no Python file */
+  constructor(what: string, candidates: readonly string[], total: number, notebook?: string) {
+    super(`${what} ${listing(candidates, total)}${notebook === undefined || total > 0 ? '' : ` ${convert(notebook)}`}`);
     this.candidates = candidates;
   }
 }
@@ -55,7 +56,8 @@ function findWanted(files: readonly string[], wanted: string): string {
 
 function notFound(what: string, files: readonly string[], first: readonly string[] = []): ScriptNotFound {
   const all = [...new Set([...first.filter(isCandidate), ...nearestFirst(files.filter(isCandidate))])];
-  return new ScriptNotFound(what, all.slice(0, SHOWN), all.length);
+  const [notebook] = nearestFirst(files.filter((file) => file.endsWith('.ipynb')));
+  return new ScriptNotFound(what, all.slice(0, SHOWN), all.length, notebook);
 }
 
 /** Python files that a person wrote: no packages of an environment, no metadata of a Mac. */
@@ -71,6 +73,10 @@ function nearestFirst(files: readonly string[]): string[] {
 
 function baseName(file: string): string {
   return file.slice(file.lastIndexOf('/') + 1);
+}
+
+function convert(notebook: string): string {
+  return `To make one of a notebook: jupyter nbconvert --to script ${printable(notebook)}`;
 }
 
 function listing(candidates: readonly string[], total: number): string {

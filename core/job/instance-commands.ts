@@ -27,6 +27,9 @@ export function requestBase(about: {
     root: instance.root,
     home: instance.home,
     user: about.user ?? instance.user,
+    // An instance that an older version of Find instance chose has no lists.
+    users: instance.users ? [...(instance.user === null ? [] : [instance.user]), ...instance.users] : null,
+    projects: instance.projects ?? null,
     run: { id: run.id, key: run.key, arn: run.arn },
     project: about.project,
   };

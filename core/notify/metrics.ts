@@ -2,6 +2,7 @@ import type { Outcome } from '../errors.ts';
 import type { Manifest } from '../outcome/manifest-schema.ts';
 import type { JobSnapshot } from '../workflow/data.ts';
 import { RUN_STATES } from '../workflow/states.ts';
+import { isFailure } from '../workflow/vocabulary.ts';
 
 /** CloudWatch metrics of runs. Each name, and each value of a dimension, costs $0.30 for a month in which it is written all the time: few, and none by run. */
 export const METRIC_NAMESPACE = 'runctl';
@@ -28,7 +29,6 @@ export interface Metric {
   readonly outcome?: Outcome;
 }
 
-const AS_WANTED: readonly Outcome[] = ['succeeded', 'stopped', 'skipped'];
 /** A silence that is worth a number: steps of an epoch are quiet for minutes. Seconds. */
 const SILENCE = 300;
 
@@ -40,7 +40,7 @@ export function runMetrics({ outcome, run, states }: Pick<Manifest, 'outcome' | 
   const queue = secondsIn(RUN_STATES.queue);
   return [
     { name: METRICS.ended, value: 1, unit: 'Count', outcome },
-    ...(AS_WANTED.includes(outcome) ? [] : [{ name: METRICS.failed, value: 1, unit: 'Count' } as const]),
+    ...(isFailure(outcome) ? [{ name: METRICS.failed, value: 1, unit: 'Count' } as const] : []),
     { name: METRICS.duration, value: run.seconds, unit: 'Seconds' },
     ...(install > 0 ? [{ name: METRICS.install, value: install, unit: 'Seconds' } as const] : []),
     ...(queue > 0 ? [{ name: METRICS.queue, value: queue, unit: 'Seconds' } as const] : []),

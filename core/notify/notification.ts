@@ -1,6 +1,8 @@
+import type { Outcome } from '../errors.ts';
 import { JOBS, logStream, RUN_LOG_GROUP, runFileKey } from '../names.ts';
 import type { Manifest } from '../outcome/manifest-schema.ts';
 import { formatDuration } from '../units.ts';
+import { hasResults, type RunWord } from '../workflow/vocabulary.ts';
 import type { RunProgressEvent, RunStarted, RunWaiting } from './progress-event.ts';
 
 /** What SNS takes as a subject: up to 100 printable ASCII characters. */
@@ -10,14 +12,13 @@ const SUBJECT_CHARACTERS = 100;
 export interface Notification {
   readonly subject: string;
   readonly body: string;
-  readonly attributes: { readonly event: string; readonly project?: string };
+  readonly attributes: { readonly event: string; readonly state: RunWord; readonly project?: string };
 }
 
 /** How a run ended. Contains no secret: no values of the spec, no code, and no presigned URL. */
 export function endNotification(manifest: Manifest): Notification {
   const { run, outcome, message, next, warnings, lastLines, exitCode, instance, outputs } = manifest;
   const project = projectOf(manifest);
-  const isGood = outcome === 'succeeded';
   return {
     subject: subjectOf([project, outcome, `after ${formatDuration(run.seconds)}:`, run.id]),
     body: bodyOf([
@@ -32,14 +33,18 @@ export function endNotification(manifest: Manifest): Notification {
       warnings.map((warning) => `Warning: ${warning}`),
       next === null ? [] : [`Next step: ${next}`],
       lastLines.length === 0 ? [] : ['Last lines of its log:', ...lastLines.map((line) => `  ${line}`)],
-      commands(
-        run.id,
-        isGood ? { pull: 'get its outputs', logs: 'show its log' } : { logs: 'show its log', pull: 'get its outputs' },
-      ),
+      commands(run.id, nextCommands(outcome)),
       places(run, [`Manifest: ${runFileKey(run.id, 'manifest.json')} in the bucket`]),
     ]),
-    attributes: { event: outcome, ...(project === null ? {} : { project }) },
+    attributes: { event: outcome, state: outcome, ...(project === null ? {} : { project }) },
   };
+}
+
+function nextCommands(outcome: Outcome): Readonly<Record<string, string>> {
+  if (!hasResults(outcome)) return { status: 'show it' };
+  const show = { logs: 'show its log' };
+  const get = { pull: 'get its outputs' };
+  return outcome === 'succeeded' ? { ...get, ...show } : { ...show, ...get };
 }
 
 export function progressNotification(event: RunProgressEvent): Notification {
@@ -48,7 +53,7 @@ export function progressNotification(event: RunProgressEvent): Notification {
 
 function startNotification({ run, project, instance, script, pid, warnings }: RunStarted): Notification {
   return {
-    subject: subjectOf([project, 'started:', run.id]),
+    subject: subjectOf([project, 'is training:', run.id]),
     body: bodyOf([
       [`Run ${run.id} is training.`],
       table({ project, script, instance: `${instance.id} (${instance.type})`, PID: pid }),
@@ -56,22 +61,22 @@ function startNotification({ run, project, instance, script, pid, warnings }: Ru
       commands(run.id, { 'logs -f': 'follow its log', stop: 'stop it' }),
       places(run, []),
     ]),
-    attributes: { event: 'started', project },
+    attributes: { event: 'started', state: 'training', project },
   };
 }
 
 function waitNotification({ run, project, instance, waited, holder, place }: RunWaiting): Notification {
   return {
-    subject: subjectOf([project, 'has been waiting for', `${formatDuration(waited)}:`, run.id]),
+    subject: subjectOf([project, 'has been queued for', `${formatDuration(waited)}:`, run.id]),
     body: bodyOf([
-      [`Run ${run.id} has been waiting for ${instance.id} for ${formatDuration(waited)}.`],
+      [`Run ${run.id} is queued: it has been waiting for ${instance.id} for ${formatDuration(waited)}.`],
       table({ project, instance: `${instance.id} (${instance.type})`, 'held by': holder, 'place in the queue': place }),
       ['It starts when the instance is free and its turn comes. After maxWait it ends with the outcome busy.'],
       commands(run.id, { status: 'show its place in the queue', stop: 'cancel it' }),
       ...(holder === null ? [] : [commands(holder, { status: 'show the run that holds the instance' })]),
       places(run, []),
     ]),
-    attributes: { event: 'waiting', project },
+    attributes: { event: 'waiting', state: 'queued', project },
   };
 }
 

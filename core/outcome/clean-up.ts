@@ -4,8 +4,8 @@ import { type JobPorts, requestJobStatus } from '../job/job-status.ts';
 import { SILENCE } from '../job/poll-job.ts';
 import { shipLog } from '../job/ship-log.ts';
 import { JOBS, type JobName, runFileKey } from '../names.ts';
-import type { JobStates } from '../protocol/answers.ts';
-import type { CollectRequest } from '../protocol/messages.ts';
+import type { CollectedFile, JobStates } from '../protocol/answers.ts';
+import { type CollectRequest, MAX_REQUEST_BYTES, type UploadRequest } from '../protocol/messages.ts';
 import type { CleanUpProgress, Instance, RunFacts, StepContext, VerifyOutput } from '../workflow/data.ts';
 import { nextWait } from '../workflow/poll-timing.ts';
 
@@ -75,9 +75,7 @@ export async function cleanUp(ports: CleanUpPorts, ending: Ending): Promise<Turn
 
 const PHASES: Record<Exclude<CleanUpProgress['phase'], 'done'>, (ports: CleanUpPorts, turn: Turn) => Promise<Turn>> = {
   async collect(ports, turn) {
-    const { sync, install, train } = turn.steps;
-    // The sync was refused: the instance has nothing of the run but its ticket.
-    if (sync && ['busy', 'refused'].includes(sync.state) && !install && !train) return next(turn, ports.now(), null, 2);
+    if (hasNothingThere(turn)) return next(turn, ports.now(), null, 2);
     const request: CollectRequest = {
       ...base(turn),
       verb: 'collect',
@@ -96,21 +94,25 @@ const PHASES: Record<Exclude<CleanUpProgress['phase'], 'done'>, (ports: CleanUpP
   },
 
   async upload(ports, turn) {
-    const { files } = turn.progress;
-    const puts: Record<string, string> = {};
-    for (const { name } of files ?? []) puts[name] = await ports.presignPut(runFileKey(turn.run.id, name));
-    const request = { ...base(turn), verb: 'upload', wait: WAIT_THERE_S, puts } as const;
+    const { files, tried = [] } = turn.progress;
+    const rest = (files ?? []).filter(({ name }) => !tried.includes(name));
+    const request = await uploadRequest(ports, turn, rest);
     const answer = accept('upload', await ports.commands.ask(turn.instance.id, turn.run.program, request));
     if (answer.state === 'uploading') return waiting(turn, ports.now());
-    const failed = Object.entries(answer.failed);
-    const uploaded = answer.state === 'uploaded' ? Object.keys(puts).filter((name) => !(name in answer.failed)) : [];
-    const warnings = failed.map(([name, why]) => `${name} was not uploaded to S3: ${why}. It remains on the instance.`);
-    const progress = { ...turn.progress, uploaded, warnings: [...turn.progress.warnings, ...warnings] };
-    return next(
-      { ...turn, progress },
-      ports.now(),
-      answer.state === 'absent' ? 'The collected files are missing on the instance.' : null,
+    if (answer.state === 'absent') return next(turn, ports.now(), 'The collected files are missing on the instance.');
+    const names = Object.keys(request.puts);
+    const failed = names.filter((name) => name in answer.failed);
+    const warnings = failed.map(
+      (name) => `${name} was not uploaded to S3: ${answer.failed[name]}. It remains on the instance.`,
     );
+    const progress = {
+      ...turn.progress,
+      tried: [...tried, ...names],
+      uploaded: [...turn.progress.uploaded, ...names.filter((name) => !failed.includes(name))],
+      warnings: [...turn.progress.warnings, ...warnings],
+    };
+    const done = { ...turn, progress };
+    return names.length < rest.length ? done : next(done, ports.now(), null);
   },
 
   async release(ports, turn) {
@@ -137,6 +139,34 @@ const PHASES: Record<Exclude<CleanUpProgress['phase'], 'done'>, (ports: CleanUpP
     return { ...turn, progress: { ...turn.progress, jobs }, steps: { ...turn.steps, [job]: step } };
   },
 };
+
+/** The sync was refused: the instance has nothing of the run but its ticket. */
+function hasNothingThere({ steps: { sync, install, train } }: Pick<Ending, 'steps'>): boolean {
+  return sync !== null && ['busy', 'refused'].includes(sync.state) && !install && !train;
+}
+
+/** Whether the instance has said that no process of the run is left. */
+export function hasStopped(turn: Pick<Ending, 'progress' | 'steps'>): boolean {
+  const states = Object.values(turn.progress.jobs);
+  return hasNothingThere(turn) || (states.length > 0 && !states.includes('running'));
+}
+
+/** Uploads as many of the files as one request has room for: a URL holds the session token, which may have 4 KB, and all are needed at once. */
+async function uploadRequest(
+  ports: Pick<CleanUpPorts, 'presignPut'>,
+  turn: Turn,
+  files: readonly CollectedFile[],
+): Promise<UploadRequest> {
+  let request: UploadRequest = { ...base(turn), verb: 'upload', wait: WAIT_THERE_S, puts: {} };
+  for (const { name } of files) {
+    const url = await ports.presignPut(runFileKey(turn.run.id, name));
+    const more = { ...request, puts: { ...request.puts, [name]: url } };
+    const fits = Buffer.byteLength(JSON.stringify(more)) <= MAX_REQUEST_BYTES;
+    if (!fits && Object.keys(request.puts).length > 0) break;
+    request = more;
+  }
+  return request;
+}
 
 /** A job whose log may not be complete in CloudWatch. */
 export function nextJobToDrain({ progress, steps }: Pick<Ending, 'progress' | 'steps'>): JobName | undefined {

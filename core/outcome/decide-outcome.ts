@@ -197,7 +197,8 @@ export function readFailure(failure: Failure): { name: ErrorName; message: strin
   return { name: 'Internal', message: `${failure.state}: ${failure.Error}: ${text.slice(0, 1_000)}` };
 }
 
-function parseObject(text: string): Record<string, unknown> | null {
+/** null: not a JSON object, or cut. */
+export function parseObject(text: string): Record<string, unknown> | null {
   try {
     const value: unknown = JSON.parse(text);
     return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : null;

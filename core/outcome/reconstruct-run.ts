@@ -8,6 +8,8 @@ export interface ReconstructedRun {
   readonly facts: RunFacts;
   /** ARN of the nested watch that was under way, or null. */
   readonly watch: string | null;
+  /** The states of the execution, oldest first. */
+  readonly events: readonly StateEvent[];
 }
 
 interface Watches {
@@ -32,13 +34,15 @@ export async function reconstructRun(
   execution: Execution,
   watchMachineArn: string,
 ): Promise<ReconstructedRun> {
-  const found = readRun(await executions.history(execution.arn, { data: true }));
+  const events = await executions.history(execution.arn, { data: true });
+  const found = readRun(events);
   const { verified, instance, watching } = found;
   const steps = { sync: found.sync, install: found.install, train: found.train };
   const watch = verified && watching ? watchArn(watchMachineArn, verified.run.key, found.watches) : null;
   if (watch && watching) steps[watching] = (await lastSnapshot(executions, watch)) ?? steps[watching];
   return {
     watch,
+    events,
     facts: {
       run: verified?.run ?? null,
       spec: verified?.spec ?? null,

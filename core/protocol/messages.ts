@@ -40,6 +40,10 @@ export interface RequestBase {
   readonly root: string;
   readonly home: string | null;
   readonly user: string | null;
+  /** Users that the instance's tags allow beside the runner's own; null: not known. */
+  readonly users: readonly string[] | null;
+  /** Projects that the instance's tags allow; null: every project. */
+  readonly projects: readonly string[] | null;
   readonly run: { readonly id: string; readonly key: string; readonly arn: string };
   readonly project: string;
 }

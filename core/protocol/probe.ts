@@ -26,6 +26,8 @@ const text = z.nullable(z.string());
 /** What an install and a training would find on the instance. */
 export const probeAnswer = z.object({
   user: z.string(),
+  /** Groups of the jobs' user that let it become root. */
+  administratorGroups: z.optional(z.array(z.string())),
   home: z.string(),
   disk: z.object({ home: disk, root: disk }),
   python: z.union([

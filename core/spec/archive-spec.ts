@@ -1,5 +1,6 @@
 import { parse as parseToml } from 'smol-toml';
 import { parse as parseYaml } from 'yaml';
+import { printable } from '../archive/printable.ts';
 import type { ArchiveReport } from '../archive/verify.ts';
 import { type ArchiveLocation, projectFolder, toProjectName } from '../names.ts';
 import { InvalidSpec, parseSpec, type SpecInput } from './spec.ts';
@@ -11,11 +12,31 @@ export const CONFIG_FILE_BYTES = 256 * 1024;
 export const DEFAULT_REQUIREMENTS = 'requirements.txt';
 export const DEFAULT_PROJECT = 'runctl';
 
+/** What somebody may have named runctl.yaml instead. */
+const OTHER_SPEC_FILE = /^\.?runctl\.(ya?ml|json|toml)(\.txt)?$/i;
+
+/**
+ * Refuses files that are meant as runctl.yaml and would not be read.
+ * @param names of the files at the top of the project
+ * @throws InvalidSpec
+ */
+export function refuseOtherSpecFiles(names: readonly string[]): void {
+  const others = names.filter((name) => name !== SPEC_FILE && OTHER_SPEC_FILE.test(name)).map(printable);
+  if (others.length === 0) return;
+  const both = names.includes(SPEC_FILE) || others.length > 1;
+  throw new InvalidSpec(
+    both
+      ? `${[...others, ...(names.includes(SPEC_FILE) ? [SPEC_FILE] : [])].join(' and ')} are in one folder, and only ${SPEC_FILE} is read. Keep one file, named ${SPEC_FILE}.`
+      : `${others[0]} is not read: the run spec is named ${SPEC_FILE}. Rename the file.`,
+  );
+}
+
 /**
  * Reads the runctl.yaml of the archive.
  * @throws InvalidSpec
  */
 export function readSpecFile(report: ArchiveReport): SpecInput {
+  refuseOtherSpecFiles(projectFiles(report));
   const text = captured(report, SPEC_FILE);
   return text === null ? {} : parseSpecFile(text);
 }
@@ -47,11 +68,22 @@ export function readSpecMetadata(metadata: string | null): SpecInput {
   } catch {
     throw new InvalidSpec(`${source} is not JSON`);
   }
-  return withoutArchive(parseSpec(value, source), source);
+  return withoutInclude(withoutArchive(parseSpec(value, source), source), source);
+}
+
+/**
+ * Refuses the key `include` where there is nothing to pack: in the metadata of an upload and the input of an execution.
+ * @throws InvalidSpec
+ */
+export function withoutInclude(spec: SpecInput, source: string): SpecInput {
+  if (spec.include === undefined) return spec;
+  throw new InvalidSpec(
+    `${source}: include has no effect on an archive that is packed already; give it in ${SPEC_FILE}, or as an option of \`runctl run\``,
+  );
 }
 
 function withoutArchive(spec: SpecInput, source: string): SpecInput {
-  for (const key of ['archive', 'sha256'] as const) {
+  for (const key of ['archive', 'sha256', 'startedBy'] as const) {
     if (spec[key] !== undefined) throw new InvalidSpec(`${source}: ${key} is valid in the execution's input only`);
   }
   return spec;

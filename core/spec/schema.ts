@@ -35,6 +35,17 @@ function hasControlCharacter(value: string): boolean {
   return [...value].some((character) => character < ' ' || character === '\x7f');
 }
 
+const SCRIPT = 'Entry script in the project: .py, or .sh. Default: the only one of train.py, main.py at the top.';
+
+/** What is wrong with a script's suffix, or null. Python runs a file without one, too. */
+function badSuffix(script: string): string | null {
+  const suffix = /[^/](\.[^./]*)$/.exec(script)?.[1]?.toLowerCase() ?? '';
+  if (['', '.py', '.pyz', '.sh'].includes(suffix)) return null;
+  if (suffix !== '.ipynb') return `has the suffix ${suffix}; .py and .pyz run with Python, .sh with sh`;
+  const quoted = /^[\w./-]+$/.test(script) ? script : `'${script}'`;
+  return `is a notebook: convert it with \`jupyter nbconvert --to script ${quoted}\`, and name the .py file`;
+}
+
 const literal = text.check(
   z.refine((value) => !value.includes('\0'), 'has a NUL character'),
   z.refine((value) => !/\p{Surrogate}/u.test(value), 'has half a character (a lone surrogate)'),
@@ -62,12 +73,19 @@ export const specSchema = z.partial(
       z.refine((value) => !/[*?]/.test(value), 'must not have the wildcards * and ?'),
       z.describe('i-… or tag:Key=value. Default: tag:Project=<project>.'),
     ),
-    script: relativePath(
-      'Entry script, relative to the project. Default: the only one of train.py, main.py at the top.',
+    script: relativePath(SCRIPT).check(
+      z.refine((value) => badSuffix(value) === null, { error: ({ input }) => badSuffix(String(input)) ?? '' }),
+      z.describe(SCRIPT),
     ),
-    args: z
-      .array(literal)
-      .check(z.maxLength(256, 'has more than 256 items'), z.describe('Arguments of the script, taken literally.')),
+    include: z
+      .array(
+        path('A path beside the project.').check(z.regex(/^[^/~$]/, 'is relative to the project, such as ../common')),
+      )
+      .check(
+        z.maxLength(64, 'has more than 64 items'),
+        z.describe('Files and folders beside the project, packed with it: ../common becomes common/.'),
+      ),
+    args: z.array(literal).check(z.describe('Arguments of the script, taken literally.')),
     env: z
       .record(text.check(z.regex(VARIABLE)), literal)
       .check(
@@ -106,6 +124,12 @@ export const specSchema = z.partial(
       z.regex(/^[a-z_][a-z0-9_-]{0,31}$/, 'is a user name'),
       z.refine((value) => value !== 'root', 'must not be root: jobs run as an unprivileged user'),
       z.describe("User that runs the jobs: one that the instance's tag runctl:users names. Default: the instance's."),
+    ),
+    startedBy: text.check(
+      z.minLength(1, 'is empty'),
+      z.maxLength(128, 'has more than 128 characters'),
+      z.refine((value) => !hasControlCharacter(value), 'has a control character'),
+      z.describe('Who or what starts the run, for lists; not verified. Only in StartExecution input.'),
     ),
   }),
 );

@@ -11,6 +11,8 @@ export class InvalidSpec extends Error {
   override readonly name = 'InvalidSpec';
 }
 
+export const DEFAULT_OUTPUTS: readonly string[] = ['outputs/**'];
+
 const RESERVED = ['checkpoints', 'metrics', 'onFinish'];
 /** A message names at most so many things that are wrong: it travels in the execution's cause. */
 const PROBLEMS_SHOWN = 10;
@@ -75,8 +77,10 @@ function checkSize({ args, env, secrets, outputs }: SpecInput, source: string): 
     throw new InvalidSpec(`${source}: outputs take ${globs} bytes; ${GLOBS_LIMIT} fit in a command`);
   const size = Buffer.byteLength(JSON.stringify([args ?? [], env ?? {}, ...(secrets ? [secrets] : [])]));
   if (size <= ARGS_AND_ENV_LIMIT) return;
+  const names = (values: object | undefined) => `${Object.keys(values ?? {}).length} names`;
+  const items = `args (${args?.length ?? 0} items), env (${names(env)}) and secrets (${names(secrets)})`;
   throw new InvalidSpec(
-    `${source}: args, env and secrets take ${size} bytes; ${ARGS_AND_ENV_LIMIT} fit in a command. Put long values in a file of the archive.`,
+    `${source}: ${items} take ${size} bytes as JSON; ${ARGS_AND_ENV_LIMIT} fit in a command. Put long values in a file of the archive.`,
   );
 }
 
@@ -133,7 +137,7 @@ export function resolveSpec(...sources: readonly SpecInput[]): RunSpec {
     ifBusy: spec.ifBusy ?? 'queue',
     maxWait: parseDuration(spec.maxWait ?? '24h'),
     maxLogBytes: parseSize(spec.maxLogBytes ?? '1GiB'),
-    outputs: spec.outputs ?? ['outputs/**'],
+    outputs: spec.outputs ?? DEFAULT_OUTPUTS,
     user: spec.user ?? null,
   };
 }

@@ -88,6 +88,7 @@ export function chooseInstance(found: readonly FoundInstance[], wanted: string, 
     home: instance.tags[INSTANCE_TAGS.home] ?? null,
     user,
     users,
+    projects: allowedProjects(instance),
     imds: instance.tags[INSTANCE_TAGS.imds] === 'allow',
     platform: instance.platform,
     type: instance.type,
@@ -100,11 +101,11 @@ function refuseUnlessAllowed(
   instance: FoundInstance,
   { project, user, users }: RunRequest & { users: string[] },
 ): void {
-  const projects = instance.tags[INSTANCE_TAGS.projects];
-  if (projects !== undefined && !listOf(projects).includes(project)) {
+  const projects = allowedProjects(instance);
+  if (projects !== null && !projects.includes(project)) {
     throw new RunError(
       'ProjectNotAllowed',
-      `${instance.id} does not allow the project ${project}: its tag ${INSTANCE_TAGS.projects} is "${projects}".`,
+      `${instance.id} does not allow the project ${project}: its tag ${INSTANCE_TAGS.projects} is "${projects.join(' ')}".`,
     );
   }
   if (user !== null && user !== DEFAULT_USER && !users.includes(user)) {
@@ -113,6 +114,12 @@ function refuseUnlessAllowed(
       `${instance.id} does not allow jobs of the user ${user}: its tag ${INSTANCE_TAGS.users} does not name that user.`,
     );
   }
+}
+
+/** null: every project. */
+function allowedProjects({ tags }: FoundInstance): string[] | null {
+  const value = tags[INSTANCE_TAGS.projects];
+  return value === undefined ? null : listOf(value);
 }
 
 /** A tag's value as a list: names separated by spaces, since EC2 allows no comma in every tag. */

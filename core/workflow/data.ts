@@ -1,4 +1,5 @@
 import type { ErrorName } from '../errors.ts';
+import type { LatestMetrics } from '../metrics/latest.ts';
 import type { JobName } from '../names.ts';
 import type {
   CollectedFile,
@@ -80,6 +81,8 @@ export interface Instance {
   readonly user: string | null;
   /** Other users that a run may name. */
   readonly users: readonly string[];
+  /** Projects that may use the instance; null: every project. */
+  readonly projects: readonly string[] | null;
   /** Jobs reach the instance metadata service. */
   readonly imds: boolean;
   readonly platform: string;
@@ -147,6 +150,8 @@ export interface JobSnapshot {
   readonly elapsed?: number;
   readonly polls: number;
   readonly pollFailures: number;
+  /** Of a training: the metrics in its log. Missing before its first poll, and of a run of an older version. */
+  readonly metrics?: LatestMetrics;
 }
 
 /** Input of every state that sends requests to the instance. */
@@ -176,6 +181,8 @@ export interface CleanUpProgress {
   readonly files: readonly CollectedFile[] | null;
   /** Of `files`: those in S3. */
   readonly uploaded: readonly string[];
+  /** Of `files`: those whose upload has ended, well or not. A run that began with an older version has none. */
+  readonly tried?: readonly string[];
   /** The jobs that the run has on the instance. */
   readonly jobs: JobStates;
   /** Requests in this phase that got no answer. */

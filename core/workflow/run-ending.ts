@@ -1,5 +1,5 @@
 import * as z from 'zod/mini';
-import { ERRORS, isErrorName, OUTCOMES, type Outcome } from '../errors.ts';
+import { ERRORS, type ErrorName, isErrorName, OUTCOMES, type Outcome } from '../errors.ts';
 
 /**
  * How a schema treats what another version of runctl wrote. Strict: every key is there. Tolerant: a key that is missing has this value,
@@ -71,4 +71,9 @@ function parse(text: string | null): unknown {
   } catch {
     return null; // Text of Step Functions itself, as after an abort.
   }
+}
+
+/** An error of a run by its name; null for none, and for one that another version has. */
+export function errorNamed(name: string | null): ErrorName | null {
+  return name !== null && isErrorName(name) ? name : null;
 }

@@ -12,12 +12,14 @@ import { StepLambda } from './step-lambda.ts';
 
 /** An upload below `uploads/` starts a run: S3 → EventBridge → start-run → StartExecution. */
 export class UploadTrigger extends Construct {
+  readonly startRun: StepLambda;
+
   constructor(stack: Stack, props: { config: Config; bucket: Bucket; machine: StateMachine; deadLetters: IQueue }) {
     super(stack, 'UploadTrigger');
     const { bucket, machine, deadLetters } = props;
-    const startRun = new StepLambda(this, 'start-run', {
+    this.startRun = new StepLambda(this, 'start-run', {
       config: props.config,
-      description: 'Starts a run for an upload, once for each version of an object',
+      description: 'Starts a run for an upload, once for each version of an object, and for each time of a schedule',
       environment: { runMachineArn: machine.stateMachineArn, uploadBucket: bucket.bucketName },
       permissions: [
         ...readArchives(bucket, [UPLOAD_PREFIX]),
@@ -34,7 +36,7 @@ export class UploadTrigger extends Construct {
         detailType: ['Object Created'],
         detail: { bucket: { name: [bucket.bucketName] }, object: { key: Match.prefix(UPLOAD_PREFIX) } },
       },
-      targets: [target(startRun.function, deadLetters)],
+      targets: [target(this.startRun.function, deadLetters)],
     });
   }
 }

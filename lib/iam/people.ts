@@ -26,6 +26,13 @@ import {
 } from './functions.ts';
 import { type Permission, toPolicy } from './permission.ts';
 
+/** As runctl 0.1.0 wrote them; never to be changed. */
+const DESCRIPTIONS: Readonly<Record<keyof typeof MANAGED_POLICIES, string>> = {
+  upload: 'runctl: may upload code, which then runs on the instance',
+  watch: 'runctl: may upload code, start runs, watch them, and fetch what they left',
+  operator: 'runctl: all that the command line does, among it to stop runs, schedule them, and ask the instance',
+};
+
 /** Managed policies for people, narrowest first. They have no effect until an administrator attaches them. */
 export function createManagedPolicies(
   stack: Stack,
@@ -51,7 +58,8 @@ export function createManagedPolicies(
     new ManagedPolicy(stack, `Access-${key}`, {
       // IAM is global: stacks in two regions need different names.
       managedPolicyName: `${MANAGED_POLICIES[key as keyof typeof MANAGED_POLICIES]}-${Aws.REGION}`,
-      // No description: IAM cannot change it, so a new wording would require a replacement, which fails because the name is taken.
+      // IAM cannot change a description: another text would require a replacement, which fails because the name is taken.
+      description: DESCRIPTIONS[key as keyof typeof MANAGED_POLICIES],
       document: toPolicy(permissions),
     });
   }
@@ -88,7 +96,7 @@ function watchRuns(stack: Stack, bucket: Bucket): Permission[] {
   return [
     listRuns(stack),
     readHistories(stack),
-    { actions: ['logs:GetLogEvents', 'logs:FilterLogEvents'], resources: [runLogStreams(stack)] },
+    { actions: ['logs:GetLogEvents'], resources: [runLogStreams(stack)] },
     { actions: ['s3:GetObject'], resources: [bucket.arnForObjects(`${RUN_PREFIX}*`)] },
     { actions: ['s3:ListBucket'], resources: [bucket.bucketArn] },
     // To find the instance of a run and its SSM agent. No resource-level permissions.

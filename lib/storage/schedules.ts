@@ -1,11 +1,13 @@
 import { Duration, RemovalPolicy, Stack, TimeZone } from 'aws-cdk-lib';
 import { Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
+import type { IFunction } from 'aws-cdk-lib/aws-lambda';
 import { Schedule, ScheduleExpression, ScheduleGroup, ScheduleTargetInput } from 'aws-cdk-lib/aws-scheduler';
-import { StepFunctionsStartExecution } from 'aws-cdk-lib/aws-scheduler-targets';
+import { LambdaInvoke } from 'aws-cdk-lib/aws-scheduler-targets';
 import type { IQueue } from 'aws-cdk-lib/aws-sqs';
 import type { StateMachine } from 'aws-cdk-lib/aws-stepfunctions';
 import { Construct } from 'constructs';
 import { SCHEDULE_GROUP, scheduleName } from '../../core/names.ts';
+import { scheduledStart } from '../../core/schedule/scheduled-start.ts';
 import type { ScheduleConfig } from '../config.ts';
 import { toPolicy } from '../iam/permission.ts';
 
@@ -19,25 +21,32 @@ export class Schedules extends Construct {
 
   constructor(
     scope: Construct,
-    props: { schedules: readonly ScheduleConfig[]; machine: StateMachine; deadLetters: IQueue },
+    props: {
+      schedules: readonly ScheduleConfig[];
+      machine: StateMachine;
+      startRun: IFunction;
+      deadLetters: IQueue;
+    },
   ) {
     super(scope, 'Schedules');
-    const { machine, deadLetters } = props;
+    const { machine, startRun, deadLetters } = props;
     // The name is fixed, so a retained group would block the next deployment.
     const scheduleGroup = new ScheduleGroup(this, 'Group', {
       scheduleGroupName: SCHEDULE_GROUP,
       removalPolicy: RemovalPolicy.DESTROY,
     });
-    this.role = this.createRole(scheduleGroup.scheduleGroupArn, machine, deadLetters);
+    this.role = this.createRole(scheduleGroup.scheduleGroupArn, { machine, startRun, deadLetters });
     const role = this.role.withoutPolicyUpdates();
     for (const { name, expression, timezone, spec } of props.schedules) {
       new Schedule(this, name, {
         scheduleName: scheduleName(name),
         scheduleGroup,
         schedule: ScheduleExpression.expression(expression, TimeZone.of(timezone)),
-        target: new StepFunctionsStartExecution(machine, {
+        target: new LambdaInvoke(startRun, {
           role,
-          input: ScheduleTargetInput.fromObject(spec),
+          input: ScheduleTargetInput.fromObject(
+            scheduledStart(scheduleName(name), { startedBy: `schedule ${name}`, ...spec }),
+          ),
           deadLetterQueue: deadLetters,
           maxEventAge: Duration.hours(1),
           retryAttempts: 185,
@@ -47,7 +56,10 @@ export class Schedules extends Construct {
   }
 
   /** Only schedules of the group `runctl` may assume the role. */
-  private createRole(group: string, machine: StateMachine, deadLetters: IQueue): Role {
+  private createRole(
+    group: string,
+    { machine, startRun, deadLetters }: { machine: StateMachine; startRun: IFunction; deadLetters: IQueue },
+  ): Role {
     return new Role(this, 'Role', {
       description: 'EventBridge Scheduler starts runs of runctl',
       assumedBy: new ServicePrincipal('scheduler.amazonaws.com', {
@@ -55,6 +67,8 @@ export class Schedules extends Construct {
       }),
       inlinePolicies: {
         start: toPolicy([
+          { actions: ['lambda:InvokeFunction'], resources: [startRun.functionArn] },
+          // For schedules that version 0.1 of the command made: they start the machine themselves.
           { actions: ['states:StartExecution'], resources: [machine.stateMachineArn] },
           { actions: ['sqs:SendMessage'], resources: [deadLetters.queueArn] },
         ]),

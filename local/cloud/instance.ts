@@ -1,4 +1,4 @@
-import { mkdir, symlink } from 'node:fs/promises';
+import { mkdir, symlink, writeFile } from 'node:fs/promises';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { DescribeInstancesCommand, EC2Client, RunInstancesCommand } from '@aws-sdk/client-ec2';
@@ -30,6 +30,8 @@ export async function registerInstance(access: CloudAccess, { name, project, fol
     const home = join(folder, 'home');
     const root = join(folder, 'root');
     await Promise.all([home, root].map((path) => mkdir(path, { recursive: true })));
+    // The jobs of a local instance are the current user's, also where that is root: the runner refuses root's otherwise.
+    await writeFile(join(root, 'allow-root'), '');
     const present = await client.send(
       new DescribeInstancesCommand({
         Filters: [

@@ -18,7 +18,7 @@ export async function runUp(paths: StatePaths, options: Pick<UpOptions, 'agentCo
     const next: [string, string] =
       state.deployed === null
         ? ['Deploy runctl into it:', localCommand('up', paths)]
-        : ['In that shell, train:', 'runctl run'];
+        : ['In that shell, in a project folder, train:', `runctl run --instance ${state.instanceId}`];
     console.log(nextCommands(paths, [next]).join('\n'));
   } finally {
     for (const signal of signals) process.off(signal, stop);

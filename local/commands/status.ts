@@ -1,3 +1,4 @@
+import type { LocalStatusOutput } from '../../cli/output/schemas.ts';
 import { VERSION } from '../../core/version.ts';
 import { clientVariables, misleadingVariables } from '../cloud/environment.ts';
 import { LocalError } from '../cloud/errors.ts';
@@ -6,19 +7,7 @@ import { healthOf } from '../cloud/services.ts';
 import { readState } from '../cloud/state.ts';
 
 /** What `local status --json` prints. */
-export interface Status {
-  /** The version of runctl. */
-  readonly version: string;
-  readonly up: boolean;
-  readonly endpoint: string | null;
-  readonly ssmEndpoint: string | null;
-  readonly region: string | null;
-  readonly instanceId: string | null;
-  readonly ministack: { readonly pid: number; readonly healthy: boolean } | null;
-  readonly agent: { readonly pid: number; readonly healthy: boolean; readonly command: string | null } | null;
-  readonly deployed: { readonly at: string; readonly outputs: Readonly<Record<string, string>> } | null;
-  readonly logs: string;
-}
+export type Status = LocalStatusOutput;
 
 /** The state of the local cloud. `up` means that both services answer. */
 export async function statusOf(paths: StatePaths): Promise<Status> {

@@ -37,7 +37,7 @@ export async function startRun(
     print(
       `Packed ${folder}: ${packed.files.length} files, ${formatSize(packed.bytes)}, as ${formatSize(packed.archiveBytes)}`,
     );
-    for (const warning of packWarnings(code, packed)) print(`warning: ${warning}`);
+    for (const warning of packWarnings(packed)) print(`warning: ${warning}`);
     const project = toProjectName(basename(resolve(options.folder))) ?? 'demo';
     const to = { bucket: outputOf(state, OUTPUTS.bucket), project, spec: specOf(options, state) };
     const upload = await uploadArchive(clients.s3, archive, to, { signal });

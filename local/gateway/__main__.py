@@ -38,7 +38,7 @@ def main() -> None:
     port = int(os.environ["GATEWAY_PORT"])
 
     def is_own_process(scope: Scope) -> bool:
-        client: Tuple[str, int] = tuple(scope.get("client") or ("", 0))[:2]
+        client = scope.get("client") or ("", 0)
         return client[0] == HOST and peer_uid(client[1], port) == os.getuid()
 
     use_sessions()

@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { ARCHIVE_ERROR_NAMES } from '../../core/archive/errors.ts';
 import { ERRORS, isErrorName, OUTCOMES } from '../../core/errors.ts';
+import { ENDINGS, PHASES } from '../../core/workflow/vocabulary.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const read = (path: string) => readFileSync(join(ROOT, path), 'utf8');
@@ -46,6 +47,7 @@ const onInstance = new Set<string>([
 
 /** Caught before a run could end with them. */
 const NOT_ENDINGS: Readonly<Record<string, string>> = {
+  InvalidMetric: 'the command line reports it as a usage error',
   BadExpression: 'the command line tells it, before there is a schedule',
   UnreadableAnswer: 'asked again by the commands adapter, then AgentSilent',
 };
@@ -113,9 +115,19 @@ describe('docs/reference/errors.md', () => {
     expect(outcomes.slice(0, 2)).toEqual([['rejected'], ['instance-unavailable']]);
   });
 
+  /** Word and meaning of each row below a heading of a table. */
+  function rowsUnder(heading: string): string[][] {
+    const [, table = ''] = new RegExp(`^\\| ${heading} \\|.*\\n((?:\\|.*\\n)+)`, 'm').exec(page) ?? [];
+    return [...table.matchAll(/^\| `([\w-]+)` \| ([^|]+) \|/gm)].map(([, word = '', meaning = '']) => [word, meaning]);
+  }
+
+  it('explains each word for what a run does, as the vocabulary does', () => {
+    expect(rowsUnder('word')).toEqual(Object.entries(PHASES));
+  });
+
   it('is found by the outcome that the command shows', () => {
-    const [, table = ''] = /^\| outcome \|.*\n((?:\|.*\n)+)/m.exec(page) ?? [];
-    const outcomes = all(table, /^\|([^|]+)\|/gm).flatMap((cell) => all(cell, /`([\w-]+)`/g));
-    expect(outcomes.sort()).toEqual([...OUTCOMES].sort());
+    expect(rowsUnder('outcome')).toEqual(Object.entries(ENDINGS).map(([word, { meaning }]) => [word, meaning]));
+    for (const outcome of OUTCOMES.filter((one) => one !== 'succeeded'))
+      expect(page, outcome).toMatch(new RegExp(`^\\| \`${outcome}\` \\|.*\\| .*\\]\\(#`, 'm'));
   });
 });

@@ -49,6 +49,8 @@ const base: RequestBase = {
   root: '/var/lib/runctl',
   home: null,
   user: null,
+  users: ['ubuntu'],
+  projects: null,
   run: { id: run.id, key: run.key, arn: run.arn },
   project: 'demo',
 };

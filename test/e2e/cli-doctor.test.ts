@@ -3,6 +3,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import type { Check } from '../../cli/doctor/check.ts';
 import { Cloud } from '../support/cloud/cloud.ts';
 import { projectFolder, runctl, shellEnvironment } from '../support/cloud/runctl.ts';
+import { outputOf } from '../support/outputs.ts';
 
 let cloud: Cloud;
 let folder: string;
@@ -16,7 +17,7 @@ beforeAll(async () => {
 /** What `doctor --json` says of each check. */
 async function runChecks(...args: string[]): Promise<{ code: number | null; checks: Record<string, Check> }> {
   const { code, stdout } = await runctl(folder, ['doctor', '--json', ...args], env);
-  const { ok, checks } = JSON.parse(stdout) as { ok: boolean; checks: Check[] };
+  const { ok, checks } = outputOf('doctor', stdout);
   expect(ok).toBe(code === 0);
   return { code, checks: Object.fromEntries(checks.map((check) => [check.name, check])) };
 }

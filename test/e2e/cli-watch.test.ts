@@ -6,6 +6,7 @@ import { createInterface } from 'node:readline';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { Cloud } from '../support/cloud/cloud.ts';
 import { COMMAND, projectFolder, runctl, shellEnvironment } from '../support/cloud/runctl.ts';
+import { outputOf } from '../support/outputs.ts';
 import { tarGz } from './archives.ts';
 
 /** Far more than 3 s, which is what a quiet machine shows: the number itself is printed. */
@@ -60,7 +61,7 @@ async function live(id: string) {
   const ended = new Promise<number | null>((resolve) => child.on('close', resolve));
   const lines: { text: string; cameAt: number }[] = [];
   for await (const line of createInterface(child.stdout)) {
-    lines.push({ text: (JSON.parse(line) as { text: string }).text, cameAt: Date.now() });
+    lines.push({ text: outputOf('logs', line).text, cameAt: Date.now() });
   }
   return { lines, code: await ended };
 }
@@ -73,15 +74,16 @@ describe('runctl logs, status, list, stop, pull', () => {
     const second = await start(LINES);
     await cloud.entered(second.arn, 'Wait for instance');
 
-    const waiting = JSON.parse((await cli('status', second.id, '--json')).stdout);
+    const waiting = outputOf('status', (await cli('status', second.id, '--json')).stdout);
     expect(waiting).toMatchObject({
-      state: 'waiting for the instance',
+      state: 'queued',
+      outcome: null,
       queue: { place: 1, holder: { run: first.id } },
-      project: { name: cloud.project },
+      project: cloud.project,
     });
     expect((await cli('pull', second.id)).code).toBe(2);
-    const stopped = await cli('stop', second.id);
-    expect(stopped).toMatchObject({ code: 0, stdout: expect.stringContaining(`Run ${second.id}: stopped.`) });
+    const [stopped] = outputOf('stop', (await cli('stop', second.id, '--json')).stdout);
+    expect(stopped).toMatchObject({ id: second.id, message: expect.stringContaining('has left the queue') });
 
     const { lines, code } = await watched;
     expect(code).toBe(0);
@@ -103,15 +105,19 @@ describe('runctl logs, status, list, stop, pull', () => {
       onInstance.toString('latin1').trimEnd().split('\n').slice(-2).join('\n').concat('\n'),
     );
 
-    const found = JSON.parse((await cli('list', '--json')).stdout) as { id: string; outcome: string }[];
-    expect(found.map(({ id, outcome }) => [id, outcome])).toEqual([
+    expect(await cli('status', second.id, '--wait')).toMatchObject({ code: 1 });
+    const found = outputOf('list', (await cli('list', '--json')).stdout);
+    expect(found.map(({ id, state }) => [id, state])).toEqual([
       [second.id, 'stopped'],
       [first.id, 'succeeded'],
     ]);
-    expect(await cli('status', second.id, '--wait')).toMatchObject({ code: 1 });
 
-    const pulled = await cli('pull', first.id);
-    expect(pulled).toMatchObject({ code: 0, stdout: `runctl-runs/${first.id}\n` });
+    const pulled = await cli('pull', first.id, second.id, '--json');
+    expect(outputOf('pull', pulled.stdout)).toMatchObject([
+      { id: first.id, outcome: 'succeeded', folder: join(folder, 'runctl-runs', first.id), outputs: 1 },
+      { id: second.id, outcome: 'stopped', outputs: 0 },
+    ]);
+    expect(await cli('pull', first.id)).toMatchObject({ code: 0, stdout: `runctl-runs/${first.id}\n` });
     const there = (name: string) => readFileSync(join(folder, 'runctl-runs', first.id, name));
     expect(there('outputs/model.bin').toString()).toBe('weights');
     expect(there('train.log').equals(onInstance)).toBe(true);
@@ -134,15 +140,43 @@ describe('runctl logs, status, list, stop, pull', () => {
     const run = await start(600);
     const followed = cli('logs', '-f', run.id);
     await cloud.entered(run.arn, 'Watch training');
+    const next = await start(601);
+    await cloud.entered(next.arn, 'Wait for instance');
+    const active = outputOf('list', (await cli('list', '--active', '--json')).stdout);
+    expect(active.map(({ id, state, args }) => [id, state, args])).toEqual([
+      [next.id, 'queued', ['601']],
+      [run.id, 'training', ['600']],
+    ]);
+    expect(await cli('stop')).toMatchObject({ code: 2, stderr: expect.stringContaining(`${next.id}  queued`) });
+    const [left] = outputOf('stop', (await cli('stop', next.id, '--json')).stdout);
+    expect(left).toMatchObject({ id: next.id, message: expect.stringContaining('has left the queue') });
+    const asked = performance.now();
     const stopped = await cli('stop');
-    expect(stopped).toMatchObject({ code: 0, stdout: expect.stringContaining(`Run ${run.id}: stopped.`) });
+    console.log(`stop: the processes have ended after ${((performance.now() - asked) / 1_000).toFixed(1)} s`);
+    expect(stopped).toMatchObject({
+      code: 0,
+      stdout: `Run ${run.id}: stopping. The training has ended. Outputs and logs are being saved; runctl pull waits for them.\n`,
+    });
     expect(stopped.stderr).toContain('TERM');
+    expect(outputOf('status', (await cli('status', run.id, '--json')).stdout)).toMatchObject({
+      state: 'stopping',
+      outcome: null,
+      isKept: false,
+    });
+    expect((await cli('pull', run.id, '--to', 'kept')).stderr).toContain('waiting for its outputs');
     const { code, stdout } = await followed;
     expect(code).toBe(1);
     expect(stdout).toMatch(/^odd \\xff\\x00 bytes\nwritten /);
     expect((await cli('logs', run.id, '--raw')).stdout).toContain('checkpoint written');
-    expect(await cli('stop')).toMatchObject({ code: 0, stdout: `Run ${run.id} has already ended: stopped.\n` });
-    await cli('pull', '--to', 'kept');
+    expect(await cli('stop', run.id)).toMatchObject({
+      code: 0,
+      stdout: `Run ${run.id}: stopped. It had already ended.\n`,
+    });
+    expect(outputOf('status', (await cli('status', run.id, '--json')).stdout)).toMatchObject({
+      state: 'stopped',
+      outcome: 'stopped',
+      isKept: true,
+    });
     expect(readFileSync(join(folder, 'kept/outputs/checkpoint'), 'utf8')).toBe('saved');
   });
 });

@@ -8,6 +8,7 @@ import { VERSION } from '../../core/version.ts';
 import { localSettings } from '../../local/cloud/clients.ts';
 import { projectRoot, statePaths } from '../../local/cloud/paths.ts';
 import { readState } from '../../local/cloud/state.ts';
+import { outputOf } from '../support/outputs.ts';
 
 const run = promisify(execFile);
 
@@ -65,12 +66,15 @@ describe('the package', () => {
       'import os\nos.makedirs("outputs")\nopen("outputs/model.txt", "w").write("weights")\nprint("trained")\n',
     );
     expect(await runctl('local', 'up')).toContain('Stack deployed');
-    Object.assign(env, JSON.parse(await runctl('local', 'env', '--json')));
-    expect(JSON.parse(await runctl('local', 'status', '--json'))).toMatchObject({ up: true, version: VERSION });
+    Object.assign(env, outputOf('local env', await runctl('local', 'env', '--json')));
+    expect(outputOf('local status', await runctl('local', 'status', '--json'))).toMatchObject({
+      up: true,
+      version: VERSION,
+    });
 
     await runctl('init');
     expect(await runctl('run', '--yes')).toMatch(/outcome +succeeded/);
-    expect(JSON.parse(await runctl('list', '--json'))).toMatchObject([{ outcome: 'succeeded' }]);
+    expect(outputOf('list', await runctl('list', '--json'))).toMatchObject([{ outcome: 'succeeded' }]);
     const folder = (await runctl('pull')).trim();
     expect(readFileSync(join(project, folder, 'outputs', 'model.txt'), 'utf8')).toBe('weights');
 

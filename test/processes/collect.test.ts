@@ -47,6 +47,20 @@ time.sleep(100)
     expect(await here.start(run, { train: {} }, { job: 'train' })).toMatchObject({ state: 'stopped' });
   });
 
+  it('send the rest when a later request brings its URLs; what was sent is not sent again', async () => {
+    const box = collectSetup();
+    const { store } = box;
+    const run = await box.trained('print(1)\n');
+    const names = ((await box.collect(run)).files ?? []).map(({ name }) => name);
+    expect(names).toEqual(['train.log.gz', 'inventory.json']);
+    for (const name of names) {
+      expect(await box.upload(run, [name])).toMatchObject({ state: 'uploaded', failed: {} });
+      expect(store.tried.at(-1)).toBe(name);
+    }
+    expect(await box.upload(run, names)).toMatchObject({ state: 'uploaded', failed: {} });
+    expect(store.tried).toEqual(names);
+  });
+
   it('leave out, with a warning, what is too big, leads out of the project, or is no file; nothing is no error', async () => {
     const box = collectSetup();
     const { here } = box;

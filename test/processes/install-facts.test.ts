@@ -13,7 +13,11 @@ const setup = useInstallSetup();
 
 function request(about: InstallSetup, changes: Partial<ProbeRequest> = {}): Required<ProbeRequest> {
   const user = userInfo().username;
-  const places = { root: join(about.base, 'not', 'yet'), home: about.home, user };
+  const root = join(about.base, 'root');
+  mkdirSync(root, { recursive: true });
+  // These tests may run as root.
+  writeFileSync(join(root, 'allow-root'), '');
+  const places = { root, home: about.home, user };
   return { protocol: PROTOCOL, verb: 'probe', ...places, python: null, secrets: {}, ...changes };
 }
 
@@ -45,7 +49,7 @@ describe('probe', () => {
       uv: { path: join(setup().userBin, 'uv'), version: 'uv 0.9.1', error: null },
     });
     const { disk } = answer as ProbeAnswer;
-    expect(disk.root.path).toBe(setup().base);
+    expect(disk.root.path).toBe(join(setup().base, 'root'));
     expect(disk.home.free).toBeGreaterThan(0);
     expect(disk.home.free).toBeLessThanOrEqual(disk.home.bytes);
     expect(readdirSync(setup().home, { recursive: true }).sort()).toEqual(before);

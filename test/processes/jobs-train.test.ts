@@ -54,6 +54,19 @@ describe('training', () => {
     expect(logBytes(ended)).toEqual(box.logOf(run, 'train'));
   });
 
+  it.each([
+    ['sh', '', 'x: no array'],
+    ['bash', '#!/usr/bin/env bash\n', 'two'],
+  ])('runs a shell script with %s, with literal arguments, one PID and its exit code', async (_shell, first, array) => {
+    const box = instance();
+    const script = `(eval 'x=(one two); echo "\${x[1]}"') 2>/dev/null || echo 'x: no array'\necho $$ "$#" "$2"\nexit 7\n`;
+    box.write('-run it.sh', `${first}${script}`);
+    const run = box.giveLease(box.run());
+    await box.start(run, { train: { script: '-run it.sh', args: ['-x', '$(id) *'] } });
+    const ended = await box.ended(run, 'train');
+    expect(ended).toMatchObject({ exit: { code: 7 }, tail: [array, `${ended.pid} 2 $(id) *`] });
+  });
+
   it('gets its arguments and environment literally', async () => {
     const box = instance();
     box.write('train.py', TELL);

@@ -52,7 +52,7 @@ function modelled(): Subject {
     hasOutputs: () => false,
     onStart: () => undefined,
   });
-  const about = { root: '/root', home: '/home', user: null };
+  const about = { root: '/root', home: '/home', user: null, users: [], projects: null };
   return { clock, bucket, instance, about, plan: (run, plan) => void plans.set(run, plan) };
 }
 
@@ -69,7 +69,7 @@ async function real(): Promise<Subject> {
     () => server.close(),
   );
   const { here } = instance;
-  const about = { root: here.root, home: here.home, user: here.user };
+  const about = { root: here.root, home: here.home, user: here.user, users: [here.user], projects: null };
   return { clock, bucket, instance, about, plan: (run, plan) => instance.plan(run, plan) };
 }
 

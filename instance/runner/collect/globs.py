@@ -88,7 +88,7 @@ def _one_of(inner):
 def _matches(tokens, text):
     """Whether the tokens fit the whole text. A star takes as little as will do: only the last one is ever widened."""
     token = at = 0
-    star = widened = None
+    star, widened = None, 0
     while at < len(text):
         if token < len(tokens) and tokens[token] == "*":
             star, widened = token, at

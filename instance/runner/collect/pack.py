@@ -48,10 +48,21 @@ def _redactor(run, warnings):
 
 def _everything_else(folder, asked, redact, files, warnings):
     account = accounts.Account(**asked["account"])
+    _warn_of_administrator(account, warnings)
     listed = _outputs(folder, asked, account, files, warnings)
     python, packages = _packages(os.path.join(os.path.dirname(folder), "train"), asked, account, warnings)
     inventory = {"outputs": listed, "python": python, "packages": packages}
     _inventory(folder, redact.everywhere(inventory), files, warnings)
+
+
+def _warn_of_administrator(account, warnings):
+    groups = accounts.administrator_groups(account) if os.geteuid() == 0 and account.uid != 0 else []
+    if groups:
+        warnings.append(
+            "The jobs' user {} is in the administrators' groups {}: code of a run can become root".format(
+                account.name, ", ".join(groups)
+            )
+        )
 
 
 def _log(path, job, files, warnings):

@@ -20,7 +20,7 @@ _URL_SECONDS = 240.0
 
 
 def main(folder):
-    """Writes sent.json after each file, and uploaded.json when all were tried; not when URLs grew too old meanwhile."""
+    """Writes sent.json after each file, and uploaded.json when all of puts were tried; not when URLs grew too old."""
     puts_path = os.path.join(folder, paths.PUTS)
     puts = marker.read(puts_path)
     marker.remove(puts_path)
@@ -44,7 +44,7 @@ def main(folder):
             return
         else:
             failed[name] = why
-    marker.write(os.path.join(folder, paths.UPLOADED), {"failed": failed})
+    marker.write(os.path.join(folder, paths.UPLOADED), {"names": sorted({*puts, *sent}), "failed": failed})
 
 
 def _note(path, value):

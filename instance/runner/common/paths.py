@@ -18,6 +18,8 @@ LOG_CUT = "log-cut.json"
 LOG_CHANGED = "log-changed.json"
 ROOM = "room"
 LOCK = "lock"
+#: Of the instance's root user, in the runner's root folder: root may run jobs.
+ALLOW_ROOT = "allow-root"
 ERRORS = "supervisor.err"
 #: Of the finisher: what it packed, the URLs to send it to, what has been sent, and that all was tried.
 COLLECTED = "collected.json"

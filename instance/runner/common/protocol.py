@@ -13,7 +13,16 @@ _KEY = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789
 _NUMBER = (int, float)
 _TEXT = (str,)
 _MAYBE_TEXT = (str, type(None))
-_EVERY = {"root": _TEXT, "home": _MAYBE_TEXT, "user": _MAYBE_TEXT, "run": (dict,), "project": _TEXT}
+_MAYBE_LIST = (list, type(None))
+_EVERY = {
+    "root": _TEXT,
+    "home": _MAYBE_TEXT,
+    "user": _MAYBE_TEXT,
+    "users": _MAYBE_LIST,
+    "projects": _MAYBE_LIST,
+    "run": (dict,),
+    "project": _TEXT,
+}
 #: `probe` is about the instance, not about a run.
 _OF_PROBE = {"root": _TEXT, "home": _MAYBE_TEXT, "user": _MAYBE_TEXT, "python": _MAYBE_TEXT}
 _OF_VERB = {

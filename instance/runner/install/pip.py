@@ -56,7 +56,7 @@ class PipInstall:
         except subp.ProcessFailed as failed:
             raise ToolFailed(str(failed)) from failed
         # "raw" came with pip 24.1; an older one refuses the word, and draws its bar with nobody to see it.
-        bar = "raw" if environment.version_of(stdout) >= (24, 1) else "off"
+        bar = "raw" if environment.version_of(stdout) >= (24, 1) else "off"  # pyright: ignore[reportOperatorIssue]
         command = [self._python, "-m", "pip", "install", "--progress-bar", bar]
         if self._target.interpreter.kind == "system":
             command.append("--user")

@@ -52,11 +52,21 @@ def upload(request):
         return {"state": "absent", "failed": {}}
 
     def look():
+        _begin_rest(folder, request["puts"])
         return _advance(request, folder, "upload", paths.UPLOADED, _give_up_uploading)
 
     done = _until(root, request["wait"], look, "uploaded") == "uploaded"
     failed = marker.read(os.path.join(folder, paths.UPLOADED))["failed"] if done else {}
     return {"state": "uploaded" if done else "uploading", "failed": failed}
+
+
+def _begin_rest(folder, puts):
+    """Lets the finisher upload again when this request has names that the ones before lacked."""
+    path = os.path.join(folder, paths.UPLOADED)
+    ended = marker.read(path)
+    if ended is not None and "names" in ended and not set(puts) <= set(ended["names"]):
+        marker.remove(os.path.join(folder, _attempts("upload")))
+        marker.remove(path)
 
 
 def kill(root, key):
@@ -97,7 +107,7 @@ def _advance(request, folder, work, done, give_up):
     if is_working(folder):
         return "working"
     marker.folder(folder)
-    count_path = os.path.join(folder, f"{work}-attempts.json")
+    count_path = os.path.join(folder, _attempts(work))
     attempts = (marker.read(count_path) or {"count": 0})["count"]
     if attempts >= _MOST_ATTEMPTS:
         marker.write(path, give_up(folder))
@@ -108,12 +118,16 @@ def _advance(request, folder, work, done, give_up):
     return "working"
 
 
+def _attempts(work):
+    return f"{work}-attempts.json"
+
+
 def _write_input(request, folder, work, is_last):
     os.close(os.open(os.path.join(folder, paths.LOCK), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600))
     if work == "upload":
         marker.write(os.path.join(folder, paths.PUTS), request["puts"], mode=0o600)
         return
-    account = accounts.find(request["user"], request["home"])
+    account = accounts.find(request)
     asked = {name: request[name] for name in ("project", "run", "outputs", "maxBytes")}
     asked.update(account=account._asdict(), agent=environment.of_agent(), logsOnly=is_last)
     marker.write(os.path.join(folder, paths.INPUT), asked, mode=0o600)
@@ -141,4 +155,7 @@ def _give_up_uploading(folder):
     sent = (marker.read(os.path.join(folder, paths.SENT)) or {"names": []})["names"]
     files = marker.read(os.path.join(folder, paths.COLLECTED))["files"]
     why = f"sending it did not complete in {_MOST_ATTEMPTS} attempts"
-    return {"failed": {file["name"]: why for file in files if file["name"] not in sent}}
+    return {
+        "names": [file["name"] for file in files],
+        "failed": {file["name"]: why for file in files if file["name"] not in sent},
+    }

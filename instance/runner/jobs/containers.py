@@ -21,6 +21,7 @@ class Cgroup:
     """A cgroup of version 2."""
 
     is_kernels = True
+    why = None
 
     def __init__(self, path):
         self.path = path
@@ -65,6 +66,7 @@ class PidNamespace:
     """A PID namespace, by its first process (namespace.py): it ends when nothing else is left in it."""
 
     is_kernels = True
+    why = None
 
     def __init__(self, pid, start):
         self.pid, self.start = pid, start

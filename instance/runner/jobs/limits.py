@@ -34,8 +34,8 @@ def set_here():
     """Bounds the processes of the user that this process is about to become: the kernel's own bound leaves no room."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NPROC)
     most = tasks()
-    bound = [most if limit == resource.RLIM_INFINITY else min(limit, most) for limit in (soft, hard)]
-    resource.setrlimit(resource.RLIMIT_NPROC, tuple(bound))
+    soft, hard = (most if limit == resource.RLIM_INFINITY else min(limit, most) for limit in (soft, hard))
+    resource.setrlimit(resource.RLIMIT_NPROC, (soft, hard))
 
 
 def _number(path):

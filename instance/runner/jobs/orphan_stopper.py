@@ -14,13 +14,14 @@ def main(folder):
     """The process `stop`. Returns 0; also when nothing of the job lives any more."""
     path = os.path.join(folder, paths.IDENTITY)
     identity = marker.read(path)
-    container = containers.of(identity)
-    if container is None or container.is_empty():
+    container = containers.of(identity) if identity else None
+    if identity is None or container is None or container.is_empty():
         return 0
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a supervisor is told so of a new stop.json; here it is read anyway
     me = processes.look(os.getpid())
     # From here on the job counts as running until its end is written, though its last process goes before that.
-    marker.write(path, dict(identity, supervisor={"pid": me.pid, "startTime": me.start}))
+    supervisor = {"pid": me.pid, "startTime": me.start}
+    marker.write(path, dict(identity, supervisor=supervisor))
     _end(folder, container)
     append_only.clear(os.path.join(folder, paths.LOG))
     marker.write(os.path.join(folder, paths.EXIT), terminate.end_of(reason="stop"))

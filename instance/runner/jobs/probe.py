@@ -23,7 +23,7 @@ _LOOK_AGAIN = 0.02
 
 def answer(request):
     """Answers `probe`. Raises Refusal."""
-    account = accounts.find(request["user"], request["home"])
+    account = accounts.find(request)
     root = disk.describe(request["root"])
     secrets = _secrets(request["secrets"])
     folder = _begin(request, account)
@@ -40,6 +40,7 @@ def answer(request):
         why = found["error"].get("message") if found and isinstance(found.get("error"), dict) else f"it is {state}"
         raise Refusal("RunnerBroken", f"the probe failed: {why}")
     kept = {name: found.get(name) for name in ("python", "uv", "gpu")}
+    kept["administratorGroups"] = accounts.administrator_groups(account) if os.geteuid() == 0 and account.uid else []
     return dict(kept, user=account.name, home=account.home, disk={"home": found["disk"], "root": root}, secrets=secrets)
 
 

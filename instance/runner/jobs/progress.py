@@ -95,7 +95,7 @@ def bounded(result):
     most_items, most_text = 100, 4_000
     result = _cut(result, sys.maxsize, sys.maxsize)  # its numbers
     while len(json.dumps(result)) > _MOST_RESULT and most_text > 50:
-        result = {key: _cut(value, most_items, most_text) for key, value in result.items()}
+        result = {key: _cut(value, most_items, most_text) for key, value in result.items()}  # pyright: ignore[reportAttributeAccessIssue]
         most_items, most_text = most_items // 2, most_text // 2
     return result if len(json.dumps(result)) <= _MOST_RESULT else {}
 

@@ -40,7 +40,9 @@ def _begin(request, folder):
         return _refused(job, "closed")
     if time.time() > request["notAfter"]:
         return _refused(job, "too-late")
-    account = accounts.find(request["user"], request["home"])
+    if request["projects"] is not None and request["project"] not in request["projects"]:
+        raise Refusal("ProjectNotAllowed", "the instance's tag runctl:projects does not name " + request["project"])
+    account = accounts.find(request)
     disk.check(root)
     had = lease.is_holder(root, run["key"])
     if job == "sync":

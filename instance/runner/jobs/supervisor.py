@@ -51,7 +51,8 @@ class Supervisor:
         disk.reserve(self.room)
         self.log = log_watch.LogWatch(folder, is_others=work["account"]["uid"] != os.geteuid())
         self.oom = oom.OomEvidence()
-        self.progress = self.process = self.held = self.identity = None
+        self.progress = self.process = self.held = None
+        self.identity = {}
         #: Takes the values of secrets out of what is shown; None: there are none.
         self.redact = None
 
@@ -163,7 +164,7 @@ class Supervisor:
         return self.progress.fds if self.progress else []
 
     def _how_it_ended(self):
-        how, max_rss = self.held.end
+        how, max_rss = self.held.end  # pyright: ignore[reportGeneralTypeIssues]
         killed_by = os.WTERMSIG(how) if os.WIFSIGNALED(how) else None
         code = os.WEXITSTATUS(how) if killed_by is None else None
         return {

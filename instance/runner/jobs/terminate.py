@@ -73,7 +73,7 @@ def survey(root, key):
 def _is_emptied(folder):
     """Whether the container of a job that does not run is empty. Where its supervisor was killed it may not be."""
     identity = marker.read(os.path.join(folder, paths.IDENTITY))
-    container = identity and containers.of(identity)
+    container = containers.of(identity) if identity else None
     if container and not container.is_empty():
         container.kill()
         return False

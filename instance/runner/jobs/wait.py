@@ -90,15 +90,16 @@ class JobProcess:
 
     def _check_time(self):
         now = time.monotonic()
-        if self.by_us and now >= self._kill_at:
+        if self._kill_at is None:
+            if now >= self._end_at:
+                self._end("max-duration", self._grace)
+        elif now >= self._kill_at:
             self._held.kill()
-        elif not self.by_us and now >= self._end_at:
-            self._end("max-duration", self._grace)
 
     def _end(self, reason, grace):
         """TERM to all, KILL after `grace` seconds. Asked again, it can only come sooner."""
         kill_at = time.monotonic() + grace
-        if self.by_us:
+        if self._kill_at is not None:
             self._kill_at = min(self._kill_at, kill_at)
             return
         self._kill_at, self.reason = kill_at, reason
@@ -110,7 +111,7 @@ class JobProcess:
 
     def _sleep(self, others):
         tick = _TICK_ENDING if self.by_us else _TICK_GROUP if self._held.end else _TICK
-        due = self._kill_at if self.by_us else self._end_at
+        due = self._end_at if self._kill_at is None else self._kill_at
         tick = max(0.01, min(tick, due - time.monotonic())) if due > time.monotonic() else tick
         ready = select.select([self._wake, *self._held.fds, *others], [], [], tick)[0]
         if self._wake in ready:

@@ -19,7 +19,7 @@ def apart(work):
     # A stop waits until the work is done, here and in the child, which inherits this.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
     try:
-        answer = child.run(lambda: _result_of(work))
+        answer: dict = child.run(lambda: _result_of(work))
     except RuntimeError:
         answer = {"broken": "it was killed"}
     finally:

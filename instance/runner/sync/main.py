@@ -20,7 +20,7 @@ def main():
     """Reads the request on stdin; returns the exit code, 0 or 1."""
     os.umask(0o022)  # so that 0644 and 0755 are what they say
     # File names are UTF-8, whatever the instance's locale; -I hides PYTHONIOENCODING.
-    sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
+    sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")  # pyright: ignore[reportAttributeAccessIssue]
     reporter = Reporter()
     try:
         reporter.result(Sync(json.loads(sys.stdin.buffer.read()), reporter).run())

@@ -56,6 +56,7 @@ export const instance: Instance = {
   home: null,
   user: null,
   users: [],
+  projects: null,
   imds: false,
   platform: 'linux',
   type: 'g5.xlarge',

@@ -73,6 +73,8 @@ export class TestInstance {
     this.runner = join(this.root, 'programs', sha256);
     mkdirSync(dirname(this.runner), { recursive: true });
     writeFileSync(this.runner, bytes);
+    // These tests may run as root, and their jobs with them.
+    if (this.user === userInfo().username) writeFileSync(join(this.root, 'allow-root'), '');
     mkdirSync(this.project, { recursive: true });
     this.chown(options.runnerIs ?? null, [this.root, dirname(this.runner), this.runner]);
     this.chown(options.user === NOBODY.name ? NOBODY : (options.runnerIs ?? null), [this.home, this.project]);
@@ -164,6 +166,8 @@ export class TestInstance {
       root: this.root,
       home: this.home,
       user: this.user,
+      users: [this.user],
+      projects: null,
       run: { id: run.id, key: run.key, arn: run.arn },
       project: PROJECT,
     };

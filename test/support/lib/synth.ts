@@ -63,7 +63,7 @@ export function synthesize(context: Record<string, unknown> = {}, prepare: (app:
   }
 }
 
-const PSEUDO: Readonly<Record<string, string>> = {
+export const PSEUDO: Readonly<Record<string, string>> = {
   'AWS::Partition': 'aws',
   'AWS::Region': 'eu-central-1',
   'AWS::AccountId': '111122223333',

@@ -2,12 +2,12 @@ import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { S3Client } from '@aws-sdk/client-s3';
 import { SFNClient } from '@aws-sdk/client-sfn';
-import { afterEach, describe, expect, it } from 'vitest';
-import { archiveStoreOver } from '../../../aws/archive-store.ts';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { archiveStoreOver, createArchiveStore } from '../../../aws/archive-store.ts';
 import { AwsError, classify, isTransient, withAwsErrors } from '../../../aws/errors.ts';
 import { executionsOver } from '../../../aws/executions.ts';
 import { headObject } from '../../../aws/objects.ts';
-import { CLIENT_SETTINGS, IMPATIENT, timeouts } from '../../../aws/settings.ts';
+import { CLI_SETTINGS, CLIENT_SETTINGS, IMPATIENT, timeouts } from '../../../aws/settings.ts';
 import { RunError } from '../../../core/errors.ts';
 import { awsError } from '../../support/fakes/sdk-client.ts';
 
@@ -74,6 +74,18 @@ describe('a service that does not answer', () => {
     expect(performance.now() - began).toBeLessThan(3_000);
   });
 
+  it('is given up by the command line too, after silence', async () => {
+    const endpoint = await listen(() => undefined);
+    const requestHandler = { ...CLI_SETTINGS.requestHandler, socketTimeout: 200 };
+    const sfn = new SFNClient({ ...CLI_SETTINGS, ...PERSON, endpoint, requestHandler });
+    const began = performance.now();
+    const error = await executionsOver(sfn)
+      .describe('arn:aws:states:eu-central-1:1:execution:m:n')
+      .catch((thrown: unknown) => thrown);
+    expect(error).toMatchObject({ name: 'ServiceUnavailable', kind: 'unreachable' });
+    expect(performance.now() - began).toBeLessThan(3_000);
+  });
+
   it('is given up by every client of the functions', () => {
     for (const { requestHandler } of [
       CLIENT_SETTINGS,
@@ -107,5 +119,27 @@ describe('S3', () => {
     const error = await read().catch((thrown: unknown) => thrown);
     expect(error).toBeInstanceOf(AwsError);
     expect(error).toMatchObject({ name: 'ServiceUnavailable', message: expect.stringContaining('uploads/x.tar.gz') });
+  });
+
+  it('shows a checksum of a kind that the SDK cannot compute: the archive is read all the same', async () => {
+    const endpoint = await listen((_, response) => {
+      response.writeHead(200, { 'content-length': '3', 'x-amz-checksum-crc64nvme': 'AAAAAAAAAAA=' });
+      response.end('abc');
+    });
+    const env = {
+      AWS_ENDPOINT_URL_S3: endpoint,
+      AWS_REGION: 'eu-central-1',
+      AWS_ACCESS_KEY_ID: 'a',
+      AWS_SECRET_ACCESS_KEY: 'b',
+    };
+    for (const [key, value] of Object.entries(env)) vi.stubEnv(key, value);
+    try {
+      const { body } = await createArchiveStore().open({ ...location, bucket: '127.0.0.1' });
+      const read: Uint8Array[] = [];
+      for await (const chunk of body) read.push(chunk);
+      expect(Buffer.concat(read).toString()).toBe('abc');
+    } finally {
+      vi.unstubAllEnvs();
+    }
   });
 });

@@ -11,6 +11,8 @@ const request: PollRequest = {
   root: instance.root,
   home: null,
   user: null,
+  users: null,
+  projects: null,
   run: { id: run.id, key: run.key, arn: run.arn },
   project: 'demo',
   verb: 'poll',

@@ -175,13 +175,14 @@ describe('inside the instance', () => {
 
   it('all is well', async () => {
     const list = await look(well);
-    expect(states(list)).toEqual({ disk: 'ok', python3: 'ok', pip: 'ok', uv: 'ok', gpu: 'ok' });
+    expect(states(list)).toEqual({ disk: 'ok', user: 'ok', python3: 'ok', pip: 'ok', uv: 'ok', gpu: 'ok' });
     expect(list.gpu?.detail).toBe('1 × NVIDIA A10G');
   });
 
   it.each([
     ['disk', { disk: { home: { ...disk, free: 5 * GB }, root: disk } }, 'warning'],
     ['disk', { disk: { home: disk, root: { ...disk, free: GB / 4 } } }, 'failed'],
+    ['user', { administratorGroups: ['docker', 'sudo'] }, 'warning'],
     ['python3', { python: { error: 'no python3 on PATH' } }, 'failed'],
     ['pip', { python: { ...well.python, pip: false } }, 'warning'],
     ['uv', { uv: null }, 'ok'],
@@ -221,7 +222,14 @@ describe('inside the instance', () => {
 
   it('an instance that may not be asked says which action is missing', async () => {
     const list = await look(well, { SendCommandCommand: () => awsError('AccessDeniedException') });
-    expect(states(list)).toEqual({ disk: 'failed', python3: 'skipped', pip: 'skipped', uv: 'skipped', gpu: 'skipped' });
+    expect(states(list)).toEqual({
+      disk: 'failed',
+      user: 'skipped',
+      python3: 'skipped',
+      pip: 'skipped',
+      uv: 'skipped',
+      gpu: 'skipped',
+    });
     expect(list.disk?.detail).toBe(
       translateAwsError(awsError('AccessDeniedException'), `ssm:SendCommand of ${DOCUMENTS[1]} to ${ID}`).message,
     );

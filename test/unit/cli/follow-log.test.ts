@@ -52,6 +52,13 @@ describe('following a log', () => {
     expect(told).toEqual(['gone', 'back']);
   });
 
+  it('gives a sign of life until the log has something', async () => {
+    const { following, written } = rig(['', '', 'a\n', 'b\n', '', '', '']);
+    const signs: number[] = [];
+    await followLog({ ...following, onSilence: async () => void signs.push(written.length) }, run);
+    expect(signs).toEqual([0, 0]);
+  });
+
   it('ends at once when waiting does not mend it', async () => {
     const denied = setUpError('You may not', 'Ask.', {
       cause: Object.assign(new Error('no'), { name: 'AccessDenied' }),

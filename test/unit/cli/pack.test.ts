@@ -170,6 +170,7 @@ describe('packing a project', () => {
       expect(files.map((file) => file.name)).toEqual(['lib/a.py', 'library/a.py', 'main.py', 'train.py']);
       expect(tar('-xOf')).not.toContain('secret');
       const left = warnings.map((warning) => warning.split(' was not packed')[0]).sort();
+      expect(left.shift(), 'there is a .git, but no repository').toMatch(/^Git does not find the repository/);
       const expected = ['gone.py', 'history', 'hook', 'lib/self', 'lib/up', 'library/self', 'library/up'];
       expect(left).toEqual([...expected, 'out.py', 'pipe', 'round.py', 'top']);
     });
@@ -209,7 +210,7 @@ describe('packing a project', () => {
     await put({ 'train.py': 'print(1)\n' });
     const commit = '0123456789abcdef0123456789abcdef01234567';
     const read = async (dirty: boolean) => {
-      await packFolder(project, archive, { git: { commit, dirty } });
+      await packFiles(project, { ...(await listFiles(project)), git: { commit, dirty, differences: [] } }, archive);
       const body = createReadStream(archive);
       return (await verifyArchive(body, { caps: DEFAULT_CAPS, capture: { names: [], maxBytes: 0 } })).git;
     };

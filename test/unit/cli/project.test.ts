@@ -34,6 +34,20 @@ describe('project and instance of a folder', () => {
     });
   });
 
+  it.each(['runctl.yml', '.runctl.yaml', '.runctl.yml', 'Runctl.yaml', 'RUNCTL.YML', 'runctl.json', 'runctl.yaml.txt'])(
+    'refuses %s by its name, alone and beside runctl.yaml',
+    async (name) => {
+      writeFileSync(join(folder, name), 'script: fit.py\n');
+      await expect(findProject(folder, {})).rejects.toThrow(
+        `${JSON.stringify(name)} is not read: the run spec is named runctl.yaml. Rename the file.`,
+      );
+      writeFileSync(join(folder, 'runctl.yaml'), 'script: fit.py\n');
+      await expect(findProject(folder, {})).rejects.toThrow(
+        `${JSON.stringify(name)} and runctl.yaml are in one folder, and only runctl.yaml is read.`,
+      );
+    },
+  );
+
   it('says which key of runctl.yaml is wrong', async () => {
     writeFileSync(join(folder, 'runctl.yaml'), 'scirpt: train.py\n');
     await expect(findProject(folder, {})).rejects.toThrow(/runctl.yaml: unknown key "scirpt"; did you mean script/);

@@ -112,6 +112,11 @@ describe('a chain of links in outputs', () => {
     ).toEqual([]);
   });
 
+  it('makes no folder through a link that leads out', async () => {
+    await unpack({ name: 'good' }, link('a', '..'), link('a/made/b', 'x'), link('c', '.'), link('c/a/made/d', 'x'));
+    expect(readdirSync(base).sort()).toEqual(['folder', 'outputs.tar.gz', 'secret']);
+  });
+
   it('that stays inside is unpacked, and what leads to a removed link is not', async () => {
     const chain = [link('last', 'now'), link('now', 'run/3'), link('run/up', '..'), link('run/self', 'up/run/3')];
     expect(await unpack({ name: 'run/3' }, ...chain)).toEqual(['last', 'now', 'run/3', 'run/self', 'run/up']);
@@ -152,7 +157,7 @@ describe('a pull', () => {
   const stored = (key: string, bytes: Buffer) => ({ key, bytes: bytes.length, sha256: digest(bytes) });
 
   /** Pulls a run of any name whose outputs are these, into the folder `folder`. */
-  async function pull(id: string, entries: readonly Entry[], changes: object = {}) {
+  async function pull(id: string, entries: readonly Entry[], changes: object = {}, interruption?: Error) {
     const prefix = `runs/${runFolder(id)}`;
     const objects = new Map([
       [`${prefix}/outputs.tar.gz`, await outputsOf(entries)],
@@ -175,19 +180,27 @@ describe('a pull', () => {
       bucket: 'bucket',
       open: async (key: string) => {
         opened.push(key);
-        return { Body: Readable.from([objects.get(key)]), $metadata: {} };
+        const body = (async function* () {
+          yield objects.get(key);
+          if (interruption) throw interruption;
+        })();
+        return { Body: Readable.from(body), $metadata: {} };
       },
     };
     const io = new PassThrough() as unknown as NodeJS.WriteStream;
     const terminal = new Terminal({ out: io, err: io, in: process.stdin, env: {} });
     const context = { terminal, signal: never, folder } as unknown as Context;
     const run = { id, arn: 'arn', execution: null, manifest };
-    const code = await pullRun(context, { store } as unknown as Runs, run, { unpack: true });
-    return { code, opened };
+    const pulled = await pullRun(context, { store } as unknown as Runs, run, { unpack: true });
+    return { pulled, opened };
   }
 
   it('brings outputs, log and manifest', async () => {
-    expect(await pull('digits-1', [{ name: 'a' }])).toMatchObject({ code: 0 });
+    expect((await pull('digits-1', [{ name: 'a' }])).pulled).toMatchObject({
+      outcome: 'succeeded',
+      outputs: 1,
+      logs: 1,
+    });
     expect(await filesBelow(folder)).toEqual(
       ['a', 'manifest.json', 'train.log'].map((name) => join('runctl-runs/digits-1', name)),
     );
@@ -212,6 +225,27 @@ describe('a pull', () => {
       await expect(pull('digits-1', [], { outputs })).rejects.toThrow('is not one of that run');
     },
   );
+
+  it('that is refused leaves nothing, and what was there stays', async () => {
+    await expect(
+      pull('digits-1', [], { logs: [{ job: 'train', key: 'x', bytes: 1, sha256: '0'.repeat(64) }] }),
+    ).rejects.toThrow();
+    expect(readdirSync(folder)).toEqual([]);
+    mkdirSync(join(folder, 'runctl-runs/digits-1'), { recursive: true });
+    put('runctl-runs/digits-1/a', 'mine');
+    await expect(pull('digits-1', [{ name: 'a' }])).rejects.toThrow('different content');
+    expect(readdirSync(join(folder, 'runctl-runs/digits-1'))).toEqual(['a']);
+  });
+
+  it('that was interrupted keeps what it has downloaded', async () => {
+    const manifest = {
+      logs: [{ job: 'train', key: 'runs/digits-1/train.log.gz', bytes: 1e6, sha256: '0'.repeat(64) }],
+    };
+    await expect(pull('digits-1', [{ name: 'a' }], manifest, new Error('socket hang up'))).rejects.toThrow(
+      'socket hang up',
+    );
+    expect(readdirSync(join(folder, 'runctl-runs/digits-1/.pulling'))).toEqual(['train.log.gz.part']);
+  });
 
   it('checks the sizes of the manifest before it downloads anything', async () => {
     const files = [{ path: 'a', bytes: 2 ** 52, sha256: '0'.repeat(64) }];

@@ -153,6 +153,52 @@ describe('a list of runs', () => {
     expect(names).toEqual(['running', 'short', 'shorter', 'long', 'old']);
   });
 
+  it('of active runs has those that run, however old, and those whose outputs are being saved', async () => {
+    const minutesAgo = (count: number) => new Date(Date.now() - count * 60_000);
+    const about: Record<string, { status: string; startDate: Date; stopDate?: Date }> = {
+      done: { status: 'SUCCEEDED', startDate: minutesAgo(9), stopDate: minutesAgo(1) },
+      stopped: { status: 'ABORTED', startDate: minutesAgo(9), stopDate: minutesAgo(1) },
+      'stopped-before': { status: 'ABORTED', startDate: minutesAgo(90), stopDate: minutesAgo(60) },
+      running: { status: 'RUNNING', startDate: minutesAgo(100) },
+      old: { status: 'RUNNING', startDate: minutesAgo(9_000) },
+    };
+    const one = (name: string) => ({ executionArn: name, name, input: '{"project": "digits"}', ...about[name] });
+    const sfn = fakeClient<SFNClient>({
+      ListExecutionsCommand: ({ statusFilter }) => ({
+        executions: (statusFilter ? ['running', 'old'] : ['done', 'stopped', 'stopped-before', 'running']).map(one),
+      }),
+      DescribeExecutionCommand: ({ executionArn }) => one(String(executionArn)),
+      GetExecutionHistoryCommand: () => ({ events: [] }),
+    });
+    const s3 = fakeClient<S3Client>({ GetObjectCommand: () => awsError('NoSuchKey') });
+    const store = new RunStore(s3.client, 'bucket');
+    const runs = new Runs({ executions: executionsOver(sfn.client), store, machine: samples.MACHINE_ARN });
+    const found = [];
+    for await (const { id, state } of runs.list('digits', { active: true })) found.push([id, state]);
+    expect(found).toEqual([
+      ['stopped', 'stopping'],
+      ['running', 'starting'],
+      ['old', 'starting'],
+    ]);
+  });
+
+  it('reads no manifest of thousands of outputs, and knows that it is there', async () => {
+    const sfn = fakeClient<SFNClient>({
+      ListExecutionsCommand: () => ({ executions: [{ executionArn: 'a', name: 'a', status: 'ABORTED' }] }),
+      DescribeExecutionCommand: () => ({ name: 'a', status: 'ABORTED', startDate: new Date(), stopDate: new Date() }),
+      GetExecutionHistoryCommand: () => ({ events: [] }),
+    });
+    let isDestroyed = false;
+    const Body = { destroy: () => (isDestroyed = true) };
+    const s3 = fakeClient<S3Client>({ GetObjectCommand: () => ({ ContentLength: 700_000, Body }) });
+    const store = new RunStore(s3.client, 'bucket');
+    const runs = new Runs({ executions: executionsOver(sfn.client), store, machine: samples.MACHINE_ARN });
+    const found = [];
+    for await (const run of runs.list(null)) found.push(run);
+    expect(found).toMatchObject([{ state: 'stopped', outcome: 'stopped', isKept: true, costUsd: null }]);
+    expect(isDestroyed).toBe(true);
+  });
+
   it('says of each what became of it', async () => {
     const { runs } = account([
       { id: 'a', verified: 'digits' },
@@ -165,12 +211,20 @@ describe('a list of runs', () => {
         id: 'a',
         arn: `${EXECUTION}:a`,
         project: 'digits',
-        state: null,
+        state: 'succeeded',
         outcome: 'succeeded',
         startedAt: START,
         endedAt: null,
         instance: samples.spec.instance,
         script: 'train.py',
+        args: [],
+        gitCommit: null,
+        gitDirty: null,
+        startedBy: null,
+        queueSeconds: null,
+        trainingSeconds: null,
+        costUsd: null,
+        isKept: false,
       },
     ]);
   });

@@ -50,6 +50,15 @@ describe('readSpecFile', () => {
     expect(() => read(yaml)).toThrow(/^runctl\.yaml/);
   });
 
+  it('refuses what is named otherwise, at the top of the project only', () => {
+    const files = (...names: string[]) => names.map((name) => ({ name, size: 0 }));
+    const top = { topFolder: 'nets', files: files('nets/Runctl.yaml', 'nets/train.py') };
+    expect(() => readSpecFile(report({}, top))).toThrow('"Runctl.yaml" is not read: the run spec is named runctl.yaml');
+    const both = { files: files('runctl.yml', 'runctl.yaml') };
+    expect(() => readSpecFile(report({ 'runctl.yaml': '' }, both))).toThrow(InvalidSpec);
+    expect(readSpecFile(report({}, { files: files('sub/runctl.yml', 'runctl.py', 'runctl.schema.json') }))).toEqual({});
+  });
+
   it('reads or refuses any text', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary', maxLength: 200 }), (yaml) => {

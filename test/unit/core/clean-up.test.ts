@@ -1,6 +1,10 @@
+import { PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
+import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 import { describe, expect, it } from 'vitest';
 import { RunError } from '../../../core/errors.ts';
+import type { InstanceCommands } from '../../../core/job/instance-commands.ts';
 import { beginCleanUp, cleanUp, type Ending } from '../../../core/outcome/clean-up.ts';
+import { MAX_REQUEST_BYTES, type RunnerRequest, type UploadRequest } from '../../../core/protocol/messages.ts';
 import type { CleanUpProgress } from '../../../core/workflow/data.ts';
 import { FakeLogStore } from '../../support/fakes/log-store.ts';
 import { FakeCommands, fakeCleanUpPorts } from '../../support/fakes/ports.ts';
@@ -76,6 +80,50 @@ describe('a phase that is not over', () => {
     expect(await ended.turn).toMatchObject({ wait: null, progress: { phase: 'done', uploaded: [] } });
     expect(ended.asked()).toEqual(asked);
     expect((await ended.turn).progress.warnings).toEqual([expect.stringContaining('2 hours')]);
+  });
+});
+
+describe('a long session token', () => {
+  // Six files: all that the instance may ever collect are fewer.
+  const files = ['sync', 'install', 'train', 'outputs', 'inventory', 'more'].map((name) => ({ ...FILE, name }));
+
+  /** Clean-up whose URLs are signed with a token of so many characters; the instance uploads what it is asked. */
+  async function upload(characters: number, answer: () => object = () => uploaded) {
+    const sessionToken = 'IQoJb3JpZ2luX2Vj/+'.repeat(characters).slice(0, characters);
+    const credentials = { accessKeyId: 'A'.repeat(20), secretAccessKey: 'b'.repeat(40), sessionToken };
+    const s3 = new S3Client({ region: 'eu-central-1', credentials });
+    const asked: UploadRequest[] = [];
+    const ask = (_: string, __: unknown, request: RunnerRequest) => {
+      if (request.verb === 'upload') asked.push(request);
+      return Promise.resolve(request.verb === 'upload' ? answer() : released);
+    };
+    const ports = fakeCleanUpPorts({ ask: ask as InstanceCommands['ask'] });
+    const sign = (Key: string) => getSignedUrl(s3, new PutObjectCommand({ Bucket: 'uploads', Key }));
+    const steps = { sync: endedStep('sync', 0), install: null, train: endedStep('train', 0) };
+    const progress = { ...beginCleanUp(NOW * 1_000), phase: 'upload', files } as const;
+    const ending = { run, spec, archive, instance, context: firstTry, grace: 30, steps, progress, maxSilent: 3 };
+    const turn = await cleanUp({ ...ports, presignPut: sign }, { ...ending, until: NOW * 1_000 + 1 });
+    return { turn, asked };
+  }
+
+  it('of 4,096 characters is in each URL: several requests carry them, each within the limit', async () => {
+    const { turn, asked } = await upload(4_096);
+    expect(asked.length).toBeGreaterThan(1);
+    for (const request of asked) expect(JSON.stringify(request).length).toBeLessThanOrEqual(MAX_REQUEST_BYTES);
+    expect(asked.flatMap(({ puts }) => Object.keys(puts))).toEqual(files.map(({ name }) => name));
+    expect(turn).toMatchObject({ wait: null, progress: { phase: 'done', warnings: [] } });
+    expect(turn.progress.uploaded).toEqual(files.map(({ name }) => name));
+  });
+
+  it('does not repeat a file that could not be sent', async () => {
+    const { turn, asked } = await upload(4_096, () => ok({ state: 'uploaded', failed: { train: 'S3 answered 403' } }));
+    expect(asked.flatMap(({ puts }) => Object.keys(puts))).toEqual(files.map(({ name }) => name));
+    expect(turn.progress.uploaded).not.toContain('train');
+    expect(turn.progress.warnings).toEqual([expect.stringContaining('train was not uploaded')]);
+  });
+
+  it('of usual length leaves room for all URLs in one request', async () => {
+    expect((await upload(1_000)).asked).toHaveLength(1);
   });
 });
 

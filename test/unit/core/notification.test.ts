@@ -44,7 +44,7 @@ Console:  https://eu-central-1.console.aws.amazon.com/states/home?region=eu-cent
 Logs:     /runctl/runs, streams demo-1/sync, demo-1/install, demo-1/train
 Manifest: runs/demo-1/manifest.json in the bucket
 `);
-    expect(attributes).toEqual({ event: 'failed', project: 'demo' });
+    expect(attributes).toEqual({ event: 'failed', state: 'failed', project: 'demo' });
   });
 
   it('offers the outputs first when the run succeeded, and has no next step', () => {
@@ -54,13 +54,26 @@ Manifest: runs/demo-1/manifest.json in the bucket
     expect(body.indexOf('runctl pull')).toBeLessThan(body.indexOf('runctl logs'));
   });
 
+  it('says of a skipped run what to type, and offers no outputs that it cannot have', () => {
+    const holder = { run: 'other-1', arn: 'a', since: 1 };
+    const waiting = { since: 1, over: 'skip', clearing: null } as const;
+    const { subject, body } = ended({
+      sync: jobStep('sync', { state: 'busy', holder, waiting }),
+      install: null,
+      train: null,
+    });
+    expect(subject).toContain('demo skipped');
+    expect(body).toContain('runctl status demo-1');
+    expect(body).not.toContain('runctl pull');
+  });
+
   it('works for a run of which nothing is known but its refusal', () => {
     const none = { run: null, archive: null, instance: null, sync: null, install: null, train: null };
     const failure = { Error: 'InvalidSpec', Cause: 'unknown key "scirpt"', state: 'Verify archive' };
     const { subject, body, attributes } = ended({ ...none, spec: null, input: { scirpt: 1 }, failure });
     expect(subject).toBe('runctl: rejected after 4 min 05 s: demo-1');
     expect(body).toContain('unknown key "scirpt"');
-    expect(attributes).toEqual({ event: 'rejected' });
+    expect(attributes).toEqual({ event: 'rejected', state: 'rejected' });
   });
 
   it('holds no value of env or args, and no URL that opens something', () => {
@@ -83,18 +96,19 @@ describe('news of a run under way', () => {
   it('says that it trains, where, and how to follow it', () => {
     const step = jobStep('train', { pid: 4711 });
     const { subject, body, attributes } = progressNotification(runStarted(jobInput({ spec: SECRETS }), step));
-    expect(subject).toBe('runctl: demo started: demo-1');
+    expect(subject).toBe('runctl: demo is training: demo-1');
     expect(body).toContain('PID       4711');
     expect(body).toContain('runctl logs demo-1 -f');
     expect(body).not.toContain('plain-');
-    expect(attributes).toEqual({ event: 'started', project: 'demo' });
+    expect(attributes).toEqual({ event: 'started', state: 'training', project: 'demo' });
   });
 
   it('says that it waits, for whom, and at which place', () => {
     const queue = { place: 3, length: 4, since: 1, ahead: [] };
     const step = jobStep('sync', { state: 'busy', holder: { run: "o'brien", arn: 'a', since: 1 }, queue });
-    const { subject, body } = progressNotification(runWaiting(jobInput(), step, 3_720));
-    expect(subject).toBe('runctl: demo has been waiting for 1 h 02 min: demo-1');
+    const { subject, body, attributes } = progressNotification(runWaiting(jobInput(), step, 3_720));
+    expect(subject).toBe('runctl: demo has been queued for 1 h 02 min: demo-1');
+    expect(attributes).toEqual({ event: 'waiting', state: 'queued', project: 'demo' });
     expect(body).toMatch(/held by +o'brien\nplace in the queue +3\n/);
     expect(body).toContain(`runctl status "o'brien"`);
   });

@@ -18,8 +18,20 @@ const good: { [Key in keyof Required<SpecInput>]: NonNullable<SpecInput[Key]>[] 
   sha256: ['0123456789abcdef'.repeat(4)],
   project: ['a', 'my-project_1.0', 'x'.repeat(63)],
   instance: ['i-01234567', 'i-0123456789abcdef0', 'tag:Project=demo', 'tag:a b=c=d'],
-  script: ['train.py', 'src/train.py', './train.py', 'a..b.py', '-x.py', 'tr ain.py'],
-  args: [[], ['--lr', '0.1', '$(id)', '; rm', '`x`', '\n', '{{commands}}']],
+  script: [
+    'train.py',
+    'src/train.py',
+    './train.py',
+    'run.sh',
+    'app.pyz',
+    'v1.2/train',
+    'TRAIN.PY',
+    '.hidden',
+    'a..b.py',
+    '-x.py',
+    'tr ain.py',
+  ],
+  args: [[], Array.from({ length: 300 }, () => 'x'), ['--lr', '0.1', '$(id)', '; rm', '`x`', '\n', '{{commands}}']],
   env: [{}, { EPOCHS: '3', _x: '' }],
   secrets: [
     {},
@@ -36,10 +48,13 @@ const good: { [Key in keyof Required<SpecInput>]: NonNullable<SpecInput[Key]>[] 
   maxWait: ['24h'],
   maxLogBytes: ['1GiB', '500MiB', '0.5KiB', '10B'],
   outputs: [[], ['outputs/**', '*.pt']],
+  include: [[], ['../common', 'a/b.py']],
   user: ['ubuntu', 'ec2-user', '_x'],
+  startedBy: ['anna', 'ci 4711', 'schedule nightly'],
 };
 
 const bad: [key: keyof SpecInput, value: unknown, says: RegExp][] = [
+  ['startedBy', 'a\x1b[2J', /startedBy has a control character/],
   ['archive', 'bucket/key', /archive looks like s3:/],
   ['archive', 's3://bucket/', /archive looks like s3:/],
   ['archive', 3, /archive must be a string/],
@@ -62,12 +77,18 @@ const bad: [key: keyof SpecInput, value: unknown, says: RegExp][] = [
   ['script', 'a/../../train.py', /script is a path inside/],
   ['script', '', /script is empty/],
   ['script', 'a\nb', /script has a control character/],
+  ['script', 'nb/a b.ipynb', /script is a notebook: convert it with `jupyter nbconvert --to script 'nb\/a b\.ipynb'`/],
+  ['script', 'train.R', /script has the suffix \.r; \.py and \.pyz run with Python, \.sh with sh/],
+  ['script', 'run.bash', /script has the suffix \.bash/],
+  ['include', '../common', /include must be a list/],
+  ['include', ['/data'], /include\.0 is relative to the project/],
+  ['include', ['~/data'], /include\.0 is relative to the project/],
+  ['include', Array.from({ length: 65 }, () => '../x'), /include has more than 64/],
   ['script', 'é'.repeat(600), /script has more than 1024 bytes/],
   ['args', '--lr 0.1', /args must be a list/],
   ['args', ['--epochs', 3], /args\.1 must be a string/],
   ['args', ['a\0'], /args\.0 has a NUL/],
   ['args', ['a\ud800'], /args\.0 has half a character/],
-  ['args', Array.from({ length: 257 }, () => 'x'), /args has more than 256/],
   ['env', ['A=1'], /env must be a map/],
   ['env', { EPOCHS: 3 }, /env\.EPOCHS must be a string/],
   ['env', { 'MY VAR': '1' }, /env\.MY VAR is not a name of an environment variable/],
@@ -159,12 +180,14 @@ describe('parseSpec', () => {
 
   it('refuses args and env that do not fit into a command', () => {
     expect(refusal({ args: ['x'.repeat(11_900)] })).toBe('accepted');
-    expect(refusal({ args: ['x'.repeat(12_000)] })).toMatch(/args, env and secrets take 120\d\d bytes; 12000 fit/);
-    expect(refusal({ env: { A: '€'.repeat(4_100) } })).toMatch(/args, env and secrets/);
+    expect(refusal({ args: ['x'.repeat(12_000)] })).toMatch(
+      /args \(1 items\), env \(0 names\) and secrets \(0 names\) take 120\d\d bytes as JSON; 12000 fit/,
+    );
+    expect(refusal({ env: { A: '€'.repeat(4_100) } })).toMatch(/env \(1 names\).* take 123\d\d bytes/);
     const long = Object.fromEntries(
       ['A', 'B', 'C', 'D'].map((name) => [name, `secretsmanager:${name.repeat(512)}#${'k'.repeat(100)}`]),
     );
-    expect(refusal({ args: ['x'.repeat(10_000)], secrets: long })).toMatch(/args, env and secrets/);
+    expect(refusal({ args: ['x'.repeat(10_000)], secrets: long })).toMatch(/secrets \(4 names\) take/);
   });
 
   it('refuses a name that is in env and in secrets, of one source or of two', () => {

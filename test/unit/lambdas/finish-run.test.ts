@@ -1,10 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { RunError } from '../../../core/errors.ts';
+import { watchName } from '../../../core/names.ts';
 import { manifestSchema } from '../../../core/outcome/manifest-schema.ts';
 import { createFinish } from '../../../lambdas/finish-run.ts';
 import { FakeLogStore } from '../../support/fakes/log-store.ts';
-import { FakeCommands, FakeRunFiles, fakeCleanUpPorts } from '../../support/fakes/ports.ts';
-import { endedStep, exit, finishInput, jobStatus, jobStep, spec } from '../../support/fakes/samples.ts';
+import { FakeCommands, FakeExecutions, FakeRunFiles, fakeCleanUpPorts } from '../../support/fakes/ports.ts';
+import { endedStep, execution, exit, finishInput, jobStatus, jobStep, run, spec } from '../../support/fakes/samples.ts';
 
 const answer = (fields: object) => ({ protocol: 1, ok: true, ...fields });
 const collected = (names: readonly string[]) =>
@@ -26,6 +27,10 @@ function finish(
   const commands = new FakeCommands(...answers);
   const files = new FakeRunFiles();
   return { output: createFinish(fakeCleanUpPorts(commands, { files, logs }))(finishInput(changes)), commands, files };
+}
+/** With what is known of the executions. */
+function finishKnowing(executions: FakeExecutions, answers: object[], changes: Parameters<typeof finishInput>[0]) {
+  return createFinish(fakeCleanUpPorts(new FakeCommands(...answers), { executions }))(finishInput(changes));
 }
 const manifestOf = (files: FakeRunFiles) => manifestSchema.parse(files.json(KEY));
 
@@ -129,5 +134,25 @@ describe('Finish run', () => {
     const again = createFinish(fakeCleanUpPorts(new FakeCommands(collected([]), released), { files }));
     await again(finishInput());
     expect(manifestOf(files).outcome).toBe('failed');
+  });
+
+  it('asks for the cause of a nested watch that Step Functions has cut; another one is taken as it is', async () => {
+    const executions = new FakeExecutions();
+    const arn = `arn:aws:states:eu-central-1:111122223333:execution:runctl-watch:${watchName(run.key, 1)}`;
+    const Cause = JSON.stringify({ errorMessage: 'InstanceLost: i-1 is terminated' });
+    executions.states.set(arn, execution({ arn, status: 'FAILED', error: 'InstanceLost', cause: Cause }));
+    const nested = JSON.stringify({ Input: 'x'.repeat(40_000), Error: 'AccessDenied', Cause: 'why' });
+    const failure = { Error: 'States.TaskFailed', state: 'Watch training' };
+    const ended = (text: string) =>
+      finishKnowing(executions, [collected([]), released], {
+        watches: 1,
+        train: jobStep('train'),
+        failure: { ...failure, Cause: text },
+      });
+    expect(await ended(nested.slice(0, 32_768))).toMatchObject({ error: 'InstanceLost', outcome: 'instance-lost' });
+    expect(await ended(nested)).toMatchObject({ error: 'AccessDenied' });
+    // Not known, or no more: it stays what it was.
+    executions.states.clear();
+    expect(await ended(nested.slice(0, 32_768))).toMatchObject({ error: 'Internal' });
   });
 });

@@ -73,13 +73,17 @@ describe('notify-run', () => {
 describe('the topic', () => {
   it('gets subject, body, and what subscriptions filter by', async () => {
     const { client, sent } = fakeClient<SNSClient>({ PublishCommand: () => ({}) });
-    await publishOver(client, 'arn:topic')({ subject: 's', body: 'b', attributes: { event: 'failed', project: 'p' } });
+    await publishOver(
+      client,
+      'arn:topic',
+    )({ subject: 's', body: 'b', attributes: { event: 'failed', state: 'failed', project: 'p' } });
     expect(sent[0]?.input).toEqual({
       TopicArn: 'arn:topic',
       Subject: 's',
       Message: 'b',
       MessageAttributes: {
         event: { DataType: 'String', StringValue: 'failed' },
+        state: { DataType: 'String', StringValue: 'failed' },
         project: { DataType: 'String', StringValue: 'p' },
       },
     });
@@ -88,7 +92,7 @@ describe('the topic', () => {
   it('is named when it cannot be reached', async () => {
     const { client } = fakeClient<SNSClient>({ PublishCommand: () => awsError('AuthorizationErrorException') });
     await expect(
-      publishOver(client, 'arn:topic')({ subject: 's', body: 'b', attributes: { event: 'x' } }),
+      publishOver(client, 'arn:topic')({ subject: 's', body: 'b', attributes: { event: 'failed', state: 'failed' } }),
     ).rejects.toThrow('sns:Publish to arn:topic');
   });
 });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { type ErrorName, RunError } from '../../../core/errors.ts';
-import { createPoll } from '../../../lambdas/poll-logs.ts';
+import { createPoll, createPollWithLatest } from '../../../lambdas/poll-logs.ts';
 import { FakeLogStore } from '../../support/fakes/log-store.ts';
 import { FakeCommands, fakePorts } from '../../support/fakes/ports.ts';
 import { firstTry, jobStatus, jobStep, run, secondTry, spec, watchInput } from '../../support/fakes/samples.ts';
@@ -80,5 +80,43 @@ describe('Poll logs', () => {
     const step = await createPoll(ports(jobStatus('train', 'one\ntwo\n')))(watchInput(silent, later));
     expect(logs.text('demo-1/train')).toBe('one\ntwo\n');
     expect(step.cursor).toEqual({ offset: 8, eventTime: Date.parse(later.enteredAt) });
+  });
+});
+
+describe('Poll logs of a training', () => {
+  const pollTraining = (text: string, step = jobStep('train'), logs = new FakeLogStore(), context = firstTry) =>
+    createPollWithLatest(fakePorts(new FakeCommands(jobStatus('train', text)), logs))(watchInput(step, context));
+
+  it('keeps the latest values of its metrics for the console', async () => {
+    const first = await pollTraining('epoch=1 loss=0.5\nepoch=2 lo');
+    expect(first.metrics?.values).toEqual([{ name: 'loss', step: 1, value: 0.5 }]);
+    expect(first.metrics?.isMidLine).toBe(true);
+    const silent = createPollWithLatest(fakePorts(new FakeCommands(silence())));
+    expect((await silent(watchInput(first))).metrics).toEqual(first.metrics);
+  });
+
+  it('reads no metrics of an install', async () => {
+    const poll = createPollWithLatest(fakePorts(new FakeCommands(jobStatus('install', 'epoch=1 loss=0.5\n'))));
+    expect(await poll(watchInput(jobStep('install')))).not.toHaveProperty('metrics');
+  });
+
+  it('sends the log as ever', async () => {
+    const [plain, withLatest] = [new FakeLogStore(), new FakeLogStore()];
+    const text = 'epoch=1 loss=0.5\nplain\nepoch=2 lo';
+    const step = await poll(jobStatus('train', text), jobStep('train'), plain);
+    const { metrics, ...rest } = await pollTraining(text, jobStep('train'), withLatest);
+    expect(rest).toEqual(step);
+    expect(withLatest).toEqual(plain);
+    expect(metrics?.values).toHaveLength(1);
+  });
+
+  it('does not read the end of a line whose beginning another attempt has sent', async () => {
+    const step = await pollTraining(
+      '1 step=5 loss=9\nstep=6 loss=1\n',
+      jobStep('train'),
+      new FakeLogStore(),
+      secondTry,
+    );
+    expect(step.metrics?.values).toEqual([{ name: 'loss', step: 6, value: 1 }]);
   });
 });

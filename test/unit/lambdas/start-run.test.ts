@@ -1,8 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { RunError } from '../../../core/errors.ts';
+import { scheduledStart } from '../../../core/schedule/scheduled-start.ts';
 import { createStartRun } from '../../../lambdas/start-run.ts';
 import { FakeArchives, FakeExecutions } from '../../support/fakes/ports.ts';
 import { MACHINE_ARN } from '../../support/fakes/samples.ts';
+
+const NOW = Date.parse('2026-11-24T17:05:09Z');
 
 function event(key: string, version?: string, bucket = 'mine') {
   const object = version === undefined ? { key } : { key, 'version-id': version };
@@ -15,7 +18,7 @@ function setUp() {
   return {
     archives,
     executions,
-    start: createStartRun(archives, executions, { uploadBucket: 'mine', runMachineArn: MACHINE_ARN }),
+    start: createStartRun(archives, executions, { uploadBucket: 'mine', runMachineArn: MACHINE_ARN }, () => NOW),
   };
 }
 
@@ -26,6 +29,28 @@ describe('start-run', () => {
     for (let time = 0; time < 3; time += 1) told.push(await start(event('uploads/a/x.tar.gz', 'v1')));
     expect(told.map((one) => one?.started)).toEqual([true, false, false]);
     expect([...executions.inputs.values()]).toEqual([{ archive: 's3://mine/uploads/a/x.tar.gz?versionId=v1' }]);
+  });
+
+  it('starts one run for each time of a schedule, named by both, however often the schedule reports it', async () => {
+    const { start, executions } = setUp();
+    const spec = { project: 'digits', archive: 's3://mine/archives/x.tar.gz' };
+    const at = (time: string) => ({
+      ...scheduledStart('runctl-digits-nightly', spec),
+      schedule: { name: 'runctl-digits-nightly', time },
+    });
+    await start(at('2026-11-24T02:00:00Z'));
+    await start(at('2026-11-24T02:00:00Z'));
+    await start(at('2026-11-25T02:00:00Z'));
+    expect([...executions.inputs.keys()]).toEqual([
+      expect.stringMatching(/^digits-nightly-20261124-020000-[0-9a-f]{8}$/),
+      expect.stringMatching(/^digits-nightly-20261125-020000-[0-9a-f]{8}$/),
+    ]);
+    expect([...executions.inputs.values()]).toEqual([spec, spec]);
+  });
+
+  it('takes the present time where a scheduler does not fill it in', async () => {
+    const { start } = setUp();
+    expect((await start(scheduledStart('runctl-a', {})))?.execution).toMatch(/^a-20261124-170509-/);
   });
 
   it('starts another run for another version', async () => {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Execution } from '../../../aws/executions.ts';
+import { RunError } from '../../../core/errors.ts';
 import { manifestSchema } from '../../../core/outcome/manifest-schema.ts';
 import type { StateEvent } from '../../../core/workflow/history.ts';
 import { createStop } from '../../../lambdas/stop-run.ts';
@@ -77,6 +78,29 @@ describe('stop-run', () => {
     expect(executions.stopped).toEqual([WATCH]);
     expect(logs.text('demo-1/train')).toBe('known\nlate\nlast\n');
     expect(manifestSchema.parse(files.json(MANIFEST))).toMatchObject({ outcome: 'stopped', polls: 9, logBytes: 18 });
+  });
+
+  it('notes that no process is left as soon as the instance says so, before anything is saved', async () => {
+    const ending = answer({ state: 'ending', jobs: { train: 'running' }, files: null, warnings: [] });
+    const { call, commands, files } = stop([stopped, ending, ending, collected, released, ended('')]);
+    const askedBefore: number[] = [];
+    const write = files.write.bind(files);
+    files.write = async (key, text, options) => {
+      if (key === 'runs/demo-1/stopped.json') askedBefore.push(commands.asked.length);
+      return await write(key, text, options);
+    };
+    await call();
+    // stop, collect three times: the third says that the training has ended.
+    expect(askedBefore).toEqual([4]);
+    expect(files.json('runs/demo-1/stopped.json')).toEqual({ at: expect.stringMatching(/^\d{4}-.*Z$/) });
+  });
+
+  it('does not note so of an instance that never answered', async () => {
+    const silent = Array.from({ length: 40 }, () => new RunError('AgentSilent', 'no answer'));
+    const { call, files } = stop(silent);
+    await call();
+    expect(files.objects.has('runs/demo-1/stopped.json')).toBe(false);
+    expect(files.objects.has(MANIFEST)).toBe(true);
   });
 
   it('is the same when it comes twice: at once, later, and as Lambda’s own second try', async () => {

@@ -69,7 +69,7 @@ describe('Verify archive', () => {
     const files = {
       'a.py': '',
       'b.py': '',
-      'runctl.yaml': 'script: a.py\nproject: from-file\nmaxDuration: 1h\nuser: me\n',
+      'runctl.yaml': 'script: a.py\nproject: from-file\nmaxDuration: 1h\nuser: me\ninclude: [../common]\n',
     };
     const metadata = '{"script":"b.py","project":"from-metadata"}';
     const { spec } = await verify(files, { archive: KEY, project: 'from-input' }, metadata).answer;
@@ -114,6 +114,8 @@ describe('Verify archive', () => {
     ],
     ['another bucket', { archive: 's3://theirs/x.tar.gz' }, 'InvalidSpec', /own bucket, mine, and not from theirs/],
     ['a zip', { archive: 's3://mine/uploads/x.zip' }, 'ArchiveNotGzip', /tar\.gz/],
+    ['include', { archive: KEY, include: ['../x'] }, 'InvalidSpec', /input: include has no effect on an archive/],
+    ['a notebook', { archive: KEY, script: 'a.ipynb' }, 'InvalidSpec', /script is a notebook.*nbconvert --to script a/],
     ['a script that is not there', { archive: KEY, script: 'run.py' }, 'ScriptNotFound', /run\.py.*train\.py/],
     ['requirements that are not there', { archive: KEY, requirements: 'r.txt' }, 'InvalidSpec', /there is no r\.txt/],
   ])('refuses %s', async (_, input, name, message) => {
@@ -123,6 +125,8 @@ describe('Verify archive', () => {
 
   it.each([
     ['a bad runctl.yaml', { 'runctl.yaml': 'install: maybe', 'train.py': '' }, null, 'InvalidSpec'],
+    ['runctl.yml', { 'runctl.yml': 'script: a.py', 'train.py': '' }, null, 'InvalidSpec'],
+    ['include in metadata', { 'train.py': '' }, '{"include":["../x"]}', 'InvalidSpec'],
     ['bad metadata', { 'train.py': '' }, '{', 'InvalidSpec'],
     ['no script at all', { 'readme.md': '' }, null, 'ScriptNotFound'],
     ['two scripts', { 'train.py': '', 'main.py': '' }, null, 'ScriptNotFound'],

@@ -47,7 +47,10 @@ describe('without a script in the spec', () => {
   });
 
   it('no Python file at all is said', () => {
-    expect(missing(['data.csv'], null).message).toContain('The archive has no Python file.');
+    expect(missing(['data.csv'], null).message).toMatch(/The archive has no Python file\.$/);
+    expect(missing(['nb/a.ipynb', 'b.ipynb'], null).message).toMatch(
+      /has no Python file\. To make one of a notebook: jupyter nbconvert --to script "b\.ipynb"$/,
+    );
     expect(missing([], null).candidates).toEqual([]);
   });
 });

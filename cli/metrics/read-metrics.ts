@@ -1,0 +1,32 @@
+import type { MetricsParser } from '../../core/metrics/parser.ts';
+import type { Point } from '../../core/metrics/point.ts';
+import { type RetryNotes, retryUntilReachable } from '../account/retry.ts';
+import type { JobLog } from '../logs/job-log.ts';
+
+/** Called with the points of each piece of log. */
+export type OnPoints = (points: readonly Point[]) => void;
+
+/** Reads what a log in CloudWatch has after what has been read. @returns whether there was anything */
+export async function readNewMetrics(
+  log: Pick<JobLog, 'next'>,
+  parser: Pick<MetricsParser, 'push'>,
+  onPoints: OnPoints,
+  { notes, signal }: { readonly notes: RetryNotes; readonly signal: AbortSignal },
+): Promise<boolean> {
+  for (let any = false; ; ) {
+    const { messages, atEnd } = await retryUntilReachable(() => log.next(signal), notes, signal);
+    for (const { text } of messages) onPoints(parser.push(Buffer.from(text)));
+    any ||= messages.length > 0;
+    if (atEnd) return any;
+  }
+}
+
+/** Reads a whole log. */
+export async function readMetrics(
+  chunks: AsyncIterable<Uint8Array>,
+  parser: Pick<MetricsParser, 'push' | 'end'>,
+  onPoints: OnPoints,
+): Promise<void> {
+  for await (const chunk of chunks) onPoints(parser.push(chunk));
+  onPoints(parser.end());
+}

@@ -1,0 +1,191 @@
+import { isRunning } from '../../aws/executions.ts';
+import { compileMetrics, InvalidMetric, type MetricDefinition } from '../../core/metrics/custom.ts';
+import { MetricsParser } from '../../core/metrics/parser.ts';
+import type { Point } from '../../core/metrics/point.ts';
+import { SeriesSet } from '../../core/metrics/series.ts';
+import { type RetryNotes, retryNotes, retryUntilReachable } from '../account/retry.ts';
+import type { Context } from '../context.ts';
+import { EXIT, type ExitCode, usageError } from '../errors.ts';
+import { JobLog } from '../logs/job-log.ts';
+import { openWholeLog } from '../logs/whole-log.ts';
+import { projectFor } from '../project/which-project.ts';
+import { type Run, Runs } from '../runs/find.ts';
+import { endingOf } from '../runs/summary.ts';
+import { printDetached } from '../terminal/detach.ts';
+import { pollUntil } from '../terminal/poll.ts';
+import {
+  CSV_HEAD,
+  printSeries,
+  printSeriesJson,
+  type RunSeries,
+  toCsv,
+  toJsonLine,
+  toTextLine,
+} from './print-metrics.ts';
+import { readMetrics, readNewMetrics } from './read-metrics.ts';
+
+const POLL_MS = 1_000;
+/** CloudWatch shows new events a little late: after the end this many reads in a row must return nothing. */
+const QUIET_READS = 3;
+
+export interface MetricsOptions {
+  readonly project?: string;
+  readonly name?: readonly string[];
+  readonly match?: readonly string[];
+  readonly follow?: true;
+  readonly json?: true;
+  readonly csv?: true;
+}
+
+/** What `runctl metrics` does. */
+export async function showMetrics(
+  context: Context,
+  ids: readonly string[],
+  options: MetricsOptions,
+): Promise<ExitCode> {
+  if (options.follow && ids.length > 1)
+    throw usageError(`--follow takes one run, not ${ids.length}.`, 'Leave out --follow, or name one run.');
+  const createParser = parserOf(options);
+  const runs = await Runs.of(context.account);
+  const find = (id: string | undefined) => runs.find(id, () => projectFor(context, options));
+  if (options.follow) return await followMetrics(context, runs, await find(ids[0]), createParser(), options);
+  const found: RunSeries[] = [];
+  for (const id of ids.length > 0 ? ids : [undefined]) {
+    const run = await find(id);
+    const parser = createParser();
+    const points = new SeriesSet();
+    await readRun(context, runs, run, parser, (some) => points.add(some));
+    warnOfLimits(context, parser);
+    found.push({ run: run.id, series: points.all(options.name) });
+  }
+  print(context, found, options);
+  return EXIT.succeeded;
+}
+
+function parserOf({ match = [] }: MetricsOptions): () => MetricsParser {
+  const metrics: MetricDefinition[] = match.map((text) => {
+    const equals = text.indexOf('=');
+    if (equals < 1)
+      throw usageError(`--match ${JSON.stringify(text)} has no name.`, "Give it as --match 'name=expression'.");
+    return { name: text.slice(0, equals), regex: text.slice(equals + 1) };
+  });
+  try {
+    const custom = compileMetrics(metrics);
+    return () => new MetricsParser({ custom });
+  } catch (error) {
+    if (!(error instanceof InvalidMetric)) throw error;
+    throw usageError(`--match: ${error.message}.`, 'Expressions are those of RE2, with one group for the value.');
+  }
+}
+
+/** Of a run that is over the copy in S3 is read, which is whole; otherwise what CloudWatch has. */
+async function readRun(
+  context: Context,
+  runs: Runs,
+  run: Run,
+  parser: MetricsParser,
+  onPoints: (points: readonly Point[]) => void,
+): Promise<void> {
+  const { signal, terminal } = context;
+  const isOver = run.execution === null || !isRunning(run.execution);
+  const manifest = isOver ? (run.manifest ?? (await runs.store.manifest(run.id))) : null;
+  const whole = isOver ? await openWholeLog(runs.store, { id: run.id, manifest }, 'train', signal) : null;
+  if (whole !== null) return await readMetrics(whole, parser, onPoints);
+  const notes = retryNotes((line) => terminal.note(line));
+  await readNewMetrics(await openLog(context, run), parser, onPoints, { notes, signal });
+  // Of a run that goes on the last line may be half a line, and so half a number.
+  if (isOver) onPoints(parser.end());
+}
+
+async function openLog({ account }: Context, { id }: Run): Promise<JobLog> {
+  return new JobLog(account.logs, { group: await account.output('logGroup'), runId: id, job: 'train' });
+}
+
+function print({ terminal }: Context, found: readonly RunSeries[], options: MetricsOptions): void {
+  if (options.json) {
+    printSeriesJson(terminal, found);
+    return;
+  }
+  if (options.csv) {
+    terminal.print(CSV_HEAD);
+    for (const { run, series } of found)
+      for (const { name, points } of series) for (const point of points) terminal.print(toCsv(run, { name, ...point }));
+    return;
+  }
+  for (const { run, series } of found) {
+    if (found.length > 1) terminal.print(terminal.colors.bold(`Run ${run}`));
+    if (series.length > 0) printSeries(terminal, { run, series }, options.name !== undefined);
+    else
+      terminal.note(
+        `The log of run ${run} has no ${options.name?.join(', ') ?? 'metrics'} that runctl recognizes. ` +
+          'See docs/guide/metrics.md for what it recognizes, and --match for other lines.',
+      );
+  }
+}
+
+function warnOfLimits({ terminal }: Context, parser: MetricsParser): void {
+  if (parser.hasMoreSeries) terminal.warn('the log has more than 64 metrics; the others are left out');
+  if (parser.skippedLines > 0)
+    terminal.warn(`${parser.skippedLines} lines of the log have more than 4 KB and were skipped`);
+}
+
+/** Prints each value as it comes, and the curves at the end. */
+async function followMetrics(
+  context: Context,
+  runs: Runs,
+  run: Run,
+  parser: MetricsParser,
+  options: MetricsOptions,
+): Promise<ExitCode> {
+  const { terminal, signal } = context;
+  const points = new SeriesSet();
+  if (options.csv) terminal.print(CSV_HEAD);
+  const onPoints = (some: readonly Point[]) => {
+    const chosen = some.filter(({ name }) => options.name?.includes(name) ?? true);
+    points.add(chosen);
+    for (const point of chosen) {
+      if (options.json) terminal.print(toJsonLine(run.id, point));
+      else terminal.print(options.csv ? toCsv(run.id, point) : toTextLine(point));
+    }
+  };
+  const ending = await readUntilEnd(context, runs, run, {
+    parser,
+    onPoints,
+    notes: retryNotes(terminal.note.bind(terminal)),
+  });
+  onPoints(parser.end());
+  warnOfLimits(context, parser);
+  signal.throwIfAborted();
+  if (!options.json && !options.csv) print(context, [{ run: run.id, series: points.all(options.name) }], options);
+  return ending === 'succeeded' ? EXIT.succeeded : EXIT.runFailed;
+}
+
+/** @returns the run's outcome */
+async function readUntilEnd(
+  context: Context,
+  { executions }: Runs,
+  run: Run,
+  reading: { parser: MetricsParser; onPoints: (points: readonly Point[]) => void; notes: RetryNotes },
+): Promise<string | null> {
+  const { signal, terminal } = context;
+  const { parser, onPoints, notes } = reading;
+  const log = await openLog(context, run);
+  let { execution } = run;
+  let quiet = 0;
+  const read = async () => {
+    // Before the log, so that what the run wrote before it ended is included.
+    if (execution !== null && isRunning(execution))
+      execution = (await retryUntilReachable(() => executions.describe(run.arn, signal), notes, signal)) ?? execution;
+    const any = await readNewMetrics(log, parser, onPoints, { notes, signal });
+    const isOver = execution === null || !isRunning(execution);
+    quiet = any || !isOver ? 0 : quiet + 1;
+    return quiet < QUIET_READS ? undefined : true;
+  };
+  try {
+    await pollUntil(POLL_MS, read, signal);
+  } catch (error) {
+    if (signal.aborted) printDetached(terminal, run.id);
+    throw error;
+  }
+  return execution === null ? (run.manifest?.outcome ?? null) : (endingOf(execution)?.outcome ?? null);
+}

@@ -1,0 +1,274 @@
+import * as z from 'zod/mini';
+import { ERRORS, OUTCOMES } from '../../core/errors.ts';
+import { JOBS } from '../../core/names.ts';
+import { RUN_WORDS } from '../../core/workflow/vocabulary.ts';
+
+/**
+ * What each command prints with --json: the type of its output, the published schema (runctl.output.schema.json) and the tables of
+ * docs/reference/json.md. Keys may be added; existing ones keep their meaning.
+ */
+
+type Described = z.ZodMiniType;
+const about = <T extends Described>(schema: T, description: string): T => schema.check(z.describe(description)) as T;
+const or = <T extends Described>(schema: T) => z.nullable(schema);
+const text = z.string();
+const count = z.int().check(z.nonnegative());
+const seconds = z.number().check(z.nonnegative());
+const time = z.iso.datetime();
+
+/** Of every command that names a run. */
+const identity = {
+  id: about(text, 'the run id'),
+  arn: about(text, 'ARN of the execution'),
+  project: about(or(text), 'null: the archive was refused before it was known'),
+  state: about(z.enum(RUN_WORDS), 'what the run does; once it has ended, its outcome. Never null'),
+  outcome: about(or(z.enum(OUTCOMES)), 'how it ended; null until everything of it is saved'),
+};
+
+const ending = {
+  message: about(or(text), 'how it ended, in one or two sentences; null until it has ended'),
+  next: about(or(text), 'what to do next; null when there is nothing to do'),
+  error: about(or(z.enum(Object.keys(ERRORS))), 'the name in docs/reference/errors.md; null when it succeeded'),
+  exitCode: about(or(z.int()), 'of the script'),
+  signal: about(or(text), 'that ended the script'),
+  lastLines: about(z.array(text), 'of the log of a training that did not succeed'),
+  warnings: z.array(text),
+};
+
+export const runSchema = z.object({
+  ...identity,
+  startedAt: time,
+  endedAt: or(time),
+  seconds: about(seconds, 'from the start to the end, or until now'),
+  queueSeconds: about(or(seconds), 'spent waiting for the instance; null: not known'),
+  trainingSeconds: about(or(seconds), 'spent training; null: it has not begun to, or not known'),
+  instance: about(or(text), 'its id; until it was found, what the run asked for'),
+  script: or(text),
+  args: about(or(z.array(text)), 'arguments of the script, values that look like secrets as `***`; null: not known'),
+  gitCommit: about(or(text), 'of the code, when it was packed in a git work tree'),
+  gitDirty: about(or(z.boolean()), 'the code had changes beside that commit'),
+  startedBy: about(or(text), 'who or what started it, as recorded at the start: not verified'),
+  costUsd: about(or(z.number()), 'estimate for runctl itself, without the instance; null: not known (yet)'),
+  isKept: about(z.boolean(), 'outputs, logs and manifest are saved'),
+});
+
+export const listSchema = z.array(runSchema);
+
+const progress = z.object({
+  phase: or(text),
+  done: or(count),
+  total: or(count),
+  bytes: or(count),
+  elapsed: or(seconds),
+  current: or(text),
+});
+
+const gap = about(z.optional(z.enum(['nan', 'inf', '-inf'])), 'of a value that is not a number');
+const point = { step: z.number(), value: about(or(z.number()), 'null for a gap'), gap };
+const latest = z.object({ name: text, ...point });
+
+export const statusSchema = z.object({
+  ...runSchema.shape,
+  ...ending,
+  projectFrom: about(or(text), 'where the name of the project comes from, in words'),
+  instanceType: or(text),
+  instanceRequested: about(or(text), 'what the run asked for: an id, or tag:Key=value'),
+  instanceFrom: about(or(text), 'where that comes from, in words'),
+  pid: about(or(z.int()), 'of the training on the instance'),
+  queue: about(
+    or(
+      z.object({
+        place: about(or(count), '1 is next'),
+        length: or(count),
+        since: or(time),
+        holder: or(z.object({ run: text, since: time })),
+      }),
+    ),
+    'while it waits for its instance',
+  ),
+  install: about(or(progress), 'of the install, while it lasts'),
+  silentSince: about(or(time), 'since when the instance has not answered; null: it does'),
+  job: about(or(z.enum(JOBS)), 'the job that ran last'),
+  lastLine: about(or(text), 'of the log of that job'),
+  lastLineAt: about(or(time), 'when runctl read that line'),
+  metrics: about(z.array(latest), 'latest values of the training, as of the last poll'),
+  endsBy: about(or(time), 'when maxDuration ends the training, at the latest; null unless it trains'),
+  manifest: about(or(z.record(z.string(), z.unknown())), 'the manifest, once it is saved'),
+});
+
+export const startSchema = z.object({
+  ...identity,
+  ...ending,
+  archive: about(text, 's3://bucket/key of the code'),
+  runId: about(text, 'the same as id'),
+  executionArn: about(text, 'the same as arn'),
+});
+
+export const planSchema = z.object({
+  dryRun: z.literal(true),
+  project: text,
+  script: about(or(text), 'null: as the archive says'),
+  args: z.array(text),
+  instance: about(or(text), 'its id; null: as the archive says'),
+  files: about(or(count), 'that would be packed; null with --archive'),
+  bytes: or(count),
+  archiveBytes: about(or(count), 'packed'),
+  archive: about(or(text), 'given with --archive'),
+  gitCommit: or(text),
+  gitDirty: or(z.boolean()),
+});
+
+export const pushSchema = z.object({
+  archive: about(text, 's3://bucket/key'),
+  project: text,
+  sha256: text,
+  files: count,
+  bytes: count,
+  archiveBytes: about(count, 'packed'),
+  reused: about(z.boolean(), 'the same archive was stored already'),
+  gitCommit: or(text),
+  gitDirty: or(z.boolean()),
+  secretsLeftOut: about(z.array(text), 'files that look like secrets, which were not packed'),
+  runId: about(or(text), 'with --start'),
+});
+
+export const metricsSchema = z.array(
+  z.object({
+    run: about(text, 'the run id'),
+    metrics: z.array(
+      z.object({
+        name: text,
+        points: about(count, 'how many'),
+        last: or(z.number()),
+        gap: or(z.enum(['nan', 'inf', '-inf'])),
+        lastStep: z.number(),
+        min: or(z.number()),
+        max: or(z.number()),
+        gapSince: about(or(z.number()), 'the step since which it has no number'),
+        values: z.array(z.object({ ...point, attempt: count })),
+      }),
+    ),
+  }),
+);
+export const metricLineSchema = z.object({ run: text, metric: text, ...point, attempt: count });
+
+export const stopSchema = z.array(
+  z.object({
+    ...identity,
+    message: about(text, 'what happened'),
+    isKept: about(z.boolean(), 'outputs, logs and manifest are saved'),
+  }),
+);
+
+export const pullSchema = z.array(
+  z.object({
+    id: text,
+    outcome: z.enum(OUTCOMES),
+    folder: about(text, 'where the files are, absolute'),
+    outputs: about(count, 'files that the run wrote'),
+    logs: count,
+    overwritten: about(z.array(text), 'files that had other content, with --force'),
+  }),
+);
+
+export const logLineSchema = z.object({
+  job: z.enum(JOBS),
+  time: about(time, 'when runctl read the line from the instance'),
+  text,
+});
+
+const spec = about(z.record(z.string(), z.unknown()), 'the run spec of each run');
+const schedule = {
+  name: about(text, 'its full name, as `schedule remove` takes it'),
+  expression: text,
+  timezone: text,
+  next: about(z.array(time), 'the next three times; empty when it is disabled or over'),
+  spec,
+};
+export const scheduleSchema = z.object(schedule);
+export const schedulesSchema = z.array(
+  z.object({
+    ...schedule,
+    enabled: z.boolean(),
+    ownedByStack: about(z.boolean(), 'defined in cdk.json'),
+    createdAt: time,
+  }),
+);
+export const removedScheduleSchema = z.object({ name: text });
+
+export const doctorSchema = z.object({
+  ok: about(z.boolean(), 'no check failed'),
+  checks: z.array(
+    z.object({
+      name: text,
+      state: about(z.enum(['ok', 'warning', 'failed', 'skipped']), 'skipped: a check that it depends on failed'),
+      detail: text,
+      fix: about(z.array(text), 'commands, or sentences with one, that fix the problem'),
+    }),
+  ),
+});
+
+const service = { pid: z.int(), healthy: z.boolean() };
+export const localStatusSchema = z.object({
+  version: about(text, 'of runctl'),
+  up: about(z.boolean(), 'both services answer'),
+  endpoint: or(text),
+  ssmEndpoint: or(text),
+  region: or(text),
+  instanceId: or(text),
+  ministack: or(z.object(service)),
+  agent: or(z.object({ ...service, command: or(text) })),
+  deployed: about(
+    or(z.object({ at: time, outputs: z.record(z.string(), text) })),
+    'when, and the outputs of the stack',
+  ),
+  logs: about(text, 'folder of the logs of the services'),
+});
+export const localEnvSchema = about(z.record(z.string(), text), 'variables by name');
+
+export const errorSchema = z.object({
+  error: z.object({
+    kind: about(
+      z.enum(['usage', 'set-up', 'fault']),
+      'usage: the command or its input is wrong; set-up: AWS, the network or the set-up failed; fault: a defect of runctl',
+    ),
+    message: about(text, 'what happened'),
+    next: about(or(text), 'what to do next'),
+    exitCode: about(z.int(), 'of the command'),
+  }),
+});
+
+/** By command, in the order of docs/reference/json.md; `error` is what any of them prints when it fails. */
+export const OUTPUTS = {
+  run: startSchema,
+  'run --dry-run': planSchema,
+  push: pushSchema,
+  list: listSchema,
+  status: statusSchema,
+  logs: logLineSchema,
+  metrics: metricsSchema,
+  'metrics --follow': metricLineSchema,
+  stop: stopSchema,
+  pull: pullSchema,
+  'schedule add': scheduleSchema,
+  'schedule list': schedulesSchema,
+  'schedule remove': removedScheduleSchema,
+  doctor: doctorSchema,
+  'local status': localStatusSchema,
+  'local env': localEnvSchema,
+  error: errorSchema,
+} as const;
+
+export type RunOutput = z.infer<typeof runSchema>;
+export type StatusOutput = z.infer<typeof statusSchema>;
+export type StartOutput = z.infer<typeof startSchema>;
+export type PlanOutput = z.infer<typeof planSchema>;
+export type PushOutput = z.infer<typeof pushSchema>;
+export type StopOutput = z.infer<typeof stopSchema>[number];
+export type PullOutput = z.infer<typeof pullSchema>[number];
+export type LogLineOutput = z.infer<typeof logLineSchema>;
+export type ScheduleOutput = z.infer<typeof scheduleSchema>;
+export type ListedScheduleOutput = z.infer<typeof schedulesSchema>[number];
+export type DoctorOutput = z.infer<typeof doctorSchema>;
+export type LocalStatusOutput = z.infer<typeof localStatusSchema>;
+export type ErrorOutput = z.infer<typeof errorSchema>;

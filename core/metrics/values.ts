@@ -1,0 +1,54 @@
+import type { Value } from './point.ts';
+
+/** A number as programs print it. No group repeats inside another, so matching a line takes time in proportion to it. */
+export const NUMBER = String.raw`[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?|[+-]?(?:[nN][aA][nN]|[iI]nf(?:inity)?)`;
+const WHOLE_NUMBER = new RegExp(`^(?:${NUMBER})$`);
+/** What NumPy and PyTorch put around a number. */
+const WRAPPED = /^(?:np\.|numpy\.)?(?:float\d*|int\d*|tensor|array)\((.*?)(?:,[^()]*)?\)$/;
+
+/** null: not a number. A number beyond the range of a double counts as infinite. */
+export function parseValue(text: string): Value | null {
+  const inner = WRAPPED.exec(text)?.[1] ?? text;
+  if (!WHOLE_NUMBER.test(inner)) return null;
+  const lower = inner.toLowerCase().replace(/^\+/, '');
+  if (lower.endsWith('nan')) return 'nan';
+  if (lower.startsWith('inf')) return 'inf';
+  return lower.startsWith('-inf') ? '-inf' : toValue(Number(inner));
+}
+
+export function toValue(number: number): Value {
+  if (Number.isFinite(number)) return number;
+  return Number.isNaN(number) ? 'nan' : number > 0 ? 'inf' : '-inf';
+}
+
+const STEP_KEYS = ['step', 'global_step', 'iteration', 'iter', 'round', 'update', 'num_timesteps', 'timestep'] as const;
+const EPOCH_KEYS = ['epoch'] as const;
+/** Numbers about the program rather than the model. */
+const NOT_METRICS = new Set([
+  ...STEP_KEYS,
+  ...EPOCH_KEYS,
+  ...['steps', 'epochs', 'global_steps', 'max_steps', 'total_steps', 'num_epochs', 'total', 'it', 'batch', 'batches'],
+  ...['time', 'timestamp', 'ts', 'date', 'asctime', 'created', 'elapsed', 'eta', 'remaining', 'duration'],
+  ...['pid', 'tid', 'rank', 'local_rank', 'port', 'seed', 'level', 'lineno', 'line', 'thread', 'v_num', 'version'],
+]);
+/** Of a name that a log line without a step on it may have: one that is a measure of a model. */
+const MEASURE =
+  /(?:^|[^a-z])(?:val_?|train_?|test_?|eval_?)?(?:\w*loss|acc|accuracy|auc|auroc|f1|precision|recall|rmse|mae|mse|mape|error|perplexity|ppl|lr|learning_rate|reward|return|score|bleu|rouge\w*|iou|miou|map\d*|dice|r2|psnr|ssim|fid|wer|cer|grad_norm|mfu|acc@\d+|top[15])(?:$|[^a-z])/i;
+
+export function isNoise(name: string): boolean {
+  return NOT_METRICS.has(name.toLowerCase());
+}
+
+/** Whether a name is one that a measure of a model has. */
+export function isMeasure(name: string): boolean {
+  return MEASURE.test(name);
+}
+
+/** The step among the keys of a record: a count of steps before a count of epochs. */
+export function stepOf(keys: ReadonlyMap<string, Value>): number | null {
+  for (const key of [...STEP_KEYS, ...EPOCH_KEYS]) {
+    const value = keys.get(key) ?? keys.get(key[0]?.toUpperCase() + key.slice(1));
+    if (typeof value === 'number') return value;
+  }
+  return null;
+}

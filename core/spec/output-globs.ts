@@ -1,0 +1,53 @@
+/** Names that no project has: a pattern that matches them matches every file, or every file at the top. */
+const ANY_NAMES = ['\u0001', '\u0001/\u0001'];
+
+/**
+ * Whether a file matches the `outputs` of a spec, as the instance decides it: `*` and `?` stay within a folder, `**` goes
+ * through folders, and a folder means all that is in it. Patterns that match any file are left out: with them, nothing
+ * would be code.
+ */
+export function outputMatcher(globs: readonly string[]): (name: string) => boolean {
+  const patterns = globs
+    .flatMap(expandBraces)
+    .flatMap((glob) => globPattern(glob) ?? [])
+    .filter((pattern) => !ANY_NAMES.some((name) => pattern.test(name)));
+  return (name) => patterns.some((pattern) => pattern.test(name));
+}
+
+/** `a.{pt,json}` is `a.pt` and `a.json`. */
+function expandBraces(glob: string): string[] {
+  const [, before = '', inner, after = ''] = /^(.*?)\{([^{}]*,[^{}]*)\}(.*)$/s.exec(glob) ?? [];
+  if (inner === undefined) return [glob];
+  return inner.split(',').flatMap((part) => expandBraces(`${before}${part}${after}`));
+}
+
+/** null: the pattern is not one, and matches nothing. */
+function globPattern(glob: string): RegExp | null {
+  const parts = glob.split('/').filter((part) => part !== '' && part !== '.');
+  const single = parts.filter((part, at) => part !== '**' || parts[at - 1] !== '**');
+  const words = single.map((part, index) => {
+    const isLast = index === single.length - 1;
+    if (part === '**') return isLast ? '.*' : '(?:.*/)?';
+    return `${segmentPattern(part)}${isLast ? '' : '/'}`;
+  });
+  try {
+    return single.length === 0 ? null : new RegExp(`^${words.join('')}(?:/.*)?$`, 'su');
+  } catch {
+    return null;
+  }
+}
+
+function segmentPattern(part: string): string {
+  return part.replace(/\[([\s\S][^\]]*)\]|[\s\S]/gu, (char, inner?: string) => {
+    if (inner !== undefined) return characterClass(inner);
+    if (char === '*') return '[^/]*';
+    if (char === '?') return '[^/]';
+    return char.replace(/[.+^$(){}|[\]\\]/g, '\\$&');
+  });
+}
+
+function characterClass(inner: string): string {
+  const isNegated = inner.length > 1 && /^[!^]/.test(inner);
+  const members = (isNegated ? inner.slice(1) : inner).replace(/[\\[\]^]/g, '\\$&');
+  return isNegated ? `[^/${members}]` : `[${members}]`;
+}

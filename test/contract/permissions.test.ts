@@ -1,0 +1,337 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import {
+  archiveKey,
+  LOOK_DOCUMENT,
+  logChunkKey,
+  logStream,
+  MANAGED_POLICIES,
+  NOTIFY_FUNCTION,
+  notifiedKey,
+  RUN_DOCUMENT,
+  RUN_LOG_GROUP,
+  RUN_MACHINE,
+  runFileKey,
+  SCHEDULE_GROUP,
+  STACK_NAME,
+  STOP_FUNCTION,
+  scheduleName,
+  UPLOAD_PREFIX,
+  WATCH_MACHINE,
+  watchName,
+} from '../../core/names.ts';
+import { METRIC_NAMESPACE } from '../../core/notify/metrics.ts';
+import { bundleLambdas, lambdaNames } from '../../lib/functions/bundle.ts';
+import { CALLED } from '../support/lib/function-calls.ts';
+import {
+  arn,
+  arnsOf,
+  type IamRequest,
+  isAllowed,
+  managedPolicy,
+  roleOf,
+  type Statement,
+} from '../support/lib/policies.ts';
+import { asList, synthesize } from '../support/lib/synth.ts';
+
+/** Each call of AWS, as IAM sees it, against the policies of the synthesized stack: what must be allowed is, and nothing beside it. */
+
+const aws = synthesize();
+afterAll(() => aws.remove());
+const { assets, bucket, deadLetters, scheduleRole, topic } = arnsOf(aws);
+
+const uploads = archiveKey('demo', 'a'.repeat(64), UPLOAD_PREFIX);
+const archives = archiveKey('demo', 'a'.repeat(64));
+const runs = runFileKey('demo-1', 'manifest.json');
+const pieces = logChunkKey('demo-1', 'train', 0);
+const notified = notifiedKey('demo-1/started');
+
+const object = (key: string) => `${bucket}/${key}`;
+const execution = (machine: string, name: string) => arn('states', `execution:${machine}:${name}`);
+const RUN = execution(RUN_MACHINE, 'demo-1');
+const WATCH = execution(WATCH_MACHINE, watchName('demo-1-0123456789abcdef', 2));
+const MACHINE = arn('states', `stateMachine:${RUN_MACHINE}`);
+const document = (name: string) => arn('ssm', `document/${name}`);
+const GROUP = arn('logs', `log-group:${RUN_LOG_GROUP}`);
+const STREAM = `${GROUP}:log-stream:${logStream('demo-1', 'train')}`;
+const schedule = arn('scheduler', `schedule/${SCHEDULE_GROUP}/${scheduleName('demo', 'nightly')}`);
+
+const on = (action: string, ...resources: string[]): IamRequest[] =>
+  resources.map((resource) => ({ action, resource }));
+const sendBy = (name: string): IamRequest[] => [
+  ...on('ssm:SendCommand', document(name)),
+  {
+    action: 'ssm:SendCommand',
+    resource: arn('ec2', 'instance/i-0123456789abcdef0'),
+    context: { 'ssm:resourceTag/runctl': 'enabled' },
+  },
+];
+const measured = { action: 'cloudwatch:PutMetricData', resource: '*' };
+const read = (...keys: string[]) => keys.flatMap((key) => on('s3:GetObject', object(key)));
+const readVersion = (...keys: string[]) => keys.flatMap((key) => on('s3:GetObjectVersion', object(key)));
+/** Without ListBucket S3 answers 403, not 404, for an object that does not exist. */
+const LIST = on('s3:ListBucket', bucket);
+
+/** Where in the bucket a function writes and reads. */
+const WRITES: Readonly<Record<string, readonly string[]>> = {
+  'poll-logs': [pieces],
+  'finish-run': [pieces, runs],
+  'stop-run': [pieces, runs],
+  'notify-run': [notified],
+};
+const READS: Readonly<Record<string, readonly string[]>> = {
+  ...WRITES,
+  'notify-run': [notified, runs],
+  'verify-archive': [uploads, archives],
+  'sync-code': [uploads, archives],
+  'start-run': [uploads],
+};
+const of = (table: typeof READS, name: string) => table[name] ?? [];
+const isEnd = (name: string) => name === 'finish-run' || name === 'stop-run';
+
+/** The requests of each call that a function makes. */
+const REQUESTS: Readonly<Record<string, (name: string) => IamRequest[]>> = {
+  GetObject: (name) => [...read(...of(READS, name)), ...readVersion(...of(READS, name)), ...LIST],
+  HeadObject: (name) => [...read(...of(READS, name)), ...readVersion(...of(READS, name)), ...LIST],
+  GetRunFile: (name) => read(...of(READS, name)),
+  HeadRunFile: (name) => [...read(...of(READS, name)), ...LIST],
+  GetProgram: () => on('s3:GetObject', `${assets}/runctl/${'a'.repeat(64)}.zip`),
+  PutObject: (name) => of(WRITES, name).flatMap((key) => on('s3:PutObject', object(key))),
+  SendCommand: () => sendBy(RUN_DOCUMENT),
+  GetCommandInvocation: () => on('ssm:GetCommandInvocation', '*'),
+  GetDocument: () => on('ssm:GetDocument', document(RUN_DOCUMENT)),
+  DescribeInstances: () => on('ec2:DescribeInstances', '*'),
+  DescribeInstanceInformation: () => on('ssm:DescribeInstanceInformation', '*'),
+  CreateLogStream: () => on('logs:CreateLogStream', STREAM),
+  CreateLogGroup: () => on('logs:CreateLogGroup', GROUP, `${GROUP}:log-stream:`),
+  PutLogEvents: () => on('logs:PutLogEvents', STREAM),
+  GetLogEvents: () => on('logs:GetLogEvents', STREAM),
+  DescribeExecution: (name) => on('states:DescribeExecution', ...(isEnd(name) ? [RUN, WATCH] : [RUN])),
+  GetExecutionHistory: () => on('states:GetExecutionHistory', RUN, WATCH),
+  ListExecutions: () => on('states:ListExecutions', MACHINE),
+  StartExecution: () => on('states:StartExecution', MACHINE),
+  StopExecution: () => on('states:StopExecution', WATCH),
+  Invoke: (name) =>
+    [NOTIFY_FUNCTION, ...(name === 'sync-code' ? [STOP_FUNCTION] : [])].flatMap((one) =>
+      on('lambda:InvokeFunction', arn('lambda', `function:${one}`)),
+    ),
+  Publish: () => on('sns:Publish', topic),
+  PutMetricData: () => [{ ...measured, context: { 'cloudwatch:namespace': METRIC_NAMESPACE } }],
+};
+
+/** What Lambda itself does with a function's role. */
+function ofLambda(name: string): IamRequest[] {
+  const stream = arn('logs', `log-group:/aws/lambda/${STACK_NAME}-${name}:log-stream:2026/11/26/[$LATEST]0123`);
+  const isByEvent = ['notify-run', 'count-runs', 'start-run', 'stop-run'].includes(name);
+  return [
+    ...on('logs:CreateLogStream', stream),
+    ...on('logs:PutLogEvents', stream),
+    ...(isByEvent ? on('sqs:SendMessage', deadLetters) : []),
+  ];
+}
+
+/** The same action on what belongs to somebody else. */
+const FOREIGN: readonly (readonly [RegExp, string])[] = [
+  [/:111122223333:/, ':999988887777:'],
+  [/:eu-central-1:/, ':us-east-1:'],
+  [/^arn:aws:s3:::/, 'arn:aws:s3:::other-'],
+  [/(^arn:aws:s3:::[^/]+\/)\w+\//, '$1other/'],
+  [/\.zip$/, '.json'],
+  [/document\/.*/, 'document/other'],
+  [/:[^:]*:document\/.*/, '::document/AWS-RunShellScript'],
+  [/log-group:\/[^:]*/, 'log-group:/other'],
+  [/(execution|stateMachine|function):\w+-/, '$1:other-'],
+  [/schedule\/\w+\//, 'schedule/other/'],
+  [/schedule\/(\w+)\/\w+-/, 'schedule/$1/other-'],
+  [/role\/.*/, 'role/other'],
+  [/stack\/\w+\//, 'stack/other/'],
+];
+
+function strangers({ action, resource, context }: IamRequest): IamRequest[] {
+  const elsewhere = FOREIGN.map(([pattern, name]) => resource.replace(pattern, name)).filter((one) => one !== resource);
+  const others = elsewhere.map((one) => ({ action, resource: one, ...(context ? { context } : {}) }));
+  if (!context) return others;
+  const changed = Object.fromEntries(Object.keys(context).map((key) => [key, 'other']));
+  return [...others, { action, resource }, { action, resource, context: changed }];
+}
+
+const text = ({ action, resource, context }: IamRequest) =>
+  `${action} on ${resource}${context ? ` with ${JSON.stringify(context)}` : ''}`;
+
+/** @param needed all requests that the policy is for */
+function expectExactly(statements: readonly Statement[], needed: readonly IamRequest[]): void {
+  expect(needed.filter((request) => !isAllowed(statements, request)).map(text), 'must be allowed').toEqual([]);
+  const probes = needed.flatMap(strangers);
+  expect(probes.filter((request) => isAllowed(statements, request)).map(text), 'must be denied').toEqual([]);
+  // Each statement, taken apart: one that none of the requests needs is too much.
+  const unneeded = statements.flatMap((statement) =>
+    asList(statement.Action).flatMap((Action) =>
+      asList(statement.Resource as string[]).flatMap((Resource) =>
+        needed.some((request) => isAllowed([{ ...statement, Action, Resource }], request))
+          ? []
+          : [`${Action} on ${Resource}`],
+      ),
+    ),
+  );
+  expect(unneeded, 'is granted, and nothing needs it').toEqual([]);
+}
+
+/** Clients of the SDK's credential providers, which a function's role does not use; S3 Express, which has no such bucket here. */
+const OF_THE_SDK = ['CreateToken', 'GetRoleCredentials', 'AssumeRole', 'CreateOAuth2Token', 'CreateSession'];
+/** The SDK's call behind a name that stands for one use of it. */
+const sdkCall = (call: string) => call.replace(/RunFile|Program/, 'Object');
+
+const bundles = mkdtempSync(join(tmpdir(), 'runctl-bundles-'));
+beforeAll(() => bundleLambdas(bundles), 120_000);
+afterAll(() => rmSync(bundles, { recursive: true, force: true }));
+
+/** The SDK's commands in a bundle: each is a class that is made with the name of its operation. */
+function bundledCalls(name: string): string[] {
+  const code = readFileSync(join(bundles, name, 'index.mjs'), 'utf8');
+  const found = [...code.matchAll(/class extends [\w$]+\([\w$]+,[\w$]+,"(\w+)",/g)].map((match) => match[1] ?? '');
+  return [...new Set(found)].filter((call) => !OF_THE_SDK.some((one) => call.startsWith(one)));
+}
+
+describe.each(lambdaNames())('the role of %s', (name) => {
+  const calls = CALLED.get(name) ?? [];
+  const needed = [...ofLambda(name), ...calls.flatMap((call) => REQUESTS[call]?.(name) ?? [])];
+  const role = roleOf(aws, name);
+
+  it('allows what its calls ask, and nothing else', () => {
+    expect(calls.length).toBeGreaterThan(0);
+    expectExactly(role, needed);
+  });
+
+  it('knows every SDK call of its bundle: those that the function does not make are denied', () => {
+    const bundled = bundledCalls(name);
+    const made = new Set(calls.map(sdkCall));
+    expect([...made].filter((call) => !bundled.includes(call))).toEqual([]);
+    const actions = new Set(needed.map(({ action }) => action));
+    for (const call of bundled.filter((one) => !made.has(one))) {
+      const requests = REQUESTS[call]?.(name);
+      expect(requests, `${call} has no request in this test`).toBeDefined();
+      for (const request of requests ?? []) {
+        if (!actions.has(request.action)) expect(isAllowed(role, request), text(request)).toBe(false);
+      }
+    }
+  });
+});
+
+const CLI = fileURLToPath(new URL('../../cli', import.meta.url));
+const AWS = fileURLToPath(new URL('../../aws/', import.meta.url));
+const CLI_SOURCES = readdirSync(CLI, { recursive: true, encoding: 'utf8' })
+  .filter((name) => name.endsWith('.ts'))
+  .map((name) => join(CLI, name));
+
+/** The files of aws/ that the command line imports, and those that they import. */
+function sharedClients(): string[] {
+  const found = new Set<string>();
+  const visit = (file: string): void => {
+    for (const [, path = ''] of readFileSync(file, 'utf8').matchAll(
+      /^(?:import|export) (?!type )[^;]*from '(\..*)';$/gm,
+    )) {
+      const target = resolve(dirname(file), path);
+      if (!target.startsWith(AWS) || found.has(target)) continue;
+      found.add(target);
+      visit(target);
+    }
+  };
+  for (const file of CLI_SOURCES) visit(file);
+  return [...found];
+}
+
+type Policy = keyof typeof MANAGED_POLICIES;
+const ALL: readonly Policy[] = ['upload', 'watch', 'operator'];
+const WATCHERS: readonly Policy[] = ['watch', 'operator'];
+const OPERATORS: readonly Policy[] = ['operator'];
+
+/** What each SDK call of the command line asks, and which policies allow it. `runctl deploy` needs an administrator, and is not among them. */
+const OF_PEOPLE: Readonly<Record<string, readonly (readonly [readonly Policy[], IamRequest[]])[]>> = {
+  GetCallerIdentity: [], // Needs no permission.
+  DescribeStacks: [[ALL, on('cloudformation:DescribeStacks', arn('cloudformation', `stack/${STACK_NAME}/0123`))]],
+  // MultipartUpload of lib-storage makes PutObject, or the calls of a multipart upload, which ask the same.
+  MultipartUpload: [
+    [ALL, [uploads, archives].flatMap((key) => on('s3:PutObject', object(key)))],
+    [ALL, [uploads, archives].flatMap((key) => on('s3:AbortMultipartUpload', object(key)))],
+  ],
+  // `run` and `push` reuse a stored archive, `schedule add` pins its version.
+  HeadObject: [[WATCHERS, [...read(archives, runs), ...readVersion(archives)]]],
+  GetObject: [
+    [WATCHERS, read(runs)],
+    [OPERATORS, on('s3:GetObject', `${assets}/runctl/${'a'.repeat(64)}.zip`)],
+  ],
+  HeadBucket: [[WATCHERS, LIST]],
+  ListObjectsV2: [[WATCHERS, LIST]],
+  StartExecution: [[WATCHERS, on('states:StartExecution', MACHINE)]],
+  ListExecutions: [[WATCHERS, on('states:ListExecutions', MACHINE)]],
+  DescribeExecution: [[WATCHERS, on('states:DescribeExecution', RUN, WATCH)]],
+  GetExecutionHistory: [[WATCHERS, on('states:GetExecutionHistory', RUN, WATCH)]],
+  GetLogEvents: [[WATCHERS, on('logs:GetLogEvents', STREAM)]],
+  DescribeInstances: [[WATCHERS, on('ec2:DescribeInstances', '*')]],
+  DescribeInstanceInformation: [[WATCHERS, on('ssm:DescribeInstanceInformation', '*')]],
+  StopExecution: [[OPERATORS, on('states:StopExecution', RUN)]],
+  DescribeDocument: [[OPERATORS, on('ssm:DescribeDocument', document(RUN_DOCUMENT), document(LOOK_DOCUMENT))]],
+  GetDocument: [[OPERATORS, on('ssm:GetDocument', document(LOOK_DOCUMENT))]],
+  SendCommand: [[OPERATORS, sendBy(LOOK_DOCUMENT)]],
+  GetCommandInvocation: [[OPERATORS, on('ssm:GetCommandInvocation', '*')]],
+  ListSchedules: [[OPERATORS, on('scheduler:ListSchedules', '*')]],
+  CreateSchedule: [
+    [OPERATORS, on('scheduler:CreateSchedule', schedule)],
+    [
+      OPERATORS,
+      [
+        {
+          action: 'iam:PassRole',
+          resource: scheduleRole,
+          context: { 'iam:PassedToService': 'scheduler.amazonaws.com' },
+        },
+      ],
+    ],
+  ],
+  UpdateSchedule: [[OPERATORS, on('scheduler:UpdateSchedule', schedule)]],
+  GetSchedule: [[OPERATORS, on('scheduler:GetSchedule', schedule)]],
+  DeleteSchedule: [[OPERATORS, on('scheduler:DeleteSchedule', schedule)]],
+};
+
+/** Nobody may do these: forge a result, read or replace what others trained, run other documents, remove what is kept. */
+const FORBIDDEN: readonly IamRequest[] = [
+  ...[runs, pieces, notified].flatMap((key) => on('s3:PutObject', object(key))),
+  ...[runs, uploads, archives].flatMap((key) => on('s3:DeleteObject', object(key))),
+  ...sendBy(RUN_DOCUMENT).slice(0, 1),
+  ...sendBy('AWS-RunShellScript').slice(0, 1),
+  ...on('states:StopExecution', WATCH),
+  ...on('states:StartExecution', arn('states', `stateMachine:${WATCH_MACHINE}`)),
+  ...on('logs:PutLogEvents', STREAM),
+  ...on('logs:DeleteLogGroup', GROUP),
+  ...on('lambda:InvokeFunction', arn('lambda', `function:${STOP_FUNCTION}`)),
+  ...on('sns:Publish', topic),
+];
+
+describe('the managed policies', () => {
+  it('know every SDK call of the command line', () => {
+    const sources = [...CLI_SOURCES, ...sharedClients()].map((file) => readFileSync(file, 'utf8'));
+    const calls = sources.flatMap((source) =>
+      [...source.matchAll(/new (\w+?)(?:Command)?\(/g)].map((match) => match[1] ?? ''),
+    );
+    const made = new Set(calls.filter((call) => sources.some((source) => source.includes(`new ${call}Command(`))));
+    expect(calls).toContain('MultipartUpload');
+    // Of the files in aws/ that the command line shares with the functions, these calls are the functions'.
+    const ofFunctions = ['PutObject'];
+    const known = [...Object.keys(OF_PEOPLE), ...ofFunctions];
+    expect([...made].filter((call) => !known.includes(call))).toEqual([]);
+    expect(Object.keys(OF_PEOPLE).filter((call) => call !== 'MultipartUpload' && !made.has(call))).toEqual([]);
+  });
+
+  it.each(ALL)('%s allows what its holder may ask, and nothing else', (policy) => {
+    const statements = managedPolicy(aws, MANAGED_POLICIES[policy]);
+    const requests = Object.values(OF_PEOPLE).flat();
+    const needed = requests.filter(([policies]) => policies.includes(policy)).flatMap(([, asked]) => asked);
+    expectExactly(statements, needed);
+    const others = requests.filter(([policies]) => !policies.includes(policy)).flatMap(([, asked]) => asked);
+    const denied = [...others, ...FORBIDDEN];
+    expect(denied.filter((request) => isAllowed(statements, request)).map(text)).toEqual([]);
+  });
+});

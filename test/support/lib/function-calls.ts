@@ -1,0 +1,27 @@
+/** GetProgram: the instance fetches the program by presigned URL, with this role's permission. */
+const COMMANDS = ['SendCommand', 'GetCommandInvocation', 'GetProgram'];
+/** Of a step that asks EC2 about an instance which does not answer. */
+const JOB = [...COMMANDS, 'DescribeInstances'];
+/** DescribeExecution: a look whose answer came late asks whether its run has ended before it sends log. */
+const LOGS = ['CreateLogStream', 'CreateLogGroup', 'PutLogEvents', 'GetLogEvents', 'DescribeExecution'];
+/** PutObject: what the instance sends by presigned URL has this role's permission. */
+const FILES = ['PutObject', 'GetRunFile'];
+const END = [...COMMANDS, ...LOGS, ...FILES, 'HeadRunFile', 'GetExecutionHistory'];
+
+/** The calls of AWS that each function makes; the bundles have more, since some functions use a part of a client. */
+export const CALLED = new Map<string, readonly string[]>([
+  ['verify-archive', ['GetObject', 'GetDocument']],
+  ['find-instance', ['DescribeInstances', 'DescribeInstanceInformation']],
+  // GetObject: the presigned URL carries this role's permission.
+  ['sync-code', [...JOB, ...LOGS, 'GetObject', 'Invoke']],
+  ['install-requirements', [...JOB, ...LOGS]],
+  ['start-training', [...JOB, ...LOGS]],
+  ['confirm-pid', [...JOB, ...LOGS, 'Invoke']],
+  ['notify-run', [...FILES, 'HeadRunFile', 'Publish', 'PutMetricData']],
+  ['count-runs', ['ListExecutions', 'PutMetricData']],
+  ['poll-logs', [...JOB, ...LOGS, ...FILES, 'PutMetricData']],
+  ['check-instance', ['DescribeInstances']],
+  ['finish-run', END],
+  ['stop-run', [...END, 'StopExecution']],
+  ['start-run', ['HeadObject', 'StartExecution']],
+]);

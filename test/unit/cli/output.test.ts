@@ -1,0 +1,171 @@
+import { describe, expect, it } from 'vitest';
+import { EXIT, exitCodeOf, setUpError, usageError } from '../../../cli/errors.ts';
+import { errorOutput, wantsJson } from '../../../cli/output/error.ts';
+import { COLUMN_NAMES, printRuns } from '../../../cli/runs/columns.ts';
+import { printReport, reportJson } from '../../../cli/runs/print-report.ts';
+import type { RunReport } from '../../../cli/runs/report.ts';
+import { type RunSummary, toRunOutput } from '../../../cli/runs/summary.ts';
+import { OUTCOMES } from '../../../core/errors.ts';
+import { outputOf } from '../../support/outputs.ts';
+import { captured } from '../../support/terminal.ts';
+
+const NOW = Date.parse('2026-11-24T12:00:00Z');
+const MINUTE = 60_000;
+
+const summary: RunSummary = {
+  id: 'digits-1',
+  arn: 'arn',
+  project: 'digits',
+  state: 'training',
+  outcome: null,
+  startedAt: NOW - 10 * MINUTE,
+  endedAt: null,
+  queueSeconds: 300,
+  trainingSeconds: 240,
+  instance: 'i-1',
+  script: 'train.py',
+  args: ['--lr', '0.1'],
+  gitCommit: 'a'.repeat(40),
+  gitDirty: true,
+  startedBy: 'anna',
+  costUsd: null,
+  isKept: false,
+};
+
+const report: RunReport = {
+  ...summary,
+  projectFrom: 'runctl.yaml',
+  instanceType: 'g5.xlarge',
+  instanceRequested: 'tag:Project=digits',
+  instanceFrom: 'the project',
+  pid: 4711,
+  install: null,
+  queue: { place: 1, length: 2, since: NOW / 1_000 - 60, holder: { run: 'digits-0', since: NOW / 1_000 - 600 } },
+  silentSince: null,
+  job: 'train',
+  lastLine: { text: 'epoch 3', at: NOW - 25 * MINUTE },
+  metrics: [
+    { name: 'loss', step: 3, value: 0.5 },
+    { name: 'grad', step: 3, value: null, gap: 'nan' },
+  ],
+  endsBy: NOW + 90 * MINUTE,
+  ending: null,
+  warnings: [],
+  manifest: null,
+};
+
+describe('the exit code of a command that waits for a run', () => {
+  it('is 0 for success, 4 for a skipped run, 1 for every other end', () => {
+    const others = OUTCOMES.filter((outcome) => outcome !== 'succeeded' && outcome !== 'skipped');
+    expect(exitCodeOf('succeeded')).toBe(0);
+    expect(exitCodeOf('skipped')).toBe(4);
+    expect(others.map(exitCodeOf)).toEqual(others.map(() => 1));
+  });
+});
+
+describe('status', () => {
+  it('has the age of the last line, and the time that is left', () => {
+    const { terminal, written } = captured();
+    printReport(terminal, report, NOW);
+    const { out } = written();
+    expect(out).toContain('epoch 3  (25 min 00 s ago)');
+    expect(out).toContain('for 4 min 00 s, 1 h 30 min left of maxDuration');
+    expect(out).toContain('train.py --lr 0.1');
+    expect(out).toMatch(/^state +training, for 10 min 00 s in total$/m);
+  });
+
+  it('is JSON of the published schema, with ISO times and a state, while it lasts and after it', () => {
+    const running = outputOf('status', JSON.stringify(reportJson(report, NOW)));
+    expect(running).toMatchObject({
+      state: 'training',
+      outcome: null,
+      startedAt: '2026-11-24T11:50:00.000Z',
+      queue: { since: '2026-11-24T11:59:00.000Z', holder: { since: '2026-11-24T11:50:00.000Z' } },
+      lastLineAt: '2026-11-24T11:35:00.000Z',
+      endsBy: '2026-11-24T13:30:00.000Z',
+      seconds: 600,
+    });
+    const ending = {
+      outcome: 'failed',
+      message: 'm',
+      next: 'n',
+      exitCode: 1,
+      signal: null,
+      warnings: [],
+      lastLines: [],
+    };
+    const ended = {
+      ...report,
+      state: 'failed',
+      outcome: 'failed',
+      endedAt: NOW,
+      ending: { ...ending, error: 'TrainingFailed' },
+    };
+    expect(outputOf('status', JSON.stringify(reportJson(ended as RunReport, NOW)))).toMatchObject({
+      state: 'failed',
+      outcome: 'failed',
+      error: 'TrainingFailed',
+      exitCode: 1,
+    });
+  });
+
+  it('has no key that the schema does not have', () => {
+    expect(() => outputOf('schedule remove', '{"name": "a", "more": 1}')).toThrow('schedule remove.more');
+    expect(() => outputOf('list', JSON.stringify([{ ...toRunOutput(summary, NOW), state: null }]))).toThrow('state');
+  });
+});
+
+describe('list', () => {
+  it('tells the runs of a sweep apart, in the columns that were chosen', () => {
+    const { terminal, written } = captured();
+    const other: RunSummary = {
+      ...summary,
+      id: 'digits-2',
+      args: ['--lr', '0.2'],
+      state: 'queued',
+      trainingSeconds: null,
+    };
+    printRuns(terminal, [summary, other], ['run', 'state', 'args', 'training', 'queue', 'commit', 'by'], NOW);
+    expect(
+      written()
+        .out.split('\n')
+        .map((text) => text.trim().split(/ {2,}/)),
+    ).toEqual([
+      ['RUN', 'STATE', 'ARGS', 'TRAINING', 'QUEUE', 'COMMIT', 'BY'],
+      ['digits-1', 'training', '--lr 0.1', '4 min 00 s', '5 min 00 s', 'aaaaaaaaaa+', 'anna'],
+      ['digits-2', 'queued', '--lr 0.2', '-', '5 min 00 s', 'aaaaaaaaaa+', 'anna'],
+      [''],
+    ]);
+  });
+
+  it('has a value for every column, and is JSON of the published schema', () => {
+    const { terminal, written } = captured();
+    printRuns(terminal, [summary], COLUMN_NAMES, NOW);
+    expect(written().out).not.toContain('undefined');
+    expect(outputOf('list', JSON.stringify([toRunOutput(summary, NOW)]))[0]).toMatchObject({ state: 'training' });
+  });
+});
+
+describe('an error with --json', () => {
+  it('is a document with what to do and the exit code', () => {
+    const output = (error: unknown, code: number) => outputOf('error', JSON.stringify(errorOutput(error, code))).error;
+    expect(output(usageError('No run.', 'List them.'), EXIT.usage)).toEqual({
+      kind: 'usage',
+      message: 'No run.',
+      next: 'List them.',
+      exitCode: 2,
+    });
+    expect(output(setUpError('No region.', 'Set it.'), EXIT.setUp)).toMatchObject({ kind: 'set-up', exitCode: 3 });
+    expect(output(new TypeError('x is not a function'), 70)).toEqual({
+      kind: 'fault',
+      message: 'x is not a function',
+      next: null,
+      exitCode: 70,
+    });
+  });
+
+  it('is printed only where the command itself was asked for JSON', () => {
+    expect(wantsJson(['node', 'runctl', 'list', '--json'])).toBe(true);
+    expect(wantsJson(['node', 'runctl', 'run', '--', '--json'])).toBe(false);
+  });
+});
