@@ -136,7 +136,7 @@ export const CASES: readonly Case[] = [
     },
   },
   {
-    name: 'a signal that the process gave itself, and one that came from elsewhere',
+    name: 'a signal that the process sent itself, and one from another process',
     play: async (setup) => {
       await begin(setup, 'one', plan({ end: { code: null, signal: 'SIGABRT', outOfMemory: false } }));
       expect(await ended(setup, 'one')).toMatchObject({ state: 'exited', exit: { code: null, signal: 'SIGABRT' } });
@@ -147,7 +147,7 @@ export const CASES: readonly Case[] = [
     },
   },
   {
-    name: 'without its supervisor a training runs on, and can be stopped; without both it has vanished',
+    name: 'without its supervisor, a training continues and can be stopped; without both, it has vanished',
     play: async (setup) => {
       await begin(setup, 'one', LONG);
       setup.strike('one', 'train', 'supervisor');
@@ -178,7 +178,7 @@ export const CASES: readonly Case[] = [
     },
   },
   {
-    name: 'who does not heed a TERM is killed after the grace; maxDuration ends a training without anybody asking',
+    name: 'a process that ignores TERM is killed after the grace; maxDuration ends a training without a request',
     play: async (setup) => {
       await begin(setup, 'one', { ...LONG, onTerm: 'ignores' });
       await setup.ask('one', 'stop', { grace: 1 });
@@ -220,7 +220,7 @@ export const CASES: readonly Case[] = [
     },
   },
   {
-    name: 'an ended run in the queue, and a ticket that nobody renewed, are void',
+    name: 'the tickets of an ended run, and those that were not renewed, expire',
     play: async (setup) => {
       await sync(setup, 'one');
       await sync(setup, 'two', QUEUE);
