@@ -139,5 +139,6 @@ function onSmallDisk(size: string): TestInstance {
   });
   execFileSync('mkdir', [join(box.root, 'programs')]);
   writeFileSync(box.runner, runner);
+  writeFileSync(join(box.root, 'allow-root'), '');
   return box;
 }
