@@ -12,12 +12,12 @@ import { atMost, type Section } from './report.ts';
 
 const FILES = 2_000;
 const BYTES = 32 * 1024 * 1024;
-/** What Verify archive is measured with: large enough that starting up counts for nothing. */
+/** The size for Verify archive: large enough that its start-up time does not matter. */
 const LARGE_BYTES = 256 * 1024 * 1024;
 const ROUNDS = 3;
 const LAMBDA_MB = 512;
 
-/** Packing and syncing 2,000 files beside GNU tar, and Verify archive's speed and memory. */
+/** Measures packing and syncing 2,000 files, compared with GNU tar, and Verify archive's speed and memory. */
 export async function benchArchive(work: string, say: (line: string) => void, signal: AbortSignal): Promise<Section[]> {
   say('packing, syncing and verifying archives');
   const project = join(work, 'project');

@@ -22,13 +22,13 @@ import { type Clients, localClients, ssmSettings } from '../local/cloud/clients.
 import type { LocalState } from '../local/cloud/state.ts';
 import { RunRecord } from '../local/demo/summary.ts';
 
-/** What is measured of one run. Times in milliseconds. */
+/** The measurements of one run. Times in milliseconds. */
 export interface MeasuredRun {
   readonly states: readonly { readonly state: string; readonly ms: number }[];
   readonly total: number;
   /** SendCommand calls from the start of Sync code to the end of Confirm PID. */
   readonly roundTrips: number;
-  /** From the execution's start until the first line of the training stood in CloudWatch. */
+  /** From the execution's start until CloudWatch had the first line of the training. */
   readonly firstLine: number;
   readonly events: { readonly run: number; readonly watches: number };
   readonly trainLog: string;
@@ -40,14 +40,14 @@ export interface MeasuredRun {
 export interface WatchedRun {
   readonly runId: string;
   readonly status: string;
-  /** When each state was entered first. */
+  /** The first entry of each state. */
   readonly entered: ReadonlyMap<string, number>;
   readonly endedAt: number;
 }
 
 const LOOK_MS = 500;
 
-/** Starts runs in a local cloud that is up, and measures them from outside, by what the services answer. */
+/** Starts runs in a running local cloud and measures them by the answers of its services. */
 export class BenchCloud {
   readonly #clients: Clients;
   readonly #ssm: SSMClient;
@@ -64,7 +64,7 @@ export class BenchCloud {
     this.#ssm.destroy();
   }
 
-  /** Runs an archive to its end. @throws when it does not succeed: what failed is no measure of anything. */
+  /** Runs an archive to its end. @throws if the run fails, since its times mean nothing then */
   async run(archive: string, spec: SpecInput, signal: AbortSignal): Promise<MeasuredRun> {
     const { runId, executionArn, end, record, events, logGroup } = await this.#follow(archive, spec, signal);
     if (end.status !== 'SUCCEEDED') throw new Error(`A run of the bench failed: ${end.error}: ${end.cause}`);
@@ -81,7 +81,7 @@ export class BenchCloud {
     };
   }
 
-  /** Runs an archive to its end, whatever that is, without reading its log meanwhile: that would take the emulator's time. */
+  /** Runs an archive to any end, without reading its log meanwhile, which would slow the emulator down. */
   async watch(archive: string, spec: SpecInput, signal: AbortSignal): Promise<WatchedRun> {
     const { runId, executionArn } = await this.#start(archive, spec);
     const history = new RunHistory(this.#clients.sfn, executionArn);
@@ -95,7 +95,7 @@ export class BenchCloud {
     return { runId, entered, status: status ?? '', endedAt: stopDate?.getTime() ?? Number.NaN };
   }
 
-  /** The log of a training as it stands in CloudWatch, a page at a time. Times in epoch ms. */
+  /** The log of a training in CloudWatch, page by page. Times in epoch ms. */
   async *logPages(runId: string): AsyncGenerator<{ message: string; ingested: number }[]> {
     const logGroupName = this.#output(OUTPUTS.logGroup);
     const logStreamName = logStream(runId, 'train');
@@ -113,7 +113,7 @@ export class BenchCloud {
     }
   }
 
-  /** Sends log as the functions do, with nothing beside it. @returns milliseconds */
+  /** Sends log as the functions do, while nothing else runs. @returns milliseconds */
   async send(log: Uint8Array): Promise<number> {
     const { logs } = this.#clients;
     const store = logStoreOver({ logs, once: logs, now: Date.now }, this.#output(OUTPUTS.logGroup));
@@ -176,7 +176,7 @@ export class BenchCloud {
   async #countEvents(executionArn: string, machine: string, runId: string) {
     const stateMachineArn = machine.replace(RUN_MACHINE, WATCH_MACHINE);
     const { executions } = await this.#clients.sfn.send(new ListExecutionsCommand({ stateMachineArn }));
-    // The name of a nested watch begins with the run's key, and that with the beginning of the run's id.
+    // A nested watch's name starts with the run's key, which starts with a prefix of the run's id.
     const watches = (executions ?? []).filter((one) => one.name?.startsWith(runId.slice(0, 40)));
     let watched = 0;
     for (const one of watches) watched += (await this.#history(one.executionArn ?? '')).length;

@@ -2,7 +2,7 @@ import { cpus, loadavg, totalmem } from 'node:os';
 import * as z from 'zod';
 import { format, type Row, reached, type Section } from './report.ts';
 
-/** A change below this share is what machines do by themselves. */
+/** A smaller relative change is noise. */
 const NOISE = 0.1;
 const HIGHER_IS_BETTER = ['MB/s'];
 
@@ -22,7 +22,7 @@ const schema = z.looseObject({
   sections: z.array(z.looseObject({ title: z.string(), rows: z.array(row) })),
 });
 
-/** What `--json` writes. */
+/** The output of `--json`. */
 export type Results = Machine & { readonly sections: readonly Section[] };
 
 interface Machine {
@@ -32,7 +32,7 @@ interface Machine {
   readonly cpus: number;
   readonly cpu: string | null;
   readonly memoryMb: number;
-  /** Processes that wanted a processor, on average over the minute before. */
+  /** The load average of the last minute. */
   readonly load: number;
 }
 
@@ -47,23 +47,23 @@ export function thisMachine(): Machine {
   };
 }
 
-/** Says so when other work would be in the numbers, or null. */
+/** A warning if other work affects the numbers, or null. */
 export function busyWarning({ at, cpus, load }: Machine): string | null {
   if (load < cpus / 2) return null;
   return `The machine was busy at ${at}: ${load.toFixed(1)} processes on ${cpus} processors. Numbers of speed say little.`;
 }
 
-/** @throws with the place in the file that is not as `--json` writes it */
+/** @throws with the position in the file that does not match the output of `--json` */
 export function parseResults(text: string, file: string): Results {
   try {
     return schema.parse(JSON.parse(text)) as Results;
   } catch (error) {
     const why = error instanceof z.ZodError ? z.prettifyError(error) : String(error);
-    throw new Error(`${file} is not what npm run bench -- --json writes: ${why}`);
+    throw new Error(`${file} is not an output of npm run bench -- --json: ${why}`);
   }
 }
 
-/** How two results stand to each other, number by number, for a person. */
+/** Compares two results, number by number, as lines for a person. */
 export function compare(before: Results, after: Results): string[] {
   const busy = [before, after].flatMap((one) => busyWarning(one) ?? []);
   const lines = [`Before: ${before.at}. After: ${after.at}.`, ...busy];
@@ -82,7 +82,7 @@ export function compare(before: Results, after: Results): string[] {
   return only.length > 0 ? [...lines, '', ...only] : lines;
 }
 
-/** What the other result does not have: a whole section by its title. */
+/** The rows that the other result lacks; a whole section is listed by its title. */
 function without({ sections }: Results, other: Results, label: string): string[] {
   return sections.flatMap(({ title, rows }) => {
     const there = other.sections.find((section) => section.title === title);

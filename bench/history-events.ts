@@ -1,24 +1,24 @@
 import { LONGEST_WAIT, nextWait, POLLS_PER_WATCH } from '../core/workflow/poll-timing.ts';
 
-/** Events that a state writes into an execution's history on AWS (AWS's documentation of GetExecutionHistory). */
+/** The events of a state in an execution's history on AWS (documentation of GetExecutionHistory). */
 export const EVENTS_PER_STATE = {
   /** Entered, Scheduled, Started, Succeeded, Exited. */
   Task: 5,
-  /** Entered, Scheduled, Started, Submitted, Succeeded, Exited, and for a nested execution two more at most. */
+  /** Entered, Scheduled, Started, Submitted, Succeeded, Exited, and at most two more for a nested execution. */
   Nested: 8,
   Choice: 2,
   Wait: 2,
   Pass: 2,
   Succeed: 2,
 } as const;
-/** ExecutionStarted, and ExecutionSucceeded or its like. */
+/** ExecutionStarted, and the event of the end. */
 export const EVENTS_PER_EXECUTION = 2;
-/** Above it an execution fails. */
+/** AWS fails an execution with more events. */
 export const MOST_EVENTS = 25_000;
 
-/** A turn of runctl-watch: Poll logs, Job ended?, Wait. */
-const EVENTS_PER_TURN = EVENTS_PER_STATE.Task + EVENTS_PER_STATE.Choice + EVENTS_PER_STATE.Wait;
-/** A turn of the parent: Watch training, Training ended?. */
+/** One loop of runctl-watch: Poll logs, Job ended?, Wait. */
+const EVENTS_PER_LOOP = EVENTS_PER_STATE.Task + EVENTS_PER_STATE.Choice + EVENTS_PER_STATE.Wait;
+/** One loop of the parent: Watch training, Training ended?. */
 const EVENTS_PER_WATCH = EVENTS_PER_STATE.Nested + EVENTS_PER_STATE.Choice;
 /** From Begin run to Confirm PID and from Finish run to the end, with a watched sync and install. */
 const EVENTS_OF_PARENT = 90;
@@ -27,12 +27,12 @@ export interface WatchForecast {
   readonly polls: number;
   /** Nested executions. */
   readonly watches: number;
-  /** Of the nested execution that has most. */
+  /** Events of the nested execution with the most events. */
   readonly eventsPerWatch: number;
   readonly eventsOfParent: number;
 }
 
-/** What watching a training of so many seconds takes, when each poll lasts `pollSeconds`. */
+/** The polls, watches and events for a training of `seconds`, if each poll takes `pollSeconds`. */
 export function forecastWatch(seconds: number, pollSeconds: number): WatchForecast {
   let polls = 0;
   let elapsed = 0;
@@ -45,7 +45,7 @@ export function forecastWatch(seconds: number, pollSeconds: number): WatchForeca
     polls,
     watches,
     eventsPerWatch:
-      EVENTS_PER_EXECUTION + 2 * EVENTS_PER_STATE.Pass + Math.min(polls, POLLS_PER_WATCH) * EVENTS_PER_TURN,
+      EVENTS_PER_EXECUTION + 2 * EVENTS_PER_STATE.Pass + Math.min(polls, POLLS_PER_WATCH) * EVENTS_PER_LOOP,
     eventsOfParent: EVENTS_OF_PARENT + watches * EVENTS_PER_WATCH,
   };
 }

@@ -10,10 +10,10 @@ import { scriptArchive } from './scripts.ts';
 
 const MB = 1_000_000;
 const MB_A_SECOND = 5;
-/** Of the emulator's own pace: enough to be steady. */
+/** Enough to measure the emulator's own throughput. */
 const ALONE_BYTES = 20 * MB;
 
-/** Lines of random words, as gzip does not bring them to nothing; written as fast as the disk takes them. */
+/** Prints lines of random words, which compress badly, as fast as the disk accepts them. */
 const burst = (bytes: number, line: number) => `import random
 rng = random.Random(7)
 def line(step):
@@ -29,7 +29,8 @@ while left > 0:
 `;
 
 /**
- * A job that writes all of its log at once: how fast that comes to CloudWatch, and whether CloudWatch, S3 and the instance have the same bytes.
+ * Measures a job that writes all of its log at once: how fast CloudWatch has it, and whether CloudWatch,
+ * S3 and the instance have the same bytes.
  * @param runs the folder of runs on the instance
  */
 export async function benchBurst(
@@ -39,7 +40,7 @@ export async function benchBurst(
   signal: AbortSignal,
 ): Promise<Section[]> {
   const sections: Section[] = [];
-  // PutLogEvents costs by the event on the emulator: a log of short lines is the slowest.
+  // The emulator's PutLogEvents takes time per event, so short lines are the slowest.
   for (const { megabytes, line, target } of [
     { megabytes: 100, line: 100, target: atLeast(MB_A_SECOND) },
     { megabytes: 30, line: 46, target: null },
@@ -47,15 +48,15 @@ export async function benchBurst(
     say(`a job that writes ${megabytes} MB at once, in lines of ${line} bytes`);
     const archive = await scriptArchive(work, `burst-${line}`, burst(megabytes * MB, line));
     const { runId, status, entered } = await cloud.watch(archive, { project: 'burst' }, signal);
-    if (status !== 'SUCCEEDED') throw new Error(`The run that writes much ended with ${status}.`);
+    if (status !== 'SUCCEEDED') throw new Error(`The run of the log burst ended with ${status}.`);
     say(`reading ${megabytes} MB back`);
-    const there = await readBack(cloud, runId);
+    const logged = await readBack(cloud, runId);
     const copy = gunzipSync(await cloud.object(`runs/${runId}/train.log.gz`));
     const file = await hashOf(createReadStream(join(runs, await folderOf(runs, runId), 'train', 'log')));
     say('the emulator alone');
     const alone = ALONE_BYTES / MB / ((await cloud.send(copy.subarray(0, ALONE_BYTES))) / 1_000);
-    const seconds = (there.last - (entered.get(RUN_STATES.start) ?? Number.NaN)) / 1_000;
-    const others = [there.sha256, createHash('sha256').update(copy).digest('hex')];
+    const seconds = (logged.last - (entered.get(RUN_STATES.start) ?? Number.NaN)) / 1_000;
+    const others = [logged.sha256, createHash('sha256').update(copy).digest('hex')];
     sections.push({
       title: `Log of ${megabytes} MB at once, lines of ${line} bytes`,
       rows: [
@@ -65,9 +66,9 @@ export async function benchBurst(
           value: alone,
           unit: 'MB/s',
           target: null,
-          note: 'all that MiniStack takes',
+          note: "MiniStack's maximum",
         },
-        ...exactness(there.bytes - megabytes * MB, others.filter((sha256) => sha256 !== file).length, file),
+        ...exactness(logged.bytes - megabytes * MB, others.filter((sha256) => sha256 !== file).length, file),
       ],
     });
   }
@@ -101,7 +102,7 @@ async function readBack(cloud: BenchCloud, runId: string) {
 }
 
 async function folderOf(runs: string, runId: string): Promise<string> {
-  // The name of a run's folder begins with the beginning of its id.
+  // The name of a run's folder starts with a prefix of its id.
   const found = (await readdir(runs)).find((name) => name.startsWith(runId.slice(0, 40)));
   if (found === undefined) throw new Error(`The instance has no folder of ${runId}.`);
   return found;

@@ -20,7 +20,7 @@ interface Line {
   readonly ingested: number;
 }
 
-/** A job that prints the time twice a second and then fails: how late its lines are, and how late its end is known. */
+/** Measures the latency of the lines and of the end of a job that prints the time twice a second, then fails. */
 export async function benchLatency(
   cloud: BenchCloud,
   work: string,
@@ -29,7 +29,7 @@ export async function benchLatency(
 ): Promise<Section> {
   say(`a job that prints the time for ${LINES / 2} s, and fails`);
   const run = await cloud.watch(await scriptArchive(work, 'ticks', TICKS), { project: 'ticks' }, signal);
-  if (run.status !== 'FAILED') throw new Error(`The run that fails ended with ${run.status}.`);
+  if (run.status !== 'FAILED') throw new Error(`The run that should fail ended with ${run.status}.`);
   const lines: Line[] = [];
   for await (const page of cloud.logPages(run.runId)) {
     for (const { message, ingested } of page)
@@ -37,18 +37,19 @@ export async function benchLatency(
   }
   const death = lines.at(-1)?.written ?? Number.NaN;
   return {
-    title: 'How late a run is known (polls every 2 s at first; every 20 s from minute seven on, which adds up to 18 s)',
+    title:
+      'Latency of logs and outcome (polls every 2 s at first; every 20 s from minute seven, which adds up to 18 s)',
     rows: [
       ...lateness(lines),
       {
-        name: 'from death to "Finish run"',
+        name: 'from the end of the process to "Finish run"',
         value: (run.entered.get(RUN_STATES.finish) ?? Number.NaN) - death,
         unit: 'ms',
         target: null,
         note: 'the outcome is known then',
       },
       {
-        name: 'from death to the outcome of the execution',
+        name: 'from the end of the process to the end of the execution',
         value: run.endedAt - death,
         unit: 'ms',
         target: null,
@@ -62,13 +63,13 @@ function lateness(lines: readonly Line[]): Row[] {
   const late = lines.map(({ written, ingested }) => ingested - written).sort((a, b) => a - b);
   const at = (share: number) => late[Math.min(late.length - 1, Math.floor(share * late.length))] ?? null;
   const polls = [...new Set(lines.map(({ ingested }) => ingested))];
-  // Polls that sent log after a line was written, and before the line itself came: one may have been under way.
+  // Polls that sent log after a line was written, but without that line. One poll may already have been running.
   const behind = lines.map(({ written, ingested }) => polls.filter((poll) => poll > written && poll < ingested).length);
   return [
-    { name: 'a line, from its writing to CloudWatch, p50', value: at(0.5), unit: 'ms', target: null },
-    { name: 'a line, from its writing to CloudWatch, p95', value: at(0.95), unit: 'ms', target: null },
+    { name: 'a line, from the job to CloudWatch, p50', value: at(0.5), unit: 'ms', target: null },
+    { name: 'a line, from the job to CloudWatch, p95', value: at(0.95), unit: 'ms', target: null },
     {
-      name: 'polls that went by without a line, most',
+      name: 'polls without a line that was written, maximum',
       value: Math.max(...behind),
       unit: '',
       target: atMost(POLLS_BEHIND),

@@ -35,7 +35,9 @@ function partsOf(text: string): Part[] {
   const asked = text.split(',');
   const unknown = asked.filter((part) => !(part in PARTS));
   if (unknown.length > 0)
-    throw new InvalidArgumentError(`${unknown.join(', ')}: known are ${Object.keys(PARTS).join(', ')}.`);
+    throw new InvalidArgumentError(
+      `There is no part ${unknown.join(', ')}. The parts are ${Object.keys(PARTS).join(', ')}.`,
+    );
   return asked as Part[];
 }
 
@@ -84,7 +86,7 @@ async function run(parts: readonly Part[]): Promise<Results> {
     progress.stop();
     console.log(`\n${results.sections.flatMap(tableOf).join('\n')}`);
     const missed = results.sections.flatMap(({ rows }) => rows).filter((row) => reached(row) === false).length;
-    console.log(missed === 0 ? 'Every target is reached.' : `${missed} targets are missed.`);
+    console.log(missed === 0 ? 'All targets are met.' : `${missed} targets are missed.`);
     return results;
   } finally {
     progress.stop();

@@ -29,7 +29,7 @@ interface CloudBench extends Bench {
   readonly cloud: BenchCloud;
 }
 
-/** First what needs no cloud: nothing else may run beside what is timed. */
+/** Measures first what needs no cloud, so that no service runs meanwhile. */
 export const PARTS = {
   archive: {
     what: 'packing, syncing and verifying 2,000 files, beside GNU tar',
@@ -73,7 +73,7 @@ export const PARTS = {
 >;
 export type Part = keyof typeof PARTS;
 
-/** Measures in a local cloud of its own, so that a person's is left alone; all of it is gone at the end. */
+/** Measures in a separate local cloud, which does not affect the person's own and is removed at the end. */
 export async function measure(parts: readonly Part[], say: Say, signal: AbortSignal): Promise<Section[]> {
   const paths = statePaths(join(statePaths().base, 'bench'));
   const work = join(paths.base, 'work');
@@ -89,7 +89,7 @@ export async function measure(parts: readonly Part[], say: Say, signal: AbortSig
     }
     const inCloud = asked.flatMap(([, part]) => ('inCloud' in part ? [part.inCloud] : []));
     if (inCloud.length === 0) return sections;
-    say('a local cloud');
+    say('starting a local cloud');
     const { state } = await up(paths, { agentCommand: null, deploy: 'changed', signal, output: 'progress' });
     cloud = new BenchCloud(state);
     for (const part of inCloud) sections.push(...(await part({ work, say, signal, paths, state, cloud })));

@@ -11,13 +11,13 @@ import type { Section } from './report.ts';
 import { POLL_SECONDS } from './watch-cost.ts';
 
 const POLLS = 40;
-/** The agent keeps what it ran for so many days. */
+/** The agent keeps its orchestration folders for this time. */
 const KEPT_DAYS = 14;
 const PACE = 'step 1 loss=0.1\n';
-/** What a poll finds: what a training wrote in 20 s, at some lines a second. */
+/** The new log of a poll: a few lines a second for 20 s. */
 const NEW_LOG = PACE.repeat(100);
 
-/** Runs the script so often and says what its processes took of the CPU; /bin/sh becomes Python, so this is all of them. */
+/** Runs the script this many times and prints the CPU time of all its processes. */
 const MEASURE = `import resource, subprocess, sys
 for _ in range(int(sys.argv[2])):
     subprocess.run(["sh", "-c", sys.argv[1]], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True)
@@ -29,7 +29,7 @@ interface Document {
   readonly mainSteps: readonly { readonly inputs: { readonly runCommand: readonly string[] } }[];
 }
 
-/** What one poll of a running job costs the instance: the processor for the runner, the disk for what the agent keeps of it. */
+/** Measures what a poll of a running job costs the instance: CPU time of the runner, and disk space of the agent. */
 export async function benchPoll(work: string, say: (line: string) => void): Promise<Section> {
   say(`${POLLS} polls on the instance`);
   const root = join(work, 'poll-root');
@@ -66,7 +66,7 @@ export async function benchPoll(work: string, say: (line: string) => void): Prom
     const script = `${(mainSteps[0]?.inputs.runCommand ?? []).join('\n').replace('{{ Request }}', data)}\n`;
     const answer = execFileSync('sh', ['-c', script], { env: bareEnvironment, encoding: 'utf8' });
     const state = (JSON.parse(answer) as { state?: string }).state;
-    if (state !== 'running') throw new Error(`The job that is polled is not running: ${answer}`);
+    if (state !== 'running') throw new Error(`The polled job is not running: ${answer}`);
     const { stdout, ms } = await timed('python3', ['-c', MEASURE, script, String(POLLS)], { env: bareEnvironment });
     const [cpu = Number.NaN, rssKb = Number.NaN] = stdout.split(' ').map(Number);
     return sectionOf({ cpuMs: (cpu * 1_000) / POLLS, ms: ms / POLLS, rssKb }, await kept(work, script, answer));
@@ -75,7 +75,7 @@ export async function benchPoll(work: string, say: (line: string) => void): Prom
   }
 }
 
-/** Field 22 of /proc/<pid>/stat, behind the name in brackets, and the boot: by them the runner knows the process. */
+/** Field 22 of /proc/<pid>/stat and the boot id, by which the runner identifies the process. */
 async function identityOf(pid: number) {
   const fields = await readFile(`/proc/${pid}/stat`, 'utf8');
   const startTime = Number(fields.slice(fields.lastIndexOf(')') + 2).split(' ')[19]);
@@ -83,7 +83,7 @@ async function identityOf(pid: number) {
   return { pid, startTime, bootId, supervisor: null, startedAt: Date.now() / 1_000 };
 }
 
-/** The agent's folder for a command: `<command>/<step>/_script.sh`, beside it what the script printed. */
+/** The agent's folder for a command: `<command>/<step>/_script.sh`, and the output of the script. */
 async function kept(work: string, script: string, answer: string) {
   const command = join(work, 'orchestration', crypto.randomUUID());
   const step = join(command, 'run');
@@ -102,17 +102,17 @@ function sectionOf(
   const everySeconds = LONGEST_WAIT + POLL_SECONDS;
   const days = (KEPT_DAYS * 86_400) / everySeconds;
   return {
-    title: `What a poll costs the instance (mean of ${POLLS}, ${NEW_LOG.length} new bytes of log; the agent's own time is not in it)`,
+    title: `Cost of a poll on the instance (mean of ${POLLS}, ${NEW_LOG.length} new bytes of log, without the agent's own time)`,
     rows: [
       {
-        name: 'processor',
+        name: 'CPU time',
         value: poll.cpuMs,
         unit: 'ms',
         target: null,
         note: `${(poll.cpuMs / everySeconds / 10).toFixed(2)} % of one core, polled every ${everySeconds} s`,
       },
       { name: 'from script to answer', value: poll.ms, unit: 'ms', target: null },
-      { name: 'memory, most', value: poll.rssKb / 1_000, unit: 'MB', target: null },
+      { name: 'peak memory', value: poll.rssKb / 1_000, unit: 'MB', target: null },
       { name: "the agent's copy of the script", value: files.script, unit: 'bytes', target: null },
       { name: 'the answer', value: files.answer, unit: 'bytes', target: null },
       { name: 'on disk, in blocks: folders, script, answer', value: files.disk, unit: 'bytes', target: null },

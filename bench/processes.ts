@@ -6,7 +6,7 @@ export interface Ended {
   readonly stdout: string;
 }
 
-/** Runs a program to its end and says how long it took. @throws with its output when it does not exit 0 */
+/** Runs a program to its end and measures the time. @throws with its output unless it exits with 0 */
 export async function timed(
   program: string,
   args: readonly string[],
@@ -18,7 +18,7 @@ export async function timed(
     env: { ...(options.env ?? process.env) },
     stdio: ['pipe', 'pipe', 'pipe'],
   });
-  child.stdin.on('error', () => undefined); // it may end before it has read everything
+  child.stdin.on('error', () => undefined); // the program may end before it has read all input
   child.stdin.end(options.input ?? '');
   const code = new Promise<number | null>((resolve, reject) => child.once('close', resolve).once('error', reject));
   const [stdout, stderr, exit] = await Promise.all([text(child.stdout), text(child.stderr), code]);
@@ -27,7 +27,7 @@ export async function timed(
   return { ms, stdout };
 }
 
-/** The fastest of several rounds, each candidate taking its turn in each round: a busy moment hits all of them. */
+/** The fastest of several rounds. Each round runs every candidate, so that other load affects all of them. */
 export async function bestOf<Name extends string>(
   rounds: number,
   candidates: Readonly<Record<Name, () => Promise<number>>>,
@@ -40,7 +40,7 @@ export async function bestOf<Name extends string>(
   return best;
 }
 
-/** What a job on an instance gets: no HOME, as from the SSM agent. */
+/** The environment of a job on an instance: no HOME, as from the SSM agent. */
 export const bareEnvironment = { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin', LANG: 'C.UTF-8' } as const;
 
 /** Runs the job `sync` or `install` as the supervisor starts it. @returns its time in ms, measured from outside. */
@@ -51,7 +51,7 @@ export async function runJob(
 ): Promise<number> {
   const run = { id: 'bench', key: 'bench-0', arn: 'arn' };
   const input = JSON.stringify({ run, project, home, root: '/nowhere', [job]: work });
-  // /bin/sh opens the descriptor for the progress, which nobody reads here.
+  // /bin/sh opens the descriptor for the progress, which is not read here.
   const command = ['-c', 'exec python3 -I -B "$0" child "$1" 3>/dev/null', program, job];
   const { ms } = await timed('/bin/sh', command, {
     cwd: home,

@@ -1,14 +1,14 @@
 const TICK_MS = 2_000;
-/** In a file or a pipe a line a tick would be too much. */
+/** Ticks are not printed to a file or a pipe. */
 const PIPE_TICKS = 5;
 
 export interface Progress {
-  /** What is being measured from now on. */
+  /** Shows what is measured from now on. */
   say(what: string): void;
   stop(): void;
 }
 
-/** Says on a stream what is being measured, and while that lasts, for how long: nobody should wonder whether it hangs. */
+/** Shows on a stream what is being measured and for how long, so that it does not seem to hang. */
 export function showProgress(stream: NodeJS.WriteStream): Progress {
   const began = performance.now();
   const seconds = (since: number) => `${((performance.now() - since) / 1_000).toFixed(0)} s`;

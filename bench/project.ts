@@ -1,7 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
-/** A generator of pseudo-random numbers below 2^32 (mulberry32): the same project each time. */
+/** A generator of pseudo-random numbers below 2^32 (mulberry32), so that the project is the same each time. */
 function random(seed: number): () => number {
   let state = seed;
   return () => {
@@ -12,7 +12,7 @@ function random(seed: number): () => number {
   };
 }
 
-/** Writes a project of `files` files with `bytes` bytes together, which gzip brings to less than half, as it does code. */
+/** Writes a project of `files` files with `bytes` bytes in total. gzip halves it at least, as it does code. */
 export async function writeProject(folder: string, files: number, bytes: number): Promise<void> {
   const next = random(7);
   const words = Array.from({ length: 4_000 }, () => next().toString(36));

@@ -1,11 +1,11 @@
-/** One line of the bench: what was measured, and what it should be. */
+/** One line of the bench: a measured value and its target. */
 export interface Row {
   readonly name: string;
   readonly value: number | null;
   readonly unit: 'ms' | 's' | 'bytes' | 'MB/s' | 'MB' | 'x' | '$' | '';
-  /** The number to reach; null when it is told for comparison. */
+  /** The target; null if the value is shown for comparison only. */
   readonly target: { readonly is: 'most' | 'least'; readonly value: number } | null;
-  /** Why a value is not to be had, or how it came to be. */
+  /** Why there is no value, or details of it. */
   readonly note?: string;
 }
 
@@ -17,13 +17,13 @@ export interface Section {
 export const atMost = (value: number) => ({ is: 'most', value }) as const;
 export const atLeast = (value: number) => ({ is: 'least', value }) as const;
 
-/** Whether the target is reached; null without a target or a value. */
+/** Whether the target is met; null without a target or a value. */
 export function reached({ value, target }: Row): boolean | null {
   if (value === null || target === null) return null;
   return target.is === 'most' ? value <= target.value : value >= target.value;
 }
 
-/** The table that a person reads. */
+/** The rows as a table for a person. */
 export function tableOf({ title, rows }: Section): string[] {
   const cells = rows.map((row) => [row.name, format(row.value, row), targetOf(row), verdict(row), row.note ?? '']);
   const widths = [0, 1, 2, 3].map((column) => Math.max(...cells.map((cell) => cell[column]?.length ?? 0)));

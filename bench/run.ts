@@ -8,14 +8,14 @@ import { atMost, type Section } from './report.ts';
 import { scriptArchive } from './scripts.ts';
 
 const ROUNDS = 3;
-/** A package of one file: the cached install is the same for any. */
+/** A package of one file: a cached install takes the same time for any package. */
 const SMALL_REQUIREMENTS = 'six==1.17.0\n';
 const CLOCK = 'import time\nprint(f"written={time.time():.3f}", flush=True)\n';
 const CACHED_MS = 2_000;
 const FIRST_LINE_MS = 5_000;
 const EVENTS = 20_000;
 
-/** Runs in a local cloud that is up: the digits without an install, a clock, and a clock whose install is cached. */
+/** Runs in a running local cloud: the digits without an install, a clock, and a clock with a cached install. */
 export async function benchRuns(
   cloud: BenchCloud,
   work: string,
@@ -30,7 +30,7 @@ export async function benchRuns(
     }
     return runs.reduce((a, b) => (a.total <= b.total ? a : b));
   };
-  // The packages lie in an environment of the bench: what Python takes to import them is in the times.
+  // The packages are in an environment of the bench. The times include importing them.
   const venv = await ensureVenv('bench-digits', join(exampleFolder, 'requirements.txt'), say, undefined, signal);
   const digitsArchive = join(work, 'digits.tar.gz');
   await packFolder(exampleFolder, digitsArchive, { signal });
@@ -66,7 +66,7 @@ function coreOf(digits: MeasuredRun, clock: MeasuredRun, cached: MeasuredRun): S
   const install = cached.states.find(({ state }) => state === RUN_STATES.install)?.ms ?? null;
   const events = ({ run, watches }: MeasuredRun['events']) => `${run} and ${watches} in its watches`;
   return {
-    title: 'Of a run',
+    title: 'A run',
     rows: [
       { name: 'SSM round trips, nothing to install', value: clock.roundTrips, unit: '', target: atMost(3) },
       { name: 'SSM round trips, install cached', value: cached.roundTrips, unit: '', target: atMost(4) },

@@ -2,7 +2,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { packFolder } from '../cli/archive/pack.ts';
 
-/** An archive of one script, and of a requirements file when there are any. @returns its path */
+/** Creates an archive of one script and, if given, a requirements file. @returns its path */
 export async function scriptArchive(
   work: string,
   name: string,

@@ -12,7 +12,7 @@ const template = z.looseObject({
   Metadata: z.looseObject({ runctlDocuments: z.record(z.string(), z.unknown()) }),
 });
 
-/** Sizes of what was synthesized: each Lambda's bundle and each document. */
+/** The sizes of the synthesized Lambda bundles and documents. */
 export async function benchSizes(paths: StatePaths): Promise<Section[]> {
   const folder = assembly(paths);
   const names = (await readdir(join(folder, 'lambdas'))).sort();

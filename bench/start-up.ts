@@ -12,7 +12,7 @@ const HELP_MS = 200;
 const COMMAND_MS = 600;
 const PROJECT = 'start-up';
 
-/** Whole processes of the command, as a person waits for them; the first, which may bundle it, is not counted. */
+/** Times whole processes of the command. The first one, which may bundle it, is not counted. */
 export async function benchStartUp(
   { cloud, state }: { cloud: BenchCloud; state: LocalState },
   work: string,

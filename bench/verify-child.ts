@@ -1,7 +1,7 @@
 import { createReadStream } from 'node:fs';
 import { DEFAULT_CAPS, verifyArchive } from '../core/archive/verify.ts';
 
-// A process of its own: its peak memory is that of Verify archive, and of Node with the TypeScript loader before it.
+// A separate process, so that its peak memory is that of Verify archive, including Node and the TypeScript loader.
 const [file = ''] = process.argv.slice(2);
 const peakMb = () => Math.round(process.resourceUsage().maxRSS / 1024);
 const idleMb = peakMb();

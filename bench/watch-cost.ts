@@ -2,11 +2,11 @@ import { estimateCost } from '../core/outcome/cost.ts';
 import { EVENTS_PER_STATE, forecastWatch, MOST_EVENTS } from './history-events.ts';
 import { atMost, type Row, type Section } from './report.ts';
 
-/** How long a poll takes on AWS, planned: 1 to 3 s are SSM's own. */
+/** The expected duration of a poll on AWS. SSM alone takes 1 to 3 s. */
 export const POLL_SECONDS = 2;
 const DOLLARS_AN_HOUR = 0.02;
 const EVENTS = 20_000;
-/** States of a run beside its watches, from Begin run to Succeeded. */
+/** States of a run outside its watches, from Begin run to Succeeded. */
 const STATES = 13;
 const SPANS = [
   { name: 'an hour', hours: 1 },
@@ -15,7 +15,8 @@ const SPANS = [
 ];
 
 /**
- * What watching costs at AWS, by the events that each state has there: a test drives a nested watch of the deployed definition to its hand-over and
+ * Estimates the cost of watching on AWS from the events of each state. A test runs a nested watch of the
+ * deployed definition up to its hand-over and
  * counts the same states (test/e2e/hand-over.test.ts).
  */
 export function benchWatchCost(): Section[] {
@@ -38,7 +39,7 @@ function costOf({ name, hours }: { name: string; hours: number }): Row[] {
   const { polls, watches, eventsPerWatch, eventsOfParent } = forecastWatch(hours * 3_600, POLL_SECONDS);
   return [
     {
-      name: `${name}: events of the nested watch that has most`,
+      name: `${name}: events of the largest nested watch`,
       value: eventsPerWatch,
       unit: '',
       target: atMost(EVENTS),

@@ -15,12 +15,12 @@ import { type Manifest, manifestSchema } from '../core/outcome/manifest-schema.t
 import type { SpecInput } from '../core/spec/spec.ts';
 import { type RunEnding, readEnding } from '../core/workflow/run-ending.ts';
 
-/** The runs' project: its folder on the instance stays, with one small file. */
+/** The project of these runs. Its folder stays on the instance, with one small file. */
 export const PROJECT = 'runctl-verify';
 const FOLDER = fileURLToPath(new URL('project/', import.meta.url));
-const LOOK_MS = 2_000;
-/** Longer than any of these runs, with the cold starts of a fresh stack. */
-const WITHIN_MS = 15 * 60_000;
+const POLL_MS = 2_000;
+/** Longer than any of these runs takes, including the cold starts of a new stack. */
+const TIMEOUT_MS = 15 * 60_000;
 
 export interface EndedRun extends StartedRun {
   readonly status: string;
@@ -28,7 +28,7 @@ export interface EndedRun extends StartedRun {
   readonly ending: RunEnding;
 }
 
-/** Whole runs on an account, and what they leave. */
+/** Starts runs on an account and reads their logs and files. */
 export class AccountRuns {
   readonly #archive: Promise<string>;
 
@@ -37,10 +37,10 @@ export class AccountRuns {
     readonly instanceId: string,
     private readonly signal: AbortSignal,
   ) {
-    this.#archive = this.#push();
+    this.#archive = this.#uploadArchive();
   }
 
-  async #push(): Promise<string> {
+  async #uploadArchive(): Promise<string> {
     const bucket = await this.account.output('bucket');
     const code = await readCode(FOLDER, { includeSecrets: false });
     return await withArchive(code, { includeSecrets: false, signal: this.signal }, async (archive) =>
@@ -48,8 +48,8 @@ export class AccountRuns {
     );
   }
 
-  /** @param words the arguments of train.py */
-  async start(words: readonly string[], spec: SpecInput = {}): Promise<StartedRun> {
+  /** @param args the arguments of train.py */
+  async start(args: readonly string[], spec: SpecInput = {}): Promise<StartedRun> {
     const [archive, machine] = await Promise.all([this.#archive, this.account.output('machine')]);
     const input = {
       ...spec,
@@ -57,7 +57,7 @@ export class AccountRuns {
       project: PROJECT,
       instance: this.instanceId,
       script: 'train.py',
-      args: [...words],
+      args: [...args],
     };
     const quiet = { failed: () => undefined, recovered: () => undefined };
     return await startRun(this.account.sfn, machine, input, quiet, this.signal);
@@ -67,12 +67,12 @@ export class AccountRuns {
     await this.account.sfn.send(new StopExecutionCommand({ executionArn }));
   }
 
-  async ended(run: StartedRun): Promise<EndedRun> {
-    const seen = await this.#until(`the end of ${run.runId}`, async () => {
+  async waitForEnd(run: StartedRun): Promise<EndedRun> {
+    const execution = await this.#waitFor(`the end of ${run.runId}`, async () => {
       const found = await this.#describe(run);
       return found.status === 'RUNNING' ? null : found;
     });
-    const { status = '', error = null, cause = null, output = null } = seen;
+    const { status = '', error = null, cause = null, output = null } = execution;
     const ending = readEnding({ status, error, cause, output });
     return { ...run, status, error, ending };
   }
@@ -81,22 +81,22 @@ export class AccountRuns {
     return await this.account.sfn.send(new DescribeExecutionCommand({ executionArn }));
   }
 
-  /** Waits for a line of the training's log in CloudWatch. */
-  async printed(run: StartedRun, text: string): Promise<void> {
-    await this.#until(`"${text}" in the log of ${run.runId}`, async () =>
+  /** Waits until the training's log in CloudWatch contains a text. */
+  async waitForLog(run: StartedRun, text: string): Promise<void> {
+    await this.#waitFor(`"${text}" in the log of ${run.runId}`, async () =>
       (await this.log(run, 'train')).includes(text) ? true : null,
     );
   }
 
-  /** The messages of a job's stream, concatenated; empty when there is none yet. */
+  /** The messages of a job's log stream, concatenated; empty if there are none yet. */
   async log({ runId }: StartedRun, job: JobName): Promise<string> {
-    const where = { logGroupName: await this.account.output('logGroup'), logStreamName: logStream(runId, job) };
+    const stream = { logGroupName: await this.account.output('logGroup'), logStreamName: logStream(runId, job) };
     const messages: string[] = [];
     let nextToken: string | undefined;
     try {
       for (;;) {
         const page = await this.account.logs.send(
-          new GetLogEventsCommand({ ...where, startFromHead: true, nextToken }),
+          new GetLogEventsCommand({ ...stream, startFromHead: true, nextToken }),
         );
         messages.push(...(page.events ?? []).map(({ message = '' }) => message));
         if (page.nextForwardToken === nextToken) return messages.join('');
@@ -109,22 +109,22 @@ export class AccountRuns {
   }
 
   async manifest({ runId }: StartedRun): Promise<Manifest> {
-    return await this.#until(`the manifest of ${runId}`, async () => {
+    return await this.#waitFor(`the manifest of ${runId}`, async () => {
       const body = await this.file(runId, MANIFEST);
       return body === null ? null : manifestSchema.parse(JSON.parse(body.toString('utf8')));
     });
   }
 
-  /** A job's whole log as it lies in the bucket. */
+  /** A job's whole log, from the bucket. */
   async wholeLog({ runId }: StartedRun, job: JobName): Promise<string> {
     const body = await this.file(runId, `${job}.log.gz`);
     return body === null ? '' : gunzipSync(body).toString('utf8');
   }
 
   async file(runId: string, name: string): Promise<Buffer | null> {
-    const where = { Bucket: await this.account.output('bucket'), Key: runFileKey(runId, name) };
+    const object = { Bucket: await this.account.output('bucket'), Key: runFileKey(runId, name) };
     try {
-      const { Body } = await this.account.s3.send(new GetObjectCommand(where));
+      const { Body } = await this.account.s3.send(new GetObjectCommand(object));
       return Buffer.from((await Body?.transformToByteArray()) ?? []);
     } catch (error) {
       if (errorName(error) === 'NoSuchKey') return null;
@@ -132,14 +132,14 @@ export class AccountRuns {
     }
   }
 
-  async #until<T>(what: string, look: () => Promise<T | null>): Promise<T> {
-    const deadline = Date.now() + WITHIN_MS;
+  async #waitFor<T>(what: string, find: () => Promise<T | null>): Promise<T> {
+    const deadline = Date.now() + TIMEOUT_MS;
     while (Date.now() < deadline) {
-      const found = await look();
+      const found = await find();
       if (found !== null) return found;
-      await setTimeout(LOOK_MS, undefined, { signal: this.signal });
+      await setTimeout(POLL_MS, undefined, { signal: this.signal });
     }
-    throw new Error(`${what} did not come within ${WITHIN_MS / 60_000} minutes`);
+    throw new Error(`${what} was not found within ${TIMEOUT_MS / 60_000} minutes`);
   }
 }
 

@@ -13,7 +13,7 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from sklearn.neural_network import MLPClassifier
 
-SECONDS_PER_EPOCH = 1.0  # real training takes its time; this one is paced so that there is something to watch
+SECONDS_PER_EPOCH = 1.0  # slows this fast training down, so that there is something to watch
 
 
 def main() -> None:
@@ -21,7 +21,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--hidden", type=int, default=64, help="neurons in the hidden layer")
     parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--pace", type=float, default=SECONDS_PER_EPOCH, help="least seconds an epoch takes")
+    parser.add_argument("--pace", type=float, default=SECONDS_PER_EPOCH, help="minimum seconds per epoch")
     parser.add_argument("--outputs", type=pathlib.Path, default=pathlib.Path("outputs"))
     args = parser.parse_args()
 

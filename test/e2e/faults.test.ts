@@ -31,7 +31,7 @@ const timesStarted = (arn: string) =>
     : 0;
 
 describe('a run', () => {
-  it('whose every command meets a fault of its own starts once, ends in the truth, and keeps each byte of log once', async () => {
+  it('whose every command meets another fault starts once, ends with the true outcome, and keeps each byte of log once', async () => {
     const request = (verb: string, job?: string) => ({ times: 1, request: { verb, ...(job && { job }) } });
     await cloud.faults(
       { kind: 'lose-answer', ...request('start', 'sync') },

@@ -14,7 +14,7 @@ sys.stdout.write("the end")
 `;
 const sha256 = (bytes: Uint8Array | string) => createHash('sha256').update(bytes).digest('hex');
 
-it('a job that writes 28 MB at once has the same log on the instance, in CloudWatch and in S3, in a few looks', async () => {
+it('a job that writes 28 MB at once has the same log on the instance, in CloudWatch and in S3, in a few polls', async () => {
   const cloud = await Cloud.connect();
   const archive = await cloud.put('archives/burst.tar.gz', await tarGz({ 'train.py': SCRIPT }));
   const run = await cloud.finished(await cloud.start({ instance: cloud.instanceId, archive, project: 'burst' }));

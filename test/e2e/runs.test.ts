@@ -22,7 +22,7 @@ async function upload(key: string, body: Uint8Array, spec?: object) {
 const onInstance = (spec: object) => ({ instance: cloud.instanceId, ...spec });
 
 describe('the digits run, by upload', () => {
-  it('goes through every state, installs, trains, and ends with the truth', async () => {
+  it('goes through every state, installs, trains, and ends with the true outcome', async () => {
     const read = (name: string) => readFileSync(join(DIGITS, name), 'utf8');
     const names = ['train.py', 'requirements.txt', 'runctl.yaml'];
     const body = await tarGz(Object.fromEntries(names.map((name) => [`digits/${name}`, read(name)])));

@@ -145,7 +145,7 @@ describe('an abort', () => {
     expect(manifest.outputs.files.map(({ path }) => path)).toEqual(['outputs/checkpoint']);
   });
 
-  it('is not believed when somebody made the event up', async () => {
+  it('is ignored if the event is forged', async () => {
     const arn = await start(patient, 'patient', { install: 'skip' });
     await cloud.entered(arn, 'Watch training');
     expect(await cloud.invokeStopRun(arn)).toEqual({ outcome: 'not an ended run' });
@@ -156,7 +156,7 @@ describe('an abort', () => {
 });
 
 describe('maxDuration', () => {
-  it('ends the training by itself, with its grace', async () => {
+  it('ends the training, with its grace', async () => {
     const run = await cloud.finished(
       await start(patient, 'patient', { install: 'skip', maxDuration: '2s', stopGrace: '5s' }),
     );

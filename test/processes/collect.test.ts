@@ -8,7 +8,7 @@ import { PROJECT } from '../support/instance/test-instance.ts';
 const collectSetup = useCollectSetup();
 
 describe('collect and upload', () => {
-  it('keep outputs and whole logs, also of a training that lives: TERM first; twice is the same as once', async () => {
+  it('keep outputs and whole logs, also of a running training, which gets TERM first; collecting is idempotent', async () => {
     const box = collectSetup();
     const { here, store } = box;
     here.write(
@@ -61,7 +61,7 @@ time.sleep(100)
     expect(store.tried).toEqual(names);
   });
 
-  it('leave out, with a warning, what is too big, leads out of the project, or is no file; nothing is no error', async () => {
+  it('leave out, with a warning, what is too big, is outside the project, or is not a file; no outputs are not an error', async () => {
     const box = collectSetup();
     const { here } = box;
     here.write('train.py', 'print(1)\n');

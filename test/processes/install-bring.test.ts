@@ -90,7 +90,7 @@ describe('an instance without uv', () => {
     expect(run.code).toBe(1);
   });
 
-  it('nor pip, nor an index that has uv, is told what to type', async () => {
+  it('nor pip, nor an index with uv, fails with the command to run', async () => {
     const setup = installSetup();
     await setup.serve([leaf]);
     setup.write('requirements.txt', 'zz-leaf\n');

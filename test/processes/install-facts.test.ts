@@ -66,7 +66,7 @@ describe('probe', () => {
   it.each([
     ['without a driver', null, /driver is not installed/],
     ['with a driver that does not answer', 'echo "NVIDIA-SMI has failed" >&2; exit 9', /NVIDIA-SMI has failed/],
-  ])('tells a GPU %s from none', (_, smi, reason) => {
+  ])('detects a GPU %s, and reports the reason', (_, smi, reason) => {
     if (smi !== null) setup().script('nvidia-smi', smi);
     const pci = join(setup().base, 'pci');
     const card = (name: string, kind: string) => {

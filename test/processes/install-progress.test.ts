@@ -10,7 +10,7 @@ const longestSilence = ({ times, milliseconds }: InstallRun) =>
   Math.max(...[...times, milliseconds].map((time, place) => time - (times[place - 1] ?? 0))) / 1000;
 
 describe('while an install lasts', () => {
-  it.each(['uv', 'pip'] as const)('it says what it does, at least every 15 s: %s', async (installer) => {
+  it.each(['uv', 'pip'] as const)('it reports its progress at least every 15 s: %s', async (installer) => {
     const setup = installSetup();
     setup.useUv();
     const slow = (name: string, padding: number) => buildWheel({ name, version: '1.0', padding });
@@ -42,7 +42,7 @@ describe('while an install lasts', () => {
     expect(run.progress.length).toBeLessThanOrEqual((run.milliseconds / 1000) * 4);
   });
 
-  it('it says so when nothing moves', async () => {
+  it('it reports when nothing happens', async () => {
     const setup = installSetup();
     setup.useUv();
     await setup.serve([buildWheel({ name: 'zz-stuck', version: '1.0', padding: 2_000_000 })], { silentAt: 'zz_stuck' });

@@ -96,7 +96,7 @@ return 0`;
 });
 
 describe('the lease', () => {
-  it('is taken by the first sync; another run is told who holds it, and nothing of it is begun', async () => {
+  it("is taken by the first sync; another run gets the holder's id, and none of its jobs is started", async () => {
     const box = instance(played('return 0'));
     const [first, second] = [box.run('first'), box.run('second')];
     expect((await box.start(first, { sync: SYNC }, { wait: 20 })).state).toBe('exited');
@@ -117,7 +117,7 @@ describe('the lease', () => {
     expect(states.filter((state) => state === 'busy')).toHaveLength(5);
   });
 
-  it('goes on to the next once it is released', async () => {
+  it('passes to the next run when it is released', async () => {
     const box = instance(played('return 0'));
     const [first, second] = [box.run('first'), box.run('second')];
     await box.start(first, { sync: SYNC }, { wait: 20 });

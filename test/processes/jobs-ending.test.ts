@@ -30,7 +30,7 @@ async function started(box: TestInstance, script: string, train: { maxDuration?:
 }
 
 describe('stop', () => {
-  it('gives the training time to save what it has, and is told apart from a failure', async () => {
+  it('gives the training time to save, and is distinguished from a failure', async () => {
     const box = instance();
     const { run } = await started(box, POLITE);
     expect(await box.stop(run, 30)).toMatchObject({ ok: true, jobs: { train: 'running' } });
@@ -50,7 +50,7 @@ describe('stop', () => {
     expect(await waitFor(() => (box.processes().length === 0 ? 'none' : null))).toBe('none');
   });
 
-  it('twice is the same as once, and cannot lengthen the grace', async () => {
+  it('is idempotent, and cannot lengthen the grace', async () => {
     const box = instance();
     const { run } = await started(box, DEAF);
     await box.stop(run, 1);
@@ -85,7 +85,7 @@ describe('stop', () => {
     expect(await box.ended(run, 'train', 10)).toMatchObject({ state: 'stopped', exit: { code: 0 } });
   });
 
-  it('comes by itself when the folder of the run is gone: nobody could reach the job any more', async () => {
+  it('happens when the folder of the run is deleted, since no request can reach the job any more', async () => {
     const box = instance();
     const { run } = await started(box, POLITE);
     rmSync(dirname(box.jobFolder(run, 'train')), { recursive: true });
@@ -93,7 +93,7 @@ describe('stop', () => {
     await waitFor(() => box.processes().length === 0 || null, 20);
   });
 
-  it('works without a supervisor: a stopper of its own ends the group', async () => {
+  it('works without a supervisor: an orphan stopper ends the group', async () => {
     const box = instance();
     const { run, pid } = await started(box, DEAF);
     process.kill(supervisorOf(box, run), 'SIGKILL');
@@ -105,7 +105,7 @@ describe('stop', () => {
 });
 
 describe('maxDuration', () => {
-  it('is kept by the supervisor, with nobody polling', async () => {
+  it('is enforced by the supervisor, without any poll', async () => {
     const box = instance();
     box.write('train.py', POLITE);
     const run = box.giveLease(box.run());
@@ -130,7 +130,7 @@ describe('maxDuration', () => {
 });
 
 describe('release', () => {
-  it('kills what lives, gives the lease back, and closes the run; twice is the same as once', async () => {
+  it('kills all processes, releases the lease, and closes the run; it is idempotent', async () => {
     const box = instance();
     const { run, pid } = await started(box, DEAF);
     const once = await box.release(run);

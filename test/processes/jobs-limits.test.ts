@@ -19,7 +19,7 @@ if (!isRoot) console.log('skipped: disk full, since only root can mount a small 
 const HUNGRY = 'hog = bytearray()\nwhile True: hog += b"x" * (8 << 20)\n';
 
 describe.runIf(cgroups !== null)('training that is killed for memory', () => {
-  it('is told as out of memory', async () => {
+  it('is reported as out of memory', async () => {
     const box = inCgroup(128);
     box.write('train.py', `print("hungry", flush=True)\n${HUNGRY}`);
     const run = box.giveLease(box.run());
@@ -33,7 +33,7 @@ describe.runIf(cgroups !== null)('training that is killed for memory', () => {
     expect(ended.exit?.maxRssBytes).toBeGreaterThan(32 << 20);
   });
 
-  it('is told as out of memory behind a shell, which turns the signal into a code', async () => {
+  it('is reported as out of memory also behind a shell, which turns the signal into an exit code', async () => {
     const box = inCgroup(128);
     box.write('hog.py', HUNGRY);
     box.write('train.py', 'import os, sys\nsys.exit(os.WEXITSTATUS(os.system(f"{sys.executable} hog.py; exit $?")))\n');
@@ -43,7 +43,7 @@ describe.runIf(cgroups !== null)('training that is killed for memory', () => {
   });
 });
 
-it('training that somebody kills is not told as out of memory', async () => {
+it('a training that is killed by hand is not reported as out of memory', async () => {
   const box = instance();
   box.write('train.py', 'import os\nos.kill(os.getpid(), 9)\n');
   const run = box.giveLease(box.run());

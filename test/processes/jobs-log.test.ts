@@ -66,7 +66,7 @@ describe('the log', () => {
     expect(ended).toMatchObject({ exit: { code: 5 }, log: { size: 100_008 } });
   });
 
-  it('is given from the offset asked for, and no more than asked for', async () => {
+  it('is returned from the requested offset, up to the requested size', async () => {
     const box = instance();
     const run = await ran(box, 'print("0123456789" * 100)\n');
     await box.ended(run, 'train');
@@ -96,7 +96,7 @@ sys.stdout.buffer.write(b"\\x1b[31mred\\x00\\xff\\ttab\\n\\n")
     expect(cut[0]).toMatch(/^€+!$/);
   });
 
-  it('that the training cuts is seen, marked, and goes on without a byte twice', async () => {
+  it('that the training truncates is detected, marked, and continued without repeating a byte', async () => {
     const box = instance();
     const run = await ran(
       box,

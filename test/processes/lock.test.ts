@@ -74,7 +74,7 @@ describe('the lock of a path', () => {
     for (const pid of others) expect(() => process.kill(pid, 0)).not.toThrow();
   });
 
-  it('is not waited for any more when the signal says so, and is free after an error', async () => {
+  it('is no longer awaited after an abort, and is free after an error', async () => {
     const first = await hold();
     const controller = new AbortController();
     await expect(withLock(path, () => controller.abort(), never, controller.signal)).rejects.toThrow(

@@ -220,7 +220,7 @@ describe('a secret that cannot be read', () => {
     expect(services.requests).toHaveLength(1);
   });
 
-  it('asks nobody where there are no secrets', async () => {
+  it('sends no request if there are no secrets', async () => {
     expect(await read({}, { AWS_EC2_METADATA_SERVICE_ENDPOINT: 'http://127.0.0.1:1' })).toMatchObject({ problems: {} });
   });
 });

@@ -41,7 +41,7 @@ describe("a secret's value is taken out", () => {
     expect(await redact(['secret', 'secret-and-more'], ['secret-and-more', 'secret'])).toEqual(['***', '***']);
   });
 
-  it('but not what is too short to be told from words, and nothing where there are none', async () => {
+  it('but not values that are too short to distinguish from words, and nothing without secrets', async () => {
     expect(await redact(['abc', ''], ['abc def'])).toEqual(['abc def']);
     expect(await redact([], ['abc def'])).toEqual(['abc def']);
   });

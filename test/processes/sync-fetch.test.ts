@@ -62,7 +62,7 @@ function expectUntouched(instance: SyncSetup): void {
 async function withOldCode(): Promise<SyncSetup> {
   const instance = syncSetup();
   await instance.sync(archive({ 'train.py': 'old' }));
-  instance.asked = 0;
+  instance.requests = 0;
   return instance;
 }
 
@@ -72,7 +72,7 @@ it('tries again after errors of the store, cut connections and silence', async (
   const run = await fetched(instance, inTurn(status(503, 'SlowDown'), cut, silent, status(500), whole));
 
   expect(run).toMatchObject({ code: 0, result: { files: 2 } });
-  expect(instance.asked).toBe(5);
+  expect(instance.requests).toBe(5);
   expect(run.log).toMatch(/^Fetching failed: S3 answered 503 SlowDown; again in \d/m);
   expect(run.log).toMatch(/^Fetching failed: the connection ended after 100 bytes of \d+ bytes; again/m);
   expect(run.log).toMatch(/^Fetching failed: the connection was reset after 100 bytes \(no data for 1 s\)/m);
@@ -88,7 +88,7 @@ it('gives up after six tries', async () => {
     name: 'FetchFailed',
     message: 'The archive could not be fetched in 6 tries: S3 answered 503.',
   });
-  expect(instance.asked).toBe(6);
+  expect(instance.requests).toBe(6);
   expectUntouched(instance);
 });
 
@@ -103,7 +103,7 @@ it.each([
 
   expect(run).toMatchObject({ code: 1, result: { error: { name: 'FetchFailed' } } });
   expect(run.result.error?.message).toContain(`S3 answered ${code} ${error}.`);
-  expect(instance.asked).toBe(1);
+  expect(instance.requests).toBe(1);
   expectUntouched(instance);
 });
 
@@ -149,7 +149,7 @@ it('refuses other bytes of the same length', async () => {
     name: 'DigestMismatch',
     message: expect.stringContaining("archive's SHA-256 is"),
   });
-  expect(instance.asked).toBe(1);
+  expect(instance.requests).toBe(1);
   expectUntouched(instance);
 });
 

@@ -165,7 +165,7 @@ describe('the same archive again', () => {
 
     const { log, result } = await instance.sync(bytes);
 
-    expect(instance.asked).toBe(1);
+    expect(instance.requests).toBe(1);
     expect(result).toMatchObject({ cached: true, files: 2, added: 0, changed: 0, removed: 0, pythonFiles: 2 });
     expect(log).toContain('This archive is already in place');
     expect(log).toContain('Verified: script train.py exists');
@@ -179,7 +179,7 @@ describe('the same archive again', () => {
 
     const { result } = await instance.sync(bytes);
 
-    expect(instance.asked).toBe(2);
+    expect(instance.requests).toBe(2);
     expect(result).toMatchObject({ cached: false, changed: 1 });
     expect(instance.read('lib/a.py')).toBe('a');
     expect(instance.read(result.kept[0] as string)).toBe('b');

@@ -1,12 +1,12 @@
-/** Time as everything in a schedule sees it. Milliseconds since the epoch. */
+/** The time of a schedule. Milliseconds since the epoch. */
 export interface Clock {
   now(): number;
   sleep(ms: number): Promise<void>;
-  /** Calls back once, unless cancelled before. Returns the cancelling. */
+  /** Calls back once, unless cancelled before. Returns a function that cancels. */
   timer(ms: number, call: () => void): () => void;
-  /** Work begins that takes real time, and none of this clock's: time stands still until what is returned is called. */
+  /** Stops the clock for work that takes real time only, until the returned function is called. */
   hold(): () => void;
-  /** Lets time pass until `met`, until nothing is left to happen, or until `horizon`. Returns whether it was met. */
+  /** Lets time pass until `met`, until no timer is left, or until `horizon`. Returns whether it was met. */
   run(met: () => boolean, horizon: number): Promise<boolean>;
 }
 
@@ -16,7 +16,7 @@ interface Entry {
   call: (() => void) | null;
 }
 
-/** Time that stands still until everything that could happen at a moment has happened, and then jumps to the next. */
+/** Virtual time: it stands still until all work of one moment is done, then jumps to the next timer. */
 export class VirtualClock implements Clock {
   private time: number;
   private order = 0;
@@ -53,7 +53,7 @@ export class VirtualClock implements Clock {
 
   async run(met: () => boolean, horizon: number): Promise<boolean> {
     for (;;) {
-      // Promises are settled before immediates run: nothing is under way afterwards that does not wait for a timer.
+      // Promises settle before immediates run. Afterwards, all pending work waits for a timer.
       do await new Promise((resolve) => setImmediate(resolve));
       while (this.held > 0);
       if (met()) return true;
@@ -110,10 +110,10 @@ function isBefore(one: Entry, other: Entry): boolean {
   return one.at < other.at || (one.at === other.at && one.order < other.order);
 }
 
-/** Real ms between two looks whether something is so. */
+/** Real ms between two checks of a condition. */
 const LOOK_MS = 5;
 
-/** Real time that passes faster: a second of it is `1 / scale` seconds. */
+/** Accelerated real time: one of its seconds is `1 / scale` real seconds. */
 export class ScaledClock implements Clock {
   private readonly scale: number;
   private readonly epoch: number;

@@ -28,9 +28,9 @@ interface Subject {
   readonly clock: Clock;
   readonly bucket: Bucket;
   readonly instance: SoakInstance;
-  /** Of every request. */
+  /** Keys that every request has. */
   readonly about: Readonly<Record<string, unknown>>;
-  /** Tells the instance what a training does. */
+  /** Sets what a training does. */
   readonly plan: (run: string, plan: JobPlan) => void;
 }
 
@@ -73,13 +73,13 @@ async function real(): Promise<Subject> {
   return { clock, bucket, instance, about, plan: (run, plan) => instance.plan(run, plan) };
 }
 
-/** Lets the clock go on until the work is done: a virtual one stands still otherwise. */
+/** Advances the clock until the work is done: a virtual clock stands still otherwise. */
 async function drive<T>(clock: Clock, work: Promise<T>): Promise<T> {
   let isDone = false;
   const done = work.finally(() => {
     isDone = true;
   });
-  done.catch(() => undefined); // told below
+  done.catch(() => undefined); // rethrown below
   await clock.run(() => isDone, clock.now() + HOUR_MS);
   return done;
 }

@@ -6,16 +6,16 @@ import type { Victim } from './world/instance.ts';
 type Answer = Readonly<Record<string, unknown>>;
 type Fields = Readonly<Record<string, unknown>>;
 
-/** A runner, whichever it is. Run ids are `one`, `two`, `three`. */
+/** A runner: the model or the real one. Run ids are `one`, `two`, `three`. */
 export interface RunnerSetup {
-  /** Says what the training of a run will do, in ms. */
+  /** Sets what the training of a run does, in ms. */
   plan(run: string, plan: JobPlan): void;
-  /** Sends a request; what it does not say has the values of a plain run. */
+  /** Sends a request. Missing keys get the values of a plain run. */
   ask(run: string, verb: string, fields?: Fields): Promise<Answer>;
   strike(run: string, job: JobName, victim: Victim): void;
-  /** Objects of the bucket under `runs/`. */
+  /** The keys in the bucket under `runs/`. */
   stored(): string[];
-  /** URL of a PUT to `runs/<name>`. */
+  /** A presigned URL to PUT `runs/<name>`. */
   putUrl(name: string): Promise<string>;
   now(): number;
   sleep(ms: number): Promise<void>;
@@ -41,7 +41,7 @@ function plan(changes: Partial<JobPlan> = {}): JobPlan {
   return { output: [], lasts: 100, end, onTerm: 'dies', result: null, ...changes };
 }
 
-/** Long enough to be struck or stopped. */
+/** Runs long enough to be killed or stopped. */
 const LONG = plan({ lasts: 60_000, output: [{ at: 0, text: 'begun\n' }] });
 
 async function until(
@@ -71,7 +71,7 @@ async function begin(setup: RunnerSetup, run: string, what: JobPlan): Promise<An
   expect(await sync(setup, run)).toMatchObject({ ok: true, state: 'exited', exit: { code: 0 } });
   const started = await train(setup, run);
   expect(started).toMatchObject({ ok: true, job: 'train', holder: null, queue: null });
-  // Its program has begun: what it does with a TERM is settled.
+  // Wait until its program handles TERM.
   if (what === LONG || what.lasts > 10_000)
     await until(
       setup,
@@ -81,7 +81,7 @@ async function begin(setup: RunnerSetup, run: string, what: JobPlan): Promise<An
   return started;
 }
 
-/** Sequences of requests and what has to be answered: the model of the runner and the runner itself pass them all. */
+/** Sequences of requests with their expected answers. Both the model and the real runner must pass all. */
 export const CASES: readonly Case[] = [
   {
     name: 'a job that never began is absent; without the lease nothing but a sync is started',
@@ -96,7 +96,7 @@ export const CASES: readonly Case[] = [
     },
   },
   {
-    name: 'a training that ends by itself is told with its code, its log and its last lines, as often as it is asked',
+    name: 'every poll of a training that ended by itself reports its code, its log and its last lines',
     play: async (setup) => {
       const end = { code: 3, signal: null, outOfMemory: false };
       await begin(
@@ -110,14 +110,17 @@ export const CASES: readonly Case[] = [
           ],
         }),
       );
-      const told = { state: 'exited', reason: null, exit: { code: 3, signal: null }, tail: ['one', 'two', 'last'] };
-      expect(await ended(setup, 'one')).toMatchObject({ ...told, log: { offset: 0, bytes: 12, size: 12, put: null } });
+      const expected = { state: 'exited', reason: null, exit: { code: 3, signal: null }, tail: ['one', 'two', 'last'] };
+      expect(await ended(setup, 'one')).toMatchObject({
+        ...expected,
+        log: { offset: 0, bytes: 12, size: 12, put: null },
+      });
       const window = { offset: 4, maxBytes: 3 };
       expect(await poll(setup, 'one', 'train', window)).toMatchObject({
-        ...told,
+        ...expected,
         log: { offset: 4, bytes: 3, size: 12 },
       });
-      expect(await train(setup, 'one')).toMatchObject(told);
+      expect(await train(setup, 'one')).toMatchObject(expected);
     },
   },
   {
@@ -133,7 +136,7 @@ export const CASES: readonly Case[] = [
     },
   },
   {
-    name: 'a signal that the process gave itself, and one that came from elsewhere',
+    name: 'a signal that the process sent itself, and one from another process',
     play: async (setup) => {
       await begin(setup, 'one', plan({ end: { code: null, signal: 'SIGABRT', outOfMemory: false } }));
       expect(await ended(setup, 'one')).toMatchObject({ state: 'exited', exit: { code: null, signal: 'SIGABRT' } });
@@ -144,7 +147,7 @@ export const CASES: readonly Case[] = [
     },
   },
   {
-    name: 'without its supervisor a training runs on, and can be stopped; without both it has vanished',
+    name: 'without its supervisor, a training continues and can be stopped; without both, it has vanished',
     play: async (setup) => {
       await begin(setup, 'one', LONG);
       setup.strike('one', 'train', 'supervisor');
@@ -162,20 +165,20 @@ export const CASES: readonly Case[] = [
     },
   },
   {
-    name: 'a stop lets the training end by itself, twice is as once, and nothing of the run is started after it',
+    name: 'a stop lets the training end by itself, is idempotent, and prevents further jobs of the run',
     play: async (setup) => {
       await begin(setup, 'one', { ...LONG, onTerm: { after: 300, code: 0, text: 'saved\n' } });
       expect(await setup.ask('one', 'stop', { grace: 20 })).toMatchObject({ ok: true, jobs: { train: 'running' } });
       expect(await setup.ask('one', 'stop', { grace: 20 })).toMatchObject({ ok: true });
-      const told = { state: 'stopped', reason: 'stop', exit: { code: 0, signal: null }, tail: ['begun', 'saved'] };
-      expect(await ended(setup, 'one')).toMatchObject(told);
-      expect(await train(setup, 'one')).toMatchObject(told);
+      const expected = { state: 'stopped', reason: 'stop', exit: { code: 0, signal: null }, tail: ['begun', 'saved'] };
+      expect(await ended(setup, 'one')).toMatchObject(expected);
+      expect(await train(setup, 'one')).toMatchObject(expected);
       expect(await setup.ask('two', 'stop', { grace: 0 })).toMatchObject({ jobs: {} });
       expect(await sync(setup, 'two')).toMatchObject({ state: 'refused', reason: 'closed' });
     },
   },
   {
-    name: 'who does not heed a TERM is killed after the grace; maxDuration ends a training without anybody asking',
+    name: 'a process that ignores TERM is killed after the grace; maxDuration ends a training without a request',
     play: async (setup) => {
       await begin(setup, 'one', { ...LONG, onTerm: 'ignores' });
       await setup.ask('one', 'stop', { grace: 1 });
@@ -217,7 +220,7 @@ export const CASES: readonly Case[] = [
     },
   },
   {
-    name: 'an ended run in the queue, and a ticket that nobody renewed, are void',
+    name: 'the tickets of an ended run, and those that were not renewed, expire',
     play: async (setup) => {
       await sync(setup, 'one');
       await sync(setup, 'two', QUEUE);
@@ -242,7 +245,7 @@ export const CASES: readonly Case[] = [
     },
   },
   {
-    name: 'what outlives the instance is collected when nothing lives, and sent once',
+    name: 'results are collected after all processes have ended, and uploaded once',
     play: async (setup) => {
       await begin(setup, 'one', { ...LONG, onTerm: { after: 100, code: 0, text: 'saved\n' } });
       const collect = () => setup.ask('one', 'collect', { grace: 10, wait: 5 });

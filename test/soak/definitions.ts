@@ -5,9 +5,9 @@ import type { Machine } from './asl/executions.ts';
 
 /** The stack's machines and functions, as synthesized: plain JSON, so that one process synthesizes for all workers. */
 export interface Definitions {
-  /** By the id that a definition refers to them with. */
+  /** By the id that definitions use for them. */
   readonly machines: Readonly<Record<string, Machine>>;
-  /** The id that a definition refers to a function with → its name and time-out (seconds). */
+  /** The id that definitions use for a function → its name and time-out (seconds). */
   readonly functions: Readonly<Record<string, { readonly name: string; readonly timeout: number }>>;
 }
 
@@ -31,7 +31,7 @@ export function readDefinitions(): Definitions {
   }
 }
 
-/** The id of a machine in its definitions. */
+/** The id that definitions use for a machine. */
 export function machineId({ machines }: Definitions, name: string): string {
   const found = Object.entries(machines).find(([, machine]) => machine.name === name);
   if (!found) throw new Error(`there is no machine ${name}`);

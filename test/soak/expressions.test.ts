@@ -12,7 +12,7 @@ describe('an expression of a definition', () => {
   it.each(['$step.state', '$step.cursor.offset', '$step.more', '$step.reason', '$step.tail', '$lists.id', '$one.id'])(
     '%s gives what JSONata gives',
     async (source) => {
-      // JSONata marks its lists; what counts is what travels as JSON.
+      // JSONata adds properties to its lists. Only their JSON matters.
       const asJson = (value: unknown) => JSON.parse(JSON.stringify(value)) as unknown;
       const ours = await evaluate(`{% ${source} %}`, bindings);
       expect(asJson(ours)).toEqual(asJson(await jsonata(source).evaluate(undefined, bindings)));

@@ -3,7 +3,7 @@ import { type Played, playModel, playProcesses } from './play.ts';
 
 /** `model`: the runner is a model, and time is virtual. `processes`: the real runner and real processes. */
 export const LEVELS = ['model', 'processes'] as const;
-/** Processes that play at once, for each core: those with real processes wait more than they compute. */
+/** Worker processes per core. Workers with real processes wait more than they compute. */
 export const PER_CORE: Readonly<Record<Level, number>> = { model: 1, processes: 4 };
 export type Level = (typeof LEVELS)[number];
 

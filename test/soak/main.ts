@@ -19,12 +19,16 @@ interface Options {
 }
 
 const program = new Command('npm run soak --')
-  .description('Plays seeded schedules of faults against whole runs, and counts what must never happen.')
-  .addOption(new Option('--level <level>', 'this level alone').choices(LEVELS))
-  .option('--seed <number>', 'replay the schedule of one seed, and tell what happens in it', whole)
+  .description('Plays seeded schedules of faults against whole runs and counts what must never happen.')
+  .addOption(new Option('--level <level>', 'play only this level').choices(LEVELS))
+  .option('--seed <number>', 'replay the schedule of one seed and print its events', whole)
   .option('--from <number>', 'the first seed', whole, 1)
-  .option('--count <number>', `how many (${LEVELS.map((level) => `${level}: ${SEEDS[level]}`).join(', ')})`, whole)
-  .option('--workers <number>', 'schedules at once', whole);
+  .option(
+    '--count <number>',
+    `number of schedules (${LEVELS.map((level) => `${level}: ${SEEDS[level]}`).join(', ')})`,
+    whole,
+  )
+  .option('--workers <number>', 'number of worker processes', whole);
 const options = program.parse().opts<Options>();
 
 function whole(text: string): number {

@@ -12,10 +12,10 @@ import { World } from './world/world.ts';
 
 const EPOCH = Date.parse('2026-11-24T00:00:00Z');
 const HOUR_MS = 3_600_000;
-/** From the start of a run that nothing hinders to its training's: a clean-up that is overridden takes 20 minutes. */
+/** The time from a run's start to its training's start without faults. An overridden clean-up takes 20 minutes. */
 const NEXT_RUN_MS = 45 * 60_000;
 const TICKET_MS = 1_000 * ticketLife(parseDuration('24h')) + 1;
-/** Level (b): real processes need a tenth of a second for what SSM needs two for. */
+/** Level (b): real processes answer in 0.1 s, SSM in 2 s. */
 const SCALE = 20;
 
 const MODEL: Abilities = { powerOff: true, longest: 900_000, latest: 4 * HOUR_MS, scale: 1, mostRuns: 4 };
@@ -24,12 +24,12 @@ const PROCESSES: Abilities = { powerOff: false, longest: 30_000, latest: 60_000,
 export interface Played {
   readonly schedule: Schedule;
   readonly findings: Findings;
-  /** How many runs ended in each way. */
+  /** The number of runs by outcome. */
   readonly ends: Readonly<Record<string, number>>;
   readonly world: World;
 }
 
-/** The run after all others, when nothing goes wrong any more: it has to get the instance. */
+/** A last run after all others, without faults: it must get the instance. */
 const LAST: RunPlan = {
   id: 'last',
   at: 0,
@@ -44,7 +44,7 @@ function planOf(lasts: number): RunPlan['jobs']['train'] {
   return { output: [{ at: lasts, text: 'done\n' }], lasts, end, onTerm: 'dies', result: null };
 }
 
-/** Level (a): one schedule over the model, in virtual time. */
+/** Level (a): plays one schedule with the model, in virtual time. */
 export async function playModel(seed: number, definitions: Definitions): Promise<Played> {
   const schedule = drawSchedule(seed, MODEL);
   const clock = new VirtualClock(EPOCH);
@@ -70,11 +70,11 @@ export async function playModel(seed: number, definitions: Definitions): Promise
         onStart: (runId, job) => made.jobBegan(runId, job),
       }),
   });
-  // A start that was under way at an abort may leave a ticket, which is void when nobody renews it.
+  // A start that was running at an abort may leave a ticket, which expires unless it is renewed.
   return finish(world, clock, 72 * HOUR_MS, () => pass(clock, TICKET_MS));
 }
 
-/** Level (b): one schedule over the real runner and real processes, in time that passes faster. */
+/** Level (b): plays one schedule with the real runner and real processes, in accelerated time. */
 export async function playProcesses(seed: number, definitions: Definitions): Promise<Played> {
   const schedule = drawSchedule(seed, PROCESSES);
   const clock = new ScaledClock(SCALE, Date.now());
@@ -100,7 +100,7 @@ export async function playProcesses(seed: number, definitions: Definitions): Pro
   }
 }
 
-/** Lets the schedule come to its end, and looks at what it left behind. `longest`: all that it may take, ms. */
+/** Plays the schedule to its end and checks what it left behind. `longest`: the time limit, ms. */
 async function finish(
   world: World,
   clock: Clock,
@@ -111,14 +111,14 @@ async function finish(
   await clock.run(() => world.isQuiet, clock.now() + longest);
   world.calm();
   const trouble = world.ssm.state === 'running' ? await playLast(world, clock, longest) : [];
-  // What SSM still delivers comes too late for everybody.
+  // Wait for late deliveries of SSM, which must have no effect.
   await clock.run(() => world.isQuiet && world.ssm.isQuiet, clock.now() + longest);
   await settle();
   const findings = await checkWorld(world);
   findings.leftLeases.push(...trouble);
   const ends: Record<string, number> = {};
   for (const { id } of schedule.runs) {
-    const end = outcomeOf(world, id) ?? 'not told';
+    const end = outcomeOf(world, id) ?? 'not reported';
     ends[end] = (ends[end] ?? 0) + 1;
   }
   return { schedule, findings, ends, world };

@@ -6,7 +6,7 @@ import type { Order, Result } from './worker.ts';
 
 const WORKER = fileURLToPath(new URL('worker.ts', import.meta.url));
 
-/** Plays seeds in several processes at once; `onResult` hears of each. Rejects when one of the processes dies. */
+/** Plays seeds in several processes and calls `onResult` for each. Rejects if a process dies. */
 export async function playAll(
   about: { readonly definitions: Definitions; readonly level: Level; readonly workers: number },
   seeds: readonly number[],

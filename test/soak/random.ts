@@ -1,4 +1,5 @@
-/** Numbers from a seed: the same seed gives the same schedule. Each part of a schedule draws from a fork of its own, so that one part's draws do not shift another's. */
+/** Pseudo-random numbers: the same seed gives the same schedule. Each part of a schedule uses its own fork,
+ * so that the draws of one part do not change those of another. */
 export class Random {
   private state: number;
 
@@ -28,7 +29,7 @@ export class Random {
     return Math.floor(this.between(low, high + 1));
   }
 
-  /** Small values are as likely as large ones: for durations. */
+  /** Log-uniform, for durations: small values are as likely as large ones. */
   spread(low: number, high: number): number {
     return Math.exp(this.between(Math.log(low), Math.log(high)));
   }

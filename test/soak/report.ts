@@ -5,7 +5,7 @@ import type { Schedule } from './world/schedule.ts';
 
 const OUTPUT_SHOWN = 300;
 
-/** A schedule and what happened in it, for a person who looks for what went wrong. */
+/** Describes a schedule and what happened in it, to find the cause of a problem. */
 export function describeSchedule({ schedule, world, findings }: Played): string {
   const found = problems(findings);
   return [
@@ -35,8 +35,8 @@ function inputLines({ seed, weather, incidents, runs }: Schedule): string[] {
 
 function executionLines({ about, status, error, cause, history }: Execution): string[] {
   const events = history.map(({ kind, state, at, output }) => {
-    const shown = output === null || state === 'Verify archive' ? '' : output.slice(0, OUTPUT_SHOWN);
-    return `  ${new Date(at).toISOString().slice(11)} ${kind} ${state} ${shown}`;
+    const excerpt = output === null || state === 'Verify archive' ? '' : output.slice(0, OUTPUT_SHOWN);
+    return `  ${new Date(at).toISOString().slice(11)} ${kind} ${state} ${excerpt}`;
   });
   return [`${about.machine} ${about.name}: ${status} ${error ?? ''} ${cause ?? ''}`, ...events];
 }

@@ -5,7 +5,7 @@ import { PER_CORE } from './levels.ts';
 import { playAll } from './pool.ts';
 import { Totals } from './totals.ts';
 
-describe('in schedules of faults nothing happens twice, nothing is lost, and nothing untrue is told', () => {
+describe('in schedules of faults nothing happens twice, nothing is lost, and nothing false is reported', () => {
   it.each([
     { level: 'model', schedules: 1_000 },
     { level: 'processes', schedules: 30 },

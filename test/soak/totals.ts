@@ -2,7 +2,7 @@ import type { Level } from './levels.ts';
 import type { Result } from './worker.ts';
 import { type Findings, KINDS } from './world/check.ts';
 
-/** What all schedules of a level came to. */
+/** The results of all schedules of a level. */
 export class Totals {
   schedules = 0;
   private readonly counts = new Map<keyof Findings, number>();
@@ -24,7 +24,7 @@ export class Totals {
     for (const [end, count] of Object.entries(ends)) this.ends.set(end, (this.ends.get(end) ?? 0) + count);
   }
 
-  /** With the way to replay them. */
+  /** The problems, each with the command that replays its schedule. */
   problemsOf({ seed, findings }: Result): string[] {
     const texts = Object.entries(findings).flatMap(([kind, found]: [string, string[]]) =>
       found.map((text) => `  ${KINDS[kind as keyof Findings]}: ${text.slice(0, 1_000)}`),

@@ -2,14 +2,14 @@ import type { Definitions } from './definitions.ts';
 import { type Level, play } from './levels.ts';
 import { type Findings, nothingFound } from './world/check.ts';
 
-/** From the pool to one of its processes. */
+/** A message from the pool to one of its processes. */
 export type Order = { readonly definitions: Definitions; readonly level: Level } | { readonly seed: number };
 
-/** What one schedule came to. */
+/** The result of one schedule. */
 export interface Result {
   readonly seed: number;
   readonly findings: Findings;
-  /** Runs that ended in each way, by outcome. */
+  /** The number of runs by outcome. */
   readonly ends: Readonly<Record<string, number>>;
   readonly seconds: number;
 }

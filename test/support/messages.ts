@@ -7,7 +7,7 @@ const COLLECTOR = fileURLToPath(new URL('messages.py', import.meta.url));
 
 /**
  * The texts in a TypeScript source that a person may read: string and template literals of at least two words, in their
- * order. What is inserted into a text stands in braces.
+ * order. Inserted values are in braces.
  */
 export function messagesOf(source: string): string[] {
   const file = ts.createSourceFile('source.ts', source, ts.ScriptTarget.ES2022, true);
@@ -18,7 +18,7 @@ export function messagesOf(source: string): string[] {
     const text = textOf(node);
     if (text === null) ts.forEachChild(node, visit);
     else if (isProse(text)) found.push(text);
-    // A name in a table, or a text that consists of others only: look for prose inside it.
+    // A name in a table, or a text that consists of inserted values only: search inside it.
     else if (!ts.isStringLiteralLike(node)) ts.forEachChild(node, visit);
   };
   visit(file);
@@ -37,7 +37,7 @@ export function typescriptMessages(paths: readonly string[]): Map<string, string
   return new Map(paths.map((path) => [path, messagesOf(readFileSync(path, 'utf8'))]));
 }
 
-/** What is not read by people: expressions of the state machines (JSONata), programs, an option's name. */
+/** Strings that people do not read: JSONata expressions, programs, option names. */
 const NOT_PROSE = /\{%|^"?"?"?.*\n[\s\S]*\bimport |^import |^(-\w, )?--[\w-]+( <\w+>)?$/;
 
 /** At least two words, one of them not inserted. */

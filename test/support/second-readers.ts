@@ -4,12 +4,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/** What a reader sees in an archive: its regular files and their sizes, or why it reads none. */
+/** The result of reading an archive: its regular files and their sizes, or the error. */
 export type Reading =
   | { readonly files: readonly (readonly [name: string, size: number])[] }
   | { readonly error: string };
 
-/** `runner`: what unpacks on the instance. `tarfile`: Python's own, for what everybody else will see. */
+/** `runner`: the reader on the instance. `tarfile`: Python's own, which stands for other readers. */
 export type Reader = 'runner' | 'tarfile';
 
 const RUNNER = fileURLToPath(new URL('../../instance/runner', import.meta.url));
@@ -54,7 +54,7 @@ reader = {"runner": by_runner, "tarfile": by_tarfile}[sys.argv[2]]
 json.dump([read(reader, path) for path in sys.argv[3:]], sys.stdout)
 `;
 
-/** Reads archives with another reader, all in one process. */
+/** Reads all archives with another reader, in one process. */
 export function readAgain(reader: Reader, archives: readonly Buffer[], python = 'python3'): Reading[] {
   const folder = mkdtempSync(join(tmpdir(), 'runctl-archives-'));
   try {

@@ -1,4 +1,4 @@
-"""What the runs of `npm run verify:aws` train: nothing, in a way that can be checked to the byte."""
+"""The script of the runs of `npm run verify:aws`: prints known bytes, exits with a code, or waits."""
 
 import pathlib
 import signal

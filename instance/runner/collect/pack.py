@@ -77,9 +77,8 @@ def _log(path, job, files, warnings):
     try:
         most, why = log_stream.meant(fd)
         log = log_stream.Gzipped(fd, most, log_stream.MOST_SECONDS)
-        if most > 0:
-            size, digest = log_stream.measure(log)
-            files.append({"name": f"{job}.log.gz", "bytes": size, "sha256": digest})
+        size, digest = log_stream.measure(log)  # also of an empty log: whoever looks for it finds it
+        files.append({"name": f"{job}.log.gz", "bytes": size, "sha256": digest})
         folder = os.path.dirname(path)
         if marker.exists(os.path.join(folder, paths.LOG_CHANGED)):
             warnings.append(f"The job {job} rewrote a part of its log")

@@ -232,7 +232,7 @@ describe('SSM as the local agent speaks it', () => {
     stranger.destroy();
   });
 
-  it('ends what runs on an instance that was stopped, and never hears of its commands again', async () => {
+  it('ends the processes of a stopped instance, and keeps the status of its commands', async () => {
     await agent.createDocument('lasts', script('sleep 600'));
     const commandId = await agent.send('lasts');
     await until('it runs', async () => (await agent.invocation(commandId))?.Status === 'InProgress');

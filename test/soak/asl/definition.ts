@@ -1,4 +1,4 @@
-/** What the interpreter reads of a definition in Amazon States Language, as the CDK writes it. */
+/** The parts of an Amazon States Language definition that the interpreter reads, as the CDK writes them. */
 export interface Retrier {
   readonly ErrorEquals: readonly string[];
   readonly IntervalSeconds?: number;

@@ -4,9 +4,9 @@ import type { Random } from '../random.ts';
 import type { Catcher, Definition, Retrier, State, TaskState } from './definition.ts';
 import { type Bindings, evaluate, QueryError } from './expressions.ts';
 
-/** A payload, and what a state gives, may have so many bytes. */
+/** The maximum size of a payload and of a state's output, in bytes. */
 const MOST_DATA = 262_144;
-/** `States.ALL` contains neither. */
+/** `States.ALL` does not match these. */
 const NOT_ALL = ['States.DataLimitExceeded', 'States.Runtime'];
 
 /** An error as a Task state sees it. */
@@ -21,7 +21,7 @@ export class TaskError extends Error {
 
 export type Status = 'RUNNING' | 'SUCCEEDED' | 'FAILED' | 'TIMED_OUT' | 'ABORTED';
 
-/** What an execution's Task states call. */
+/** The services that Task states call. */
 export interface Tasks {
   /** @throws TaskError */
   run(execution: Execution, resource: string, args: unknown, timeoutSeconds: number): Promise<unknown>;
@@ -45,7 +45,7 @@ interface ExecutionPorts {
   readonly onEnter?: (execution: Execution, state: string) => void;
 }
 
-/** One execution of a state machine, as AWS would run its definition. */
+/** One execution of a state machine, which runs the definition as AWS does. */
 export class Execution {
   readonly about: About;
   readonly startedAt: string;
@@ -58,13 +58,13 @@ export class Execution {
   endedAt: number | null = null;
   /** States entered so far. */
   entered = 0;
-  /** What it waits for at this moment. */
+  /** What it is waiting for. */
   readonly children = new Set<Execution>();
   readonly ended: Promise<void>;
   private readonly end: () => void;
   private variables: Record<string, unknown> = {};
   private state = '';
-  /** Errors that were not tried again, or not any more: the state, and the error's name. */
+  /** Errors after which no retry followed: the state, and the error's name. */
   readonly givenUp: { readonly state: string; readonly error: string }[] = [];
   private readonly ports: ExecutionPorts;
 
@@ -91,7 +91,7 @@ export class Execution {
     return this.status === 'RUNNING';
   }
 
-  /** The state that it is in. */
+  /** The current state. */
   get at(): string {
     return this.state;
   }
@@ -124,7 +124,7 @@ export class Execution {
       }
       this.finish('SUCCEEDED', input, null, null);
     } catch (error) {
-      // What no Catch caught ends the execution.
+      // An error without a matching Catch ends the execution.
       const known = error instanceof TaskError || error instanceof QueryError;
       this.finish('FAILED', null, known ? error.name : 'States.Runtime', error instanceof Error ? error.message : '');
     }
@@ -176,7 +176,7 @@ export class Execution {
     };
   }
 
-  /** Assign and Output of a state are evaluated with the variables as they were before it. */
+  /** Assign and Output are evaluated with the variables from before the state. */
   private async leave(
     state: { Assign?: object; Output?: unknown; Next?: string; End?: boolean },
     value: unknown,

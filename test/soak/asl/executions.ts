@@ -10,9 +10,9 @@ const NESTED = 'arn:aws:states:::states:startExecution.sync:2';
 export interface MachinesPorts {
   readonly clock: Clock;
   readonly random: Random;
-  /** Calls a function by the name that it has in `Arguments.FunctionName`. @throws TaskError */
+  /** Calls the function that `Arguments.FunctionName` names. @throws TaskError */
   readonly invoke: (functionName: string, payload: unknown, timeoutSeconds: number) => Promise<unknown>;
-  /** Troubles of the service's own when a nested execution is started. */
+  /** Errors of the service at the start of a nested execution. */
   readonly startTrouble?: () => 'refused' | 'answer-lost' | null;
   /** Whether an abort reaches the nested execution as well: AWS tries to. */
   readonly abortsNested?: () => boolean;
@@ -25,7 +25,7 @@ export interface Machine {
   readonly definition: Definition;
 }
 
-/** Step Functions, with the machines that it knows by the id which definitions refer to them with. */
+/** Step Functions. Machines are known by the id that definitions use for them. */
 export class Executions implements Tasks {
   readonly all = new Map<string, Execution>();
   private readonly machines: Readonly<Record<string, Machine>>;
@@ -49,10 +49,10 @@ export class Executions implements Tasks {
     const machine = this.machines[machineId];
     if (!machine) throw new TaskError('StepFunctions.StateMachineDoesNotExistException', machineId);
     const arn = Executions.arn(machine.name, name);
-    const there = this.all.get(arn);
-    if (there) {
-      // The same name and input again is the one that runs.
-      if (there.running && JSON.stringify(there.about.input) === JSON.stringify(input)) return there;
+    const existing = this.all.get(arn);
+    if (existing) {
+      // Starting a running execution again, with the same name and input, is idempotent.
+      if (existing.running && JSON.stringify(existing.about.input) === JSON.stringify(input)) return existing;
       throw new TaskError('StepFunctions.ExecutionAlreadyExistsException', arn);
     }
     const { definition } = machine;
@@ -101,7 +101,7 @@ export class Executions implements Tasks {
     parent.children.add(child);
     await child.ended;
     parent.children.delete(child);
-    // It learns of the end by an event, as AWS does.
+    // The parent is notified of the end by an event, as on AWS.
     await this.ports.clock.sleep(100);
     const described = { ExecutionArn: child.about.arn, Status: child.status, Output: child.output };
     if (child.status === 'SUCCEEDED') return described;

@@ -1,9 +1,9 @@
 import jsonata from 'jsonata';
 
-/** The values that a state's expressions see, by name without the `$`. */
+/** The variables of a state's expressions, by name without the `$`. */
 export type Bindings = Readonly<Record<string, unknown>>;
 
-/** An expression gave nothing, or could not be evaluated: `States.QueryEvaluationError` on AWS. */
+/** An expression has no result or cannot be evaluated: `States.QueryEvaluationError` on AWS. */
 export class QueryError extends Error {
   override readonly name = 'States.QueryEvaluationError';
 }
@@ -14,7 +14,7 @@ const EXPRESSION = /^\{%(.*)%\}$/s;
 /** `$variable.key.key` alone: most of a definition's expressions. */
 const PATH = /^\$[A-Za-z]\w*(\.[A-Za-z]\w*)*$/;
 
-/** Puts a template's `{% … %}` in place; the rest stays. A promise only where an expression needs one: most of a turn is paths. */
+/** Replaces the `{% … %}` of a template. Returns a promise only if an expression needs one: most are paths. */
 export function evaluate(template: unknown, bindings: Bindings): unknown {
   if (typeof template === 'string') return evaluateText(template, bindings);
   if (Array.isArray(template)) return whole(template.map((item) => evaluate(item, bindings)));
@@ -44,7 +44,7 @@ function compile(text: string): Compiled {
   return PATH.test(source) ? compilePath(source) : compileQuery(source);
 }
 
-/** As the library does it (test/soak/expressions.test.ts compares): a list in the middle is not walked into here, and is left to it. */
+/** Evaluates a path as the library does (test/soak/expressions.test.ts compares). Lists are left to the library. */
 function compilePath(source: string): Compiled {
   const keys = source.slice(1).split('.');
   const query = compileQuery(source);

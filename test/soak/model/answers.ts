@@ -3,7 +3,7 @@ import type { JobName } from '../../../core/names.ts';
 import type { JobState, JobStatus } from '../../../core/protocol/answers.ts';
 import type { ModelJob } from './job.ts';
 
-/** instance/CONTRACT.md: an answer is at most 23,500 bytes; base64 of the log fills what the rest leaves. */
+/** instance/CONTRACT.md: an answer is at most 23,500 bytes. The log, as base64, fills the space that is left. */
 const ANSWER_BYTES = 23_500;
 const EMPTY = gzipSync('').toString('base64');
 
@@ -30,12 +30,12 @@ export function blank(job: JobName, state: JobState, now: number, bootId: string
 export function describe(
   job: ModelJob,
   state: JobState,
-  asked: { offset: number; maxBytes: number },
+  request: { offset: number; maxBytes: number },
   about: { now: number; bootId: string },
 ): JobStatus {
   const { exit, identity, log } = job;
   const ended = state !== 'running' && state !== 'absent';
-  const offset = asked.offset > log.length && state !== 'running' ? 0 : asked.offset;
+  const offset = request.offset > log.length && state !== 'running' ? 0 : request.offset;
   const status: JobStatus = {
     ...blank(job.name, state, about.now, about.bootId),
     pid: identity?.pid ?? null,
@@ -52,7 +52,7 @@ export function describe(
     tail: ended ? tail(log) : null,
   };
   const room = ANSWER_BYTES - JSON.stringify(status).length - 100;
-  const { bytes, data } = pack(log.subarray(offset, offset + asked.maxBytes), room);
+  const { bytes, data } = pack(log.subarray(offset, offset + request.maxBytes), room);
   return { ...status, log: { offset, bytes, size: log.length, data, put: null } };
 }
 

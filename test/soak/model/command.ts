@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.ts';
 
-/** A process of a command on the instance: it may be killed at any moment, and then does nothing more. */
+/** A process of a command on the instance. It may be killed at any time and then does nothing more. */
 export class Command {
   private readonly clock: Clock;
   private readonly held = new Set<Lock>();
@@ -10,13 +10,13 @@ export class Command {
     this.clock = clock;
   }
 
-  /** Takes time. Never comes back when the command is killed meanwhile. */
+  /** Lets time pass. Never returns if the command is killed meanwhile. */
   async spend(ms: number): Promise<void> {
     await this.clock.sleep(ms);
     if (this.killed) await new Promise(() => undefined);
   }
 
-  /** The kernel closes what a killed process held. */
+  /** The kernel releases the locks of a killed process. */
   kill(): void {
     this.killed = true;
     for (const lock of this.held) lock.free(this);
@@ -39,7 +39,7 @@ export class Command {
   }
 }
 
-/** flock: one holder, the others wait. */
+/** A model of flock: one holder, the others wait. */
 export class Lock {
   private holder: Command | null = null;
   private readonly waiting: { command: Command; go: () => void }[] = [];

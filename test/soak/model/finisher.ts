@@ -7,25 +7,25 @@ import type { ModelJob } from './job.ts';
 
 const ATTEMPTS = 3;
 
-/** A PUT to a presigned URL: the status that S3 answers, or null when nothing came back. */
+/** A PUT to a presigned URL. Returns the HTTP status, or null if there was no answer. */
 export type PutUrl = (url: string, body: Buffer) => number | null;
 
 export interface FinisherPorts {
   readonly clock: Clock;
   readonly random: Random;
   readonly putUrl: PutUrl;
-  /** Whether this finisher dies half-way. */
+  /** Whether this finisher dies before it is done. */
   readonly dies: () => boolean;
 }
 
-/** `<root>/runs/<key>/finish`: what outlives the instance, and the process that packs and sends it (instance/runner/jobs/collect_requests.py). */
+/** `<root>/runs/<key>/finish`: the files to upload, and the process that packs and uploads them. */
 export class ModelFinisher {
   collected: { files: CollectedFile[]; warnings: string[] } | null = null;
   uploaded: { failed: Record<string, string> } | null = null;
   private readonly bodies = new Map<string, Buffer>();
   private readonly sent = new Set<string>();
   private readonly attempts = { collect: 0, upload: 0 };
-  /** Ends the process that works now. */
+  /** Kills the running process. */
   private cancel: (() => void) | null = null;
   private readonly ports: FinisherPorts;
 
@@ -38,7 +38,7 @@ export class ModelFinisher {
     this.cancel = null;
   }
 
-  /** Sees to it that the collecting has an end. Returns whether it has it. */
+  /** Advances the collection. Returns whether it is complete. */
   advanceCollect(jobs: readonly ModelJob[], withOutputs: boolean): boolean {
     return this.advance('collect', this.collected !== null, {
       work: () => this.collect(jobs, withOutputs),

@@ -2,12 +2,12 @@ import type { JobName } from '../../../core/names.ts';
 import type { JobExit, JobResult, JobState } from '../../../core/protocol/answers.ts';
 import type { Clock } from '../clock.ts';
 
-/** What a job's process does by itself, and when it is told to end. Times in ms since its beginning. */
+/** What a job's process does by itself and on SIGTERM. Times in ms since its start. */
 export interface JobPlan {
   readonly output: readonly { readonly at: number; readonly text: string }[];
   readonly lasts: number;
   readonly end: ProcessEnd;
-  /** What a TERM does: the process dies of it, goes on, or leaves with a code after a while (writing `text`). */
+  /** The reaction to SIGTERM: the process dies, continues, or exits with a code after a while (writing `text`). */
   readonly onTerm: 'dies' | 'ignores' | { readonly after: number; readonly code: number; readonly text: string };
   readonly result: JobResult | null;
 }
@@ -32,7 +32,7 @@ export class ModelProcess {
     this.clock = clock;
     this.write = write;
     for (const { at, text } of plan.output) this.after(Math.min(at, plan.lasts), () => write(text));
-    // Its last bytes are written in the moment of its end: the timers of one moment come in order.
+    // The last bytes are written at the time of its end: timers of the same time fire in order.
     if (Number.isFinite(plan.lasts)) this.after(plan.lasts, () => this.finish(plan.end));
   }
 
@@ -75,22 +75,22 @@ export class ModelProcess {
   }
 }
 
-/** The folder of a job, and what of it lives. */
+/** The folder of a job, and its running processes. */
 export interface ModelJob {
   readonly name: JobName;
   readonly plan: JobPlan;
-  /** input.json: no supervisor has taken it yet. */
+  /** input.json, until a supervisor has taken it. */
   input: { readonly maxDuration: number; readonly grace: number } | null;
-  /** A supervisor holds the job's lock and has not yet written whom it stands over. */
+  /** A supervisor holds the job's lock but has not yet written the identity of the process. */
   claimed: boolean;
   identity: { readonly pid: number; readonly bootId: string; readonly startedAt: number } | null;
   process: ModelProcess | null;
-  /** Whoever writes how the job ends: its supervisor, or a stopper in its stead. */
+  /** The process that writes the job's end: its supervisor, or an orphan stopper. */
   supervisor: { readonly alive: boolean; wake(): void; kill(): void } | null;
   stop: { readonly grace: number; readonly askedAt: number } | null;
   exit: (JobExit & { readonly reason: 'stop' | 'max-duration' | null; readonly result: JobResult | null }) | null;
   log: Buffer;
-  /** How often a process of it has begun: the truth, which no marker tells. */
+  /** How many processes of the job were started. No marker records this. */
   starts: number;
 }
 
@@ -110,7 +110,7 @@ export function newJob(name: JobName, plan: JobPlan): ModelJob {
   };
 }
 
-/** status.py: find_state. */
+/** As find_state in status.py. */
 export function findState(job: ModelJob | undefined, bootId: string): JobState {
   if (job === undefined) return 'absent';
   if (job.exit) return job.exit.reason === null ? 'exited' : 'stopped';

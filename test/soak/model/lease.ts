@@ -12,7 +12,7 @@ interface Ticket extends ModelRun {
   readonly ttl: number;
 }
 
-/** instance/runner/jobs/lease.py: who may use the instance. Times are epoch seconds. */
+/** As instance/runner/jobs/lease.py: which run may use the instance. Times are epoch seconds. */
 export class ModelLease {
   holder: (ModelRun & { readonly since: number }) | null = null;
   readonly tickets = new Map<string, Ticket>();
@@ -54,11 +54,11 @@ export class ModelLease {
     const late = mine === undefined && last !== undefined && last.arrivedAt > this.now();
     const arrivedAt = mine?.arrivedAt ?? (late ? last.arrivedAt + 0.001 : this.now());
     this.tickets.set(run.key, { ...run, arrivedAt, renewedAt: this.now(), ttl });
-    const shown = ahead.slice(0, 3).map(({ id, arn }) => ({ run: id, arn }));
-    return { holder, queue: { place: ahead.length + 1, length: others.length + 1, since: arrivedAt, ahead: shown } };
+    const next = ahead.slice(0, 3).map(({ id, arn }) => ({ run: id, arn }));
+    return { holder, queue: { place: ahead.length + 1, length: others.length + 1, since: arrivedAt, ahead: next } };
   }
 
-  /** Tickets that hold, the oldest first; void ones are removed. */
+  /** The valid tickets, oldest first. Expired ones are removed. */
   valid(ended: readonly string[] = []): Ticket[] {
     for (const ticket of this.tickets.values()) {
       if (ended.includes(ticket.arn) || this.now() > ticket.renewedAt + ticket.ttl) this.tickets.delete(ticket.key);

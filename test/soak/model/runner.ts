@@ -23,7 +23,7 @@ import { ModelSupervisor, type SupervisorPorts } from './supervisor.ts';
 const GONE_MS = 8_000;
 const LAUNCH_MS = 15_000;
 const MOST_WAIT = 20;
-/** As long as a job lasts at most, and its grace, when the request does not say. Seconds. */
+/** The default maximum duration of a job. Seconds. */
 const MOST = { sync: 7_200, install: 21_600, train: 86_400 } as const;
 
 export interface RunnerPorts {
@@ -43,7 +43,7 @@ interface RunFolder {
   finisher: ModelFinisher | null;
 }
 
-/** A refusal of the runner's: nothing was changed. */
+/** An error that the runner answers. Nothing was changed. */
 export class ModelRefusal extends Error {
   override readonly name: string;
 
@@ -53,7 +53,7 @@ export class ModelRefusal extends Error {
   }
 }
 
-/** A pure model of instance/runner: it answers requests as instance/CONTRACT.md says, in the time of a clock that it is given. */
+/** A pure model of instance/runner. It answers requests as instance/CONTRACT.md specifies, in the given clock's time. */
 export class ModelRunner {
   readonly lease: ModelLease;
   readonly runs = new Map<string, RunFolder>();
@@ -79,7 +79,7 @@ export class ModelRunner {
     }
   }
 
-  /** The machine goes down: nothing of it lives afterwards. What supervisors write on the way is theirs. */
+  /** Shuts the machine down: all processes end. If `soft`, supervisors still write the end of their jobs. */
   powerOff(soft: boolean): void {
     for (const { jobs, finisher } of this.runs.values()) {
       finisher?.kill();
@@ -108,8 +108,8 @@ export class ModelRunner {
   }
 
   private folder(run: ModelRun): RunFolder {
-    const there = this.runs.get(run.key);
-    if (there) return there;
+    const existing = this.runs.get(run.key);
+    if (existing) return existing;
     const made = { run: { id: run.id, key: run.key, arn: run.arn }, jobs: new Map(), closed: false, finisher: null };
     this.runs.set(run.key, made);
     return made;
@@ -163,15 +163,15 @@ export class ModelRunner {
     }
     await command.spend(2);
     const { jobs } = this.folder(run);
-    const there = jobs.get(job) ?? newJob(job, this.ports.plan(run.id, job));
-    jobs.set(job, there);
+    const existing = jobs.get(job) ?? newJob(job, this.ports.plan(run.id, job));
+    jobs.set(job, existing);
     await command.spend(2);
     const train = 'train' in request ? request.train : null;
-    there.input = { maxDuration: train?.maxDuration ?? MOST[job], grace: train?.stopGrace ?? 10 };
+    existing.input = { maxDuration: train?.maxDuration ?? MOST[job], grace: train?.stopGrace ?? 10 };
     await command.spend(2);
-    ModelSupervisor.launch(there, this.supervisorPorts(run));
-    await this.untilBegun(command, there, () => {
-      there.input = null;
+    ModelSupervisor.launch(existing, this.supervisorPorts(run));
+    await this.untilBegun(command, existing, () => {
+      existing.input = null;
       if (!had && this.stateOf(run.key, job) === 'absent') this.lease.drop(run.key);
     });
     return null;
@@ -213,10 +213,12 @@ export class ModelRunner {
     return { ...status, log: { ...status.log, bytes: piece.length, data: '', put: sha256 } };
   }
 
-  private status(key: string, job: JobName, asked: { offset: number; maxBytes: number }): JobStatus {
-    const there = this.runs.get(key)?.jobs.get(job);
-    const state = findState(there, this.bootId);
-    return there ? describe(there, state, asked, { now: this.now(), bootId: this.bootId }) : this.blank(job, state);
+  private status(key: string, job: JobName, request: { offset: number; maxBytes: number }): JobStatus {
+    const existing = this.runs.get(key)?.jobs.get(job);
+    const state = findState(existing, this.bootId);
+    return existing
+      ? describe(existing, state, request, { now: this.now(), bootId: this.bootId })
+      : this.blank(job, state);
   }
 
   private blank(job: JobName, state: JobState): JobStatus {
@@ -252,7 +254,7 @@ export class ModelRunner {
     this.folder(run).closed = true;
   }
 
-  /** A holder whose execution has ended. Under the lock. */
+  /** Ends the jobs of a holder whose execution has ended. Called with the lock held. */
   private async clear(command: Command, key: string): Promise<boolean> {
     const folder = this.runs.get(key);
     if (!folder) return true;
@@ -319,12 +321,12 @@ export class ModelRunner {
     return { state, failed: state === 'uploaded' ? (finisher.uploaded?.failed ?? {}) : {} };
   }
 
-  /** Looks, under the lock each time, until the work is done or the time is over. */
-  private async until<S extends string>(command: Command, wait: number, look: () => S): Promise<S> {
+  /** Polls, each time with the lock held, until the work is done or the time is over. */
+  private async until<S extends string>(command: Command, wait: number, poll: () => S): Promise<S> {
     const deadline = this.now() + Math.min(wait, MOST_WAIT);
     for (;;) {
-      const seen = await command.locked(this.lock, async () => look());
-      if (seen === 'collected' || seen === 'uploaded' || this.now() > deadline) return seen;
+      const state = await command.locked(this.lock, async () => poll());
+      if (state === 'collected' || state === 'uploaded' || this.now() > deadline) return state;
       await command.spend(400);
     }
   }

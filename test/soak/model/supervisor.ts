@@ -7,11 +7,11 @@ export interface SupervisorPorts {
   readonly random: Random;
   readonly bootId: () => string;
   readonly nextPid: () => number;
-  /** A process of the job begins: the double starts are counted there. */
+  /** Called at each start of a process of the job, to count double starts. */
   readonly onStart: (job: ModelJob) => void;
 }
 
-/** supervisor.py and vigil.py: takes the input, starts the process, waits for it, writes its end. */
+/** As supervisor.py: takes the input, starts the process, waits for it, writes its end. */
 export class ModelSupervisor {
   alive = true;
   private reason: 'stop' | 'max-duration' | null = null;
@@ -26,7 +26,7 @@ export class ModelSupervisor {
     this.grace = grace;
   }
 
-  /** Launched: it takes a moment to be there, and another to have started the process. */
+  /** Launches a supervisor. It starts after a moment, and its process a moment later. */
   static launch(job: ModelJob, ports: SupervisorPorts): void {
     const { clock, random } = ports;
     clock.timer(random.between(20, 150), () => {
@@ -39,7 +39,7 @@ export class ModelSupervisor {
     });
   }
 
-  /** stopper.py: ends a job whose supervisor is gone. */
+  /** As orphan_stopper.py: ends a job whose supervisor has died. */
   static stopInstead(job: ModelJob, ports: SupervisorPorts): void {
     ports.clock.timer(ports.random.between(20, 150), () => {
       const lives = job.process?.alive && job.identity?.bootId === ports.bootId();
@@ -61,19 +61,19 @@ export class ModelSupervisor {
     });
   }
 
-  /** kill -9: whoever it stood over goes on. */
+  /** kill -9: the job's process continues. */
   kill(): void {
     this.alive = false;
     this.job.claimed = false;
   }
 
-  /** Told to look at stop.json; without one the machine goes down. */
+  /** Makes it check stop.json. */
   wake(): void {
     if (!this.alive || !this.job.process) return;
     if (this.job.stop) this.endJob('stop', this.job.stop.grace);
   }
 
-  /** The machine goes down: systemd's TERM. */
+  /** SIGTERM from systemd when the machine shuts down. */
   goDown(): void {
     if (this.alive && this.job.process) this.endJob(null, this.grace.grace);
   }
@@ -110,7 +110,7 @@ export class ModelSupervisor {
     if (job.stop) this.wake();
   }
 
-  /** Until the process is gone; then writes the end. */
+  /** Waits until the process has ended, then writes its end. */
   private watch(write: () => void): void {
     const { clock, random } = this.ports;
     this.job.process?.whenEnded(() => {
@@ -122,10 +122,10 @@ export class ModelSupervisor {
     });
   }
 
-  /** TERM now, KILL after `grace` seconds; asked again, it can only come sooner. */
+  /** Sends TERM now and KILL after `grace` seconds. A second call can only shorten the grace. */
   private endJob(reason: 'stop' | 'max-duration' | null, grace: number): void {
     const { process } = this.job;
-    // It ended by itself in this very moment: its own end is written.
+    // It ended by itself at the same time: that end is written.
     if (!process?.alive) return;
     this.ports.clock.timer(grace * 1000, () => this.alive && process.kill());
     if (this.byUs) return;

@@ -5,11 +5,11 @@ import type { Service } from './invocation.ts';
 export const BUCKET = 'uploads-bucket';
 const URL_MS = 300_000;
 
-/** S3: objects by key, conditional writes, and URLs that live for 300 s. */
+/** S3: objects by key, conditional writes, and presigned URLs that are valid for 300 s. */
 export class Bucket {
   readonly objects = new Map<string, Buffer>();
   private readonly clock: Clock;
-  /** Begins every presigned URL. */
+  /** The start of every presigned URL. */
   private readonly origin: string;
 
   constructor(clock: Clock, origin: string) {
@@ -39,7 +39,7 @@ export class Bucket {
   sign = ({ input }: { input: { Key?: string | undefined } }): Promise<string> =>
     Promise.resolve(`${this.origin}/${encodeURIComponent(input.Key ?? '')}?until=${this.clock.now() + URL_MS}`);
 
-  /** What a request with a presigned URL does. Returns the HTTP status, and what was read. */
+  /** Handles a request to a presigned URL. Returns the HTTP status and the body. */
   request(method: 'GET' | 'PUT', url: string, content: Buffer | null): { status: number; body: Buffer | null } {
     const { pathname, searchParams } = new URL(url, this.origin);
     const key = decodeURIComponent(pathname.slice(1));

@@ -8,7 +8,7 @@ import type { InstanceTruth, JobTruth } from './instance.ts';
 import type { RunPlan } from './schedule.ts';
 import type { World } from './world.ts';
 
-/** What is counted; every number has to be 0. */
+/** The counts; each must be 0. */
 export interface Findings {
   readonly doubleStarts: string[];
   readonly lostLog: string[];
@@ -25,14 +25,14 @@ export const KINDS: Readonly<Record<keyof Findings, string>> = {
   other: 'other',
 };
 
-/** A run gives up an instance that says nothing for so long (lambdas/poll-logs.ts). */
+/** A run gives up an instance that is silent for this time (lambdas/poll-logs.ts). */
 const SILENCE_MS = 1_800_000;
 
 export function nothingFound(): Findings {
   return { doubleStarts: [], lostLog: [], falseOutcomes: [], leftLeases: [], other: [] };
 }
 
-/** What a schedule left behind, held against what really happened. */
+/** Compares what a schedule left behind with what really happened. */
 export async function checkWorld(world: World): Promise<Findings> {
   const truth = await world.instance.truth();
   const findings = nothingFound();
@@ -47,9 +47,9 @@ export async function checkWorld(world: World): Promise<Findings> {
       findings.other.push(`${plan.id} never came to its end${execution ? `: ${execution.at}` : ''}`);
       continue;
     }
-    const seen = new RunSeen(world, plan, execution, truth.jobs.get(plan.id) ?? new Map());
-    findings.falseOutcomes.push(...seen.outcomeProblems());
-    findings.lostLog.push(...seen.logProblems());
+    const check = new RunCheck(world, plan, execution, truth.jobs.get(plan.id) ?? new Map());
+    findings.falseOutcomes.push(...check.outcomeProblems());
+    findings.lostLog.push(...check.logProblems());
   }
   findings.other.push(...world.functions.faults, ...world.logs.refusals, ...world.ssm.refusals);
   return findings;
@@ -71,17 +71,17 @@ function manifestOf(world: World, runId: string): Manifest | null {
   return object ? (JSON.parse(object.toString('utf8')) as Manifest) : null;
 }
 
-/** What people are told: of an execution that came to its own end by its cause, of others by the manifest; null: nothing. */
+/** The reported outcome: from the cause if the execution ended by itself, else from the manifest; null: none. */
 export function outcomeOf(world: World, runId: string): string | null {
   const { status, error, cause } = world.runs.get(runId) ?? { status: 'RUNNING', error: null, cause: null };
   if (status === 'SUCCEEDED') return 'succeeded';
   if (status !== 'FAILED') return manifestOf(world, runId)?.outcome ?? null;
-  const told = JSON.parse(cause || 'null') as { outcome?: string } | null;
-  return error !== null && error in ERRORS ? (told?.outcome ?? null) : null;
+  const ending = JSON.parse(cause || 'null') as { outcome?: string } | null;
+  return error !== null && error in ERRORS ? (ending?.outcome ?? null) : null;
 }
 
-/** One run, as it was told of and as it was. */
-class RunSeen {
+/** One run: what was reported, and what really happened. */
+class RunCheck {
   private readonly world: World;
   private readonly plan: RunPlan;
   private readonly execution: Execution;
@@ -99,32 +99,32 @@ class RunSeen {
   outcomeProblems(): string[] {
     const { execution, manifest, plan } = this;
     const { status } = execution;
-    const told = outcomeOf(this.world, plan.id);
+    const outcome = outcomeOf(this.world, plan.id);
     const wrong: string[] = [];
-    if ((status === 'SUCCEEDED') !== (told === 'succeeded') && status !== 'ABORTED')
-      wrong.push(`the execution is ${status}, and the outcome ${told}`);
-    if (manifest && status !== 'ABORTED' && told !== manifest.outcome && told !== 'internal')
-      wrong.push(`the manifest says ${manifest.outcome}, the execution ${told}`);
-    const why = told === null ? this.missing() : this.falsehood(told);
+    if ((status === 'SUCCEEDED') !== (outcome === 'succeeded') && status !== 'ABORTED')
+      wrong.push(`the execution is ${status}, and the outcome ${outcome}`);
+    if (manifest && status !== 'ABORTED' && outcome !== manifest.outcome && outcome !== 'internal')
+      wrong.push(`the manifest says ${manifest.outcome}, the execution ${outcome}`);
+    const why = outcome === null ? this.missing() : this.contradiction(outcome);
     if (why) wrong.push(why);
     return wrong.map((text) => `${plan.id}: ${text}`);
   }
 
   private missing(): string | null {
     const { world } = this;
-    // Its event was lost, and it held nothing that another run would have asked about; or stop-run was given up.
+    // Its event may have been lost while no other run waited for it, or stop-run was given up.
     const excused = world.schedule.weather.event.lost > 0 || world.functions.deadLetters.length > 0;
     return excused ? null : 'it was aborted, and has no manifest';
   }
 
-  /** Why an outcome cannot be true, or null. */
-  private falsehood(told: string): string | null {
+  /** Why the reported outcome is false, or null. */
+  private contradiction(outcome: string): string | null {
     const train = this.jobs.get('train');
     const { exit, end } = train ?? { exit: null, end: null };
     const byItself = exit !== null && exit.reason === null;
-    const says = `${told}, and the training's end is ${JSON.stringify({ exit, end, starts: train?.starts ?? 0 })}`;
+    const says = `${outcome}, and the training's end is ${JSON.stringify({ exit, end, starts: train?.starts ?? 0 })}`;
     const unless = (isTrue: boolean) => (isTrue ? null : says);
-    switch (told) {
+    switch (outcome) {
       case 'succeeded':
         return unless(byItself && exit.code === 0 && end?.code === 0);
       case 'failed':
@@ -136,7 +136,7 @@ class RunSeen {
       case 'vanished':
         return unless(train !== undefined && (exit === null || exit.reason === 'stop') && this.isExcused());
       case 'timed-out':
-        // Without its supervisor a training is ended by its run, which sees that the time is over.
+        // Without its supervisor, the run ends the training when its maximum duration is over.
         return unless(exit?.reason === 'max-duration' || (exit?.reason === 'stop' && this.isExcused()));
       case 'stopped':
         return unless(this.execution.status === 'ABORTED' && this.world.aborted.has(this.plan.id));
@@ -163,14 +163,14 @@ class RunSeen {
     }
   }
 
-  /** The exit code that people are told. */
+  /** The exit code that was reported. */
   private reportedExitCode(): number | null {
     const { status, cause } = this.execution;
     if (status !== 'FAILED') return this.manifest?.exitCode ?? null;
     return (JSON.parse(cause || 'null') as { exitCode: number | null } | null)?.exitCode ?? null;
   }
 
-  /** Somebody or something killed it: the schedule knows of it. */
+  /** The schedule killed it. */
   private isExcused(): boolean {
     const { incidents } = this.world.schedule;
     return incidents.some(({ deed }) => {
@@ -179,7 +179,7 @@ class RunSeen {
     });
   }
 
-  /** The instance did not answer for so long, ms, while the run was under way. */
+  /** Whether the instance was silent for this time, ms, during the run. */
   private wasOut(ms: number): boolean {
     const began = Date.parse(this.execution.startedAt);
     const ended = this.endedAt();
@@ -190,7 +190,7 @@ class RunSeen {
     return this.execution.endedAt ?? this.world.clock.now();
   }
 
-  /** A state's retries were used up: with services as bad as this the run could not know more. */
+  /** A state's retries were used up, so that the run could not know the real outcome. */
   private gaveUp(): boolean {
     return this.executions().some(({ givenUp }) => givenUp.length > 0);
   }
@@ -212,16 +212,16 @@ class RunSeen {
 
   private streamProblem(job: JobName, log: Buffer): string | null {
     const text = this.world.logs.text(logStream(this.plan.id, job));
-    const wanted = log.toString('utf8');
+    const expected = log.toString('utf8');
     const most = parseSize(this.plan.spec.maxLogBytes ?? '1GiB');
     if (log.length > most && text.includes(MARK)) return cutProblem(text, log, most);
-    if (text === wanted && log.length <= most) return null;
-    const isBeginning = wanted.startsWith(text) && text.length <= most;
+    if (text === expected && log.length <= most) return null;
+    const isBeginning = expected.startsWith(text) && text.length <= most;
     if (isBeginning && this.mayEndEarly()) return null;
-    return difference(text, wanted);
+    return difference(text, expected);
   }
 
-  /** The run's end says that log may be missing, or nobody could see to its end. */
+  /** The run's end warns of missing log, or the run could not be finished. */
   private mayEndEarly(): boolean {
     if (this.manifest === null) return this.execution.status === 'ABORTED' || this.gaveUp();
     const warned = this.manifest.warnings.some((text) =>
@@ -246,22 +246,22 @@ function endedWell(job: JobTruth | undefined): boolean {
 
 const MARK = '[runctl] This job has written maxLogBytes of log.';
 
-/** A character that the limit cuts through is shown byte by byte, four characters each. */
+/** A character that the limit splits is shown as escaped bytes of four characters each. */
 const LAST_CHARACTER = 12;
 
 function cutProblem(text: string, log: Buffer, most: number): string | null {
   const parts = text.split(`\n${MARK}`);
-  if (parts.length !== 2) return `maxLogBytes is told ${parts.length - 1} times`;
+  if (parts.length !== 2) return `maxLogBytes is reported ${parts.length - 1} times`;
   const [before = ''] = parts;
-  const wanted = log.subarray(0, most).toString('utf8');
-  const isBeginning = wanted.startsWith(before.slice(0, -LAST_CHARACTER));
-  const isWhole = Math.abs(before.length - wanted.length) <= LAST_CHARACTER;
-  return isBeginning && isWhole ? null : difference(before, wanted);
+  const expected = log.subarray(0, most).toString('utf8');
+  const isBeginning = expected.startsWith(before.slice(0, -LAST_CHARACTER));
+  const isWhole = Math.abs(before.length - expected.length) <= LAST_CHARACTER;
+  return isBeginning && isWhole ? null : difference(before, expected);
 }
 
-function difference(text: string, wanted: string): string {
+function difference(text: string, expected: string): string {
   let at = 0;
-  while (at < text.length && text[at] === wanted[at]) at += 1;
+  while (at < text.length && text[at] === expected[at]) at += 1;
   const show = (one: string) => JSON.stringify(one.slice(at, at + 60));
-  return `CloudWatch has ${text.length} characters of ${wanted.length}; at ${at} ${show(text)} instead of ${show(wanted)}`;
+  return `CloudWatch has ${text.length} characters of ${expected.length}; at ${at} ${show(text)} instead of ${show(expected)}`;
 }

@@ -38,7 +38,7 @@ import type { Weather } from './weather.ts';
 
 logger.setLogLevel('SILENT');
 
-/** What the functions speak with. */
+/** The services that the functions call. */
 export interface Services {
   readonly clock: Clock;
   readonly random: Random;
@@ -54,7 +54,7 @@ const PROGRAM = { sha256: 'a'.repeat(64), bucket: BUCKET, key: 'runctl/program.z
 
 type Handler = (event: never, requestId: string) => Promise<unknown>;
 
-/** The real handlers over the real adapters, for one invocation. */
+/** The real handlers with the real adapters, for one invocation. */
 function handlers(services: Services, invocation: Invocation): Readonly<Record<string, Handler>> {
   const { clock, bucket } = services;
   const now = () => clock.now();
@@ -117,7 +117,7 @@ function handlers(services: Services, invocation: Invocation): Readonly<Record<s
   };
 }
 
-/** Reading an archive goes through zlib's threads, of which a virtual clock sees nothing. */
+/** Reading an archive uses zlib's threads, which a virtual clock does not notice. */
 function heldVerify(clock: Clock, ports: Parameters<typeof createVerify>[0]): ReturnType<typeof createVerify> {
   return async (event) => {
     let release = () => {};
@@ -134,7 +134,7 @@ function heldVerify(clock: Clock, ports: Parameters<typeof createVerify>[0]): Re
   };
 }
 
-/** How a function ended badly, as Step Functions is notified. */
+/** A function's failure, as Step Functions receives it. */
 export class FunctionFailed extends Error {
   override readonly name: string;
 
@@ -146,9 +146,9 @@ export class FunctionFailed extends Error {
 
 /** The Lambda service. */
 export class Functions {
-  /** Invocations under way, and second tries to come. */
+  /** The number of running invocations and pending retries. */
   active = 0;
-  /** Errors that no table knows: defects, of the product or of the soak. */
+  /** Unexpected errors: defects of the product or of the soak. */
   readonly faults: string[] = [];
   /** Events that were given up. */
   readonly deadLetters: unknown[] = [];
@@ -173,7 +173,7 @@ export class Functions {
     return answer;
   }
 
-  /** An asynchronous call: tried three times. */
+  /** An asynchronous call, with at most three attempts. */
   later(name: string, event: unknown): void {
     const { random, clock } = this.services;
     const requestId = `request-${random.next()}`;

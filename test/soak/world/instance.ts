@@ -3,14 +3,14 @@ import type { RunnerRequest } from '../../../core/protocol/messages.ts';
 
 /** A process of a command on the instance. */
 export interface Running {
-  /** Its standard output, when it has ended by itself; never settles when it was killed. */
+  /** Resolves with its standard output when it ends by itself. Never settles if it is killed. */
   readonly output: Promise<string>;
   kill(): void;
 }
 
-/** What really happened to a job, whoever says what. */
+/** What really happened to a job, independent of what is reported. */
 export interface JobTruth {
-  /** How often a process of it has begun. */
+  /** How many of its processes were started. */
   readonly starts: number;
   /** exit.json. */
   readonly exit: {
@@ -19,33 +19,33 @@ export interface JobTruth {
     readonly outOfMemory: boolean;
     readonly reason: string | null;
   } | null;
-  /** How its process really ended; null while it lives, and when it never began. */
+  /** How its process ended; null while it runs and if it was never started. */
   readonly end: { readonly code: number | null; readonly signal: string | null } | null;
   readonly log: Buffer;
 }
 
 export interface InstanceTruth {
-  /** Run id of who holds the instance. */
+  /** The id of the run that holds the instance. */
   readonly holder: string | null;
-  /** Run ids in the queue, void tickets left out. */
+  /** The run ids in the queue, without expired tickets. */
   readonly tickets: readonly string[];
   /** By run id. */
   readonly jobs: ReadonlyMap<string, ReadonlyMap<JobName, JobTruth>>;
   /** Times at which two runs used the instance at once. */
   readonly overlaps: readonly string[];
-  /** What still lives of anybody. */
+  /** Processes of any run that are still running. */
   readonly living: readonly string[];
 }
 
 export type Victim = 'process' | 'supervisor' | 'both' | 'memory';
 
-/** The machine that trains: the model of the runner, or the real one with real processes. */
+/** The instance: the model of the runner, or the real runner with real processes. */
 export interface SoakInstance {
-  /** Starts a command as the SSM documents do. */
+  /** Starts a command as the SSM document does. */
   execute(request: RunnerRequest): Running;
-  /** kill -9, or the kernel for want of memory. Nothing happens when it is not there. */
+  /** Kills a process with kill -9 or as the kernel does when memory runs out. Ignores a missing one. */
   strike(runId: string, job: JobName, victim: Victim): void;
-  /** The machine goes down; nothing of it lives afterwards. `soft`: supervisors can still write. */
+  /** Shuts the machine down; all processes end. `soft`: supervisors can still write. */
   powerOff(soft: boolean): void;
   truth(): Promise<InstanceTruth> | InstanceTruth;
   remove(): Promise<void>;

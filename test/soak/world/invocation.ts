@@ -3,20 +3,20 @@ import type { Clock } from '../clock.ts';
 import type { Random } from '../random.ts';
 import type { Weather } from './weather.ts';
 
-/** What a fake service answers to a command of the SDK, by its name; it throws what the service would refuse it with. */
+/** Answers an SDK command, by its name. @throws the error of the service */
 export type Service = (command: string, input: Record<string, unknown>) => object | Promise<object>;
 
 interface Sdk {
-  /** Of all attempts at one call, the first included. */
+  /** The maximum number of attempts at one call, including the first. */
   readonly attempts: number;
 }
 
 const NEVER = new Promise<never>(() => undefined);
 const REFUSALS = ['ThrottlingException', 'InternalServerError', 'ServiceUnavailableException'] as const;
 
-/** One run of a function. It may die at any call that it makes, and then does nothing more. */
+/** One invocation of a function. It may die at any of its calls and then does nothing more. */
 export class Invocation {
-  /** Settles with the error that Step Functions sees when the function dies. */
+  /** Resolves with the error that Step Functions receives when the function dies. */
   readonly death: Promise<string>;
   private dead = false;
   private reportDeath: (error: string) => void = () => undefined;
@@ -34,13 +34,13 @@ export class Invocation {
     this.reportDeath(error);
   }
 
-  /** Takes time; does not come back when the function dies meanwhile. */
+  /** Lets time pass. Never returns if the function dies meanwhile. */
   async spend(ms: number): Promise<void> {
     await this.ports.clock.sleep(ms);
     if (this.dead) await NEVER;
   }
 
-  /** An SDK client of this function's over a service; it repeats what failed as the SDK does. */
+  /** An SDK client for a service. It retries failed calls as the SDK does. */
   client<T extends { send: unknown }>(service: Service, sdk: Sdk = { attempts: 6 }): Pick<T, 'send'> {
     const send = (command: { constructor: { name: string }; input: Record<string, unknown> }) =>
       this.call(sdk.attempts, () => service(command.constructor.name.replace(/Command$/, ''), command.input));

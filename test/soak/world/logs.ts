@@ -6,7 +6,7 @@ import type { Service } from './invocation.ts';
 interface Event {
   readonly message: string;
   readonly timestamp: number;
-  /** When GetLogEvents shows it first. */
+  /** The time from which GetLogEvents returns it. */
   readonly shownAt: number;
 }
 
@@ -15,10 +15,10 @@ const BATCH_EVENTS = 10_000;
 const EVENT_BYTES = 262_144;
 const PAGE_EVENTS = 10_000;
 
-/** CloudWatch Logs: refuses what AWS would refuse, sorts by time, and shows events only a while after they were put. */
+/** CloudWatch Logs: refuses what AWS refuses, sorts by time, and returns events some time after they were put. */
 export class Logs {
   readonly streams = new Map<string, Event[]>();
-  /** Calls that AWS would have refused: defects of ours. */
+  /** Calls that AWS would refuse, which are defects of the product. */
   readonly refusals: string[] = [];
   private readonly clock: Clock;
   private readonly random: Random;
@@ -44,7 +44,7 @@ export class Logs {
     }
   };
 
-  /** All messages of a stream, in the order in which people see them. */
+  /** All messages of a stream, in the order in which CloudWatch returns them. */
   text(stream: string): string {
     const events = [...(this.streams.get(stream) ?? [])];
     events.sort((one, other) => one.timestamp - other.timestamp);
@@ -52,8 +52,8 @@ export class Logs {
   }
 
   private put(stream: string, events: readonly { message: string; timestamp: number }[]): object {
-    const there = this.streams.get(stream);
-    if (!there) throw awsError('ResourceNotFoundException');
+    const existing = this.streams.get(stream);
+    if (!existing) throw awsError('ResourceNotFoundException');
     const sizes = events.map(({ message }) => Buffer.byteLength(message) + 26);
     const bytes = sizes.reduce((sum, size) => sum + size, 0);
     const isWrong =
@@ -67,20 +67,20 @@ export class Logs {
       throw awsError('InvalidParameterException');
     }
     const shownAt = this.clock.now() + this.random.spread(1, 8_000);
-    there.push(...events.map(({ message, timestamp }) => ({ message, timestamp, shownAt })));
+    existing.push(...events.map(({ message, timestamp }) => ({ message, timestamp, shownAt })));
     return {};
   }
 
   private get(stream: string, { startTime, nextToken }: Record<string, unknown>): object {
-    const there = this.streams.get(stream);
-    if (!there) throw awsError('ResourceNotFoundException');
+    const existing = this.streams.get(stream);
+    if (!existing) throw awsError('ResourceNotFoundException');
     const page = nextToken === undefined ? 0 : Number(String(nextToken).slice(2));
-    // A page may be empty before the end: the end is where the token repeats.
+    // A page may be empty before the end. Only a repeated token marks the end.
     if (page === 0) return { events: [], nextForwardToken: 'f/1' };
     const now = this.clock.now();
-    const shown = there.filter((event) => event.timestamp >= Number(startTime) && event.shownAt <= now);
-    shown.sort((one, other) => one.timestamp - other.timestamp);
-    const events = shown.slice((page - 1) * PAGE_EVENTS, page * PAGE_EVENTS);
+    const visible = existing.filter((event) => event.timestamp >= Number(startTime) && event.shownAt <= now);
+    visible.sort((one, other) => one.timestamp - other.timestamp);
+    const events = visible.slice((page - 1) * PAGE_EVENTS, page * PAGE_EVENTS);
     return { events, nextForwardToken: `f/${events.length > 0 ? page + 1 : page}` };
   }
 }

@@ -20,7 +20,7 @@ export interface ModelInstancePorts {
   readonly onStart: (runId: string, job: JobName) => void;
 }
 
-/** The machine of level (a): the model of the runner. */
+/** The instance of level (a): the model of the runner. */
 export class ModelInstance implements SoakInstance {
   private readonly runner: ModelRunner;
   private readonly overlaps: string[] = [];

@@ -11,7 +11,7 @@ import type { JobPlan } from '../model/job.ts';
 import type { InstanceTruth, JobTruth, Running, SoakInstance, Victim } from './instance.ts';
 import type { RunPlan } from './schedule.ts';
 
-const LOOK_MS = 20;
+const POLL_MS = 20;
 
 /** Serves the bucket's presigned URLs on loopback. */
 export class BucketServer {
@@ -35,7 +35,7 @@ export class BucketServer {
 
   async close(): Promise<void> {
     const closed = new Promise((resolve) => this.server.close(resolve));
-    // Only now: one that came in between would never end.
+    // Only now, because a connection that is opened before would stay open.
     this.server.closeAllConnections();
     await closed;
   }
@@ -43,16 +43,16 @@ export class BucketServer {
 
 export interface RealInstancePorts {
   readonly runs: readonly RunPlan[];
-  /** How much faster the schedule's time passes than that of the processes. */
+  /** The ratio of the schedule's time to the processes' time. */
   readonly scale: number;
   readonly onStart: (runId: string, job: JobName) => void;
 }
 
-/** The machine of level (b): the real runner, and real processes. */
+/** The instance of level (b): the real runner and real processes. */
 export class RealInstance implements SoakInstance {
   readonly here = new TestInstance({});
-  private readonly seen = new Set<string>();
-  private readonly looking: NodeJS.Timeout;
+  private readonly reportedStarts = new Set<string>();
+  private readonly polling: NodeJS.Timeout;
   private readonly ports: RealInstancePorts;
 
   constructor(ports: RealInstancePorts) {
@@ -60,10 +60,10 @@ export class RealInstance implements SoakInstance {
     const { here } = this;
     mkdirSync(join(here.home, 'plans'));
     for (const { id, jobs } of ports.runs) this.plan(id, jobs.train);
-    this.looking = setInterval(() => this.look(), LOOK_MS);
+    this.polling = setInterval(() => this.poll(), POLL_MS);
   }
 
-  /** What the training of a run is going to do. */
+  /** Sets what the training of a run does. */
   plan(runId: string, train: JobPlan): void {
     const { scale } = this.ports;
     const { onTerm } = train;
@@ -109,11 +109,11 @@ export class RealInstance implements SoakInstance {
     const jobs = new Map<string, Map<JobName, JobTruth>>();
     for (const key of this.list('runs')) {
       const id = key.slice(0, -17);
-      const there = JOBS.filter((job) => this.list(join('runs', key)).includes(job));
+      const started = JOBS.filter((job) => this.list(join('runs', key)).includes(job));
       jobs.set(
         id,
         new Map(
-          there.map((job) => [
+          started.map((job) => [
             job,
             this.jobTruth(
               id,
@@ -136,33 +136,33 @@ export class RealInstance implements SoakInstance {
   }
 
   async remove(): Promise<void> {
-    clearInterval(this.looking);
+    clearInterval(this.polling);
     await this.here.remove();
   }
 
   private jobTruth(run: string, job: JobName, journal: readonly (readonly string[])[]): JobTruth {
     const exit = this.marker(run, job, 'exit.json') as unknown as JobTruth['exit'];
-    const begun = this.marker(run, job, 'identity.json') !== null;
+    const hasStarted = this.marker(run, job, 'identity.json') !== null;
     const end = journal.find(([, what]) => what === 'exit' || what === 'signal');
-    const told = end
+    const recorded = end
       ? { code: end[1] === 'exit' ? Number(end[2]) : null, signal: end[1] === 'signal' ? (end[2] ?? null) : null }
       : null;
-    // Whoever is killed writes nothing more in the journal.
+    // A killed process does not write its end to the journal.
     const killed = exit && (job !== 'train' || exit.code === null) ? { code: exit.code, signal: exit.signal } : null;
     return {
-      starts: job === 'train' ? journal.filter(([, what]) => what === 'start').length : Number(begun),
+      starts: job === 'train' ? journal.filter(([, what]) => what === 'start').length : Number(hasStarted),
       exit,
-      end: job === 'train' ? (told ?? killed) : killed,
+      end: job === 'train' ? (recorded ?? killed) : killed,
       log: this.bytes(join(this.folder(run, job), 'log')) ?? Buffer.alloc(0),
     };
   }
 
-  private look(): void {
+  private poll(): void {
     for (const key of this.list('runs')) {
       for (const job of JOBS) {
         const id = key.slice(0, -17);
-        if (this.seen.has(`${id} ${job}`) || this.marker(id, job, 'identity.json') === null) continue;
-        this.seen.add(`${id} ${job}`);
+        if (this.reportedStarts.has(`${id} ${job}`) || this.marker(id, job, 'identity.json') === null) continue;
+        this.reportedStarts.add(`${id} ${job}`);
         this.ports.onStart(id, job);
       }
     }

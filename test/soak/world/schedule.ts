@@ -9,7 +9,7 @@ import { drawWeather, type Weather } from './weather.ts';
 
 export interface RunPlan {
   readonly id: string;
-  /** When it is started, ms from the schedule's beginning. */
+  /** When it is started, ms from the start of the schedule. */
   readonly at: number;
   readonly spec: SpecInput;
   readonly hasRequirements: boolean;
@@ -17,7 +17,7 @@ export interface RunPlan {
   readonly jobs: Readonly<Record<JobName, JobPlan>>;
 }
 
-/** When something happens: at a time, `after` ms after a run entered a state for the nth time, or after one of its jobs began. */
+/** When something happens: at a time, or `after` ms after a run's nth entry of a state or the start of a job. */
 export type When =
   | { readonly at: number }
   | { readonly run: string; readonly state: string; readonly nth: number; readonly after: number }
@@ -43,7 +43,7 @@ export interface Schedule {
   readonly incidents: readonly Incident[];
 }
 
-/** States of runctl-run in which an abort is tried. */
+/** States of runctl-run in which runs are aborted. */
 const STATES = [
   RUN_STATES.verify,
   RUN_STATES.find,
@@ -59,14 +59,14 @@ const STATES = [
   RUN_STATES.outputs,
 ] as const;
 
-/** What level (b) cannot do with real processes on one machine is left out there. */
+/** The limits of a level: level (b) leaves out what real processes on one machine cannot do. */
 export interface Abilities {
   readonly powerOff: boolean;
   /** How long a training may last, ms. */
   readonly longest: number;
-  /** The longest that anything comes late, or that the agent is silent, ms. */
+  /** The longest delay of messages, and the longest silence of the agent, ms. */
   readonly latest: number;
-  /** How much faster the schedule's time passes than that of the runner's processes. */
+  /** The ratio of the schedule's time to real time. */
   readonly scale: number;
   readonly mostRuns: number;
 }
@@ -86,7 +86,7 @@ export function drawSchedule(seed: number, abilities: Abilities): Schedule {
 }
 
 function drawRun(random: Random, index: number, { longest, scale }: Abilities): RunPlan {
-  // A real installer takes longer than all the rest of a schedule.
+  // A real installer takes longer than the rest of a schedule.
   const hasRequirements = scale === 1 && random.chance(0.4);
   const install = random.pick(['best-effort', 'required'] as const);
   const spec: SpecInput = {
@@ -142,7 +142,7 @@ function drawOutput(random: Random, lasts: number, job: JobName): JobPlan['outpu
   const pieces = random.int(0, job === 'train' ? 25 : 6);
   const output = Array.from({ length: pieces }, (_, index) => {
     const words = Array.from({ length: random.int(0, 12) }, () => random.pick(WORDS));
-    // Some lines are left unfinished until the next piece.
+    // Some lines are continued in the next chunk.
     return { at: random.between(0, lasts), text: `${index} ${words.join(' ')}${random.chance(0.8) ? '\n' : ''}` };
   });
   if (job === 'train' && random.chance(0.06)) output.push({ at: random.between(0, lasts), text: drawBurst(random) });
@@ -151,7 +151,7 @@ function drawOutput(random: Random, lasts: number, job: JobName): JobPlan['outpu
   return output.sort((one, other) => one.at - other.at);
 }
 
-/** More than an answer carries: up to a few megabytes that gzip can do little with. */
+/** Output that does not fit in an answer: up to a few megabytes that compress badly. */
 function drawBurst(random: Random): string {
   const lines = Math.round(random.spread(200, 20_000));
   return Array.from({ length: lines }, (_, line) => `${line} ${random.next()} ${random.next()}\n`).join('');

@@ -11,14 +11,14 @@ import type { Weather } from './weather.ts';
 const WORKERS = 5;
 const OUTPUT_BYTES = 24_000;
 const REQUEST_BYTES = 16 * 1024;
-/** The agent kills a command's group then. */
+/** The document's time-out, after which the agent kills the command's process group. */
 const EXECUTION_MS = 60_000;
-/** After this SSM gives up delivering. */
+/** SSM's delivery time-out. */
 const DELIVERY_MS = 30_000;
-/** An agent tells of what was under way when its machine went down so long after it is back. */
+/** The delay until a restarted machine's agent reports the commands that were running. */
 const FAILED_AFTER_MS = 60_000;
 
-/** In the middle of most runs. */
+/** Falls in the middle of most runs. */
 const DEPLOYED_EVERY_MS = 10 * 60_000;
 
 type Status = 'Pending' | 'InProgress' | 'Success' | 'Failed' | 'TimedOut';
@@ -26,14 +26,14 @@ type Status = 'Pending' | 'InProgress' | 'Success' | 'Failed' | 'TimedOut';
 interface Invoked {
   status: Status;
   output: string;
-  /** From when on GetCommandInvocation knows it; null: never. */
+  /** The time from which GetCommandInvocation returns it; null: never. */
   readonly existsAt: number | null;
 }
 
 interface Delivery {
   readonly request: RunnerRequest & BringRequest;
   readonly version: string;
-  /** null: a second delivery, of which SSM tells nobody. */
+  /** null: a second delivery, which SSM does not report. */
   readonly invoked: Invoked | null;
   running: Running | null;
 }
@@ -44,28 +44,28 @@ export interface SsmPorts {
   readonly weather: () => Weather;
   readonly instance: SoakInstance;
   readonly instanceId: string;
-  /** Beside those that every instance of runctl has. */
+  /** Additional tags of the instance. */
   readonly tags: Readonly<Record<string, string>>;
 }
 
-/** SSM Run Command and the instance's agent: five workers, 24,000 bytes of output, and whatever the weather does to a command. */
+/** SSM Run Command and the instance's agent: five workers, 24,000 bytes of output, and faults by the weather. */
 export class Ssm {
-  /** The agent speaks with the service. */
+  /** Whether the agent is connected. */
   online = true;
   /** EC2's state of the instance. */
   state: 'running' | 'stopped' | 'terminated' = 'running';
-  /** The agent's machine is up. */
+  /** Whether the machine is running. */
   up = true;
-  /** What AWS would have refused for its form: defects of ours. */
+  /** Calls that AWS would refuse as malformed, which are defects of the product. */
   readonly refusals: string[] = [];
   private readonly commands = new Map<string, Invoked>();
   private readonly queue: Delivery[] = [];
   private readonly working = new Set<Delivery>();
   /** Versions of the document whose program is on the instance. */
   private readonly programs = new Set<string>();
-  /** By run: the version that its first command named. */
+  /** The document version of each run's first command. */
   private readonly versions = new Map<string, string>();
-  /** Deliveries to come. */
+  /** The number of pending deliveries. */
   private pending = 0;
   private readonly ports: SsmPorts;
 
@@ -73,12 +73,12 @@ export class Ssm {
     this.ports = ports;
   }
 
-  /** Nothing that was sent is still under way. */
+  /** Whether no command is pending or running. */
   get isQuiet(): boolean {
     return this.pending === 0 && this.queue.length === 0 && this.working.size === 0;
   }
 
-  /** Of the document that a run finds which begins now: every so often another program is deployed. */
+  /** The document version for a run that starts now. It changes when another program is deployed. */
   get documentVersion(): string {
     return String(1 + Math.floor(this.ports.clock.now() / DEPLOYED_EVERY_MS));
   }
@@ -116,7 +116,7 @@ export class Ssm {
     ],
   });
 
-  /** The agent is silent for a while. */
+  /** Disconnects the agent for a while. */
   silence(ms: number): void {
     this.online = false;
     this.ports.clock.timer(ms, () => {
@@ -125,7 +125,7 @@ export class Ssm {
     });
   }
 
-  /** The agent starts again: scripts go on, but what it tells of them is late, or wrong. */
+  /** Restarts the agent. Scripts continue, but their results are reported late or wrong. */
   restartAgent(): void {
     const { random, clock } = this.ports;
     for (const delivery of this.working) {
@@ -140,7 +140,7 @@ export class Ssm {
     this.silence(random.between(1_000, 15_000));
   }
 
-  /** The machine goes down, and comes back after `ms`; null: it does not. */
+  /** Shuts the machine down and starts it again after `ms`; null: never. */
   powerOff(ms: number | null): void {
     this.up = false;
     const cut = [...this.working, ...this.queue.splice(0)];
@@ -209,7 +209,7 @@ export class Ssm {
     if (this.state !== 'running') return;
     this.queue.push(delivery);
     if (!this.up || !this.online) {
-      // Not handed over in its time: SSM takes it back.
+      // Not delivered within the time-out: SSM withdraws it.
       this.ports.clock.timer(DELIVERY_MS, () => {
         const at = this.queue.indexOf(delivery);
         if (at === -1) return;
@@ -251,7 +251,7 @@ export class Ssm {
     if (this.working.has(delivery)) this.finish(delivery, 'Success', output);
   }
 
-  /** The document's part: the instance fetches a program once, when a request brings its URL. */
+  /** The document's part: the instance fetches a program once, when a request contains its URL. */
   private refuse({ request, version }: Delivery): string | null {
     if (this.programs.has(version)) return null;
     if (request.program === undefined) return 'ProgramMissing';
@@ -267,8 +267,8 @@ export class Ssm {
     const { random, weather } = this.ports;
     const { misreported, garbled } = weather().command;
     if (random.chance(misreported)) {
-      const told = random.pick(['TimedOut', 'Failed', 'never'] as const);
-      if (told !== 'never') this.report(delivery.invoked, told, random.chance(0.5) ? output : '');
+      const reported = random.pick(['TimedOut', 'Failed', 'never'] as const);
+      if (reported !== 'never') this.report(delivery.invoked, reported, random.chance(0.5) ? output : '');
       return;
     }
     const damaged = random.chance(garbled) ? garble(output, random) : output;

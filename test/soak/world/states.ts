@@ -5,7 +5,7 @@ import type { Service } from './invocation.ts';
 
 const PAGE = 100;
 
-/** The API of Step Functions over the interpreter. `machineOf`: a state machine's ARN → its id in the definitions. */
+/** The API of Step Functions, backed by the interpreter. `machineOf`: a state machine's ARN → its id in the definitions. */
 export function statesService(machines: Executions, machineOf: (arn: string) => string): Service {
   const find = (arn: unknown) => {
     const execution = machines.all.get(String(arn));

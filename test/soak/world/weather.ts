@@ -1,31 +1,31 @@
 import type { Random } from '../random.ts';
 
-/** How often what goes wrong in a schedule: probabilities. */
+/** The probabilities of the faults in a schedule. */
 export interface Weather {
-  /** An AWS call: throttled, or a 500, before it had any effect. */
+  /** An AWS call fails before it has any effect: throttled, or a 500. */
   readonly refused: number;
-  /** An AWS call was carried out, and its answer never came. */
+  /** An AWS call has its effect, but its answer is lost. */
   readonly lost: number;
-  /** A function dies at a call that it makes: before it, or right after its effect. */
+  /** A function dies at one of its calls: before it, or right after its effect. */
   readonly dies: number;
-  /** A function did its work, and Step Functions never saw the answer. */
+  /** A function succeeds, but Step Functions does not receive its answer. */
   readonly unanswered: number;
   readonly command: {
     readonly twice: number;
-    /** Delivered after SSM has given it up. */
+    /** Delivered after SSM's time-out. */
     readonly late: number;
     readonly never: number;
-    /** Reported TimedOut or Failed, or in progress for ever, though it ended. */
+    /** Reported TimedOut, Failed or still in progress, although it has ended. */
     readonly misreported: number;
-    /** Success, with an output that is empty or damaged. */
+    /** Reported Success with an output that is empty or damaged. */
     readonly garbled: number;
   };
   readonly event: { readonly lost: number; readonly twice: number; readonly late: number };
   /** An abort does not reach the nested execution. */
   readonly orphanedWatch: number;
-  /** A PUT of the instance's to a presigned URL fails. */
+  /** A PUT from the instance to a presigned URL fails. */
   readonly put: number;
-  /** The longest delay of anything that comes late, ms. */
+  /** The longest delay of late messages, ms. */
   readonly latest: number;
   /** A finisher dies before its work is done. */
   readonly finisher: number;
@@ -44,7 +44,7 @@ export const CALM: Weather = {
   finisher: 0,
 };
 
-/** A third of all schedules has one kind of trouble alone, so that a failure there says what it is about. */
+/** A third of all schedules has only one kind of fault, so that a failure shows its cause. */
 export function drawWeather(random: Random, latest: number): Weather {
   const kinds = ['calm', 'services', 'functions', 'commands', 'events', 'all', 'all', 'all', 'storm'] as const;
   const kind = random.pick(kinds);

@@ -16,7 +16,7 @@ import { statesService } from './states.ts';
 import { CALM, type Weather } from './weather.ts';
 
 const INSTANCE_ID = 'i-0123456789abcdef0';
-/** What every run trains. */
+/** The script that every run trains. */
 export const SCRIPT = readFileSync(new URL('train.py', import.meta.url));
 const ARCHIVES = {
   plain: archive({ 'train.py': SCRIPT }),
@@ -26,14 +26,14 @@ const ARCHIVES = {
 export interface WorldPorts {
   readonly clock: Clock;
   readonly definitions: Definitions;
-  /** Begins every presigned URL. */
+  /** The start of every presigned URL. */
   readonly origin: string;
-  /** Of the instance, beside those that every one has. */
+  /** Additional tags of the instance. */
   readonly tags: Readonly<Record<string, string>>;
   readonly instance: (world: World) => SoakInstance;
 }
 
-/** An account of AWS with one instance, in which one schedule happens. */
+/** An AWS account with one instance, in which one schedule is played. */
 export class World {
   readonly schedule: Schedule;
   readonly clock: Clock;
@@ -46,13 +46,13 @@ export class World {
   readonly machines: Executions;
   /** Executions of runs, by id. */
   readonly runs = new Map<string, Execution>();
-  /** Runs that were really aborted while they ran. */
+  /** Runs that were aborted while they were running. */
   readonly aborted = new Set<string>();
-  /** From when to when the instance did not answer, ms. */
+  /** The intervals in which the instance did not answer, ms. */
   readonly outages: { readonly from: number; readonly to: number }[] = [];
   weather: Weather;
   private readonly runMachine: string;
-  /** Status events on their way. */
+  /** The number of status events that are not delivered yet. */
   private events = 0;
 
   constructor(schedule: Schedule, ports: WorldPorts) {
@@ -89,7 +89,7 @@ export class World {
       bucket: this.bucket,
       states: statesService(this.machines, () => this.runMachine),
       lambda: (_command, { FunctionName, Payload }) => {
-        // Who is told of a run is no affair of the run's.
+        // Notifications must not affect the run.
         if (FunctionName !== NOTIFY_FUNCTION)
           this.functions.later(String(FunctionName), JSON.parse(Buffer.from(Payload as Buffer).toString()));
         return {};
@@ -108,19 +108,19 @@ export class World {
     return execution;
   }
 
-  /** Every run of the schedule has ended, and nothing that they set going is under way. */
+  /** Whether all runs of the schedule have ended and no work of theirs is left. */
   get isQuiet(): boolean {
     if (this.runs.size < this.schedule.runs.length) return false;
     const running = [...this.machines.all.values()].some((execution) => execution.running);
     return !running && this.functions.active === 0 && this.events === 0;
   }
 
-  /** From now on nothing goes wrong. */
+  /** Ends all faults. */
   calm(): void {
     this.weather = CALM;
   }
 
-  /** A job of a run began on the instance. */
+  /** Called when a job of a run has started on the instance. */
   jobBegan(runId: string, job: string): void {
     for (const incident of this.schedule.incidents) {
       const { when } = incident;
@@ -195,12 +195,12 @@ export class World {
     }
   }
 
-  /** EventBridge tells stop-run of executions that did not succeed; it may forget to, or say it twice. */
+  /** EventBridge notifies stop-run of executions that did not succeed. An event may be lost or come twice. */
   private ended({ about, status }: Execution): void {
     if (about.machine !== RUN_MACHINE || !['ABORTED', 'TIMED_OUT', 'FAILED'].includes(status)) return;
     const { lost, twice, late } = this.weather.event;
     if (this.random.chance(lost)) return;
-    const tell = () => {
+    const sendEvent = () => {
       const ms = this.random.chance(late)
         ? this.random.spread(1_000, Math.max(2_000, Math.min(this.weather.latest, 600_000)))
         : this.random.between(100, 1_500);
@@ -210,7 +210,7 @@ export class World {
         this.functions.later(STOP_FUNCTION, { detail: { executionArn: about.arn } });
       });
     };
-    tell();
-    if (this.random.chance(twice)) tell();
+    sendEvent();
+    if (this.random.chance(twice)) sendEvent();
   }
 }

@@ -19,7 +19,7 @@ import { clientVariables } from '../../../local/cloud/environment.ts';
 import { killInstanceProcesses } from '../../../local/cloud/instance-processes.ts';
 import { signedFetch } from '../../../local/cloud/signed-fetch.ts';
 
-/** Ids of this test process alone: what runs on an instance is found, and killed, by its id. */
+/** Ids that are unique to this test process, because processes are found and killed by their instance's id. */
 export const running = anInstanceId();
 export const stopped = anInstanceId();
 const main = fileURLToPath(new URL('../../../local/agent/main.ts', import.meta.url));
@@ -31,7 +31,7 @@ export function anInstanceId(): string {
   return `i-${randomBytes(9).toString('hex').slice(0, 17)}`;
 }
 
-/** The agent as a process of its own, with an emulator that knows two instances and one parameter. */
+/** The agent in a separate process, with an emulator that has two instances and one parameter. */
 export class AgentProcess {
   readonly client: SSMClient;
   readonly endpoint: string;
@@ -105,7 +105,7 @@ export class AgentProcess {
     return Command?.CommandId ?? '';
   }
 
-  /** What GetCommandInvocation says, or undefined while it does not exist yet. */
+  /** The answer of GetCommandInvocation, or undefined while the invocation does not exist. */
   async invocation(commandId: string): Promise<GetCommandInvocationCommandOutput | undefined> {
     try {
       return await this.client.send(new GetCommandInvocationCommand({ CommandId: commandId, InstanceId: running }));
@@ -125,7 +125,7 @@ export class AgentProcess {
     });
   }
 
-  /** As after StopInstances. */
+  /** Stops the running instance, as StopInstances does. */
   stopInstance(): void {
     this.#upstream.states.set(running, 'stopped');
   }
@@ -142,7 +142,7 @@ export class AgentProcess {
   }
 }
 
-/** Asks every 20 ms until the answer is truthy; errors count as not yet. @throws when that takes longer than 60 s. */
+/** Polls every 20 ms until the answer is truthy; errors are ignored. @throws after 60 s */
 export async function until<T>(what: string, ask: () => Promise<T | undefined | false>): Promise<T> {
   const deadline = Date.now() + 60_000;
   let last: unknown;
@@ -173,7 +173,7 @@ async function startUpstream(): Promise<Upstream> {
     </item></instancesSet></item>`;
   const server = createServer((request, response) => {
     if (request.headers['x-runctl-verify-only'] !== undefined) {
-      // In the place of the guard: what the agent does with its answer is tested here, the check itself elsewhere.
+      // Replaces the guard. Its checks are tested elsewhere; here, how the agent uses its answer.
       const admitted = request.headers.authorization?.includes(`Credential=${agentCredentials.accessKeyId}/`) === true;
       response.writeHead(admitted ? 204 : 403).end(admitted ? undefined : 'refused by the guard');
       return;

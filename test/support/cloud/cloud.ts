@@ -31,7 +31,7 @@ export interface EndedRun {
   readonly arn: string;
   readonly status: string;
   readonly error: string | undefined;
-  /** Of a failed run. */
+  /** The cause of a failed run. */
   readonly cause: {
     outcome: string;
     message: string;
@@ -40,14 +40,14 @@ export interface EndedRun {
     lastLines: string[];
     warnings: string[];
   } | null;
-  /** Of Finish run, in a run that succeeded. */
+  /** The output of Finish run, if the run succeeded. */
   readonly output: { outcome: string; pid: number; warnings: string[] } | null;
   readonly states: string[];
-  /** The whole history as text: to look for what must not be in it. */
+  /** The whole history as text, to search for secrets. */
   readonly history: string;
 }
 
-/** What a person does with a run, through clients that we did not write. */
+/** Starts and watches runs as a person does, with the AWS SDK's clients. */
 export class Cloud {
   private readonly settings: ReturnType<typeof localSettings>;
   private readonly sfn: SFNClient;
@@ -58,7 +58,7 @@ export class Cloud {
   private readonly ssmEndpoint: string;
   readonly ssm: SSMClient;
   private readonly instance: OwnInstance;
-  /** The archives of the executions seen so far. */
+  /** The archives of the executions that were listed so far. */
   private readonly archives = new Map<string, string>();
   readonly machine: string;
   readonly bucket: string;
@@ -96,7 +96,7 @@ export class Cloud {
     return new Client(this.settings);
   }
 
-  /** Connects to a cloud that is up, the shared one unless told, with an instance that is this test file's alone; `beside`: with another one of that name. */
+  /** Connects to a running cloud (default: the shared one) with this test file's own instance; `beside`: another one. */
   static async connect(folder = inject('cloudFolder'), beside = ''): Promise<Cloud> {
     const paths = statePaths(folder);
     const state = await readState(paths);
@@ -108,7 +108,7 @@ export class Cloud {
     return this.instance.id;
   }
 
-  /** An upload to `uploads/<project>/` leads to this file's instance when its spec names none. */
+  /** The project whose uploads use this file's instance if their spec names none. */
   get project(): string {
     return this.instance.project;
   }
@@ -137,7 +137,7 @@ export class Cloud {
     return arns;
   }
 
-  /** The runs of the archive at a key, whatever started them. Other test files' runs stand beside them in the list of executions. */
+  /** The runs of the archive at a key, however they were started. The list of executions also has those of other tests. */
   async runsOf(key: string): Promise<string[]> {
     const arns = await this.executions();
     for (const executionArn of arns) {
@@ -148,7 +148,7 @@ export class Cloud {
     return arns.filter((arn) => this.archives.get(arn) === `s3://${this.bucket}/${key}`);
   }
 
-  /** Waits for the run of an archive that something else starts. */
+  /** Waits for the run of an archive that is started elsewhere. */
   async runAppears(key: string): Promise<string> {
     return waitFor(async () => (await this.runsOf(key)).at(0) ?? null, 90);
   }
@@ -192,12 +192,12 @@ export class Cloud {
     await waitFor(look, 60);
   }
 
-  /** What a state gave when it was left last. */
+  /** The last output of a state. */
   async outputOf(arn: string, state: string): Promise<unknown> {
     return (await this.outputsOf(arn, state)).at(-1) ?? null;
   }
 
-  /** What a state gave each time that it was left. */
+  /** All outputs of a state. */
   async outputsOf(arn: string, state: string): Promise<unknown[]> {
     const exits = (await this.history(arn)).map((event) => event.stateExitedEventDetails);
     return exits.filter((exit) => exit?.name === state).map((exit) => JSON.parse(exit?.output ?? 'null'));
@@ -244,7 +244,7 @@ export class Cloud {
     return join(this.instance.folder, 'root');
   }
 
-  /** The manifest of a run, once it is there. */
+  /** The manifest of a run; waits until it exists. */
   async manifest(arn: string): Promise<Manifest> {
     const Key = runFileKey(arn.split(':').at(-1) ?? '', MANIFEST);
     const look = async () => {
@@ -254,7 +254,7 @@ export class Cloud {
     return waitFor(look, 120);
   }
 
-  /** What lies at a key of the bucket, or null. */
+  /** The object at a key of the bucket, or null. */
   async object(Key: string): Promise<Buffer | null> {
     try {
       const object = await this.s3.send(new GetObjectCommand({ Bucket: this.bucket, Key }));
@@ -265,7 +265,7 @@ export class Cloud {
     }
   }
 
-  /** Has the status event of an execution's end get lost on its way to stop-run; those of all others arrive. */
+  /** Makes stop-run miss the status event of one execution's end. Other events still arrive. */
   async loseEndOf(arn: string): Promise<void> {
     const { Rules } = await this.events.send(new ListRulesCommand({}));
     const rule = Rules?.find(({ EventPattern }) => EventPattern?.includes('ABORTED'));
@@ -281,7 +281,7 @@ export class Cloud {
     return JSON.parse(Buffer.from(answer.Payload ?? []).toString());
   }
 
-  /** Switches faults of the SSM agent on for this file's instance; none: off. */
+  /** Sets the faults of the SSM agent for this file's instance. */
   async faults(...faults: Fault[]): Promise<void> {
     const answer = await signedFetch(`${this.ssmEndpoint}/_runctl/faults`, this.settings.credentials, {
       method: 'POST',
@@ -290,7 +290,7 @@ export class Cloud {
     if (!answer.ok) throw new Error(await answer.text());
   }
 
-  /** Waits until each fault that was switched on with `times` has happened so often. */
+  /** Waits until every fault with `times` has occurred that often. */
   async faultsHappened(): Promise<void> {
     await waitFor(async () => {
       const answer = await signedFetch(`${this.ssmEndpoint}/_runctl/faults`, this.settings.credentials);
@@ -300,12 +300,12 @@ export class Cloud {
     });
   }
 
-  /** Processes of a run's training that live. */
+  /** The running processes of a run's training. */
   processesOf(arn: string): number[] {
     return processesWith(`RUNCTL_RUN_ID=${arn.split(':').at(-1)}`);
   }
 
-  /** Who holds the instance, or null. */
+  /** The run that holds the instance, or null. */
   holder(): { run: string } | null {
     const path = join(this.root, 'lease/holder.json');
     return existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as { run: string }) : null;
@@ -324,7 +324,7 @@ export class Cloud {
     return join(this.runFolder(runId), job, name);
   }
 
-  /** What the runner keeps of a run. */
+  /** The runner's files for a run. */
   runFolder(runId: string): string {
     const key = this.runFolders().find((folder) => folder.startsWith(runId.slice(0, 47)));
     if (key === undefined) throw new Error(`run ${runId} left nothing on the instance`);
@@ -335,7 +335,7 @@ export class Cloud {
     try {
       return readdirSync(join(this.root, 'runs'));
     } catch {
-      return []; // No run has touched the instance yet.
+      return []; // the instance has had no run yet
     }
   }
 }

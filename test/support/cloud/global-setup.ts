@@ -8,7 +8,7 @@ import { removeCloud } from './own-cloud.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {
-    /** Folder of the local cloud that the end-to-end tests share; it lies beside the person's own. */
+    /** The folder of the local cloud that the end-to-end tests share, separate from the person's own. */
     readonly cloudFolder: string;
   }
 }
@@ -16,8 +16,9 @@ declare module 'vitest' {
 const CLOUDS = join(projectRoot, '.runctl', 'test');
 
 /**
- * One local cloud for all end-to-end tests of this process. With RUNCTL_AGENT_COMMAND=<program> another agent takes the imitation's place, so that one
- * built from the vendor's source can judge the runner.
+ * One local cloud for all end-to-end tests of this process. RUNCTL_AGENT_COMMAND=<program> replaces the
+ * built-in agent, for example with one
+ * built from the vendor's source.
  */
 export default async function setUp(project: TestProject): Promise<() => Promise<void>> {
   await removeLeftovers();
@@ -34,7 +35,7 @@ export default async function setUp(project: TestProject): Promise<() => Promise
   return () => removeCloud(folder);
 }
 
-/** Clouds of test runs that were killed: `<pid>`, and `<pid>-<name>` of a file that has its own. */
+/** Removes the clouds of killed test runs: `<pid>`, and `<pid>-<name>` of a file with its own cloud. */
 async function removeLeftovers(): Promise<void> {
   mkdirSync(CLOUDS, { recursive: true });
   for (const name of readdirSync(CLOUDS)) {

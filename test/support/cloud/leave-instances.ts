@@ -1,5 +1,5 @@
 import { afterAll } from 'vitest';
 import { leaveInstances } from './own-instance.ts';
 
-// One of the project's setupFiles: the hook stands in every test file of it.
+// One of the project's setupFiles, so that the hook applies to each of its test files.
 afterAll(leaveInstances);

@@ -11,7 +11,7 @@ import { ListStateMachinesCommand, paginateListExecutions, SFNClient } from '@aw
 import { RUN_PREFIX } from '../../../core/names.ts';
 import type { Cloud, EndedRun } from './cloud.ts';
 
-/** All that a run leaves behind, as text by where it lies: to look for what must not be in it. */
+/** Everything that a run leaves behind, as text by location, to search for secrets. */
 export async function tracesOf(cloud: Cloud, run: EndedRun): Promise<Map<string, string>> {
   const traces = new Map<string, string>();
   for (const [name, text] of await histories(cloud, run)) traces.set(`history ${name}`, text);
@@ -23,12 +23,12 @@ export async function tracesOf(cloud: Cloud, run: EndedRun): Promise<Map<string,
   return traces;
 }
 
-/** Where a text occurs. */
+/** The locations that contain a text. */
 export function placesOf(text: string, traces: ReadonlyMap<string, string>): string[] {
   return [...traces].filter(([, trace]) => trace.includes(text)).map(([place]) => place);
 }
 
-/** Of the run and of its nested watches. */
+/** The histories of the run and of its nested watches. */
 async function histories(cloud: Cloud, run: EndedRun): Promise<[string, string][]> {
   const sfn = cloud.client(SFNClient);
   const { stateMachines = [] } = await sfn.send(new ListStateMachinesCommand({}));
@@ -43,7 +43,7 @@ async function histories(cloud: Cloud, run: EndedRun): Promise<[string, string][
   return found;
 }
 
-/** The run's own streams and what the functions write, of this run and all others. */
+/** The run's log streams, and the logs of the functions, which contain all runs. */
 async function logGroups(cloud: Cloud): Promise<[string, string][]> {
   const client = cloud.client(CloudWatchLogsClient);
   const found: [string, string][] = [];

@@ -1,6 +1,6 @@
 import { readdir, readFile, readlink } from 'node:fs/promises';
 
-const listening = '0A'; // TCP_LISTEN, in /proc/net/tcp's own words
+const listening = '0A'; // TCP_LISTEN, as in /proc/net/tcp
 
 /** The addresses, `host:port`, that a process listens on. Linux. */
 export async function listeningAddresses(pid: number): Promise<string[]> {

@@ -9,7 +9,7 @@ import {
 import { OUTPUTS } from '../../../core/names.ts';
 import type { Cloud } from './cloud.ts';
 
-/** A queue that is subscribed to the stack's notifications, as a person's address is. */
+/** A queue that is subscribed to the stack's notifications, in place of an email address. */
 export class Mailbox {
   private readonly bodies = new Map<string, string>();
 

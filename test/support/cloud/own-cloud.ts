@@ -8,18 +8,18 @@ import { down } from '../../../local/commands/down.ts';
 import { up } from '../../../local/commands/up.ts';
 import { forgetInstance } from './own-instance.ts';
 
-/** A local cloud of one test file, for what would disturb the others in the shared one: a deployment, scaled waits, a death. */
+/** A separate local cloud for a test file that would disturb others in the shared one (deployments, scaled waits). */
 export interface OwnCloud {
   readonly folder: string;
   readonly state: LocalState;
   /** Multiplies every Wait and every pause before a retry. */
   scaleWaits(scale: number): Promise<void>;
-  /** Kills the SSM agent, and starts another in its place. */
+  /** Kills the SSM agent and starts a new one. */
   restartAgent(): Promise<void>;
   remove(): Promise<void>;
 }
 
-/** Brings one up, beside the shared one; `deploy: 'never'`: the services alone, in a few seconds. */
+/** Starts a separate cloud. `deploy: 'never'` starts only the services, in a few seconds. */
 export async function bringUpOwnCloud(name: string, deploy: 'always' | 'never'): Promise<OwnCloud> {
   const folder = `${inject('cloudFolder')}-${name}`;
   const bringUp = async (how: 'always' | 'never') => {

@@ -7,28 +7,28 @@ import { keepPackageCaches, registerInstance } from '../../../local/cloud/instan
 import { killInstanceProcesses } from '../../../local/cloud/instance-processes.ts';
 import type { StatePaths } from '../../../local/cloud/paths.ts';
 
-/** The instance of one test file: files that run beside each other meet neither on its disk nor in its queue. */
+/** The instance of one test file, so that test files share neither its disk nor its queue. */
 export interface OwnInstance {
   readonly id: string;
-  /** Its tag `Project`, and so the folder under `uploads/` whose runs find it: the name of the test file. */
+  /** Its tag `Project`, which runs from `uploads/<project>/` use to find it: the name of the test file. */
   readonly project: string;
   /** Its disk: `root` and `home`. */
   readonly folder: string;
 }
 
-/** By the address of their cloud, and by what they are beside the first. */
+/** The instances of this test file, by the address of their cloud and the name from `beside`. */
 const own = new Map<string, { cloud: CloudAccess; instances: Map<string, Promise<OwnInstance>> }>();
 
-/** Registers this test file's instance in a cloud, once; `beside`: another one of that name, for a test that needs it alone. */
+/** Registers this test file's instance in a cloud, once. `beside` is the name of another one, for a single test. */
 export function ownInstance(cloud: CloudAccess, paths: StatePaths, beside = ''): Promise<OwnInstance> {
-  const there = own.get(cloud.endpoint)?.instances ?? new Map<string, Promise<OwnInstance>>();
-  own.set(cloud.endpoint, { cloud, instances: there });
-  const instance = there.get(beside) ?? register(cloud, paths, beside);
-  there.set(beside, instance);
+  const existing = own.get(cloud.endpoint)?.instances ?? new Map<string, Promise<OwnInstance>>();
+  own.set(cloud.endpoint, { cloud, instances: existing });
+  const instance = existing.get(beside) ?? register(cloud, paths, beside);
+  existing.set(beside, instance);
   return instance;
 }
 
-/** The whole cloud goes, and its instances with it. */
+/** Forgets the instances of a cloud that is removed. */
 export function forgetInstance(endpoint: string): void {
   own.delete(endpoint);
 }
@@ -42,7 +42,7 @@ async function register(cloud: CloudAccess, paths: StatePaths, beside: string): 
   return { id, project, folder };
 }
 
-/** Takes this test file's instances away, with what still runs on them. */
+/** Removes this test file's instances and their processes. */
 export async function leaveInstances(): Promise<void> {
   for (const { cloud, instances } of own.values()) {
     const InstanceIds = (await Promise.all(instances.values())).map(({ id }) => id);

@@ -15,7 +15,7 @@ export interface CommandEnd {
   readonly stderr: string;
 }
 
-/** What a person's shell has after `eval "$(runctl local env)"`: that of a cloud, the shared one unless told. */
+/** The environment of a shell after `eval "$(runctl local env)"`; default: of the shared cloud. */
 export async function shellEnvironment(folder = inject('cloudFolder')): Promise<Record<string, string>> {
   const state = await readState(statePaths(folder));
   if (!state) throw new Error(`there is no local cloud in ${folder}`);
@@ -23,7 +23,7 @@ export async function shellEnvironment(folder = inject('cloudFolder')): Promise<
   return { PATH, HOME, ...clientVariables(state), AWS_EC2_METADATA_DISABLED: 'true' };
 }
 
-/** A person's folder for a project, with these files. It goes with the shared cloud. */
+/** A project folder with these files. It is removed with the shared cloud. */
 export function projectFolder(project: string, files: Readonly<Record<string, string>> = {}): string {
   const folder = mkdtempSync(join(inject('cloudFolder'), 'folder-'));
   for (const [name, content] of Object.entries({ 'runctl.yaml': `project: ${project}\n`, ...files }))
@@ -31,7 +31,7 @@ export function projectFolder(project: string, files: Readonly<Record<string, st
   return folder;
 }
 
-/** Runs the `runctl` command as a person does, in a folder, without a terminal. */
+/** Runs the `runctl` command in a folder, without a terminal. */
 export async function runctl(
   folder: string,
   args: readonly string[],

@@ -5,10 +5,10 @@ import type { Execution } from '../../../aws/executions.ts';
 import type { StateEvent } from '../../../core/workflow/history.ts';
 import { awsError, fakeClient } from './sdk-client.ts';
 
-/** Events of a page: so few that every reader has to turn pages. */
+/** Events per page: so few that every reader must handle pagination. */
 const PAGE = 2;
 
-/** Step Functions that knows these executions, as its API answers: by pages, and with an error for what it does not know. */
+/** Step Functions with these executions. It answers in pages, and with an error for unknown executions. */
 export function memoryStepFunctions(
   executions: ReadonlyMap<string, Execution>,
   histories: ReadonlyMap<string, readonly StateEvent[]>,
@@ -32,7 +32,7 @@ export function memoryStepFunctions(
       return found ? toDescribed(found) : awsError('ExecutionDoesNotExist');
     },
     ListExecutionsCommand({ statusFilter, nextToken }) {
-      // Running ones by their start, ended ones by their end: the latest first.
+      // Latest first: running ones by their start, ended ones by their end.
       const all = [...executions.values()]
         .filter(({ status }) => statusFilter === undefined || status === statusFilter)
         .sort((a, b) => (b.endedAt ?? b.startedAt) - (a.endedAt ?? a.startedAt));
@@ -61,7 +61,7 @@ function toDescribed({ arn, startedAt, endedAt, input, output, error, cause, ...
   };
 }
 
-/** A state's event, and before it one of the task's own, which says nothing of states. */
+/** A state's event, preceded by one of its task, which names no state. */
 function toHistoryEvents({ kind, state, at, output }: StateEvent, withData: boolean): HistoryEvent[] {
   const timestamp = new Date(at);
   const details = { name: state, ...(withData && output !== null ? { output } : {}) };
@@ -88,7 +88,7 @@ export function memoryS3(objects: Map<string, Uint8Array>) {
   }).client;
 }
 
-/** CloudWatch Logs with one group, which gives events by pages of two. */
+/** CloudWatch Logs with one group, which returns events in pages of two. */
 export function memoryLogs() {
   const streams = new Map<string, { message: string; timestamp: number }[]>();
   return fakeClient<CloudWatchLogsClient>({

@@ -12,9 +12,9 @@ import { logger } from '../../../lambdas/adapters/logger.ts';
 import type { Notify } from '../../../lambdas/adapters/ports.ts';
 import { FakeLogStore } from './log-store.ts';
 
-logger.setLogLevel('SILENT'); // A test that fails says why by itself.
+logger.setLogLevel('SILENT'); // failed tests print their own messages
 
-/** Answers requests in order; an Error among the answers is thrown. More requests than answers fail the test. */
+/** Answers requests in order and throws Errors among the answers. More requests than answers fail the test. */
 export class FakeCommands implements InstanceCommands {
   readonly asked: { instanceId: string; program: RunProgram; request: RunnerRequest | ProbeRequest }[] = [];
   private readonly answers: (object | Error)[];
@@ -35,7 +35,7 @@ export function fakePorts(commands: InstanceCommands, logs = new FakeLogStore(),
   return { commands, logs, chunks: null, hasEnded: () => Promise.resolve(false), now: () => now };
 }
 
-/** Keeps what people would be notified. */
+/** Records notifications. */
 export function fakeNotify(): { notify: Notify; notified: RunProgressEvent[] } {
   const notified: RunProgressEvent[] = [];
   return { notify: (event) => Promise.resolve(void notified.push(event)), notified };
@@ -67,7 +67,7 @@ export class FakeArchives implements ArchiveStore {
 
 async function* emptyBody(): AsyncGenerator<Uint8Array> {}
 
-/** Step Functions that knows some executions. `started` are names that exist already. */
+/** Step Functions with some executions. `started` are names that exist already. */
 export class FakeExecutions implements Executions {
   readonly inputs = new Map<string, object>();
   readonly states = new Map<string, Execution>();
@@ -122,7 +122,7 @@ export class FakeExecutions implements Executions {
   }
 }
 
-/** The bucket, as far as runs leave things in it. */
+/** The part of the bucket that runs write. */
 export class FakeRunFiles implements RunFiles {
   readonly bucket = 'uploads-bucket';
   readonly objects = new Map<string, Uint8Array>();
@@ -151,7 +151,7 @@ export class FakeRunFiles implements RunFiles {
   }
 }
 
-/** What finish-run and stop-run need. */
+/** The ports of finish-run and stop-run. */
 export function fakeCleanUpPorts(
   commands: InstanceCommands,
   options: { logs?: FakeLogStore; files?: FakeRunFiles; executions?: FakeExecutions } = {},

@@ -16,7 +16,7 @@ import type {
   WatchInput,
 } from '../../../core/workflow/data.ts';
 
-/** Plain values of each state's types, all valid; a test changes what it is about. */
+/** Valid sample values of each state's types. A test changes the ones that it needs. */
 
 export const SHA256 = 'a'.repeat(64);
 export const MACHINE_ARN = 'arn:aws:states:eu-central-1:111122223333:stateMachine:runctl-run';
@@ -29,7 +29,7 @@ export const run: Run = {
   program: { sha256: SHA256, documentVersion: '3', bucket: 'cdk-assets', key: 'runctl/program.zip' },
 };
 
-/** An execution of the run above, under way. */
+/** A running execution of the run above. */
 export function execution(changes: Partial<Execution> = {}): Execution {
   const startedAt = Date.parse(run.startedAt);
   const none = { endedAt: null, input: '{}', output: null, error: null, cause: null };
@@ -120,7 +120,7 @@ export function endedStep(job: JobName, code: number, changes: Partial<JobSnapsh
   return jobStep(job, { state: 'exited', ended: true, ok: code === 0, exit: exit({ code }), ...changes });
 }
 
-/** An answer of the runner, with `text` as the part of the log from `offset` on. */
+/** An answer of the runner, with `text` as its log from `offset`. */
 export function jobStatus(job: JobName, log: Uint8Array | string, changes: Partial<JobStatus> = {}): JobStatus {
   const bytes = Buffer.from(log);
   return {

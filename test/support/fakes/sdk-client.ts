@@ -1,4 +1,4 @@
-/** What a fake answers to one call: a value, or an error that is thrown. */
+/** The answer of a fake to one call: a value, or an error to throw. */
 export type Reply = object | Error;
 type Replies = Readonly<Record<string, (input: Record<string, unknown>, call: number) => Reply>>;
 
@@ -7,14 +7,15 @@ export interface SentCommand {
   readonly input: Record<string, unknown>;
 }
 
-/** An error as the SDK throws it: known by its name. */
+/** An error as the SDK throws it, identified by its name. */
 export function awsError(name: string, message = name): Error {
   return Object.assign(new Error(message), { name });
 }
 
 /**
- * Stands in for an SDK client: answers each command by its name (`SendCommandCommand`), and throws on any that no reply was given for.
- * `T` is the client's type; only its `send` is there, as the ports ask for.
+ * Replaces an SDK client. Answers each command by its name (`SendCommandCommand`), and throws if it has no
+ * reply for it.
+ * `T` is the client's type. Only `send` exists, which is all that the ports need.
  */
 export function fakeClient<T extends { send: unknown }>(replies: Replies) {
   const sent: SentCommand[] = [];

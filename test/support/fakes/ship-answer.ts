@@ -5,7 +5,7 @@ import type { JobStatus } from '../../../core/protocol/answers.ts';
 import type { JobSnapshot, StepContext } from '../../../core/workflow/data.ts';
 import type { FakeLogStore } from './log-store.ts';
 
-/** Ships the log of one answer, and of the further ones that `next` gives. */
+/** Ships the log of one answer, and of the answers that `next` returns. */
 export async function shipAnswer(
   status: JobStatus,
   previous: JobSnapshot | null,
@@ -13,7 +13,7 @@ export async function shipAnswer(
     readonly logs: FakeLogStore;
     readonly context: StepContext;
     readonly maxLogBytes: number;
-    /** Raw bytes of log that came through S3. */
+    /** Raw bytes of log that were fetched from S3. */
     readonly chunk?: Uint8Array;
     readonly next?: (snapshot: JobSnapshot) => Answer | null;
   },

@@ -2,16 +2,16 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface, type Interface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
-/** A request as it goes over the wire. */
+/** A request as it is sent. */
 export interface WireRequest {
   readonly method: string;
-  /** With its query. */
+  /** The path, including the query. */
   readonly path: string;
   readonly headers: readonly (readonly [string, string])[];
   readonly body: Buffer;
-  /** The guard's clock, YYYYMMDDTHHMMSSZ; now when it is left out. */
+  /** The guard's clock, YYYYMMDDTHHMMSSZ; default: now. */
   readonly now?: string;
-  /** The port that the request comes from: 1 is a process of the cloud's own user. */
+  /** The source port. 1 stands for a process of the cloud's own user. */
   readonly peer?: number;
 }
 
@@ -19,7 +19,7 @@ export interface WireAnswer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string;
-  /** Pieces of the body that nobody read. */
+  /** The number of chunks of the body that were not read. */
   readonly left: number;
 }
 
@@ -57,7 +57,7 @@ export class GuardProcess {
     return await this.#send({ ...request, body: request.body.toString('base64') });
   }
 
-  /** Checks a body in signed chunks, as the one request with the signature `seed`. */
+  /** Checks a body in signed chunks, whose request has the signature `seed`. */
   async checkChunks(example: ChunksExample, body: Buffer): Promise<WireAnswer> {
     return await this.#send({ ...example, body: body.toString('base64') });
   }

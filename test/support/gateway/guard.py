@@ -47,7 +47,7 @@ def parse_form(content_type: str, body: bytes) -> List[Tuple[str, bytes]]:
 
 
 def check_example(asked: Dict[str, Any]) -> Dict[str, Any]:
-    """Of AWS's documentation, whose Host is not ours: the body alone is checked."""
+    """The example of AWS's documentation. Its Host is not local, so only the body is checked."""
     date = asked["now"][:8]
     signed = Signature("", date, "us-east-1", "s3", (), asked["seed"], asked["now"], "", False, asked["payload"])
     try:

@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { buffer } from 'node:stream/consumers';
 import type { WireRequest } from './guard-process.ts';
 
-/** A server that answers nothing of use, and keeps every request as it came over the wire. */
+/** A server that records every request as it was received. Its answers have no content. */
 export class WireRecorder {
   readonly #server: Server;
   readonly #requests: WireRequest[] = [];
@@ -33,7 +33,7 @@ export class WireRecorder {
     return `http://127.0.0.1:${this.port}`;
   }
 
-  /** What `send` sends; that the client cannot read the answer does not matter. */
+  /** The request that `send` sends. An error of the client about the answer is ignored. */
   async record(send: () => Promise<unknown>): Promise<WireRequest[]> {
     this.#requests.length = 0;
     await send().catch(() => undefined);

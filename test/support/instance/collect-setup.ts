@@ -18,15 +18,15 @@ import {
 
 export const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
 
-/** S3 as the finisher sees it. */
+/** A fake S3 for uploads. */
 export class Store {
-  /** Bodies by name, of PUTs that were accepted. */
+  /** The bodies of accepted PUTs, by name. */
   readonly stored = new Map<string, Buffer>();
-  /** Names in the order they were tried. */
+  /** The names of all PUTs, in order. */
   readonly tried: string[] = [];
-  /** Which names are answered 403. */
+  /** The names that are refused with 403. */
   refuses: (name: string) => boolean = () => false;
-  /** What is done with a request before its body is read: a promise that never comes true makes S3 hang. */
+  /** Called before a request's body is read. A promise that never resolves makes S3 hang. */
   hold: (request: IncomingMessage) => Promise<void> = async () => undefined;
 
   private readonly server: Server = createServer((request, response) => {
@@ -61,7 +61,7 @@ export class Store {
   }
 }
 
-/** An instance, and S3 beside it. */
+/** An instance and a fake S3. */
 export class CollectSetup {
   readonly here: TestInstance;
   readonly store: Store;
@@ -71,7 +71,7 @@ export class CollectSetup {
     this.store = store;
   }
 
-  /** A run that holds the instance and has trained with this script; without one, it has only the lease. */
+  /** A run that holds the lease and, if a script is given, has trained with it. */
   async trained(script?: string): Promise<TestRun> {
     const run = this.here.giveLease(this.here.run());
     if (script === undefined) return run;
@@ -109,7 +109,7 @@ export class CollectSetup {
     });
   }
 
-  /** A file of the finisher's. */
+  /** A file in the run's folder for collected results. */
   path(run: TestRun, name: string): string {
     return join(this.here.root, 'runs', run.key, 'finish', name);
   }

@@ -5,7 +5,7 @@ import { isRoot } from './test-instance.ts';
 
 export type ContainerKind = 'cgroup' | 'pid-namespace' | 'process-group';
 
-/** In a mount namespace of its own a command sees no systemd and, beside the first kind, no cgroup of version 2. */
+/** In a separate mount namespace, a command has no systemd and, except for the first kind, no cgroup v2. */
 const HIDDEN =
   'mount -t tmpfs tmpfs /run; for at in $(sed -n "s/^[^ ]* \\([^ ]*\\) cgroup2 .*/\\1/p" /proc/self/mounts); do umount -l "$at"; done; exec "$@"';
 const BEFORE: Readonly<Record<ContainerKind, readonly string[]>> = {
@@ -14,12 +14,12 @@ const BEFORE: Readonly<Record<ContainerKind, readonly string[]>> = {
   'process-group': ['unshare', '--mount', 'sh', '-c', HIDDEN, 'sh', 'setpriv', '--bounding-set=-sys_admin'],
 };
 
-/** Put before the runner, so that its jobs get containers of that kind. */
+/** The command before the runner that gives its jobs containers of that kind. */
 export function insideKind(kind: ContainerKind): readonly string[] {
   return BEFORE[kind];
 }
 
-/** The kinds that this machine can have; the others are named on the console. */
+/** The kinds that this machine supports. The others are printed. */
 export function containerKinds(): readonly ContainerKind[] {
   const found: ContainerKind[] = [];
   if (isRoot && cgroups() !== null) found.push('cgroup');
@@ -30,7 +30,7 @@ export function containerKinds(): readonly ContainerKind[] {
   return found;
 }
 
-/** The folder of cgroups (version 2) in which this user may make some that can be killed, or null. */
+/** The cgroup v2 folder in which this user may create cgroups that can be killed, or null. */
 function cgroups(): string | null {
   const mounts = readFileSync('/proc/self/mounts', 'utf8').split('\n');
   const point = mounts.map((line) => line.split(' ')).find((fields) => fields[2] === 'cgroup2')?.[1];

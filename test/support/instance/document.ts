@@ -18,7 +18,7 @@ export function linesOf(document: DocumentContent): string[] {
 
 export interface DocumentOptions {
   readonly path?: string;
-  /** Who runs it (tests that run as root only). */
+  /** The user that runs it (only in tests that run as root). */
   readonly uid?: number;
 }
 

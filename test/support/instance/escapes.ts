@@ -1,4 +1,4 @@
-/** What a job may try to live longer than its run, as Python. Each makes the file `ready` once it is under way. */
+/** Ways in which a job may try to keep a process after its run, as Python. Each creates the file `ready` when it runs. */
 export const ESCAPES: Readonly<Record<string, string>> = {
   'a chain of forks, each in a session of its own, that ignores TERM': `
 signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -22,7 +22,7 @@ import { sharedUv } from './shared-uv.ts';
 import type { PackageSpec, Wheel } from './wheels.ts';
 
 export const PROJECT = 'digits';
-/** `nobody`, for tests that run as root and need somebody who is not. */
+/** `nobody`, for tests that run as root and need another user. */
 const NOBODY = 65_534;
 export const isRoot = process.getuid?.() === 0;
 
@@ -47,7 +47,7 @@ export interface InstallResult {
 export interface InstallRun {
   readonly code: number | null;
   readonly log: string;
-  /** When each line of the log came, in milliseconds from the start. */
+  /** The time of each line of the log, in milliseconds from the start. */
   readonly times: readonly number[];
   readonly progress: readonly Progress[];
   readonly result: InstallResult;
@@ -58,7 +58,7 @@ export interface InstallOptions {
   readonly requirements?: string;
   readonly python?: string | null;
   readonly installer?: 'auto' | 'uv' | 'pip';
-  /** Values of the run's secrets: the supervisor has put them into the environment. */
+  /** The values of the run's secrets, which the supervisor sets in the environment. */
   readonly secrets?: Readonly<Record<string, string>>;
   /** The run spec's env; the setup's index is added unless `index` is false. */
   readonly env?: Readonly<Record<string, string>>;
@@ -68,9 +68,9 @@ export interface InstallOptions {
   readonly onStart?: (child: ChildProcess) => void;
 }
 
-/** A home, a project, an index and the installer as the supervisor starts it; gone when the test has ended. */
+/** A home, a project, an index, and the installer as the supervisor starts it. Removed after the test. */
 export class InstallSetup {
-  // A space in the name: homes have them.
+  // A home may have a space in its name.
   readonly base = mkdtempSync(join(tmpdir(), 'runctl install-'));
   readonly home = join(this.base, 'home');
   readonly project = join(this.home, PROJECT);
@@ -105,12 +105,12 @@ export class InstallSetup {
     return this.index;
   }
 
-  /** An interpreter as a distribution ships it; `installed`: packages that the image brings. */
+  /** An interpreter as a distribution ships it; `installed`: packages that are part of the image. */
   systemPython(installed: readonly PackageSpec[] = [], options: { pip?: boolean } = {}): string {
     return makeSystemPython(this.base, installed, options.pip ?? true);
   }
 
-  /** A virtual environment, as `/opt/pytorch` is one. */
+  /** A virtual environment, such as `/opt/pytorch`. */
   venv(options: { pip?: boolean; installed?: readonly PackageSpec[] } = {}): string {
     return makeVenv(join(this.base, 'pytorch'), options.installed ?? [], options.pip ?? false);
   }
@@ -122,7 +122,7 @@ export class InstallSetup {
     const began = performance.now();
     const child = spawn('python3', ['-I', '-B', join(this.base, 'installer'), 'child', 'install'], {
       cwd: this.home,
-      // As the SSM agent's: no HOME. The supervisor would set it; an install must not need it.
+      // No HOME, as from the SSM agent. The supervisor sets it, but an install must not need it.
       env: { PATH: STANDARD_PATH, LANG: 'C.UTF-8', RUNCTL_PROGRESS_FD: '3', ...options.secrets },
       stdio: ['pipe', 'pipe', 'pipe', 'pipe'],
       detached: true,
@@ -157,12 +157,12 @@ export class InstallSetup {
     };
   }
 
-  /** What Python says when the person's program would run: with the user's home, and what an overlay needs. */
+  /** The output of Python in the environment of the training: the user's home, and the overlay's variables. */
   ask(python: string, code: string, env: Readonly<Record<string, string>> = {}): string {
     return ask(python, code, { HOME: this.home, ...env });
   }
 
-  /** The mark that an install leaves which is killed while it changes `site`. */
+  /** The mark that remains when an install is killed while it changes `site`. */
   markUnfinished(site: string): void {
     const digest = createHash('sha256').update(site).digest('hex').slice(0, 16);
     const mark = join(this.home, '.runctl', 'installs', `unfinished-${digest}`);
@@ -170,12 +170,12 @@ export class InstallSetup {
     utimesSync(mark, new Date(0), new Date(0));
   }
 
-  /** What the runner chooses, asked as the one who asks for train. */
+  /** The interpreter that the runner chooses for the training. */
   findInterpreter(python: string | null, options: { opt?: string; user?: string } = {}): Interpreter {
     return findInterpreter(python, this.home, options);
   }
 
-  /** Takes the right to write away from a folder and all below it, as of an image that belongs to root. */
+  /** Removes write permission from a folder and all below it, as in an image that belongs to root. */
   lock(folder: string): void {
     this.#locked.push(folder);
     chmodFolders(folder, 0o555);
@@ -216,7 +216,7 @@ export class InstallSetup {
   }
 }
 
-/** A setup that is taken down after each test. */
+/** Creates a setup on first use in a test and removes it after the test. */
 export function useInstallSetup(): () => InstallSetup {
   let setup: InstallSetup | null = null;
   afterEach(async () => {

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** Where a memory cgroup can be made, v1 or v2; null where it cannot. */
+/** The folder in which a memory cgroup, v1 or v2, can be created; null if there is none. */
 export function memoryCgroups(): { base: string; limit: string } | null {
   for (const [base, limit] of [
     ['/sys/fs/cgroup/memory', 'memory.limit_in_bytes'],
@@ -12,7 +12,7 @@ export function memoryCgroups(): { base: string; limit: string } | null {
     try {
       execFileSync('mkdir', [probe], { stdio: 'ignore' });
     } catch {
-      continue; // no such file system, or not ours to write to
+      continue; // missing, or not writable
     }
     const usable = existsSync(join(probe, limit));
     rmdirSync(probe);

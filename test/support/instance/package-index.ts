@@ -5,31 +5,31 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { Wheel } from './wheels.ts';
 
 export interface IndexOptions {
-  /** Bytes a second for each download; unlimited when absent. */
+  /** Bytes per second for each download. Default: unlimited. */
   readonly rate?: number;
   /** Accepts downloads of a file whose name contains this, and never sends its bytes. */
   readonly silentAt?: string;
-  /** Basic credentials that the index asks for. */
+  /** Basic credentials that the index requires. */
   readonly credentials?: { readonly user: string; readonly password: string };
 }
 
 export interface PackageIndex {
   /** The simple index, without credentials. */
   readonly url: string;
-  /** Paths asked for, in order. */
+  /** The requested paths, in order. */
   readonly requests: string[];
-  /** Names of the wheels and archives whose bytes were asked for. */
+  /** The names of the wheels and archives that were downloaded. */
   readonly downloads: () => string[];
-  /** From now on, files whose name contains this are not what the page says. */
+  /** From now on, files whose name contains this differ from their hash on the page. */
   tamper(name: string): void;
   close(): Promise<void>;
 }
 
 const CHUNK = 16_384;
-/** Real indexes serve a wheel's metadata beside it (PEP 658); without it uv downloads whole wheels to resolve. */
+/** Real indexes also serve a wheel's metadata (PEP 658). Without it, uv downloads whole wheels to resolve. */
 const METADATA = '.metadata';
 
-/** A simple index (PEP 503) on loopback that serves the given wheels, as slowly as wanted. */
+/** A simple index (PEP 503) on loopback that serves the given wheels, optionally slowly. */
 export async function servePackages(wheels: readonly Wheel[], options: IndexOptions = {}): Promise<PackageIndex> {
   const requests: string[] = [];
   const tampered = new Set<string>();

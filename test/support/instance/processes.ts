@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** Asks until there is something other than null; fails after `seconds`. */
+/** Polls until the result is not null. @throws after `seconds` */
 export async function waitFor<T>(ask: () => Promise<T | null> | T | null, seconds = 60): Promise<T> {
   const deadline = performance.now() + seconds * 1000;
   for (;;) {
@@ -12,7 +12,7 @@ export async function waitFor<T>(ask: () => Promise<T | null> | T | null, second
   }
 }
 
-/** Whether the process runs: a zombie does not. */
+/** Whether the process is running; a zombie is not. */
 export function isAlive(pid: number): boolean {
   try {
     return !/^State:\s+[ZX]/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
@@ -25,7 +25,7 @@ function environmentOf(pid: string): string[] {
   try {
     return isAlive(Number(pid)) ? readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0') : [];
   } catch {
-    return []; // gone meanwhile, or somebody else's
+    return []; // has ended, or belongs to another user
   }
 }
 
@@ -33,11 +33,11 @@ export function killQuietly(pid: number): void {
   try {
     process.kill(pid, 'SIGKILL');
   } catch {
-    // Gone since we looked.
+    // It has ended meanwhile.
   }
 }
 
-/** PIDs of what runs with this in its environment. */
+/** The PIDs of processes with this entry in their environment. */
 export function processesWith(variable: string): number[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name) && environmentOf(name).includes(variable))

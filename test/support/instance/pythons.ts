@@ -14,7 +14,7 @@ import { fileURLToPath } from 'node:url';
 import { type PackageSpec, placeInstalled } from './wheels.ts';
 
 const RUNNER = fileURLToPath(new URL('../../../instance/runner', import.meta.url));
-/** What an SSM agent's commands see. */
+/** The environment of an SSM agent's commands. */
 export const STANDARD_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin';
 
 /**
@@ -79,14 +79,14 @@ print(json.dumps(interpreter.find(*json.loads(sys.argv[2]), **json.loads(sys.arg
   return JSON.parse(done.stdout);
 }
 
-/** What a program of one line says; `env` beside a bare PATH. */
+/** The output of a program of one line. `env` is added to a bare PATH. */
 export function ask(python: string, code: string, env: Readonly<Record<string, string>> = {}): string {
   const done = spawnSync(python, ['-c', code], { encoding: 'utf8', env: { PATH: STANDARD_PATH, ...env }, cwd: '/' });
   if (done.status !== 0) throw new Error(`${python}: ${done.error?.message ?? done.stderr}`);
   return done.stdout.trim();
 }
 
-/** pip as a distribution's package puts it there. */
+/** pip as a distribution's package installs it. */
 function linkPip(real: string, site: string): void {
   const folder = dirname(ask(real, 'import os, pip; print(os.path.dirname(pip.__file__))'));
   for (const name of readdirSync(folder)) {

@@ -3,14 +3,14 @@ import type { JobName } from '../../../core/names.ts';
 import type { JobStatus } from '../../../core/protocol/answers.ts';
 import type { InstallRequest, SyncRequest, TrainRequest } from '../../../core/protocol/messages.ts';
 
-/** A run as the Lambdas name it in their requests. */
+/** A run as the requests of the Lambda functions name it. */
 export interface TestRun {
   readonly id: string;
   readonly key: string;
   readonly arn: string;
 }
 
-/** What the agent would have seen of one command. */
+/** The result of one command. */
 export interface Reply<T> {
   readonly code: number | null;
   readonly stdout: string;
@@ -41,12 +41,12 @@ const DEFAULT_TRAIN: TrainRequest = {
 };
 const DEFAULT_INSTALL = { requirements: 'requirements.txt', installer: 'auto', python: null, env: {}, secrets: {} };
 
-/** What a request takes from the instance that it is sent to. */
+/** The keys of a request that depend on the instance. */
 interface RequestContext {
   common(verb: string, run: TestRun): Fields;
 }
 
-/** A start request, in which what is not said has the defaults of a plain run. */
+/** A start request. Missing keys get the defaults of a plain run. */
 export function startRequest(instance: RequestContext, run: TestRun, work: JobFields, fields: Fields = {}): Fields {
   const job = Object.keys(work)[0] as JobName;
   const defaults = { sync: {}, install: DEFAULT_INSTALL, train: DEFAULT_TRAIN }[job];

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 const VERSION = '0.13.9';
 const FOLDER = fileURLToPath(new URL(`../../../.runctl/test-uv/${VERSION}`, import.meta.url));
 
-/** The path of a real uv, from PyPI, fetched once for all tests. */
+/** The path of a real uv from PyPI, downloaded once for all tests. */
 export function sharedUv(): string {
   const program = join(FOLDER, 'bin', 'uv');
   if (existsSync(program)) return program;
@@ -19,7 +19,7 @@ export function sharedUv(): string {
   try {
     renameSync(half, FOLDER);
   } catch (error) {
-    // Another test file was faster; any other reason leaves no program.
+    // Another test file has installed it already. After any other error the program is missing.
     rmSync(half, { recursive: true, force: true });
     if (!existsSync(program)) throw error;
   }

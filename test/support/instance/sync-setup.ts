@@ -11,7 +11,7 @@ import { afterEach } from 'vitest';
 import { buildProgram } from '../../../lib/instance/program.ts';
 
 export const PROJECT = 'digits';
-/** Part of every URL here, so that a log can be searched for it. */
+/** A part of every URL, to check that no log contains it. */
 export const SECRET = 'c0ffee5ec2e7';
 
 export interface SyncResult {
@@ -30,7 +30,7 @@ export interface SyncResult {
 export interface SyncRun {
   readonly code: number | null;
   readonly log: string;
-  /** Names of the phases, in order, each once. */
+  /** The names of the phases, in order, without repetitions. */
   readonly phases: readonly string[];
   readonly result: SyncResult;
 }
@@ -39,20 +39,20 @@ type Child = ChildProcessByStdio<Writable, Readable, null>;
 
 export interface SyncOptions {
   readonly fields?: Readonly<Record<string, unknown>>;
-  /** Words before `python3 -I -B <runner> child sync`, as `setpriv …`. */
+  /** Arguments before `python3 -I -B <runner> child sync`, such as `setpriv …`. */
   readonly before?: readonly string[];
   /** Replaces `-I -B <runner> child sync`. */
   readonly words?: readonly string[];
   readonly url?: string;
 }
 
-/** A home, a store on loopback, and the sync as the supervisor starts it; gone when the test has ended. */
+/** A home, an archive store on loopback, and the sync as the supervisor starts it. Removed after the test. */
 export class SyncSetup {
   readonly base = mkdtempSync(join(tmpdir(), 'runctl sync-'));
   readonly home: string;
   readonly runner = join(this.base, 'runner.zip');
-  /** How many requests the store has answered. */
-  asked = 0;
+  /** The number of requests that the store has answered. */
+  requests = 0;
   private readonly stores: Server[] = [];
   private readonly children = new Set<Child>();
 
@@ -66,7 +66,7 @@ export class SyncSetup {
     return join(this.home, PROJECT);
   }
 
-  /** The folder that the sync keeps to itself. */
+  /** The private folder of the sync. */
   get own(): string {
     return join(this.home, '.runctl', PROJECT, 'sync');
   }
@@ -80,15 +80,15 @@ export class SyncSetup {
     return readFileSync(join(this.project, name), 'utf8');
   }
 
-  /** What lies in the project: names to contents; a folder is `<folder>`, a link `-> target`. */
+  /** The project's entries: names to contents. A folder is `<folder>`, a link `-> target`. */
   tree(): Record<string, string> {
     return treeOf(this.project);
   }
 
-  /** A URL that is answered in this way. */
+  /** A URL with this answer. */
   async serve(answer: RequestListener): Promise<string> {
     const store = createServer((request, response) => {
-      this.asked += 1;
+      this.requests += 1;
       answer(request, response);
     });
     this.stores.push(store);
@@ -108,7 +108,7 @@ export class SyncSetup {
     return this.ended(this.start(this.request(bytes, url, options.fields), options));
   }
 
-  /** Only ends what an interrupted sync began. */
+  /** Only completes an interrupted sync. */
   recover(): Promise<SyncRun> {
     return this.ended(this.start(this.asking(null)));
   }
@@ -133,12 +133,12 @@ export class SyncSetup {
 
   async ended(child: Child): Promise<SyncRun> {
     const code = new Promise<number | null>((resolve, reject) => child.on('close', resolve).on('error', reject));
-    const [log, told] = await Promise.all([text(child.stdout), text(child.stdio[3] as unknown as Readable)]);
-    const lines = told.split('\n').filter((line) => line !== '');
+    const [log, output] = await Promise.all([text(child.stdout), text(child.stdio[3] as unknown as Readable)]);
+    const lines = output.split('\n').filter((line) => line !== '');
     const messages = lines.map((line) => JSON.parse(line) as { progress?: { phase: string }; result?: SyncResult });
     const phases = messages.flatMap(({ progress }) => (progress ? [progress.phase] : []));
     const result = messages.at(-1)?.result ?? ({} as SyncResult);
-    if (`${log}${told}`.includes(SECRET)) throw new Error('the URL is in the log or in the progress');
+    if (`${log}${output}`.includes(SECRET)) throw new Error('the URL is in the log or in the progress');
     return { code: await code, log, phases: phases.filter((phase, at) => phase !== phases[at - 1]), result };
   }
 
@@ -162,7 +162,7 @@ export class SyncSetup {
   }
 }
 
-/** Makes setups for the tests of a file. */
+/** Creates setups for the tests of a file. */
 export function useSyncSetup(): (home?: string) => SyncSetup {
   const made: SyncSetup[] = [];
   afterEach(async () => {
@@ -175,7 +175,7 @@ export function useSyncSetup(): (home?: string) => SyncSetup {
   };
 }
 
-/** Names to contents, of all that lies in a folder; no link is followed. */
+/** The entries of a folder and its subfolders: names to contents. Links are not followed. */
 export function treeOf(folder: string, prefix = ''): Record<string, string> {
   const found: Record<string, string> = {};
   for (const entry of readdirSync(folder, { withFileTypes: true })) {

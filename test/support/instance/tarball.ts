@@ -1,6 +1,6 @@
 import { gzipSync } from 'node:zlib';
 
-/** One tar entry, of which a test may get anything wrong. */
+/** One tar entry. A test can set any of its fields to a wrong value. */
 export interface Entry {
   readonly name: string | Buffer;
   readonly data?: string | Uint8Array;
@@ -9,9 +9,9 @@ export interface Entry {
   readonly mode?: number;
   readonly uid?: number;
   readonly link?: string;
-  /** What the header says; by itself the length of the data. */
+  /** The size in the header. Default: the length of the data. */
   readonly size?: number;
-  /** Written into the header instead of the right one. */
+  /** The checksum in the header, instead of the correct one. */
   readonly checksum?: number;
 }
 

@@ -17,15 +17,15 @@ export { isAlive, waitFor } from './processes.ts';
 export * from './requests.ts';
 
 export interface InstanceOptions {
-  /** Who runs the jobs. The runner must be root for anybody but the current user. */
+  /** The user of the jobs. For another user than the current one, the runner must be root. */
   readonly user?: string;
-  /** Who runs the runner (tests that run as root only). */
+  /** The user of the runner (only in tests that run as root). */
   readonly runnerIs?: { readonly uid: number; readonly gid: number };
   /** Put before `python3`: a program and its arguments, such as `unshare`. */
   readonly before?: readonly string[];
-  /** Modules of the runner that are played: file name → source. */
+  /** Modules of the runner to replace: file name → source. */
   readonly modules?: Readonly<Record<string, string>>;
-  /** Beside the agent's own variables. */
+  /** Variables in addition to the agent's own. */
   readonly env?: Readonly<Record<string, string>>;
 }
 
@@ -34,10 +34,10 @@ export const NOBODY = { name: 'nobody', uid: 65_534, gid: 65_534 } as const;
 export const PROJECT = 'digits';
 
 export const RUNNER_FOLDER = fileURLToPath(new URL('../../../instance/runner', import.meta.url));
-/** Another interpreter to run the runner with: it must stand on 3.8 and on whatever comes. */
+/** Another interpreter for the runner, which must work with Python 3.8 and later. */
 const PYTHON = process.env.RUNCTL_TEST_PYTHON ?? 'python3';
 export const AGENT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin';
-/** Makes instances for the tests of a file; each is removed, with all its processes, when its test has ended. */
+/** Creates instances for the tests of a file. Each is removed with all its processes after its test. */
 export function useInstances(): (options?: InstanceOptions) => TestInstance {
   const made: TestInstance[] = [];
   afterEach(async () => {
@@ -50,7 +50,7 @@ export function useInstances(): (options?: InstanceOptions) => TestInstance {
   };
 }
 
-/** A machine of our own to be the instance: a root, a home and the runner, driven as the SSM agent would drive it. */
+/** An instance on this machine: a root, a home and the runner, called as the SSM agent calls it. */
 export class TestInstance {
   readonly id = `i-${randomBytes(8).toString('hex')}`;
   readonly base: string;
@@ -64,7 +64,7 @@ export class TestInstance {
   constructor(options: InstanceOptions) {
     this.options = options;
     this.user = options.user ?? userInfo().username;
-    // A space in the path: nothing may hand it to a shell.
+    // The space in the path shows whether it is passed to a shell unquoted.
     this.base = mkdtempSync(join(tmpdir(), 'runctl test-'));
     this.root = join(this.base, 'root');
     this.home = join(this.base, 'home');
@@ -84,7 +84,7 @@ export class TestInstance {
     return join(this.home, PROJECT);
   }
 
-  /** A file of the project's. */
+  /** A file of the project. */
   write(name: string, text: string | Uint8Array): void {
     mkdirSync(dirname(join(this.project, name)), { recursive: true });
     writeFileSync(join(this.project, name), text);
@@ -99,7 +99,7 @@ export class TestInstance {
     };
   }
 
-  /** Takes the lease for a run as its sync would have done. */
+  /** Takes the lease for a run, as its sync does. */
   giveLease(run: TestRun): TestRun {
     const lease = join(this.root, 'lease');
     mkdirSync(lease, { recursive: true });
@@ -122,7 +122,7 @@ export class TestInstance {
     return readFileSync(join(this.jobFolder(run, job), 'log'));
   }
 
-  /** Starts a job; what the request does not say has the defaults of a plain run. */
+  /** Starts a job. Missing keys of the request get the defaults of a plain run. */
   async start(run: TestRun, work: JobFields, fields: Fields = {}): Promise<Answer<JobStatus>> {
     return (await this.send<JobStatus>(startRequest(this, run, work, fields))).answer;
   }
@@ -141,7 +141,7 @@ export class TestInstance {
     return (await this.send<{ released: boolean; jobs: Record<string, string> }>(this.common('release', run))).answer;
   }
 
-  /** Polls until the job is in another state than running. */
+  /** Polls until the job is no longer running. */
   async ended(run: TestRun, job: JobName, seconds = 60): Promise<Answer<JobStatus>> {
     return this.until(run, job, (status) => status.state !== 'running' && status.state !== 'absent', seconds);
   }
@@ -158,7 +158,7 @@ export class TestInstance {
     }, seconds);
   }
 
-  /** What every request says. */
+  /** The keys of every request. */
   common(verb: string, run: TestRun): Fields {
     return {
       protocol: 1,
@@ -173,7 +173,7 @@ export class TestInstance {
     };
   }
 
-  /** One command, as the agent runs it: it has ended when both streams are closed. */
+  /** Runs one command as the agent does: it has ended when both streams are closed. */
   async send<T>(request: Fields | string): Promise<Reply<Answer<T>>> {
     const began = performance.now();
     const command = this.command(request);
@@ -189,7 +189,7 @@ export class TestInstance {
     return { code, stdout, stderr, millis, answer };
   }
 
-  /** The same, in flight: its process group is its own, as the agent's are. */
+  /** Starts a command without waiting for it, in its own process group as the agent does. */
   command(request: Fields | string) {
     const words = [...(this.options.before ?? []), PYTHON, '-I', '-B', this.runner];
     const command = spawn(words[0] as string, words.slice(1), {
@@ -211,7 +211,7 @@ export class TestInstance {
     return command;
   }
 
-  /** PIDs of everything that this instance started and that still runs. */
+  /** The PIDs of all running processes that this instance started. */
   processes(): number[] {
     return processesWith(`AWS_SSM_INSTANCE_ID=${this.id}`);
   }
@@ -222,7 +222,7 @@ export class TestInstance {
       for (const pid of left) killQuietly(pid);
       return left.length === 0 || null;
     });
-    // The log of a job whose supervisor was killed just now is append-only still: it could not be removed.
+    // The log of a job whose supervisor was just killed is still append-only and cannot be removed.
     if (isRoot) spawnSync('chattr', ['-R', '-f', '-a', this.base], { stdio: 'ignore' });
     rmSync(this.base, { recursive: true, force: true });
   }
@@ -246,7 +246,7 @@ async function textOf(stream: NonNullable<ChildProcess['stdout']>): Promise<stri
   return Buffer.concat(chunks).toString('utf8');
 }
 
-/** Every answer of the real runner that a test gets has the keys of core/protocol/answers.ts, and no others. */
+/** Checks that an answer of the real runner has exactly the keys of core/protocol/answers.ts. */
 function holdToProtocol(verb: unknown, answer: Answer<object>): void {
   if (!answer.ok || typeof verb !== 'string' || !(verb in ANSWERS)) return;
   const { protocol, ok, ...keys } = answer as Answer<object> & { protocol: number };

@@ -8,11 +8,11 @@ export interface PackageSpec {
   readonly version: string;
   /** PEP 508 requirements. */
   readonly requires?: readonly string[];
-  /** What building it from source needs; its backend imports each of them. */
+  /** The build requirements of its source distribution. Its backend imports each of them. */
   readonly buildRequires?: readonly string[];
   /** Bytes that do not compress, to make a download last. */
   readonly padding?: number;
-  /** Goes where Python keeps what a compiler made. */
+  /** Installed into the folder for compiled packages (platlib). */
   readonly compiled?: boolean;
   /** More files of the package, by their path in the wheel. */
   readonly files?: Readonly<Record<string, string>>;
@@ -21,7 +21,7 @@ export interface PackageSpec {
 export interface Wheel {
   readonly file: string;
   readonly bytes: Uint8Array;
-  /** What an index serves beside it; absent for source distributions. */
+  /** The metadata that an index serves; not for source distributions. */
   readonly metadata?: string;
 }
 
@@ -32,7 +32,7 @@ function metadata(spec: PackageSpec): string {
   return `Metadata-Version: 2.1\nName: ${spec.name}\nVersion: ${spec.version}\n${requires}`;
 }
 
-/** Deterministic bytes that gzip and zip cannot make smaller. */
+/** Deterministic bytes that gzip and zip cannot compress. */
 function noise(bytes: number, seed: string): Uint8Array {
   const out = new Uint8Array(bytes);
   let block = createHash('sha256').update(seed).digest();
@@ -71,12 +71,12 @@ export function buildWheel(spec: PackageSpec): Wheel {
   return { file, bytes, metadata: metadata(spec) };
 }
 
-/** Puts the package into `sitePackages`, as though an image had shipped it. */
+/** Copies the package into `sitePackages`, as if it were part of an image. */
 export function placeInstalled(sitePackages: string, spec: PackageSpec): void {
   for (const [path, bytes] of Object.entries(contents(spec))) {
     const target = join(sitePackages, path);
     mkdirSync(dirname(target), { recursive: true });
-    // uv links files to its cache: written through, the cache would hold these too.
+    // uv hard-links files from its cache: writing in place would change the cache.
     rmSync(target, { force: true });
     writeFileSync(target, bytes);
   }
@@ -97,7 +97,7 @@ def build_wheel(folder, config_settings=None, metadata_directory=None):
   return sdist(spec, backend);
 }
 
-/** A source distribution whose build cannot succeed, as a compiler that is missing makes it. */
+/** A source distribution whose build fails, as without a compiler. */
 export function buildBrokenSdist(spec: PackageSpec): Wheel {
   return sdist(spec, `raise SystemExit("error: command 'gcc' failed: No such file or directory")\n`);
 }

@@ -1,4 +1,4 @@
-/** What the tests read of a definition in Amazon States Language. */
+/** The parts of an Amazon States Language definition that the tests read. */
 export interface State {
   readonly Type: 'Task' | 'Choice' | 'Wait' | 'Pass' | 'Succeed' | 'Fail';
   readonly Next?: string;

@@ -14,7 +14,7 @@ export interface Resource {
   readonly Properties: Properties;
 }
 
-/** The stack, synthesized into a temporary folder with handlers that do nothing. */
+/** The stack, synthesized into a temporary folder with empty handlers. */
 export interface Synthesized {
   readonly app: App;
   readonly stack: RunctlStack;
@@ -70,7 +70,7 @@ export const PSEUDO: Readonly<Record<string, string>> = {
   'AWS::StackName': STACK_NAME,
 };
 
-/** Text of a value that CloudFormation would put together. */
+/** The text of a value that CloudFormation joins. */
 export function joined(value: unknown): string {
   if (typeof value === 'string') return value;
   const { 'Fn::Join': join_, 'Fn::GetAtt': attribute, 'Fn::Sub': template, Ref } = value as Record<string, unknown>;

@@ -11,7 +11,7 @@ const CREDENTIALS = {
   sessionToken: 'session+token/of==the role',
 };
 
-/** The SHA-256 and HMAC that the SDK's signer asks for. */
+/** The SHA-256 and HMAC that the SDK's signer needs. */
 export class Sha256 {
   private readonly hash: ReturnType<typeof createHash>;
   constructor(secret?: string | ArrayBuffer | ArrayBufferView) {
@@ -40,14 +40,15 @@ interface Refusal {
   readonly error: string;
   readonly message?: string;
   readonly status?: number;
-  /** So many times; then the value. */
+  /** How many times to return the error, before the value. */
   readonly times?: number;
   readonly value?: string;
 }
 
 /**
- * An instance metadata service, Systems Manager and Secrets Manager on loopback. Both services refuse what the SDK's own
- * signer would not have signed so.
+ * An instance metadata service, Systems Manager and Secrets Manager on loopback. Both services refuse
+ * requests whose signature differs
+ * from that of the SDK's signer.
  */
 export class FakeServices {
   /** By `ssm:<name>` and `secretsmanager:<name>`. */
@@ -55,7 +56,7 @@ export class FakeServices {
   readonly requests: { readonly target: string; readonly body: Record<string, unknown>; readonly region: string }[] =
     [];
   role: string | null = ROLE;
-  /** What `api/token` answers; 200 unless a test says otherwise. */
+  /** The status of `api/token`; default 200. */
   tokenStatus = 200;
   private readonly server = createServer((request, response) => {
     this.answer(request, response).catch((error: unknown) => response.destroy(error as Error));
@@ -70,7 +71,7 @@ export class FakeServices {
     return `http://127.0.0.1:${(this.server.address() as AddressInfo).port}`;
   }
 
-  /** What the SSM agent of a local cloud gives to commands. */
+  /** The variables that the SSM agent of a local cloud sets for commands. */
   get environment(): Record<string, string> {
     return {
       AWS_SSM_REGION_NAME: 'eu-central-1',
@@ -113,13 +114,13 @@ export class FakeServices {
   private async answerService(request: IncomingMessage, body: string, response: ServerResponse): Promise<void> {
     const { headers } = request;
     const target = String(headers['x-amz-target']);
-    const asked = JSON.parse(body) as Record<string, unknown>;
+    const input = JSON.parse(body) as Record<string, unknown>;
     const [, region = '', service = ''] =
       /Credential=[^/]+\/\d{8}\/([^/]+)\/([^/]+)\//.exec(headers.authorization ?? '') ?? [];
-    this.requests.push({ target, body: asked, region });
+    this.requests.push({ target, body: input, region });
     if ((await sign(request, body, region, service)) !== headers.authorization)
       return refuse(response, { error: 'InvalidSignatureException', message: 'The signature does not match.' });
-    const stored = this.stored.get(`${service}:${String(asked.Name ?? asked.SecretId)}`);
+    const stored = this.stored.get(`${service}:${String(input.Name ?? input.SecretId)}`);
     if (stored === undefined)
       return refuse(response, { error: service === 'ssm' ? 'ParameterNotFound' : 'ResourceNotFoundException' });
     if ('answer' in stored) return send(response, 200, stored.answer);
@@ -131,7 +132,7 @@ export class FakeServices {
   }
 }
 
-/** The `authorization` that the SDK's signer makes for this request. */
+/** The `authorization` header of the SDK's signer for this request. */
 async function sign(request: IncomingMessage, body: string, region: string, service: string): Promise<string> {
   const signer = new SignatureV4({ credentials: CREDENTIALS, region, service, sha256: Sha256, applyChecksum: false });
   const names = /SignedHeaders=([^,]+)/.exec(request.headers.authorization ?? '')?.[1]?.split(';') ?? [];

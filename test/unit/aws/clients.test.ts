@@ -19,7 +19,7 @@ function archives(reply: () => Reply) {
 }
 
 describe('the archive store', () => {
-  it('opens the version that was asked for, and gives its metadata', async () => {
+  it('opens the requested version and returns its metadata', async () => {
     const object = { VersionId: 'v1', ContentLength: 7, Metadata: { runctl: '{}' }, Body: [Buffer.from('a')] };
     const { store, sent } = archives(() => object);
     const opened = await store.open(location);
@@ -28,7 +28,7 @@ describe('the archive store', () => {
     expect(sent[0]?.input).toEqual({ Bucket: 'b', Key: 'uploads/a b.tar.gz', VersionId: 'v1' });
   });
 
-  it('pins the version that the service gave when none was asked for', async () => {
+  it('pins the version that the service returned when none was requested', async () => {
     const { store, sent } = archives(() => ({ VersionId: 'v9', Body: [] }));
     expect(await store.open(unpinned)).toMatchObject({ versionId: 'v9', metadata: null });
     expect(sent[0]?.input).not.toHaveProperty('VersionId');
@@ -148,9 +148,12 @@ describe('instances', () => {
     expect(sent[0]?.input).toEqual({ InstanceIds: ['i-1'] });
   });
 
-  it.each(['InvalidInstanceID.NotFound', 'InvalidInstanceID.Malformed'])('%s: none is no error', async (thrown) => {
-    expect(await ec2(() => awsError(thrown)).instances.find({ id: 'i-1' })).toEqual([]);
-  });
+  it.each(['InvalidInstanceID.NotFound', 'InvalidInstanceID.Malformed'])(
+    '%s: the result is empty, not an error',
+    async (thrown) => {
+      expect(await ec2(() => awsError(thrown)).instances.find({ id: 'i-1' })).toEqual([]);
+    },
+  );
 
   it.each([
     ['UnauthorizedOperation', 'AccessDenied'],

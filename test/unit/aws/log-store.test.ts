@@ -37,7 +37,7 @@ describe('put', () => {
     ]);
   });
 
-  it('creates a stream that is not there, then writes', async () => {
+  it('creates a missing stream, then writes', async () => {
     const { logs, puts, others } = store({ put: (call) => (call === 0 ? awsError('ResourceNotFoundException') : {}) });
     await logs.put('r/train', ['a'], NOW);
     expect(others.map((command) => command.name)).toEqual(['CreateLogStreamCommand']);
@@ -85,7 +85,7 @@ describe('put', () => {
     expect(puts.length).toBe(1);
   });
 
-  it('makes the log group again that somebody deleted, and the stream in it', async () => {
+  it('creates a deleted log group again, and the stream in it', async () => {
     const { logs, puts, others } = store({
       put: (call) => (call === 0 ? awsError('ResourceNotFoundException') : {}),
       create: (call) => (call === 0 ? awsError('ResourceNotFoundException') : {}),

@@ -80,7 +80,7 @@ describe('ask', () => {
     expect(count('SendCommandCommand')).toBe(1);
   });
 
-  it('looks soon at first: a tiny command takes a second or two', async () => {
+  it('polls soon at first, because a short command takes a second or two', async () => {
     const { ask, elapsed } = ssm((call) => (call < 5 ? done('', 'InProgress') : answered));
     await ask();
     expect(elapsed()).toBe(2_000);
@@ -117,7 +117,7 @@ describe('ask', () => {
     await expect(refused.ask({ job: 'install' })).rejects.toMatchObject({ name: 'InstanceNotRunning', message });
   });
 
-  it('waits on when EC2 cannot be asked', async () => {
+  it('keeps waiting when EC2 does not answer', async () => {
     const unknown = () => Promise.reject(new Error('throttled'));
     const { ask } = ssm((call) => (call < 30 ? done('', 'InProgress') : answered), undefined, unknown);
     expect(await ask()).toEqual(ANSWER);

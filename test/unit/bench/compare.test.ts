@@ -57,7 +57,7 @@ describe('comparing two results', () => {
   it('reads what it has written, and refuses another file by name', () => {
     const written = results(row(1), row(null, { name: 'another', target: atMost(3), note: 'why' }));
     expect(parseResults(JSON.stringify(written), 'a.json')).toEqual(written);
-    expect(() => parseResults('{"sections": []}', 'b.json')).toThrow(/^b\.json is not what .* writes/);
+    expect(() => parseResults('{"sections": []}', 'b.json')).toThrow(/^b\.json is not an output of .*/);
     expect(() => parseResults('no', 'c.json')).toThrow(/^c\.json is not/);
   });
 });

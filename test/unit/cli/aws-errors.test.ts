@@ -20,7 +20,7 @@ describe('an error of the AWS SDK', () => {
     ],
     ['TimeoutError', 'socket hang up', /cannot be reached/, /AWS_ENDPOINT_URL/],
     ['SlowDown', 'Reduce your rate', /s3:PutObject to b failed: SlowDown: Reduce/, /doctor/],
-  ])('%s is told with its next step', (name, message, what, next) => {
+  ])('%s is reported with its next step', (name, message, what, next) => {
     const error = translated(name, message);
     expect(error.message).toMatch(what);
     expect(error.next).toMatch(next);

@@ -74,7 +74,7 @@ describe('the stack', () => {
     expect(bucket?.state).toBe('skipped');
   });
 
-  it('whose last deployment failed works, and says so', async () => {
+  it('whose last deployment failed works, with a warning', async () => {
     const { stack, bucket } = await all(checkStack(account({}, { StackStatus: 'UPDATE_ROLLBACK_COMPLETE' })));
     expect([stack?.state, bucket?.state]).toEqual(['warning', 'ok']);
   });
@@ -95,7 +95,7 @@ describe('the stack', () => {
     expect(list.documents).toMatchObject({ state: 'failed', fix, detail: `missing: ${name}` });
   });
 
-  it('that the person may not look at: the action is named', async () => {
+  it('that the person may not read: the missing action is named', async () => {
     const { bucket } = await all(checkStack(account({ HeadBucketCommand: () => awsError('AccessDenied') })));
     expect(bucket).toMatchObject({
       state: 'failed',
@@ -215,12 +215,12 @@ describe('inside the instance', () => {
     expect(asked).toMatchObject([spec]);
   });
 
-  it('secrets are skipped where the instance cannot be asked', async () => {
+  it('secrets are skipped if the instance does not answer', async () => {
     const list = await all(checkInside(account({}), null, { secrets: { A: 'ssm:/a' } }, new AbortController().signal));
     expect(list.secrets?.state).toBe('skipped');
   });
 
-  it('an instance that may not be asked says which action is missing', async () => {
+  it('for an instance that may not be probed, the missing action is named', async () => {
     const list = await look(well, { SendCommandCommand: () => awsError('AccessDeniedException') });
     expect(states(list)).toEqual({
       disk: 'failed',

@@ -54,7 +54,7 @@ describe("a job's log in CloudWatch", () => {
     expect(await rest(log)).toEqual(['more\n']);
   });
 
-  it('gives its last lines first, and goes on behind them', async () => {
+  it('returns its last lines first, and continues after them', async () => {
     const messages = [...lines(20), 'a long ', 'line\n', 'unfinished'];
     const { log } = stream(messages);
     const recent = lastLines(await log.recent(3), 3).map(({ text }) => text);

@@ -63,7 +63,7 @@ describe("a job's log on the instance", () => {
     expect(got.text).toBe('line 19998\nline 19999\nmore\n');
   });
 
-  it('goes on where it is when the job has cut its log', async () => {
+  it('continues at its offset when the job has truncated its log', async () => {
     const { got, feed } = setUp();
     const live = new LiveLog(async () => {
       const status = jobStatus('train', 'new\n');

@@ -49,13 +49,13 @@ describe('a question to the instance', () => {
     ['there are too many calls', awsError('ThrottlingException'), false],
     ['its agent restarts', awsError('InvalidInstanceId'), false],
     ['the network is gone', awsError('TimeoutError'), false],
-  ])('that fails since %s: asked again or not', async (_, error, final) => {
+  ])('that fails with %s: retried or not', async (_, error, final) => {
     const failure = await ask(error).answer.catch((thrown: unknown) => thrown);
     expect(toReadable(failure)).toMatchObject({ name: 'CliError', exitCode: 3 });
     expect(isPermanent(failure)).toBe(final);
   });
 
-  it('that the instance answers with nothing is asked again; a refusal names what is wrong', async () => {
+  it('is retried after an empty answer; a refusal names the error', async () => {
     const garbled = await ask(sentOne, ended(''), ended('')).answer.catch((thrown: unknown) => thrown);
     expect(garbled).toMatchObject({ message: expect.stringContaining('did not answer') });
     expect(isPermanent(garbled)).toBe(false);

@@ -38,7 +38,7 @@ describe('starting a run', () => {
     expect(sent).toEqual([]);
   });
 
-  it('says so when nobody knows whether it has happened', async () => {
+  it('reports when it is unknown whether the run was started', async () => {
     const controller = new AbortController();
     const { run } = start(controller.signal, awsError('TimeoutError'));
     const ended = expect(run).rejects.toMatchObject({ next: expect.stringMatching(/runctl status nets-/) });

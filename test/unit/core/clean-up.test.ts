@@ -56,7 +56,7 @@ describe('a phase that is not over', () => {
     expect(await at(NOW - 600)).toMatchObject({ wait: 20, progress: { phase } });
   });
 
-  it('goes on where it was, and asks for nothing that was done', async () => {
+  it('continues where it stopped, and requests nothing twice', async () => {
     const { turn, asked, commands } = end([uploaded, released], { progress: { phase: 'upload', files: [FILE] } });
     expect(await turn).toMatchObject({ wait: null, progress: { phase: 'done', uploaded: ['train.log.gz'] } });
     expect(asked()).toEqual(['upload', 'release']);
@@ -65,7 +65,7 @@ describe('a phase that is not over', () => {
     });
   });
 
-  it('begins no request after its time, and says where it stands', async () => {
+  it('starts no request after its time, and reports its progress', async () => {
     const { turn, asked } = end([collected], { until: 0 });
     expect(await turn).toMatchObject({ wait: 0, progress: { phase: 'upload', warnings: ['one is too big'] } });
     expect(asked()).toEqual(['collect']);
@@ -127,7 +127,7 @@ describe('a long session token', () => {
   });
 });
 
-describe('what goes wrong is a warning', () => {
+describe('an error becomes a warning', () => {
   it.each([
     ['collect', 'not collected'],
     ['upload', 'not uploaded to S3'],
@@ -181,7 +181,7 @@ describe('what goes wrong is a warning', () => {
 });
 
 describe('what was never there', () => {
-  it('nothing collected is no warning, and nothing is sent', async () => {
+  it('if nothing is collected, there is no warning and no upload', async () => {
     const { turn, asked } = end([nothing, released]);
     expect((await turn).progress).toMatchObject({ phase: 'done', files: [], uploaded: [], warnings: [] });
     expect(asked()).toEqual(['collect', 'release']);
@@ -203,7 +203,7 @@ describe('what was never there', () => {
 });
 
 describe('the rest of the logs', () => {
-  it('is read to its end, job after job, without what stands there already', async () => {
+  it('is shipped to its end, job after job, without what is already there', async () => {
     const logs = new FakeLogStore();
     await logs.put('demo-1/train', ['one\n'], 1_000);
     const ended = { state: 'stopped', reason: 'stop', exit: exit() } as const;

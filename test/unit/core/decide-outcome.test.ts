@@ -185,14 +185,14 @@ describe('decideOutcome', () => {
     }
   });
 
-  it('tells code, PID and last lines of a training that failed', () => {
+  it('reports code, PID and last lines of a failed training', () => {
     const train = endedStep('train', 3, { confirmed: true, pid: 77, tail: ['Traceback', 'ValueError: no'] });
     const output = decideOutcome(finishInput({ train }));
     expect(output).toMatchObject({ pid: 77, exitCode: 3, message: 'Training ended with exit code 3.' });
     expect(causeOf(output)).toMatchObject({ exitCode: 3, lastLines: ['Traceback', 'ValueError: no'] });
   });
 
-  it('tells the last lines of a training that Finish run had to end', () => {
+  it('reports the last lines of a training that Finish run had to end', () => {
     const train = end('train', 'stopped', {
       reason: 'stop',
       exit: exit({ code: null, signal: 'SIGKILL' }),
@@ -202,7 +202,7 @@ describe('decideOutcome', () => {
     expect(output).toMatchObject({ outcome: 'timed-out', message: 'why', lastLines: ['step 9'] });
   });
 
-  it('says after how many seconds a script ended that nobody saw run', () => {
+  it('reports after how many seconds a script ended that was never seen running', () => {
     const unseen = (changes: Partial<JobSnapshot>) =>
       decideOutcome(finishInput({ train: { ...endedStep('train', 1), confirmed: false, elapsed: 0.42, ...changes } }))
         .message;

@@ -29,7 +29,7 @@ async function look(answerMs: number, isOver: boolean) {
   return { step, asked, text: logs.text('demo-1/train') };
 }
 
-describe('a look whose answer comes late', () => {
+describe('a poll whose answer comes late', () => {
   it('sends nothing when its run has been stopped meanwhile: stop-run sends the rest of the log itself', async () => {
     const { step, asked, text } = await look(VISIT_MS, true);
     expect(text).toBe('');
@@ -37,7 +37,7 @@ describe('a look whose answer comes late', () => {
     expect(asked).toEqual([run.arn]);
   });
 
-  it('sends its log when the run goes on', async () => {
+  it('sends its log when the run continues', async () => {
     const { step, text } = await look(VISIT_MS, false);
     expect(text).toBe(LOG.toString());
     expect(step).toMatchObject({ ended: true, cursor: { offset: LOG.length } });

@@ -47,7 +47,7 @@ describe('maxLogBytes', () => {
     expect(text.replace(MARKER, '')).toBe('ab\\xc3');
   });
 
-  it('sends none of a log that goes on behind the limit, because the job has cut it', async () => {
+  it('sends nothing after the limit of a log that the job has truncated', async () => {
     const logs = new FakeLogStore();
     const before = jobStep('train', { cursor: { offset: 10, eventTime: 5 } });
     const log = { offset: 300, bytes: 400, size: 700, data: gzipSync('x'.repeat(400)).toString('base64'), put: null };

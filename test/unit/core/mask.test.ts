@@ -24,13 +24,13 @@ describe('maskSpec', () => {
     expect(args('--hf_token', 'a', 'b')).toEqual(['--hf_token', '***', 'b']);
   });
 
-  it('takes an option for none that only looks like one before the next', () => {
+  it('does not take an option for the value of the option before it', () => {
     expect(args('--use-token', '--epochs', '3')).toEqual(['--use-token', '--epochs', '3']);
     expect(args('--password=', 'next')).toEqual(['--password=***', 'next']);
     expect(args('token', 'word')).toEqual(['token', 'word']);
   });
 
-  it('leaves alone what is no spec, as a run that is rejected may have', () => {
+  it('leaves input alone that is not a spec, which a rejected run may have', () => {
     for (const odd of [null, 'text', 7, undefined]) expect(maskSpec(odd)).toBe(odd);
     expect(maskSpec({ env: 'x', args: 'y' })).toEqual({ env: 'x', args: 'y' });
     expect(args(1, null, { a: 1 })).toEqual([1, null, { a: 1 }]);

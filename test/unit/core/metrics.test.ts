@@ -18,7 +18,7 @@ describe('the metrics of a run', () => {
   const ended = { ...run, endedAt: '', seconds: 60 };
   const state = (name: string, seconds: number) => ({ name, entered: 1, seconds });
 
-  it('tell outcome, duration, install and queue', () => {
+  it('report outcome, duration, install and queue', () => {
     const states = [
       state('Wait for instance', 7),
       state('Install requirements', 3),
@@ -40,7 +40,7 @@ describe('the metrics of a run', () => {
   });
 });
 
-describe('the metrics of a look', () => {
+describe('the metrics of a poll', () => {
   const step = jobStep('train', { cursor: { offset: 5, eventTime: NOW - 301_000 } });
   it.each([
     ['nothing of a job that writes', { cursor: { offset: 5, eventTime: NOW - 60_000 } }, {}],
@@ -50,11 +50,11 @@ describe('the metrics of a look', () => {
     ['a job that never wrote', { cursor: { offset: 0, eventTime: 0 }, elapsed: 900 }, { SilentSeconds: 900 }],
     ['a job that has just begun', { cursor: { offset: 0, eventTime: 0 }, elapsed: 2 }, {}],
     ['a look without an answer', { pollFailures: 1, ended: true }, { PollFailures: 1 }],
-  ])('tell %s', (_, changes, expected) => {
+  ])('report %s', (_, changes, expected) => {
     expect(values(pollMetrics(jobStep('train'), { ...step, ...changes }, NOW))).toEqual(expected);
   });
 
-  it('never harm the look', async () => {
+  it('never fail the poll', async () => {
     const looks = withMetrics(
       () => Promise.resolve(step),
       quietly(() => Promise.reject(new Error('no'))),

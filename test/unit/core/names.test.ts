@@ -110,7 +110,7 @@ describe('runKey', () => {
     );
   });
 
-  it('tells a name that came back after 90 days from the first one', () => {
+  it('distinguishes a name that was reused after 90 days from the first one', () => {
     const run = { id: 'nightly', arn: 'arn:run:nightly', startedAt: '2026-01-01T00:00:00Z' };
     expect(runKey({ ...run, startedAt: '2026-06-01T00:00:00Z' })).not.toBe(runKey(run));
     expect(runKey({ ...run, arn: 'arn:other:nightly' })).not.toBe(runKey(run));

@@ -21,7 +21,7 @@ function wait(
 }
 
 describe('a run that found the instance busy', () => {
-  it('waits from its first look on, and keeps what it knows of the instance', () => {
+  it("waits from its first poll, and keeps the instance's details", () => {
     expect(wait({}, 1_000)).toEqual({ ...busy, wait: 2, waiting: { since: 1_000, over: null, clearing: null } });
     expect(wait({}, 1_300, {}).waiting).toEqual({ since: 1_000, over: null, clearing: null });
   });
@@ -35,14 +35,14 @@ describe('a run that found the instance busy', () => {
     expect(wait({ ifBusy }, 1_060, { clearing }, null).waiting?.over).toBe(ifBusy);
   });
 
-  it('gives up at maxWait, and looks a last time then, not later', () => {
+  it('polls a last time at maxWait, then gives up', () => {
     const spec = { maxWait: 100 };
     expect(wait(spec, 1_099, {})).toMatchObject({ wait: 1, waiting: { over: null } });
     expect(wait(spec, 1_100, {}).waiting?.over).toBe('max-wait');
     expect(wait({ maxWait: 0 }, 1_000).waiting?.over).toBe('max-wait');
   });
 
-  it('never looks more rarely than at the end of its waiting time, and never at once', () => {
+  it('never polls later than the end of its waiting time, and never at once', () => {
     const property = fc.property(
       fc.integer({ min: 1, max: 30 * DAY }),
       fc.double({ min: 0, max: 1, noNaN: true }),
@@ -58,12 +58,12 @@ describe('a run that found the instance busy', () => {
   });
 });
 
-describe('the time between two looks', () => {
+describe('the time between two polls', () => {
   it('grows from 2 s to a minute', () => {
     expect([0, 20, 100, 600, 10_000].map((waited) => queueWait(waited, DAY))).toEqual([2, 2, 10, 60, 60]);
   });
 
-  it('leaves room in the history however long maxWait is: a look is 9 events of 25,000', () => {
+  it('leaves room in the history however long maxWait is: a poll is 9 events of 25,000', () => {
     for (const maxWait of [HOUR, DAY, 7 * DAY, 30 * DAY]) {
       let looks = 0;
       for (let waited = 0; waited < maxWait; waited += queueWait(waited, maxWait)) looks += 1;

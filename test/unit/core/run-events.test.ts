@@ -112,7 +112,7 @@ describe('readRun', () => {
 describe('a nested watch', () => {
   const input = JSON.stringify({ ...verified, step: jobStep('train', { polls: 3 }) });
 
-  it('came as far as its last look, or as its input when it had not looked', () => {
+  it('has the progress of its last poll, or of its input before the first poll', () => {
     expect(readWatch(JSON.stringify(jobStep('train', { polls: 9 })), input)).toEqual(jobStep('train', { polls: 9 }));
     expect(readWatch(null, input)).toEqual(jobStep('train', { polls: 3 }));
     expect(readWatch(JSON.stringify(CAUGHT), null)).toBeNull();

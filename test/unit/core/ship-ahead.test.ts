@@ -137,7 +137,7 @@ describe('a job with much log waiting', () => {
   const poll = (ports: JobPorts) =>
     pollJob(ports, watchInput(jobStep('train', { backlog: BACKLOG })), 'train', () => {});
 
-  it('is asked for the next chunk while the one at hand is sent', async () => {
+  it('is requested while the current chunk is sent', async () => {
     const { ports, acts, logs } = world(log);
     const step = await poll(ports);
     expect(step).toMatchObject({ ended: true, cursor: { offset: log.length } });
@@ -145,7 +145,7 @@ describe('a job with much log waiting', () => {
     expect(logs.text(STREAM) === log.toString()).toBe(true);
   });
 
-  it('is left after 12 s, and asked again at once by the next visit', async () => {
+  it('is abandoned after 12 s, and requested again at once by the next attempt', async () => {
     const { ports, acts } = world(log, { putMs: 5_000 });
     const step = await poll(ports);
     expect(step).toMatchObject({ more: true, wait: 0, cursor: { offset: 1_200_000 } });
@@ -175,7 +175,7 @@ describe('a job with much log waiting', () => {
     expect(await poll(broken)).toMatchObject({ more: true, ended: false, cursor: { offset: 600_000 } });
   });
 
-  it('is not asked ahead by a step that has no way for chunks, nor for a little log', async () => {
+  it('is not requested ahead by a step without chunks, nor for a short log', async () => {
     const { ports, acts } = world(log);
     const { status } = answerAt(log, 0, 0);
     const inline = {

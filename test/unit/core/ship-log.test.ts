@@ -86,7 +86,7 @@ describe('shipLog', () => {
     expect(step.cursor).toEqual({ offset: 4, eventTime: ENTERED });
   });
 
-  it('gives the log byte for byte through any cuts, deaths, and looks that were given up', async () => {
+  it('ships the log byte for byte through any truncations, crashes and abandoned polls', async () => {
     const turn = fc.record({
       grown: fc.nat({ max: 40 }),
       dies: fc.constantFrom('no', 'after', 'half-way'),
@@ -121,7 +121,7 @@ describe('shipLog', () => {
     );
   });
 
-  it('goes on right when the attempt that died had a longer piece of log than the next ones', async () => {
+  it('continues correctly when the attempt that crashed had a longer chunk than the next ones', async () => {
     const logs = new FakeLogStore();
     const log = Buffer.from('one\ntwo\nthree\nfour\n');
     logs.dieAfterPut = true;
@@ -174,7 +174,7 @@ describe('shipLog', () => {
     expect(logs.text(STREAM)).toBe('one\n');
   });
 
-  it('holds back half a character, and takes it up with the next look', async () => {
+  it('holds back an incomplete character until the next poll', async () => {
     const logs = new FakeLogStore();
     const log = Buffer.from('é');
     const first = await look(logs, log.subarray(0, 1), null, firstTry);
@@ -184,7 +184,7 @@ describe('shipLog', () => {
     expect(logs.text(STREAM)).toBe('é');
   });
 
-  it('ends only when the whole log is shipped: until then it is asked again at once', async () => {
+  it('ends only when the whole log is shipped, and polls again at once until then', async () => {
     const logs = new FakeLogStore();
     const part = { offset: 0, bytes: 2, size: 4, data: gzipSync('a\n').toString('base64'), put: null };
     const status = jobStatus('train', '', { state: 'exited', exit: exit(), log: part });
@@ -236,7 +236,7 @@ describe('shipLog', () => {
     expect(logs.streams.size).toBe(0);
   });
 
-  it('goes on where the log of a job goes on that cut it', async () => {
+  it('continues after a job has truncated its log', async () => {
     const logs = new FakeLogStore();
     const before = jobStep('train', { cursor: { offset: 100, eventTime: 5 } });
     const log = { offset: 300, bytes: 2, size: 302, data: gzipSync('ab').toString('base64'), put: null };

@@ -46,7 +46,7 @@ describe('Finish run', () => {
     });
   });
 
-  it('comes back while the instance is at it, and goes on where it was', async () => {
+  it('returns while the instance is working, and continues where it stopped', async () => {
     const working = answer({ state: 'collecting', jobs: { train: 'exited' }, files: null, warnings: [] });
     const first = await finish([working]).output;
     expect(first).toMatchObject({ wait: 2, progress: { phase: 'collect' } });

@@ -39,20 +39,20 @@ function announce(files: FakeRunFiles, trouble: Error[] = []) {
 }
 
 describe('notify-run', () => {
-  it('tells of an end once, however often the event comes', async () => {
+  it('notifies of an end once, however often the event comes', async () => {
     const { notify, sent } = announce(await bucket());
     await notify(written(MANIFEST));
     await notify(written(MANIFEST));
     expect(sent.map(({ attributes }) => attributes.event)).toEqual(['rejected']);
   });
 
-  it('tells of start and end each', async () => {
+  it('notifies of the start and of the end', async () => {
     const { notify, sent } = announce(await bucket());
     for (const event of [news, news, written(MANIFEST)]) await notify(event);
     expect(sent.map(({ attributes }) => attributes.event)).toEqual(['started', 'rejected']);
   });
 
-  it('fails when SNS does, so that Lambda tries again, and then tells', async () => {
+  it('fails when SNS fails, and notifies when Lambda retries', async () => {
     const { notify, sent, measured } = announce(await bucket(), [new Error('no')]);
     await expect(notify(written(MANIFEST))).rejects.toThrow('no');
     await notify(written(MANIFEST));
@@ -61,7 +61,7 @@ describe('notify-run', () => {
   });
 
   it.each(['runs/demo-1/inventory.json', 'runs/demo-1/x/manifest.json', 'uploads/manifest.json'])(
-    'tells nothing of %s',
+    'does not notify of %s',
     async (key) => {
       const { notify, sent } = announce(await bucket());
       await expect(notify(written(key))).rejects.toThrow(`not a manifest: "${key}"`);
@@ -97,7 +97,7 @@ describe('the topic', () => {
   });
 });
 
-describe('a step that tells', () => {
+describe('a step that notifies', () => {
   it('hands its news over and does not wait', async () => {
     const { client, sent } = fakeClient<LambdaClient>({ InvokeCommand: () => ({}) });
     await notifyOver(functionsOver(client), 'runctl-notify-run')(news);
@@ -105,7 +105,7 @@ describe('a step that tells', () => {
     expect(JSON.parse(String(sent[0]?.input.Payload))).toEqual(news);
   });
 
-  it('goes on when that fails', async () => {
+  it('continues when the notification fails', async () => {
     const { client } = fakeClient<LambdaClient>({ InvokeCommand: () => awsError('AccessDeniedException') });
     await expect(notifyOver(functionsOver(client), 'runctl-notify-run')(news)).resolves.toBeUndefined();
   });

@@ -11,7 +11,7 @@ const poll = (answer: object | Error, step = jobStep('train'), logs = new FakeLo
   createPoll(fakePorts(new FakeCommands(answer), logs))(watchInput(step));
 
 describe('Poll logs', () => {
-  it('asks from where the log stands, with the program that the run began with', async () => {
+  it("polls from the log's offset, with the program that the run started with", async () => {
     const commands = new FakeCommands(
       jobStatus('install', '', { log: { offset: 7, bytes: 0, size: 7, data: '', put: null } }),
     );

@@ -23,7 +23,7 @@ function setUp() {
 }
 
 describe('start-run', () => {
-  it('starts one run however often S3 tells of an upload', async () => {
+  it('starts one run however often S3 sends the event of an upload', async () => {
     const { start, executions } = setUp();
     const told = [];
     for (let time = 0; time < 3; time += 1) told.push(await start(event('uploads/a/x.tar.gz', 'v1')));
@@ -79,7 +79,7 @@ describe('start-run', () => {
     expect(executions.inputs.get(execution)).toEqual({ archive: `s3://mine/${key}?versionId=v1` });
   });
 
-  it('starts a run for what is no archive, or is gone: it is the run that says so', async () => {
+  it('starts a run for an invalid or deleted archive, and the run reports the error', async () => {
     const { start, executions, archives } = setUp();
     await start(event('uploads/x.zip', 'v1'));
     archives.missing = true;
@@ -108,7 +108,7 @@ describe('start-run', () => {
     [{}],
     [{ detail: { bucket: { name: 'mine' } } }],
     [{ detail: { bucket: { name: 'mine' }, object: { key: 7 } } }],
-  ])('says of %j that it is no event of S3', async (made) => {
+  ])('rejects %j, which is not an event of S3', async (made) => {
     await expect(setUp().start(made)).rejects.toThrow('not an event of S3');
   });
 

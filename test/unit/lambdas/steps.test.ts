@@ -102,7 +102,7 @@ describe('Sync code', () => {
     expect(commands.asked[0]?.request).toMatchObject({ ended: ['arn:other'] });
   });
 
-  it('tells the instance which of those ahead have ended', async () => {
+  it('sends the instance the runs ahead that have ended', async () => {
     const queue = {
       place: 3,
       length: 3,
@@ -123,7 +123,7 @@ describe('Sync code', () => {
     expect(commands.asked[1]?.request).toMatchObject({ ended: ['arn:b'] });
   });
 
-  it('tells people once that the run waits long', async () => {
+  it('notifies people once that the run is waiting long', async () => {
     const waits = (seconds: number, more: object = {}) =>
       jobStep('sync', {
         state: 'busy',
@@ -279,7 +279,7 @@ describe('Check instance', () => {
       watchInput(jobStep('train')),
     );
 
-  it('goes on while EC2 says that the instance runs', async () => {
+  it('continues while EC2 reports the instance as running', async () => {
     expect(await check('running')).toEqual({ state: 'running' });
   });
 

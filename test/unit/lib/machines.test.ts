@@ -173,7 +173,7 @@ describe('runctl-run', () => {
     );
   });
 
-  it('cleans up after any error, and tells it when even that fails', () => {
+  it('cleans up after any error, and notifies when the clean-up fails', () => {
     for (const [name, task] of tasksOf(run)) {
       const [target] = new Set(task.Catch?.map(({ Next }) => Next));
       expect(target, name).toBe(name === 'Finish run' ? 'Outcome unknown' : 'Finish run');
@@ -191,11 +191,11 @@ describe('runctl-run', () => {
     expect(run.States['Wait for instance']).toMatchObject({ Type: 'Wait', Next: 'Sync code' });
   });
 
-  it('ends by itself, in the end', () => {
+  it('ends eventually', () => {
     expect(run.TimeoutSeconds).toBe(65 * 86_400);
   });
 
-  it('goes on to training only by a sync that ended well', () => {
+  it('starts training only after a successful sync', () => {
     const ok = run.States['Code synced?']?.Choices?.find(({ Next }) => Next === 'Anything to install?');
     expect(ok?.Condition).toBe('{% $sync.ended and $sync.ok %}');
     expect([...reachable(run, run.StartAt, ['Code synced?'])]).not.toContain('Start training');

@@ -100,7 +100,7 @@ describe('the stack', () => {
     expect(JSON.stringify(aws.of('AWS::Lambda::EventInvokeConfig'))).toContain('DeadLetters');
   });
 
-  it('tells stop-run of runs that were ended from outside, and loses no event', () => {
+  it('notifies stop-run of runs that were stopped from outside, and loses no event', () => {
     const rules = aws.of('AWS::Events::Rule');
     expect(rules.find(({ Properties }) => isForStops(Properties))?.Properties).toMatchObject({
       EventPattern: {
@@ -120,7 +120,7 @@ describe('the stack', () => {
     });
   });
 
-  it('tells of the runs whose manifest is written, and of nothing else that runs leave', () => {
+  it('notifies of runs whose manifest is written, and of no other file of a run', () => {
     const rule = aws.of('AWS::Events::Rule').find(({ Properties }) => JSON.stringify(Properties).includes('manifest'));
     expect(rule?.Properties).toMatchObject({
       EventPattern: {
@@ -179,7 +179,7 @@ describe('the stack', () => {
     ]);
   });
 
-  it('tells people over a topic for TLS only, on which alarms of the account may speak', () => {
+  it("notifies people through a topic that requires TLS and accepts the account's alarms", () => {
     const [policy] = aws.of('AWS::SNS::TopicPolicy');
     expect(policy?.Properties.PolicyDocument).toMatchObject({
       Statement: [
@@ -301,7 +301,7 @@ describe('what people may do', () => {
     ]);
   });
 
-  it('watch: start and look, and end nothing', () => {
+  it('watch: start and read, but stop nothing', () => {
     expect(actions('watch')).toEqual(
       expect.arrayContaining(['states:StartExecution', 's3:GetObject', 'logs:GetLogEvents']),
     );
@@ -333,8 +333,8 @@ describe('what people may do', () => {
   });
 });
 
-describe('a place to look', () => {
-  it('alarms of failed runs, dead letters and silence, over the topic; nothing written is no alarm', () => {
+describe('the dashboard and the alarms', () => {
+  it('alarms of failed runs, dead letters and silence, over the topic; missing data is not an alarm', () => {
     const alarms = aws.of('AWS::CloudWatch::Alarm').map(({ Properties }) => Properties);
     expect(alarms).toMatchObject([
       { AlarmName: 'runctl-failed-run', Namespace: 'runctl', MetricName: 'FailedRuns', Statistic: 'Sum', Threshold: 1 },

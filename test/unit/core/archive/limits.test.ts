@@ -99,7 +99,7 @@ describe('a bomb', { timeout: 120_000 }, () => {
 });
 
 describe('caps', { timeout: 120_000 }, () => {
-  it('let pass what lies exactly on them', async () => {
+  it('accept values that are exactly equal to them', async () => {
     const tar = Buffer.concat([file('a/b/one.py', 'x'.repeat(600)), file('two.py'), END]);
     const body = gzipSync(tar);
     const exact = { compressedBytes: body.length, expandedBytes: tar.length, entries: 4, depth: 3, nameBytes: 10 };

@@ -7,8 +7,8 @@ import type { AccountRuns } from './account-runs.ts';
 
 const ACTION = 'ssm:SendCommand';
 
-/** Asks IAM itself what the role of `start-training` may do: nothing is sent anywhere. */
-export async function denied({ account, instanceId }: AccountRuns): Promise<string> {
+/** Checks what the role of `start-training` may do with IAM's policy simulator. No command is sent. */
+export async function checkPermissions({ account, instanceId }: AccountRuns): Promise<string> {
   const region = await account.region();
   const { Account: id } = await account.sts.send(new GetCallerIdentityCommand({}));
   const lambda = new LambdaClient(account.settings);
@@ -34,9 +34,9 @@ export async function denied({ account, instanceId }: AccountRuns): Promise<stri
     assert.equal(await decide(instance, 'no'), 'implicitDeny', 'an instance with another value');
     assert.equal(await decide(instance, null), 'implicitDeny', 'an instance without the tag');
     const document = (owner: string, name: string) => `arn:aws:ssm:${region}:${owner}:document/${name}`;
-    assert.equal(await decide(document(id ?? '', RUN_DOCUMENT), null), 'allowed', 'our document');
+    assert.equal(await decide(document(id ?? '', RUN_DOCUMENT), null), 'allowed', 'the runctl document');
     assert.equal(await decide(document('', 'AWS-RunShellScript'), null), 'implicitDeny', 'AWS-RunShellScript');
-    return `IAM's own decisions for ${Role?.split('/').at(-1)}`;
+    return `simulated by IAM for ${Role?.split('/').at(-1)}`;
   } finally {
     lambda.destroy();
     iam.destroy();
