@@ -53,6 +53,9 @@ def _child(work, account, out, into):
         while answer:
             answer = answer[os.write(into, answer) :]
         code = 0
+    except BrokenPipeError:
+        # The parent process stopped reading: it raises an error of its own.
+        pass
     except BaseException:
         traceback.print_exc()
     finally:
