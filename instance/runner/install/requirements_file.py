@@ -1,16 +1,22 @@
-"""Reads a requirements file with everything that it includes: what it asks for, what tells whether it has changed.
+"""Reads a requirements file with the files that it includes: the packages it names, and a digest of its content.
 
-Not an installer's parser: uv and pip judge the lines. Enough to know names, files and that nothing is asked for at all.
+Not a complete parser: uv and pip judge the lines. It finds names, local files, and whether any package is required.
 """
+
+from __future__ import annotations
 
 import hashlib
 import os
 import re
 import urllib.parse
+from typing import TYPE_CHECKING
 
 from common.packages import normalize
 from install.errors import InstallError
 from install.redact import without_credentials
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _COMMENT = re.compile(r"(^|\s+)#.*$")
 _VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
@@ -19,52 +25,59 @@ _EDITABLE = re.compile(r"(?:-e|--editable)(?:\s*=\s*|\s+)(\S.*)$")
 _NAMED = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)\s*(\[[^\]]*\])?\s*(?:(@)\s*(.+)|[<>=!~;(].*|$)")
 _ARCHIVE = (".whl", ".zip", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 _SKIPPED_FOLDERS = (".git", ".hg", "__pycache__", "build", "dist", ".venv", "node_modules", ".runctl")
-#: Of larger files size and time stand for the content: a project folder may hold its data set.
-_LARGE = 1_000_000
+#: Of a larger file its size and time count instead of its content: a project folder may contain a data set.
+_LARGE_BYTES = 1_000_000
 
 
 class Requirements:
-    """lines   logical lines, variables filled in (may hold credentials: never print them)
-    names   normalized names asked for by name
-    asks    whether anything is to be installed at all
-    remote  included files that only the network could compare
+    """lines         logical lines with variables replaced (may contain credentials: never print them)
+    names         normalized names of required packages
+    has_packages  whether any package is required
+    remote        included files at a URL, whose changes only a download would show
     """
 
-    def __init__(self):
-        self.lines = []
-        self.names = set()
-        self.asks = False
-        self.remote = []
-        self._seen = set()
-        self._content = []
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.names: set[str] = set()
+        self.has_packages = False
+        self.remote: list[str] = []
+        self._visited: set[tuple[str, bool]] = set()
+        self._content: list[str] = []
 
-    def digest(self):
-        """SHA-256 of all that was read, without credentials: a token that was renewed is no change."""
+    def digest(self) -> str:
+        """SHA-256 of everything that was read, without credentials: a renewed token is not a change."""
         digest = hashlib.sha256()
         for line in [without_credentials(line) for line in self.lines] + self._content:
             digest.update(line.encode("utf-8", "surrogateescape") + b"\0")
         return digest.hexdigest()
 
 
-def read(file, project, env):
+def read(file: str, project: str, env: Mapping[str, str]) -> Requirements:
     """Reads `file` (absolute); local paths in it are relative to `project`, as they are for pip.
 
     Raises InstallError RequirementsMissing for the file and for any that it includes.
     """
-    found = Requirements()
+    requirements = Requirements()
     if file.endswith(".toml"):
-        found.asks = True
-        found.lines.append(file)
-        found._content.append(_file_digest(file, None))
-        return found
-    _read_file(found, file, project, env, None, constraint=False)
-    return found
+        requirements.has_packages = True
+        requirements.lines.append(file)
+        requirements._content.append(_file_digest(file, None))
+        return requirements
+    _read_file(requirements, file, project, env, None, constraint=False)
+    return requirements
 
 
-def _read_file(found, file, project, env, included_by, constraint):
-    if (file, constraint) in found._seen:
+def _read_file(
+    requirements: Requirements,
+    file: str,
+    project: str,
+    env: Mapping[str, str],
+    included_by: str | None,
+    constraint: bool,
+) -> None:
+    if (file, constraint) in requirements._visited:
         return
-    found._seen.add((file, constraint))
+    requirements._visited.add((file, constraint))
     try:
         with open(file, encoding="utf-8-sig", errors="surrogateescape") as source:
             text = source.read()
@@ -74,74 +87,74 @@ def _read_file(found, file, project, env, included_by, constraint):
         raise InstallError("RequirementsMissing", message) from error
     for line in _logical_lines(text):
         line = _VARIABLE.sub(lambda match: env.get(match.group(1), match.group()), line)
-        found.lines.append(line)
+        requirements.lines.append(line)
         include = _INCLUDE.match(line)
         editable = _EDITABLE.match(line)
         if include:
             target = _unquote(include.group(1))
             if "://" in target and not target.startswith("file://"):
-                found.remote.append(without_credentials(target))
-                found.asks = found.asks or not line.startswith(("-c", "--constraint"))
+                requirements.remote.append(without_credentials(target))
+                requirements.has_packages = requirements.has_packages or not line.startswith(("-c", "--constraint"))
                 continue
             target = os.path.normpath(os.path.join(os.path.dirname(file), _path(target)))
             inner = constraint or line.startswith(("-c", "--constraint"))
-            _read_file(found, target, project, env, file, inner)
+            _read_file(requirements, target, project, env, file, inner)
         elif editable:
-            found.asks = True
-            _add_local(found, editable.group(1), file, project, editable=True)
+            requirements.has_packages = True
+            _add_local(requirements, editable.group(1), file, project, editable=True)
         elif not line.startswith("-") and not constraint:
-            found.asks = True
-            _add_requirement(found, line, file, project)
+            requirements.has_packages = True
+            _add_requirement(requirements, line, file, project)
 
 
-def _add_requirement(found, line, file, project):
+def _add_requirement(requirements: Requirements, line: str, file: str, project: str) -> None:
     named = _NAMED.match(line)
     if named and not named.group(1).lower().endswith(_ARCHIVE):
-        found.names.add(normalize(named.group(1)))
+        requirements.names.add(normalize(named.group(1)))
         if named.group(3):
-            _add_local(found, named.group(4), file, project, editable=False)
+            _add_local(requirements, named.group(4), file, project, editable=False)
     else:
-        _add_local(found, line, file, project, editable=False)
+        _add_local(requirements, line, file, project, editable=False)
 
 
-def _add_local(found, target, file, project, editable):
-    """Takes the content of a local path into account; a URL stands for itself."""
+def _add_local(requirements: Requirements, target: str, file: str, project: str, editable: bool) -> None:
+    """Adds the content of a local path; of a URL the text is all that counts."""
     target = re.split(r"\s+;|\s+--", target)[0].strip()
     if "://" in target and not target.startswith("file://"):
         return
     path = re.sub(r"\[[^\]]*\]$", "", _path(target))
     for base in (project, os.path.dirname(file)):
-        where = os.path.normpath(os.path.join(base, path))
-        if os.path.isfile(where):
-            found._content.append(_file_digest(where, None))
-        elif os.path.isdir(where):
-            found._content.extend(_folder_digests(where, editable))
+        local = os.path.normpath(os.path.join(base, path))
+        if os.path.isfile(local):
+            requirements._content.append(_file_digest(local, None))
+        elif os.path.isdir(local):
+            requirements._content.extend(_folder_digests(local, editable))
         else:
             continue
         return
 
 
-def _folder_digests(folder, editable):
-    """Of a package that is copied every file counts; of an editable one only what decides about its dependencies."""
+def _folder_digests(folder: str, editable: bool) -> list[str]:
+    """Every file of a package that is copied; of an editable one the files that list its dependencies."""
     if editable:
-        wanted = re.compile(r"(pyproject\.toml|setup\.py|setup\.cfg|.*requirements.*\.txt)$")
-        names = sorted(name for name in os.listdir(folder) if wanted.match(name))
+        listing = re.compile(r"(pyproject\.toml|setup\.py|setup\.cfg|.*requirements.*\.txt)$")
+        names = sorted(name for name in os.listdir(folder) if listing.match(name))
         return [_file_digest(os.path.join(folder, name), name) for name in names]
     digests = []
-    for where, folders, names in os.walk(folder):
+    for parent, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if name not in _SKIPPED_FOLDERS and not name.endswith(".egg-info"))
         for name in sorted(names):
             if not name.endswith(".pyc"):
-                path = os.path.join(where, name)
+                path = os.path.join(parent, name)
                 digests.append(_file_digest(path, os.path.relpath(path, folder)))
     return digests
 
 
-def _file_digest(path, label):
+def _file_digest(path: str, label: str | None) -> str:
     digest = hashlib.sha256()
     try:
         info = os.stat(path)
-        if label and info.st_size > _LARGE:
+        if label and info.st_size > _LARGE_BYTES:
             digest.update(f"{info.st_size} {info.st_mtime_ns}".encode())
         else:
             with open(path, "rb") as source:
@@ -154,17 +167,17 @@ def _file_digest(path, label):
     return f"{label or path} {digest.hexdigest()}"
 
 
-def _logical_lines(text):
+def _logical_lines(text: str) -> list[str]:
     joined = re.sub(r"\\\r?\n", " ", text)
     lines = (_COMMENT.sub("", line).strip() for line in joined.splitlines())
     return [line for line in lines if line]
 
 
-def _path(target):
+def _path(target: str) -> str:
     if target.startswith("file://"):
         return urllib.parse.unquote(urllib.parse.urlsplit(target).path)
     return os.path.expanduser(_unquote(target))
 
 
-def _unquote(text):
+def _unquote(text: str) -> str:
     return text.strip().strip("\"'")
