@@ -83,6 +83,7 @@ export const ENV = {
   watchMachineArn: 'RUNCTL_WATCH_MACHINE_ARN',
   program: 'RUNCTL_PROGRAM',
   archiveCaps: 'RUNCTL_ARCHIVE_CAPS',
+  durationLimits: 'RUNCTL_DURATION_LIMITS',
 } as const;
 
 export const JOBS = ['sync', 'install', 'train'] as const;

@@ -22,6 +22,7 @@ import {
   SPEC_FILE,
   withoutInclude,
 } from '../core/spec/archive-spec.ts';
+import { type DurationLimits, limitDurations } from '../core/spec/duration-limits.ts';
 import { secretLookingNames, secretWarning } from '../core/spec/secrets.ts';
 import { InvalidSpec, parseSpec, type RunSpec, resolveSpec, type SpecInput } from '../core/spec/spec.ts';
 import type { RunProgram, VerifyInput, VerifyOutput } from '../core/workflow/data.ts';
@@ -33,6 +34,7 @@ import { createDocumentVersions } from './adapters/program.ts';
 interface Ports {
   readonly archives: ArchiveStore;
   readonly caps: ArchiveCaps;
+  readonly durationLimits: DurationLimits;
   readonly program: Omit<RunProgram, 'documentVersion'>;
   /** The number of the document's version that runs a program. */
   readonly documentVersion: (sha256: string) => Promise<string>;
@@ -40,7 +42,7 @@ interface Ports {
 }
 
 /** Checks the spec, pins the object's version, and reads the archive once: nothing has touched an instance yet. */
-export function createVerify({ archives, caps, program, documentVersion, uploadBucket }: Ports) {
+export function createVerify({ archives, caps, durationLimits, program, documentVersion, uploadBucket }: Ports) {
   return async ({ execution, input }: VerifyInput): Promise<VerifyOutput> => {
     if (!isRunId(execution.name))
       throw new InvalidSpec(
@@ -61,7 +63,8 @@ export function createVerify({ archives, caps, program, documentVersion, uploadB
         `${archiveUri(location)} has the SHA-256 ${report.sha256}, and the run was started for ${asked.sha256}.`,
       );
     }
-    const spec = resolveSpec(readSpecFile(report), fromMetadata, asked);
+    const sources = [readSpecFile(report), fromMetadata, asked];
+    const spec = limitDurations(resolveSpec(...sources), durationLimits, ...sources);
     const files = projectFiles(report);
     const { script } = chooseScript(files, spec.script);
     const project = spec.project ?? deriveProject(location, report);
@@ -128,6 +131,7 @@ export const handler = entry(
     return createVerify({
       archives: createArchiveStore(),
       caps,
+      durationLimits: JSON.parse(requireEnv('durationLimits')) as DurationLimits,
       program: JSON.parse(requireEnv('program')) as Ports['program'],
       documentVersion: createDocumentVersions(),
       uploadBucket: requireEnv('uploadBucket'),

@@ -2,7 +2,8 @@ import type { Node } from 'constructs';
 import * as z from 'zod';
 import { type ArchiveCaps, DEFAULT_CAPS } from '../core/archive/caps.ts';
 import { isTimeZone } from '../core/schedule/wall-time.ts';
-import { InvalidSpec, parseSpec, type SpecInput } from '../core/spec/spec.ts';
+import { type DurationLimits, LIMITED_DURATIONS } from '../core/spec/duration-limits.ts';
+import { InvalidSpec, parseSpec, type SpecInput, specSchema } from '../core/spec/spec.ts';
 
 /** The context of `cdk.json` or `cdk deploy -c key=value`. Only this file reads it. */
 export interface Config {
@@ -13,6 +14,8 @@ export interface Config {
   readonly architecture: 'arm64' | 'x86_64';
   readonly logRetentionDays: number;
   readonly archiveCaps: ArchiveCaps;
+  /** The longest durations that a run spec may ask for. */
+  readonly durationLimits: DurationLimits;
   readonly schedules: readonly ScheduleConfig[];
   /** Email addresses for notifications. */
   readonly notifyEmails: readonly string[];
@@ -50,6 +53,18 @@ const capsSchema = z
   .strictObject(Object.fromEntries(Object.keys(DEFAULT_CAPS).map((key) => [key, cap(key)])))
   .partial();
 
+/** A limit is a duration that the run spec itself would take. */
+const limitsSchema = z
+  .custom<DurationLimits>((value) => typeof value === 'object' && value !== null)
+  .check((context) => {
+    for (const [key, limit] of Object.entries(context.value)) {
+      const known = (LIMITED_DURATIONS as readonly string[]).includes(key);
+      const result = known ? specSchema.shape[key as (typeof LIMITED_DURATIONS)[number]].safeParse(limit) : null;
+      const message = result ? result.error?.issues[0]?.message : `is not one of ${LIMITED_DURATIONS.join(', ')}`;
+      if (message) context.issues.push({ code: 'custom', message: `${key} ${message}`, input: limit });
+    }
+  });
+
 const scheduleSchema = z.strictObject({
   name: z.string().regex(/^[A-Za-z0-9._-]{1,48}$/),
   expression: z.string().regex(/^(rate|cron|at)\(.+\)$/),
@@ -85,6 +100,7 @@ export function readConfig(node: Node, bundles: string): Config {
       90,
     ),
     archiveCaps: { ...DEFAULT_CAPS, ...caps },
+    durationLimits: read<DurationLimits>('durationLimits', limitsSchema, {}),
     schedules: schedules.map((schedule) => ({ ...schedule, spec: scheduledSpec(schedule) })),
     notifyEmails: read('notifyEmails', z.array(z.email()), []),
     uploadConcurrency: read<number | null>('uploadConcurrency', z.coerce.number().int().positive(), null),

@@ -4,7 +4,7 @@ import { GetCallerIdentityCommand } from '@aws-sdk/client-sts';
 import { errorName, withAwsErrors } from '../../aws/errors.ts';
 import { DOCUMENTS, OUTPUTS, STACK_NAME } from '../../core/names.ts';
 import type { Account } from '../account/account.ts';
-import { type Check, failed, runCheck, skipped, warning } from './check.ts';
+import { type Check, failed, runCheck, runOperatorCheck, skipped, warning } from './check.ts';
 
 const DEPLOY = 'runctl deploy';
 /** CloudFormation does not notice what somebody deleted by hand unless it compares the stack with reality. */
@@ -29,7 +29,7 @@ export async function* checkStack(account: Account): AsyncGenerator<Check> {
     return;
   }
   yield await runCheck('bucket', () => readBucket(account));
-  yield await runCheck('documents', () => readDocuments(account.ssm));
+  yield await runOperatorCheck('documents', () => readDocuments(account.ssm));
 }
 
 async function readStack(account: Account): Promise<Check | string> {

@@ -1,3 +1,5 @@
+import { classify } from '../../aws/errors.ts';
+import { MANAGED_POLICIES } from '../../core/names.ts';
 import { toReadable } from '../account/aws-errors.ts';
 import { CliError } from '../errors.ts';
 
@@ -37,4 +39,17 @@ export async function runCheck(name: string, check: () => Promise<Check | string
     if (!(error instanceof CliError)) throw error;
     return failed(name, error.message, error.next);
   }
+}
+
+/** The same for what only operators may ask. Others can start and watch runs all the same: the check is skipped. */
+export async function runOperatorCheck(name: string, check: () => Promise<Check | string>): Promise<Check> {
+  return await runCheck(name, async () => {
+    try {
+      return await check();
+    } catch (thrown) {
+      const error = toReadable(thrown);
+      if (!(error instanceof CliError) || classify(error.cause) !== 'denied') throw thrown;
+      return skipped(name, `requires the policy ${MANAGED_POLICIES.operator}. ${error.message}`);
+    }
+  });
 }

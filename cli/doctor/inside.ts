@@ -9,7 +9,7 @@ import type { Account } from '../account/account.ts';
 import { tagOf } from '../account/instances.ts';
 import { createSendRequest } from '../account/send-request.ts';
 import { setUpError } from '../errors.ts';
-import { type Check, failed, ok, runCheck, skipped, warning } from './check.ts';
+import { type Check, failed, ok, runOperatorCheck, skipped, warning } from './check.ts';
 
 const CHECKS = ['disk', 'user', 'python3', 'pip', 'uv', 'gpu'];
 const GUIDE = 'docs/guide/trackers-and-secrets.md shows the policy of the role.';
@@ -32,7 +32,7 @@ export async function* checkInside(
     return;
   }
   let answer: ProbeAnswer | null = null;
-  const disk = await runCheck('disk', async () => {
+  const disk = await runOperatorCheck('disk', async () => {
     answer = await probe(account, instance, spec, signal);
     return diskCheck(answer.disk, instance);
   });

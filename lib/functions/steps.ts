@@ -79,6 +79,7 @@ export class Steps extends Construct {
       description: 'Checks the spec and reads the archive once, without extracting it',
       environment: {
         archiveCaps: JSON.stringify(config.archiveCaps),
+        durationLimits: JSON.stringify(config.durationLimits),
         program: JSON.stringify(props.program),
         uploadBucket: bucket.bucketName,
       },

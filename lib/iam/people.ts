@@ -51,7 +51,7 @@ export function createManagedPolicies(
       uploadArchives(bucket),
       ...watch,
       ...operateRuns(stack, assetBucket),
-      ...manageSchedules(stack, scheduleRoleArn),
+      ...manageSchedules(stack, bucket, scheduleRoleArn),
     ],
   };
   for (const [key, permissions] of Object.entries(policies)) {
@@ -115,7 +115,7 @@ function operateRuns(stack: Stack, assetBucket: string): Permission[] {
   ];
 }
 
-function manageSchedules(stack: Stack, scheduleRoleArn: string): Permission[] {
+function manageSchedules(stack: Stack, bucket: Bucket, scheduleRoleArn: string): Permission[] {
   const schedule = (resourceName: string) =>
     stack.formatArn({
       service: 'scheduler',
@@ -124,6 +124,8 @@ function manageSchedules(stack: Stack, scheduleRoleArn: string): Permission[] {
       arnFormat: ArnFormat.SLASH_RESOURCE_NAME,
     });
   return [
+    // To pin the version of an upload. Those below archives/ are allowed to everybody who starts runs.
+    { actions: ['s3:GetObject', 's3:GetObjectVersion'], resources: [bucket.arnForObjects(`${UPLOAD_PREFIX}*`)] },
     {
       actions: ['Create', 'Update', 'Get', 'Delete'].map((verb) => `scheduler:${verb}Schedule`),
       resources: [schedule(scheduleName('*'))],

@@ -258,7 +258,10 @@ const OF_PEOPLE: Readonly<Record<string, readonly (readonly [readonly Policy[], 
     [ALL, [uploads, archives].flatMap((key) => on('s3:AbortMultipartUpload', object(key)))],
   ],
   // `run` and `push` reuse a stored archive, `schedule add` pins its version.
-  HeadObject: [[WATCHERS, [...read(archives, runs), ...readVersion(archives)]]],
+  HeadObject: [
+    [WATCHERS, [...read(archives, runs), ...readVersion(archives)]],
+    [OPERATORS, [...read(uploads), ...readVersion(uploads)]],
+  ],
   GetObject: [
     [WATCHERS, read(runs)],
     [OPERATORS, on('s3:GetObject', `${assets}/runctl/${'a'.repeat(64)}.zip`)],

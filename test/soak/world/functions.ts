@@ -94,6 +94,7 @@ function handlers(services: Services, invocation: Invocation): Readonly<Record<s
     'runctl-verify-archive': heldVerify(clock, {
       archives,
       caps: DEFAULT_CAPS,
+      durationLimits: {},
       program: PROGRAM,
       documentVersion: () => Promise.resolve(services.ssm.documentVersion),
       uploadBucket: BUCKET,

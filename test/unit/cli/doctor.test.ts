@@ -95,6 +95,16 @@ describe('the stack', () => {
     expect(list.documents).toMatchObject({ state: 'failed', fix, detail: `missing: ${name}` });
   });
 
+  it('the documents are skipped for who may not describe them', async () => {
+    const { documents } = await all(
+      checkStack(account({ DescribeDocumentCommand: () => awsError('AccessDeniedException') })),
+    );
+    expect(documents).toMatchObject({
+      state: 'skipped',
+      detail: expect.stringMatching(/^requires the policy runctl-operator\. .*ssm:DescribeDocument of runctl/),
+    });
+  });
+
   it('that the person may not read: the missing action is named', async () => {
     const { bucket } = await all(checkStack(account({ HeadBucketCommand: () => awsError('AccessDenied') })));
     expect(bucket).toMatchObject({
@@ -220,19 +230,18 @@ describe('inside the instance', () => {
     expect(list.secrets?.state).toBe('skipped');
   });
 
-  it('for an instance that may not be probed, the missing action is named', async () => {
+  it('is skipped for who may not probe, with the missing action', async () => {
     const list = await look(well, { SendCommandCommand: () => awsError('AccessDeniedException') });
     expect(states(list)).toEqual({
-      disk: 'failed',
+      disk: 'skipped',
       user: 'skipped',
       python3: 'skipped',
       pip: 'skipped',
       uv: 'skipped',
       gpu: 'skipped',
     });
-    expect(list.disk?.detail).toBe(
-      translateAwsError(awsError('AccessDeniedException'), `ssm:SendCommand of ${DOCUMENTS[1]} to ${ID}`).message,
-    );
+    const denied = translateAwsError(awsError('AccessDeniedException'), `ssm:SendCommand of ${DOCUMENTS[1]} to ${ID}`);
+    expect(list.disk?.detail).toBe(`requires the policy runctl-operator. ${denied.message}`);
   });
 
   it.each([

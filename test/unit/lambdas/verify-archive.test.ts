@@ -21,6 +21,7 @@ function verify(
   const step = createVerify({
     archives,
     caps: DEFAULT_CAPS,
+    durationLimits: { maxDuration: '2h', maxWait: '36h' },
     program: { sha256, bucket, key },
     documentVersion,
     uploadBucket: 'mine',
@@ -57,6 +58,23 @@ describe('Verify archive', () => {
     const { answer, archives } = verify({ 'train.py': '' }, { archive: KEY }, null, name);
     await expect(answer).rejects.toMatchObject({ name: 'InvalidSpec', message: expect.stringContaining(name) });
     expect(archives.opened).toEqual([]);
+  });
+
+  it("lowers a default to the stack's limit, and leaves what is below it", async () => {
+    const { spec } = await verify({ 'train.py': '', 'runctl.yaml': 'stopGrace: 10m' }).answer;
+    expect(spec).toMatchObject({ maxDuration: 7200, maxWait: 86_400, stopGrace: 600 });
+  });
+
+  it.each([
+    [{ 'runctl.yaml': 'maxDuration: 2.1h' }, {}, null],
+    [{}, { maxDuration: '3h' }, null],
+    [{}, {}, '{"maxWait": "37h"}'],
+  ])("refuses a duration above the stack's limit, wherever it is given: %j %j %j", async (files, input, metadata) => {
+    const { answer } = verify({ 'train.py': '', ...files }, { archive: KEY, ...input }, metadata);
+    await expect(answer).rejects.toMatchObject({
+      name: 'InvalidSpec',
+      message: expect.stringMatching(/^max(Duration|Wait) is .*allows (2h|36h) at most .*durationLimits/),
+    });
   });
 
   it('opens the version that the input names', async () => {

@@ -20,6 +20,7 @@ describe('readConfig', () => {
       architecture: 'arm64',
       logRetentionDays: 90,
       archiveCaps: DEFAULT_CAPS,
+      durationLimits: {},
       schedules: [],
       notifyEmails: [],
       waitingMinutes: 30,
@@ -34,6 +35,7 @@ describe('readConfig', () => {
       'runctl:logRetentionDays': '30',
       'runctl:architecture': 'x86_64',
       'runctl:archiveCaps': '{"entries": 5}',
+      'runctl:durationLimits': '{"maxDuration": "3d"}',
       'runctl:schedules': JSON.stringify([schedule]),
     });
     expect(config).toMatchObject({
@@ -41,6 +43,7 @@ describe('readConfig', () => {
       logRetentionDays: 30,
       architecture: 'x86_64',
       archiveCaps: { ...DEFAULT_CAPS, entries: 5 },
+      durationLimits: { maxDuration: '3d' },
       schedules: [{ ...schedule, timezone: 'UTC' }],
     });
   });
@@ -52,6 +55,9 @@ describe('readConfig', () => {
     ['archiveCaps', { files: 5 }, /context runctl:archiveCaps.*files/s],
     ['archiveCaps', { entries: -5 }, /context runctl:archiveCaps.*entries/s],
     ['archiveCaps', { depth: 201 }, /context runctl:archiveCaps.*depth/s],
+    ['durationLimits', { maxCost: '3d' }, /context runctl:durationLimits.*maxCost is not one of maxDuration/s],
+    ['durationLimits', { maxWait: '40d' }, /context runctl:durationLimits.*maxWait may be 30d at most/s],
+    ['durationLimits', { maxWait: 3 }, /context runctl:durationLimits.*maxWait/s],
     ['uploadConcurrency', 0, /context runctl:uploadConcurrency/],
     ['silentMinutes', 1, /context runctl:silentMinutes/],
     ['waitingMinutes', 0, /context runctl:waitingMinutes/],
