@@ -15,7 +15,7 @@ import traceback
 from typing import TYPE_CHECKING, Any
 
 from common import interpreter
-from install import bring, environment, interpreter_facts, pip, records, requirements_file
+from install import bring, environment, interpreter_facts, pip, records, source
 from install.errors import InstallError, ToolFailed, disk_full, disk_is_full
 from install.progress import Progress
 from install.redact import Redactor
@@ -25,7 +25,7 @@ from install.uv import UvInstall
 if TYPE_CHECKING:
     from common.interpreter import Interpreter
     from common.packages import Package
-    from install.requirements_file import Requirements
+    from install.requirements import Requirements
 
 
 def main(opt: str = "/opt") -> int:
@@ -75,26 +75,28 @@ class Install:
         log = self._progress.log
         python = self._interpreter()
         log(f"python: {python.path}: {python.reason}")
-        file = os.path.join(self._project, self._request["requirements"])
         env = environment.tool_environment(self._home, self._request["env"], python.prefix)
-        requirements = requirements_file.read(file, self._project, env)
+        file = source.find(self._request["requirements"], self._project)
+        requirements = source.read(file, self._home, self._project, env)
         self._redact.learn(requirements.lines)
         facts = interpreter_facts.probe(python.path, dict(env, **python.env), self._home)
         target = Target(python, facts)
         if not requirements.has_packages:
-            log(f"{self._request['requirements']} lists no packages: nothing to install")
+            log(f"{file.name} lists no packages: nothing to install")
             return self._result("none", False, target, 0)
         key = (
             None
             if requirements.remote
-            else records.key_of(requirements, target, dict(self._request["env"], **self._request["secrets"]))
+            else records.key_of(
+                requirements, target, self._request["installer"], dict(self._request["env"], **self._request["secrets"])
+            )
         )
         cached = self._cached(key, requirements, target)
         if cached:
             return cached
-        log(f"installing {self._request['requirements']} into {target.describe()} (Python {facts['version']})")
+        log(f"installing {file.name} into {target.describe()} (Python {facts['version']})")
         before = target.visible()
-        installer = self._work(target, file, env)
+        installer = self._work(target, file, requirements, env)
         packages = records.needed(requirements, before, target.visible())
         if key:
             record = {"installer": installer, "packages": records.describe(packages, target)}
@@ -126,7 +128,7 @@ class Install:
         )
         return self._result(record["installer"], True, target, count)
 
-    def _work(self, target: Target, file: str, env: dict[str, str]) -> str:
+    def _work(self, target: Target, file: source.Source, requirements: Requirements, env: dict[str, str]) -> str:
         """Installs, with a marker by which a later install sees that this one was killed."""
         killed = self._records.begin(target)
         if killed is not None:
@@ -139,18 +141,20 @@ class Install:
         work = tempfile.mkdtemp(dir=base)
         try:
             # Not /tmp: Amazon Linux keeps it in memory, half as large as the machine's.
-            installer = self._with_best(target, file, dict(env, TMPDIR=work), work)
+            installer = self._with_best(target, file, requirements, dict(env, TMPDIR=work), work)
         finally:
             shutil.rmtree(base, ignore_errors=True)
         self._records.end(target)
         return installer
 
-    def _with_best(self, target: Target, file: str, env: dict[str, str], work: str) -> str:
+    def _with_best(
+        self, target: Target, file: source.Source, requirements: Requirements, env: dict[str, str], work: str
+    ) -> str:
         """Installs with uv, else with pip. Returns the name of the installer that succeeded."""
         choice, log = self._request["installer"], self._progress.log
         failed = None
         if choice != "pip":
-            failed = self._try_uv(target, file, env, work)
+            failed = self._try_uv(target, file, requirements, env, work)
             if failed is None:
                 return "uv"
             if choice == "uv":
@@ -162,14 +166,16 @@ class Install:
             missing = f"{why}{target.interpreter.path} has no pip; install it with {bring.PACKAGE_MANAGER}"
             raise InstallError("InstallFailed" if failed and failed.lines else "NoInstaller", missing)
         try:
-            pip.PipInstall(target, file, self._project, env, self._progress).run()
+            pip.PipInstall(target, source.arguments(file, "pip"), self._project, env, self._progress).run()
         except ToolFailed as error:
             self._stop_if_disk_full(error)
             attempts = [("uv", failed)] if failed else []
             raise InstallError("InstallFailed", _both(*attempts, (name, error))) from error
         return name
 
-    def _try_uv(self, target: Target, file: str, env: dict[str, str], work: str) -> ToolFailed | None:
+    def _try_uv(
+        self, target: Target, file: source.Source, requirements: Requirements, env: dict[str, str], work: str
+    ) -> ToolFailed | None:
         """None when uv succeeded, else the reason."""
         uv = bring.find_uv(env, self._project, self._progress)
         uv = uv or bring.bring_uv(env, self._home, self._project, self._progress, target)
@@ -177,7 +183,8 @@ class Install:
             return ToolFailed("there is no uv, and it could not be installed")
         self._progress.log(f"using {uv.name} ({uv.path})")
         try:
-            UvInstall(uv, target, file, self._project, work, self._progress).run()
+            arguments = source.arguments(file, "uv")
+            UvInstall(uv, target, arguments, requirements, self._project, work, self._progress).run()
         except ToolFailed as failed:
             self._stop_if_disk_full(failed)
             return failed

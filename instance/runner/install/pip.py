@@ -46,12 +46,12 @@ def bring(target: Target, env: dict[str, str], home: str, progress: Progress) ->
 
 
 class PipInstall:
-    """One install. env, project, progress: as for uv."""
+    """One install. arguments: what is installed. env, project, progress: as for uv."""
 
     def __init__(
-        self, target: Target, requirements: str, project: str, env: dict[str, str], progress: Progress
+        self, target: Target, arguments: list[str], project: str, env: dict[str, str], progress: Progress
     ) -> None:
-        self._target, self._file, self._project, self._progress = target, requirements, project, progress
+        self._target, self._arguments, self._project, self._progress = target, arguments, project, progress
         self._env = dict(env, **(target.interpreter.env if target.interpreter.kind == "overlay" else {}))
         self._python = target.interpreter.path
         self._fetched = 0
@@ -83,7 +83,7 @@ class PipInstall:
 
     def _install(self, command: list[str]) -> None:
         self._progress.enter("resolving")
-        tool.run(self._progress, [*command, "-r", self._file], self._env, self._project, self._on_line)
+        tool.run(self._progress, [*command, *self._arguments], self._env, self._project, self._on_line)
 
     def _on_line(self, line: str) -> bool:
         """Updates the progress from a line of pip's output; returns whether the line belongs in the log."""

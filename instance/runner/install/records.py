@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from common.packages import Package
-    from install.requirements_file import Requirements
+    from install.requirements import Requirements
     from install.target import Target
 
 _KEPT = 50
@@ -43,10 +43,10 @@ _IRRELEVANT = (
 )
 
 
-def key_of(requirements: Requirements, target: Target, spec_env: dict[str, str]) -> str:
+def key_of(requirements: Requirements, target: Target, installer: str, spec_env: dict[str, str]) -> str:
     """A SHA-256 of what an install depends on: requirements, interpreter, platform, and the sources of packages.
 
-    spec_env: the run spec's `env`, with the references of its secrets.
+    installer: the run spec's. spec_env: the run spec's `env`, with the references of its secrets.
     """
     interpreter, facts = target.interpreter, target.facts
     relevant = {
@@ -58,6 +58,7 @@ def key_of(requirements: Requirements, target: Target, spec_env: dict[str, str])
         "requirements": requirements.digest(),
         "interpreter": [interpreter.path, os.path.realpath(interpreter.path), interpreter.kind, target.own],
         "python": [facts[name] for name in ("implementation", "version", "platform", "libc")],
+        "installer": installer,
         "env": relevant,
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
@@ -70,11 +71,11 @@ class Records:
         self._folder = folder
 
     def find(self, key: str) -> dict[str, Any] | None:
-        """The record of an install, or None."""
+        """The record of an install, or None. Without packages it could not show a change, and is not used."""
         try:
             with open(os.path.join(self._folder, f"{key}.json"), encoding="utf-8") as file:
                 record = json.load(file)
-            return record if isinstance(record.get("packages"), dict) else None
+            return record if isinstance(record.get("packages"), dict) and record["packages"] else None
         except (OSError, ValueError):
             return None
 

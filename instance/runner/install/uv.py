@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from common import subp
 from common.packages import metadata_file, normalize
-from install import environment, tool
+from install import environment, local_project, tool
 from install.errors import ToolFailed
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from common.packages import Package
     from install.progress import Progress
+    from install.requirements import Requirements
     from install.target import Target
 
 _CHANGE = re.compile(r"^ ([-+~]) ([A-Za-z0-9._-]+)(?:==(\S+)| @ )")
@@ -43,10 +44,23 @@ class Uv:
 
 
 class UvInstall:
-    """One install: the plan, then the packages. work: a folder for temporary files, on the target's filesystem."""
+    """One install: the plan, then the packages. arguments: what is installed, as options of `uv pip install`.
 
-    def __init__(self, uv: Uv, target: Target, requirements: str, project: str, work: str, progress: Progress) -> None:
-        self._uv, self._target, self._file, self._project = uv, target, requirements, project
+    work: a folder for temporary files, on the target's filesystem.
+    """
+
+    def __init__(
+        self,
+        uv: Uv,
+        target: Target,
+        arguments: list[str],
+        requirements: Requirements,
+        project: str,
+        work: str,
+        progress: Progress,
+    ) -> None:
+        self._uv, self._target, self._project = uv, target, project
+        self._arguments, self._local_folders = arguments, requirements.local_folders
         self._work, self._progress = work, progress
         self._python = target.interpreter.path
         self._active: list[str] = []
@@ -59,6 +73,9 @@ class UvInstall:
         self._target.prepare()
         self._progress.enter("resolving")
         before = self._target.visible()
+        # uv keeps a local project that is installed, whatever changed in it but pyproject.toml, setup.py and setup.cfg.
+        for name in local_project.installed_from(self._local_folders, before.values()):
+            self._arguments += ["--reinstall-package", name]
         added, removed, downloads = self._plan(before)
         if not added:
             return
@@ -68,7 +85,7 @@ class UvInstall:
         command = [self._uv.path, "pip", "install", "--python", self._python]
         if self._target.prefix:
             command += ["--prefix", self._target.prefix, *self._kept(before, {*added, *removed}), *self._pins(added)]
-        self._install([*command, "-r", self._file])
+        self._install([*command, *self._arguments])
         self._check(added)
 
     def _plan(self, before: dict[str, Package]) -> tuple[dict[str, str | None], set[str], int]:
@@ -77,7 +94,7 @@ class UvInstall:
         added: versions by name, None for a package from a URL or a path.
         """
         python = self._metadata_environment(before) if self._target.prefix else self._python
-        command = [self._uv.path, "pip", "install", "--dry-run", "--python", python, "-r", self._file]
+        command = [self._uv.path, "pip", "install", "--dry-run", "--python", python, *self._arguments]
         lines = self._tool(command)
         changes = [match.groups() for match in map(_CHANGE.match, lines) if match]
         added = {normalize(name): version for sign, name, version in changes if sign in "+~"}
