@@ -75,7 +75,7 @@ class _Reader:
             if not self._accept("."):
                 return parts
 
-    def _value(self) -> Any:  # noqa: ANN401 - any TOML value
+    def _value(self) -> object:
         text = self._string()
         if text is not None:
             return text
@@ -88,8 +88,8 @@ class _Reader:
             return word == "true"
         return int(word) if _INTEGER.fullmatch(word) else word
 
-    def _array(self) -> list[Any]:
-        values = []
+    def _array(self) -> list[object]:
+        values: list[object] = []
         while True:
             self._skip(_BLANK)
             if self._accept("]"):
@@ -132,13 +132,14 @@ class _Reader:
             raise self._error("a known escape")
         return _ESCAPED[letter]
 
-    def _descend(self, table: Any, keys: list[str]) -> dict[str, Any]:  # noqa: ANN401 - what a key holds
+    def _descend(self, table: dict[str, Any], keys: list[str]) -> dict[str, Any]:
         for key in keys:
-            table = table.setdefault(key, {})
-            if isinstance(table, list) and table:
-                table = table[-1]
-            if not isinstance(table, dict):
+            value = table.setdefault(key, {})
+            if isinstance(value, list) and value:
+                value = value[-1]
+            if not isinstance(value, dict):
                 raise self._error(f"a table named {key}")
+            table = value
         return table
 
     def _append(self, root: dict[str, Any], keys: list[str]) -> dict[str, Any]:
