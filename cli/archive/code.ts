@@ -4,7 +4,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { chooseScript, ScriptNotFound } from '../../core/archive/choose-script.ts';
 import { type ArchiveCaps, ArchiveError, DEFAULT_CAPS, verifyArchive } from '../../core/archive/verify.ts';
-import { projectFiles } from '../../core/spec/archive-spec.ts';
 import { outputMatcher } from '../../core/spec/output-globs.ts';
 import { DEFAULT_OUTPUTS, type SpecInput } from '../../core/spec/spec.ts';
 import { usageError } from '../errors.ts';
@@ -141,10 +140,30 @@ export function packWarnings(packed: Packed): string[] {
   return [...packed.warnings, ...secrets];
 }
 
-/** The instance strips a single top folder. */
+/** What the instance reads of packed code. */
+export type PackedCode = Pick<Packed, 'files' | 'leftOut'>;
+
+/** The names of packed code as they are on the instance, which strips a single top folder. */
+export function projectNames(
+  files: readonly { readonly name: string }[],
+  leftOut: readonly string[],
+): { names: string[]; leftOut: string[] } {
+  const top = topFolderOf(files.map(({ name }) => name));
+  const isInside = (name: string) => name === '' || name.startsWith(top);
+  return {
+    names: files.map(({ name }) => name.slice(top.length)),
+    leftOut: leftOut.filter(isInside).map((name) => name.slice(top.length)),
+  };
+}
+
 function withoutTopFolder(names: readonly string[]): string[] {
+  const top = topFolderOf(names);
+  return names.map((name) => name.slice(top.length));
+}
+
+/** The single folder that all files are in, with a slash at its end, or an empty text. */
+function topFolderOf(names: readonly string[]): string {
   const tops = new Set(names.map((name) => name.slice(0, name.indexOf('/') + 1)));
-  const [topFolder = ''] = tops.size === 1 ? tops : [];
-  const files = names.map((name) => ({ name, size: 0 }));
-  return projectFiles({ files, topFolder: topFolder === '' ? null : topFolder.slice(0, -1) });
+  const [top = ''] = tops.size === 1 ? tops : [];
+  return top;
 }

@@ -4,6 +4,8 @@ import { pipeline } from 'node:stream/promises';
 import { constants, createGzip } from 'node:zlib';
 import { type Pack, pack } from 'tar-stream';
 import { type GitState, gitComment } from '../../core/archive/git-state.ts';
+import { noteComment } from '../../core/archive/note.ts';
+import { findLeftOut } from './left-out.ts';
 import { isLfsPointer, pointerWarnings } from './lfs.ts';
 import { PackError } from './pack-error.ts';
 import { type Commit, type Listing, type ListOptions, listFiles, nothingToPack } from './pack-list.ts';
@@ -41,6 +43,8 @@ export interface Packed {
   readonly secrets: readonly string[];
   /** What else was not packed although no ignore file excludes it, one sentence each. */
   readonly warnings: readonly string[];
+  /** What exists in the project and is not in the archive: files, and folders with a slash at their end. */
+  readonly leftOut: readonly string[];
   /** The commit that the archive names. */
   readonly git: Commit | null;
 }
@@ -72,13 +76,19 @@ export async function packFiles(
 ): Promise<Packed> {
   try {
     let git = listing.git;
-    let found = await writeArchive(listing.files, archive, options, git);
-    // The commit stands at the archive's beginning, and what is left out while packing is known at its end.
+    let leftOut = await findLeftOut(
+      listing.folders,
+      listing.files.map(({ name }) => name),
+    );
+    let found = await writeArchive(listing.files, archive, options, { git, leftOut });
+    // The notes are at the archive's beginning, and what is left out while packing is known at its end.
     const packed = new Set(found.packed.map(({ name }) => name));
-    const missing = listing.files.filter(({ name, tracked }) => tracked && !packed.has(name)).length;
-    if (git !== null && missing > 0) {
-      git = { ...git, dirty: true, differences: [...git.differences, `${missing} tracked but not packed`] };
-      found = await writeArchive(listing.files, archive, options, git);
+    if (packed.size < listing.files.length) {
+      const missing = listing.files.filter(({ name, tracked }) => tracked && !packed.has(name)).length;
+      if (git !== null && missing > 0)
+        git = { ...git, dirty: true, differences: [...git.differences, `${missing} tracked but not packed`] };
+      leftOut = await findLeftOut(listing.folders, [...packed]);
+      found = await writeArchive(listing.files, archive, options, { git, leftOut });
     }
     if (found.packed.length === 0) throw nothingToPack(folder);
     await markAsUnix(archive);
@@ -88,6 +98,7 @@ export async function packFiles(
       archiveBytes: (await stat(archive)).size,
       secrets: [...listing.secrets, ...found.secrets],
       warnings: [...listing.warnings, ...found.warnings, ...pointerWarnings(found.pointers)],
+      leftOut,
       git,
     };
   } catch (error) {
@@ -105,16 +116,24 @@ interface Found {
   readonly pointers: string[];
 }
 
+/** What is noted at the beginning of an archive. */
+interface Notes {
+  readonly git: GitState | null;
+  readonly leftOut: readonly string[];
+}
+
 async function writeArchive(
   files: readonly ProjectFile[],
   archive: string,
   options: PackOptions,
-  git: GitState | null,
+  { git, leftOut }: Notes,
 ): Promise<Found> {
   const found: Found = { packed: [], secrets: [], warnings: [], pointers: [] };
   const tar = pack();
   const gzip = createGzip({ level: GZIP_LEVEL, memLevel: constants.Z_MAX_MEMLEVEL, chunkSize: 256 * 1024 });
+  // The commit comes first, where `git get-tar-commit-id` reads it.
   if (git !== null) gzip.write(globalHeader(gitComment(git), MTIME));
+  if (leftOut.length > 0) gzip.write(globalHeader(noteComment({ leftOut }), MTIME));
   const written = pipeline(tar, gzip, createWriteStream(archive));
   try {
     // The disk may be full long before the last file is read: the first failure is reported.

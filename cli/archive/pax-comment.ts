@@ -4,12 +4,11 @@ const FIELD = { name: 0, mode: 100, uid: 108, gid: 116, size: 124, mtime: 136, c
 
 /**
  * A PAX global header with a comment, as `git archive` writes at the start of an archive. tar-stream cannot write one.
- * @param comment ASCII, under 80 characters
+ * @param comment ASCII
  */
 export function globalHeader(comment: string, mtime: Date): Buffer {
-  const record = ` comment=${comment}\n`;
-  const body = `${record.length + 2}${record}`; // the length counts its own two digits
-  const blocks = Buffer.alloc(2 * BLOCK);
+  const body = paxRecord(comment);
+  const blocks = Buffer.alloc(BLOCK + Math.ceil(body.length / BLOCK) * BLOCK);
   blocks.write('pax_global_header', FIELD.name, 'latin1');
   blocks.write(octal(0o644, 7), FIELD.mode, 'latin1');
   blocks.write(octal(0, 7), FIELD.uid, 'latin1');
@@ -22,6 +21,13 @@ export function globalHeader(comment: string, mtime: Date): Buffer {
   blocks.write(`${octal(sum(blocks.subarray(0, BLOCK)), 6)}\0 `, FIELD.checksum, 'latin1');
   blocks.write(body, BLOCK, 'latin1');
   return blocks;
+}
+
+/** `<length> comment=<text>`: the length counts its own digits. */
+function paxRecord(comment: string): string {
+  const record = ` comment=${comment}\n`;
+  const length = record.length + String(record.length).length;
+  return `${record.length + String(length).length}${record}`;
 }
 
 function octal(value: number, digits: number): string {

@@ -36,6 +36,7 @@ export interface RunSpec {
   readonly maxWait: number;
   readonly maxLogBytes: number;
   readonly outputs: readonly string[];
+  readonly allowRemovals: boolean;
   readonly user: string | null;
 }
 
@@ -140,6 +141,7 @@ export function resolveSpec(...sources: readonly SpecInput[]): RunSpec {
     maxWait: parseDuration(spec.maxWait ?? '24h'),
     maxLogBytes: parseSize(spec.maxLogBytes ?? '1GiB'),
     outputs: spec.outputs ?? DEFAULT_OUTPUTS,
+    allowRemovals: spec.allowRemovals ?? false,
     user: spec.user ?? null,
   };
 }

@@ -145,9 +145,21 @@ def _check_work(request):
     if job == "train":
         work.setdefault("lingerGrace", 60)
         _check(work, {"lingerGrace": _NUMBER}, "train.")
-    if job != "sync":
+    if job == "sync":
+        _check_sync(work)
+    else:
         work.setdefault("secrets", {})
         check_secrets(work["secrets"], work["env"], job + ".")
+
+
+def _check_sync(work):
+    """What a request may leave out."""
+    work.setdefault("folders", [])
+    _check(work, {"folders": (list,)}, "sync.")
+    if not all(isinstance(name, str) for name in work["folders"]):
+        raise Refusal("BadRequest", "sync.folders has the wrong type")
+    if not isinstance(work.setdefault("allowRemovals", False), bool):
+        raise Refusal("BadRequest", "sync.allowRemovals has the wrong type")
 
 
 def check_secrets(secrets, env, prefix):

@@ -6,6 +6,7 @@ import hashlib
 import os
 import unicodedata
 
+from sync.note import Note
 from sync.report import SyncError, format_count, format_size
 from sync.tar import Source, quote, read_entries, unsafe
 
@@ -73,16 +74,17 @@ def _strip_top(parts: list[str], strip: str | None) -> list[str]:
 
 def extract(
     source: Source, staging: int, strip: str | None, report: Callable[[int, int, str], None]
-) -> tuple[dict[str, FileEntry], list[str]]:
+) -> tuple[dict[str, FileEntry], list[str], Note]:
     """Unpacks a Source into the folder with descriptor `staging`; calls `report(files, bytes, name)` for each piece.
 
-    Returns the files by name and the sorted folder names. Raises SyncError ArchiveUnsafe, and OSError (ENOSPC among
-    them) unchanged.
+    Returns the files by name, the sorted folder names and the archive's note. Raises SyncError ArchiveUnsafe, and
+    OSError (ENOSPC among them) unchanged.
     """
     names = Names()
     files: dict[str, FileEntry] = {}
+    comments: list[bytes] = []
     written = 0
-    for parts, is_folder, length, is_executable in read_entries(source):
+    for parts, is_folder, length, is_executable in read_entries(source, comments):
         if strip is not None and not is_folder and parts == ["._" + strip]:
             source.skip(length)  # the extended attributes of the top folder, from a Mac
             continue
@@ -108,7 +110,7 @@ def extract(
         files[name] = {"sha256": digest.hexdigest(), "size": length, "mode": mode, "sig": sig}
     if not files:
         raise unsafe("The archive has no files")
-    return files, sorted(names.folders)
+    return files, sorted(names.folders), Note(comments, strip)
 
 
 def signature(status: os.stat_result) -> Signature:

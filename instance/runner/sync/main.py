@@ -13,15 +13,19 @@ from sync.apply import exists
 from sync.extract import extract, verify_tree
 from sync.inflate import measure_expanded_size, open_unpacked, read_size_hint
 from sync.report import Reporter, SyncError, format_count, format_size, log
-from sync.workspace import Tree, Workspace
+from sync.workspace import LinkError, Tree, Workspace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from io import FileIO
     from typing import Any, Callable, NoReturn
 
+    from sync.note import Note
     from sync.records import FileEntry, Manifest
 
+#: More is removed only when the run spec has allowRemovals. core/archive/removals.ts has the same numbers.
+MAX_REMOVED_FILES = 100
+MAX_REMOVED_BYTES = 100_000_000
 MAX_KEPT_NAMES = 50  # in the result, which has to fit an answer
 
 
@@ -75,8 +79,8 @@ class Sync:
             counts = {"added": 0, "changed": 0, "removed": 0, "unchanged": len(old["files"])}
             return self._finish(old["files"], counts, kept, True)
         try:
-            files, folders = self._unpack()
-            counts, new_kept = self._apply(files, folders, old)
+            files, folders, note = self._unpack()
+            counts, new_kept = self._apply(files, folders, note, old)
         finally:
             if not exists(workspace.own, journal.JOURNAL):
                 journal.clear(workspace)
@@ -89,7 +93,7 @@ class Sync:
         tree = Tree(self._workspace.open_project())
         return plan.is_intact(tree, old)
 
-    def _unpack(self) -> tuple[dict[str, FileEntry], list[str]]:
+    def _unpack(self) -> tuple[dict[str, FileEntry], list[str], Note]:
         """Fetches, extracts and verifies; staging holds the tree after that."""
         workspace, script = self._workspace, self._request["script"]
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
@@ -97,7 +101,7 @@ class Sync:
             self._fetch(archive)
             os.mkdir(journal.STAGING, 0o755, dir_fd=workspace.own)
             staging = workspace.open_own(journal.STAGING)
-            files, folders = self._extract(archive, staging)
+            files, folders, note = self._extract(archive, staging)
         workspace.discard(b"archive")
         self._reporter.report_progress("verifying", 0, len(files))
         if workspace.inside and any(name.split("/")[0] == ".runctl" for name in [*files, *folders]):
@@ -110,7 +114,7 @@ class Sync:
             message = "The script %s is not in the archive (Python files: %s)" % (script, python or "none")
             raise SyncError("SyncFailed", message + ". Nothing was changed.")
         os.close(staging)
-        return files, folders
+        return files, folders, note
 
     def _fetch(self, archive: FileIO) -> None:
         from sync.fetch import fetch  # here, because a sync that needs no network should not wait for its modules
@@ -135,13 +139,13 @@ class Sync:
         log("Fetched %s in %.1f s (%s/s)" % (format_size(expected), seconds, format_size(speed)))
         log("SHA-256 verified: %s" % self._request["sha256"])
 
-    def _extract(self, archive: FileIO, staging: int) -> tuple[dict[str, FileEntry], list[str]]:
+    def _extract(self, archive: FileIO, staging: int) -> tuple[dict[str, FileEntry], list[str], Note]:
         began = time.monotonic()
         self._check_room(read_size_hint(archive), "to unpack the archive")
         strip = self._request["strip"]
         try:
             with open_unpacked(archive) as source:
-                files, folders = extract(
+                files, folders, note = extract(
                     source,
                     staging,
                     strip,
@@ -154,7 +158,7 @@ class Sync:
         stripped = ' (top folder "%s" taken off)' % strip if strip else ""
         seconds = time.monotonic() - began
         log("Extracted %s, %s in %.1f s%s" % (format_count(len(files), "file"), format_size(total), seconds, stripped))
-        return files, folders
+        return files, folders, note
 
     def _check_room(self, need: int, purpose: str) -> None:
         free = self._workspace.free_bytes()
@@ -172,14 +176,18 @@ class Sync:
         raise error
 
     def _apply(
-        self, files: dict[str, FileEntry], folders: list[str], old: Manifest
+        self, files: dict[str, FileEntry], folders: list[str], note: Note, old: Manifest
     ) -> tuple[dict[str, int], list[str]]:
         """Moves staging into the project's folder; returns the counts, and the names of kept copies."""
         workspace, request = self._workspace, self._request
         self._reporter.report_progress("applying", 0, len(files))
         staged = Tree(workspace.open_own(journal.STAGING))
         tree = Tree(workspace.open_project()) if workspace.project_exists() else None
-        steps, counts = plan.make_plan(tree, staged, old, files, folders)
+        steps, counts = plan.make_plan(tree, staged, old, files, folders, note.left_out)
+        left_in_place = counts.pop("left in place")
+        self._check_removals(
+            [old["files"][name] for verb, name, _ in steps if verb == "remove" and name in old["files"]]
+        )
         manifest: Manifest = {
             "sha256": request["sha256"],
             "strip": request["strip"],
@@ -196,13 +204,41 @@ class Sync:
                 )
         parts = ["%s %s" % ("{:,}".format(counts[kind]), kind) for kind in counts]
         log("Applied to %s: %s, %d copies kept" % (workspace.path, ", ".join(parts), len(kept)))
+        if left_in_place:
+            log("Not removed: %s that the archive leaves out" % format_count(left_in_place, "file"))
         return counts, kept
+
+    def _check_removals(self, removed: list[FileEntry]) -> None:
+        """Raises SyncError when so much would be removed that a person has to allow it."""
+        total = sum(entry["size"] for entry in removed)
+        if self._request.get("allowRemovals") or (len(removed) <= MAX_REMOVED_FILES and total <= MAX_REMOVED_BYTES):
+            return
+        raise SyncError(
+            "RemovalsNotAllowed",
+            "The sync would remove %s (%s) of %s that the archive does not contain. Nothing was changed."
+            % (format_count(len(removed), "file"), format_size(total), self._workspace.path),
+        )
+
+    def _create_folders(self, names: list[str]) -> None:
+        """Creates the folders that the outputs are in: scripts write into them. Changes nothing that exists."""
+        tree = Tree(self._workspace.open_project())
+        for name in names:
+            if not name or any(part in ("", ".", "..") for part in name.split("/")):
+                continue
+            try:
+                tree.create_folder(name)
+            except (NotADirectoryError, LinkError):
+                continue  # the person has put a file or a link there
+            except OSError as error:
+                log("The folder %s could not be created: %s" % (name, error.strerror))
+        tree.close()
 
     def _finish(
         self, files: dict[str, FileEntry], counts: dict[str, int], kept: list[str], cached: bool
     ) -> dict[str, object]:
         """Writes the last lines of the log; returns the result."""
         request = self._request
+        self._create_folders(request.get("folders", []))
         python = sorted(name for name in files if name.endswith(".py"))
         lines = ["%s  %s" % (name, format_size(files[name]["size"])) for name in python]
         log("\n  ".join(["Python files (%d):" % len(python), *lines]))

@@ -12,6 +12,7 @@ from sync.workspace import LinkError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from sync.note import LeftOut
     from sync.records import FileEntry, Manifest, Signature, Step
     from sync.workspace import Tree
 
@@ -62,20 +63,26 @@ def is_intact(tree: Tree, manifest: Manifest) -> bool:
 
 
 def make_plan(
-    tree: Tree | None, staged: Tree, old: Manifest, files: dict[str, FileEntry], folders: list[str]
+    tree: Tree | None,
+    staged: Tree,
+    old: Manifest,
+    files: dict[str, FileEntry],
+    folders: list[str],
+    left_out: LeftOut,
 ) -> tuple[list[Step], dict[str, int]]:
     """Returns `(steps, counts)`; updates `files` with the signatures that they will have.
 
     `tree` is the project's folder, None while there is none. `staged` is the Tree of staging, `old` the last manifest.
+    `left_out` has the names that are not removed.
     Steps: `[put, name, ours]`, `[remove, name, ours]`, `[prune, folder, None]`; `ours` is the signature of the file
     that may be replaced or removed. Any other file of that name is the person's. Raises SyncError where the folder
     cannot take the code.
     """
-    counts = {"added": 0, "changed": 0, "removed": 0, "unchanged": 0}
+    counts = {"added": 0, "changed": 0, "removed": 0, "unchanged": 0, "left in place": 0}
     if tree is None:
         counts["added"] = len(files)
         return [["put", "", None]], counts
-    steps = _plan_removals(tree, old, files, folders, counts)
+    steps = _plan_removals(tree, old, files, folders, left_out, counts)
     whole: set[str] = set()
     for name in folders:
         above = name.rpartition("/")[0]
@@ -138,7 +145,12 @@ def _make_newer(staged: Tree, name: str, entry: FileEntry, status: os.stat_resul
 
 
 def _plan_removals(
-    tree: Tree, old: Manifest, files: dict[str, FileEntry], folders: list[str], counts: dict[str, int]
+    tree: Tree,
+    old: Manifest,
+    files: dict[str, FileEntry],
+    folders: list[str],
+    left_out: LeftOut,
+    counts: dict[str, int],
 ) -> list[Step]:
     """Steps for what an earlier sync wrote and this archive lacks, with the bytecode that Python made of it."""
     steps: list[Step] = []
@@ -146,6 +158,9 @@ def _plan_removals(
     for name, entry in old["files"].items():
         status = tree.status(name)
         if name in files or status is None or stat.S_ISDIR(status.st_mode):
+            continue
+        if name in left_out:
+            counts["left in place"] += 1
             continue
         counts["removed"] += 1
         steps.append(["remove", name, signature(status) if is_ours(tree, name, status, entry) else None])

@@ -15,7 +15,7 @@ PROGRESS_INTERVAL_S = 0.25  # the contract allows four lines a second
 
 
 class SyncError(Exception):
-    """A sync failed: FetchFailed, DigestMismatch, ArchiveUnsafe, DiskFull or SyncFailed (CONTRACT.md)."""
+    """A sync failed: one of the names for a sync in CONTRACT.md."""
 
     def __init__(self, name: str, message: str) -> None:
         super().__init__(message)

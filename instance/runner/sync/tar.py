@@ -157,8 +157,11 @@ def _split_name(raw: bytes) -> list[str]:
     return components
 
 
-def read_entries(source: Source) -> Iterator[Entry]:
-    """Yields each entry; the caller reads or skips exactly its size of bytes in between."""
+def read_entries(source: Source, comments: list[bytes] | None = None) -> Iterator[Entry]:
+    """Yields each entry; the caller reads or skips exactly its size of bytes in between.
+
+    comments: gets those of the archive's global headers.
+    """
     path: bytes | None = None
     length: bytes | None = None
     while not source.is_at_end():
@@ -186,6 +189,8 @@ def read_entries(source: Source) -> Iterator[Entry]:
                 path, length = records.get(b"path", path), records.get(b"size", length)
             elif b"path" in records or b"size" in records:
                 raise unsafe("The archive has a global header that renames entries")
+            elif comments is not None and b"comment" in records:
+                comments.append(records[b"comment"])
             continue
         if header[257:263] == b"ustar\0" and header[345]:
             raw = _text(header[345:500]) + b"/" + raw

@@ -54,6 +54,16 @@ class Tree:
             self._fds[name] = fd
         return fd
 
+    def create_folder(self, name: str) -> None:
+        """Creates a folder and those above it. Does nothing where the name exists, as a folder or anything else."""
+        above, _, leaf = name.rpartition("/")
+        if above and self.status(above) is None:
+            self.create_folder(above)
+        try:
+            os.mkdir(leaf.encode(), 0o755, dir_fd=self.open_folder(above))
+        except FileExistsError:
+            return
+
     def locate(self, name: str) -> tuple[int, bytes]:
         """Descriptor of the folder, and last component, of a name."""
         above, _, leaf = name.rpartition("/")

@@ -50,6 +50,7 @@ const good: { [Key in keyof Required<SpecInput>]: NonNullable<SpecInput[Key]>[] 
   maxLogBytes: ['1GiB', '500MiB', '0.5KiB', '10B'],
   outputs: [[], ['outputs/**', '*.pt']],
   include: [[], ['../common', 'a/b.py']],
+  allowRemovals: [true, false],
   user: ['ubuntu', 'ec2-user', '_x'],
   startedBy: ['anna', 'ci 4711', 'schedule nightly'],
 };
@@ -61,6 +62,7 @@ const bad: [key: keyof SpecInput, value: unknown, says: RegExp][] = [
   ['archive', 3, /archive must be a string/],
   ['sha256', 'ABCDEF'.repeat(11), /sha256 is the hex SHA-256/],
   ['sha256', 'ab', /sha256 is the hex SHA-256/],
+  ['allowRemovals', 'yes', /allowRemovals must be a boolean/],
   ['user', 'root', /user must not be root/],
   ['instance', 'tag:Project=*', /must not have the wildcards/],
   ['instance', 'tag:Pro?ject=x', /must not have the wildcards/],
@@ -243,6 +245,7 @@ describe('resolveSpec', () => {
       maxWait: 86_400,
       maxLogBytes: 1024 ** 3,
       outputs: ['outputs/**'],
+      allowRemovals: false,
       user: null,
     });
   });
