@@ -60,6 +60,7 @@ export function createSync(ports: Ports) {
       versionId: archive.versionId,
       folders: outputFolders(spec.outputs),
       allowRemovals: spec.allowRemovals,
+      takeOver: spec.takeOver,
     };
     return startJob(ports, input, { job: 'sync', work: { sync }, ended, queue });
   }

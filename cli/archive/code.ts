@@ -1,5 +1,5 @@
 import { createReadStream } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, realpath, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { chooseScript, ScriptNotFound } from '../../core/archive/choose-script.ts';
@@ -12,6 +12,7 @@ import { addIncluded } from './include.ts';
 import { type Packed, packFiles } from './pack.ts';
 import { type Listing, listFiles } from './pack-list.ts';
 import { ScanCounter } from './scan.ts';
+import { findSource } from './source.ts';
 import type { LocalArchive } from './upload.ts';
 import { leftOut } from './walk.ts';
 import { sizeWarnings, trackerWarnings } from './warnings.ts';
@@ -107,7 +108,8 @@ export async function withArchive<T>(
   const folder = await mkdtemp(join(tmpdir(), 'runctl-'));
   try {
     const file = join(folder, 'code.tar.gz');
-    const packed = await packFiles(code.folder, code.listing, file, options);
+    const source = (await findSource(await realpath(code.folder), code.listing)) ?? undefined;
+    const packed = await packFiles(code.folder, code.listing, file, { ...options, source });
     return await use(await verify(file), packed);
   } finally {
     await rm(folder, { recursive: true, force: true });

@@ -4,7 +4,7 @@ import { pipeline } from 'node:stream/promises';
 import { constants, createGzip } from 'node:zlib';
 import { type Pack, pack } from 'tar-stream';
 import { type GitState, gitComment } from '../../core/archive/git-state.ts';
-import { noteComment } from '../../core/archive/note.ts';
+import { type ArchiveNote, noteComment } from '../../core/archive/note.ts';
 import { findLeftOut } from './left-out.ts';
 import { isLfsPointer, pointerWarnings } from './lfs.ts';
 import { PackError } from './pack-error.ts';
@@ -52,6 +52,8 @@ export interface Packed {
 export interface PackOptions {
   readonly includeSecrets?: boolean;
   readonly signal?: AbortSignal;
+  /** Where the code comes from, for the instance to compare. */
+  readonly source?: ArchiveNote['source'] | undefined;
 }
 
 /** Packs a project folder: {@link listFiles}, then {@link packFiles}. */
@@ -133,7 +135,11 @@ async function writeArchive(
   const gzip = createGzip({ level: GZIP_LEVEL, memLevel: constants.Z_MAX_MEMLEVEL, chunkSize: 256 * 1024 });
   // The commit comes first, where `git get-tar-commit-id` reads it.
   if (git !== null) gzip.write(globalHeader(gitComment(git), MTIME));
-  if (leftOut.length > 0) gzip.write(globalHeader(noteComment({ leftOut }), MTIME));
+  const note: ArchiveNote = {
+    ...(leftOut.length > 0 ? { leftOut } : {}),
+    ...(options.source ? { source: options.source } : {}),
+  };
+  if (Object.keys(note).length > 0) gzip.write(globalHeader(noteComment(note), MTIME));
   const written = pipeline(tar, gzip, createWriteStream(archive));
   try {
     // The disk may be full long before the last file is read: the first failure is reported.

@@ -5,6 +5,16 @@ export interface ArchiveNote {
    * empty text stands for everything. A sync does not remove these from the instance.
    */
   readonly leftOut?: readonly string[];
+  /** A sync of another source to the same project is refused. */
+  readonly source?: ArchiveSource;
+}
+
+/** Where the code of an archive comes from. */
+export interface ArchiveSource {
+  /** What is compared. */
+  readonly id: string;
+  /** What people are shown. */
+  readonly label: string;
 }
 
 /** instance/runner/sync/note.py has it too; test/contract/archive-note.test.ts compares the two. */

@@ -17,6 +17,8 @@ export interface SyncRequest {
   readonly folders?: readonly string[];
   /** The sync may remove many files; left out: no. */
   readonly allowRemovals?: boolean;
+  /** The sync may replace the code of another source; left out: no. */
+  readonly takeOver?: boolean;
 }
 
 export interface InstallRequest {

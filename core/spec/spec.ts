@@ -37,6 +37,7 @@ export interface RunSpec {
   readonly maxLogBytes: number;
   readonly outputs: readonly string[];
   readonly allowRemovals: boolean;
+  readonly takeOver: boolean;
   readonly user: string | null;
 }
 
@@ -142,6 +143,7 @@ export function resolveSpec(...sources: readonly SpecInput[]): RunSpec {
     maxLogBytes: parseSize(spec.maxLogBytes ?? '1GiB'),
     outputs: spec.outputs ?? DEFAULT_OUTPUTS,
     allowRemovals: spec.allowRemovals ?? false,
+    takeOver: spec.takeOver ?? false,
     user: spec.user ?? null,
   };
 }

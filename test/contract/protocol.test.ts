@@ -67,6 +67,7 @@ const sync: Required<SyncRequest> = {
   versionId: null,
   folders: ['outputs'],
   allowRemovals: true,
+  takeOver: true,
 };
 const install: Required<InstallRequest> = {
   requirements: 'r.txt',
@@ -106,7 +107,7 @@ const upload: UploadRequest = { ...base, ...finisher, verb: 'upload', puts: { 't
 const requests: Record<string, RunnerRequest> = { ...starts, poll, stop, collect, upload, release };
 
 /** Keys that the runner can do without: it has a default, or reads them only when they are there. */
-const OPTIONAL = ['offset', 'maxBytes', 'secrets', 'lingerGrace', 'folders', 'allowRemovals'];
+const OPTIONAL = ['offset', 'maxBytes', 'secrets', 'lingerGrace', 'folders', 'allowRemovals', 'takeOver'];
 
 describe('requests', () => {
   it.each(Object.entries(requests))('%s as core builds it is understood by the runner', (_, request) => {
@@ -134,7 +135,7 @@ describe('requests', () => {
   });
 
   it('what a sync may leave out is refused when it is of another type', () => {
-    const wrong = [{ folders: 'a' }, { folders: [1] }, { allowRemovals: 'yes' }];
+    const wrong = [{ folders: 'a' }, { folders: [1] }, { allowRemovals: 'yes' }, { takeOver: 1 }];
     expect(understood(wrong.map((fields) => ({ ...starts.sync, sync: { ...sync, ...fields } })))).toEqual(
       wrong.map((fields) => `sync.${Object.keys(fields)[0]} has the wrong type`),
     );

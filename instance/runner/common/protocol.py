@@ -158,8 +158,9 @@ def _check_sync(work):
     _check(work, {"folders": (list,)}, "sync.")
     if not all(isinstance(name, str) for name in work["folders"]):
         raise Refusal("BadRequest", "sync.folders has the wrong type")
-    if not isinstance(work.setdefault("allowRemovals", False), bool):
-        raise Refusal("BadRequest", "sync.allowRemovals has the wrong type")
+    for key in ("allowRemovals", "takeOver"):
+        if not isinstance(work.setdefault(key, False), bool):
+            raise Refusal("BadRequest", f"sync.{key} has the wrong type")
 
 
 def check_secrets(secrets, env, prefix):

@@ -13,6 +13,7 @@ from sync.apply import exists
 from sync.extract import extract, verify_tree
 from sync.inflate import measure_expanded_size, open_unpacked, read_size_hint
 from sync.report import Reporter, SyncError, format_count, format_size, log
+from sync.tar import quote
 from sync.workspace import LinkError, Tree, Workspace
 
 TYPE_CHECKING = False
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from typing import Any, Callable, NoReturn
 
     from sync.note import Note
-    from sync.records import FileEntry, Manifest
+    from sync.records import FileEntry, Manifest, Source
 
 #: More is removed only when the run spec has allowRemovals. core/archive/removals.ts has the same numbers.
 MAX_REMOVED_FILES = 100
@@ -80,6 +81,7 @@ class Sync:
             return self._finish(old["files"], counts, kept, True)
         try:
             files, folders, note = self._unpack()
+            self._check_source(old.get("source"), note.source)
             counts, new_kept = self._apply(files, folders, note, old)
         finally:
             if not exists(workspace.own, journal.JOURNAL):
@@ -193,6 +195,7 @@ class Sync:
             "strip": request["strip"],
             "files": files,
             "folders": folders,
+            "source": note.source or old.get("source"),
         }
         kept = journal.commit(workspace, steps, manifest, self._started)
         tree = Tree(workspace.open_project())
@@ -207,6 +210,16 @@ class Sync:
         if left_in_place:
             log("Not removed: %s that the archive leaves out" % format_count(left_in_place, "file"))
         return counts, kept
+
+    def _check_source(self, old: Source | None, new: Source | None) -> None:
+        """Raises SyncError when another folder or repository has synced this project. An unknown source may be any."""
+        if old is None or new is None or old["id"] == new["id"] or self._request.get("takeOver"):
+            return
+        raise SyncError(
+            "ProjectInUse",
+            "The project %s on this instance has the code of %s, and this archive is from %s. Nothing was changed."
+            % (os.fsdecode(self._workspace.name), quote(old["label"]), quote(new["label"])),
+        )
 
     def _check_removals(self, removed: list[FileEntry]) -> None:
         """Raises SyncError when so much would be removed that a person has to allow it."""

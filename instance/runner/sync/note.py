@@ -8,7 +8,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from sync.records import Source
+
 PREFIX = b"runctl note "
+MAX_TEXT = 1_000  # characters of a source
 
 
 class LeftOut:
@@ -42,6 +45,7 @@ class Note:
                 values = _parse(comment[len(PREFIX) :])
         names = values.get("leftOut")
         self.left_out = LeftOut(_only_text(names), strip)
+        self.source = _source(values.get("source"))
 
 
 def _parse(text: bytes) -> dict[str, object]:
@@ -50,6 +54,15 @@ def _parse(text: bytes) -> dict[str, object]:
     except ValueError:
         return {}
     return values if isinstance(values, dict) else {}
+
+
+def _source(value: object) -> Source | None:
+    if not isinstance(value, dict):
+        return None
+    texts = _only_text([value.get(key) for key in ("id", "label")])
+    if len(texts) != 2 or not all(0 < len(text) <= MAX_TEXT for text in texts):
+        return None
+    return {"id": texts[0], "label": texts[1]}
 
 
 def _only_text(names: object) -> list[str]:

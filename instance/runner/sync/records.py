@@ -19,13 +19,25 @@ class FileEntry(TypedDict):
     sig: Signature
 
 
-class Manifest(TypedDict):
-    """What the last sync put into the project's folder."""
+class Source(TypedDict):
+    """Where the code of an archive comes from: what is compared, and what people are shown."""
 
+    id: str
+    label: str
+
+
+class _Files(TypedDict):
     sha256: Optional[str]
     strip: Optional[str]
     files: dict[str, FileEntry]
     folders: list[str]
+
+
+class Manifest(_Files, total=False):
+    """What the last sync put into the project's folder."""
+
+    #: Of the last archive that named one.
+    source: Optional[Source]
 
 
 class Journal(TypedDict):
