@@ -3,9 +3,11 @@ import { type FileHandle, open, readFile, rm } from 'node:fs/promises';
 import { Entries } from '../../core/archive/entries.ts';
 import { type GitState, gitComment } from '../../core/archive/git-state.ts';
 import { CHUNK_BYTES_MAX, chunkEnd } from '../../core/archive/members.ts';
+import { type ArchiveNote, noteComment } from '../../core/archive/note.ts';
 import { TarStream } from '../../core/archive/tar-stream.ts';
 import { type ArchiveCaps, DEFAULT_CAPS } from '../../core/archive/verify.ts';
 import { Compressor } from './compressor.ts';
+import { findLeftOut } from './left-out.ts';
 import { isLfsPointer, pointerWarnings } from './lfs.ts';
 import { MemberWriter, type WrittenArchive } from './member-writer.ts';
 import { type MemberRange, originOf, PackCache, savePackCache } from './pack-cache.ts';
@@ -52,6 +54,8 @@ export interface Packed {
   readonly secrets: readonly string[];
   /** What else was not packed although no ignore file excludes it, one sentence each. */
   readonly warnings: readonly string[];
+  /** What exists in the project and is not in the archive: files, and folders with a slash at their end. */
+  readonly leftOut: readonly string[];
   /** The commit that the archive names. */
   readonly git: Commit | null;
   /** Files that the archive packed here before did not have, or had with other content; null when there was none. */
@@ -63,6 +67,8 @@ export interface Packed {
 export interface PackOptions {
   readonly includeSecrets?: boolean;
   readonly signal?: AbortSignal;
+  /** Where the code comes from, for the instance to compare. */
+  readonly source?: ArchiveNote['source'] | undefined;
   /** In ms since the epoch; files that changed just before are not recognized by the next packing. Default: the clock. */
   readonly now?: number;
 }
@@ -91,13 +97,17 @@ export async function packFiles(
   const cache = await PackCache.open(folder);
   try {
     let git = listing.git;
-    let packing = await writeArchive(listing.files, archive, { ...options, cache, git });
-    // The commit stands at the archive's beginning, and what is left out while packing is known at its end.
+    const listed = listing.files.map(({ name }) => name);
+    let leftOut = await findLeftOut(listing.folders, listed);
+    let packing = await writeArchive(listing.files, archive, { ...options, cache, git, leftOut });
+    // The notes are at the archive's beginning, and what is left out while packing is known at its end.
     const names = new Set(packing.packed.map(({ name }) => name));
-    const missing = listing.files.filter(({ name, tracked }) => tracked && !names.has(name)).length;
-    if (git !== null && missing > 0) {
-      git = { ...git, dirty: true, differences: [...git.differences, `${missing} tracked but not packed`] };
-      packing = await writeArchive(listing.files, archive, { ...options, cache, git });
+    if (names.size < listed.length) {
+      const missing = listing.files.filter(({ name, tracked }) => tracked && !names.has(name)).length;
+      if (git !== null && missing > 0)
+        git = { ...git, dirty: true, differences: [...git.differences, `${missing} tracked but not packed`] };
+      leftOut = await findLeftOut(listing.folders, [...names]);
+      packing = await writeArchive(listing.files, archive, { ...options, cache, git, leftOut });
     }
     const { packed, written, origins } = packing;
     if (packed.length === 0) throw nothingToPack(folder);
@@ -108,6 +118,7 @@ export async function packFiles(
       archiveBytes: written.bytes,
       secrets: [...listing.secrets, ...packing.secrets],
       warnings: [...listing.warnings, ...packing.warnings, ...pointerWarnings(packing.pointers)],
+      leftOut,
       git,
       changedFiles: cache === null ? null : changedFiles(packing.digests, cache.files),
       keep: () => savePackCache(folder, archive, written, { origins, files: packing.digests }),
@@ -123,6 +134,7 @@ export async function packFiles(
 interface WriteOptions extends PackOptions {
   readonly cache: PackCache | null;
   readonly git: GitState | null;
+  readonly leftOut: readonly string[];
 }
 
 type Written = Pick<Packing, 'packed' | 'secrets' | 'warnings' | 'pointers' | 'origins' | 'digests'> & {
@@ -182,12 +194,11 @@ class Packing {
   }
 
   async addAll(units: readonly PackUnit[]): Promise<void> {
-    const { git, signal } = this.options;
-    if (git !== null) {
-      const comment = commentHeader(gitComment(git));
-      this.check.push(comment);
-      await this.writer.add(comment);
-    }
+    const { git, leftOut, source, signal } = this.options;
+    // The commit comes first, where `git get-tar-commit-id` reads it.
+    if (git !== null) await this.addComment(gitComment(git));
+    const note: ArchiveNote = { ...(leftOut.length > 0 ? { leftOut } : {}), ...(source ? { source } : {}) };
+    if (Object.keys(note).length > 0) await this.addComment(noteComment(note));
     const ahead: Promise<Ready>[] = [];
     for (const index of units.keys()) {
       signal?.throwIfAborted();
@@ -200,6 +211,12 @@ class Packing {
       delete ahead[index]; // frees the bytes
       await this.add(ready);
     }
+  }
+
+  private async addComment(comment: string): Promise<void> {
+    const header = commentHeader(comment);
+    this.check.push(header);
+    await this.writer.add(header);
   }
 
   async end(): Promise<WrittenArchive> {

@@ -1,4 +1,5 @@
 import { withAwsErrors } from '../../aws/errors.ts';
+import { needsPermission } from '../../core/archive/removals.ts';
 import type { ErrorName } from '../../core/errors.ts';
 import { archiveUri } from '../../core/names.ts';
 import { withoutInclude } from '../../core/spec/archive-spec.ts';
@@ -20,6 +21,7 @@ import { printDetached } from '../terminal/detach.ts';
 import { followRun } from './follow.ts';
 import { type Plan, planJson, planRows } from './plan.ts';
 import { endLines, eventPrinter } from './print-events.ts';
+import { confirmRemovals, planRemovals, recordFiles } from './removals.ts';
 import { type StartedRun, startRun } from './start.ts';
 
 /** Options beside the run spec. */
@@ -73,6 +75,8 @@ async function sendFolder(context: Context, flags: SpecInput, options: RunOption
   const instance = await findInstance(context, project, spec.user);
   return await withArchive(code, { includeSecrets, signal }, async (archive, packed) => {
     for (const warning of packWarnings(packed)) terminal.warn(warning);
+    const target = { instance: instance.found.id, project: project.name.value };
+    const removals = await planRemovals(folder, target, packed);
     const plan = {
       project: project.name,
       code: { packed },
@@ -80,13 +84,19 @@ async function sendFolder(context: Context, flags: SpecInput, options: RunOption
       args: spec.args ?? [],
       secrets,
       instance,
+      removals,
     };
     if (!(await confirmPlan(context, plan, options))) return null;
+    const allowed = spec.allowRemovals === true;
+    if (!(await confirmRemovals(terminal, removals, { allowed, ask: options.yes !== true, signal }))) return null;
     const to = { bucket, project: project.name.value, start: null, patch: options.full !== true };
     const sent = await send(context, archive, to);
     terminal.note(sentLine(packed, sent));
+    const unrecorded = await recordFiles(folder, target, packed);
+    if (unrecorded !== null) terminal.warn(unrecorded);
     return {
       ...withoutPackingKeys(flags),
+      ...(removals !== null && needsPermission(removals) ? { allowRemovals: true } : {}),
       project: project.name.value,
       archive: archiveUri(sent),
       sha256: archive.sha256,
@@ -125,6 +135,7 @@ async function planArchive(
     args: flags.args ?? [],
     secrets: checkEnvironment(context.terminal, flags),
     instance: flags.instance === undefined ? null : await findInstance(context, project, flags.user),
+    removals: null,
   };
   return (await confirmPlan(context, plan, options)) ? { ...flags, project: project.name.value } : null;
 }

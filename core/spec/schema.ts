@@ -130,6 +130,14 @@ export const specSchema = z.partial(
     outputs: z
       .array(relativePath('A glob in the project.'))
       .check(z.maxLength(64, 'has more than 64 items'), z.describe('Globs of files that are collected.')),
+    allowRemovals: z
+      .boolean()
+      .check(z.describe('Allow a sync to remove more than 100 files, or 100 MB, that the archive no longer contains.')),
+    takeOver: z
+      .boolean()
+      .check(
+        z.describe('Allow a sync to replace the code of the project that another folder or repository has synced.'),
+      ),
     user: text.check(
       z.regex(/^[a-z_][a-z0-9_-]{0,31}$/, 'is a user name'),
       z.refine((value) => value !== 'root', 'must not be root: jobs run as an unprivileged user'),

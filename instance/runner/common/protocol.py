@@ -151,9 +151,22 @@ def _check_work(request: dict[str, Any]) -> None:
     if job == "train":
         work.setdefault("lingerGrace", 60)
         _check(work, {"lingerGrace": _NUMBER}, "train.")
-    if job != "sync":
+    if job == "sync":
+        _check_sync(work)
+    else:
         work.setdefault("secrets", {})
         check_secrets(work["secrets"], work["env"], job + ".")
+
+
+def _check_sync(work: dict[str, Any]) -> None:
+    """What a request may leave out."""
+    work.setdefault("folders", [])
+    _check(work, {"folders": (list,)}, "sync.")
+    if not all(isinstance(name, str) for name in work["folders"]):
+        raise Refusal("BadRequest", "sync.folders has the wrong type")
+    for key in ("allowRemovals", "takeOver"):
+        if not isinstance(work.setdefault(key, False), bool):
+            raise Refusal("BadRequest", f"sync.{key} has the wrong type")
 
 
 def check_secrets(secrets: dict[str, Any], env: Mapping[str, str], prefix: str) -> None:

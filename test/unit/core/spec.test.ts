@@ -51,6 +51,8 @@ const good: { [Key in keyof Required<SpecInput>]: NonNullable<SpecInput[Key]>[] 
   maxLogBytes: ['1GiB', '500MiB', '0.5KiB', '10B'],
   outputs: [[], ['outputs/**', '*.pt']],
   include: [[], ['../common', 'a/b.py']],
+  allowRemovals: [true, false],
+  takeOver: [true, false],
   user: ['ubuntu', 'ec2-user', '_x'],
   startedBy: ['anna', 'ci 4711', 'schedule nightly'],
 };
@@ -63,6 +65,8 @@ const bad: [key: keyof SpecInput, value: unknown, says: RegExp][] = [
   ['archive', 3, /archive must be a string/],
   ['sha256', 'ABCDEF'.repeat(11), /sha256 is the hex SHA-256/],
   ['sha256', 'ab', /sha256 is the hex SHA-256/],
+  ['takeOver', 1, /takeOver must be a boolean/],
+  ['allowRemovals', 'yes', /allowRemovals must be a boolean/],
   ['user', 'root', /user must not be root/],
   ['instance', 'tag:Project=*', /must not have the wildcards/],
   ['instance', 'tag:Pro?ject=x', /must not have the wildcards/],
@@ -245,6 +249,8 @@ describe('resolveSpec', () => {
       maxWait: 86_400,
       maxLogBytes: 1024 ** 3,
       outputs: ['outputs/**'],
+      allowRemovals: false,
+      takeOver: false,
       user: null,
     });
   });
