@@ -17,6 +17,7 @@ import type { Run, Runs } from './find.ts';
 import {
   argsOf,
   endingOf,
+  labels,
   manifestOf,
   projectOf,
   type RunSummary,
@@ -109,6 +110,7 @@ async function ofExecution(runs: Runs, execution: Execution): Promise<RunReport>
     args: argsOf(spec),
     gitCommit: archive?.gitCommit ?? null,
     gitDirty: archive?.gitDirty ?? null,
+    ...labels(execution, spec),
     startedBy: startedBy(execution),
     costUsd: manifest?.cost.usd ?? null,
     isKept: manifest !== null,

@@ -59,6 +59,7 @@ export async function summarize(
     args: argsOf(spec ?? inputOf(execution)),
     gitCommit: verified?.archive.gitCommit ?? null,
     gitDirty: verified?.archive.gitDirty ?? null,
+    ...labels(execution, spec),
     startedBy: startedBy(execution),
     costUsd: manifest?.cost.usd ?? null,
     isKept,
@@ -101,6 +102,8 @@ export function summaryOf(manifest: Manifest): RunSummary {
     args: argsOf(manifest.spec),
     gitCommit: manifest.archive?.gitCommit ?? null,
     gitDirty: manifest.archive?.gitDirty ?? null,
+    name: text('name'),
+    note: text('note'),
     startedBy: text('startedBy'),
     costUsd: manifest.cost.usd,
     isKept: true,
@@ -198,6 +201,14 @@ export function startedBy(execution: Execution): string | null {
   return recorded ?? (isUpload(execution) ? 'an upload' : null);
 }
 
+/** The name and the note of a run: before its spec was read, as its input has them. */
+export function labels(execution: Execution, spec: VerifyOutput['spec'] | null) {
+  return {
+    name: spec?.name ?? inputText(execution, 'name'),
+    note: spec?.note ?? inputText(execution, 'note'),
+  };
+}
+
 export function argsOf(spec: unknown): string[] | null {
   const { args } = Object(maskSpec(spec)) as { args?: unknown };
   return Array.isArray(args) ? args.map(String) : null;
@@ -240,7 +251,7 @@ function isUpload(execution: Execution): boolean {
 
 function inputText(
   execution: Execution,
-  key: 'project' | 'instance' | 'script' | 'archive' | 'startedBy',
+  key: 'project' | 'instance' | 'script' | 'archive' | 'startedBy' | 'name' | 'note',
 ): string | null {
   const value = inputOf(execution)[key];
   return typeof value === 'string' ? value : null;
