@@ -56,6 +56,7 @@ export const ERRORS = {
   ArchiveChanged: rejected(
     'Upload the archive again and start a new run: the stored object is not the one that the run names.',
   ),
+  PatchUnusable: rejected('Start the run again with `runctl run --full`, which uploads the whole archive.'),
   ScriptNotFound: rejected('Set the key script to the path of a script in the archive.'),
   InstanceNotFound: unavailable(
     'Set the key instance to the id of the instance, or give the instance the tag Project=<project>.',

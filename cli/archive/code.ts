@@ -1,10 +1,9 @@
-import { createReadStream } from 'node:fs';
 import { mkdtemp, realpath, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { chooseEntry } from '../../core/archive/choose-entry.ts';
 import { ScriptNotFound } from '../../core/archive/choose-script.ts';
-import { type ArchiveCaps, ArchiveError, DEFAULT_CAPS, verifyArchive } from '../../core/archive/verify.ts';
+import { ArchiveError } from '../../core/archive/verify.ts';
 import { commandWords, ENTRY_KEYS, type Entry, entryText } from '../../core/spec/entry.ts';
 import { outputMatcher } from '../../core/spec/output-globs.ts';
 import { DEFAULT_OUTPUTS, type SpecInput } from '../../core/spec/spec.ts';
@@ -18,17 +17,6 @@ import { findSource } from './source.ts';
 import type { LocalArchive } from './upload.ts';
 import { leftOut } from './walk.ts';
 import { sizeWarnings, trackerWarnings } from './warnings.ts';
-
-/** A deployed stack may allow more than the defaults, so exceeding them is only a warning here. */
-const NO_CAPS: ArchiveCaps = {
-  compressedBytes: Number.POSITIVE_INFINITY,
-  expandedBytes: Number.POSITIVE_INFINITY,
-  ratio: Number.POSITIVE_INFINITY,
-  entries: Number.POSITIVE_INFINITY,
-  depth: DEFAULT_CAPS.depth,
-  nameBytes: DEFAULT_CAPS.nameBytes,
-  headerBytes: DEFAULT_CAPS.headerBytes,
-};
 
 /** The code of a project folder. */
 export interface Code {
@@ -135,24 +123,12 @@ export async function withArchive<T>(
     const file = join(folder, 'code.tar.gz');
     const source = (await findSource(await realpath(code.folder), code.listing)) ?? undefined;
     const packed = await packFiles(code.folder, code.listing, file, { ...options, source });
-    return await use(await verify(file), packed);
+    return await use({ ...packed.archive, file, folder: code.folder, keep: packed.keep }, packed);
+  } catch (error) {
+    if (!(error instanceof ArchiveError)) throw error;
+    throw usageError(error.message, 'Rename the file, or exclude it with .runctlignore.', { cause: error });
   } finally {
     await rm(folder, { recursive: true, force: true });
-  }
-}
-
-/** Checks the archive as the state Verify archive does, before anything is uploaded. */
-async function verify(file: string): Promise<LocalArchive> {
-  try {
-    const report = await verifyArchive(createReadStream(file), {
-      caps: NO_CAPS,
-      capture: { names: [], maxBytes: 0 },
-    });
-    return { file, sha256: report.sha256, bytes: report.bytes };
-  } catch (error) {
-    if (error instanceof ArchiveError)
-      throw usageError(error.message, 'Rename the file, or exclude it with .runctlignore.', { cause: error });
-    throw error;
   }
 }
 

@@ -4,6 +4,7 @@ import type { ErrorName } from '../../core/errors.ts';
 import { archiveUri } from '../../core/names.ts';
 import { withoutInclude } from '../../core/spec/archive-spec.ts';
 import { mergeSpecs, type SpecInput } from '../../core/spec/spec.ts';
+import { formatSize } from '../../core/units.ts';
 import { errorNamed, type RunEnding, readEnding } from '../../core/workflow/run-ending.ts';
 import { callerName } from '../account/identity.ts';
 import { resolveInstance } from '../account/instance.ts';
@@ -17,7 +18,8 @@ import {
   withArchive,
   withoutPackingKeys,
 } from '../archive/code.ts';
-import { send } from '../archive/send-archive.ts';
+import type { Packed } from '../archive/pack.ts';
+import { type Sent, send } from '../archive/send-archive.ts';
 import type { Context } from '../context.ts';
 import { EXIT, type ExitCode, exitCodeOf, usageError } from '../errors.ts';
 import type { StartOutput } from '../output/schemas.ts';
@@ -38,6 +40,8 @@ export interface RunOptions {
   /** Show the whole log of the sync. */
   readonly verbose?: boolean;
   readonly includeSecrets?: boolean;
+  /** Upload the whole archive, also where a part would do. */
+  readonly full?: boolean;
   readonly json?: boolean;
 }
 
@@ -93,8 +97,9 @@ async function sendFolder(context: Context, flags: SpecInput, options: RunOption
     if (!(await confirmPlan(context, plan, options))) return null;
     const allowed = spec.allowRemovals === true;
     if (!(await confirmRemovals(terminal, removals, { allowed, ask: options.yes !== true, signal }))) return null;
-    const to = { bucket, project: project.name.value, start: null };
+    const to = { bucket, project: project.name.value, start: null, patch: options.full !== true };
     const sent = await send(context, archive, to);
+    terminal.note(sentLine(packed, sent));
     const unrecorded = await recordFiles(folder, target, packed);
     if (unrecorded !== null) terminal.warn(unrecorded);
     return {
@@ -103,8 +108,23 @@ async function sendFolder(context: Context, flags: SpecInput, options: RunOption
       project: project.name.value,
       archive: archiveUri(sent),
       sha256: archive.sha256,
+      ...(sent.patch === null ? {} : { patch: archiveUri(sent.patch) }),
     };
   });
+}
+
+/** `3 of 2,004 files changed, 4.1 KiB of 31.9 MiB sent` */
+function sentLine(packed: Packed, sent: Sent): string {
+  const files =
+    packed.changedFiles === null
+      ? ''
+      : `${count(packed.changedFiles)} of ${count(packed.files.length)} files changed, `;
+  return `${files}${formatSize(sent.sentBytes)} of ${formatSize(packed.archiveBytes)} sent`;
+}
+
+/** `2,004` */
+function count(value: number): string {
+  return value.toLocaleString('en-US');
 }
 
 /** The archive's own runctl.yaml is not read here; only the flags are known. */

@@ -74,6 +74,12 @@ export const specSchema = z.partial(
       z.regex(/^[0-9a-f]{64}$/, 'is the hex SHA-256 of the archive'),
       z.describe('SHA-256 of the archive: a run of any other bytes is refused. Only in StartExecution input.'),
     ),
+    patch: text.check(
+      z.regex(/^s3:\/\/[^/]+\/patches\/.+/s, 'looks like s3://bucket/patches/…, with an optional ?versionId='),
+      z.describe(
+        'A patch that makes the archive of an earlier one, as `runctl run` uploads it; needs sha256. Only in StartExecution input.',
+      ),
+    ),
     project: text.check(
       z.regex(/^[a-z0-9][a-z0-9._-]{0,62}$/, 'is 1 to 63 of a-z 0-9 . _ - and begins with a letter or digit'),
       z.describe('Name of the code; also its folder on the instance, <home>/<project>.'),

@@ -16,6 +16,7 @@ function refusal(value: unknown): string {
 const good: { [Key in keyof Required<SpecInput>]: NonNullable<SpecInput[Key]>[] } = {
   archive: ['s3://bucket/key.tar.gz', 's3://b/a b/ü+".tar.gz?versionId=abc'],
   sha256: ['0123456789abcdef'.repeat(4)],
+  patch: ['s3://bucket/patches/demo/0123', 's3://bucket/patches/demo/0123?versionId=abc'],
   project: ['a', 'my-project_1.0', 'x'.repeat(63)],
   instance: ['i-01234567', 'i-0123456789abcdef0', 'tag:Project=demo', 'tag:a b=c=d'],
   script: [
@@ -60,6 +61,7 @@ const good: { [Key in keyof Required<SpecInput>]: NonNullable<SpecInput[Key]>[] 
 
 const bad: [key: keyof SpecInput, value: unknown, says: RegExp][] = [
   ['startedBy', 'a\x1b[2J', /startedBy has a control character/],
+  ['patch', 's3://bucket/archives/demo/0123', /patch looks like s3:\/\/bucket\/patches/],
   ['archive', 'bucket/key', /archive looks like s3:/],
   ['archive', 's3://bucket/', /archive looks like s3:/],
   ['archive', 3, /archive must be a string/],
