@@ -1,6 +1,7 @@
 import type { Removals } from '../../core/archive/removals.ts';
 import { formatSize } from '../../core/units.ts';
 import type { Instance } from '../../core/workflow/data.ts';
+import type { Script } from '../archive/code.ts';
 import type { Packed } from '../archive/pack.ts';
 import type { PlanOutput } from '../output/schemas.ts';
 import type { Found } from '../project/project.ts';
@@ -11,7 +12,7 @@ export interface Plan {
   readonly project: Found<string>;
   readonly code: { readonly packed: Packed } | { readonly archive: string };
   /** null: from the archive's runctl.yaml. */
-  readonly script: Found<string> | null;
+  readonly script: Script | null;
   readonly args: readonly string[];
   /** References by the name of the variable. */
   readonly secrets: Readonly<Record<string, string>>;
@@ -26,7 +27,7 @@ export function planRows(plan: Plan): [string, string][] {
   return [
     ['project', from(project)],
     ['code', codeRow(plan.code)],
-    ['script', script === null ? "from the archive's runctl.yaml" : from(script)],
+    [script?.key ?? 'script', script === null ? "from the archive's runctl.yaml" : from(script)],
     ...(args.length === 0 ? [] : [['args', args.map(quoted).join(' ')] satisfies [string, string]]),
     ...Object.entries(secrets).map(([name, reference]): [string, string] => ['secret', `${name} from ${reference}`]),
     [

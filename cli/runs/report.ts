@@ -17,6 +17,7 @@ import type { Run, Runs } from './find.ts';
 import {
   argsOf,
   endingOf,
+  entryOf,
   labels,
   manifestOf,
   projectOf,
@@ -106,7 +107,7 @@ async function ofExecution(runs: Runs, execution: Execution): Promise<RunReport>
     instanceType: facts.instance?.type ?? null,
     instanceRequested: instance?.value ?? null,
     instanceFrom: instance?.from ?? null,
-    script: spec?.script ?? null,
+    script: spec === null ? null : entryOf(spec),
     args: argsOf(spec),
     gitCommit: archive?.gitCommit ?? null,
     gitDirty: archive?.gitDirty ?? null,

@@ -3,13 +3,21 @@ import { needsPermission } from '../../core/archive/removals.ts';
 import type { ErrorName } from '../../core/errors.ts';
 import { archiveUri } from '../../core/names.ts';
 import { withoutInclude } from '../../core/spec/archive-spec.ts';
-import type { SpecInput } from '../../core/spec/spec.ts';
+import { mergeSpecs, type SpecInput } from '../../core/spec/spec.ts';
 import { formatSize } from '../../core/units.ts';
 import { errorNamed, type RunEnding, readEnding } from '../../core/workflow/run-ending.ts';
 import { callerName } from '../account/identity.ts';
 import { resolveInstance } from '../account/instance.ts';
 import { retryNotes } from '../account/retry.ts';
-import { checkScript, packWarnings, readCode, withArchive, withoutPackingKeys } from '../archive/code.ts';
+import {
+  checkScript,
+  entryFrom,
+  entryOfSpec,
+  packWarnings,
+  readCode,
+  withArchive,
+  withoutPackingKeys,
+} from '../archive/code.ts';
 import type { Packed } from '../archive/pack.ts';
 import { type Sent, send } from '../archive/send-archive.ts';
 import type { Context } from '../context.ts';
@@ -66,10 +74,10 @@ async function sendFolder(context: Context, flags: SpecInput, options: RunOption
   const { account, terminal, signal, folder } = context;
   const includeSecrets = options.includeSecrets === true;
   const project = await findProject(folder, flags);
-  const spec = { ...project.file, ...flags };
+  const spec = mergeSpecs(project.file, flags);
   const code = await readCode(folder, { includeSecrets, spec }, terminal);
   const secrets = checkEnvironment(context.terminal, project.file, flags);
-  const script = checkScript(code, spec, flags.script === undefined ? 'runctl.yaml' : '--script');
+  const script = checkScript(code, spec, entryFrom(flags));
   // One after the other: a stack that is missing is the first thing to say.
   const bucket = await account.output('bucket');
   const instance = await findInstance(context, project, spec.user);
@@ -131,7 +139,7 @@ async function planArchive(
   const plan = {
     project: project.name,
     code: { archive: flags.archive },
-    script: flags.script === undefined ? null : { value: flags.script, from: '--script' },
+    script: entryOfSpec(flags),
     args: flags.args ?? [],
     secrets: checkEnvironment(context.terminal, flags),
     instance: flags.instance === undefined ? null : await findInstance(context, project, flags.user),

@@ -2,6 +2,7 @@ import { type Execution, type Executions, isRunning, type ListedExecution } from
 import type { Outcome } from '../../core/errors.ts';
 import { parseArchiveUri, projectFolder, UPLOAD_PREFIX } from '../../core/names.ts';
 import type { Manifest } from '../../core/outcome/manifest-schema.ts';
+import { entryText } from '../../core/spec/entry.ts';
 import { maskSpec } from '../../core/spec/mask.ts';
 import type { JobSnapshot, RunFacts, VerifyOutput } from '../../core/workflow/data.ts';
 import { readRun, type StateEvent, type StateTime, stateTimes } from '../../core/workflow/history.ts';
@@ -55,7 +56,7 @@ export async function summarize(
     ...waitedAndTrained(times, word.state),
     ...(word.state === 'queued' ? { queueSeconds: queuedFor(beginning, Date.now()) } : {}),
     instance: instance?.id ?? spec?.instance ?? inputText(execution, 'instance'),
-    script: spec?.script ?? inputText(execution, 'script'),
+    script: entryOf(spec ?? inputOf(execution)),
     args: argsOf(spec ?? inputOf(execution)),
     gitCommit: verified?.archive.gitCommit ?? null,
     gitDirty: verified?.archive.gitDirty ?? null,
@@ -98,7 +99,7 @@ export function summaryOf(manifest: Manifest): RunSummary {
     endedAt: Date.parse(manifest.run.endedAt),
     ...waitedAndTrained(manifest.states, manifest.outcome),
     instance: manifest.instance?.id ?? text('instance'),
-    script: text('script'),
+    script: entryOf(manifest.spec ?? {}),
     args: argsOf(manifest.spec),
     gitCommit: manifest.archive?.gitCommit ?? null,
     gitDirty: manifest.archive?.gitDirty ?? null,
@@ -249,9 +250,17 @@ function isUpload(execution: Execution): boolean {
   return parseArchiveUri(inputText(execution, 'archive') ?? '')?.key.startsWith(UPLOAD_PREFIX) === true;
 }
 
+/** What a spec says to start, whoever wrote it. */
+export function entryOf(spec: Readonly<object>): string | null {
+  const { script, module, command } = maskSpec(spec) as Readonly<Record<string, unknown>>;
+  const text = (value: unknown) => (typeof value === 'string' ? value : null);
+  const words = Array.isArray(command) ? command.map(String) : null;
+  return entryText({ script: text(script), module: text(module), command: words });
+}
+
 function inputText(
   execution: Execution,
-  key: 'project' | 'instance' | 'script' | 'archive' | 'startedBy' | 'name' | 'note',
+  key: 'project' | 'instance' | 'archive' | 'startedBy' | 'name' | 'note',
 ): string | null {
   const value = inputOf(execution)[key];
   return typeof value === 'string' ? value : null;

@@ -1,5 +1,6 @@
 import * as z from 'zod/mini';
 import { parseDuration } from '../units.ts';
+import { BadCommand, commandProblem, commandWords } from './entry.ts';
 import { secretsSchema } from './secrets.ts';
 
 /** UTF-8 bytes of a path: what an archive's names may have (core/archive/caps.ts). */
@@ -46,6 +47,16 @@ function badSuffix(script: string): string | null {
   return `is a notebook: convert it with \`jupyter nbconvert --to script ${quoted}\`, and name the .py file`;
 }
 
+/** What is wrong with a command, or null. */
+function badCommand(command: string | readonly string[]): string | null {
+  try {
+    return commandProblem(commandWords(command));
+  } catch (error) {
+    if (error instanceof BadCommand) return error.message;
+    throw error;
+  }
+}
+
 const literal = text.check(
   z.refine((value) => !value.includes('\0'), 'has a NUL character'),
   z.refine((value) => !/\p{Surrogate}/u.test(value), 'has half a character (a lone surrogate)'),
@@ -82,6 +93,19 @@ export const specSchema = z.partial(
     script: relativePath(SCRIPT).check(
       z.refine((value) => badSuffix(value) === null, { error: ({ input }) => badSuffix(String(input)) ?? '' }),
       z.describe(SCRIPT),
+    ),
+    module: text.check(
+      z.regex(/^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$/, 'is the name of a Python module, such as pkg.train'),
+      z.maxLength(256, 'has more than 256 characters'),
+      z.describe('Module that Python runs instead of a script (python -m), such as pkg.train; also found in src/.'),
+    ),
+    command: z.union([text, z.array(literal)], 'must be a text or a list of texts').check(
+      z.refine((value) => badCommand(value) === null, {
+        error: ({ input }) => badCommand(input as string | string[]) ?? '',
+      }),
+      z.describe(
+        'Program and arguments to start instead of a script, such as torchrun --nproc-per-node=gpu train.py. No shell reads it.',
+      ),
     ),
     include: z
       .array(

@@ -141,6 +141,24 @@ describe('requests', () => {
     );
   });
 
+  it('a training starts exactly one of script, module and command', () => {
+    const { script: _script, ...rest } = train as Extract<TrainRequest, { script: string }>;
+    const entries = [{ module: 'pkg.train' }, { command: ['torchrun', 'x.py'] }, {}, { module: 'a', script: 'b.py' }];
+    const wrong = [{ command: 'torchrun' }, { command: [3] }, { command: [] }, { module: ['a'] }, { command: ['a\0'] }];
+    const requests = [...entries, ...wrong].map((fields) => ({ ...starts.train, train: { ...rest, ...fields } }));
+    expect(understood(requests)).toEqual([
+      null,
+      null,
+      'train.script is missing, and so are train.module and train.command',
+      'train has more than one of script, module and command',
+      'train.command has the wrong type',
+      'train: args and env must be text without NUL',
+      'train.script is missing, and so are train.module and train.command',
+      'train.module has the wrong type',
+      'train: args and env must be text without NUL',
+    ]);
+  });
+
   it('a queue without its ttl is refused, with its name', () => {
     const asked = { ...starts.sync, queue: { ttl: 60 } };
     expect(understood([asked, { ...asked, queue: {} }])).toEqual([null, 'queue.ttl is missing']);
