@@ -1,13 +1,16 @@
 import { createReadStream } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { chooseScript, ScriptNotFound } from '../../core/archive/choose-script.ts';
 import { type ArchiveCaps, ArchiveError, DEFAULT_CAPS, verifyArchive } from '../../core/archive/verify.ts';
 import { projectFiles } from '../../core/spec/archive-spec.ts';
 import { outputMatcher } from '../../core/spec/output-globs.ts';
+import { PACKAGE_FILE } from '../../core/spec/package-file.ts';
+import { defaultRequirements, missingRequirements } from '../../core/spec/requirements.ts';
 import { DEFAULT_OUTPUTS, type SpecInput } from '../../core/spec/spec.ts';
 import { usageError } from '../errors.ts';
+import type { Found } from '../project/project.ts';
 import type { Terminal } from '../terminal/terminal.ts';
 import { addIncluded } from './include.ts';
 import { type Packed, packFiles } from './pack.ts';
@@ -77,12 +80,35 @@ export function checkScript({ listing }: Code, spec: SpecInput, from: string): S
     );
   const script = scriptOf(names, wanted);
   const { requirements } = spec;
-  if (requirements !== undefined && spec.install !== 'skip' && !names.includes(requirements.replace(/^(\.\/)+/, '')))
+  const missing =
+    requirements === undefined || spec.install === 'skip'
+      ? null
+      : missingRequirements(requirements.replace(/^(\.\/)+/, ''), names);
+  if (missing !== null)
     throw usageError(
-      `The requirements file ${requirements} is not among the files to upload.`,
+      `The requirements file ${missing} is not among the files to upload.`,
       'Correct the key requirements, or check whether an ignore file excludes the file.',
     );
   return { value: script, from: spec.script === undefined ? 'found' : from };
+}
+
+/**
+ * What a run would install, and why; null: nothing.
+ * @param packed the names of the files to upload
+ * @param from the source of the spec's key
+ */
+export async function findRequirements(
+  folder: string,
+  packed: readonly string[],
+  spec: SpecInput,
+  from: string,
+): Promise<Found<string> | null> {
+  if (spec.install === 'skip') return null;
+  if (spec.requirements !== undefined) return { value: spec.requirements, from };
+  const names = withoutTopFolder(packed);
+  const pyproject = packed[names.indexOf(PACKAGE_FILE)];
+  const text = pyproject === undefined ? null : await readFile(join(folder, pyproject), 'utf8');
+  return defaultRequirements(names, text, spec.installer);
 }
 
 function scriptOf(names: readonly string[], script: string | null): string {

@@ -4,10 +4,11 @@ import { fileURLToPath } from 'node:url';
 import type { EC2Client } from '@aws-sdk/client-ec2';
 import { chooseScript, ScriptNotFound } from '../../core/archive/choose-script.ts';
 import { ENABLED_TAG } from '../../core/names.ts';
-import { DEFAULT_REQUIREMENTS, refuseOtherSpecFiles, SPEC_FILE } from '../../core/spec/archive-spec.ts';
+import { refuseOtherSpecFiles, SPEC_FILE } from '../../core/spec/archive-spec.ts';
 import { toReadable } from '../account/aws-errors.ts';
 import { findInstances, tagOf } from '../account/instances.ts';
 import { refuseBroadFolder } from '../archive/broad-folder.ts';
+import { findRequirements } from '../archive/code.ts';
 import { PackError } from '../archive/pack-error.ts';
 import { listFiles } from '../archive/pack-list.ts';
 import type { Context } from '../context.ts';
@@ -31,19 +32,26 @@ export async function initProject(
   const name = await nameProject(folder, {}, {});
   const names = await namesIn(folder);
   const { script, candidates } = findScript(names);
-  const requirements = names.includes(DEFAULT_REQUIREMENTS) ? DEFAULT_REQUIREMENTS : null;
+  const requirements = await findRequirements(folder, names, {}, SPEC_FILE);
   const instance = await suggestInstance(context.account.ec2, name.value);
   const schema = `${PRIVATE_FOLDER}/${SCHEMA}`;
   await write(
     join(folder, SPEC_FILE),
-    specTemplate({ project: name.value, script, candidates, requirements, instance: instance.write, schema }),
+    specTemplate({
+      project: name.value,
+      script,
+      candidates,
+      requirements: requirements?.value ?? null,
+      instance: instance.write,
+      schema,
+    }),
     options.force,
   );
   await putSchema(folder);
   terminal.print(`Wrote ${SPEC_FILE}`);
   terminal.note(`  project       ${name.value}  (${name.from})`);
   terminal.note(`  script        ${script ?? 'not found; name it in runctl.yaml'}`);
-  terminal.note(`  requirements  ${requirements ?? 'none'}`);
+  terminal.note(`  requirements  ${requirements === null ? 'none' : `${requirements.value}  (${requirements.from})`}`);
   terminal.note(`  instance      ${instance.found}`);
   terminal.note('');
   for (const next of instance.next) terminal.note(next);

@@ -7,7 +7,14 @@ import { errorNamed, type RunEnding, readEnding } from '../../core/workflow/run-
 import { callerName } from '../account/identity.ts';
 import { resolveInstance } from '../account/instance.ts';
 import { retryNotes } from '../account/retry.ts';
-import { checkScript, packWarnings, readCode, withArchive, withoutPackingKeys } from '../archive/code.ts';
+import {
+  checkScript,
+  findRequirements,
+  packWarnings,
+  readCode,
+  withArchive,
+  withoutPackingKeys,
+} from '../archive/code.ts';
 import { send } from '../archive/send-archive.ts';
 import type { Context } from '../context.ts';
 import { EXIT, type ExitCode, exitCodeOf, usageError } from '../errors.ts';
@@ -64,6 +71,12 @@ async function sendFolder(context: Context, flags: SpecInput, options: RunOption
   const code = await readCode(folder, { includeSecrets, spec }, terminal);
   const secrets = checkEnvironment(context.terminal, project.file, flags);
   const script = checkScript(code, spec, flags.script === undefined ? 'runctl.yaml' : '--script');
+  const requirements = await findRequirements(
+    folder,
+    code.listing.files.map(({ name }) => name),
+    spec,
+    flags.requirements === undefined ? 'runctl.yaml' : '--requirements',
+  );
   // One after the other: a stack that is missing is the first thing to say.
   const bucket = await account.output('bucket');
   const instance = await findInstance(context, project, spec.user);
@@ -73,6 +86,7 @@ async function sendFolder(context: Context, flags: SpecInput, options: RunOption
       project: project.name,
       code: { packed },
       script,
+      requirements,
       args: spec.args ?? [],
       secrets,
       instance,
@@ -102,6 +116,7 @@ async function planArchive(
     project: project.name,
     code: { archive: flags.archive },
     script: flags.script === undefined ? null : { value: flags.script, from: '--script' },
+    requirements: flags.requirements === undefined ? null : { value: flags.requirements, from: '--requirements' },
     args: flags.args ?? [],
     secrets: checkEnvironment(context.terminal, flags),
     instance: flags.instance === undefined ? null : await findInstance(context, project, flags.user),

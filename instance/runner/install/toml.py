@@ -1,7 +1,7 @@
 """Reads TOML with the standard library: `tomllib` came with Python 3.11, and the runner stands on 3.8.
 
-Strings, arrays, tables, booleans and integers have their Python types; floats, dates and times stay text: no key that an
-install needs is one. uv and pip judge whether a file is valid; this reader accepts some files that they refuse.
+Strings, arrays, tables, booleans and integers have their Python types; floats, dates and times stay text: no key that
+an install needs is one. uv and pip judge whether a file is valid; this reader accepts some files that they refuse.
 """
 
 from __future__ import annotations

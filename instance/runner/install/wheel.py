@@ -20,7 +20,8 @@ import zipfile
 from common import marker
 from install.errors import ToolFailed
 
-_PYPI = "https://pypi.org/simple"
+#: The index of uv and pip where none is set.
+DEFAULT_INDEX = "https://pypi.org/simple"
 _WHEEL = re.compile(r"^uv-(\d+)\.(\d+)\.(\d+)-py3-none-(.+)\.whl$")
 _ACCEPT = "application/vnd.pypi.simple.v1+json, text/html;q=0.5"
 #: uv's wheel has 20 MB.
@@ -33,7 +34,7 @@ def fetch_uv(target: str, settings: dict[str, str]) -> str:
 
     Raises ToolFailed.
     """
-    index = settings.get("INDEX_URL") or _PYPI
+    index = settings.get("INDEX_URL") or DEFAULT_INDEX
     try:
         opener = _opener(settings.get("CERT"))
         page, base, kind = _get(opener, index.rstrip("/") + "/uv/", _ACCEPT)
