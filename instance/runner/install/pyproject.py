@@ -101,8 +101,11 @@ def read_lock(requirements: Requirements, file: str, extras: Iterable[str]) -> N
 
 
 def _check_lock(lock: dict[str, Any], file: str, extras: Iterable[str]) -> None:
-    """Raises InstallError when a uv.lock lacks a dependency of its pyproject.toml."""
-    locked = {normalize(package["name"]) for package in lock.get("package", [])}
+    """Raises InstallError when the project in a uv.lock lacks a dependency of its pyproject.toml."""
+    packages = lock.get("package", [])
+    own = next((package for package in packages if "." in package.get("source", {}).values()), {})
+    parts = [own.get("dependencies", []), *own.get("optional-dependencies", {}).values()]
+    locked = {normalize(dependency["name"]) for part in parts for dependency in part}
     for text in dependencies(load(file), extras, file):
         name = re.match(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)", text)
         if name and normalize(name.group(1)) not in locked:
