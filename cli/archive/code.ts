@@ -1,10 +1,8 @@
-import { createReadStream } from 'node:fs';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, realpath, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { chooseScript, ScriptNotFound } from '../../core/archive/choose-script.ts';
-import { type ArchiveCaps, ArchiveError, DEFAULT_CAPS, verifyArchive } from '../../core/archive/verify.ts';
-import { projectFiles } from '../../core/spec/archive-spec.ts';
+import { ArchiveError } from '../../core/archive/verify.ts';
 import { outputMatcher } from '../../core/spec/output-globs.ts';
 import { PACKAGE_FILE } from '../../core/spec/package-file.ts';
 import { defaultRequirements, missingRequirements } from '../../core/spec/requirements.ts';
@@ -16,20 +14,10 @@ import { addIncluded } from './include.ts';
 import { type Packed, packFiles } from './pack.ts';
 import { type Listing, listFiles } from './pack-list.ts';
 import { ScanCounter } from './scan.ts';
+import { findSource } from './source.ts';
 import type { LocalArchive } from './upload.ts';
 import { leftOut } from './walk.ts';
 import { sizeWarnings, trackerWarnings } from './warnings.ts';
-
-/** A deployed stack may allow more than the defaults, so exceeding them is only a warning here. */
-const NO_CAPS: ArchiveCaps = {
-  compressedBytes: Number.POSITIVE_INFINITY,
-  expandedBytes: Number.POSITIVE_INFINITY,
-  ratio: Number.POSITIVE_INFINITY,
-  entries: Number.POSITIVE_INFINITY,
-  depth: DEFAULT_CAPS.depth,
-  nameBytes: DEFAULT_CAPS.nameBytes,
-  headerBytes: DEFAULT_CAPS.headerBytes,
-};
 
 /** The code of a project folder. */
 export interface Code {
@@ -134,25 +122,14 @@ export async function withArchive<T>(
   const folder = await mkdtemp(join(tmpdir(), 'runctl-'));
   try {
     const file = join(folder, 'code.tar.gz');
-    const packed = await packFiles(code.folder, code.listing, file, options);
-    return await use(await verify(file), packed);
+    const source = (await findSource(await realpath(code.folder), code.listing)) ?? undefined;
+    const packed = await packFiles(code.folder, code.listing, file, { ...options, source });
+    return await use({ ...packed.archive, file, folder: code.folder, keep: packed.keep }, packed);
+  } catch (error) {
+    if (!(error instanceof ArchiveError)) throw error;
+    throw usageError(error.message, 'Rename the file, or exclude it with .runctlignore.', { cause: error });
   } finally {
     await rm(folder, { recursive: true, force: true });
-  }
-}
-
-/** Checks the archive as the state Verify archive does, before anything is uploaded. */
-async function verify(file: string): Promise<LocalArchive> {
-  try {
-    const report = await verifyArchive(createReadStream(file), {
-      caps: NO_CAPS,
-      capture: { names: [], maxBytes: 0 },
-    });
-    return { file, sha256: report.sha256, bytes: report.bytes };
-  } catch (error) {
-    if (error instanceof ArchiveError)
-      throw usageError(error.message, 'Rename the file, or exclude it with .runctlignore.', { cause: error });
-    throw error;
   }
 }
 
@@ -167,10 +144,30 @@ export function packWarnings(packed: Packed): string[] {
   return [...packed.warnings, ...secrets];
 }
 
-/** The instance strips a single top folder. */
+/** What the instance reads of packed code. */
+export type PackedCode = Pick<Packed, 'files' | 'leftOut'>;
+
+/** The names of packed code as they are on the instance, which strips a single top folder. */
+export function projectNames(
+  files: readonly { readonly name: string }[],
+  leftOut: readonly string[],
+): { names: string[]; leftOut: string[] } {
+  const top = topFolderOf(files.map(({ name }) => name));
+  const isInside = (name: string) => name === '' || name.startsWith(top);
+  return {
+    names: files.map(({ name }) => name.slice(top.length)),
+    leftOut: leftOut.filter(isInside).map((name) => name.slice(top.length)),
+  };
+}
+
 function withoutTopFolder(names: readonly string[]): string[] {
+  const top = topFolderOf(names);
+  return names.map((name) => name.slice(top.length));
+}
+
+/** The single folder that all files are in, with a slash at its end, or an empty text. */
+function topFolderOf(names: readonly string[]): string {
   const tops = new Set(names.map((name) => name.slice(0, name.indexOf('/') + 1)));
-  const [topFolder = ''] = tops.size === 1 ? tops : [];
-  const files = names.map((name) => ({ name, size: 0 }));
-  return projectFiles({ files, topFolder: topFolder === '' ? null : topFolder.slice(0, -1) });
+  const [top = ''] = tops.size === 1 ? tops : [];
+  return top;
 }

@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, realpath, writeFile } from 'node:fs/promises';
+import { readdir, readFile, realpath, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { EC2Client } from '@aws-sdk/client-ec2';
@@ -13,11 +13,11 @@ import { PackError } from '../archive/pack-error.ts';
 import { listFiles } from '../archive/pack-list.ts';
 import type { Context } from '../context.ts';
 import { CliError, EXIT, type ExitCode, usageError } from '../errors.ts';
+import { PRIVATE_FOLDER, writePrivate } from '../project/private-folder.ts';
 import { nameProject } from '../project/project.ts';
 import { specTemplate } from './template.ts';
 
 /** Never packed, and ignored by git through a .gitignore of its own. */
-const PRIVATE_FOLDER = '.runctl';
 const SCHEMA = 'runctl.schema.json';
 const schemaFile = fileURLToPath(new URL(`../../${SCHEMA}`, import.meta.url));
 
@@ -95,10 +95,7 @@ async function write(path: string, text: string, force: boolean): Promise<void> 
 }
 
 async function putSchema(folder: string): Promise<void> {
-  const place = join(folder, PRIVATE_FOLDER);
-  await mkdir(place, { recursive: true });
-  await writeFile(join(place, '.gitignore'), '*\n');
-  await writeFile(join(place, SCHEMA), await readFile(schemaFile));
+  await writePrivate(folder, SCHEMA, await readFile(schemaFile, 'utf8'));
 }
 
 /** An empty folder may get its runctl.yaml before its code. */

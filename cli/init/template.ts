@@ -41,6 +41,12 @@ ${instance === null ? `# ${line({ instance: `tag:Project=${project}` })}` : line
 # Folders beside this one that are packed with it: ../common becomes common/.
 # include: ["../common"]
 
+# Whether a sync may remove more than 100 files, or 100 MB, that this folder no longer has.
+# allowRemovals: false
+
+# Whether a sync may replace code of this project that another folder or repository has synced.
+# takeOver: false
+
 # maxDuration: 24h  # of the training; then runctl sends TERM, and KILL after stopGrace
 # stopGrace: 30s
 # lingerGrace: 60s  # for what still runs, idle, after the script has exited

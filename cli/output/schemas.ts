@@ -117,6 +117,10 @@ export const planSchema = z.object({
   archive: about(or(text), 'given with --archive'),
   gitCommit: or(text),
   gitDirty: or(z.boolean()),
+  removals: about(
+    or(z.object({ files: count, bytes: count })),
+    'what the sync removes, by the last run of this folder on this instance; null: not known',
+  ),
 });
 
 export const pushSchema = z.object({

@@ -13,6 +13,12 @@ export interface SyncRequest {
   readonly requirements: string | null;
   readonly strip: string | null;
   readonly versionId: string | null;
+  /** Folders to create in the project; left out: none. */
+  readonly folders?: readonly string[];
+  /** The sync may remove many files; left out: no. */
+  readonly allowRemovals?: boolean;
+  /** The sync may replace the code of another source; left out: no. */
+  readonly takeOver?: boolean;
 }
 
 export interface InstallRequest {

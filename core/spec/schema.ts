@@ -67,6 +67,12 @@ export const specSchema = z.partial(
       z.regex(/^[0-9a-f]{64}$/, 'is the hex SHA-256 of the archive'),
       z.describe('SHA-256 of the archive: a run of any other bytes is refused. Only in StartExecution input.'),
     ),
+    patch: text.check(
+      z.regex(/^s3:\/\/[^/]+\/patches\/.+/s, 'looks like s3://bucket/patches/…, with an optional ?versionId='),
+      z.describe(
+        'A patch that makes the archive of an earlier one, as `runctl run` uploads it; needs sha256. Only in StartExecution input.',
+      ),
+    ),
     project: text.check(
       z.regex(/^[a-z0-9][a-z0-9._-]{0,62}$/, 'is 1 to 63 of a-z 0-9 . _ - and begins with a letter or digit'),
       z.describe('Name of the code; also its folder on the instance, <home>/<project>.'),
@@ -133,6 +139,14 @@ export const specSchema = z.partial(
     outputs: z
       .array(relativePath('A glob in the project.'))
       .check(z.maxLength(64, 'has more than 64 items'), z.describe('Globs of files that are collected.')),
+    allowRemovals: z
+      .boolean()
+      .check(z.describe('Allow a sync to remove more than 100 files, or 100 MB, that the archive no longer contains.')),
+    takeOver: z
+      .boolean()
+      .check(
+        z.describe('Allow a sync to replace the code of the project that another folder or repository has synced.'),
+      ),
     user: text.check(
       z.regex(/^[a-z_][a-z0-9_-]{0,31}$/, 'is a user name'),
       z.refine((value) => value !== 'root', 'must not be root: jobs run as an unprivileged user'),

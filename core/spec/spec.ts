@@ -36,6 +36,8 @@ export interface RunSpec {
   readonly maxWait: number;
   readonly maxLogBytes: number;
   readonly outputs: readonly string[];
+  readonly allowRemovals: boolean;
+  readonly takeOver: boolean;
   readonly user: string | null;
 }
 
@@ -140,6 +142,8 @@ export function resolveSpec(...sources: readonly SpecInput[]): RunSpec {
     maxWait: parseDuration(spec.maxWait ?? '24h'),
     maxLogBytes: parseSize(spec.maxLogBytes ?? '1GiB'),
     outputs: spec.outputs ?? DEFAULT_OUTPUTS,
+    allowRemovals: spec.allowRemovals ?? false,
+    takeOver: spec.takeOver ?? false,
     user: spec.user ?? null,
   };
 }

@@ -65,6 +65,9 @@ const sync: Required<SyncRequest> = {
   requirements: null,
   strip: null,
   versionId: null,
+  folders: ['outputs'],
+  allowRemovals: true,
+  takeOver: true,
 };
 const install: Required<InstallRequest> = {
   requirements: 'r.txt',
@@ -104,7 +107,7 @@ const upload: UploadRequest = { ...base, ...finisher, verb: 'upload', puts: { 't
 const requests: Record<string, RunnerRequest> = { ...starts, poll, stop, collect, upload, release };
 
 /** Keys that the runner can do without: it has a default, or reads them only when they are there. */
-const OPTIONAL = ['offset', 'maxBytes', 'secrets', 'lingerGrace'];
+const OPTIONAL = ['offset', 'maxBytes', 'secrets', 'lingerGrace', 'folders', 'allowRemovals', 'takeOver'];
 
 describe('requests', () => {
   it.each(Object.entries(requests))('%s as core builds it is understood by the runner', (_, request) => {
@@ -129,6 +132,13 @@ describe('requests', () => {
     keys.forEach((key, index) => {
       expect(answers[index], key).toContain(`${job}.${key} is missing`);
     });
+  });
+
+  it('what a sync may leave out is refused when it is of another type', () => {
+    const wrong = [{ folders: 'a' }, { folders: [1] }, { allowRemovals: 'yes' }, { takeOver: 1 }];
+    expect(understood(wrong.map((fields) => ({ ...starts.sync, sync: { ...sync, ...fields } })))).toEqual(
+      wrong.map((fields) => `sync.${Object.keys(fields)[0]} has the wrong type`),
+    );
   });
 
   it('a queue without its ttl is refused, with its name', () => {

@@ -39,6 +39,16 @@ const DEFAULT_TRAIN: TrainRequest = {
   maxDuration: 300,
   stopGrace: 5,
 };
+/** A sync of an archive that cannot be fetched: nothing listens on the port. */
+export const DEFAULT_SYNC: SyncRequest = {
+  url: 'http://127.0.0.1:1/code.tar.gz?X-Amz-Signature=0123456789abcdef',
+  sha256: '0'.repeat(64),
+  bytes: 1,
+  script: 'train.py',
+  requirements: null,
+  strip: null,
+  versionId: null,
+};
 const DEFAULT_INSTALL = { requirements: 'requirements.txt', installer: 'auto', python: null, env: {}, secrets: {} };
 
 /** The keys of a request that depend on the instance. */
@@ -49,7 +59,7 @@ interface RequestContext {
 /** A start request. Missing keys get the defaults of a plain run. */
 export function startRequest(instance: RequestContext, run: TestRun, work: JobFields, fields: Fields = {}): Fields {
   const job = Object.keys(work)[0] as JobName;
-  const defaults = { sync: {}, install: DEFAULT_INSTALL, train: DEFAULT_TRAIN }[job];
+  const defaults = { sync: DEFAULT_SYNC, install: DEFAULT_INSTALL, train: DEFAULT_TRAIN }[job];
   return {
     ...instance.common('start', run),
     job,

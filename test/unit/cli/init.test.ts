@@ -41,7 +41,9 @@ describe('runctl init', () => {
     const text = await init();
     expect(parseSpecFile(text)).toEqual({ project: 'my-nets', script: 'train.py' });
     const uncommented = text.replace(/^# (\w+: .*)$/gm, '$1');
-    const keys = Object.keys(specSchema.shape).filter((key) => !['archive', 'sha256', 'startedBy'].includes(key));
+    const keys = Object.keys(specSchema.shape).filter(
+      (key) => !['archive', 'sha256', 'patch', 'startedBy'].includes(key),
+    );
     expect(Object.keys(parseSpecFile(uncommented)).sort()).toEqual(keys.sort());
   });
 

@@ -67,6 +67,7 @@ describe('what shows them', () => {
       args: [],
       secrets: {},
       instance: null,
+      removals: null,
     };
     const row = (requirements: { value: string; from: string } | null) =>
       planRows({ ...plan, requirements }).find(([label]) => label === 'install')?.[1];

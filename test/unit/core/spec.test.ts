@@ -16,6 +16,7 @@ function refusal(value: unknown): string {
 const good: { [Key in keyof Required<SpecInput>]: NonNullable<SpecInput[Key]>[] } = {
   archive: ['s3://bucket/key.tar.gz', 's3://b/a b/ü+".tar.gz?versionId=abc'],
   sha256: ['0123456789abcdef'.repeat(4)],
+  patch: ['s3://bucket/patches/demo/0123', 's3://bucket/patches/demo/0123?versionId=abc'],
   project: ['a', 'my-project_1.0', 'x'.repeat(63)],
   instance: ['i-01234567', 'i-0123456789abcdef0', 'tag:Project=demo', 'tag:a b=c=d'],
   script: [
@@ -50,17 +51,22 @@ const good: { [Key in keyof Required<SpecInput>]: NonNullable<SpecInput[Key]>[] 
   maxLogBytes: ['1GiB', '500MiB', '0.5KiB', '10B'],
   outputs: [[], ['outputs/**', '*.pt']],
   include: [[], ['../common', 'a/b.py']],
+  allowRemovals: [true, false],
+  takeOver: [true, false],
   user: ['ubuntu', 'ec2-user', '_x'],
   startedBy: ['anna', 'ci 4711', 'schedule nightly'],
 };
 
 const bad: [key: keyof SpecInput, value: unknown, says: RegExp][] = [
   ['startedBy', 'a\x1b[2J', /startedBy has a control character/],
+  ['patch', 's3://bucket/archives/demo/0123', /patch looks like s3:\/\/bucket\/patches/],
   ['archive', 'bucket/key', /archive looks like s3:/],
   ['archive', 's3://bucket/', /archive looks like s3:/],
   ['archive', 3, /archive must be a string/],
   ['sha256', 'ABCDEF'.repeat(11), /sha256 is the hex SHA-256/],
   ['sha256', 'ab', /sha256 is the hex SHA-256/],
+  ['takeOver', 1, /takeOver must be a boolean/],
+  ['allowRemovals', 'yes', /allowRemovals must be a boolean/],
   ['user', 'root', /user must not be root/],
   ['instance', 'tag:Project=*', /must not have the wildcards/],
   ['instance', 'tag:Pro?ject=x', /must not have the wildcards/],
@@ -244,6 +250,8 @@ describe('resolveSpec', () => {
       maxWait: 86_400,
       maxLogBytes: 1024 ** 3,
       outputs: ['outputs/**'],
+      allowRemovals: false,
+      takeOver: false,
       user: null,
     });
   });
