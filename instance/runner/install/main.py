@@ -186,7 +186,7 @@ class Install:
             return ToolFailed("there is no uv, and it could not be installed")
         self._progress.log(f"using {uv.name} ({uv.path})")
         try:
-            arguments = source.uv_arguments(file, uv, target, work)
+            arguments = source.uv_arguments(file, requirements, uv, target, work)
             UvInstall(uv, target, arguments, requirements, self._project, work, self._progress).run()
         except ToolFailed as failed:
             self._stop_if_disk_full(failed)

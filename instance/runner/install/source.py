@@ -55,7 +55,7 @@ def read(source: Source, home: str, project: str, env: Mapping[str, str]) -> Req
     return requirements
 
 
-def uv_arguments(source: Source, uv: Uv, target: Target, work: str) -> list[str]:
+def uv_arguments(source: Source, requirements: Requirements, uv: Uv, target: Target, work: str) -> list[str]:
     """The arguments of `uv pip install`. work: a folder for temporary files. Raises ToolFailed."""
     if source.kind in ("uv.lock", "pylock"):
         is_pylock = source.kind == "pylock"
@@ -65,7 +65,12 @@ def uv_arguments(source: Source, uv: Uv, target: Target, work: str) -> list[str]
             else lock.export(source.file, source.extras, uv, target.interpreter.path)
         )
         return lock.write_requirements(document, os.path.dirname(source.file), "uv", _written(work))
-    return ["-r", source.file, *(f"--extra={extra}" for extra in source.extras)]
+    # As pip does: one hash means that every package needs one. uv would accept the others without.
+    has_hashes = source.kind == "text" and any(
+        " --hash" in line or line.startswith("--require-hashes") for line in requirements.lines
+    )
+    options = ["--require-hashes"] if has_hashes else []
+    return [*options, "-r", source.file, *(f"--extra={extra}" for extra in source.extras)]
 
 
 def pip_arguments(source: Source, work: str) -> list[str]:
