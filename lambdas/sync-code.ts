@@ -4,6 +4,7 @@ import type { JobPorts } from '../core/job/job-status.ts';
 import { startJob } from '../core/job/start-job.ts';
 import { runWaiting } from '../core/notify/progress-event.ts';
 import { outputFolders } from '../core/spec/output-globs.ts';
+import { requirementsFile } from '../core/spec/requirements.ts';
 import type { JobInput, JobSnapshot, Waiting } from '../core/workflow/data.ts';
 import { isOverdue, longWaitToNotify, ticketLife, waitForInstance } from '../core/workflow/queue-wait.ts';
 import { entry } from './adapters/entry.ts';
@@ -55,7 +56,7 @@ export function createSync(ports: Ports) {
       sha256: archive.sha256,
       bytes: archive.bytes,
       script: spec.script,
-      requirements: archive.requirements,
+      requirements: archive.requirements === null ? null : requirementsFile(archive.requirements),
       strip: archive.strip,
       versionId: archive.versionId,
       folders: outputFolders(spec.outputs),

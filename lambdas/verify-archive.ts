@@ -16,9 +16,8 @@ import {
 } from '../core/names.ts';
 import {
   CONFIG_FILE_BYTES,
-  DEFAULT_REQUIREMENTS,
   deriveProject,
-  PACKAGE_FILE,
+  packageText,
   projectFiles,
   readSpecFile,
   readSpecMetadata,
@@ -26,6 +25,8 @@ import {
   withoutInclude,
 } from '../core/spec/archive-spec.ts';
 import { type DurationLimits, limitDurations } from '../core/spec/duration-limits.ts';
+import { PACKAGE_FILE } from '../core/spec/package-file.ts';
+import { defaultRequirements, missingRequirements } from '../core/spec/requirements.ts';
 import { secretLookingNames, secretWarning } from '../core/spec/secrets.ts';
 import { InvalidSpec, parseSpec, type RunSpec, resolveSpec, type SpecInput } from '../core/spec/spec.ts';
 import type { RunProgram, VerifyInput, VerifyOutput } from '../core/workflow/data.ts';
@@ -102,7 +103,7 @@ export function createVerify({
         files: report.files.length,
         expandedBytes: report.expandedBytes,
         strip: report.topFolder,
-        requirements: chooseRequirements(files, spec),
+        requirements: chooseRequirements(files, spec, packageText(report)),
         gitCommit: report.git?.commit ?? null,
         gitDirty: report.git?.dirty ?? null,
       },
@@ -147,12 +148,11 @@ function locate(asked: SpecInput, uploadBucket: string): ArchiveLocation {
 }
 
 /** The requirements file of the archive, or null when there is nothing to install. */
-function chooseRequirements(files: readonly string[], spec: RunSpec): string | null {
+function chooseRequirements(files: readonly string[], spec: RunSpec, pyproject: string | null): string | null {
   if (spec.install === 'skip') return null;
-  if (spec.requirements === null) return files.includes(DEFAULT_REQUIREMENTS) ? DEFAULT_REQUIREMENTS : null;
-  if (!files.includes(spec.requirements)) {
-    throw new InvalidSpec(`requirements: there is no ${spec.requirements} in the archive`);
-  }
+  if (spec.requirements === null) return defaultRequirements(files, pyproject, spec.installer)?.value ?? null;
+  const missing = missingRequirements(spec.requirements, files);
+  if (missing !== null) throw new InvalidSpec(`requirements: there is no ${missing} in the archive`);
   return spec.requirements;
 }
 

@@ -1,4 +1,4 @@
-import { mkdtemp, realpath, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, realpath, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { chooseEntry } from '../../core/archive/choose-entry.ts';
@@ -6,8 +6,11 @@ import { ScriptNotFound } from '../../core/archive/choose-script.ts';
 import { ArchiveError } from '../../core/archive/verify.ts';
 import { commandWords, ENTRY_KEYS, type Entry, entryText } from '../../core/spec/entry.ts';
 import { outputMatcher } from '../../core/spec/output-globs.ts';
+import { PACKAGE_FILE } from '../../core/spec/package-file.ts';
+import { defaultRequirements, missingRequirements } from '../../core/spec/requirements.ts';
 import { DEFAULT_OUTPUTS, type SpecInput } from '../../core/spec/spec.ts';
 import { usageError } from '../errors.ts';
+import type { Found } from '../project/project.ts';
 import type { Terminal } from '../terminal/terminal.ts';
 import { addIncluded } from './include.ts';
 import { type Packed, packFiles } from './pack.ts';
@@ -70,9 +73,13 @@ export function checkScript({ listing }: Code, spec: SpecInput, from: string): S
     );
   const entry = entryOf(names, { script: wanted, module, command });
   const { requirements } = spec;
-  if (requirements !== undefined && spec.install !== 'skip' && !names.includes(requirements.replace(/^(\.\/)+/, '')))
+  const missing =
+    requirements === undefined || spec.install === 'skip'
+      ? null
+      : missingRequirements(requirements.replace(/^(\.\/)+/, ''), names);
+  if (missing !== null)
     throw usageError(
-      `The requirements file ${requirements} is not among the files to upload.`,
+      `The requirements file ${missing} is not among the files to upload.`,
       'Correct the key requirements, or check whether an ignore file excludes the file.',
     );
   const isGiven = ENTRY_KEYS.some((key) => spec[key] !== undefined);
@@ -96,6 +103,25 @@ export function entryOfSpec(flags: SpecInput): Script | null {
 function keyOf({ module, command }: Entry): Script['key'] {
   if (command !== null) return 'command';
   return module === null ? 'script' : 'module';
+}
+
+/**
+ * What a run would install, and why; null: nothing.
+ * @param packed the names of the files to upload
+ * @param from the source of the spec's key
+ */
+export async function findRequirements(
+  folder: string,
+  packed: readonly string[],
+  spec: SpecInput,
+  from: string,
+): Promise<Found<string> | null> {
+  if (spec.install === 'skip') return null;
+  if (spec.requirements !== undefined) return { value: spec.requirements, from };
+  const names = withoutTopFolder(packed);
+  const pyproject = packed[names.indexOf(PACKAGE_FILE)];
+  const text = pyproject === undefined ? null : await readFile(join(folder, pyproject), 'utf8');
+  return defaultRequirements(names, text, spec.installer);
 }
 
 function entryOf(names: readonly string[], entry: Entry): Entry {

@@ -4,10 +4,11 @@ import { fileURLToPath } from 'node:url';
 import type { EC2Client } from '@aws-sdk/client-ec2';
 import { chooseScript, ScriptNotFound } from '../../core/archive/choose-script.ts';
 import { ENABLED_TAG } from '../../core/names.ts';
-import { DEFAULT_REQUIREMENTS, refuseOtherSpecFiles, SPEC_FILE } from '../../core/spec/archive-spec.ts';
+import { refuseOtherSpecFiles, SPEC_FILE } from '../../core/spec/archive-spec.ts';
 import { toReadable } from '../account/aws-errors.ts';
 import { findInstances, tagOf } from '../account/instances.ts';
 import { refuseBroadFolder } from '../archive/broad-folder.ts';
+import { findRequirements } from '../archive/code.ts';
 import { PackError } from '../archive/pack-error.ts';
 import { listFiles } from '../archive/pack-list.ts';
 import type { Context } from '../context.ts';
@@ -32,12 +33,20 @@ export async function initProject(
   const names = await namesIn(folder);
   const { script, candidates } = findScript(names);
   const module = script === null ? findModule(names) : null;
-  const requirements = names.includes(DEFAULT_REQUIREMENTS) ? DEFAULT_REQUIREMENTS : null;
+  const requirements = await findRequirements(folder, names, {}, SPEC_FILE);
   const instance = await suggestInstance(context.account.ec2, name.value);
   const schema = `${PRIVATE_FOLDER}/${SCHEMA}`;
   await write(
     join(folder, SPEC_FILE),
-    specTemplate({ project: name.value, script, module, candidates, requirements, instance: instance.write, schema }),
+    specTemplate({
+      project: name.value,
+      script,
+      module,
+      candidates,
+      requirements: requirements?.value ?? null,
+      instance: instance.write,
+      schema,
+    }),
     options.force,
   );
   await putSchema(folder);
@@ -45,7 +54,7 @@ export async function initProject(
   terminal.note(`  project       ${name.value}  (${name.from})`);
   if (module !== null) terminal.note(`  module        ${module}`);
   else terminal.note(`  script        ${script ?? 'not found; name it in runctl.yaml'}`);
-  terminal.note(`  requirements  ${requirements ?? 'none'}`);
+  terminal.note(`  requirements  ${requirements === null ? 'none' : `${requirements.value}  (${requirements.from})`}`);
   terminal.note(`  instance      ${instance.found}`);
   terminal.note('');
   for (const next of instance.next) terminal.note(next);

@@ -110,6 +110,7 @@ export const planSchema = z.object({
   dryRun: z.literal(true),
   project: text,
   script: about(or(text), 'what would start: a script, `-m module`, or a command; null: as the archive says'),
+  requirements: about(or(text), 'what is installed; null: nothing, or as the archive says'),
   args: z.array(text),
   instance: about(or(text), 'its id; null: as the archive says'),
   files: about(or(count), 'that would be packed; null with --archive'),

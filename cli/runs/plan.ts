@@ -13,6 +13,8 @@ export interface Plan {
   readonly code: { readonly packed: Packed } | { readonly archive: string };
   /** null: from the archive's runctl.yaml. */
   readonly script: Script | null;
+  /** null: nothing is installed. */
+  readonly requirements: Found<string> | null;
   readonly args: readonly string[];
   /** References by the name of the variable. */
   readonly secrets: Readonly<Record<string, string>>;
@@ -23,11 +25,14 @@ export interface Plan {
 
 /** What a run is going to do, as rows of label and value. */
 export function planRows(plan: Plan): [string, string][] {
-  const { project, script, args, secrets, instance, removals } = plan;
+  const { project, script, requirements, args, secrets, instance, removals } = plan;
   return [
     ['project', from(project)],
     ['code', codeRow(plan.code)],
     [script?.key ?? 'script', script === null ? "from the archive's runctl.yaml" : from(script)],
+    ...('archive' in plan.code && requirements === null
+      ? []
+      : [['install', requirements === null ? 'nothing' : from(requirements)] satisfies [string, string]]),
     ...(args.length === 0 ? [] : [['args', args.map(quoted).join(' ')] satisfies [string, string]]),
     ...Object.entries(secrets).map(([name, reference]): [string, string] => ['secret', `${name} from ${reference}`]),
     [
@@ -49,12 +54,13 @@ export function planRows(plan: Plan): [string, string][] {
 }
 
 /** The plan as `run --dry-run --json` prints it. */
-export function planJson({ project, code, script, args, instance, removals }: Plan): PlanOutput {
+export function planJson({ project, code, script, requirements, args, instance, removals }: Plan): PlanOutput {
   const packed = 'packed' in code ? code.packed : null;
   return {
     dryRun: true,
     project: project.value,
     script: script?.value ?? null,
+    requirements: requirements?.value ?? null,
     args: [...args],
     instance: instance?.found.id ?? null,
     files: packed?.files.length ?? null,

@@ -13,6 +13,7 @@ import {
   checkScript,
   entryFrom,
   entryOfSpec,
+  findRequirements,
   packWarnings,
   readCode,
   withArchive,
@@ -78,6 +79,12 @@ async function sendFolder(context: Context, flags: SpecInput, options: RunOption
   const code = await readCode(folder, { includeSecrets, spec }, terminal);
   const secrets = checkEnvironment(context.terminal, project.file, flags);
   const script = checkScript(code, spec, entryFrom(flags));
+  const requirements = await findRequirements(
+    folder,
+    code.listing.files.map(({ name }) => name),
+    spec,
+    flags.requirements === undefined ? 'runctl.yaml' : '--requirements',
+  );
   // One after the other: a stack that is missing is the first thing to say.
   const bucket = await account.output('bucket');
   const instance = await findInstance(context, project, spec.user);
@@ -89,6 +96,7 @@ async function sendFolder(context: Context, flags: SpecInput, options: RunOption
       project: project.name,
       code: { packed },
       script,
+      requirements,
       args: spec.args ?? [],
       secrets,
       instance,
@@ -140,6 +148,7 @@ async function planArchive(
     project: project.name,
     code: { archive: flags.archive },
     script: entryOfSpec(flags),
+    requirements: flags.requirements === undefined ? null : { value: flags.requirements, from: '--requirements' },
     args: flags.args ?? [],
     secrets: checkEnvironment(context.terminal, flags),
     instance: flags.instance === undefined ? null : await findInstance(context, project, flags.user),

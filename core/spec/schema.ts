@@ -1,6 +1,7 @@
 import * as z from 'zod/mini';
 import { parseDuration } from '../units.ts';
 import { BadCommand, commandProblem, commandWords } from './entry.ts';
+import { badRequirements } from './requirements.ts';
 import { secretsSchema } from './secrets.ts';
 
 /** UTF-8 bytes of a path: what an archive's names may have (core/archive/caps.ts). */
@@ -37,6 +38,9 @@ function hasControlCharacter(value: string): boolean {
 }
 
 const SCRIPT = 'Entry script in the project: .py, or .sh. Default: the only one of train.py, main.py at the top.';
+
+const REQUIREMENTS =
+  'What is installed: requirements.txt, pyproject.toml[extra], uv.lock, pylock.toml or environment.yml. Default: the first of uv.lock, pylock.toml, requirements.txt, pyproject.toml with dependencies.';
 
 /** What is wrong with a script's suffix, or null. Python runs a file without one, too. */
 function badSuffix(script: string): string | null {
@@ -124,7 +128,12 @@ export const specSchema = z.partial(
         ),
       ),
     secrets: secretsSchema,
-    requirements: relativePath('Requirements file. Default: requirements.txt if it is there.'),
+    requirements: relativePath(REQUIREMENTS).check(
+      z.refine((value) => badRequirements(value) === null, {
+        error: ({ input }) => badRequirements(String(input)) ?? '',
+      }),
+      z.describe(REQUIREMENTS),
+    ),
     install: z
       .enum(['best-effort', 'required', 'skip'])
       .check(

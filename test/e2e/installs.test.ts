@@ -61,3 +61,16 @@ describe('requirements that did not change', () => {
     expect(second.states).not.toContain('Watch install');
   });
 });
+
+describe('a project without the key requirements', () => {
+  it('gets the dependencies of its pyproject.toml', async () => {
+    const files = {
+      'train.py': 'import six\nprint(six.__version__)\n',
+      'pyproject.toml': '[project]\nname = "six-user"\nversion = "0.1"\ndependencies = ["six==1.16.0"]\n',
+    };
+    const ended = await run('pyproject', files, { install: 'required' });
+    expect(ended.status).toBe('SUCCEEDED');
+    expect(await cloud.log(ended.id, 'train')).toBe('1.16.0\n');
+    expect(await cloud.log(ended.id, 'install')).toContain('installing pyproject.toml into');
+  });
+});

@@ -1,8 +1,9 @@
+import { createHash } from 'node:crypto';
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { type InstallSetup, useInstallSetup } from '../support/instance/install-setup.ts';
-import { buildWheel } from '../support/instance/wheels.ts';
+import { buildWheel, type Wheel } from '../support/instance/wheels.ts';
 
 const installSetup = useInstallSetup();
 
@@ -44,6 +45,24 @@ describe('requirements in another encoding', () => {
     expect(again.log).toContain('all 1 packages are still installed');
     removeInstalled(setup);
     expect((await setup.install({ python, installer })).result).toMatchObject({ cached: false, packages: 1 });
+    expect(leafVersion(setup, python)).toBe('1.0');
+  });
+});
+
+describe('requirements with a hash', () => {
+  it.each(['uv', 'pip'] as const)('install nothing that has none, with %s', async (installer) => {
+    const { setup, python } = await prepared();
+    const hash = (wheel: Wheel) => createHash('sha256').update(wheel.bytes).digest('hex');
+    const install = () => setup.install({ python, installer });
+    setup.write('requirements.txt', `zz-tool==1.0 --hash=sha256:${hash(tool)}\n`); // zz-leaf comes as a dependency
+    expect((await install()).result.error?.message).toMatch(/zz-leaf/);
+    setup.write('requirements.txt', `zz-leaf==1.0 --hash=sha256:${hash(leaf)}\n`);
+    expect((await install()).result.error?.message).toMatch(/hash/i);
+    setup.write(
+      'requirements.txt',
+      `zz-tool==1.0 --hash=sha256:${hash(tool)}\nzz-leaf==1.0 \\\n    --hash=sha256:${hash(oldLeaf)}\n`,
+    );
+    expect((await install()).result).toMatchObject({ packages: 2 });
     expect(leafVersion(setup, python)).toBe('1.0');
   });
 });

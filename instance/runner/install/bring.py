@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from typing import TYPE_CHECKING
 
 from common import subp
-from install import environment, wheel
+from install import environment, uv_release, wheel
 from install.errors import ToolFailed
 from install.uv import Uv
 
@@ -60,7 +61,22 @@ def bring_uv(env: dict[str, str], home: str, cwd: str, progress: Progress, targe
 def _by_pip(python: str | None, env: dict[str, str], home: str) -> None:
     if not python:
         raise ToolFailed("there is no python3 outside the image's environment")
-    subp.run([python, "-m", "pip", "install", "--user", "--quiet", "uv"], env=env, cwd=home, timeout=600)
+    with tempfile.NamedTemporaryFile("w", suffix=".txt", dir=env.get("TMPDIR")) as file:
+        file.write(uv_release.requirement() + "\n")
+        file.flush()
+        command = [
+            python,
+            "-m",
+            "pip",
+            "install",
+            "--user",
+            "--quiet",
+            "--require-hashes",
+            "--no-deps",
+            "-r",
+            file.name,
+        ]
+        subp.run(command, env=env, cwd=home, timeout=600)
 
 
 def _by_ensurepip(python: str | None, env: dict[str, str], home: str) -> None:

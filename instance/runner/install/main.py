@@ -15,7 +15,7 @@ import traceback
 from typing import TYPE_CHECKING, Any
 
 from common import interpreter
-from install import bring, environment, interpreter_facts, pip, records, source
+from install import bring, conda, environment, interpreter_facts, pip, records, source
 from install.errors import InstallError, ToolFailed, disk_full, disk_is_full
 from install.progress import Progress
 from install.redact import Redactor
@@ -151,6 +151,8 @@ class Install:
         self, target: Target, file: source.Source, requirements: Requirements, env: dict[str, str], work: str
     ) -> str:
         """Installs with uv, else with pip. Returns the name of the installer that succeeded."""
+        if file.kind == "conda":
+            return conda.install(target, file.file, env, self._project, self._progress)
         choice, log = self._request["installer"], self._progress.log
         failed = None
         if choice != "pip":
@@ -166,7 +168,8 @@ class Install:
             missing = f"{why}{target.interpreter.path} has no pip; install it with {bring.PACKAGE_MANAGER}"
             raise InstallError("InstallFailed" if failed and failed.lines else "NoInstaller", missing)
         try:
-            pip.PipInstall(target, source.arguments(file, "pip"), self._project, env, self._progress).run()
+            arguments = source.pip_arguments(file, work)
+            pip.PipInstall(target, arguments, self._project, env, self._progress).run()
         except ToolFailed as error:
             self._stop_if_disk_full(error)
             attempts = [("uv", failed)] if failed else []
@@ -183,7 +186,7 @@ class Install:
             return ToolFailed("there is no uv, and it could not be installed")
         self._progress.log(f"using {uv.name} ({uv.path})")
         try:
-            arguments = source.arguments(file, "uv")
+            arguments = source.uv_arguments(file, requirements, uv, target, work)
             UvInstall(uv, target, arguments, requirements, self._project, work, self._progress).run()
         except ToolFailed as failed:
             self._stop_if_disk_full(failed)

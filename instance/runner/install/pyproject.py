@@ -86,6 +86,8 @@ def read_lock(requirements: Requirements, file: str, extras: Iterable[str]) -> N
     """Adds the packages of a uv.lock or a pylock.toml."""
     document, folder = load(file), os.path.dirname(file)
     requirements.add_content([local_project.file_digest(file), *extras])
+    if os.path.basename(file) == "uv.lock":
+        _check_lock(document, os.path.join(folder, "pyproject.toml"), extras)
     for package in [*document.get("package", []), *document.get("packages", [])]:
         source = package.get("source") or package
         path = source.get("editable") or source.get("virtual") or source.get("directory")
@@ -96,6 +98,19 @@ def read_lock(requirements: Requirements, file: str, extras: Iterable[str]) -> N
         requirements.names.add(normalize(package["name"]))
         if path:
             requirements.add_local(path, folder)
+
+
+def _check_lock(lock: dict[str, Any], file: str, extras: Iterable[str]) -> None:
+    """Raises InstallError when the project in a uv.lock lacks a dependency of its pyproject.toml."""
+    packages = lock.get("package", [])
+    own = next((package for package in packages if "." in package.get("source", {}).values()), {})
+    parts = [own.get("dependencies", []), *own.get("optional-dependencies", {}).values()]
+    locked = {normalize(dependency["name"]) for part in parts for dependency in part}
+    for text in dependencies(load(file), extras, file):
+        name = re.match(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)", text)
+        if name and normalize(name.group(1)) not in locked:
+            message = f"uv.lock does not have {name.group(1)}, which pyproject.toml requires: run `uv lock`"
+            raise InstallError("InstallFailed", message)
 
 
 def _table(document: dict[str, Any], *keys: str) -> dict[str, Any]:

@@ -66,7 +66,10 @@ class UvInstall:
         self._active: list[str] = []
         self._archives = self._cached_archives()
         mode = environment.link_mode(uv.env["UV_CACHE_DIR"], target.prefix or target.facts["prefix"])
-        self._env = dict(uv.env, UV_LINK_MODE=mode) if mode and "UV_LINK_MODE" not in uv.env else uv.env
+        self._env = dict(uv.env, UV_LINK_MODE=mode) if mode and "UV_LINK_MODE" not in uv.env else dict(uv.env)
+        if "--require-hashes" in arguments:
+            # uv refuses constraints that are not pinned then, and each version is pinned already.
+            self._env.pop("UV_CONSTRAINT", None)
 
     def run(self) -> None:
         """Installs what is missing; raises ToolFailed."""

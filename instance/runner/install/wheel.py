@@ -9,7 +9,6 @@ import io
 import json
 import os
 import platform
-import re
 import ssl
 import stat
 import urllib.error
@@ -18,10 +17,11 @@ import urllib.request
 import zipfile
 
 from common import marker
+from install import uv_release
 from install.errors import ToolFailed
 
-_PYPI = "https://pypi.org/simple"
-_WHEEL = re.compile(r"^uv-(\d+)\.(\d+)\.(\d+)-py3-none-(.+)\.whl$")
+#: The index of uv and pip where none is set.
+DEFAULT_INDEX = "https://pypi.org/simple"
 _ACCEPT = "application/vnd.pypi.simple.v1+json, text/html;q=0.5"
 #: uv's wheel has 20 MB.
 _MAX_BYTES = 200_000_000
@@ -33,47 +33,44 @@ def fetch_uv(target: str, settings: dict[str, str]) -> str:
 
     Raises ToolFailed.
     """
-    index = settings.get("INDEX_URL") or _PYPI
+    index = settings.get("INDEX_URL") or DEFAULT_INDEX
     try:
         opener = _opener(settings.get("CERT"))
         page, base, kind = _get(opener, index.rstrip("/") + "/uv/", _ACCEPT)
-        name, url, digest = choose(links(page.decode("utf-8", "replace"), base, kind), _tags())
+        name, url = choose(links(page.decode("utf-8", "replace"), base, kind), _tags())
         wheel, _, _ = _get(opener, url, "*/*", index)
-        if digest and hashlib.sha256(wheel).hexdigest() != digest:
-            raise ToolFailed(f"{name} does not have the SHA-256 that the index states")
+        if hashlib.sha256(wheel).hexdigest() != uv_release.WHEELS[name]:
+            raise ToolFailed(f"{name} from the index does not have the SHA-256 of that release")
         _unpack(wheel, target)
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise ToolFailed(f"{type(error).__name__}: {error}") from error
     return name
 
 
-def links(text: str, base: str, content_type: str) -> list[tuple[str, str, str | None]]:
-    """(file name, URL, SHA-256 or None) of each file on a simple index's page, in JSON (PEP 691) or HTML (PEP 503)."""
+def links(text: str, base: str, content_type: str) -> list[tuple[str, str]]:
+    """(file name, URL) of each file on a simple index's page, in JSON (PEP 691) or HTML (PEP 503)."""
     if "json" in content_type:
-        entries = json.loads(text)["files"]
-        urls = [(urllib.parse.urljoin(base, entry["url"]), entry.get("hashes", {}).get("sha256")) for entry in entries]
+        urls = [entry["url"] for entry in json.loads(text)["files"]]
     else:
         parser = _Anchors()
         parser.feed(text)
-        urls = [(urllib.parse.urljoin(base, href), None) for href in parser.hrefs]
+        urls = parser.hrefs
     files = []
-    for url, digest in urls:
-        plain, _, fragment = url.partition("#")
-        name = urllib.parse.unquote(urllib.parse.urlsplit(plain).path).rsplit("/", 1)[-1]
-        files.append((name, plain, digest or (fragment[7:] if fragment.startswith("sha256=") else None)))
+    for url in urls:
+        plain = urllib.parse.urljoin(base, url).partition("#")[0]
+        files.append((urllib.parse.unquote(urllib.parse.urlsplit(plain).path).rsplit("/", 1)[-1], plain))
     return files
 
 
-def choose(files: list[tuple[str, str, str | None]], tags: tuple[str, str]) -> tuple[str, str, str | None]:
-    """The newest release's wheel for this machine."""
-    fitting = []
-    for name, url, digest in files:
-        match = _WHEEL.match(name)
-        if match and any(tag.endswith(tags[1]) and tag.startswith(tags[0]) for tag in match.group(4).split(".")):
-            fitting.append((tuple(int(part) for part in match.groups()[:3]), name, url, digest))
-    if not fitting:
-        raise ToolFailed(f"the index has no uv for {tags[0]} on {tags[1]}")
-    return max(fitting)[1:]
+def choose(files: list[tuple[str, str]], tags: tuple[str, str]) -> tuple[str, str]:
+    """(file name, URL) of the pinned release's wheel for this machine. Raises ToolFailed."""
+    begin, end = tags
+    for name, url in files:
+        if name in uv_release.WHEELS and any(
+            tag.startswith(begin) and tag.endswith(end) for tag in name[: -len(".whl")].split("-")[-1].split(".")
+        ):
+            return name, url
+    raise ToolFailed(f"the index has no uv {uv_release.VERSION} for {begin} on {end.strip('_')}")
 
 
 def _tags() -> tuple[str, str]:

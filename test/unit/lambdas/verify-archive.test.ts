@@ -7,6 +7,7 @@ import { run } from '../../support/fakes/samples.ts';
 import { chunked, END, file, tgz } from '../core/archive/build.ts';
 
 const KEY = 's3://mine/uploads/vision/code.tar.gz';
+const PYPROJECT = '[project]\nname = "a"\ndependencies = ["numpy"]\n';
 
 function verify(
   files: Record<string, string>,
@@ -111,6 +112,15 @@ describe('Verify archive', () => {
   it.each([
     ['skip', { 'train.py': '', 'requirements.txt': '' }, { install: 'skip' }, null],
     ['none there', { 'train.py': '' }, {}, null],
+    ['a lock', { 'train.py': '', 'uv.lock': '', 'pyproject.toml': '', 'requirements.txt': '' }, {}, 'uv.lock'],
+    ['dependencies', { 't/train.py': '', 't/pyproject.toml': PYPROJECT }, {}, 'pyproject.toml'],
+    ['no dependencies', { 'train.py': '', 'pyproject.toml': '[project]\nname = "a"\n' }, {}, null],
+    [
+      'an extra',
+      { 'train.py': '', 'pyproject.toml': PYPROJECT },
+      { requirements: 'pyproject.toml[x]' },
+      'pyproject.toml[x]',
+    ],
     ['named', { 'train.py': '', 'x.txt': '' }, { requirements: './x.txt' }, 'x.txt'],
   ])('chooses the requirements: %s', async (_, files, spec, requirements) => {
     expect((await verify(files as Record<string, string>, { archive: KEY, ...spec }).answer).archive.requirements).toBe(
