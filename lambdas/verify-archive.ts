@@ -1,6 +1,6 @@
 import { type ArchiveStore, createArchiveStore, createIndexStore } from '../aws/archive-store.ts';
 import { encodeIndex } from '../core/archive/archive-index.ts';
-import { chooseScript } from '../core/archive/choose-script.ts';
+import { chooseEntry } from '../core/archive/choose-entry.ts';
 import { type ArchiveCaps, type ArchiveReport, verifyArchive } from '../core/archive/verify.ts';
 import { RunError } from '../core/errors.ts';
 import {
@@ -83,7 +83,7 @@ export function createVerify({
     await writeIndex(indexes, { ...location, versionId: object.versionId }, report);
     const spec = limitDurations(resolveSpec(...sources), durationLimits, ...sources);
     const files = projectFiles(report);
-    const { script } = chooseScript(files, spec.script);
+    const chosen = chooseEntry(files, spec);
     const project = spec.project ?? deriveProject(location, report);
     logger.info('verified', { bytes: report.bytes, files: report.files.length, sha256: report.sha256 });
     const run = { id: execution.name, arn: execution.arn, startedAt: execution.startedAt };
@@ -93,7 +93,7 @@ export function createVerify({
         key: runKey(run),
         program: { ...program, documentVersion: await documentVersion(program.sha256) },
       },
-      spec: { ...spec, project, script, instance: spec.instance ?? `tag:Project=${project}` },
+      spec: { ...spec, project, script: chosen.script, instance: spec.instance ?? `tag:Project=${project}` },
       archive: {
         bucket: location.bucket,
         key: location.key,

@@ -1,8 +1,10 @@
 import { mkdtemp, readFile, realpath, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { chooseScript, ScriptNotFound } from '../../core/archive/choose-script.ts';
+import { chooseEntry } from '../../core/archive/choose-entry.ts';
+import { ScriptNotFound } from '../../core/archive/choose-script.ts';
 import { ArchiveError } from '../../core/archive/verify.ts';
+import { commandWords, ENTRY_KEYS, type Entry, entryText } from '../../core/spec/entry.ts';
 import { outputMatcher } from '../../core/spec/output-globs.ts';
 import { PACKAGE_FILE } from '../../core/spec/package-file.ts';
 import { defaultRequirements, missingRequirements } from '../../core/spec/requirements.ts';
@@ -25,9 +27,10 @@ export interface Code {
   readonly listing: Listing;
 }
 
-/** The script that will run, and where its name comes from. */
+/** What will be started, and where its name comes from. */
 export interface Script {
   readonly value: string;
+  readonly key: (typeof ENTRY_KEYS)[number];
   readonly from: string;
 }
 
@@ -54,19 +57,21 @@ export async function readCode(
 }
 
 /**
- * Chooses the script that a run of this code would start, and checks that the requirements file exists, as the state
+ * Chooses what a run of this code would start, and checks that the requirements file exists, as the state
  * Verify archive does.
  * @throws CliError with the candidates, or for a requirements file that is missing
  */
 export function checkScript({ listing }: Code, spec: SpecInput, from: string): Script {
   const names = withoutTopFolder(listing.files.map(({ name }) => name));
+  const { module = null } = spec;
+  const command = spec.command === undefined ? null : commandWords(spec.command);
   const wanted = spec.script ?? null;
   if (wanted !== null && listing.outputs.includes(wanted.replace(/^(\.\/)+/, '')))
     throw usageError(
       `The script ${wanted} is not among the files to upload.`,
       'It matches the key outputs, whose files are results of a run. Move the script, or correct the key.',
     );
-  const script = scriptOf(names, wanted);
+  const entry = entryOf(names, { script: wanted, module, command });
   const { requirements } = spec;
   const missing =
     requirements === undefined || spec.install === 'skip'
@@ -77,7 +82,8 @@ export function checkScript({ listing }: Code, spec: SpecInput, from: string): S
       `The requirements file ${missing} is not among the files to upload.`,
       'Correct the key requirements, or check whether an ignore file excludes the file.',
     );
-  return { value: script, from: spec.script === undefined ? 'found' : from };
+  const isGiven = ENTRY_KEYS.some((key) => spec[key] !== undefined);
+  return { value: entryText(entry) ?? '', key: keyOf(entry), from: isGiven ? from : 'found' };
 }
 
 /**
@@ -99,9 +105,28 @@ export async function findRequirements(
   return defaultRequirements(names, text, spec.installer);
 }
 
-function scriptOf(names: readonly string[], script: string | null): string {
+/** The option that says what to start, or the file that may. */
+export function entryFrom(flags: SpecInput): string {
+  const key = ENTRY_KEYS.find((name) => flags[name] !== undefined);
+  return key === undefined ? 'runctl.yaml' : `--${key}`;
+}
+
+/** What the options say to start, without looking into an archive; null: nothing. */
+export function entryOfSpec(flags: SpecInput): Script | null {
+  const { script = null, module = null } = flags;
+  const entry = { script, module, command: flags.command === undefined ? null : commandWords(flags.command) };
+  const value = entryText(entry);
+  return value === null ? null : { value, key: keyOf(entry), from: entryFrom(flags) };
+}
+
+function keyOf({ module, command }: Entry): Script['key'] {
+  if (command !== null) return 'command';
+  return module === null ? 'script' : 'module';
+}
+
+function entryOf(names: readonly string[], entry: Entry): Entry {
   try {
-    return chooseScript(names, script).script;
+    return chooseEntry(names, entry);
   } catch (error) {
     if (!(error instanceof ScriptNotFound)) throw error;
     const next =

@@ -32,6 +32,7 @@ export async function initProject(
   const name = await nameProject(folder, {}, {});
   const names = await namesIn(folder);
   const { script, candidates } = findScript(names);
+  const module = script === null ? findModule(names) : null;
   const requirements = await findRequirements(folder, names, {}, SPEC_FILE);
   const instance = await suggestInstance(context.account.ec2, name.value);
   const schema = `${PRIVATE_FOLDER}/${SCHEMA}`;
@@ -40,6 +41,7 @@ export async function initProject(
     specTemplate({
       project: name.value,
       script,
+      module,
       candidates,
       requirements: requirements?.value ?? null,
       instance: instance.write,
@@ -50,7 +52,8 @@ export async function initProject(
   await putSchema(folder);
   terminal.print(`Wrote ${SPEC_FILE}`);
   terminal.note(`  project       ${name.value}  (${name.from})`);
-  terminal.note(`  script        ${script ?? 'not found; name it in runctl.yaml'}`);
+  if (module !== null) terminal.note(`  module        ${module}`);
+  else terminal.note(`  script        ${script ?? 'not found; name it in runctl.yaml'}`);
   terminal.note(`  requirements  ${requirements === null ? 'none' : `${requirements.value}  (${requirements.from})`}`);
   terminal.note(`  instance      ${instance.found}`);
   terminal.note('');
@@ -106,6 +109,12 @@ async function namesIn(folder: string): Promise<string[]> {
     if (error instanceof PackError) return [];
     throw error;
   }
+}
+
+/** The only package that Python can run, at the top or in src/. */
+function findModule(names: readonly string[]): string | null {
+  const packages = names.flatMap((name) => /^(?:src\/)?([A-Za-z_]\w*)\/__main__\.py$/.exec(name)?.[1] ?? []);
+  return packages.length === 1 ? (packages[0] ?? null) : null;
 }
 
 /** The script that a run would choose; else the only Python file at the top. */

@@ -5,7 +5,8 @@ import specSchema from '../../runctl.schema.json' with { type: 'json' };
 import { usageError } from '../errors.ts';
 
 interface Property {
-  readonly type: 'string' | 'array' | 'object' | 'boolean';
+  /** Left out: text, or a list in a file. */
+  readonly type?: 'string' | 'array' | 'object' | 'boolean';
   readonly description: string;
   readonly enum?: readonly string[];
 }

@@ -1,6 +1,7 @@
 import type { Removals } from '../../core/archive/removals.ts';
 import { formatSize } from '../../core/units.ts';
 import type { Instance } from '../../core/workflow/data.ts';
+import type { Script } from '../archive/code.ts';
 import type { Packed } from '../archive/pack.ts';
 import type { PlanOutput } from '../output/schemas.ts';
 import type { Found } from '../project/project.ts';
@@ -11,7 +12,7 @@ export interface Plan {
   readonly project: Found<string>;
   readonly code: { readonly packed: Packed } | { readonly archive: string };
   /** null: from the archive's runctl.yaml. */
-  readonly script: Found<string> | null;
+  readonly script: Script | null;
   /** null: nothing is installed. */
   readonly requirements: Found<string> | null;
   readonly args: readonly string[];
@@ -28,7 +29,7 @@ export function planRows(plan: Plan): [string, string][] {
   return [
     ['project', from(project)],
     ['code', codeRow(plan.code)],
-    ['script', script === null ? "from the archive's runctl.yaml" : from(script)],
+    [script?.key ?? 'script', script === null ? "from the archive's runctl.yaml" : from(script)],
     ...('archive' in plan.code && requirements === null
       ? []
       : [['install', requirements === null ? 'nothing' : from(requirements)] satisfies [string, string]]),

@@ -3,7 +3,7 @@ import { needsPermission } from '../../core/archive/removals.ts';
 import type { ErrorName } from '../../core/errors.ts';
 import { archiveUri } from '../../core/names.ts';
 import { withoutInclude } from '../../core/spec/archive-spec.ts';
-import type { SpecInput } from '../../core/spec/spec.ts';
+import { mergeSpecs, type SpecInput } from '../../core/spec/spec.ts';
 import { formatSize } from '../../core/units.ts';
 import { errorNamed, type RunEnding, readEnding } from '../../core/workflow/run-ending.ts';
 import { callerName } from '../account/identity.ts';
@@ -11,6 +11,8 @@ import { resolveInstance } from '../account/instance.ts';
 import { retryNotes } from '../account/retry.ts';
 import {
   checkScript,
+  entryFrom,
+  entryOfSpec,
   findRequirements,
   packWarnings,
   readCode,
@@ -73,10 +75,10 @@ async function sendFolder(context: Context, flags: SpecInput, options: RunOption
   const { account, terminal, signal, folder } = context;
   const includeSecrets = options.includeSecrets === true;
   const project = await findProject(folder, flags);
-  const spec = { ...project.file, ...flags };
+  const spec = mergeSpecs(project.file, flags);
   const code = await readCode(folder, { includeSecrets, spec }, terminal);
   const secrets = checkEnvironment(context.terminal, project.file, flags);
-  const script = checkScript(code, spec, flags.script === undefined ? 'runctl.yaml' : '--script');
+  const script = checkScript(code, spec, entryFrom(flags));
   const requirements = await findRequirements(
     folder,
     code.listing.files.map(({ name }) => name),
@@ -145,7 +147,7 @@ async function planArchive(
   const plan = {
     project: project.name,
     code: { archive: flags.archive },
-    script: flags.script === undefined ? null : { value: flags.script, from: '--script' },
+    script: entryOfSpec(flags),
     requirements: flags.requirements === undefined ? null : { value: flags.requirements, from: '--requirements' },
     args: flags.args ?? [],
     secrets: checkEnvironment(context.terminal, flags),

@@ -9,7 +9,8 @@ export interface SyncRequest {
   readonly url: string;
   readonly sha256: string;
   readonly bytes: number;
-  readonly script: string;
+  /** Of a run that starts a script: it has to be in the archive. */
+  readonly script: string | null;
   readonly requirements: string | null;
   readonly strip: string | null;
   readonly versionId: string | null;
@@ -25,18 +26,29 @@ export interface InstallRequest {
   readonly requirements: string;
   readonly installer: 'auto' | 'uv' | 'pip';
   readonly python: string | null;
+  /** Left out: shared. */
+  readonly environment?: 'shared' | 'project';
   readonly env: Readonly<Record<string, string>>;
   /** References by the name of the variable; left out: none. */
   readonly secrets?: Readonly<Record<string, string>>;
 }
 
-export interface TrainRequest {
-  readonly script: string;
+/** What a training starts. */
+export type EntryRequest =
+  | { readonly script: string }
+  | { readonly module: string }
+  | { readonly command: readonly string[] };
+
+export type TrainRequest = TrainLimits & EntryRequest;
+
+export interface TrainLimits {
   readonly args: readonly string[];
   readonly env: Readonly<Record<string, string>>;
   /** References by the name of the variable; left out: none. */
   readonly secrets?: Readonly<Record<string, string>>;
   readonly python: string | null;
+  /** Left out: shared. */
+  readonly environment?: 'shared' | 'project';
   readonly maxDuration: number;
   readonly stopGrace: number;
   /** Seconds; left out: 60. */

@@ -1,5 +1,6 @@
 import * as z from 'zod/mini';
 import { parseDuration } from '../units.ts';
+import { BadCommand, commandProblem, commandWords } from './entry.ts';
 import { badRequirements } from './requirements.ts';
 import { secretsSchema } from './secrets.ts';
 
@@ -50,6 +51,16 @@ function badSuffix(script: string): string | null {
   return `is a notebook: convert it with \`jupyter nbconvert --to script ${quoted}\`, and name the .py file`;
 }
 
+/** What is wrong with a command, or null. */
+function badCommand(command: string | readonly string[]): string | null {
+  try {
+    return commandProblem(commandWords(command));
+  } catch (error) {
+    if (error instanceof BadCommand) return error.message;
+    throw error;
+  }
+}
+
 const literal = text.check(
   z.refine((value) => !value.includes('\0'), 'has a NUL character'),
   z.refine((value) => !/\p{Surrogate}/u.test(value), 'has half a character (a lone surrogate)'),
@@ -87,6 +98,19 @@ export const specSchema = z.partial(
       z.refine((value) => badSuffix(value) === null, { error: ({ input }) => badSuffix(String(input)) ?? '' }),
       z.describe(SCRIPT),
     ),
+    module: text.check(
+      z.regex(/^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$/, 'is the name of a Python module, such as pkg.train'),
+      z.maxLength(256, 'has more than 256 characters'),
+      z.describe('Module that Python runs instead of a script (python -m), such as pkg.train; also found in src/.'),
+    ),
+    command: z.union([text, z.array(literal)], 'must be a text or a list of texts').check(
+      z.refine((value) => badCommand(value) === null, {
+        error: ({ input }) => badCommand(input as string | string[]) ?? '',
+      }),
+      z.describe(
+        'Program and arguments to start instead of a script, such as torchrun --nproc-per-node=gpu train.py. No shell reads it.',
+      ),
+    ),
     include: z
       .array(
         path('A path beside the project.').check(z.regex(/^[^/~$]/, 'is relative to the project, such as ../common')),
@@ -114,6 +138,13 @@ export const specSchema = z.partial(
       .enum(['best-effort', 'required', 'skip'])
       .check(
         z.describe('What a failed install means. best-effort: a warning that the outcome carries, training is tried.'),
+      ),
+    environment: z
+      .enum(['shared', 'project'])
+      .check(
+        z.describe(
+          "Where packages go. project: an environment of the project's own, with the packages of the image. Default: shared.",
+        ),
       ),
     installer: z.enum(['auto', 'uv', 'pip']).check(z.describe('auto: uv, then pip3 install --user.')),
     python: path("Interpreter on the instance. Default: an active image's environment, else python3.").check(
@@ -151,6 +182,18 @@ export const specSchema = z.partial(
       z.regex(/^[a-z_][a-z0-9_-]{0,31}$/, 'is a user name'),
       z.refine((value) => value !== 'root', 'must not be root: jobs run as an unprivileged user'),
       z.describe("User that runs the jobs: one that the instance's tag runctl:users names. Default: the instance's."),
+    ),
+    name: text.check(
+      z.minLength(1, 'is empty'),
+      z.maxLength(64, 'has more than 64 characters'),
+      z.refine((value) => !hasControlCharacter(value), 'has a control character'),
+      z.describe('A name for the run, for lists: several runs may have the same.'),
+    ),
+    note: text.check(
+      z.minLength(1, 'is empty'),
+      z.maxLength(500, 'has more than 500 characters'),
+      z.refine((value) => !hasControlCharacter(value), 'has a control character'),
+      z.describe('What the run is about, for lists and reports.'),
     ),
     startedBy: text.check(
       z.minLength(1, 'is empty'),

@@ -84,7 +84,7 @@ export interface VerifyInput {
 
 export interface VerifyOutput {
   readonly run: Run;
-  readonly spec: RunSpec & { readonly project: string; readonly instance: string; readonly script: string };
+  readonly spec: RunSpec & { readonly project: string; readonly instance: string };
   readonly archive: VerifiedArchive;
   readonly warnings: readonly string[];
 }

@@ -111,7 +111,7 @@ class Sync:
                 "ArchiveUnsafe", "The archive has a folder .runctl, where the sync keeps its own state here"
             )
         log("Tree verified: %s, regular files and folders only" % verify_tree(staging, files, folders))
-        if script not in files:
+        if script is not None and script not in files:
             python = ", ".join(sorted(name for name in files if name.endswith(".py"))[:10])
             message = "The script %s is not in the archive (Python files: %s)" % (script, python or "none")
             raise SyncError("SyncFailed", message + ". Nothing was changed.")
@@ -255,7 +255,8 @@ class Sync:
         python = sorted(name for name in files if name.endswith(".py"))
         lines = ["%s  %s" % (name, format_size(files[name]["size"])) for name in python]
         log("\n  ".join(["Python files (%d):" % len(python), *lines]))
-        log("Verified: script %s exists" % request["script"])
+        if request["script"] is not None:
+            log("Verified: script %s exists" % request["script"])
         log("Verified: training folder %s exists" % self._workspace.path)
         requirements = request["requirements"] or "requirements.txt"
         log(

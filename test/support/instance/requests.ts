@@ -30,7 +30,7 @@ export type JobFields =
   | { train: Partial<TrainRequest> };
 export type Fields = Readonly<Record<string, unknown>>;
 
-const DEFAULT_TRAIN: TrainRequest = {
+const DEFAULT_TRAIN = {
   script: 'train.py',
   args: [],
   env: {},
@@ -38,7 +38,7 @@ const DEFAULT_TRAIN: TrainRequest = {
   python: null,
   maxDuration: 300,
   stopGrace: 5,
-};
+} satisfies TrainRequest;
 /** A sync of an archive that cannot be fetched: nothing listens on the port. */
 export const DEFAULT_SYNC: SyncRequest = {
   url: 'http://127.0.0.1:1/code.tar.gz?X-Amz-Signature=0123456789abcdef',
@@ -59,7 +59,9 @@ interface RequestContext {
 /** A start request. Missing keys get the defaults of a plain run. */
 export function startRequest(instance: RequestContext, run: TestRun, work: JobFields, fields: Fields = {}): Fields {
   const job = Object.keys(work)[0] as JobName;
-  const defaults = { sync: DEFAULT_SYNC, install: DEFAULT_INSTALL, train: DEFAULT_TRAIN }[job];
+  const { script, ...limits } = DEFAULT_TRAIN;
+  const train = 'train' in work && ('module' in work.train || 'command' in work.train) ? limits : { script, ...limits };
+  const defaults = { sync: DEFAULT_SYNC, install: DEFAULT_INSTALL, train }[job];
   return {
     ...instance.common('start', run),
     job,
