@@ -14,6 +14,7 @@ export function createInstall(ports: JobPorts) {
       requirements: archive.requirements,
       installer: spec.installer,
       python: spec.python,
+      environment: spec.environment ?? 'shared', // None in a run that began before this version.
       env: spec.env,
       secrets: spec.secrets ?? {}, // None in a run that began before this version.
     };

@@ -19,9 +19,10 @@ export function createStart(ports: JobPorts) {
       maxDuration,
       stopGrace,
       lingerGrace = 60,
+      environment = 'shared',
     } = input.spec;
     const entry = command ? { command } : module ? { module } : { script: script ?? '' };
-    const train = { ...entry, args, env, secrets, python, maxDuration, stopGrace, lingerGrace };
+    const train = { ...entry, args, env, secrets, python, environment, maxDuration, stopGrace, lingerGrace };
     return startJob(ports, input, { job: 'train', work: { train } });
   };
 }

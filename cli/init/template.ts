@@ -36,6 +36,9 @@ ${instance === null ? `# ${line({ instance: `tag:Project=${project}` })}` : line
 # Installed before the training when it has changed. best-effort: a failed install is a warning; or required, skip.
 # ${line({ requirements: requirements ?? 'requirements.txt' })}
 # install: best-effort
+
+# An environment of this project's own, with the packages of the image. shared: that of all projects.
+environment: project
 # installer: auto  # uv, then pip3 --user
 # python: /opt/pytorch/bin/python  # default: the image's environment, else python3
 

@@ -218,7 +218,8 @@ export function parseObject(text: string): Record<string, unknown> | null {
 }
 
 function installWarning({ install }: RunFacts): string[] {
-  if (!install || !isFailed(install)) return [];
+  if (!install) return [];
+  if (!isFailed(install)) return [...(install.result?.warnings ?? [])];
   return [`The install failed: ${judgeJob(install, 'InstallFailed', RUN_STATES.install).message}`];
 }
 

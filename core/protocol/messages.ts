@@ -26,6 +26,8 @@ export interface InstallRequest {
   readonly requirements: string;
   readonly installer: 'auto' | 'uv' | 'pip';
   readonly python: string | null;
+  /** Left out: shared. */
+  readonly environment?: 'shared' | 'project';
   readonly env: Readonly<Record<string, string>>;
   /** References by the name of the variable; left out: none. */
   readonly secrets?: Readonly<Record<string, string>>;
@@ -45,6 +47,8 @@ export interface TrainLimits {
   /** References by the name of the variable; left out: none. */
   readonly secrets?: Readonly<Record<string, string>>;
   readonly python: string | null;
+  /** Left out: shared. */
+  readonly environment?: 'shared' | 'project';
   readonly maxDuration: number;
   readonly stopGrace: number;
   /** Seconds; left out: 60. */

@@ -139,6 +139,13 @@ export const specSchema = z.partial(
       .check(
         z.describe('What a failed install means. best-effort: a warning that the outcome carries, training is tried.'),
       ),
+    environment: z
+      .enum(['shared', 'project'])
+      .check(
+        z.describe(
+          "Where packages go. project: an environment of the project's own, with the packages of the image. Default: shared.",
+        ),
+      ),
     installer: z.enum(['auto', 'uv', 'pip']).check(z.describe('auto: uv, then pip3 install --user.')),
     python: path("Interpreter on the instance. Default: an active image's environment, else python3.").check(
       z.regex(/^\//, 'is an absolute path on the instance'),

@@ -32,6 +32,7 @@ export interface RunSpec {
   readonly requirements: string | null;
   readonly install: 'best-effort' | 'required' | 'skip';
   readonly installer: 'auto' | 'uv' | 'pip';
+  readonly environment: 'shared' | 'project';
   readonly python: string | null;
   readonly maxDuration: number;
   readonly stopGrace: number;
@@ -164,6 +165,7 @@ export function resolveSpec(...sources: readonly SpecInput[]): RunSpec {
     requirements: spec.requirements?.replace(/^(\.\/)+/, '') ?? null,
     install: spec.install ?? 'best-effort',
     installer: spec.installer ?? 'auto',
+    environment: spec.environment ?? 'shared',
     python: spec.python ?? null,
     maxDuration: parseDuration(spec.maxDuration ?? '24h'),
     stopGrace: parseDuration(spec.stopGrace ?? '30s'),

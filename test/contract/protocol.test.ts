@@ -73,6 +73,7 @@ const install: Required<InstallRequest> = {
   requirements: 'r.txt',
   installer: 'auto',
   python: null,
+  environment: 'project',
   env: {},
   secrets: {},
 };
@@ -84,6 +85,7 @@ const train: Required<TrainRequest> = {
   python: null,
   maxDuration: 0.5,
   stopGrace: 0,
+  environment: 'project',
   lingerGrace: 60,
 };
 const starts: Record<string, StartRequest> = {
@@ -107,7 +109,16 @@ const upload: UploadRequest = { ...base, ...finisher, verb: 'upload', puts: { 't
 const requests: Record<string, RunnerRequest> = { ...starts, poll, stop, collect, upload, release };
 
 /** Keys that the runner can do without: it has a default, or reads them only when they are there. */
-const OPTIONAL = ['offset', 'maxBytes', 'secrets', 'lingerGrace', 'folders', 'allowRemovals', 'takeOver'];
+const OPTIONAL = [
+  'offset',
+  'maxBytes',
+  'secrets',
+  'lingerGrace',
+  'environment',
+  'folders',
+  'allowRemovals',
+  'takeOver',
+];
 
 describe('requests', () => {
   it.each(Object.entries(requests))('%s as core builds it is understood by the runner', (_, request) => {

@@ -49,13 +49,7 @@ describe('an instance without uv', () => {
     const setup = installSetup();
     const credentials = { user: 'someone', password: 'v3ry-s3cr3t' };
     const index = await setup.serve(
-      [
-        leaf,
-        otherWheel('0.9.30'),
-        sharedUvWheel(),
-        otherWheel('9.9.9'),
-        otherWheel('0.13.9', 'manylinux_2_17_s390x'),
-      ],
+      [leaf, otherWheel('0.9.30'), sharedUvWheel(), otherWheel('9.9.9'), otherWheel('0.13.9', 'manylinux_2_17_s390x')],
       { credentials },
     );
     const python = setup.systemPython([], { pip: false });

@@ -28,9 +28,10 @@ class Interpreter(NamedTuple):
     #: One sentence for the log.
     reason: str
     #: "system": packages go to the user's site; "venv", "conda": into the environment; "overlay": the user cannot write
-    #: to that environment, so packages go to a folder of runctl's own in front of it.
+    #: to that environment, so packages go to a folder of runctl's own in front of it. "project": the project's own
+    #: environment, with the image's packages behind it.
     kind: str
-    #: For PATH: one folder, or for an overlay two joined by ":".
+    #: For PATH: one folder, or for an overlay and a project two joined by ":".
     bin: str
     #: Variables beside PATH that a process needs to use the packages that install put there.
     env: dict[str, str]
@@ -38,6 +39,10 @@ class Interpreter(NamedTuple):
     prefix: str
     #: Folder of the overlay, or None.
     overlay: str | None
+
+
+#: In a project's environment once it is complete: the interpreter that it was made for.
+MADE_FOR = "runctl.json"
 
 
 class PythonNotFound(Exception):
@@ -67,6 +72,31 @@ def find(
             "dnf install python3), or set `python` in the run spec".format(":".join(folders))
         )
     return _describe(found, f"no image environment in {opt} or the home folder, python3 on PATH is {found}", home, user)
+
+
+def choose(python: str | None, home: str, user: str | None, project: str | None) -> Interpreter:
+    """The interpreter of the project's own environment where it exists, else as `find`. project: None for `find` alone.
+
+    Raises PythonNotFound.
+    """
+    base = find(python, home, user)
+    return (in_project(base, home, project) if project else None) or base
+
+
+def in_project(base: Interpreter, home: str, project: str) -> Interpreter | None:
+    """The interpreter of the project's own environment, with the programs of the image's after its own; or None."""
+    folder = project_environment(home, project)
+    path = os.path.join(folder, "bin", "python3")
+    if not os.path.isfile(os.path.join(folder, MADE_FOR)) or not _is_program(path):
+        return None
+    reason = f"the project's environment {folder}, with the packages of {base.path}"
+    programs = os.path.join(folder, "bin") + ":" + os.path.dirname(base.path)
+    return Interpreter(path, reason, "project", programs, {"VIRTUAL_ENV": folder}, folder, None)
+
+
+def project_environment(home: str, project: str) -> str:
+    """The folder of a project's own environment."""
+    return os.path.join(home, ".runctl", project, "environment")
 
 
 def _named(python: str, home: str, folders: list[str]) -> str:

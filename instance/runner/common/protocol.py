@@ -152,6 +152,8 @@ def _check_work(request: dict[str, Any]) -> None:
     if job == "train":
         work.setdefault("lingerGrace", 60)
         _check(work, {"lingerGrace": _NUMBER}, "train.")
+    if job != "sync" and work.setdefault("environment", "shared") not in ("shared", "project"):
+        raise Refusal("BadRequest", f"{job}.environment must be shared or project")
     if job == "sync":
         _check_sync(work)
     else:

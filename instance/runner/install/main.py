@@ -15,7 +15,7 @@ import traceback
 from typing import TYPE_CHECKING, Any
 
 from common import interpreter
-from install import bring, conda, environment, interpreter_facts, pip, records, source
+from install import bring, conda, environment, interpreter_facts, pip, project_environment, records, source
 from install.errors import InstallError, ToolFailed, disk_full, disk_is_full
 from install.progress import Progress
 from install.redact import Redactor
@@ -32,6 +32,7 @@ def main(opt: str = "/opt") -> int:
     """Reads the job from stdin; returns 0 when it succeeded, else 1. opt: where images keep their environments."""
     job = json.load(sys.stdin)
     request, home = job["install"], job["home"]
+    request.setdefault("environment", "shared")
     secrets = {name: os.environ[name] for name in request["secrets"]}
     redact = Redactor(dict(os.environ, **request["env"]), values=secrets.values())
     descriptor = os.environ.get("RUNCTL_PROGRESS_FD")
@@ -67,7 +68,9 @@ class Install:
     ) -> None:
         self._request, self._home, self._project = request, home, project
         self._redact, self._progress, self._opt = redact, progress, opt
+        self._name = os.path.basename(project)
         self._damaged: list[Package] = []
+        self._warnings: list[str] = []
         self._records = records.Records(os.path.join(home, ".runctl", "installs"))
 
     def run(self) -> dict[str, Any]:
@@ -81,6 +84,8 @@ class Install:
         self._redact.learn(requirements.lines)
         facts = interpreter_facts.probe(python.path, dict(env, **python.env), self._home)
         target = Target(python, facts)
+        if requirements.has_packages and file.kind != "conda" and self._request["environment"] == "project":
+            target = self._project_target(target, env)
         if not requirements.has_packages:
             log(f"{file.name} lists no packages: nothing to install")
             return self._result("none", False, target, 0)
@@ -98,9 +103,13 @@ class Install:
         before = target.visible()
         installer = self._work(target, file, requirements, env)
         packages = records.needed(requirements, before, target.visible())
+        if self._request["environment"] == "shared":
+            self._warnings = self._records.conflicts(self._name, target, before, target.visible())
+            for warning in self._warnings:
+                log(f"warning: {warning}")
         if key:
             record = {"installer": installer, "packages": records.describe(packages, target)}
-            self._records.keep(key, record)
+            self._records.keep(key, record, self._name, target)
         log(f"installed by {installer}: {len(packages)} packages installed, {self._progress.elapsed:.1f} s")
         return self._result(installer, False, target, len(packages))
 
@@ -109,6 +118,24 @@ class Install:
             return interpreter.find(self._request["python"], self._home, opt=self._opt)
         except interpreter.PythonNotFound as error:
             raise InstallError("PythonNotFound", str(error)) from error
+
+    def _project_target(self, base: Target, env: dict[str, str]) -> Target:
+        """The target in the project's own environment, which is created when it is missing or of another Python."""
+        folder = interpreter.project_environment(self._home, self._name)
+        if not project_environment.is_current(folder, base):
+            uv = bring.find_uv(env, self._home, self._progress)
+            if uv is None and self._request["installer"] != "pip":
+                uv = bring.bring_uv(env, self._home, self._home, self._progress, base)
+            try:
+                project_environment.create(folder, base, uv, env, self._progress)
+            except ToolFailed as failed:
+                self._stop_if_disk_full(failed)
+                raise InstallError("InstallFailed", str(failed)) from failed
+        python = interpreter.in_project(base.interpreter, self._home, self._name)
+        if python is None:
+            raise InstallError("InstallFailed", f"the project's environment {folder} has no interpreter")
+        facts = interpreter_facts.probe(python.path, dict(env, **python.env), self._home)
+        return Target(python, facts)
 
     def _cached(self, key: str | None, requirements: Requirements, target: Target) -> dict[str, Any] | None:
         """The result when the packages of an earlier install are still in place, else None."""
@@ -122,6 +149,7 @@ class Install:
         if reason:
             self._progress.log(f"requirements have not changed, but {reason}")
             return None
+        self._records.keep(key, record, self._name, target)
         count = len(record["packages"])
         self._progress.log(
             f"requirements have not changed and all {count} packages are still installed: nothing to install"
@@ -205,6 +233,7 @@ class Install:
             "python": target.interpreter.path,
             "packages": packages,
             "seconds": round(self._progress.elapsed, 1),
+            "warnings": self._warnings,
         }
 
 

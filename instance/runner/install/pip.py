@@ -69,8 +69,8 @@ class PipInstall:
         command = [self._python, "-m", "pip", "install", "--progress-bar", bar]
         if self._target.interpreter.kind == "system":
             command.append("--user")
-        elif self._target.prefix:
-            command += ["--prefix", self._target.prefix]
+        elif self._target.interpreter.kind == "overlay":
+            command += ["--prefix", self._target.prefix or ""]
         try:
             self._install(command)
         except ToolFailed as failed:

@@ -79,12 +79,48 @@ class Records:
         except (OSError, ValueError):
             return None
 
-    def keep(self, key: str, record: dict[str, Any]) -> None:
-        """Writes a record by rename, and removes the oldest beyond the limit."""
-        marker.write(os.path.join(self._folder, f"{key}.json"), record)
+    def keep(self, key: str, record: dict[str, Any], project: str, target: Target) -> None:
+        """Writes a project's record by rename, and removes the oldest beyond the limit."""
+        earlier = self.find(key) or {}
+        projects = sorted({project, *earlier.get("projects", [])})
+        marker.write(os.path.join(self._folder, f"{key}.json"), dict(record, projects=projects, folder=target.own[0]))
         records = [entry for entry in os.scandir(self._folder) if entry.name.endswith(".json")]
         for entry in sorted(records, key=lambda entry: entry.stat().st_mtime)[:-_KEPT]:
             os.unlink(entry.path)
+
+    def conflicts(
+        self, project: str, target: Target, before: dict[str, Package], after: dict[str, Package]
+    ) -> list[str]:
+        """A warning for each other project whose last record has another version of a package that was changed."""
+        changed = {name for name, package in after.items() if before.get(name) != package}
+        warnings = []
+        for other, record in sorted(self._last_records(target).items()):
+            if other == project or project in record["projects"]:
+                continue
+            differing = [
+                f"{name} {after[name].version}, where the project {other} has installed {version}"
+                for name, (version, _) in sorted(record["packages"].items())
+                if name in changed and after[name].version != version
+            ]
+            if differing:
+                warnings.append(
+                    f"The project {project} installed {'; '.join(differing[:5])}. Both use {target.own[0]}. "
+                    "To keep their packages apart, set environment: project in both."
+                )
+        return warnings
+
+    def _last_records(self, target: Target) -> dict[str, dict[str, Any]]:
+        """The newest record of each project in the target's folder."""
+        try:
+            entries = [entry for entry in os.scandir(self._folder) if entry.name.endswith(".json")]
+        except OSError:
+            return {}  # no record yet
+        last = {}
+        for entry in sorted(entries, key=lambda entry: entry.stat().st_mtime_ns):
+            record = self.find(entry.name[: -len(".json")])
+            if record and record.get("folder") == target.own[0]:
+                last.update({project: record for project in record.get("projects", [])})
+        return last
 
     def begin(self, target: Target) -> float | None:
         """Marks that packages are being changed. Returns the start (epoch) of an install that never ended, or None."""

@@ -42,6 +42,9 @@ class Target:
         if interpreter.kind == "system":
             self.prefix: str | None = facts["userBase"]
             self.own: list[str] = [facts["userSite"]]
+        elif interpreter.kind == "project":
+            self.prefix = interpreter.prefix
+            self.own = [facts["purelib"]]
         elif interpreter.kind == "overlay":
             self.prefix = interpreter.overlay
             self.own = [interpreter.env["PYTHONPATH"]]
@@ -63,6 +66,8 @@ class Target:
     def describe(self) -> str:
         if self.interpreter.kind == "system":
             return f"the user's site {self.own[0]}"
+        if self.interpreter.kind == "project":
+            return f"the project's environment {self.prefix}"
         return f"{'the overlay ' if self.prefix else ''}{self.prefix or self.facts['prefix']}"
 
     def prepare(self) -> None:

@@ -50,7 +50,8 @@ def of(work: dict[str, Any]) -> Command:
             words, env, account.home, account, json.dumps(request).encode("utf-8"), {"python": sys.executable}
         )
     try:
-        python = interpreter.find(work["work"]["python"], account.home, account.name)
+        project = work["project"] if work["work"].get("environment") == "project" else None
+        python = interpreter.choose(work["work"]["python"], account.home, account.name, project)
     except interpreter.PythonNotFound as error:
         raise CannotRun("PythonNotFound", str(error)) from error
     env = environment.of_job(account, work["agent"], work["run"], work["project"], python, own)

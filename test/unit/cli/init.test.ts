@@ -41,7 +41,7 @@ describe('runctl init', () => {
     put('train.py');
     put('requirements.txt');
     const text = await init();
-    expect(parseSpecFile(text)).toEqual({ project: 'my-nets', script: 'train.py' });
+    expect(parseSpecFile(text)).toEqual({ project: 'my-nets', script: 'train.py', environment: 'project' });
     const uncommented = text.replace(/^# (\w+: .*)$/gm, '$1');
     const keys = Object.keys(specSchema.shape).filter(
       (key) => !['archive', 'sha256', 'patch', 'startedBy'].includes(key),
