@@ -31,6 +31,7 @@ export async function startJob(
     wait: WAIT_FOR_SHORT_JOB_S[start.job],
     ended: start.ended ?? [],
     queue: start.queue ?? null,
+    imds: input.instance.imds ?? false, // A run that an older version began has none.
     offset: cursorOf(input.step).offset,
     maxBytes: maxLogBytesToRequest(input.step, ANSWER_BYTES),
     ...start.work,

@@ -82,7 +82,7 @@ def _write_request(request: dict[str, Any], folder: str, account: accounts.Accou
         kept[job]["env"] = {name: "***" for name in work["env"]}
     marker.write(os.path.join(folder, paths.REQUEST), kept, mode=0o600)
     os.close(os.open(os.path.join(folder, paths.LOCK), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600))
-    work_input = {name: request[name] for name in ("run", "project", "root", "job")}
+    work_input = {name: request[name] for name in ("run", "project", "root", "job", "imds")}
     work_input.update(work=work, account=account._asdict(), agent=environment.of_agent())
     marker.write(os.path.join(folder, paths.INPUT), work_input, mode=0o600)
 
