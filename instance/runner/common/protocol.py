@@ -140,8 +140,9 @@ def _check_work(request: dict[str, Any]) -> None:
     _check(work, _OF_JOB[job], job + ".")
     if request["queue"] is not None:
         _check(request["queue"], {"ttl": _NUMBER}, "queue.")
-    if type(request.setdefault("imds", False)) is not bool:
-        raise Refusal("BadRequest", "imds is not true or false")
+    for key in ("imds", "again"):
+        if type(request.setdefault(key, False)) is not bool:
+            raise Refusal("BadRequest", f"{key} is not true or false")
     words = list(work.get("args", ()))
     for name, value in work.get("env", {}).items():
         if not name or "=" in name:
