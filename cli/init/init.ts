@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, realpath, writeFile } from 'node:fs/promises';
+import { readdir, readFile, realpath, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { EC2Client } from '@aws-sdk/client-ec2';
@@ -12,11 +12,11 @@ import { PackError } from '../archive/pack-error.ts';
 import { listFiles } from '../archive/pack-list.ts';
 import type { Context } from '../context.ts';
 import { CliError, EXIT, type ExitCode, usageError } from '../errors.ts';
+import { PRIVATE_FOLDER, writePrivate } from '../project/private-folder.ts';
 import { nameProject } from '../project/project.ts';
 import { specTemplate } from './template.ts';
 
 /** Never packed, and ignored by git through a .gitignore of its own. */
-const PRIVATE_FOLDER = '.runctl';
 const SCHEMA = 'runctl.schema.json';
 const schemaFile = fileURLToPath(new URL(`../../${SCHEMA}`, import.meta.url));
 
@@ -31,18 +31,20 @@ export async function initProject(
   const name = await nameProject(folder, {}, {});
   const names = await namesIn(folder);
   const { script, candidates } = findScript(names);
+  const module = script === null ? findModule(names) : null;
   const requirements = names.includes(DEFAULT_REQUIREMENTS) ? DEFAULT_REQUIREMENTS : null;
   const instance = await suggestInstance(context.account.ec2, name.value);
   const schema = `${PRIVATE_FOLDER}/${SCHEMA}`;
   await write(
     join(folder, SPEC_FILE),
-    specTemplate({ project: name.value, script, candidates, requirements, instance: instance.write, schema }),
+    specTemplate({ project: name.value, script, module, candidates, requirements, instance: instance.write, schema }),
     options.force,
   );
   await putSchema(folder);
   terminal.print(`Wrote ${SPEC_FILE}`);
   terminal.note(`  project       ${name.value}  (${name.from})`);
-  terminal.note(`  script        ${script ?? 'not found; name it in runctl.yaml'}`);
+  if (module !== null) terminal.note(`  module        ${module}`);
+  else terminal.note(`  script        ${script ?? 'not found; name it in runctl.yaml'}`);
   terminal.note(`  requirements  ${requirements ?? 'none'}`);
   terminal.note(`  instance      ${instance.found}`);
   terminal.note('');
@@ -87,10 +89,7 @@ async function write(path: string, text: string, force: boolean): Promise<void> 
 }
 
 async function putSchema(folder: string): Promise<void> {
-  const place = join(folder, PRIVATE_FOLDER);
-  await mkdir(place, { recursive: true });
-  await writeFile(join(place, '.gitignore'), '*\n');
-  await writeFile(join(place, SCHEMA), await readFile(schemaFile));
+  await writePrivate(folder, SCHEMA, await readFile(schemaFile, 'utf8'));
 }
 
 /** An empty folder may get its runctl.yaml before its code. */
@@ -101,6 +100,12 @@ async function namesIn(folder: string): Promise<string[]> {
     if (error instanceof PackError) return [];
     throw error;
   }
+}
+
+/** The only package that Python can run, at the top or in src/. */
+function findModule(names: readonly string[]): string | null {
+  const packages = names.flatMap((name) => /^(?:src\/)?([A-Za-z_]\w*)\/__main__\.py$/.exec(name)?.[1] ?? []);
+  return packages.length === 1 ? (packages[0] ?? null) : null;
 }
 
 /** The script that a run would choose; else the only Python file at the top. */

@@ -5,7 +5,8 @@ import specSchema from '../../runctl.schema.json' with { type: 'json' };
 import { usageError } from '../errors.ts';
 
 interface Property {
-  readonly type: 'string' | 'array' | 'object';
+  /** Left out: text, or a list in a file. */
+  readonly type?: 'string' | 'array' | 'object' | 'boolean';
   readonly description: string;
   readonly enum?: readonly string[];
 }
@@ -28,6 +29,7 @@ function specOption(key: string, { type, description, enum: choices }: Property)
     return new Option(`${flag} <NAME=reference>`, `${description} Can be repeated.`).argParser(collectSecret);
   if (type === 'object')
     return new Option(`${flag} <NAME=value>`, `${description} Can be repeated.`).argParser(collectPair);
+  if (type === 'boolean') return new Option(flag, description);
   if (type === 'array') return new Option(`${flag} <value>`, `${description} Can be repeated.`).argParser(collect);
   const option = new Option(`${flag} <value>`, description);
   return choices ? option.choices(choices) : option;

@@ -9,10 +9,17 @@ export interface SyncRequest {
   readonly url: string;
   readonly sha256: string;
   readonly bytes: number;
-  readonly script: string;
+  /** Of a run that starts a script: it has to be in the archive. */
+  readonly script: string | null;
   readonly requirements: string | null;
   readonly strip: string | null;
   readonly versionId: string | null;
+  /** Folders to create in the project; left out: none. */
+  readonly folders?: readonly string[];
+  /** The sync may remove many files; left out: no. */
+  readonly allowRemovals?: boolean;
+  /** The sync may replace the code of another source; left out: no. */
+  readonly takeOver?: boolean;
 }
 
 export interface InstallRequest {
@@ -24,8 +31,15 @@ export interface InstallRequest {
   readonly secrets?: Readonly<Record<string, string>>;
 }
 
-export interface TrainRequest {
-  readonly script: string;
+/** What a training starts. */
+export type EntryRequest =
+  | { readonly script: string }
+  | { readonly module: string }
+  | { readonly command: readonly string[] };
+
+export type TrainRequest = TrainLimits & EntryRequest;
+
+export interface TrainLimits {
   readonly args: readonly string[];
   readonly env: Readonly<Record<string, string>>;
   /** References by the name of the variable; left out: none. */

@@ -83,7 +83,7 @@ export function withoutInclude(spec: SpecInput, source: string): SpecInput {
 }
 
 function withoutArchive(spec: SpecInput, source: string): SpecInput {
-  for (const key of ['archive', 'sha256', 'startedBy'] as const) {
+  for (const key of ['archive', 'sha256', 'patch', 'startedBy'] as const) {
     if (spec[key] !== undefined) throw new InvalidSpec(`${source}: ${key} is valid in the execution's input only`);
   }
   return spec;

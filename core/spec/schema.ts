@@ -1,5 +1,6 @@
 import * as z from 'zod/mini';
 import { parseDuration } from '../units.ts';
+import { BadCommand, commandProblem, commandWords } from './entry.ts';
 import { secretsSchema } from './secrets.ts';
 
 /** UTF-8 bytes of a path: what an archive's names may have (core/archive/caps.ts). */
@@ -46,6 +47,16 @@ function badSuffix(script: string): string | null {
   return `is a notebook: convert it with \`jupyter nbconvert --to script ${quoted}\`, and name the .py file`;
 }
 
+/** What is wrong with a command, or null. */
+function badCommand(command: string | readonly string[]): string | null {
+  try {
+    return commandProblem(commandWords(command));
+  } catch (error) {
+    if (error instanceof BadCommand) return error.message;
+    throw error;
+  }
+}
+
 const literal = text.check(
   z.refine((value) => !value.includes('\0'), 'has a NUL character'),
   z.refine((value) => !/\p{Surrogate}/u.test(value), 'has half a character (a lone surrogate)'),
@@ -63,6 +74,12 @@ export const specSchema = z.partial(
       z.regex(/^[0-9a-f]{64}$/, 'is the hex SHA-256 of the archive'),
       z.describe('SHA-256 of the archive: a run of any other bytes is refused. Only in StartExecution input.'),
     ),
+    patch: text.check(
+      z.regex(/^s3:\/\/[^/]+\/patches\/.+/s, 'looks like s3://bucket/patches/…, with an optional ?versionId='),
+      z.describe(
+        'A patch that makes the archive of an earlier one, as `runctl run` uploads it; needs sha256. Only in StartExecution input.',
+      ),
+    ),
     project: text.check(
       z.regex(/^[a-z0-9][a-z0-9._-]{0,62}$/, 'is 1 to 63 of a-z 0-9 . _ - and begins with a letter or digit'),
       z.describe('Name of the code; also its folder on the instance, <home>/<project>.'),
@@ -76,6 +93,19 @@ export const specSchema = z.partial(
     script: relativePath(SCRIPT).check(
       z.refine((value) => badSuffix(value) === null, { error: ({ input }) => badSuffix(String(input)) ?? '' }),
       z.describe(SCRIPT),
+    ),
+    module: text.check(
+      z.regex(/^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$/, 'is the name of a Python module, such as pkg.train'),
+      z.maxLength(256, 'has more than 256 characters'),
+      z.describe('Module that Python runs instead of a script (python -m), such as pkg.train; also found in src/.'),
+    ),
+    command: z.union([text, z.array(literal)], 'must be a text or a list of texts').check(
+      z.refine((value) => badCommand(value) === null, {
+        error: ({ input }) => badCommand(input as string | string[]) ?? '',
+      }),
+      z.describe(
+        'Program and arguments to start instead of a script, such as torchrun --nproc-per-node=gpu train.py. No shell reads it.',
+      ),
     ),
     include: z
       .array(
@@ -124,10 +154,30 @@ export const specSchema = z.partial(
     outputs: z
       .array(relativePath('A glob in the project.'))
       .check(z.maxLength(64, 'has more than 64 items'), z.describe('Globs of files that are collected.')),
+    allowRemovals: z
+      .boolean()
+      .check(z.describe('Allow a sync to remove more than 100 files, or 100 MB, that the archive no longer contains.')),
+    takeOver: z
+      .boolean()
+      .check(
+        z.describe('Allow a sync to replace the code of the project that another folder or repository has synced.'),
+      ),
     user: text.check(
       z.regex(/^[a-z_][a-z0-9_-]{0,31}$/, 'is a user name'),
       z.refine((value) => value !== 'root', 'must not be root: jobs run as an unprivileged user'),
       z.describe("User that runs the jobs: one that the instance's tag runctl:users names. Default: the instance's."),
+    ),
+    name: text.check(
+      z.minLength(1, 'is empty'),
+      z.maxLength(64, 'has more than 64 characters'),
+      z.refine((value) => !hasControlCharacter(value), 'has a control character'),
+      z.describe('A name for the run, for lists: several runs may have the same.'),
+    ),
+    note: text.check(
+      z.minLength(1, 'is empty'),
+      z.maxLength(500, 'has more than 500 characters'),
+      z.refine((value) => !hasControlCharacter(value), 'has a control character'),
+      z.describe('What the run is about, for lists and reports.'),
     ),
     startedBy: text.check(
       z.minLength(1, 'is empty'),

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { outputMatcher } from '../../core/spec/output-globs.ts';
+import { outputFolders, outputMatcher } from '../../core/spec/output-globs.ts';
 
 const RUNNER = fileURLToPath(new URL('../../instance/runner', import.meta.url));
 /** Answers for each pair of glob and name whether the instance would collect the name; null: it refuses the glob. */
@@ -80,4 +80,22 @@ it.each([
   const matches = outputMatcher([glob]);
   expect(inside.filter((name) => !matches(name))).toEqual([]);
   expect(outside.filter(matches)).toEqual([]);
+});
+
+it('names the folders that patterns begin with', () => {
+  const cases: [globs: string[], folders: string[]][] = [
+    [['outputs/**'], ['outputs']],
+    [
+      ['./out/{a,b}/*.pt', 'out/a/**'],
+      ['out/a', 'out/b'],
+    ],
+    [['*.pt', '**/x.pt', 'model.pt', 'a[bc]/x'], []],
+    [['runs/best.pt', 'runs/*/x'], ['runs']],
+    [['a/../b/*'], []],
+    [
+      Array.from({ length: 64 }, (_, n) => `${'x'.repeat(90)}${n}/*`),
+      Array.from({ length: 21 }, (_, n) => `${'x'.repeat(90)}${n}`),
+    ],
+  ];
+  for (const [globs, folders] of cases) expect(outputFolders(globs), globs[0]).toEqual(folders);
 });

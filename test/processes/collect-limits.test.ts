@@ -58,7 +58,7 @@ describe('what the user’s files can make of the end of a run', () => {
     );
     owned(join(site, 'sitecustomize.py'), `open(${JSON.stringify(marks)}, "w")\n`);
     const answer = await python<{ python: object; packages: object }>(
-      `say(child.run(lambda: inventory.look(${JSON.stringify(join(env, 'bin/python3'))}, account), account, 10))`,
+      `say(child.run(lambda: inventory.describe(${JSON.stringify(join(env, 'bin/python3'))}, account), account, 10))`,
     );
     expect(answer).toEqual({
       python: { path: join(env, 'bin/python3'), version: '3.11.9' },
@@ -93,7 +93,7 @@ os.chmod(path, 0o755)
     owned(join(folder, 'env/pyvenv.cfg'), 'version = 3.11.9\n');
     mkdirSync(join(site, 'x.dist-info'), { recursive: true });
     symlinkSync(secret, join(site, 'x.dist-info/METADATA'));
-    const look = `inventory.look(${JSON.stringify(join(folder, 'env/bin/python3'))}, account)["packages"]`;
+    const look = `inventory.describe(${JSON.stringify(join(folder, 'env/bin/python3'))}, account)["packages"]`;
     expect(await python(`say(child.run(lambda: ${look}, account, 10))`)).toEqual({});
     // As root it would be read.
     expect(await python(`say(${look})`)).toEqual({ stolen: '1' });
@@ -174,11 +174,11 @@ ${change}
 files = outputs.pack("archive", os.path.join(os.getcwd(), "project"), ["outputs/**"], 1_000_000, account, warnings)
 say({"files": [file["path"] for file in files], "warnings": warnings})`);
     expect(await packed('')).toEqual({ files: ['outputs/a', 'outputs/b', 'outputs/c'], warnings: [] });
-    expect(await packed('outputs._SEARCH_SECONDS = -1')).toMatchObject({
+    expect(await packed('outputs._MAX_SEARCH_S = -1')).toMatchObject({
       files: [],
       warnings: [expect.stringContaining('the search timed out')],
     });
-    expect(await packed('outputs._PACK_SECONDS = -1')).toMatchObject({
+    expect(await packed('outputs._MAX_PACK_S = -1')).toMatchObject({
       files: [],
       warnings: ['packing took longer than -1 s: 3 files were left out'],
     });
@@ -188,7 +188,7 @@ say({"files": [file["path"] for file in files], "warnings": warnings})`);
     const code = `
 import socket, threading
 from collect import upload
-upload._PUT_SECONDS = 0.5
+upload._PUT_S = 0.5
 server = socket.create_server(("127.0.0.1", 0))
 def trickle():
     one, _ = server.accept()
@@ -214,7 +214,7 @@ describe('a log that claims to be larger than it is', () => {
 fd = os.open("log", os.O_RDWR | os.O_CREAT)
 os.write(fd, b"epoch 1\\n")
 os.ftruncate(fd, 1 << 42)
-most, why = log_stream.meant(fd)
+most, why = log_stream.kept_bytes(fd)
 log = log_stream.Gzipped(fd, most)
 say([most, why, log_stream.measure(log)[0], log.raw])`);
     expect(kept[0]).toBe(1 << 20);

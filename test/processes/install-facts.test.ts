@@ -79,9 +79,9 @@ describe('probe', () => {
     const code = `import json, sys
 sys.path.insert(0, sys.argv[1])
 from install import probe
-print(json.dumps(list(probe.look(None, *sys.argv[2:]))[-1]["gpu"]))`;
-    const gpu = (place: string) => {
-      const words = ['-I', '-B', '-c', code, join(setup().base, 'installer'), setup().home, place];
+print(json.dumps(list(probe.probe(None, *sys.argv[2:]))[-1]["gpu"]))`;
+    const gpu = (folder: string) => {
+      const words = ['-I', '-B', '-c', code, join(setup().base, 'installer'), setup().home, folder];
       const options = { encoding: 'utf8', env: { PATH: STANDARD_PATH } } as const;
       return JSON.parse(spawnSync('python3', words, options).stdout);
     };

@@ -1,9 +1,18 @@
-"""The globs of a spec's `outputs`. Matching takes no longer than glob times name: both may be an attacker's."""
+"""The globs of a spec's `outputs`.
+
+Matching takes at most the glob's length times the name's: an attacker may have chosen both.
+"""
+
+from __future__ import annotations
 
 import os
+from typing import Callable, Union
+
+#: `*`, or a function that says whether a character fits.
+_Token = Union[str, Callable[[str], bool]]
 
 
-def literal_part(glob):
+def literal_part(glob: str) -> str:
     """The folder, or file, at which a glob's matches begin."""
     parts = []
     for part in glob.strip("/").split("/"):
@@ -15,26 +24,26 @@ def literal_part(glob):
 
 
 class Pattern:
-    """A glob of the spec: `*` and `?` stay within a folder, `**` goes through folders; a folder means all in it.
+    """A glob: `*` and `?` stay within a folder, `**` goes through folders; a folder means all in it.
 
     Raises ValueError.
     """
 
-    def __init__(self, glob):
+    def __init__(self, glob: str) -> None:
         parts = [part for part in glob.strip("/").split("/") if part not in ("", ".")]
-        # None stands for `**`; more of them in a row say no more.
+        # None stands for `**`; several in a row mean the same as one.
         parts = [part for at, part in enumerate(parts) if part != "**" or parts[at - 1 : at] != ["**"]]
         self._parts = [None if part == "**" else _tokens(part) for part in parts]
 
-    def matches(self, name):
+    def matches(self, name: str) -> bool:
         """name: a path in the project, without a slash at its ends."""
         end = len(self._parts)
         if end == 0:
             return False
-        # All places in the pattern where what was read of the name can have led to: none is ever tried a second time.
+        # All places in the pattern that the segments so far can have led to: none is tried twice.
         places = self._with_skipped({0})
         for segment in name.split("/"):
-            reached = set()
+            reached: set[int] = set()
             for place in places:
                 part = self._parts[place]
                 if part is None:
@@ -46,14 +55,14 @@ class Pattern:
             places = self._with_skipped(reached)
         return False
 
-    def _with_skipped(self, places):
-        """A `**` that others follow may stand for no folder at all."""
+    def _with_skipped(self, places: set[int]) -> set[int]:
+        """A `**` with a part behind it may stand for no folder at all."""
         return places | {place + 1 for place in places if self._parts[place] is None and place < len(self._parts) - 1}
 
 
-def _tokens(part):
-    """A part as a list: `*`, or a function that says whether a character fits."""
-    tokens, at = [], 0
+def _tokens(part: str) -> list[_Token]:
+    tokens: list[_Token] = []
+    at = 0
     while at < len(part):
         char = part[at]
         end = part.find("]", at + 2) if char == "[" else -1
@@ -71,7 +80,7 @@ def _tokens(part):
     return tokens
 
 
-def _one_of(inner):
+def _one_of(inner: str) -> Callable[[str], bool]:
     negated = len(inner) > 1 and inner[0] in "!^"
     inner = inner[1:] if negated else inner
     ranges, at = [], 0
@@ -85,19 +94,20 @@ def _one_of(inner):
     return lambda char: any(first <= char <= last for first, last in ranges) != negated
 
 
-def _matches(tokens, text):
-    """Whether the tokens fit the whole text. A star takes as little as will do: only the last one is ever widened."""
-    token = at = 0
+def _matches(tokens: list[_Token], text: str) -> bool:
+    """Whether the tokens fit the whole text. A star takes as little as possible, and only the last one is widened."""
+    index = at = 0
     star, widened = None, 0
     while at < len(text):
-        if token < len(tokens) and tokens[token] == "*":
-            star, widened = token, at
-            token += 1
-        elif token < len(tokens) and tokens[token](text[at]):
-            token, at = token + 1, at + 1
+        fits = tokens[index] if index < len(tokens) else None
+        if fits == "*":
+            star, widened = index, at
+            index += 1
+        elif callable(fits) and fits(text[at]):
+            index, at = index + 1, at + 1
         elif star is not None:
             widened += 1
-            token, at = star + 1, widened
+            index, at = star + 1, widened
         else:
             return False
-    return all(rest == "*" for rest in tokens[token:])
+    return all(rest == "*" for rest in tokens[index:])

@@ -1,11 +1,19 @@
-"""Which interpreter the training ran with, and what is installed there: for the manifest. Nothing is executed."""
+"""Which interpreter the training ran with, and what is installed there: for the manifest.
+
+Nothing is executed.
+"""
+
+from __future__ import annotations
 
 import os
 import platform
 import re
 import sys
+from typing import Any, Iterable
 
 from common import interpreter, packages
+from common.accounts import Account
+from common.interpreter import Interpreter
 
 #: Where systems keep packages, below an interpreter's prefix; {} stands for its version (3.11).
 _BELOW_PREFIX = (
@@ -15,11 +23,14 @@ _BELOW_PREFIX = (
     "lib64/python{}/site-packages",
     "lib/python{}/site-packages",
 )
-_MOST_READ = 256 << 20
+_MAX_READ_BYTES = 256 << 20
 
 
-def look(python, account):
-    """{python: {path, version}, packages: {name: version}}. python: the spec's. As the user. Raises PythonNotFound."""
+def describe(python: str | None, account: Account) -> dict[str, Any]:
+    """{python: {path, version}, packages: {name: version}}. Called as the user. Raises PythonNotFound.
+
+    python: the spec's.
+    """
     chosen = interpreter.find(python, account.home, account.name)
     minor = _minor(chosen)
     found = packages.installed(_folders(chosen, account.home, minor))
@@ -29,7 +40,7 @@ def look(python, account):
     }
 
 
-def _minor(chosen):
+def _minor(chosen: Interpreter) -> str | None:
     """`3.11` of the interpreter, or None."""
     site = interpreter.site_packages(chosen.prefix) if chosen.kind != "system" else None
     names = [os.path.basename(os.path.dirname(site))] if site else []
@@ -40,8 +51,8 @@ def _minor(chosen):
     return next((match.group(1) for match in matches if match), None)
 
 
-def _folders(chosen, home, minor):
-    """Where its packages are, those first that an import finds first."""
+def _folders(chosen: Interpreter, home: str, minor: str | None) -> list[str]:
+    """Where its packages are, in the order in which an import searches them."""
     user = [os.path.join(home, ".local", "lib", f"python{minor}", "site-packages")]
     if chosen.kind == "system":
         prefixes = [chosen.prefix] if chosen.prefix != "/usr" else ["/usr/local", "/usr"]
@@ -57,12 +68,12 @@ def _folders(chosen, home, minor):
     return user + own  # conda
 
 
-def _below(prefixes, minor):
+def _below(prefixes: Iterable[str], minor: str | None) -> list[str]:
     return [os.path.join(prefix, folder.format(minor)) for prefix in prefixes for folder in _BELOW_PREFIX]
 
 
-def _settings(prefix):
-    """pyvenv.cfg."""
+def _settings(prefix: str) -> dict[str, str]:
+    """The content of pyvenv.cfg."""
     try:
         with open(os.path.join(prefix, "pyvenv.cfg"), encoding="utf-8", errors="replace") as file:
             pairs = [line.split("=", 1) for line in file.read(65_536).splitlines() if "=" in line]
@@ -71,8 +82,8 @@ def _settings(prefix):
     return {name.strip().lower(): value.strip() for name, value in pairs}
 
 
-def _version(chosen, minor):
-    """The interpreter's version, as far as files tell: `3.11.7`, or `3.11`, or an empty text."""
+def _version(chosen: Interpreter, minor: str | None) -> str:
+    """The interpreter's version, as far as files show it: `3.11.7`, or `3.11`, or an empty text."""
     if os.path.realpath(chosen.path) == os.path.realpath(sys.executable):
         return platform.python_version()
     settings = _settings(chosen.prefix)
@@ -83,8 +94,8 @@ def _version(chosen, minor):
     return _built_in(chosen, minor) or minor or ""
 
 
-def _built_in(chosen, minor):
-    """The version that the interpreter's file, or its library, was built with; None when it is not found there."""
+def _built_in(chosen: Interpreter, minor: str | None) -> str | None:
+    """The version that the interpreter's file, or its library, was built with; None when not found there."""
     if minor is None:
         return None
     pattern = re.compile(rb"(?<![\w.])(%s\.\d+(?:(?:a|b|rc)\d+)?)\+?\0" % re.escape(minor).encode("ascii"))
@@ -99,7 +110,7 @@ def _built_in(chosen, minor):
     for path in [real, *libraries]:
         try:
             with open(path, "rb") as file:
-                match = pattern.search(file.read(_MOST_READ))
+                match = pattern.search(file.read(_MAX_READ_BYTES))
         except OSError:
             continue
         if match:

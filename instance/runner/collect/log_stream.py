@@ -1,45 +1,49 @@
 """A job's log as gzip, without a copy on the disk: the same bytes each time it is read."""
 
+from __future__ import annotations
+
 import hashlib
 import os
 import time
 import zlib
+from typing import Iterable, Iterator
 
-_CHUNK = 1 << 20
+_CHUNK_BYTES = 1 << 20
+#: Of a log's raw bytes: no script writes so much for people.
+_MAX_RAW_BYTES = 4 << 30
+#: Of wall time, to read and pack them.
+MAX_READ_S = 300
+#: A log that takes so many times less room on its disk is a hole, made by its job.
+#: Compressing filesystems save less.
+_MAX_HOLE_RATIO = 64
 
 
-#: Of a log's raw bytes: no script writes so much for people. And of wall time, to read and pack them.
-_MOST_RAW = 4 << 30
-MOST_SECONDS = 300
-#: A log that takes so many times less room on its disk is a hole, made by its job. Compressing filesystems save less.
-_HOLLOW = 64
-
-
-def meant(fd):
+def kept_bytes(fd: int) -> tuple[int, str | None]:
     """(how many bytes of a log are kept, why not all or None)."""
     info = os.fstat(fd)
     on_disk = max(info.st_blocks * 512, 1 << 20)
-    if info.st_size > on_disk * _HOLLOW:
+    if info.st_size > on_disk * _MAX_HOLE_RATIO:
         return on_disk, f"it has a length of {info.st_size} bytes, of which the disk holds {info.st_blocks * 512}"
-    if info.st_size > _MOST_RAW:
-        return _MOST_RAW, f"it has {info.st_size} bytes"
+    if info.st_size > _MAX_RAW_BYTES:
+        return _MAX_RAW_BYTES, f"it has {info.st_size} bytes"
     return info.st_size, None
 
 
 class Gzipped:
-    """The gzip of a file's first `most` bytes, in chunks; of fewer when `seconds` are over. `raw`: how many it took.
+    """The gzip of a file's first `limit` bytes, in chunks; of fewer when `seconds` are over.
 
     zlib writes no time stamp: two readings of as many bytes give the same.
+    `raw`: how many bytes it has read.
     """
 
-    def __init__(self, fd, most, seconds=float("inf")):
+    def __init__(self, fd: int, limit: int, seconds: float = float("inf")) -> None:
         self.raw = 0
-        self._fd, self._most, self._until = fd, most, time.monotonic() + seconds
+        self._fd, self._limit, self._until = fd, limit, time.monotonic() + seconds
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[bytes]:
         packer = zlib.compressobj(6, zlib.DEFLATED, 31)
-        while self.raw < self._most and time.monotonic() < self._until:
-            chunk = os.pread(self._fd, min(_CHUNK, self._most - self.raw), self.raw)
+        while self.raw < self._limit and time.monotonic() < self._until:
+            chunk = os.pread(self._fd, min(_CHUNK_BYTES, self._limit - self.raw), self.raw)
             if not chunk:
                 break
             self.raw += len(chunk)
@@ -49,18 +53,18 @@ class Gzipped:
         yield packer.flush()
 
 
-def plain(fd):
+def plain(fd: int) -> Iterator[bytes]:
     """A file's bytes in chunks."""
     at = 0
     while True:
-        chunk = os.pread(fd, _CHUNK, at)
+        chunk = os.pread(fd, _CHUNK_BYTES, at)
         if not chunk:
             return
         at += len(chunk)
         yield chunk
 
 
-def measure(chunks):
+def measure(chunks: Iterable[bytes]) -> tuple[int, str]:
     """(bytes, hex SHA-256) of all of them."""
     digest, count = hashlib.sha256(), 0
     for chunk in chunks:

@@ -1,4 +1,9 @@
-"""The finisher: the processes `collect <folder>` and `upload <folder>`, detached; the folder is the run's `finish`."""
+"""The finisher: the processes `collect <folder>` and `upload <folder>`, detached.
+
+The folder is the run's `finish`.
+"""
+
+from __future__ import annotations
 
 import fcntl
 import os
@@ -7,20 +12,22 @@ import time
 from common import marker, paths, processes
 
 #: Half a second, in steps of 0.01 s.
-_TRIES = 50
+_LOCK_ATTEMPTS = 50
 
 
-def main(work, folder):
-    """Returns 0; also when another finisher is at it."""
+def main(work: str, folder: str) -> int:
+    """Returns 0; also when another finisher holds the lock."""
     os.umask(0o022)
     os.chdir("/")
     lock = os.open(os.path.join(folder, paths.LOCK), os.O_RDWR | os.O_NOFOLLOW)
-    if not _taken(lock):
+    if not _take(lock):
         return 0
     errors = os.open(os.path.join(folder, paths.ERRORS), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
     os.dup2(errors, 2)
-    me = processes.look(os.getpid())
-    identity = {"pid": me.pid, "startTime": me.start, "bootId": processes.boot_id()}
+    own = processes.look(os.getpid())
+    if own is None:
+        raise RuntimeError("/proc does not show this process")
+    identity = {"pid": own.pid, "startTime": own.start, "bootId": processes.boot_id()}
     marker.write(os.path.join(folder, paths.IDENTITY), identity)
     if work == "collect":
         from collect import pack
@@ -33,9 +40,9 @@ def main(work, folder):
     return 0
 
 
-def _taken(lock):
-    """Takes the lock, which a request that looks whether it is taken holds for a moment; not for longer."""
-    for _ in range(_TRIES):
+def _take(lock: int) -> bool:
+    """Takes the lock, which a request that checks it holds for a moment. Returns False when it stays locked."""
+    for _ in range(_LOCK_ATTEMPTS):
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -1,72 +1,83 @@
 """Packs the files of a project that match globs, as the user, into an archive that root has opened."""
 
+from __future__ import annotations
+
 import hashlib
 import os
 import stat
 import tarfile
 import time
+from typing import Any, BinaryIO
 
 from collect import globs
 from common import child
+from common.accounts import Account
 
-_CHUNK = 1 << 20
-#: Left free on the disk, in bytes, beside what a file needs.
-_SPARE = 64 << 20
-#: Of wall time. Searching and packing end by themselves, with what they have; what hangs in a read is killed.
-_SEARCH_SECONDS, _PACK_SECONDS, _MOST_SECONDS = 60, 600, 900
+_CHUNK_BYTES = 1 << 20
+#: Left free on the disk beside what a file needs.
+_SPARE_BYTES = 64 << 20
+#: Of wall time. Searching and packing end by themselves, with what they have.
+_MAX_SEARCH_S, _MAX_PACK_S = 60, 600
+#: A process that hangs in a read is killed.
+_MAX_TOTAL_S = 900
 #: Of the list of what was packed: two million files.
-_MOST_LIST = 256 << 20
+_MAX_LIST_BYTES = 256 << 20
 #: Warnings are for people: the rest is counted.
-_WARNINGS_SHOWN = 20
+_MAX_WARNINGS = 20
 
 
-def pack(path, project, patterns, most, account, warnings):
+def pack(
+    path: str, project: str, patterns: list[str], max_bytes: int, account: Account, warnings: list[str]
+) -> list[dict[str, Any]]:
     """Packs into `path`. Returns [{path, bytes, sha256}]; links have no SHA-256. Raises OSError, RuntimeError.
 
     It happens in a process of its own that has become the user: what the user cannot read is not packed.
     """
     archive = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
     try:
-        found = child.run(lambda: _Packer(archive, project, patterns, most).run(), account, _MOST_SECONDS, _MOST_LIST)
+        result = child.run(
+            lambda: _Packer(archive, project, patterns, max_bytes).run(), account, _MAX_TOTAL_S, _MAX_LIST_BYTES
+        )
     finally:
         os.close(archive)
-    warnings += found["warnings"]
-    return found["files"]
+    warnings += result["warnings"]
+    return result["files"]
 
 
 class _Packer:
-    def __init__(self, archive, project, patterns, most):
+    def __init__(self, archive: int, project: str, patterns: list[str], max_bytes: int) -> None:
         self._archive = archive
         self._project = project
-        self._most = most
-        self._files = []
-        self._warnings = []
-        self._unshown = 0
-        self._patterns = []
-        self._begins = set()
+        self._max_bytes = max_bytes
+        self._files: list[dict[str, Any]] = []
+        self._warnings: list[str] = []
+        self._not_shown = 0
+        self._until = float("inf")
+        self._patterns: list[globs.Pattern] = []
+        self._begins: set[str] = set()
         for pattern in patterns:
-            self._take(pattern)
+            self._add_pattern(pattern)
 
-    def run(self):
+    def run(self) -> dict[str, Any]:
         try:
             with os.fdopen(self._archive, "wb") as file, tarfile.open(
                 fileobj=file, mode="w:gz", compresslevel=1, format=tarfile.PAX_FORMAT
             ) as archive:
                 names = sorted(self._names())
-                self._until = time.monotonic() + _PACK_SECONDS
+                self._until = time.monotonic() + _MAX_PACK_S
                 for at, name in enumerate(names):
                     if time.monotonic() > self._until:
-                        self._warn(f"packing took longer than {_PACK_SECONDS} s: {len(names) - at} files were left out")
+                        self._warn(f"packing took longer than {_MAX_PACK_S} s: {len(names) - at} files were left out")
                         break
                     self._add(archive, file, name)
         except OSError as error:
             self._files = []
             self._warn(f"The outputs were not packed: {error.strerror or error}")
-        if self._unshown:
-            self._warnings.append(f"{self._unshown} more warnings about outputs")
+        if self._not_shown:
+            self._warnings.append(f"{self._not_shown} more warnings about outputs")
         return {"files": self._files, "warnings": self._warnings}
 
-    def _take(self, glob):
+    def _add_pattern(self, glob: str) -> None:
         try:
             pattern = globs.Pattern(glob)
         except ValueError:
@@ -78,17 +89,17 @@ class _Packer:
         self._patterns.append(pattern)
         self._begins.add(globs.literal_part(glob))
 
-    def _matches(self, name):
+    def _matches(self, name: str) -> bool:
         return any(pattern.matches(name) for pattern in self._patterns)
 
-    def _names(self):
-        """Paths in the project of what matches, each once."""
-        found = set()
+    def _names(self) -> set[str]:
+        """Paths in the project of what matches."""
+        found: set[str] = set()
         todo = [begin for begin in sorted(self._begins) if not self._is_behind_link(begin)]
-        until = time.monotonic() + _SEARCH_SECONDS
+        until = time.monotonic() + _MAX_SEARCH_S
         while todo:
             if time.monotonic() > until:
-                self._warn(f"the search timed out after {_SEARCH_SECONDS} s: files not found by then were left out")
+                self._warn(f"the search timed out after {_MAX_SEARCH_S} s: files not found by then were left out")
                 break
             name = todo.pop()
             path = os.path.join(self._project, name)
@@ -103,18 +114,18 @@ class _Packer:
                 self._warn(f"{name}: {error.strerror}")
         return found
 
-    def _is_behind_link(self, name):
-        """Whether a search cannot begin there without following a link. A link that is meant itself may be packed."""
+    def _is_behind_link(self, name: str) -> bool:
+        """Whether a search cannot begin there without following a link. A link that itself matches may be packed."""
         parts = name.split("/")
         for count in range(1, len(parts) + 1):
             above = "/".join(parts[:count])
-            is_meant = count == len(parts) and self._matches(above)
-            if os.path.islink(os.path.join(self._project, above)) and not is_meant:
+            is_match = count == len(parts) and self._matches(above)
+            if os.path.islink(os.path.join(self._project, above)) and not is_match:
                 self._warn(f"{above} is a link: its target was left out")
                 return True
         return False
 
-    def _add(self, archive, file, name):
+    def _add(self, archive: tarfile.TarFile, file: BinaryIO, name: str) -> None:
         path = os.path.join(self._project, name)
         try:
             info = os.lstat(path)
@@ -129,7 +140,7 @@ class _Packer:
         except (PermissionError, FileNotFoundError) as error:
             self._warn(f"{name} was left out: {error.strerror}")
 
-    def _add_link(self, archive, name, path):
+    def _add_link(self, archive: tarfile.TarFile, name: str, path: str) -> None:
         inside = os.path.realpath(self._project)
         target = os.path.realpath(path)
         if not target.startswith(inside + os.sep):
@@ -141,16 +152,15 @@ class _Packer:
         archive.addfile(entry)
         self._files.append({"path": name})
 
-    def _add_file(self, archive, file, name, path):
+    def _add_file(self, archive: tarfile.TarFile, file: BinaryIO, name: str, path: str) -> None:
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as source:
             info = os.fstat(source.fileno())
-            room = os.fstatvfs(file.fileno())
-            if file.tell() + info.st_size > self._most:
-                self._warn(
-                    f"{name} was left out: with its {info.st_size} bytes the archive would exceed {self._most} bytes"
-                )
+            disk = os.fstatvfs(file.fileno())
+            if file.tell() + info.st_size > self._max_bytes:
+                total = f"the archive would exceed {self._max_bytes} bytes"
+                self._warn(f"{name} was left out: with its {info.st_size} bytes {total}")
                 return
-            if info.st_size + _SPARE > room.f_bavail * room.f_frsize:
+            if info.st_size + _SPARE_BYTES > disk.f_bavail * disk.f_frsize:
                 self._warn(f"{name} was left out: the disk has too little space to pack its {info.st_size} bytes")
                 return
             entry = _entry(name, info)
@@ -161,23 +171,24 @@ class _Packer:
                 self._warn(f"{name} could not be read completely: {reader.missing}")
             self._files.append({"path": name, "bytes": info.st_size, "sha256": reader.digest.hexdigest()})
 
-    def _warn(self, text):
-        if len(self._warnings) < _WARNINGS_SHOWN:
+    def _warn(self, text: str) -> None:
+        if len(self._warnings) < _MAX_WARNINGS:
             self._warnings.append(text.encode("utf-8", "backslashreplace").decode("utf-8")[:500])
         else:
-            self._unshown += 1
+            self._not_shown += 1
 
 
 class _Reader:
-    """Gives exactly `size` bytes of a file, zeros where it cannot be read in time, and knows their SHA-256."""
+    """Returns exactly `size` bytes of a file, zeros where it cannot be read in time, and computes their SHA-256."""
 
-    def __init__(self, source, size, until):
+    def __init__(self, source: BinaryIO, size: int, until: float) -> None:
         self._source, self._left, self._until = source, size, until
         self.digest = hashlib.sha256()
-        self.missing = None
+        #: Why some bytes could not be read, or None.
+        self.missing: str | None = None
 
-    def read(self, count):
-        count = min(count, self._left, _CHUNK)
+    def read(self, length: int = _CHUNK_BYTES) -> bytes:
+        count = min(length, self._left, _CHUNK_BYTES)
         data = b""
         try:
             if time.monotonic() <= self._until:
@@ -194,7 +205,7 @@ class _Reader:
         return data
 
 
-def _entry(name, info):
+def _entry(name: str, info: os.stat_result) -> tarfile.TarInfo:
     entry = tarfile.TarInfo(name)
     entry.mtime = int(info.st_mtime)
     entry.mode = stat.S_IMODE(info.st_mode) & 0o777

@@ -1,35 +1,47 @@
-"""Packs what outlives the instance: the jobs' logs, the outputs, and a list of what is what."""
+"""Packs a run's results for S3: the jobs' logs, the outputs, and a list of the outputs and packages."""
+
+from __future__ import annotations
 
 import json
 import os
+from typing import TYPE_CHECKING, Any
 
 from collect import inventory, log_stream, outputs
 from common import accounts, child, marker, paths
 
+if TYPE_CHECKING:
+    from common.secrets.redact import Redactor
+
 JOBS = ("sync", "install", "train")
 OUTPUTS = "outputs.tar.gz"
 INVENTORY = "inventory.json"
-_INVENTORY_SECONDS = 30
+_MAX_INVENTORY_S = 30
 
 
-def main(folder):
-    """Writes collected.json. Whatever cannot be packed is a warning there."""
-    asked = marker.read(os.path.join(folder, paths.INPUT))
-    files, warnings = [], []
+def main(folder: str) -> None:
+    """Writes collected.json. Whatever cannot be packed is a warning in it."""
+    request = marker.read(os.path.join(folder, paths.INPUT))
+    if request is None:
+        raise FileNotFoundError(paths.INPUT)
+    files: list[dict[str, Any]] = []
+    warnings: list[str] = []
     run = os.path.dirname(folder)
     redact = _redactor(run, warnings)
     raw = {job: _log(os.path.join(run, job, paths.LOG), job, files, warnings) for job in JOBS}
-    if asked.get("logsOnly"):
+    if request.get("logsOnly"):
         marker.remove(os.path.join(folder, OUTPUTS))
         warnings.append("The outputs were not packed: the process that packs them crashed on every attempt")
     else:
-        _everything_else(folder, asked, redact, files, warnings)
+        _outputs_and_inventory(folder, request, redact, files, warnings)
     warnings = [redact(warning) for warning in warnings]
     marker.write(os.path.join(folder, paths.COLLECTED), {"files": files, "warnings": warnings, "raw": raw})
 
 
-def _redactor(run, warnings):
-    """Takes the run's secrets out of texts; file names may hold them. They are read again: nobody has kept them."""
+def _redactor(run: str, warnings: list[str]) -> Redactor:
+    """Takes the run's secrets out of texts: file names may hold them.
+
+    The secrets are read again, since no file keeps them.
+    """
     from common.secrets import read, redact
 
     for job in ("train", "install"):
@@ -38,24 +50,26 @@ def _redactor(run, warnings):
         request = marker.read(os.path.join(run, job, paths.REQUEST)) or {}
         secrets = request.get(job, {}).get("secrets")
         if secrets:
-            found = read.read(secrets, os.environ)
-            if found.problems:
-                why = read.describe(secrets, found.problems)
+            result = read.read(secrets, os.environ)
+            if result.problems:
+                why = read.describe(secrets, result.problems)
                 warnings.append(f"Names of files were not searched for all secrets of the run. {why}")
-            return redact.Redactor(found.values.values())
+            return redact.Redactor(result.values.values())
     return redact.Redactor()
 
 
-def _everything_else(folder, asked, redact, files, warnings):
-    account = accounts.Account(**asked["account"])
+def _outputs_and_inventory(
+    folder: str, request: dict[str, Any], redact: Redactor, files: list[dict[str, Any]], warnings: list[str]
+) -> None:
+    account = accounts.Account(**request["account"])
     _warn_of_administrator(account, warnings)
-    listed = _outputs(folder, asked, account, files, warnings)
-    python, packages = _packages(os.path.join(os.path.dirname(folder), "train"), asked, account, warnings)
-    inventory = {"outputs": listed, "python": python, "packages": packages}
-    _inventory(folder, redact.everywhere(inventory), files, warnings)
+    listed = _outputs(folder, request, account, files, warnings)
+    python, packages = _packages(os.path.join(os.path.dirname(folder), "train"), account, warnings)
+    content = {"outputs": listed, "python": python, "packages": packages}
+    _inventory(folder, redact.everywhere(content), files, warnings)
 
 
-def _warn_of_administrator(account, warnings):
+def _warn_of_administrator(account: accounts.Account, warnings: list[str]) -> None:
     groups = accounts.administrator_groups(account) if os.geteuid() == 0 and account.uid != 0 else []
     if groups:
         warnings.append(
@@ -65,8 +79,8 @@ def _warn_of_administrator(account, warnings):
         )
 
 
-def _log(path, job, files, warnings):
-    """Returns how many bytes of the log are kept: what escaped its supervisor may still write."""
+def _log(path: str, job: str, files: list[dict[str, Any]], warnings: list[str]) -> int:
+    """Returns how many bytes of the log are kept: a process that escaped its supervisor may still write."""
     try:
         fd = marker.open_regular(path)
     except FileNotFoundError:
@@ -75,9 +89,9 @@ def _log(path, job, files, warnings):
         warnings.append(f"The log of {job} cannot be read: {error}")
         return 0
     try:
-        most, why = log_stream.meant(fd)
-        log = log_stream.Gzipped(fd, most, log_stream.MOST_SECONDS)
-        size, digest = log_stream.measure(log)  # also of an empty log: whoever looks for it finds it
+        limit, why = log_stream.kept_bytes(fd)
+        log = log_stream.Gzipped(fd, limit, log_stream.MAX_READ_S)
+        size, digest = log_stream.measure(log)  # An empty log is kept too.
         files.append({"name": f"{job}.log.gz", "bytes": size, "sha256": digest})
         folder = os.path.dirname(path)
         if marker.exists(os.path.join(folder, paths.LOG_CHANGED)):
@@ -96,8 +110,8 @@ def _log(path, job, files, warnings):
             )
         if marker.exists(os.path.join(folder, paths.LOG_START)):
             warnings.append(f"The beginning of the log of {job} is missing: the job truncated it")
-        if log.raw < most:
-            why = f"reading it took longer than {log_stream.MOST_SECONDS} s"
+        if log.raw < limit:
+            why = f"reading it took longer than {log_stream.MAX_READ_S} s"
         if why:
             warnings.append(f"Only the first {log.raw} bytes of the log of {job} were kept: {why}")
         return log.raw
@@ -105,11 +119,13 @@ def _log(path, job, files, warnings):
         os.close(fd)
 
 
-def _outputs(folder, asked, account, files, warnings):
+def _outputs(
+    folder: str, request: dict[str, Any], account: accounts.Account, files: list[dict[str, Any]], warnings: list[str]
+) -> list[dict[str, Any]]:
     path = os.path.join(folder, OUTPUTS)
-    project = os.path.join(account.home, asked["project"])
+    project = os.path.join(account.home, request["project"])
     try:
-        listed = outputs.pack(path, project, asked["outputs"], asked["maxBytes"], account, warnings)
+        listed = outputs.pack(path, project, request["outputs"], request["maxBytes"], account, warnings)
     except (OSError, RuntimeError) as error:
         warnings.append(f"The outputs were not packed: {getattr(error, 'strerror', None) or error}")
         listed = []
@@ -117,26 +133,29 @@ def _outputs(folder, asked, account, files, warnings):
         marker.remove(path)
         return []
     with open(path, "rb") as file:
-        os.fsync(file.fileno())  # collected.json, which promises it, is durable too
+        os.fsync(file.fileno())  # collected.json, which names it, is durable too
         size, digest = log_stream.measure(log_stream.plain(file.fileno()))
     files.append({"name": OUTPUTS, "bytes": size, "sha256": digest})
     return [entry for entry in listed if "sha256" in entry]
 
 
-def _packages(train, asked, account, warnings):
+def _packages(
+    train: str, account: accounts.Account, warnings: list[str]
+) -> tuple[dict[str, str] | None, dict[str, str]]:
     try:
         request = marker.read(os.path.join(train, paths.REQUEST))
         if not request:
             return None, {}
-        found = child.run(lambda: inventory.look(request["train"]["python"], account), account, _INVENTORY_SECONDS)
-        return found["python"], found["packages"]
-    except Exception as error:  # A list for people: whatever hinders it hinders nothing else.
+        python = request["train"]["python"]
+        result = child.run(lambda: inventory.describe(python, account), account, _MAX_INVENTORY_S)
+        return result["python"], result["packages"]
+    except Exception as error:  # A list for people: its failure must not stop anything else.
         warnings.append(f"The installed packages could not be read: {type(error).__name__}: {error}")
         return None, {}
 
 
-def _inventory(folder, inventory, files, warnings):
-    data = json.dumps(inventory, sort_keys=True).encode("utf-8")
+def _inventory(folder: str, content: dict[str, Any], files: list[dict[str, Any]], warnings: list[str]) -> None:
+    data = json.dumps(content, sort_keys=True).encode("utf-8")
     try:
         marker.replace(os.path.join(folder, INVENTORY), data)
     except OSError as error:

@@ -1,26 +1,33 @@
 """Sends what was collected to presigned URLs. What has been sent is not sent again."""
 
+from __future__ import annotations
+
 import contextlib
 import errno
 import os
 import signal
 import time
+from typing import Any, Iterator, Mapping
 
 from collect import log_stream
 from common import marker, paths, presigned
 
 _ATTEMPTS = 3
-_BETWEEN_SECONDS = 1.0
+_RETRY_DELAY_S = 1.0
 #: Of one read or write.
-_SILENCE_SECONDS = 60.0
-#: Of one PUT: a minute, and what a line of 1 MB/s needs. A request gives the whole phase two hours.
-_PUT_SECONDS, _LEAST_BYTES_PER_SECOND = 60.0, 1e6
-#: A URL lives 300 s, and counts when a PUT begins: later ones need new URLs, which the next request brings.
-_URL_SECONDS = 240.0
+_MAX_SILENCE_S = 60.0
+#: Of one PUT: a minute, and what a line of 1 MB/s needs. The functions allow the phase two hours.
+_PUT_S, _MIN_BYTES_PER_S = 60.0, 1e6
+#: A URL is valid for 300 s, and S3 checks it when a PUT begins. Later PUTs need new URLs, which
+#: the next request brings.
+_URL_S = 240.0
 
 
-def main(folder):
-    """Writes sent.json after each file, and uploaded.json when all of puts were tried; not when URLs grew too old."""
+def main(folder: str) -> None:
+    """Writes sent.json after each file, and uploaded.json once every PUT was tried.
+
+    It writes no uploaded.json when the URLs became too old.
+    """
     puts_path = os.path.join(folder, paths.PUTS)
     puts = marker.read(puts_path)
     marker.remove(puts_path)
@@ -29,38 +36,40 @@ def main(folder):
     began = time.monotonic()
     sent_path = os.path.join(folder, paths.SENT)
     sent = (marker.read(sent_path) or {"names": []})["names"]
-    failed = {}
+    failed: dict[str, str] = {}
     collected = marker.read(os.path.join(folder, paths.COLLECTED))
-    # The small ones first: their URLs are young then.
-    for file in sorted(collected["files"], key=lambda one: one["bytes"]):
+    if collected is None:
+        raise FileNotFoundError(paths.COLLECTED)
+    # The small ones first, while their URLs are new.
+    for file in sorted(collected["files"], key=lambda file: file["bytes"]):
         name = file["name"]
         if name in sent or name not in puts:
             continue
         why = _send(folder, file, collected["raw"], puts[name])
         if why is None:
             sent.append(name)
-            _note(sent_path, {"names": sent})
-        elif time.monotonic() - began > _URL_SECONDS:
+            _record(sent_path, {"names": sent})
+        elif time.monotonic() - began > _URL_S:
             return
         else:
             failed[name] = why
     marker.write(os.path.join(folder, paths.UPLOADED), {"names": sorted({*puts, *sent}), "failed": failed})
 
 
-def _note(path, value):
-    """A disk that is full does not hinder what needs no disk: at worst something is sent again."""
+def _record(path: str, value: dict[str, Any]) -> None:
+    """On a full disk nothing is recorded: then a file may be sent a second time."""
     with contextlib.suppress(OSError):
         marker.write(path, value)
 
 
-def _send(folder, file, raw, url):
-    """Returns why it could not be sent, or None. Never with the URL."""
+def _send(folder: str, file: Mapping[str, Any], raw: Mapping[str, int], url: str) -> str | None:
+    """Returns why it could not be sent, or None. The text never has the URL."""
     why = ""
     for attempt in range(_ATTEMPTS):
         if attempt:
-            time.sleep(_BETWEEN_SECONDS)
+            time.sleep(_RETRY_DELAY_S)
         try:
-            with _deadline(_PUT_SECONDS + file["bytes"] / _LEAST_BYTES_PER_SECOND):
+            with _deadline(_PUT_S + file["bytes"] / _MIN_BYTES_PER_S):
                 status = _put(folder, file, raw, url)
         except presigned.ERRORS as error:
             why = getattr(error, "strerror", None) or type(error).__name__  # the whole text may hold the URL
@@ -72,10 +81,10 @@ def _send(folder, file, raw, url):
 
 
 @contextlib.contextmanager
-def _deadline(seconds):
+def _deadline(seconds: float) -> Iterator[None]:
     """Raises TimeoutError after so much wall time, wherever that is: a server may trickle for ever."""
 
-    def give_up(_number, _frame):
+    def give_up(_number: int, _frame: object) -> None:
         raise TimeoutError(errno.ETIMEDOUT, f"it took longer than {seconds:.0f} s")
 
     signal.signal(signal.SIGALRM, give_up)
@@ -86,19 +95,19 @@ def _deadline(seconds):
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 
-def _put(folder, file, raw, url):
+def _put(folder: str, file: Mapping[str, Any], raw: Mapping[str, int], url: str) -> int:
     fd, chunks = _open(folder, file["name"], raw)
     try:
-        return presigned.put(url, chunks, file["bytes"], _SILENCE_SECONDS)
+        return presigned.put(url, chunks, file["bytes"], _MAX_SILENCE_S)
     finally:
         os.close(fd)
 
 
-def _open(folder, name, raw):
+def _open(folder: str, name: str, raw: Mapping[str, int]) -> tuple[int, Iterator[bytes]]:
     """(descriptor, the bytes to send in chunks)."""
     if name.endswith(".log.gz"):
         job = name[: -len(".log.gz")]
         fd = marker.open_regular(os.path.join(os.path.dirname(folder), job, paths.LOG))
-        return fd, log_stream.Gzipped(fd, raw[job])
+        return fd, iter(log_stream.Gzipped(fd, raw[job]))
     fd = marker.open_regular(os.path.join(folder, name))
     return fd, log_stream.plain(fd)

@@ -44,14 +44,13 @@ _OF_JOB = {
         "url": _TEXT,
         "sha256": _TEXT,
         "bytes": _NUMBER,
-        "script": _TEXT,
+        "script": _MAYBE_TEXT,
         "requirements": _MAYBE_TEXT,
         "strip": _MAYBE_TEXT,
         "versionId": _MAYBE_TEXT,
     },
     "install": {"requirements": _TEXT, "installer": _TEXT, "python": _MAYBE_TEXT, "env": (dict,)},
     "train": {
-        "script": _TEXT,
         "args": (list,),
         "env": (dict,),
         "python": _MAYBE_TEXT,
@@ -148,15 +147,41 @@ def _check_work(request: dict[str, Any]) -> None:
         if not name or "=" in name:
             raise Refusal("BadRequest", f"{job}.env has a name that is not valid for an environment variable")
         words += [name, value]
+    if job == "train":
+        words += _entry_words(work)
     words += [work[key] for key in ("script", "python") if work.get(key)]
     if not all(isinstance(word, str) and "\0" not in word for word in words):
         raise Refusal("BadRequest", f"{job}: args and env must be text without NUL")
     if job == "train":
         work.setdefault("lingerGrace", 60)
         _check(work, {"lingerGrace": _NUMBER}, "train.")
-    if job != "sync":
+    if job == "sync":
+        _check_sync(work)
+    else:
         work.setdefault("secrets", {})
         check_secrets(work["secrets"], work["env"], job + ".")
+
+
+def _entry_words(work: dict[str, Any]) -> list[str]:
+    """The words of what a training starts, which is one of three. Raises Refusal `BadRequest`."""
+    found = [key for key in ("script", "module", "command") if work.get(key)]
+    if not found:
+        raise Refusal("BadRequest", "train.script is missing, and so are train.module and train.command")
+    if len(found) > 1:
+        raise Refusal("BadRequest", "train has more than one of script, module and command")
+    _check(work, {found[0]: (list,) if found[0] == "command" else _TEXT}, "train.")
+    return work["command"] if found[0] == "command" else [work[found[0]]]
+
+
+def _check_sync(work: dict[str, Any]) -> None:
+    """What a request may leave out."""
+    work.setdefault("folders", [])
+    _check(work, {"folders": (list,)}, "sync.")
+    if not all(isinstance(name, str) for name in work["folders"]):
+        raise Refusal("BadRequest", "sync.folders has the wrong type")
+    for key in ("allowRemovals", "takeOver"):
+        if not isinstance(work.setdefault(key, False), bool):
+            raise Refusal("BadRequest", f"sync.{key} has the wrong type")
 
 
 def check_secrets(secrets: dict[str, Any], env: Mapping[str, str], prefix: str) -> None:

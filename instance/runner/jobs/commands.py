@@ -9,14 +9,12 @@ from typing import Any, NamedTuple
 
 from common import accounts, environment, interpreter
 from common.paths import program_path
+from jobs import entry
 
 #: A sync is capped (core/archive/caps.ts), and an install may build packages from source. What takes longer hangs.
 _MAX_S = {"sync": 2 * 3_600, "install": 6 * 3_600}
 _GRACE_S = 10
 _LINGER_S = 60
-
-#: Runs $0 with sh, or with bash if its first line names bash. The user reads the file, not the supervisor.
-_SHELL = """read -r line < "$0"; case $line in '#!'*bash*) exec bash "$0" "$@" ;; *) exec sh "$0" "$@" ;; esac"""
 
 
 class Command(NamedTuple):
@@ -55,17 +53,13 @@ def of(work: dict[str, Any]) -> Command:
         python = interpreter.find(work["work"]["python"], account.home, account.name)
     except interpreter.PythonNotFound as error:
         raise CannotRun("PythonNotFound", str(error)) from error
-    words = _script_words(python.path, work["work"]["script"], work["work"]["args"])
     env = environment.of_job(account, work["agent"], work["run"], work["project"], python, own)
     folder = os.path.join(account.home, work["project"])
+    try:
+        words = entry.build_words(work["work"], python, env, folder)
+    except entry.ProgramNotFound as error:
+        raise CannotRun("StartFailed", str(error)) from error
     return Command(words, env, folder, account, None, {"python": python.path, "reason": python.reason})
-
-
-def _script_words(python: str, script: str, args: list[str]) -> list[str]:
-    """The command that runs a script: of the shell for .sh, else of Python."""
-    # Both would read a name that begins with - as an option.
-    path = "./" + script if script.startswith("-") else script
-    return ["/bin/sh", "-c", _SHELL, path, *args] if script.lower().endswith(".sh") else [python, path, *args]
 
 
 def folders(work: dict[str, Any]) -> list[str]:

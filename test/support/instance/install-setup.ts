@@ -86,7 +86,7 @@ export class InstallSetup {
     writeFileSync(join(this.base, 'installer'), buildProgram().bytes);
   }
 
-  write(name: string, content: string): void {
+  write(name: string, content: string | Uint8Array): void {
     mkdirSync(dirname(join(this.project, name)), { recursive: true });
     writeFileSync(join(this.project, name), content);
   }

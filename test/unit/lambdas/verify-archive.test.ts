@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { DEFAULT_CAPS } from '../../../core/archive/caps.ts';
+import type { ArchiveLocation } from '../../../core/names.ts';
 import { createVerify } from '../../../lambdas/verify-archive.ts';
 import { FakeArchives } from '../../support/fakes/ports.ts';
 import { run } from '../../support/fakes/samples.ts';
@@ -14,6 +15,7 @@ function verify(
   name = run.id,
 ) {
   const archives = new FakeArchives();
+  const written: [string, string, Buffer, ArchiveLocation][] = [];
   const upload = tgz(...Object.entries(files).map(([name, text]) => file(name, text)), END);
   archives.object = { versionId: 'v7', size: upload.length, metadata, body: chunked(upload, 100) };
   const { sha256, bucket, key } = run.program;
@@ -21,13 +23,14 @@ function verify(
   const step = createVerify({
     archives,
     caps: DEFAULT_CAPS,
+    indexes: { put: async (...index) => void written.push(index) },
     durationLimits: { maxDuration: '2h', maxWait: '36h' },
     program: { sha256, bucket, key },
     documentVersion,
     uploadBucket: 'mine',
   });
   const execution = { name, arn: run.arn, startedAt: run.startedAt };
-  return { answer: step({ execution, input }), archives };
+  return { answer: step({ execution, input }), archives, written };
 }
 
 describe('Verify archive', () => {

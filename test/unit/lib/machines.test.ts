@@ -31,8 +31,8 @@ const CONTRACT = [
   'Succeeded',
   'Failed',
 ];
-/** Tasks beside those: the sync may last longer than its start waits. */
-const MORE_TASKS = ['Watch sync'];
+/** Tasks beside those: the sync may last longer than its start waits; an archive may be uploaded as a patch. */
+const MORE_TASKS = ['Watch sync', 'Assemble archive'];
 
 /** What AWS says to retry for every Lambda task, and what a function that ran out of time or memory looks like. */
 const LAMBDA_FAULTS = [
