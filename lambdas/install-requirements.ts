@@ -18,7 +18,8 @@ export function createInstall(ports: JobPorts) {
       env: spec.env,
       secrets: spec.secrets ?? {}, // None in a run that began before this version.
     };
-    return startJob(ports, input, { job: 'install', work: { install } });
+    // The machine comes back here when the install was interrupted.
+    return startJob(ports, input, { job: 'install', work: { install }, again: input.step !== null });
   };
 }
 

@@ -11,7 +11,7 @@ import { createSendRequest } from '../account/send-request.ts';
 import { setUpError } from '../errors.ts';
 import { type Check, failed, ok, runOperatorCheck, skipped, warning } from './check.ts';
 
-const CHECKS = ['disk', 'user', 'python3', 'pip', 'uv', 'gpu'];
+const CHECKS = ['disk', 'user', 'metadata', 'python3', 'pip', 'uv', 'gpu'];
 const GUIDE = 'docs/guide/trackers-and-secrets.md shows the policy of the role.';
 /** Installing torch with its CUDA libraries takes about 5 GB, and twice that while unpacking. */
 const LOW_SPACE_BYTES = 10 * 2 ** 30;
@@ -42,6 +42,7 @@ export async function* checkInside(
     return;
   }
   yield userCheck(answer);
+  yield metadataCheck(answer, tagOf(instance, INSTANCE_TAGS.imds) === 'allow');
   yield* softwareChecks(answer, instance);
   for (const [name, reference] of Object.entries(secrets)) yield secretCheck(name, reference, answer);
 }
@@ -53,6 +54,19 @@ function userCheck({ user, home, administratorGroups: groups = [] }: ProbeAnswer
     'user',
     `jobs run as ${user}, who is in the administrators' groups ${groups.join(', ')}: code of a run can become root`,
     `Remove the instance's tag runctl:user, or name an unprivileged user there.`,
+  );
+}
+
+/** Whether jobs are kept from the instance metadata service, and so from the instance's role. */
+function metadataCheck({ metadata }: ProbeAnswer, isAllowed: boolean): Check {
+  if (isAllowed) return ok('metadata', `jobs can use the instance's role: its tag ${INSTANCE_TAGS.imds} is "allow"`);
+  if (metadata === undefined)
+    return warning('metadata', 'the stack was deployed by an older version of runctl', 'runctl deploy');
+  if (metadata === null) return ok('metadata', "jobs cannot use the instance's role");
+  return warning(
+    'metadata',
+    `jobs can reach the instance metadata service, and so the credentials of the instance's role: ${metadata}`,
+    'Use an image with cgroup version 2 and systemd, such as Amazon Linux 2023 or Ubuntu 22.04, or narrow the role.',
   );
 }
 

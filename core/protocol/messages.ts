@@ -94,6 +94,10 @@ export type StartRequest = RequestBase &
     readonly ended: readonly string[];
     /** Of sync: leave a ticket that is void when not renewed for `ttl` seconds; null: do not wait. */
     readonly queue: { readonly ttl: number } | null;
+    /** Of install: start a job that was interrupted again, once; left out: false. */
+    readonly again?: boolean;
+    /** Jobs may reach the instance metadata service; left out: false. */
+    readonly imds?: boolean;
   } & JobWork;
 export type PollRequest = RequestBase &
   LogWindow & {

@@ -28,6 +28,8 @@ export const probeAnswer = z.object({
   user: z.string(),
   /** Groups of the jobs' user that let it become root. */
   administratorGroups: z.optional(z.array(z.string())),
+  /** Why jobs cannot be kept from the instance metadata service; null: they are. */
+  metadata: z.optional(z.nullable(z.string())),
   home: z.string(),
   disk: z.object({ home: disk, root: disk }),
   python: z.union([

@@ -166,6 +166,8 @@ export interface JobSnapshot {
   readonly elapsed?: number;
   readonly polls: number;
   readonly pollFailures: number;
+  /** It was interrupted, and has been started again. */
+  readonly again?: boolean;
   /** Of a training: the metrics in its log. Missing before its first poll, and of a run of an older version. */
   readonly metrics?: LatestMetrics;
 }

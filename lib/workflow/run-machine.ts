@@ -43,6 +43,10 @@ const EXECUTION = {
 /** The job is running, or has ended and has log left to ship. */
 const inProgress = (job: JobName) =>
   Condition.jsonata(`{% $not($${job}.ended) and $not($${job}.state in ["busy", "refused", "absent"]) %}`);
+/** A reboot or a kill ended it, and it has not been started again yet. */
+const INTERRUPTED_INSTALL = Condition.jsonata(
+  '{% $install.ended and $not($install.again = true) and ($install.state = "vanished" or ($install.state = "exited" and $install.exit.signal = "SIGTERM")) %}',
+);
 const endedWell = (job: JobName) => Condition.jsonata(`{% $${job}.ended and $${job}.ok %}`);
 
 /** `runctl-run`: the workflow of a run. People see its state names in the console. */
@@ -136,6 +140,7 @@ export class RunMachine extends Construct {
     const installed = Choice.jsonata(this, RUN_STATES.installed).when(endedWell('install'), next);
     installed
       .when(inProgress('install'), this.watchJob(RUN_STATES.watchInstall, 'install').next(installed))
+      .when(INTERRUPTED_INSTALL, start)
       .when(Condition.jsonata('{% $install.state = "refused" or $spec.install = "required" %}'), this.finish)
       .otherwise(next);
     return Choice.jsonata(this, RUN_STATES.hasRequirements)

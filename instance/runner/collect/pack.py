@@ -96,6 +96,12 @@ def _log(path: str, job: str, files: list[dict[str, Any]], warnings: list[str]) 
         folder = os.path.dirname(path)
         if marker.exists(os.path.join(folder, paths.LOG_CHANGED)):
             warnings.append(f"The job {job} rewrote a part of its log")
+        metadata = marker.read(os.path.join(folder, paths.METADATA_OPEN)) if job == "train" else None
+        if metadata:
+            warnings.append(
+                "The run's jobs could reach the instance metadata service, and so the credentials of the instance's"
+                f" role: {metadata['reason']}"
+            )
         lingered = marker.read(os.path.join(folder, paths.LINGERED))
         if lingered:
             warnings.append(

@@ -20,6 +20,10 @@ LOG_CUT = "log-cut.json"
 LOG_CHANGED = "log-changed.json"
 #: Processes that were ended because they were idle after the job's main process had exited with code 0.
 LINGERED = "lingered.json"
+#: A job that was interrupted has been started again, once.
+RESTARTED = "restarted.json"
+#: Why the job could not be kept from the instance metadata service.
+METADATA_OPEN = "metadata-open.json"
 ROOM = "room"
 LOCK = "lock"
 #: Written by the instance's root user, in the runner's root folder: jobs may run as root.

@@ -139,6 +139,9 @@ def _check_work(request: dict[str, Any]) -> None:
     _check(work, _OF_JOB[job], job + ".")
     if request["queue"] is not None:
         _check(request["queue"], {"ttl": _NUMBER}, "queue.")
+    for key in ("imds", "again"):
+        if type(request.setdefault(key, False)) is not bool:
+            raise Refusal("BadRequest", f"{key} is not true or false")
     words = list(work.get("args", ()))
     for name, value in work.get("env", {}).items():
         if not name or "=" in name:

@@ -28,16 +28,29 @@ class LogWatch:
         self._path = os.path.join(folder, paths.LOG)
         self._cut_path = os.path.join(folder, paths.LOG_CUT)
         self._start_path = os.path.join(folder, paths.LOG_START)
-        self.fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_NOFOLLOW, 0o600)
+        is_again = marker.exists(os.path.join(folder, paths.RESTARTED))
+        if is_again:
+            append_only.clear(self._path)  # its mode could not be set
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | (0 if is_again else os.O_EXCL)
+        self.fd = os.open(self._path, flags, 0o600)
         os.fchmod(self.fd, 0o600)
         #: Of the log's first `_digested` bytes as they were first read; None where they cannot change.
         self._digest = None if is_others and append_only.switch(self.fd, True) else hashlib.sha256()
         self._digested = 0
-        self._start = 0
+        self._start = (marker.read(self._start_path) or {}).get("offset", 0)
         self._size = 0
         #: The restored log, after another file had replaced it: the job still writes to `fd`, which has no name.
         self._copy: int | None = None
         self._copied = 0
+        if is_again:
+            self._separate()
+
+    def _separate(self) -> None:
+        """Begins a new line behind the log of a job that was interrupted."""
+        size = self.size()
+        if size and os.pread(self.fd, 1, size - 1) != b"\n":
+            os.write(self.fd, b"\n")
+        self.say("the job was interrupted, by a reboot for example; it is started again")
 
     def size(self) -> int:
         """Bytes of the log now."""

@@ -37,12 +37,14 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
             time.sleep(_CHECK_INTERVAL_S)
             state, _, end = status.find_state(folder)
         found = end["result"] if end else None
+        metadata = marker.read(os.path.join(folder, paths.METADATA_OPEN)) or {}
     finally:
         _leave(folder, state)
     if not found or not isinstance(found.get("disk"), dict):
         reason = found["error"].get("message") if found and isinstance(found.get("error"), dict) else f"it is {state}"
         raise Refusal("RunnerBroken", f"the probe failed: {reason}")
     kept = {name: found.get(name) for name in ("python", "uv", "gpu")}
+    kept["metadata"] = metadata.get("reason")
     kept["administratorGroups"] = accounts.administrator_groups(account) if os.geteuid() == 0 and account.uid else []
     return dict(kept, user=account.name, home=account.home, disk={"home": found["disk"], "root": root}, secrets=secrets)
 

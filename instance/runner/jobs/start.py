@@ -37,7 +37,9 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
 def _begin(request: dict[str, Any], folder: str) -> dict[str, Any] | None:
     """Starts the job unless it was started before; returns a job status when it may not start, else None."""
     job, run, root = request["job"], request["run"], request["root"]
-    if status.find_state(folder)[0] != "absent":
+    state, _, end = status.find_state(folder)
+    is_again = request["again"] and job == "install" and status.was_interrupted(state, end)
+    if state != "absent" and not (is_again and _may_start_again(folder)):
         return None
     if marker.exists(os.path.join(paths.run_folder(root, run["key"]), paths.CLOSED)):
         return _refused(job, "closed")
@@ -55,7 +57,9 @@ def _begin(request: dict[str, Any], folder: str) -> dict[str, Any] | None:
             return dict(status.blank(job, "busy", processes.boot_id()), holder=held_by[0], queue=held_by[1])
     elif not had_lease:
         return _refused(job, "no-lease")
-    if not _withdraw(folder):
+    if is_again:
+        _forget(folder)
+    elif not _withdraw(folder):
         return None
     try:
         _write_request(request, folder, account)
@@ -65,6 +69,19 @@ def _begin(request: dict[str, Any], folder: str) -> dict[str, Any] | None:
             lease.drop(root, run["key"])
         raise
     return None
+
+
+def _may_start_again(folder: str) -> bool:
+    """Whether an interrupted job was not started again before, and nothing of it is left."""
+    return not marker.exists(os.path.join(folder, paths.RESTARTED)) and terminate.empty(folder)
+
+
+def _forget(folder: str) -> None:
+    """Makes an interrupted job one that has not begun, with the log that it has. The marker comes first: once only."""
+    marker.write(os.path.join(folder, paths.RESTARTED), {"at": time.time()})
+    for name in (paths.EXIT, paths.TAIL, paths.PROGRESS, paths.LINGERED, paths.LOG_CUT, paths.ROOM, paths.IDENTITY):
+        marker.remove(os.path.join(folder, name))
+    marker.sync_folder(folder)
 
 
 def _refused(job: str, reason: str) -> dict[str, Any]:
@@ -82,7 +99,7 @@ def _write_request(request: dict[str, Any], folder: str, account: accounts.Accou
         kept[job]["env"] = {name: "***" for name in work["env"]}
     marker.write(os.path.join(folder, paths.REQUEST), kept, mode=0o600)
     os.close(os.open(os.path.join(folder, paths.LOCK), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600))
-    work_input = {name: request[name] for name in ("run", "project", "root", "job")}
+    work_input = {name: request[name] for name in ("run", "project", "root", "job", "imds")}
     work_input.update(work=work, account=account._asdict(), agent=environment.of_agent())
     marker.write(os.path.join(folder, paths.INPUT), work_input, mode=0o600)
 
@@ -90,6 +107,8 @@ def _write_request(request: dict[str, Any], folder: str, account: accounts.Accou
 def _launch(request: dict[str, Any], folder: str) -> None:
     """Starts the supervisor and waits until it has written identity.json, or exit.json without having started a job."""
     unit = "runctl-{}-{}".format(request["run"]["key"], request["job"])
+    if marker.exists(os.path.join(folder, paths.RESTARTED)):
+        unit += "-2"  # systemd may not have removed the first unit yet
     grace = request[request["job"]].get("stopGrace", 10)
     reason = launch.detached(["supervise", folder], unit, grace)
     deadline = time.monotonic() + _MAX_LAUNCH_S
@@ -120,9 +139,15 @@ def _withdraw(folder: str) -> bool:
     marker.remove(os.path.join(folder, paths.INPUT))
     if status.find_state(folder)[0] != "absent":
         return False
+    # The log of an interrupted job has been read; it is continued.
+    kept = (
+        paths.LOCK,
+        paths.RESTARTED,
+        *((paths.LOG,) if marker.exists(os.path.join(folder, paths.RESTARTED)) else ()),
+    )
     for name in os.listdir(folder) if os.path.isdir(folder) else ():
         if name == paths.LOG:
             append_only.clear(os.path.join(folder, name))
-        if name != paths.LOCK:  # A supervisor that comes late must find the lock that everybody uses.
+        if name not in kept:  # A supervisor that comes late must find the lock that everybody uses.
             os.unlink(os.path.join(folder, name))
     return True

@@ -78,6 +78,11 @@ def find_state(folder: str) -> tuple[str, dict[str, Any], dict[str, Any] | None]
     return ("vanished" if identity else "absent"), identity, None
 
 
+def was_interrupted(state: str, end: dict[str, Any] | None) -> bool:
+    """Whether a job ended without a decision of its own or of its run: the machine went down, or it was killed."""
+    return state == "vanished" or (state == "exited" and end is not None and end["signal"] == "SIGTERM")
+
+
 def _is_running(folder: str, identity: dict[str, Any]) -> bool:
     """Without a known supervisor: whether one is starting, or the job still runs."""
     if not identity:

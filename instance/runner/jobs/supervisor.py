@@ -10,9 +10,9 @@ import sys
 import time
 from typing import Any
 
-from common import disk, marker, paths, processes
+from common import accounts, disk, marker, paths, processes
 from common.secrets.redact import Redactor
-from jobs import commands, linger, log_read, log_watch, oom, progress, spawn, terminate, wait
+from jobs import commands, containers, linger, log_read, log_watch, oom, progress, spawn, terminate, wait
 
 _RETRY_INTERVAL_S = 1.0
 #: Renames take milliseconds. A filesystem that hangs must not keep the end of a job from being reported.
@@ -131,12 +131,49 @@ class Supervisor:
         }
         if os.geteuid() == 0 and not held.container.is_complete:
             self.log.say(f"no container for this job ({held.container.why}): its processes are ended one at a time")
+        self._warn_of_rights(command.account, self._block_metadata(held.container))
         max_s, grace_s = commands.max_seconds(self.work), commands.grace_seconds(self.work)
         if self.work["job"] != "probe":
             self.linger = linger.Linger(commands.linger_seconds(self.work), self.log.say, self.log.size)
         process = wait.JobProcess(self.folder, held, start, max_s, grace_s, self.linger)
         marker.write(os.path.join(self.folder, paths.IDENTITY), self.identity)
         return held, process
+
+    def _block_metadata(self, container: containers.Container) -> str | None:
+        """Keeps the job from the instance's role unless the instance's tags allow it. Returns why that is not possible.
+
+        A local cloud has no such service: it names the address of its own, which jobs do not know.
+        """
+        if self.work.get("imds") or os.geteuid() != 0:
+            return None
+        reason = "jobs have no cgroup of their own on this instance"
+        if isinstance(container, containers.Cgroup):
+            try:
+                from jobs import metadata
+
+                metadata.block(container.path)
+                return None
+            except (ImportError, OSError) as error:
+                reason = f"the kernel cannot block it for a cgroup ({getattr(error, 'strerror', None) or error})"
+        return None if "AWS_EC2_METADATA_SERVICE_ENDPOINT" in os.environ else reason
+
+    def _warn_of_rights(self, account: accounts.Account, metadata_problem: str | None) -> None:
+        """Logs what the run's code can do beyond its user's rights. A marker keeps it for the manifest."""
+        if metadata_problem is not None:
+            marker.write(os.path.join(self.folder, paths.METADATA_OPEN), {"reason": metadata_problem})
+        if self.work["job"] not in ("install", "train"):
+            return
+        if metadata_problem is not None:
+            self.log.say(
+                "this job can reach the instance metadata service, and so the credentials of the instance's role:"
+                f" {metadata_problem}"
+            )
+        groups = accounts.administrator_groups(account) if os.geteuid() == 0 and account.uid != 0 else []
+        if groups:
+            self.log.say(
+                f"the user {account.name} is in the administrators' groups {', '.join(groups)}:"
+                " code of this run can become root"
+            )
 
     def _record_lingering(self) -> None:
         """Writes a marker for the run's warnings when processes were ended because they were idle."""
@@ -161,6 +198,7 @@ class Supervisor:
         os.close(stdin)
         identity = dict(self.identity, container=held.container.describe())
         marker.write(os.path.join(self.folder, paths.IDENTITY), identity)
+        self._block_metadata(held.container)
         held.go()
         deadline = time.monotonic() + _MAX_COMPLETION_S
         while not (held.end and held.container.is_empty()):

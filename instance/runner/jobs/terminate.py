@@ -64,6 +64,16 @@ def kill(root: str, key: str) -> tuple[dict[str, str], bool]:
         time.sleep(_CHECK_INTERVAL_S)
 
 
+def empty(folder: str) -> bool:
+    """Kills what a job that has ended left behind, and waits for it. Returns whether nothing is left."""
+    deadline = time.monotonic() + _MAX_KILL_S
+    while not _is_emptied(folder):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_CHECK_INTERVAL_S)
+    return True
+
+
 def survey(root: str, key: str) -> tuple[dict[str, str], bool]:
     """({job: state}, whether no process of a run's jobs is left). Kills what jobs that have ended left behind."""
     states, is_empty = {}, True
