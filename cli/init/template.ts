@@ -59,6 +59,10 @@ ${instance === null ? `# ${line({ instance: `tag:Project=${project}` })}` : line
 # maxLogBytes: 1GiB  # sent to CloudWatch; the copy in S3 is always complete
 # user: ubuntu  # one that the instance's tag runctl:users names; default: the instance's
 
+# A name and a note for each run, in lists; mostly given as --name and --note.
+# name: baseline
+# note: what the run is about
+
 # Environment variables of install and training. Not for secrets: the execution history shows them.
 # env: {"SEED": "1"}
 

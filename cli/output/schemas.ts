@@ -47,6 +47,8 @@ export const runSchema = z.object({
   args: about(or(z.array(text)), 'arguments of the script, values that look like secrets as `***`; null: not known'),
   gitCommit: about(or(text), 'of the code, when it was packed in a git work tree'),
   gitDirty: about(or(z.boolean()), 'the code had changes beside that commit'),
+  name: about(or(text), 'that the run was given'),
+  note: about(or(text), 'that the run was given'),
   startedBy: about(or(text), 'who or what started it, as recorded at the start: not verified'),
   costUsd: about(or(z.number()), 'estimate for runctl itself, without the instance; null: not known (yet)'),
   isKept: about(z.boolean(), 'outputs, logs and manifest are saved'),

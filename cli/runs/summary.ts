@@ -60,6 +60,7 @@ export async function summarize(
     args: argsOf(spec ?? inputOf(execution)),
     gitCommit: verified?.archive.gitCommit ?? null,
     gitDirty: verified?.archive.gitDirty ?? null,
+    ...labels(execution, spec),
     startedBy: startedBy(execution),
     costUsd: manifest?.cost.usd ?? null,
     isKept,
@@ -102,6 +103,8 @@ export function summaryOf(manifest: Manifest): RunSummary {
     args: argsOf(manifest.spec),
     gitCommit: manifest.archive?.gitCommit ?? null,
     gitDirty: manifest.archive?.gitDirty ?? null,
+    name: text('name'),
+    note: text('note'),
     startedBy: text('startedBy'),
     costUsd: manifest.cost.usd,
     isKept: true,
@@ -199,6 +202,14 @@ export function startedBy(execution: Execution): string | null {
   return recorded ?? (isUpload(execution) ? 'an upload' : null);
 }
 
+/** The name and the note of a run: before its spec was read, as its input has them. */
+export function labels(execution: Execution, spec: VerifyOutput['spec'] | null) {
+  return {
+    name: spec?.name ?? inputText(execution, 'name'),
+    note: spec?.note ?? inputText(execution, 'note'),
+  };
+}
+
 export function argsOf(spec: unknown): string[] | null {
   const { args } = Object(maskSpec(spec)) as { args?: unknown };
   return Array.isArray(args) ? args.map(String) : null;
@@ -247,7 +258,10 @@ export function entryOf(spec: Readonly<object>): string | null {
   return entryText({ script: text(script), module: text(module), command: words });
 }
 
-function inputText(execution: Execution, key: 'project' | 'instance' | 'archive' | 'startedBy'): string | null {
+function inputText(
+  execution: Execution,
+  key: 'project' | 'instance' | 'archive' | 'startedBy' | 'name' | 'note',
+): string | null {
   const value = inputOf(execution)[key];
   return typeof value === 'string' ? value : null;
 }

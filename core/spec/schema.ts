@@ -167,6 +167,18 @@ export const specSchema = z.partial(
       z.refine((value) => value !== 'root', 'must not be root: jobs run as an unprivileged user'),
       z.describe("User that runs the jobs: one that the instance's tag runctl:users names. Default: the instance's."),
     ),
+    name: text.check(
+      z.minLength(1, 'is empty'),
+      z.maxLength(64, 'has more than 64 characters'),
+      z.refine((value) => !hasControlCharacter(value), 'has a control character'),
+      z.describe('A name for the run, for lists: several runs may have the same.'),
+    ),
+    note: text.check(
+      z.minLength(1, 'is empty'),
+      z.maxLength(500, 'has more than 500 characters'),
+      z.refine((value) => !hasControlCharacter(value), 'has a control character'),
+      z.describe('What the run is about, for lists and reports.'),
+    ),
     startedBy: text.check(
       z.minLength(1, 'is empty'),
       z.maxLength(128, 'has more than 128 characters'),

@@ -43,6 +43,8 @@ export interface RunSpec {
   readonly allowRemovals: boolean;
   readonly takeOver: boolean;
   readonly user: string | null;
+  readonly name: string | null;
+  readonly note: string | null;
 }
 
 /** Request ≤ 16 KB as JSON (instance/CONTRACT.md); what remains beside args, env and secrets is under 4 KB. */
@@ -173,5 +175,7 @@ export function resolveSpec(...sources: readonly SpecInput[]): RunSpec {
     allowRemovals: spec.allowRemovals ?? false,
     takeOver: spec.takeOver ?? false,
     user: spec.user ?? null,
+    name: spec.name ?? null,
+    note: spec.note ?? null,
   };
 }

@@ -57,9 +57,13 @@ const good: { [Key in keyof Required<SpecInput>]: NonNullable<SpecInput[Key]>[] 
   takeOver: [true, false],
   user: ['ubuntu', 'ec2-user', '_x'],
   startedBy: ['anna', 'ci 4711', 'schedule nightly'],
+  name: ['lr 0.1', 'x'.repeat(64)],
+  note: ['Does warm-up help? Läuft.', 'x'.repeat(500)],
 };
 
 const bad: [key: keyof SpecInput, value: unknown, says: RegExp][] = [
+  ['name', 'x'.repeat(65), /name has more than 64 characters/],
+  ['note', 'a\nb', /note has a control character/],
   ['startedBy', 'a\x1b[2J', /startedBy has a control character/],
   ['patch', 's3://bucket/archives/demo/0123', /patch looks like s3:\/\/bucket\/patches/],
   ['archive', 'bucket/key', /archive looks like s3:/],
@@ -267,6 +271,8 @@ describe('resolveSpec', () => {
       allowRemovals: false,
       takeOver: false,
       user: null,
+      name: null,
+      note: null,
     });
   });
 
