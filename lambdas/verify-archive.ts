@@ -1,6 +1,5 @@
 import { type ArchiveStore, createArchiveStore, createIndexStore } from '../aws/archive-store.ts';
 import { encodeIndex } from '../core/archive/archive-index.ts';
-import { chooseEntry } from '../core/archive/choose-entry.ts';
 import { type ArchiveCaps, type ArchiveReport, verifyArchive } from '../core/archive/verify.ts';
 import { RunError } from '../core/errors.ts';
 import {
@@ -25,6 +24,7 @@ import {
   SPEC_FILE,
   withoutInclude,
 } from '../core/spec/archive-spec.ts';
+import { chooseEntry } from '../core/spec/choose-entry.ts';
 import { type DurationLimits, limitDurations } from '../core/spec/duration-limits.ts';
 import { secretLookingNames, secretWarning } from '../core/spec/secrets.ts';
 import { InvalidSpec, parseSpec, type RunSpec, resolveSpec, type SpecInput } from '../core/spec/spec.ts';
