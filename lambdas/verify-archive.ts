@@ -1,6 +1,5 @@
 import { type ArchiveStore, createArchiveStore, createIndexStore } from '../aws/archive-store.ts';
 import { encodeIndex } from '../core/archive/archive-index.ts';
-import { chooseEntry } from '../core/archive/choose-entry.ts';
 import { type ArchiveCaps, type ArchiveReport, verifyArchive } from '../core/archive/verify.ts';
 import { RunError } from '../core/errors.ts';
 import {
@@ -24,6 +23,7 @@ import {
   SPEC_FILE,
   withoutInclude,
 } from '../core/spec/archive-spec.ts';
+import { chooseEntry } from '../core/spec/choose-entry.ts';
 import { type DurationLimits, limitDurations } from '../core/spec/duration-limits.ts';
 import { PACKAGE_FILE } from '../core/spec/package-file.ts';
 import { defaultRequirements, missingRequirements } from '../core/spec/requirements.ts';

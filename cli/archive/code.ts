@@ -1,9 +1,9 @@
 import { mkdtemp, readFile, realpath, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { chooseEntry } from '../../core/archive/choose-entry.ts';
 import { ScriptNotFound } from '../../core/archive/choose-script.ts';
 import { ArchiveError } from '../../core/archive/verify.ts';
+import { chooseEntry } from '../../core/spec/choose-entry.ts';
 import { commandWords, ENTRY_KEYS, type Entry, entryText } from '../../core/spec/entry.ts';
 import { outputMatcher } from '../../core/spec/output-globs.ts';
 import { PACKAGE_FILE } from '../../core/spec/package-file.ts';

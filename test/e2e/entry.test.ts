@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { beforeAll, expect, it } from 'vitest';
 import { Cloud } from '../support/cloud/cloud.ts';
 import { projectFolder, runctl, shellEnvironment } from '../support/cloud/runctl.ts';
+import { waitFor } from '../support/instance/processes.ts';
 import { outputOf } from '../support/outputs.ts';
 import { tarGz } from './archives.ts';
 
@@ -85,7 +86,8 @@ it('the command line starts a launcher, shows it in plan, list and status, and s
   }
   const stopped = await runctl(folder, ['stop', id], env);
   expect(stopped.code, stopped.stderr).toBe(0);
-  const end = outputOf('status', (await runctl(folder, ['status', id, '--wait', '--json'], env)).stdout);
+  const statusNow = async () => outputOf('status', (await runctl(folder, ['status', id, '--json'], env)).stdout);
+  const end = await waitFor(async () => (await statusNow()).outcome && (await statusNow()), 120);
   expect(end).toMatchObject({ state: 'stopped', script: 'bin/launch worker.py' });
   expect((await runctl(folder, ['list'], env)).stdout).toContain('bin/launch worker.py');
 });

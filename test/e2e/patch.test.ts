@@ -90,7 +90,7 @@ describe('a folder that is trained again', () => {
     expect(manifest).toMatchObject({ outcome: 'succeeded' });
 
     // Without the cache of this folder, as on another machine: by the index that Verify archive wrote.
-    rmSync(join(folder, '.runctl'), { recursive: true });
+    rmSync(join(folder, '.runctl/archive'), { recursive: true });
     writeFileSync(join(folder, 'lib/part.py'), 'VALUE = 333\n');
     const elsewhere = await train();
     expect(elsewhere.run.states).toContain('Assemble archive');

@@ -146,8 +146,9 @@ def _packages(
         request = marker.read(os.path.join(train, paths.REQUEST))
         if not request:
             return None, {}
-        python = request["train"]["python"]
-        result = child.run(lambda: inventory.describe(python, account), account, _MAX_INVENTORY_S)
+        work = request["train"]
+        project = request["project"] if work.get("environment") == "project" else None
+        result = child.run(lambda: inventory.describe(work["python"], account, project), account, _MAX_INVENTORY_S)
         return result["python"], result["packages"]
     except Exception as error:  # A list for people: its failure must not stop anything else.
         warnings.append(f"The installed packages could not be read: {type(error).__name__}: {error}")

@@ -90,6 +90,8 @@ def parse(data: bytes | str) -> dict[str, Any]:
         _check(request, _OF_PROBE, "")
         _check_root(request)
         check_secrets(request.setdefault("secrets", {}), {}, "")
+        request.setdefault("command", None)
+        _check(request, {"command": _MAYBE_TEXT}, "")
         return request
     _check(request, _EVERY, "")
     _check(request["run"], {"id": _TEXT, "key": _TEXT, "arn": _TEXT}, "run.")

@@ -28,7 +28,7 @@ def build_words(train: dict[str, Any], python: Interpreter, env: dict[str, str],
     """
     if train.get("command"):
         program, *words = train["command"]
-        return [_find_program(program, python, env, folder), *words, *train["args"]]
+        return [find_program(program, python, env, folder), *words, *train["args"]]
     if train.get("module"):
         paths = [folder, os.path.join(folder, "src"), env.get("PYTHONPATH", "")]
         env["PYTHONPATH"] = ":".join(path for path in paths if path)
@@ -43,8 +43,8 @@ def _script_words(python: str, script: str, args: list[str]) -> list[str]:
     return ["/bin/sh", "-c", _SHELL, path, *args] if script.lower().endswith(".sh") else [python, path, *args]
 
 
-def _find_program(name: str, python: Interpreter, env: dict[str, str], folder: str) -> str:
-    """Path of a program: the environment of the interpreter comes before PATH."""
+def find_program(name: str, python: Interpreter, env: dict[str, str], folder: str) -> str:
+    """Path of a program: the environment of the interpreter comes before PATH. Raises ProgramNotFound."""
     if "/" in name:
         return name if os.path.isabs(name) else os.path.join(folder, name)
     if name in _PYTHONS:

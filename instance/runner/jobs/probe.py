@@ -10,9 +10,9 @@ import tempfile
 import time
 from typing import Any
 
-from common import accounts, disk, environment, marker, paths
+from common import accounts, disk, environment, interpreter, marker, paths
 from common.protocol import Refusal
-from jobs import launch, status, terminate
+from jobs import entry, launch, status, terminate
 
 _PREFIX = "runctl-probe-"
 #: Three programs for 15 s each; the document has 60 s for all.
@@ -46,7 +46,20 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     kept = {name: found.get(name) for name in ("python", "uv", "gpu")}
     kept["metadata"] = metadata.get("reason")
     kept["administratorGroups"] = accounts.administrator_groups(account) if os.geteuid() == 0 and account.uid else []
+    kept["command"] = _find_command(request, account)
     return dict(kept, user=account.name, home=account.home, disk={"home": found["disk"], "root": root}, secrets=secrets)
+
+
+def _find_command(request: dict[str, Any], account: accounts.Account) -> dict[str, str | None] | None:
+    """Where the program of a training's command is, or why it was not found; None when the request names none."""
+    if request["command"] is None:
+        return None
+    try:
+        python = interpreter.find(request["python"], account.home, account.name)
+        env = environment.of_job(account, environment.of_agent(), {"id": ""}, "", python)
+        return {"path": entry.find_program(request["command"], python, env, account.home), "error": None}
+    except (interpreter.PythonNotFound, entry.ProgramNotFound) as error:
+        return {"path": None, "error": str(error)}
 
 
 def _secrets(references: dict[str, str]) -> dict[str, dict[str, str] | None]:
@@ -93,11 +106,11 @@ def _leave(folder: str, state: str) -> None:
 
 
 def _remove_old() -> None:
-    for entry in os.scandir(tempfile.gettempdir()):
-        if not entry.name.startswith(_PREFIX):
+    for item in os.scandir(tempfile.gettempdir()):
+        if not item.name.startswith(_PREFIX):
             continue
         with contextlib.suppress(OSError):
-            info = entry.stat(follow_symlinks=False)
+            info = item.stat(follow_symlinks=False)
             is_ours = stat.S_ISDIR(info.st_mode) and info.st_uid == os.geteuid()
             if is_ours and time.time() - info.st_mtime > _OLD_S:
-                shutil.rmtree(entry.path)
+                shutil.rmtree(item.path)

@@ -236,6 +236,17 @@ describe('inside the instance', () => {
     expect(asked).toMatchObject([spec]);
   });
 
+  it.each([
+    [{ path: '/opt/pytorch/bin/torchrun', error: null }, 'ok', 'torchrun is /opt/pytorch/bin/torchrun'],
+    [{ path: null, error: 'the program torchrun was not found in /bin' }, 'warning', 'was not found in /bin'],
+    [undefined, 'warning', 'older version of runctl'],
+  ])('a command of which the instance says %j is %s', async (command, state, detail) => {
+    const list = await look({ ...well, command }, {}, { command: 'torchrun train.py' });
+    expect(list.command).toMatchObject({ state, detail: expect.stringContaining(detail) });
+    const path = await look({ ...well, command }, {}, { command: ['./launch', 'train.py'] });
+    expect(path.command).toBeUndefined();
+  });
+
   it('secrets are skipped if the instance does not answer', async () => {
     const list = await all(checkInside(account({}), null, { secrets: { A: 'ssm:/a' } }, new AbortController().signal));
     expect(list.secrets?.state).toBe('skipped');

@@ -75,7 +75,7 @@ describe('runctl init', () => {
   it('names the only package that Python can run, when there is no script', async () => {
     put('src/nets/__main__.py');
     put('src/nets/model.py');
-    expect(parseSpecFile(await init())).toEqual({ project: 'my-nets', module: 'nets' });
+    expect(parseSpecFile(await init())).toEqual({ project: 'my-nets', module: 'nets', environment: 'project' });
     put('other/__main__.py');
     expect(parseSpecFile(await init(true)).module).toBeUndefined();
   });

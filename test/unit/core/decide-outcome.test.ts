@@ -262,6 +262,13 @@ describe('decideOutcome', () => {
     expect(decideOutcome(finishInput({ train: endedStep('train', 1, { result }) })).message).toContain('/data is full');
   });
 
+  it('carries the warnings of an install that succeeded', () => {
+    const install = endedStep('install', 0, { result: { warnings: ['The project b installed another version.'] } });
+    expect(decideOutcome(finishInput({ install, train: endedStep('train', 0) })).warnings).toEqual([
+      'The project b installed another version.',
+    ]);
+  });
+
   it('names a failed install as the likely cause of a missing module', () => {
     const install = failedIn('install', 'InstallFailed', 'no version of torch fits');
     const missing = endedStep('train', 1, { tail: ['Traceback', "ModuleNotFoundError: No module named 'torch'"] });

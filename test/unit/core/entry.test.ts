@@ -1,8 +1,8 @@
 import { execFileSync } from 'node:child_process';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { chooseEntry } from '../../../core/archive/choose-entry.ts';
 import { ScriptNotFound } from '../../../core/archive/choose-script.ts';
+import { chooseEntry } from '../../../core/spec/choose-entry.ts';
 import { BadCommand, entryText, splitCommand } from '../../../core/spec/entry.ts';
 import { maskSpec } from '../../../core/spec/mask.ts';
 import { InvalidSpec, mergeSpecs, parseSpec, resolveSpec } from '../../../core/spec/spec.ts';

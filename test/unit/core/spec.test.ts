@@ -133,6 +133,7 @@ const bad: [key: keyof SpecInput, value: unknown, says: RegExp][] = [
   ['requirements', '../requirements.txt', /requirements is a path inside/],
   ['requirements', 'poetry.lock', /requirements names poetry.lock, which is not read/],
   ['install', 'yes', /install must be one of best-effort, required, skip/],
+  ['environment', 'mine', /environment must be one of shared, project/],
   ['installer', 'conda', /installer must be one of auto, uv, pip/],
   ['python', 'python3', /python is an absolute path/],
   ['python', '/a\nb', /python has a control character/],

@@ -1,6 +1,6 @@
-import type { Entry } from '../spec/entry.ts';
-import { chooseScript, ScriptNotFound } from './choose-script.ts';
-import { printable } from './printable.ts';
+import { chooseScript, ScriptNotFound } from '../archive/choose-script.ts';
+import { printable } from '../archive/printable.ts';
+import type { Entry } from './entry.ts';
 
 /**
  * Picks what a run starts. A command is not looked for in the archive: its program is found on the instance.
