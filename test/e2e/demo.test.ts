@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { CommanderError } from 'commander';
 import { afterEach, beforeEach, describe, expect, inject, it } from 'vitest';
@@ -25,7 +25,9 @@ time.sleep(600)
 describe('the demo', () => {
   let folder: string;
   beforeEach(() => {
-    folder = join(mkdtempSync(join(tmpdir(), 'runctl demo ')), 'my project');
+    const base = mkdtempSync(join(tmpdir(), 'runctl demo '));
+    // Another folder with the name of this one would be another source of the same project.
+    folder = join(base, `my project ${basename(base).slice(-6)}`);
     mkdirSync(folder);
   });
   afterEach(() => rmSync(join(folder, '..'), { recursive: true, force: true }));

@@ -123,7 +123,7 @@ def _start():
         "home": sys.argv[2],
         "runner": "0",
     }
-    request.update(train=train, notAfter=1e12, wait=0, offset=0, maxBytes=0, ended=[], queue=None)
+    request.update(train=train, notAfter=1e12, wait=0, offset=0, maxBytes=0, ended=[], queue=None, again=False, imds=False)
     try:
         return start.answer(request)
     except start.Refusal as refusal:
