@@ -8,7 +8,7 @@ import {
 } from '@aws-sdk/client-cloudwatch-logs';
 import { paginateListObjectsV2, S3Client } from '@aws-sdk/client-s3';
 import { ListStateMachinesCommand, paginateListExecutions, SFNClient } from '@aws-sdk/client-sfn';
-import { RUN_LOG_GROUP, RUN_PREFIX } from '../../../core/names.ts';
+import { JOBS, logStream, RUN_LOG_GROUP, RUN_PREFIX } from '../../../core/names.ts';
 import type { Cloud, EndedRun } from './cloud.ts';
 
 /** Everything that a run leaves behind, as text by location, to search for secrets. */
@@ -50,8 +50,9 @@ async function logGroups(cloud: Cloud, run: EndedRun): Promise<[string, string][
   for await (const { logGroups: groups = [] } of paginateDescribeLogGroups({ client }, {})) {
     for (const { logGroupName = '' } of groups) {
       const messages: string[] = [];
-      // The emulator answers with 10,000 events at most, and other tests write more.
-      const own = logGroupName === RUN_LOG_GROUP ? { logStreamNamePrefix: `${run.id}/` } : {};
+      // The emulator answers with 10,000 events at most, and other tests write more. It does not know logStreamNamePrefix.
+      const streams = JOBS.map((job) => logStream(run.id, job));
+      const own = logGroupName === RUN_LOG_GROUP ? { logStreamNames: streams } : {};
       for await (const page of paginateFilterLogEvents({ client }, { logGroupName, ...own }))
         messages.push(...(page.events ?? []).map(({ message }) => message ?? ''));
       found.push([logGroupName, messages.join('\n')]);
