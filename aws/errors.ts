@@ -135,7 +135,8 @@ function isUnreachable(error: unknown): boolean {
   return codes.some((code) => UNREACHABLE.includes(code)) || UNREACHABLE.includes(errorName(error));
 }
 
-function httpStatus(error: unknown): number | null {
+/** Of an answer of AWS; null for any other error. */
+export function httpStatus(error: unknown): number | null {
   const metadata = error instanceof Error && '$metadata' in error ? error.$metadata : null;
   const has = metadata !== null && typeof metadata === 'object' && 'httpStatusCode' in metadata;
   return has ? Number(metadata.httpStatusCode) : null;

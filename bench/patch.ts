@@ -2,6 +2,7 @@ import { appendFile, mkdir, open, readFile, rename, writeFile } from 'node:fs/pr
 import { join } from 'node:path';
 import { packFolder } from '../cli/archive/pack.ts';
 import { buildPatch } from '../core/archive/build-patch.ts';
+import { type Member, memberStarts } from '../core/archive/members.ts';
 import { timed } from './processes.ts';
 import { randomBytes, writeProject } from './project.ts';
 import { atMost, type Section } from './report.ts';
@@ -101,7 +102,7 @@ async function edits(
     const theirs = await rsync(folder, copy);
     const note = theirs === null ? 'rsync is not installed here' : `rsync: ${theirs.toLocaleString('en-US')} bytes`;
     rows.push({ name, value, unit: 'bytes' as const, target: atMost(most), note });
-    base = { ...next, read: readerOf(await readFile(join(work, 'next.tar.gz')), next.members) };
+    base = next;
   }
   return rows;
 }
@@ -111,12 +112,8 @@ async function pack(folder: string, file: string) {
   return { ...archive, read: readerOf(await readFile(file), archive.members) };
 }
 
-function readerOf(bytes: Buffer, members: readonly { bytes: number }[]) {
-  let start = 0;
-  const starts = members.map((member) => {
-    start += member.bytes;
-    return start - member.bytes;
-  });
+function readerOf(bytes: Buffer, members: readonly Member[]) {
+  const starts = memberStarts(members);
   return (index: number) => {
     const at = starts[index] ?? 0;
     return Promise.resolve(bytes.subarray(at, at + (members[index]?.bytes ?? 0)));

@@ -22,6 +22,11 @@ export function formatDuration(seconds: number): string {
   return `${Math.floor(seconds / 3600)} h ${two(Math.floor((seconds % 3600) / 60))} min`;
 }
 
+/** `2,004` */
+export function formatCount(value: number): string {
+  return value.toLocaleString('en-US');
+}
+
 /** Bytes → `512 B`, `12.3 MiB`. */
 export function formatSize(bytes: number): string {
   let value = bytes;

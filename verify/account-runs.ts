@@ -8,7 +8,7 @@ import { DescribeExecutionCommand, type DescribeExecutionOutput, StopExecutionCo
 import { errorName } from '../aws/errors.ts';
 import type { Account } from '../cli/account/account.ts';
 import { readCode, withArchive } from '../cli/archive/code.ts';
-import { storeArchive } from '../cli/archive/upload.ts';
+import { storeArchive } from '../cli/archive/send-archive.ts';
 import { type StartedRun, startRun } from '../cli/runs/start.ts';
 import { archiveUri, type JobName, logStream, MANIFEST, runFileKey } from '../core/names.ts';
 import { type Manifest, manifestSchema } from '../core/outcome/manifest-schema.ts';

@@ -4,16 +4,17 @@ import { join } from 'node:path';
 import { ScriptNotFound } from '../../core/archive/choose-script.ts';
 import { ArchiveError } from '../../core/archive/verify.ts';
 import { chooseEntry } from '../../core/spec/choose-entry.ts';
-import { commandWords, ENTRY_KEYS, type Entry, entryText } from '../../core/spec/entry.ts';
+import { ENTRY_KEYS, type Entry, entryText, requestedEntry } from '../../core/spec/entry.ts';
 import { outputMatcher } from '../../core/spec/output-globs.ts';
 import { PACKAGE_FILE } from '../../core/spec/package-file.ts';
 import { defaultRequirements, missingRequirements } from '../../core/spec/requirements.ts';
-import { DEFAULT_OUTPUTS, type SpecInput } from '../../core/spec/spec.ts';
+import { DEFAULT_OUTPUTS, type SpecInput, withoutDotSlash } from '../../core/spec/spec.ts';
 import { usageError } from '../errors.ts';
 import type { Found } from '../project/project.ts';
 import type { Terminal } from '../terminal/terminal.ts';
 import { addIncluded } from './include.ts';
 import { type Packed, packFiles } from './pack.ts';
+import { withPackCache } from './pack-cache.ts';
 import { type Listing, listFiles } from './pack-list.ts';
 import { ScanCounter } from './scan.ts';
 import { findSource } from './source.ts';
@@ -63,20 +64,18 @@ export async function readCode(
  */
 export function checkScript({ listing }: Code, spec: SpecInput, from: string): Script {
   const names = withoutTopFolder(listing.files.map(({ name }) => name));
-  const { module = null } = spec;
-  const command = spec.command === undefined ? null : commandWords(spec.command);
-  const wanted = spec.script ?? null;
-  if (wanted !== null && listing.outputs.includes(wanted.replace(/^(\.\/)+/, '')))
+  const wanted = requestedEntry(spec);
+  if (wanted.script !== null && listing.outputs.includes(withoutDotSlash(wanted.script)))
     throw usageError(
-      `The script ${wanted} is not among the files to upload.`,
+      `The script ${wanted.script} is not among the files to upload.`,
       'It matches the key outputs, whose files are results of a run. Move the script, or correct the key.',
     );
-  const entry = entryOf(names, { script: wanted, module, command });
+  const entry = entryOf(names, wanted);
   const { requirements } = spec;
   const missing =
     requirements === undefined || spec.install === 'skip'
       ? null
-      : missingRequirements(requirements.replace(/^(\.\/)+/, ''), names);
+      : missingRequirements(withoutDotSlash(requirements), names);
   if (missing !== null)
     throw usageError(
       `The requirements file ${missing} is not among the files to upload.`,
@@ -94,8 +93,7 @@ export function entryFrom(flags: SpecInput): string {
 
 /** What the options say to start, without looking into an archive; null: nothing. */
 export function entryOfSpec(flags: SpecInput): Script | null {
-  const { script = null, module = null } = flags;
-  const entry = { script, module, command: flags.command === undefined ? null : commandWords(flags.command) };
+  const entry = requestedEntry(flags);
   const value = entryText(entry);
   return value === null ? null : { value, key: keyOf(entry), from: entryFrom(flags) };
 }
@@ -148,8 +146,10 @@ export async function withArchive<T>(
   try {
     const file = join(folder, 'code.tar.gz');
     const source = (await findSource(await realpath(code.folder), code.listing)) ?? undefined;
-    const packed = await packFiles(code.folder, code.listing, file, { ...options, source });
-    return await use({ ...packed.archive, file, folder: code.folder, keep: packed.keep }, packed);
+    return await withPackCache(code.folder, async (previous) => {
+      const packed = await packFiles(code.folder, code.listing, file, { ...options, source, cache: previous });
+      return await use({ ...packed.archive, file, previous, keep: packed.keep }, packed);
+    });
   } catch (error) {
     if (!(error instanceof ArchiveError)) throw error;
     throw usageError(error.message, 'Rename the file, or exclude it with .runctlignore.', { cause: error });

@@ -1,4 +1,5 @@
 import { GetObjectCommand, HeadObjectCommand, ListObjectsV2Command, type S3Client } from '@aws-sdk/client-s3';
+import { httpStatus } from '../../aws/errors.ts';
 import { type ArchiveIndex, decodeIndex } from '../../core/archive/archive-index.ts';
 import { type ArchiveLocation, INDEX_METADATA, INDEX_PREFIX, indexKey } from '../../core/names.ts';
 
@@ -13,7 +14,7 @@ export class KnownArchives {
   /** Where an archive with this digest is, if it still exists. */
   async find(sha256: string, bytes: number): Promise<ArchiveLocation | null> {
     const { bucket, project } = this.to;
-    const index = await this.unlessMissing(
+    const index = await unlessMissing(
       this.s3.send(new HeadObjectCommand({ Bucket: bucket, Key: indexKey(project, sha256) }), this.options()),
     );
     const key = index?.Metadata?.[INDEX_METADATA.key];
@@ -27,7 +28,7 @@ export class KnownArchives {
   async latest(): Promise<ArchiveIndex | null> {
     const { bucket, project } = this.to;
     const list = new ListObjectsV2Command({ Bucket: bucket, Prefix: `${INDEX_PREFIX}${project}/` });
-    const found = await this.unlessMissing(this.s3.send(list, this.options()));
+    const found = await unlessMissing(this.s3.send(list, this.options()));
     const times = (found?.Contents ?? []).map(({ Key = '', LastModified }) => ({
       Key,
       at: LastModified?.getTime() ?? 0,
@@ -35,7 +36,7 @@ export class KnownArchives {
     const newest = times.sort((a, b) => b.at - a.at)[0];
     if (newest === undefined) return null;
     const get = new GetObjectCommand({ Bucket: bucket, Key: newest.Key });
-    const object = await this.unlessMissing(this.s3.send(get, this.options()));
+    const object = await unlessMissing(this.s3.send(get, this.options()));
     const index = decodeIndex((await object?.Body?.transformToByteArray()) ?? new Uint8Array());
     if (index === null) return null;
     return (await this.exists({ bucket, ...index }, index.bytes)) ? index : null;
@@ -43,21 +44,22 @@ export class KnownArchives {
 
   private async exists({ bucket, key, versionId }: ArchiveLocation, bytes: number): Promise<boolean> {
     const head = new HeadObjectCommand({ Bucket: bucket, Key: key, VersionId: versionId ?? undefined });
-    const found = await this.unlessMissing(this.s3.send(head, this.options()));
+    // 400 answers what cannot be a version.
+    const found = await unlessMissing(this.s3.send(head, this.options()), 400);
     return found?.ContentLength === bytes;
   }
 
   private options(): { abortSignal?: AbortSignal } {
     return this.signal ? { abortSignal: this.signal } : {};
   }
+}
 
-  private async unlessMissing<T>(sent: Promise<T>): Promise<T | null> {
-    try {
-      return await sent;
-    } catch (error) {
-      const status = (error as { $metadata?: { httpStatusCode?: number } }).$metadata?.httpStatusCode;
-      if (status === 404 || status === 403 || status === 400) return null;
-      throw error;
-    }
+/** null: there is no such object, or a person who may only upload may not read it. @param also other statuses that mean so */
+export async function unlessMissing<T>(sent: Promise<T>, ...also: readonly number[]): Promise<T | null> {
+  try {
+    return await sent;
+  } catch (error) {
+    if ([403, 404, ...also].includes(httpStatus(error) ?? 0)) return null;
+    throw error;
   }
 }

@@ -1,15 +1,15 @@
 import { createHash } from 'node:crypto';
-import { constants } from 'node:fs';
-import { copyFile, type FileHandle, mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import * as z from 'zod';
-import { COMPRESSOR, type Member } from '../../core/archive/members.ts';
+import { COMPRESSOR, type Member, memberStarts } from '../../core/archive/members.ts';
+import { copyPrivate, PRIVATE_FOLDER, privatePath, readPrivate, writePrivate } from '../project/private-folder.ts';
 import type { WrittenArchive } from './member-writer.ts';
 import type { ProjectFile } from './walk.ts';
 
-/** Of the project folder; never packed. */
-const FOLDER = join('.runctl', 'archive');
+/** In the project's private folder. */
+const FOLDER = 'archive';
 /** A copy of a larger archive is not worth its room on the disk. */
 const ARCHIVE_BYTES_MAX = 512 * 1024 * 1024;
 /**
@@ -37,7 +37,7 @@ const indexSchema = z.strictObject({
 
 /** The archive that was packed last, so that files that have not changed since are not compressed again. */
 export class PackCache {
-  private readonly offsets: readonly number[];
+  private readonly starts: readonly number[];
 
   private constructor(
     readonly archive: WrittenArchive,
@@ -46,16 +46,12 @@ export class PackCache {
     readonly files: ReadonlyMap<string, string>,
     private readonly file: FileHandle,
   ) {
-    let offset = 0;
-    this.offsets = archive.members.map(({ bytes }) => {
-      offset += bytes;
-      return offset - bytes;
-    });
+    this.starts = memberStarts(archive.members);
   }
 
   /** @returns null when there is none, or what is there is not whole */
   static async open(folder: string): Promise<PackCache | null> {
-    const file = await open(join(folder, FOLDER, 'last.tar.gz')).catch(() => null);
+    const file = await open(privatePath(folder, join(FOLDER, 'last.tar.gz'))).catch(() => null);
     if (file === null) return null;
     const cache = await PackCache.read(folder, file).catch(() => null);
     if (cache === null) await file.close();
@@ -63,8 +59,8 @@ export class PackCache {
   }
 
   private static async read(folder: string, file: FileHandle): Promise<PackCache | null> {
-    const text = await readFile(join(folder, FOLDER, 'last.json'), 'utf8');
-    const { sha256, members, origins, files } = indexSchema.parse(JSON.parse(text));
+    const text = await readPrivate(folder, join(FOLDER, 'last.json'));
+    const { sha256, members, origins, files } = indexSchema.parse(JSON.parse(text ?? ''));
     const hash = createHash('sha256');
     await pipeline(file.createReadStream({ autoClose: false, start: 0 }), hash);
     if (hash.digest('hex') !== sha256) return null;
@@ -85,7 +81,7 @@ export class PackCache {
   /** One member's description and bytes. */
   member(index: number): { readonly content: number; readonly bytes: Promise<Buffer> } {
     const { bytes, content } = this.archive.members[index] as Member;
-    return { content, bytes: this.read(this.offsets[index] as number, bytes) };
+    return { content, bytes: this.read(this.starts[index] as number, bytes) };
   }
 
   async close(): Promise<void> {
@@ -95,8 +91,18 @@ export class PackCache {
   private async read(offset: number, bytes: number): Promise<Buffer> {
     const buffer = Buffer.alloc(bytes);
     const { bytesRead } = await this.file.read(buffer, 0, bytes, offset);
-    if (bytesRead !== bytes) throw new Error(`the archive in ${FOLDER} was cut off meanwhile`);
+    if (bytesRead !== bytes) throw new Error(`the archive in ${PRIVATE_FOLDER} was cut off meanwhile`);
     return buffer;
+  }
+}
+
+/** Passes the cache of a folder to `use`, and closes it afterwards. */
+export async function withPackCache<T>(folder: string, use: (cache: PackCache | null) => Promise<T>): Promise<T> {
+  const cache = await PackCache.open(folder);
+  try {
+    return await use(cache);
+  } finally {
+    await cache?.close();
   }
 }
 
@@ -108,8 +114,6 @@ export async function savePackCache(
   { origins, files }: { readonly origins: Origins; readonly files: ReadonlyMap<string, string> },
 ): Promise<void> {
   if (bytes > ARCHIVE_BYTES_MAX) return;
-  const place = join(folder, FOLDER);
-  const own = join(place, `${process.pid}`);
   const index: z.input<typeof indexSchema> = {
     compressor: COMPRESSOR,
     sha256,
@@ -118,17 +122,11 @@ export async function savePackCache(
     files: Object.fromEntries(files),
   };
   try {
-    await mkdir(place, { recursive: true });
-    await writeFile(join(folder, '.runctl', '.gitignore'), '*\n');
-    await copyFile(file, `${own}.tar.gz`, constants.COPYFILE_FICLONE);
-    await writeFile(`${own}.json`, JSON.stringify(index));
     // A command that reads between the two finds a digest that does not match, and packs everything.
-    await rename(`${own}.tar.gz`, join(place, 'last.tar.gz'));
-    await rename(`${own}.json`, join(place, 'last.json'));
+    await copyPrivate(folder, join(FOLDER, 'last.tar.gz'), file);
+    await writePrivate(folder, join(FOLDER, 'last.json'), JSON.stringify(index));
   } catch {
-    await Promise.all(
-      ['tar.gz', 'json'].map((suffix) => rm(`${own}.${suffix}`, { force: true }).catch(() => undefined)),
-    );
+    // The next packing takes longer.
   }
 }
 

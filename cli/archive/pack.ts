@@ -1,27 +1,22 @@
 import { createHash, type Hash } from 'node:crypto';
-import { type FileHandle, open, readFile, rm } from 'node:fs/promises';
+import { open, rm } from 'node:fs/promises';
 import { Entries } from '../../core/archive/entries.ts';
 import { type GitState, gitComment } from '../../core/archive/git-state.ts';
-import { CHUNK_BYTES_MAX, chunkEnd } from '../../core/archive/members.ts';
 import { type ArchiveNote, noteComment } from '../../core/archive/note.ts';
 import { TarStream } from '../../core/archive/tar-stream.ts';
 import { type ArchiveCaps, DEFAULT_CAPS } from '../../core/archive/verify.ts';
 import { Compressor } from './compressor.ts';
+import { type Content, chunksOf, isHandle, openFile } from './file-content.ts';
 import { findLeftOut } from './left-out.ts';
 import { isLfsPointer, pointerWarnings } from './lfs.ts';
 import { MemberWriter, type WrittenArchive } from './member-writer.ts';
-import { type MemberRange, originOf, PackCache, savePackCache } from './pack-cache.ts';
-import { PackError } from './pack-error.ts';
+import { type MemberRange, originOf, type PackCache, savePackCache, withPackCache } from './pack-cache.ts';
 import { type Commit, type Listing, type ListOptions, listFiles, nothingToPack } from './pack-list.ts';
 import { type PackUnit, planPacking } from './pack-plan.ts';
 import { isSecretContent } from './secrets.ts';
 import { commentHeader, END_OF_ARCHIVE, fileHeader, padding } from './tar-headers.ts';
-import { leftOut, notReadable, type ProjectFile } from './walk.ts';
+import { leftOut, type ProjectFile } from './walk.ts';
 
-/** Files up to this size are read ahead as a whole; larger ones are streamed. */
-const WHOLE_BYTES = 1024 * 1024;
-/** How much of a larger file is read at once. */
-const READ_BYTES = 4 * 1024 * 1024;
 /** Opening a file takes longer than reading a small one: this many units are read while others are compressed. */
 const READ_AHEAD = 16;
 /** A deployed stack may allow more than the defaults, so only the limits of names hold here. */
@@ -69,6 +64,8 @@ export interface PackOptions {
   readonly signal?: AbortSignal;
   /** Where the code comes from, for the instance to compare. */
   readonly source?: ArchiveNote['source'] | undefined;
+  /** The cache of the folder, which the caller closes. Default: it is opened and closed here. */
+  readonly cache?: PackCache | null;
   /** In ms since the epoch; files that changed just before are not recognized by the next packing. Default: the clock. */
   readonly now?: number;
 }
@@ -94,7 +91,9 @@ export async function packFiles(
   archive: string,
   options: PackOptions = {},
 ): Promise<Packed> {
-  const cache = await PackCache.open(folder);
+  const { cache } = options;
+  if (cache === undefined)
+    return await withPackCache(folder, (opened) => packFiles(folder, listing, archive, { ...options, cache: opened }));
   try {
     let git = listing.git;
     const listed = listing.files.map(({ name }) => name);
@@ -126,8 +125,6 @@ export async function packFiles(
   } catch (error) {
     await rm(archive, { force: true });
     throw error;
-  } finally {
-    await cache?.close();
   }
 }
 
@@ -152,9 +149,6 @@ async function writeArchive(files: readonly ProjectFile[], archive: string, opti
     await Promise.all([compressor.end(), file.close()]);
   }
 }
-
-/** The bytes of a small file, an open handle of a large one, or why there is neither. */
-type Content = Buffer | FileHandle | { readonly missing: string };
 
 /** A unit that was read, or found in the cache. */
 interface Ready {
@@ -358,59 +352,4 @@ function changedFiles(files: ReadonlyMap<string, string>, before: ReadonlyMap<st
 
 function headerOf({ name, executable }: ProjectFile, size: number): Buffer {
   return fileHeader({ name, size, executable });
-}
-
-function isHandle(content: Content): content is FileHandle {
-  return !Buffer.isBuffer(content) && !('missing' in content);
-}
-
-async function openFile(file: ProjectFile): Promise<Content> {
-  try {
-    return file.bytes > WHOLE_BYTES ? await open(file.path) : await readFile(file.path);
-  } catch (error) {
-    return { missing: notReadable(error) };
-  }
-}
-
-/** A large file's content in chunks, the last one with its padding: exactly the bytes that its header announces. */
-async function* chunksOf(file: ProjectFile, content: Content): AsyncGenerator<Buffer> {
-  let rest: Buffer = Buffer.alloc(0);
-  let left = file.bytes;
-  for await (const piece of piecesOf(file, content)) {
-    left -= piece.length;
-    const bytes = rest.length === 0 ? piece : Buffer.concat([rest, piece]);
-    let start = 0;
-    while (left === 0 ? start < bytes.length : bytes.length - start >= CHUNK_BYTES_MAX) {
-      const end = chunkEnd(bytes, start);
-      const chunk = bytes.subarray(start, end);
-      const isLast = left === 0 && end === bytes.length;
-      yield isLast ? Buffer.concat([chunk, padding(file.bytes)]) : chunk;
-      start = end;
-    }
-    rest = bytes.subarray(start);
-  }
-}
-
-/** @throws PackError for a file that has shrunk; one that grows meanwhile, such as a log, is cut off */
-async function* piecesOf(file: ProjectFile, content: Content): AsyncGenerator<Buffer> {
-  if (Buffer.isBuffer(content)) {
-    if (content.length < file.bytes) throw changed(file);
-    yield content.subarray(0, file.bytes);
-    return;
-  }
-  if (!isHandle(content)) return;
-  for (let at = 0; at < file.bytes; ) {
-    const piece = Buffer.allocUnsafe(Math.min(READ_BYTES, file.bytes - at));
-    const { bytesRead } = await content.read(piece, 0, piece.length, at);
-    if (bytesRead === 0) throw changed(file);
-    at += bytesRead;
-    yield piece.subarray(0, bytesRead);
-  }
-}
-
-function changed(file: ProjectFile): PackError {
-  return new PackError(
-    `${file.name} changed while it was being packed: it is shorter than before.`,
-    'Run the command again when nothing writes to the file, or exclude it with .runctlignore.',
-  );
 }

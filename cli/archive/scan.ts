@@ -1,5 +1,5 @@
 import { DEFAULT_CAPS } from '../../core/archive/caps.ts';
-import { formatSize } from '../../core/units.ts';
+import { formatCount, formatSize } from '../../core/units.ts';
 import { PackError } from './pack-error.ts';
 
 /** A deployed stack may accept more than the default caps; a folder this far over them is not a folder of code. */
@@ -58,7 +58,7 @@ export class ScanCounter {
   #check(where?: string): void {
     if (this.#names > this.#caps.names || this.#bytes > this.#caps.bytes)
       throw new PackError(
-        `The scan of ${this.#folder} stopped after ${this.#found()}${where ? `, at ${where}` : ''}: a run accepts ${DEFAULT_CAPS.entries.toLocaleString('en')} files and ${formatSize(DEFAULT_CAPS.expandedBytes)} by default.`,
+        `The scan of ${this.#folder} stopped after ${this.#found()}${where ? `, at ${where}` : ''}: a run accepts ${formatCount(DEFAULT_CAPS.entries)} files and ${formatSize(DEFAULT_CAPS.expandedBytes)} by default.`,
         'Run the command in the folder that holds the code, or exclude data and environments with .runctlignore.',
       );
     if (this.#names < this.#shown) return;
@@ -67,6 +67,6 @@ export class ScanCounter {
   }
 
   #found(): string {
-    return `${this.#names.toLocaleString('en')} files and folders, ${formatSize(this.#bytes)}`;
+    return `${formatCount(this.#names)} files and folders, ${formatSize(this.#bytes)}`;
   }
 }

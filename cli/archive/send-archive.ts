@@ -4,7 +4,7 @@ import type { SpecInput } from '../../core/spec/spec.ts';
 import { formatSize } from '../../core/units.ts';
 import type { Context } from '../context.ts';
 import { sendPatch } from './send-patch.ts';
-import { findArchive, type LocalArchive, storeArchive, type UploadOptions, uploadArchive } from './upload.ts';
+import { findArchive, type LocalArchive, putArchive, type UploadOptions, uploadArchive } from './upload.ts';
 
 export interface Sent extends ArchiveLocation {
   /** The same archive had been uploaded before. */
@@ -36,7 +36,7 @@ export async function send(
   const sent = await terminal.working(what, async (update) => {
     const onProgress = (bytes: number) =>
       update(`${what}: ${Math.floor((100 * bytes) / archive.bytes)} %, ${formatSize(bytes)}`);
-    const sending = to.start === null ? store : start;
+    const sending = to.start === null ? storeArchive : start;
     return await withAwsErrors(
       `s3:PutObject to ${to.bucket}`,
       sending(account.s3, archive, to, { signal, onProgress }),
@@ -48,15 +48,19 @@ export async function send(
 
 type Store = Pick<Context['account'], 's3'>['s3'];
 
-async function store(s3: Store, archive: LocalArchive, to: SendTo, options: UploadOptions): Promise<Sent> {
-  if (to.patch === true) {
-    const existing = await findArchive(s3, archive, to, options);
-    if (existing) return { ...existing, reused: true, runId: null, sentBytes: 0, patch: null };
-    const patch = await sendPatch(s3, archive, to, options);
-    if (patch) return { ...patch, reused: false, runId: null, sentBytes: patch.bytes };
-  }
-  const stored = await storeArchive(s3, archive, to, options);
-  return { ...stored, runId: null, sentBytes: stored.reused ? 0 : archive.bytes, patch: null };
+/** Stores an archive where it starts nothing, unless the same is stored already. */
+export async function storeArchive(
+  s3: Store,
+  archive: LocalArchive,
+  to: Omit<SendTo, 'start'>,
+  options: UploadOptions = {},
+): Promise<Sent> {
+  const none = { reused: false, runId: null, sentBytes: 0, patch: null };
+  const existing = await findArchive(s3, archive, to, options);
+  if (existing) return { ...none, ...existing, reused: true };
+  const patch = to.patch === true ? await sendPatch(s3, archive, to, options) : null;
+  if (patch) return { ...none, ...patch, sentBytes: patch.bytes };
+  return { ...none, ...(await putArchive(s3, archive, to, options)), sentBytes: archive.bytes };
 }
 
 async function start(s3: Store, archive: LocalArchive, to: SendTo, options: UploadOptions): Promise<Sent> {

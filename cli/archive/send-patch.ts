@@ -1,11 +1,11 @@
-import { randomBytes } from 'node:crypto';
 import { open } from 'node:fs/promises';
 import type { S3Client } from '@aws-sdk/client-s3';
 import { buildPatch, type MemberSource, type PatchBase } from '../../core/archive/build-patch.ts';
-import { type ArchiveLocation, archiveKey, patchKey } from '../../core/names.ts';
+import { memberStarts } from '../../core/archive/members.ts';
+import { type ArchiveLocation, patchKey } from '../../core/names.ts';
 import { KnownArchives } from './known-archives.ts';
-import { PackCache } from './pack-cache.ts';
-import { type LocalArchive, putBytes, type UploadOptions } from './upload.ts';
+import type { PackCache } from './pack-cache.ts';
+import { type LocalArchive, ownArchiveKey, putBytes, type UploadOptions } from './upload.ts';
 
 /** A patch that is not much smaller than the archive is not worth the state that assembles it. */
 const PATCH_SHARE_MAX = 0.7;
@@ -27,12 +27,11 @@ export async function sendPatch(
   to: { readonly bucket: string; readonly project: string },
   options: UploadOptions,
 ): Promise<SentPatch | null> {
-  const cache = await PackCache.open(archive.folder);
   const file = await open(archive.file);
   try {
-    const base = await findBase(new KnownArchives(s3, to, options.signal), cache);
+    const base = await findBase(new KnownArchives(s3, to, options.signal), archive.previous);
     if (base === null) return null;
-    const starts = startsOf(archive.members);
+    const starts = memberStarts(archive.members);
     const read = async (index: number) => {
       const bytes = Buffer.alloc(archive.members[index]?.bytes ?? 0);
       await file.read(bytes, 0, bytes.length, starts[index]);
@@ -42,17 +41,16 @@ export async function sendPatch(
     if (patch.length > archive.bytes * PATCH_SHARE_MAX) return null;
     const patchTo = { bucket: to.bucket, key: patchKey(to.project, archive.sha256) };
     const versionId = await putBytes(s3, patch, patchTo, options);
-    // A name of its own: who made the archive at the digest's name is not known.
-    const name = `${archive.sha256.slice(0, 12)}${randomBytes(2).toString('hex')}`;
     return {
       bucket: to.bucket,
-      key: archiveKey(to.project, name),
+      // Who made an archive at the digest's name is not known.
+      key: ownArchiveKey(to.project, archive.sha256),
       versionId: null,
       bytes: patch.length,
       patch: { ...patchTo, versionId },
     };
   } finally {
-    await Promise.all([file.close(), cache?.close()]);
+    await file.close();
   }
 }
 
@@ -64,12 +62,4 @@ async function findBase(known: KnownArchives, cache: PackCache | null): Promise<
     return { ...archive, ...found, read: async (index) => await cache.member(index).bytes };
   const latest = await known.latest();
   return latest === null ? null : { ...latest, read: null };
-}
-
-function startsOf(members: readonly { bytes: number }[]): number[] {
-  let start = 0;
-  return members.map(({ bytes }) => {
-    start += bytes;
-    return start - bytes;
-  });
 }

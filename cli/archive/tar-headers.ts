@@ -15,8 +15,8 @@ export const END_OF_ARCHIVE: Buffer = Buffer.alloc(2 * BLOCK);
  */
 export function fileHeader({ name, size, executable }: { name: string; size: number; executable: boolean }): Buffer {
   const mode = executable ? 0o755 : 0o644;
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: all of ASCII
-  if (/^[\x00-\x7f]*$/.test(name) && name.length <= NAME_BYTES_MAX) return header({ name, size, mode, type: '0' });
+  const isAscii = Buffer.byteLength(name) === name.length;
+  if (isAscii && name.length <= NAME_BYTES_MAX) return header({ name, size, mode, type: '0' });
   const records = record('path', name);
   return Buffer.concat([
     header({ name: 'PaxHeader', size: records.length, mode, type: 'x' }),

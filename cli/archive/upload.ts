@@ -3,7 +3,7 @@ import { createReadStream } from 'node:fs';
 import type { Readable } from 'node:stream';
 import { HeadObjectCommand, type S3Client } from '@aws-sdk/client-s3';
 import { Upload as MultipartUpload } from '@aws-sdk/lib-storage';
-import { isAbort } from '../../aws/errors.ts';
+import { httpStatus, isAbort } from '../../aws/errors.ts';
 import {
   type ArchiveLocation,
   archiveKey,
@@ -12,8 +12,9 @@ import {
   UPLOAD_PREFIX,
 } from '../../core/names.ts';
 import { InvalidSpec, parseSpec, type SpecInput } from '../../core/spec/spec.ts';
-import { KnownArchives } from './known-archives.ts';
+import { KnownArchives, unlessMissing } from './known-archives.ts';
 import type { WrittenArchive } from './member-writer.ts';
+import type { PackCache } from './pack-cache.ts';
 
 /** S3 takes 2 KB of metadata with an object, names included. */
 const METADATA_BYTES = 2_048;
@@ -23,8 +24,8 @@ const PART_BYTES = 8 * 1024 * 1024;
 /** A packed project on this machine. */
 export interface LocalArchive extends WrittenArchive {
   readonly file: string;
-  /** The project's folder. */
-  readonly folder: string;
+  /** The archive that was packed before from the same folder. */
+  readonly previous: PackCache | null;
   /** Keeps the archive for the next packing of the folder. */
   readonly keep: () => Promise<void>;
 }
@@ -63,27 +64,28 @@ export async function uploadArchive(
 }
 
 /**
- * Uploads an archive to where it starts nothing. An object that S3 itself knows to have the same bytes is not sent again. Any other
- * object at that key is left alone: the archive gets a key of its own.
+ * Uploads a whole archive to where it starts nothing. An object that is at its key already is left alone: the archive gets a
+ * key of its own.
  */
-export async function storeArchive(
+export async function putArchive(
   s3: S3Client,
   archive: LocalArchive,
-  to: { readonly bucket: string; readonly project: string },
+  { bucket, project }: { readonly bucket: string; readonly project: string },
   options: UploadOptions = {},
-): Promise<ArchiveLocation & { readonly reused: boolean }> {
-  const { bucket } = to;
-  const existing = await findArchive(s3, archive, to, options);
-  if (existing) return { ...existing, reused: true };
-  const key = archiveKey(to.project, archive.sha256);
+): Promise<ArchiveLocation> {
+  const key = archiveKey(project, archive.sha256);
   try {
-    return { bucket, key, versionId: await put(s3, archive, { bucket, key, isNew: true }, options), reused: false };
+    return { bucket, key, versionId: await put(s3, archive, { bucket, key, isNew: true }, options) };
   } catch (error) {
-    if (statusOf(error) !== 412) throw error;
+    if (httpStatus(error) !== 412) throw error;
   }
-  const ownKey = archiveKey(to.project, `${archive.sha256.slice(0, 12)}${randomBytes(2).toString('hex')}`);
-  const versionId = await put(s3, archive, { bucket, key: ownKey, isNew: true }, options);
-  return { bucket, key: ownKey, versionId, reused: false };
+  const ownKey = ownArchiveKey(project, archive.sha256);
+  return { bucket, key: ownKey, versionId: await put(s3, archive, { bucket, key: ownKey, isNew: true }, options) };
+}
+
+/** A key that nobody can know before. */
+export function ownArchiveKey(project: string, sha256: string): string {
+  return archiveKey(project, `${sha256.slice(0, 12)}${randomBytes(2).toString('hex')}`);
 }
 
 /** The same archive, where it was stored before; null when it was not. */
@@ -108,18 +110,14 @@ async function findStored(
   { bucket, key }: { bucket: string; key: string },
   signal?: AbortSignal,
 ): Promise<{ versionId: string | null } | null> {
-  try {
-    const head = await s3.send(
+  const head = await unlessMissing(
+    s3.send(
       new HeadObjectCommand({ Bucket: bucket, Key: key, ChecksumMode: 'ENABLED' }),
       signal ? { abortSignal: signal } : {},
-    );
-    if (head.ContentLength !== archive.bytes || head.ChecksumSHA256 !== (await checksumOf(archive))) return null;
-    return { versionId: head.VersionId ?? null };
-  } catch (error) {
-    // A person who may only upload may not read: then the archive is sent.
-    if (statusOf(error) === 404 || statusOf(error) === 403) return null;
-    throw error;
-  }
+    ),
+  );
+  if (head?.ContentLength !== archive.bytes || head.ChecksumSHA256 !== (await checksumOf(archive))) return null;
+  return { versionId: head.VersionId ?? null };
 }
 
 /**
@@ -141,10 +139,6 @@ export async function checksumOf({
     all.update(hash.digest());
   }
   return `${all.digest('base64')}-${parts}`;
-}
-
-function statusOf(error: unknown): number | undefined {
-  return (error as { $metadata?: { httpStatusCode?: number } }).$metadata?.httpStatusCode;
 }
 
 /** @returns the version; null in a bucket without versions. */

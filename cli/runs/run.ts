@@ -4,7 +4,7 @@ import type { ErrorName } from '../../core/errors.ts';
 import { archiveUri } from '../../core/names.ts';
 import { withoutInclude } from '../../core/spec/archive-spec.ts';
 import { mergeSpecs, type SpecInput } from '../../core/spec/spec.ts';
-import { formatSize } from '../../core/units.ts';
+import { formatCount, formatSize } from '../../core/units.ts';
 import { errorNamed, type RunEnding, readEnding } from '../../core/workflow/run-ending.ts';
 import { callerName } from '../account/identity.ts';
 import { resolveInstance } from '../account/instance.ts';
@@ -126,13 +126,8 @@ function sentLine(packed: Packed, sent: Sent): string {
   const files =
     packed.changedFiles === null
       ? ''
-      : `${count(packed.changedFiles)} of ${count(packed.files.length)} files changed, `;
+      : `${formatCount(packed.changedFiles)} of ${formatCount(packed.files.length)} files changed, `;
   return `${files}${formatSize(sent.sentBytes)} of ${formatSize(packed.archiveBytes)} sent`;
-}
-
-/** `2,004` */
-function count(value: number): string {
-  return value.toLocaleString('en-US');
 }
 
 /** The archive's own runctl.yaml is not read here; only the flags are known. */

@@ -1,6 +1,6 @@
 import { gunzipSync } from 'node:zlib';
 import { DeltaIndex, type Operation } from './delta.ts';
-import { COMPRESSOR, type Member } from './members.ts';
+import { COMPRESSOR, type Member, memberStarts } from './members.ts';
 import { encodePatch, MEMBER_CONTENT_MAX, type PatchHeader, type PatchPart, REBUILT_BYTES_MAX } from './patch.ts';
 
 /** An archive, and how its members are read. */
@@ -28,13 +28,15 @@ export async function buildPatch(
   next: MemberSource & { readonly sha256: string; readonly read: (index: number) => Promise<Buffer> },
 ): Promise<Buffer> {
   const kept = keptMembers(base.members, next.members);
-  const sources = await readSources(base, new Set(kept.filter((index) => index !== null)));
+  const starts = memberStarts(base.members);
+  const sources = await readSources(base, starts, new Set(kept.filter((index) => index !== null)));
   const parts: PatchPart[] = [];
   const literals: Buffer[] = [];
   const members: Buffer[] = [];
   for (const [index, from] of kept.entries()) {
     if (from !== null) {
-      keep(parts, base, from);
+      const start = starts[from] as number;
+      keep(parts, start, start + (base.members[from] as Member).bytes);
       continue;
     }
     const bytes = await next.read(index);
@@ -73,27 +75,10 @@ function keptMembers(base: readonly Member[], next: readonly Member[]): (number 
   });
 }
 
-function keep(parts: PatchPart[], base: MemberSource, index: number): void {
-  const start = offsetsOf(base)[index] as number;
-  const end = start + (base.members[index] as Member).bytes;
+function keep(parts: PatchPart[], start: number, end: number): void {
   const last = parts.at(-1);
   if (last?.[0] === 'keep' && last[2] === start) last[2] = end;
   else parts.push(['keep', start, end]);
-}
-
-const offsets = new WeakMap<readonly Member[], number[]>();
-
-function offsetsOf({ members }: Pick<MemberSource, 'members'>): number[] {
-  let known = offsets.get(members);
-  if (known === undefined) {
-    let offset = 0;
-    known = members.map(({ bytes }) => {
-      offset += bytes;
-      return offset - bytes;
-    });
-    offsets.set(members, known);
-  }
-  return known;
 }
 
 /** Content of members of the base that the archive does not have any more: what has changed or moved came from there. */
@@ -107,6 +92,7 @@ class Sources {
 
   constructor(
     private readonly base: MemberSource,
+    private readonly memberStarts: readonly number[],
     private readonly indexes: readonly number[],
     contents: readonly Buffer[],
   ) {
@@ -155,13 +141,17 @@ class Sources {
       number = this.used.length;
       this.numbers.set(member, number);
       const { bytes, content } = this.base.members[member] as Member;
-      this.used.push([offsetsOf(this.base)[member] as number, bytes, content]);
+      this.used.push([this.memberStarts[member] as number, bytes, content]);
     }
     return number;
   }
 }
 
-async function readSources(base: MemberSource, kept: ReadonlySet<number>): Promise<Sources | null> {
+async function readSources(
+  base: MemberSource,
+  starts: readonly number[],
+  kept: ReadonlySet<number>,
+): Promise<Sources | null> {
   const { read } = base;
   if (read === null) return null;
   const indexes = [...base.members.keys()].filter(
@@ -171,5 +161,5 @@ async function readSources(base: MemberSource, kept: ReadonlySet<number>): Promi
   if (all === 0 || all > REBUILT_BYTES_MAX) return null;
   const contents: Buffer[] = [];
   for (const index of indexes) contents.push(gunzipSync(await read(index)));
-  return new Sources(base, indexes, contents);
+  return new Sources(base, starts, indexes, contents);
 }

@@ -41,6 +41,15 @@ export interface Member {
   readonly digest: string;
 }
 
+/** Where each member begins in the archive. */
+export function memberStarts(members: readonly Pick<Member, 'bytes'>[]): number[] {
+  let start = 0;
+  return members.map(({ bytes }) => {
+    start += bytes;
+    return start - bytes;
+  });
+}
+
 export function memberDigest(member: Uint8Array): string {
   return memberDigestOf(createHash('sha256').update(member));
 }

@@ -148,8 +148,7 @@ function checkOperations(
   expect(operations.length > 0 && operations.length % 3 === 0, 'a member to be made has no whole operations');
   let all = 0;
   let fresh = 0;
-  for (let index = 0; index < operations.length; index += 3) {
-    const [source = 0, offset = 0, length = 0] = operations.slice(index, index + 3);
+  for (const [source, offset, length] of triplesOf(operations)) {
     expect(length > 0 && offset >= 0, 'an operation has a length or an offset that is not possible');
     if (source === -1) fresh += length;
     else expect(offset + length <= (sources[source]?.[2] ?? -1), 'an operation is outside its source');
@@ -157,6 +156,12 @@ function checkOperations(
     expect(all <= MEMBER_CONTENT_MAX, 'a member to be made is too large');
   }
   return { all, fresh };
+}
+
+/** Source (-1: new content), offset in it, and length of each operation. */
+function* triplesOf(operations: readonly number[]): Generator<[number, number, number]> {
+  for (let index = 0; index < operations.length; index += 3)
+    yield operations.slice(index, index + 3) as [number, number, number];
 }
 
 /**
@@ -168,8 +173,7 @@ export function* madeContents({ header, literals }: Patch, sources: readonly Buf
   for (const part of header.parts) {
     if (part[0] !== 'make') continue;
     const pieces: Buffer[] = [];
-    for (let index = 0; index < part[1].length; index += 3) {
-      const [source = 0, offset = 0, length = 0] = part[1].slice(index, index + 3);
+    for (const [source, offset, length] of triplesOf(part[1])) {
       if (source === -1) {
         pieces.push(literals.subarray(at, at + length));
         at += length;

@@ -82,6 +82,16 @@ export function commandProblem(words: readonly string[]): string | null {
   return null;
 }
 
+/** What a spec says to start; all null: nothing. @throws BadCommand */
+export function requestedEntry(spec: {
+  readonly script?: string | undefined;
+  readonly module?: string | undefined;
+  readonly command?: string | readonly string[] | undefined;
+}): Entry {
+  const { script = null, module = null, command } = spec;
+  return { script, module, command: command === undefined ? null : commandWords(command) };
+}
+
 /** The words of a command, given as a list or as text. @throws BadCommand */
 export function commandWords(command: string | readonly string[]): readonly string[] {
   return typeof command === 'string' ? splitCommand(command) : command;

@@ -1,7 +1,7 @@
 import { closest, distance } from 'fastest-levenshtein';
 import type * as z from 'zod/mini';
 import { parseDuration, parseSize } from '../units.ts';
-import { commandWords, ENTRY_KEYS } from './entry.ts';
+import { ENTRY_KEYS, requestedEntry } from './entry.ts';
 import { type SpecInput, specSchema } from './schema.ts';
 import { namesInBoth } from './secrets.ts';
 
@@ -135,6 +135,11 @@ function describeUnknownKey(key: string): string {
   return `unknown key ${JSON.stringify(key.slice(0, 80))}${hint}`;
 }
 
+/** A path as an archive names it. */
+export function withoutDotSlash(path: string): string {
+  return path.replace(/^(\.\/)+/, '');
+}
+
 /** Merges sources: later ones win. One that says what to start replaces what others said, whichever key it uses. */
 export function mergeSpecs(...sources: readonly SpecInput[]): SpecInput {
   const merged: SpecInput = {};
@@ -156,13 +161,12 @@ export function resolveSpec(...sources: readonly SpecInput[]): RunSpec {
   return {
     project: spec.project ?? null,
     instance: spec.instance ?? null,
-    script: spec.script?.replace(/^(\.\/)+/, '') ?? null,
-    module: spec.module ?? null,
-    command: spec.command === undefined ? null : commandWords(spec.command),
+    ...requestedEntry(spec),
+    script: spec.script === undefined ? null : withoutDotSlash(spec.script),
     args: spec.args ?? [],
     env: spec.env ?? {},
     secrets: spec.secrets ?? {},
-    requirements: spec.requirements?.replace(/^(\.\/)+/, '') ?? null,
+    requirements: spec.requirements === undefined ? null : withoutDotSlash(spec.requirements),
     install: spec.install ?? 'best-effort',
     installer: spec.installer ?? 'auto',
     environment: spec.environment ?? 'shared',

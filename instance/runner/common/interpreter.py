@@ -63,7 +63,7 @@ def find(
     images = [os.path.join(opt, name) for name in _IN_OPT] + [os.path.join(home, name) for name in _IN_HOME]
     for prefix in images:
         candidate = os.path.join(prefix, "bin", "python3")
-        if _is_program(candidate):
+        if is_program(candidate):
             return _describe(candidate, f"this image keeps its environment in {prefix}", home, user)
     found = _on_path("python3", folders)
     if not found:
@@ -87,7 +87,7 @@ def in_project(base: Interpreter, home: str, project: str) -> Interpreter | None
     """The interpreter of the project's own environment, with the programs of the image's after its own; or None."""
     folder = project_environment(home, project)
     path = os.path.join(folder, "bin", "python3")
-    if not os.path.isfile(os.path.join(folder, MADE_FOR)) or not _is_program(path):
+    if not os.path.isfile(os.path.join(folder, MADE_FOR)) or not is_program(path):
         return None
     reason = f"the project's environment {folder}, with the packages of {base.path}"
     programs = os.path.join(folder, "bin") + ":" + os.path.dirname(base.path)
@@ -104,7 +104,7 @@ def _named(python: str, home: str, folders: list[str]) -> str:
     if python.startswith("~/"):
         python = os.path.join(home, python[2:])
     if os.path.isabs(python):
-        if not _is_program(python):
+        if not is_program(python):
             problem = "is not a program that can be run" if os.path.exists(python) else "does not exist on the instance"
             raise PythonNotFound(f"the run spec's python {python} {problem}")
         return os.path.normpath(python)
@@ -174,10 +174,10 @@ def writable(folder: str, user: str | None = None) -> bool:
 
 
 def _on_path(name: str, folders: list[str]) -> str | None:
-    return next((found for found in (os.path.join(folder, name) for folder in folders) if _is_program(found)), None)
+    return next((found for found in (os.path.join(folder, name) for folder in folders) if is_program(found)), None)
 
 
-def _is_program(path: str) -> bool:
+def is_program(path: str) -> bool:
     try:
         info = os.stat(path)
     except OSError:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-import stat
+
+from common import interpreter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,15 +55,7 @@ def find_program(name: str, python: Interpreter, env: dict[str, str], folder: st
     places = [*first, *env.get("PATH", "").split(":")]
     for place in places:
         path = os.path.join(folder, place, name)
-        if place and _is_program(path):
+        if place and interpreter.is_program(path):
             return path
     searched = ", ".join(dict.fromkeys(place for place in places if place))
     raise ProgramNotFound(f"the program {name} was not found in {searched}: install it, or name its path in command")
-
-
-def _is_program(path: str) -> bool:
-    try:
-        status = os.stat(path)
-    except OSError:
-        return False
-    return stat.S_ISREG(status.st_mode) and status.st_mode & 0o111 != 0

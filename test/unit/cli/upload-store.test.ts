@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import type { S3Client } from '@aws-sdk/client-s3';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { checksumOf, storeArchive } from '../../../cli/archive/upload.ts';
+import { storeArchive } from '../../../cli/archive/send-archive.ts';
+import { checksumOf } from '../../../cli/archive/upload.ts';
 import { fakeClient } from '../../support/fakes/sdk-client.ts';
 
 const sha256 = (data: Uint8Array) => createHash('sha256').update(data).digest();
@@ -21,7 +22,7 @@ function archive(data: Uint8Array) {
   writeFileSync(file, data);
   const members = [{ bytes: data.length, content: data.length, digest: '' }];
   const keep = () => Promise.resolve();
-  return { file, folder: dirname(file), sha256: sha256(data).toString('hex'), bytes: data.length, members, keep };
+  return { file, previous: null, sha256: sha256(data).toString('hex'), bytes: data.length, members, keep };
 }
 
 describe('an archive that is there already', () => {
