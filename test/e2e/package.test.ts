@@ -26,9 +26,11 @@ describe('the package', () => {
     for (const folder of [home, project]) mkdirSync(folder, { recursive: true });
     await run('npm', ['pack', '--pack-destination', base], { cwd: projectRoot });
     const archive = join(base, `runctl-${VERSION}.tgz`);
-    // The caches of npm and pip are this machine's: the network is not what is tested.
-    const { stdout: cache } = await run('npm', ['config', 'get', 'cache']);
-    const install = ['install', '--global', '--prefix', app, '--prefer-offline', '--cache', cache.trim(), archive];
+    // The caches of npm and pip, and npm's certificates and registry, are this machine's: the network is not what is tested.
+    const machine = ['cache', 'globalconfig', 'userconfig'];
+    const config = async (key: string) => [`--${key}`, (await run('npm', ['config', 'get', key])).stdout.trim()];
+    const own = (await Promise.all(machine.map(config))).flat();
+    const install = ['install', '--global', '--prefix', app, '--prefer-offline', ...own, archive];
     const { PATH = '' } = process.env;
     await run('npm', install, { cwd: project, env: { PATH, HOME: home } });
     const pipCache = process.env.PIP_CACHE_DIR ?? join(statePaths().cache, 'pip');
