@@ -15,7 +15,13 @@ Entry = collections.namedtuple("Entry", "pw_name pw_uid pw_gid pw_dir pw_shell")
 
 def ask(case):
     """What find answers: [name, uid, created], or the name of the refusal."""
-    home, root = tempfile.mkdtemp(), tempfile.mkdtemp()
+    with tempfile.TemporaryDirectory() as folder:
+        return find(case, os.path.join(folder, "home"), os.path.join(folder, "root"))
+
+
+def find(case, home, root):
+    for place in (home, root):
+        os.mkdir(place)
     users = {name: Entry(name, uid, uid, home, "/bin/sh") for name, uid in case["users"].items()}
     created = []
 

@@ -85,7 +85,7 @@ const ADMINISTRATOR = [
   '--mount',
   'sh',
   '-c',
-  'file=$(mktemp) && cp /etc/group "$file" && echo lxd:x:4242:nobody >>"$file" && mount --bind "$file" /etc/group && exec "$@"',
+  'file=$(mktemp) && cp /etc/group "$file" && echo lxd:x:4242:nobody >>"$file" && mount --bind "$file" /etc/group && rm "$file" && exec "$@"',
   'sh',
 ] as const;
 
