@@ -6,7 +6,7 @@ import { chooseScript, ScriptNotFound } from '../../core/archive/choose-script.t
 import { type ArchiveCaps, ArchiveError, DEFAULT_CAPS, verifyArchive } from '../../core/archive/verify.ts';
 import { projectFiles } from '../../core/spec/archive-spec.ts';
 import { outputMatcher } from '../../core/spec/output-globs.ts';
-import { DEFAULT_OUTPUTS, type SpecInput } from '../../core/spec/spec.ts';
+import { outputPatterns, type SpecInput } from '../../core/spec/spec.ts';
 import { usageError } from '../errors.ts';
 import type { Terminal } from '../terminal/terminal.ts';
 import { addIncluded } from './include.ts';
@@ -52,7 +52,7 @@ export async function readCode(
 ): Promise<Code> {
   const list = async (update: (text: string) => void) => {
     const scan = new ScanCounter(folder, { onProgress: (found) => update(`Scanning the folder: ${found}`) });
-    const options = { includeSecrets, isOutput: outputMatcher(spec.outputs ?? DEFAULT_OUTPUTS), scan };
+    const options = { includeSecrets, isOutput: outputMatcher(outputPatterns(spec)), scan };
     return await addIncluded(folder, await listFiles(folder, options), spec.include ?? [], options);
   };
   const listing = await (terminal ? terminal.working('Scanning the folder', list) : list(() => undefined));

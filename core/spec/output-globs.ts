@@ -1,3 +1,5 @@
+/** Of one glob, as instance/runner/collect/globs.py has it. */
+export const MAX_ALTERNATIVES = 256;
 /** Names that no project has: a pattern that matches them matches every file, or every file at the top. */
 const ANY_NAMES = ['\u0001', '\u0001/\u0001'];
 
@@ -8,17 +10,27 @@ const ANY_NAMES = ['\u0001', '\u0001/\u0001'];
  */
 export function outputMatcher(globs: readonly string[]): (name: string) => boolean {
   const patterns = globs
-    .flatMap(expandBraces)
+    .flatMap((glob) => expandBraces(glob) ?? [])
     .flatMap((glob) => globPattern(glob) ?? [])
     .filter((pattern) => !ANY_NAMES.some((name) => pattern.test(name)));
   return (name) => patterns.some((pattern) => pattern.test(name));
 }
 
-/** `a.{pt,json}` is `a.pt` and `a.json`. */
-function expandBraces(glob: string): string[] {
-  const [, before = '', inner, after = ''] = /^(.*?)\{([^{}]*,[^{}]*)\}(.*)$/s.exec(glob) ?? [];
-  if (inner === undefined) return [glob];
-  return inner.split(',').flatMap((part) => expandBraces(`${before}${part}${after}`));
+/** `a.{pt,json}` is `a.pt` and `a.json`; null: more than the instance accepts. Braces without a comma are characters as any. */
+export function expandBraces(glob: string): string[] | null {
+  const done: string[] = [];
+  const rest = [glob];
+  for (let text = rest.pop(); text !== undefined; text = rest.pop()) {
+    const braces = /\{([^{}]*,[^{}]*)\}/.exec(text);
+    if (braces === null) done.push(text);
+    else {
+      const [whole, inner = ''] = braces;
+      const [before, after] = [text.slice(0, braces.index), text.slice(braces.index + whole.length)];
+      for (const part of inner.split(',')) rest.push(`${before}${part}${after}`);
+    }
+    if (done.length + rest.length > MAX_ALTERNATIVES) return null;
+  }
+  return done;
 }
 
 /** null: the pattern is not one, and matches nothing. */

@@ -36,7 +36,22 @@ export interface RunSpec {
   readonly maxWait: number;
   readonly maxLogBytes: number;
   readonly outputs: readonly string[];
+  /** `run`: only files that the run created or changed; `all`: also older ones. */
+  readonly outputsFrom: 'run' | 'all';
   readonly user: string | null;
+}
+
+/** The patterns of `outputs`, however they are given. */
+export function outputPatterns({
+  outputs,
+}: {
+  readonly outputs?: SpecInput['outputs'] | undefined;
+}): readonly string[] {
+  return (isList(outputs) ? outputs : outputs?.patterns) ?? DEFAULT_OUTPUTS;
+}
+
+function isList(outputs: SpecInput['outputs']): outputs is string[] {
+  return Array.isArray(outputs);
 }
 
 /** Request ≤ 16 KB as JSON (instance/CONTRACT.md); what remains beside args, env and secrets is under 4 KB. */
@@ -73,7 +88,7 @@ function checkNames({ env, secrets }: SpecInput, source: string): void {
 }
 
 function checkSize({ args, env, secrets, outputs }: SpecInput, source: string): void {
-  const globs = Buffer.byteLength(JSON.stringify(outputs ?? []));
+  const globs = Buffer.byteLength(JSON.stringify(outputPatterns({ outputs })));
   if (globs > GLOBS_LIMIT)
     throw new InvalidSpec(`${source}: outputs take ${globs} bytes; ${GLOBS_LIMIT} fit in a command`);
   const size = Buffer.byteLength(JSON.stringify([args ?? [], env ?? {}, ...(secrets ? [secrets] : [])]));
@@ -99,12 +114,23 @@ const KINDS: Readonly<Record<string, string>> = {
 };
 
 function describeIssue(issue: z.core.$ZodIssue): string[] {
+  if (issue.code === 'invalid_union') return describeUnion(issue);
   if (issue.code === 'unrecognized_keys') return issue.keys.map(describeUnknownKey);
   const key = issue.path.map((part) => String(part).slice(0, 80)).join('.') || 'the spec';
   if (issue.code === 'invalid_type') return [`${key} must be ${KINDS[issue.expected] ?? `a ${issue.expected}`}`];
   if (issue.code === 'invalid_value') return [`${key} must be one of ${issue.values.map(String).join(', ')}`];
   if (issue.code === 'invalid_key') return [`${key} is not a name of an environment variable`];
   return [`${key} ${issue.message}`];
+}
+
+/** Of the forms that a key may have, the one that was meant has its problems inside. */
+function describeUnion({ errors, path }: z.core.$ZodIssueInvalidUnion): string[] {
+  const meant = errors.find(
+    (issues) => !issues.some((issue) => issue.code === 'invalid_type' && issue.path.length === 0),
+  );
+  if (meant) return meant.flatMap((issue) => describeIssue({ ...issue, path: [...path, ...issue.path] }));
+  const kinds = errors.flatMap(([issue]) => (issue?.code === 'invalid_type' ? (KINDS[issue.expected] ?? []) : []));
+  return [`${path.join('.')} must be ${kinds.join(' or ')}`];
 }
 
 function describeUnknownKey(key: string): string {
@@ -139,7 +165,8 @@ export function resolveSpec(...sources: readonly SpecInput[]): RunSpec {
     ifBusy: spec.ifBusy ?? 'queue',
     maxWait: parseDuration(spec.maxWait ?? '24h'),
     maxLogBytes: parseSize(spec.maxLogBytes ?? '1GiB'),
-    outputs: spec.outputs ?? DEFAULT_OUTPUTS,
+    outputs: outputPatterns(spec),
+    outputsFrom: (isList(spec.outputs) ? undefined : spec.outputs?.from) ?? 'run',
     user: spec.user ?? null,
   };
 }

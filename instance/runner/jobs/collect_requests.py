@@ -128,7 +128,7 @@ def _write_input(request, folder, work, is_last):
         marker.write(os.path.join(folder, paths.PUTS), request["puts"], mode=0o600)
         return
     account = accounts.find(request)
-    asked = {name: request[name] for name in ("project", "run", "outputs", "maxBytes")}
+    asked = {name: request[name] for name in ("project", "run", "outputs", "outputsFrom", "maxBytes")}
     asked.update(account=account._asdict(), agent=environment.of_agent(), logsOnly=is_last)
     marker.write(os.path.join(folder, paths.INPUT), asked, mode=0o600)
 

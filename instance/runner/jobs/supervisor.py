@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 
-from common import disk, marker, paths, processes
+from common import disk, listing, marker, paths, processes
 from jobs import commands, linger, log_read, log_watch, oom, progress, spawn, terminate, wait
 
 _WRITE_AGAIN = 1.0
@@ -106,6 +106,8 @@ class Supervisor:
             keep = (self.progress.job_end,)
             command.env["RUNCTL_PROGRESS_FD"] = str(self.progress.job_end)
         account = None if command.account.uid == os.geteuid() else command.account
+        if self.work["job"] == "train":
+            self._list_files(command.cwd, account)
         streams = (stdin, self.log.fd)
         name = self._container_name()
         self.held = held = spawn.Held(command.words, command.env, command.cwd, account, streams, keep, oom_score, name)
@@ -131,6 +133,13 @@ class Supervisor:
         marker.write(os.path.join(self.folder, paths.IDENTITY), self.identity)
         return held.go()
 
+    def _list_files(self, project, account):
+        """Lists the project as it is before the training, so that its outputs can be told from older files."""
+        try:
+            listing.take(self.folder, project, account)
+        except (OSError, RuntimeError) as error:
+            disk.complain(f"listing the project's files: {error}")  # then the times of the files decide
+
     def _note_lingering(self):
         """Leaves a marker for the run's warnings when processes of an ended job were idle."""
         if self.linger is None or self.linger.ended is None:
@@ -149,6 +158,8 @@ class Supervisor:
         stdin = _pipe_of(json.dumps(dict(json.loads(command.stdin), sync=None)).encode("utf-8"))
         env = {name: value for name, value in command.env.items() if name != "RUNCTL_PROGRESS_FD"}
         account = None if command.account.uid == os.geteuid() else command.account
+        if self.work["job"] == "train":
+            self._list_files(command.cwd, account)
         streams = (stdin, self.log.fd)
         held = spawn.Held(command.words, env, command.cwd, account, streams, name=self._container_name())
         os.close(stdin)
