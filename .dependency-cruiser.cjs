@@ -43,7 +43,7 @@ module.exports = {
     core('workflow', 'protocol', 'spec', 'logs', 'metrics'),
     core('job', 'protocol', 'logs', 'workflow', 'spec'),
     core('outcome', 'job', 'protocol', 'workflow', 'spec', 'logs'),
-    core('notify', 'outcome', 'workflow'),
+    core('notify', 'outcome', 'workflow', 'spec'),
     only('aws', 'aws/', ['aws/', 'core/']),
     only('bin', 'bin/app', ['lib/']),
     only('lib', 'lib/', ['lib/', 'core/']),

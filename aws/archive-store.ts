@@ -1,8 +1,8 @@
-import { GetObjectCommand, S3Client } from '@aws-sdk/client-s3';
+import { GetObjectCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 import { RunError } from '../core/errors.ts';
-import { type ArchiveLocation, archiveUri, METADATA_KEY } from '../core/names.ts';
-import { toAwsError } from './errors.ts';
+import { type ArchiveLocation, archiveUri, INDEX_METADATA, METADATA_KEY } from '../core/names.ts';
+import { toAwsError, withAwsErrors } from './errors.ts';
 import { getObject, headObject, objectInput } from './objects.ts';
 import { CLIENT_SETTINGS } from './settings.ts';
 
@@ -64,4 +64,21 @@ async function* readBody(body: AsyncIterable<Uint8Array>, location: ArchiveLocat
   } catch (error) {
     throw toAwsError(error, `s3:GetObject of ${archiveUri(location)}`);
   }
+}
+
+/** Where the members of verified archives are written down. */
+export function createIndexStore(s3: Pick<S3Client, 'send'> = new S3Client(CLIENT_SETTINGS)) {
+  return {
+    /** @param of which archive; a HEAD of the index answers with it */
+    async put(bucket: string, key: string, index: Buffer, of: ArchiveLocation): Promise<void> {
+      const Metadata = {
+        [INDEX_METADATA.key]: encodeURIComponent(of.key),
+        [INDEX_METADATA.versionId]: of.versionId ?? '',
+      };
+      const sent = s3.send(
+        new PutObjectCommand({ Bucket: bucket, Key: key, Body: index, ContentType: 'application/gzip', Metadata }),
+      );
+      await withAwsErrors(`s3:PutObject of s3://${bucket}/${key}`, sent);
+    },
+  };
 }

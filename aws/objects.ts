@@ -26,13 +26,13 @@ export function objectInput({ bucket, key, versionId }: ObjectLocation) {
   return { Bucket: bucket, Key: key, ...(versionId == null ? {} : { VersionId: versionId }) };
 }
 
-/** @param from first byte. null: there is no such object */
+/** @param from first byte; @param to the byte after the last one, default: all. null: there is no such object */
 export async function getObject(
   s3: S3,
   location: ObjectLocation,
-  { from = 0, signal }: { from?: number; signal?: AbortSignal | undefined } = {},
+  { from = 0, to, signal }: { from?: number; to?: number; signal?: AbortSignal | undefined } = {},
 ): Promise<GetObjectCommandOutput | null> {
-  const range = from > 0 ? { Range: `bytes=${from}-` } : {};
+  const range = from > 0 || to !== undefined ? { Range: `bytes=${from}-${to === undefined ? '' : to - 1}` } : {};
   const sent = s3.send(new GetObjectCommand({ ...objectInput(location), ...range }), withSignal(signal));
   return unless(GONE, `s3:GetObject of ${uriOf(location)}`, sent);
 }

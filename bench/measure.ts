@@ -8,6 +8,7 @@ import { benchArchive } from './archive.ts';
 import { BenchCloud } from './cloud.ts';
 import { benchBurst } from './log-burst.ts';
 import { benchLatency } from './log-latency.ts';
+import { benchPatches } from './patch.ts';
 import { benchPoll } from './poll-cost.ts';
 import type { Section } from './report.ts';
 import { benchRuns } from './run.ts';
@@ -34,6 +35,10 @@ export const PARTS = {
   archive: {
     what: 'packing, syncing and verifying 2,000 files, beside GNU tar',
     alone: ({ work, say, signal }: Bench) => benchArchive(work, say, signal),
+  },
+  patch: {
+    what: 'bytes sent after edits of a project, beside rsync where it is installed',
+    alone: ({ work, say, signal }: Bench) => benchPatches(work, say, signal),
   },
   poll: {
     what: 'processor and disk that one poll costs the instance',

@@ -12,6 +12,14 @@ function random(seed: number): () => number {
   };
 }
 
+/** Bytes that do not compress: the same for the same seed. */
+export function randomBytes(count: number, seed: number): Buffer {
+  const next = random(seed);
+  const words = new Uint32Array(Math.ceil(count / 4));
+  for (let index = 0; index < words.length; index += 1) words[index] = next();
+  return Buffer.from(words.buffer).subarray(0, count);
+}
+
 /** Writes a project of `files` files with `bytes` bytes in total. gzip halves it at least, as it does code. */
 export async function writeProject(folder: string, files: number, bytes: number): Promise<void> {
   const next = random(7);

@@ -56,6 +56,7 @@ export const ERRORS = {
   ArchiveChanged: rejected(
     'Upload the archive again and start a new run: the stored object is not the one that the run names.',
   ),
+  PatchUnusable: rejected('Start the run again with `runctl run --full`, which uploads the whole archive.'),
   ScriptNotFound: rejected('Set the key script to the path of a script in the archive.'),
   InstanceNotFound: unavailable(
     'Set the key instance to the id of the instance, or give the instance the tag Project=<project>.',
@@ -116,6 +117,12 @@ export const ERRORS = {
     'Upload the archive again and start a new run: the instance received other bytes than were verified.',
   ),
   ArchiveUnsafe: syncFailed('Pack only regular files and folders with names inside the project.'),
+  ProjectInUse: syncFailed(
+    'Give the code another name with the key project. To replace the other code: runctl run --take-over, or the key takeOver.',
+  ),
+  RemovalsNotAllowed: syncFailed(
+    'Check that the archive has all files of the project. To remove the files: runctl run --allow-removals, or the key allowRemovals.',
+  ),
   DiskFull: syncFailed('Free space on the instance, or grow its volume, and start the run again.'),
   InstallFailed: installFailed(
     'Read the log stream <run id>/install, and correct the requirements file or the package index.',

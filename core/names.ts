@@ -9,6 +9,10 @@ export const WATCH_MACHINE = 'runctl-watch';
 export const UPLOAD_PREFIX = 'uploads/';
 /** Archives that start nothing by themselves. */
 export const ARCHIVE_PREFIX = 'archives/';
+/** What turns an earlier archive into the one of a run. */
+export const PATCH_PREFIX = 'patches/';
+/** The members of archives that were verified, written by functions only. */
+export const INDEX_PREFIX = 'indexes/';
 export const ARCHIVE_SUFFIX = '.tar.gz';
 export const RUN_LOG_GROUP = '/runctl/runs';
 /** The functions' document: runs any request. */
@@ -132,6 +136,18 @@ export function archiveKey(project: string, sha256: string, prefix = ARCHIVE_PRE
   return `${prefix}${project}/${sha256.slice(0, 16)}${ARCHIVE_SUFFIX}`;
 }
 
+/** Metadata of an index: the archive's key, with percent signs as in a URL, and its version. */
+export const INDEX_METADATA = { key: 'archive-key', versionId: 'archive-version' } as const;
+
+/** Where the function that verified an archive writes its members. */
+export function indexKey(project: string, sha256: string): string {
+  return `${INDEX_PREFIX}${project}/${sha256}.json.gz`;
+}
+
+export function patchKey(project: string, sha256: string): string {
+  return `${PATCH_PREFIX}${project}/${sha256}`;
+}
+
 /** Name of an execution that a person starts: `digits-20261124-171530-3f9a`, in UTC. @param random hex digits */
 export function executionNameAt(project: string, at: Date, random: string): string {
   const stamp = at.toISOString().slice(0, 19).replace(/[-:]/g, '').replace('T', '-');
@@ -154,6 +170,12 @@ export function projectFolder(key: string): string | null {
   if (!key.startsWith(UPLOAD_PREFIX)) return null;
   const parts = key.slice(UPLOAD_PREFIX.length).split('/');
   return parts.length > 1 ? (parts[0] ?? null) : null;
+}
+
+/** The project in the key of an archive that starts nothing, `archives/<project>/<name>`; null for another form. */
+export function archiveProject(key: string): string | null {
+  const [, project] = /^archives\/([^/]+)\/[^/]+$/.exec(key) ?? [];
+  return project ?? null;
 }
 
 /** Makes a project name of a folder's or a package's name; null when nothing usable is left. */

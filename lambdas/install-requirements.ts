@@ -14,10 +14,12 @@ export function createInstall(ports: JobPorts) {
       requirements: archive.requirements,
       installer: spec.installer,
       python: spec.python,
+      environment: spec.environment ?? 'shared', // None in a run that began before this version.
       env: spec.env,
       secrets: spec.secrets ?? {}, // None in a run that began before this version.
     };
-    return startJob(ports, input, { job: 'install', work: { install } });
+    // The machine comes back here when the install was interrupted.
+    return startJob(ports, input, { job: 'install', work: { install }, again: input.step !== null });
   };
 }
 

@@ -7,9 +7,22 @@ import { createJobPorts } from './adapters/ports.ts';
 /** Starts the job `train`; the answer has its PID. */
 export function createStart(ports: JobPorts) {
   return (input: JobInput): Promise<JobSnapshot> => {
-    // A run that began before this version has neither `secrets` nor `lingerGrace`.
-    const { script, args, env, secrets = {}, python, maxDuration, stopGrace, lingerGrace = 60 } = input.spec;
-    const train = { script, args, env, secrets, python, maxDuration, stopGrace, lingerGrace };
+    // A run that began before this version has no `module`, `command`, `secrets` and `lingerGrace`.
+    const {
+      script,
+      module = null,
+      command = null,
+      args,
+      env,
+      secrets = {},
+      python,
+      maxDuration,
+      stopGrace,
+      lingerGrace = 60,
+      environment = 'shared',
+    } = input.spec;
+    const entry = command ? { command } : module ? { module } : { script: script ?? '' };
+    const train = { ...entry, args, env, secrets, python, environment, maxDuration, stopGrace, lingerGrace };
     return startJob(ports, input, { job: 'train', work: { train } });
   };
 }

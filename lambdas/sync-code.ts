@@ -3,6 +3,8 @@ import { createFunctions, type Functions } from '../aws/functions.ts';
 import type { JobPorts } from '../core/job/job-status.ts';
 import { startJob } from '../core/job/start-job.ts';
 import { runWaiting } from '../core/notify/progress-event.ts';
+import { outputFolders } from '../core/spec/output-globs.ts';
+import { requirementsFile } from '../core/spec/requirements.ts';
 import type { JobInput, JobSnapshot, Waiting } from '../core/workflow/data.ts';
 import { isOverdue, longWaitToNotify, ticketLife, waitForInstance } from '../core/workflow/queue-wait.ts';
 import { entry } from './adapters/entry.ts';
@@ -54,9 +56,12 @@ export function createSync(ports: Ports) {
       sha256: archive.sha256,
       bytes: archive.bytes,
       script: spec.script,
-      requirements: archive.requirements,
+      requirements: archive.requirements === null ? null : requirementsFile(archive.requirements),
       strip: archive.strip,
       versionId: archive.versionId,
+      folders: outputFolders(spec.outputs),
+      allowRemovals: spec.allowRemovals,
+      takeOver: spec.takeOver,
     };
     return startJob(ports, input, { job: 'sync', work: { sync }, ended, queue });
   }

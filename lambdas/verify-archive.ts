@@ -1,11 +1,13 @@
-import { type ArchiveStore, createArchiveStore } from '../aws/archive-store.ts';
-import { chooseScript } from '../core/archive/choose-script.ts';
-import { type ArchiveCaps, verifyArchive } from '../core/archive/verify.ts';
+import { type ArchiveStore, createArchiveStore, createIndexStore } from '../aws/archive-store.ts';
+import { encodeIndex } from '../core/archive/archive-index.ts';
+import { type ArchiveCaps, type ArchiveReport, verifyArchive } from '../core/archive/verify.ts';
 import { RunError } from '../core/errors.ts';
 import {
   ARCHIVE_PREFIX,
   type ArchiveLocation,
+  archiveProject,
   archiveUri,
+  indexKey,
   isRunId,
   parseArchiveUri,
   runKey,
@@ -13,16 +15,18 @@ import {
 } from '../core/names.ts';
 import {
   CONFIG_FILE_BYTES,
-  DEFAULT_REQUIREMENTS,
   deriveProject,
-  PACKAGE_FILE,
+  packageText,
   projectFiles,
   readSpecFile,
   readSpecMetadata,
   SPEC_FILE,
   withoutInclude,
 } from '../core/spec/archive-spec.ts';
+import { chooseEntry } from '../core/spec/choose-entry.ts';
 import { type DurationLimits, limitDurations } from '../core/spec/duration-limits.ts';
+import { PACKAGE_FILE } from '../core/spec/package-file.ts';
+import { defaultRequirements, missingRequirements } from '../core/spec/requirements.ts';
 import { secretLookingNames, secretWarning } from '../core/spec/secrets.ts';
 import { InvalidSpec, parseSpec, type RunSpec, resolveSpec, type SpecInput } from '../core/spec/spec.ts';
 import type { RunProgram, VerifyInput, VerifyOutput } from '../core/workflow/data.ts';
@@ -35,6 +39,8 @@ interface Ports {
   readonly archives: ArchiveStore;
   readonly caps: ArchiveCaps;
   readonly durationLimits: DurationLimits;
+  /** Writes the index of an archive. */
+  readonly indexes: { put(bucket: string, key: string, index: Buffer, of: ArchiveLocation): Promise<void> };
   readonly program: Omit<RunProgram, 'documentVersion'>;
   /** The number of the document's version that runs a program. */
   readonly documentVersion: (sha256: string) => Promise<string>;
@@ -42,15 +48,25 @@ interface Ports {
 }
 
 /** Checks the spec, pins the object's version, and reads the archive once: nothing has touched an instance yet. */
-export function createVerify({ archives, caps, durationLimits, program, documentVersion, uploadBucket }: Ports) {
-  return async ({ execution, input }: VerifyInput): Promise<VerifyOutput> => {
+export function createVerify({
+  archives,
+  caps,
+  durationLimits,
+  indexes,
+  program,
+  documentVersion,
+  uploadBucket,
+}: Ports) {
+  return async ({ execution, input, assembled }: VerifyInput): Promise<VerifyOutput> => {
     if (!isRunId(execution.name))
       throw new InvalidSpec(
         `the name of the execution, ${JSON.stringify(execution.name)}, must begin with a letter or digit and have only A-Z a-z 0-9 . _ -`,
       );
     const source = "the execution's input";
     const asked = withoutInclude(parseSpec(input, source), source);
-    const location = locate(asked, uploadBucket);
+    const named = locate(asked, uploadBucket);
+    // Exactly the version that Assemble archive wrote.
+    const location = assembled ? { ...named, versionId: assembled.versionId } : named;
     const object = await archives.open(location);
     const fromMetadata = readSpecMetadata(object.metadata);
     const report = await verifyArchive(object.body, {
@@ -64,9 +80,10 @@ export function createVerify({ archives, caps, durationLimits, program, document
       );
     }
     const sources = [readSpecFile(report), fromMetadata, asked];
+    await writeIndex(indexes, { ...location, versionId: object.versionId }, report);
     const spec = limitDurations(resolveSpec(...sources), durationLimits, ...sources);
     const files = projectFiles(report);
-    const { script } = chooseScript(files, spec.script);
+    const chosen = chooseEntry(files, spec);
     const project = spec.project ?? deriveProject(location, report);
     logger.info('verified', { bytes: report.bytes, files: report.files.length, sha256: report.sha256 });
     const run = { id: execution.name, arn: execution.arn, startedAt: execution.startedAt };
@@ -76,7 +93,7 @@ export function createVerify({ archives, caps, durationLimits, program, document
         key: runKey(run),
         program: { ...program, documentVersion: await documentVersion(program.sha256) },
       },
-      spec: { ...spec, project, script, instance: spec.instance ?? `tag:Project=${project}` },
+      spec: { ...spec, project, script: chosen.script, instance: spec.instance ?? `tag:Project=${project}` },
       archive: {
         bucket: location.bucket,
         key: location.key,
@@ -86,13 +103,29 @@ export function createVerify({ archives, caps, durationLimits, program, document
         files: report.files.length,
         expandedBytes: report.expandedBytes,
         strip: report.topFolder,
-        requirements: chooseRequirements(files, spec),
+        requirements: chooseRequirements(files, spec, packageText(report)),
         gitCommit: report.git?.commit ?? null,
         gitDirty: report.git?.dirty ?? null,
       },
       warnings: secretLookingNames(spec.env).map(secretWarning),
     };
   };
+}
+
+/** Lets later runs be sent as a patch of this archive. A run does not need it. */
+async function writeIndex(
+  indexes: Ports['indexes'],
+  { bucket, key, versionId }: ArchiveLocation,
+  { sha256, bytes, members }: ArchiveReport,
+): Promise<void> {
+  const project = archiveProject(key);
+  if (project === null || members.length < 2) return;
+  try {
+    const index = encodeIndex({ key, versionId, sha256, bytes, members });
+    await indexes.put(bucket, indexKey(project, sha256), index, { bucket, key, versionId });
+  } catch (error) {
+    logger.warn('the index was not written', { error: error instanceof Error ? error.message : String(error) });
+  }
 }
 
 function locate(asked: SpecInput, uploadBucket: string): ArchiveLocation {
@@ -115,12 +148,11 @@ function locate(asked: SpecInput, uploadBucket: string): ArchiveLocation {
 }
 
 /** The requirements file of the archive, or null when there is nothing to install. */
-function chooseRequirements(files: readonly string[], spec: RunSpec): string | null {
+function chooseRequirements(files: readonly string[], spec: RunSpec, pyproject: string | null): string | null {
   if (spec.install === 'skip') return null;
-  if (spec.requirements === null) return files.includes(DEFAULT_REQUIREMENTS) ? DEFAULT_REQUIREMENTS : null;
-  if (!files.includes(spec.requirements)) {
-    throw new InvalidSpec(`requirements: there is no ${spec.requirements} in the archive`);
-  }
+  if (spec.requirements === null) return defaultRequirements(files, pyproject, spec.installer)?.value ?? null;
+  const missing = missingRequirements(spec.requirements, files);
+  if (missing !== null) throw new InvalidSpec(`requirements: there is no ${missing} in the archive`);
   return spec.requirements;
 }
 
@@ -130,6 +162,7 @@ export const handler = entry(
     const caps = JSON.parse(requireEnv('archiveCaps')) as ArchiveCaps;
     return createVerify({
       archives: createArchiveStore(),
+      indexes: createIndexStore(),
       caps,
       durationLimits: JSON.parse(requireEnv('durationLimits')) as DurationLimits,
       program: JSON.parse(requireEnv('program')) as Ports['program'],

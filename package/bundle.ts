@@ -14,10 +14,17 @@ const BANNER = [
   'const require=__createRequire(import.meta.url),__filename=__pathOf(import.meta.url),__dirname=__dirnameOf(__filename);',
 ].join('');
 
-/** The `runctl` command (runctl.js) and the local SSM agent (agent.js), whose commands load what they need when they run. */
+/**
+ * The `runctl` command (runctl.js), the local SSM agent (agent.js), whose commands load what they need when they run, and the
+ * thread that compresses (deflate-worker.js).
+ */
 export async function bundleCommand(folder: string): Promise<Metafile> {
   return await bundle(folder, {
-    entryPoints: { runctl: 'bin/runctl.ts', agent: 'local/agent/main.ts' },
+    entryPoints: {
+      runctl: 'bin/runctl.ts',
+      agent: 'local/agent/main.ts',
+      'deflate-worker': 'cli/archive/deflate-worker.js',
+    },
     splitting: true,
     plugins: [constantKeys],
   });

@@ -1,32 +1,25 @@
-import { createReadStream } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, realpath, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { chooseScript, ScriptNotFound } from '../../core/archive/choose-script.ts';
-import { type ArchiveCaps, ArchiveError, DEFAULT_CAPS, verifyArchive } from '../../core/archive/verify.ts';
-import { projectFiles } from '../../core/spec/archive-spec.ts';
+import { ScriptNotFound } from '../../core/archive/choose-script.ts';
+import { ArchiveError } from '../../core/archive/verify.ts';
+import { chooseEntry } from '../../core/spec/choose-entry.ts';
+import { commandWords, ENTRY_KEYS, type Entry, entryText } from '../../core/spec/entry.ts';
 import { outputMatcher } from '../../core/spec/output-globs.ts';
+import { PACKAGE_FILE } from '../../core/spec/package-file.ts';
+import { defaultRequirements, missingRequirements } from '../../core/spec/requirements.ts';
 import { outputPatterns, type SpecInput } from '../../core/spec/spec.ts';
 import { usageError } from '../errors.ts';
+import type { Found } from '../project/project.ts';
 import type { Terminal } from '../terminal/terminal.ts';
 import { addIncluded } from './include.ts';
 import { type Packed, packFiles } from './pack.ts';
 import { type Listing, listFiles } from './pack-list.ts';
 import { ScanCounter } from './scan.ts';
+import { findSource } from './source.ts';
 import type { LocalArchive } from './upload.ts';
 import { leftOut } from './walk.ts';
 import { sizeWarnings, trackerWarnings } from './warnings.ts';
-
-/** A deployed stack may allow more than the defaults, so exceeding them is only a warning here. */
-const NO_CAPS: ArchiveCaps = {
-  compressedBytes: Number.POSITIVE_INFINITY,
-  expandedBytes: Number.POSITIVE_INFINITY,
-  ratio: Number.POSITIVE_INFINITY,
-  entries: Number.POSITIVE_INFINITY,
-  depth: DEFAULT_CAPS.depth,
-  nameBytes: DEFAULT_CAPS.nameBytes,
-  headerBytes: DEFAULT_CAPS.headerBytes,
-};
 
 /** The code of a project folder. */
 export interface Code {
@@ -34,9 +27,10 @@ export interface Code {
   readonly listing: Listing;
 }
 
-/** The script that will run, and where its name comes from. */
+/** What will be started, and where its name comes from. */
 export interface Script {
   readonly value: string;
+  readonly key: (typeof ENTRY_KEYS)[number];
   readonly from: string;
 }
 
@@ -63,31 +57,76 @@ export async function readCode(
 }
 
 /**
- * Chooses the script that a run of this code would start, and checks that the requirements file exists, as the state
+ * Chooses what a run of this code would start, and checks that the requirements file exists, as the state
  * Verify archive does.
  * @throws CliError with the candidates, or for a requirements file that is missing
  */
 export function checkScript({ listing }: Code, spec: SpecInput, from: string): Script {
   const names = withoutTopFolder(listing.files.map(({ name }) => name));
+  const { module = null } = spec;
+  const command = spec.command === undefined ? null : commandWords(spec.command);
   const wanted = spec.script ?? null;
   if (wanted !== null && listing.outputs.includes(wanted.replace(/^(\.\/)+/, '')))
     throw usageError(
       `The script ${wanted} is not among the files to upload.`,
       'It matches the key outputs, whose files are results of a run. Move the script, or correct the key.',
     );
-  const script = scriptOf(names, wanted);
+  const entry = entryOf(names, { script: wanted, module, command });
   const { requirements } = spec;
-  if (requirements !== undefined && spec.install !== 'skip' && !names.includes(requirements.replace(/^(\.\/)+/, '')))
+  const missing =
+    requirements === undefined || spec.install === 'skip'
+      ? null
+      : missingRequirements(requirements.replace(/^(\.\/)+/, ''), names);
+  if (missing !== null)
     throw usageError(
-      `The requirements file ${requirements} is not among the files to upload.`,
+      `The requirements file ${missing} is not among the files to upload.`,
       'Correct the key requirements, or check whether an ignore file excludes the file.',
     );
-  return { value: script, from: spec.script === undefined ? 'found' : from };
+  const isGiven = ENTRY_KEYS.some((key) => spec[key] !== undefined);
+  return { value: entryText(entry) ?? '', key: keyOf(entry), from: isGiven ? from : 'found' };
 }
 
-function scriptOf(names: readonly string[], script: string | null): string {
+/** The option that says what to start, or the file that may. */
+export function entryFrom(flags: SpecInput): string {
+  const key = ENTRY_KEYS.find((name) => flags[name] !== undefined);
+  return key === undefined ? 'runctl.yaml' : `--${key}`;
+}
+
+/** What the options say to start, without looking into an archive; null: nothing. */
+export function entryOfSpec(flags: SpecInput): Script | null {
+  const { script = null, module = null } = flags;
+  const entry = { script, module, command: flags.command === undefined ? null : commandWords(flags.command) };
+  const value = entryText(entry);
+  return value === null ? null : { value, key: keyOf(entry), from: entryFrom(flags) };
+}
+
+function keyOf({ module, command }: Entry): Script['key'] {
+  if (command !== null) return 'command';
+  return module === null ? 'script' : 'module';
+}
+
+/**
+ * What a run would install, and why; null: nothing.
+ * @param packed the names of the files to upload
+ * @param from the source of the spec's key
+ */
+export async function findRequirements(
+  folder: string,
+  packed: readonly string[],
+  spec: SpecInput,
+  from: string,
+): Promise<Found<string> | null> {
+  if (spec.install === 'skip') return null;
+  if (spec.requirements !== undefined) return { value: spec.requirements, from };
+  const names = withoutTopFolder(packed);
+  const pyproject = packed[names.indexOf(PACKAGE_FILE)];
+  const text = pyproject === undefined ? null : await readFile(join(folder, pyproject), 'utf8');
+  return defaultRequirements(names, text, spec.installer);
+}
+
+function entryOf(names: readonly string[], entry: Entry): Entry {
   try {
-    return chooseScript(names, script).script;
+    return chooseEntry(names, entry);
   } catch (error) {
     if (!(error instanceof ScriptNotFound)) throw error;
     const next =
@@ -108,25 +147,14 @@ export async function withArchive<T>(
   const folder = await mkdtemp(join(tmpdir(), 'runctl-'));
   try {
     const file = join(folder, 'code.tar.gz');
-    const packed = await packFiles(code.folder, code.listing, file, options);
-    return await use(await verify(file), packed);
+    const source = (await findSource(await realpath(code.folder), code.listing)) ?? undefined;
+    const packed = await packFiles(code.folder, code.listing, file, { ...options, source });
+    return await use({ ...packed.archive, file, folder: code.folder, keep: packed.keep }, packed);
+  } catch (error) {
+    if (!(error instanceof ArchiveError)) throw error;
+    throw usageError(error.message, 'Rename the file, or exclude it with .runctlignore.', { cause: error });
   } finally {
     await rm(folder, { recursive: true, force: true });
-  }
-}
-
-/** Checks the archive as the state Verify archive does, before anything is uploaded. */
-async function verify(file: string): Promise<LocalArchive> {
-  try {
-    const report = await verifyArchive(createReadStream(file), {
-      caps: NO_CAPS,
-      capture: { names: [], maxBytes: 0 },
-    });
-    return { file, sha256: report.sha256, bytes: report.bytes };
-  } catch (error) {
-    if (error instanceof ArchiveError)
-      throw usageError(error.message, 'Rename the file, or exclude it with .runctlignore.', { cause: error });
-    throw error;
   }
 }
 
@@ -141,10 +169,30 @@ export function packWarnings(packed: Packed): string[] {
   return [...packed.warnings, ...secrets];
 }
 
-/** The instance strips a single top folder. */
+/** What the instance reads of packed code. */
+export type PackedCode = Pick<Packed, 'files' | 'leftOut'>;
+
+/** The names of packed code as they are on the instance, which strips a single top folder. */
+export function projectNames(
+  files: readonly { readonly name: string }[],
+  leftOut: readonly string[],
+): { names: string[]; leftOut: string[] } {
+  const top = topFolderOf(files.map(({ name }) => name));
+  const isInside = (name: string) => name === '' || name.startsWith(top);
+  return {
+    names: files.map(({ name }) => name.slice(top.length)),
+    leftOut: leftOut.filter(isInside).map((name) => name.slice(top.length)),
+  };
+}
+
 function withoutTopFolder(names: readonly string[]): string[] {
+  const top = topFolderOf(names);
+  return names.map((name) => name.slice(top.length));
+}
+
+/** The single folder that all files are in, with a slash at its end, or an empty text. */
+function topFolderOf(names: readonly string[]): string {
   const tops = new Set(names.map((name) => name.slice(0, name.indexOf('/') + 1)));
-  const [topFolder = ''] = tops.size === 1 ? tops : [];
-  const files = names.map((name) => ({ name, size: 0 }));
-  return projectFiles({ files, topFolder: topFolder === '' ? null : topFolder.slice(0, -1) });
+  const [top = ''] = tops.size === 1 ? tops : [];
+  return top;
 }

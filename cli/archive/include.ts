@@ -42,6 +42,7 @@ async function addOne(listing: Listing, path: string, top: string, options: List
     secrets: [...listing.secrets, ...secrets.map(rename)],
     warnings: [...listing.warnings, ...warnings.map(mark)],
     notes: [...listing.notes, ...notes.map(mark)],
+    folders: isFolder ? [...listing.folders, { path: place, name }] : listing.folders,
     git: listing.git && withDifferences(listing.git, path, repository === listing.repository ? git : null),
   };
 }

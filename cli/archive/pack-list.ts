@@ -2,6 +2,7 @@ import { realpath, stat } from 'node:fs/promises';
 import type { GitState } from '../../core/archive/git-state.ts';
 import { refuseBroadFolder } from './broad-folder.ts';
 import type { Scope } from './ignore-rules.ts';
+import type { PackedFolder } from './left-out.ts';
 import { PackError } from './pack-error.ts';
 import { pathFilter } from './path-filter.ts';
 import { ScanCounter } from './scan.ts';
@@ -30,6 +31,8 @@ export interface Listing {
   readonly notes: readonly string[];
   /** Untracked files that match the run's outputs. */
   readonly outputs: readonly string[];
+  /** The folders that were listed: the project, and those of the key `include`. */
+  readonly folders: readonly PackedFolder[];
   /** null outside of repositories, before the first commit, and when git tracks none of the files. */
   readonly git: Commit | null;
   /** The folder of the repository, if git was asked. */
@@ -84,6 +87,7 @@ export async function listFiles(folder: string, options: ListOptions = {}): Prom
       ...leftOutNote(walk.pulled, 'written by `runctl pull`'),
     ],
     outputs: walk.outputs,
+    folders: [{ path: top, name: '' }],
     git,
     repository: tree !== null && 'files' in tree ? tree.top : null,
   };

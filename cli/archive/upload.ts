@@ -1,5 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { createReadStream } from 'node:fs';
+import type { Readable } from 'node:stream';
 import { HeadObjectCommand, type S3Client } from '@aws-sdk/client-s3';
 import { Upload as MultipartUpload } from '@aws-sdk/lib-storage';
 import { isAbort } from '../../aws/errors.ts';
@@ -11,6 +12,8 @@ import {
   UPLOAD_PREFIX,
 } from '../../core/names.ts';
 import { InvalidSpec, parseSpec, type SpecInput } from '../../core/spec/spec.ts';
+import { KnownArchives } from './known-archives.ts';
+import type { WrittenArchive } from './member-writer.ts';
 
 /** S3 takes 2 KB of metadata with an object, names included. */
 const METADATA_BYTES = 2_048;
@@ -18,11 +21,12 @@ const METADATA_BYTES = 2_048;
 const PART_BYTES = 8 * 1024 * 1024;
 
 /** A packed project on this machine. */
-export interface LocalArchive {
+export interface LocalArchive extends WrittenArchive {
   readonly file: string;
-  /** Hex digest of the file. */
-  readonly sha256: string;
-  readonly bytes: number;
+  /** The project's folder. */
+  readonly folder: string;
+  /** Keeps the archive for the next packing of the folder. */
+  readonly keep: () => Promise<void>;
 }
 
 export interface UploadOptions {
@@ -69,9 +73,9 @@ export async function storeArchive(
   options: UploadOptions = {},
 ): Promise<ArchiveLocation & { readonly reused: boolean }> {
   const { bucket } = to;
+  const existing = await findArchive(s3, archive, to, options);
+  if (existing) return { ...existing, reused: true };
   const key = archiveKey(to.project, archive.sha256);
-  const stored = await findStored(s3, archive, { bucket, key }, options.signal);
-  if (stored) return { bucket, key, versionId: stored.versionId, reused: true };
   try {
     return { bucket, key, versionId: await put(s3, archive, { bucket, key, isNew: true }, options), reused: false };
   } catch (error) {
@@ -80,6 +84,21 @@ export async function storeArchive(
   const ownKey = archiveKey(to.project, `${archive.sha256.slice(0, 12)}${randomBytes(2).toString('hex')}`);
   const versionId = await put(s3, archive, { bucket, key: ownKey, isNew: true }, options);
   return { bucket, key: ownKey, versionId, reused: false };
+}
+
+/** The same archive, where it was stored before; null when it was not. */
+export async function findArchive(
+  s3: S3Client,
+  archive: LocalArchive,
+  to: { readonly bucket: string; readonly project: string },
+  { signal }: UploadOptions = {},
+): Promise<ArchiveLocation | null> {
+  const { bucket } = to;
+  const known = await new KnownArchives(s3, to, signal).find(archive.sha256, archive.bytes);
+  if (known) return known;
+  const key = archiveKey(to.project, archive.sha256);
+  const stored = await findStored(s3, archive, { bucket, key }, signal);
+  return stored === null ? null : { bucket, key, versionId: stored.versionId };
 }
 
 /** The object at the archive's key, if S3 has computed the archive's checksum for it. Metadata is not asked: any uploader writes it. */
@@ -107,7 +126,11 @@ async function findStored(
  * The checksum that S3 shows for the archive as `put` sends it: of an object in one part base64 of its SHA-256, of one in several parts
  * base64 of the SHA-256 of the parts' digests, and their number (S3 User Guide, "Checking object integrity", composite checksums).
  */
-export async function checksumOf({ file, sha256, bytes }: LocalArchive): Promise<string> {
+export async function checksumOf({
+  file,
+  sha256,
+  bytes,
+}: Pick<LocalArchive, 'file' | 'sha256' | 'bytes'>): Promise<string> {
   if (bytes <= PART_BYTES) return Buffer.from(sha256, 'hex').toString('base64');
   const all = createHash('sha256');
   const parts = Math.ceil(bytes / PART_BYTES);
@@ -127,12 +150,26 @@ function statusOf(error: unknown): number | undefined {
 /** @returns the version; null in a bucket without versions. */
 async function put(
   s3: S3Client,
-  archive: LocalArchive,
+  archive: Pick<LocalArchive, 'file'>,
+  to: { bucket: string; key: string; metadata?: Record<string, string>; isNew?: boolean },
+  options: UploadOptions,
+): Promise<string | null> {
+  const body = createReadStream(archive.file);
+  try {
+    return await putBytes(s3, body, to, options);
+  } finally {
+    body.destroy();
+  }
+}
+
+/** @returns the version; null in a bucket without versions. */
+export async function putBytes(
+  s3: S3Client,
+  body: Readable | Buffer,
   to: { bucket: string; key: string; metadata?: Record<string, string>; isNew?: boolean },
   { signal, onProgress }: UploadOptions,
 ): Promise<string | null> {
   signal?.throwIfAborted();
-  const body = createReadStream(archive.file);
   const upload = new MultipartUpload({
     client: s3,
     params: {
@@ -156,7 +193,6 @@ async function put(
     throw error;
   } finally {
     signal?.removeEventListener('abort', abort);
-    body.destroy();
   }
 }
 

@@ -19,6 +19,10 @@ export interface ProjectFile {
   readonly executable: boolean;
   /** git tracks it. */
   readonly tracked: boolean;
+  /** Differs when the content may differ: size, times and inode. */
+  readonly stamp: string;
+  /** When content or attributes last changed, in ms since the epoch, by the file system. */
+  readonly changedAt: number;
 }
 
 export interface WalkOptions {
@@ -168,7 +172,16 @@ export class Walk {
       return;
     }
     this.#options.scan.addBytes(name, info.size);
-    this.files.push({ name, path: target, bytes: info.size, executable: (info.mode & 0o100) !== 0, tracked });
+    const { size, mode, mtimeMs, ctimeMs, ino, dev } = info;
+    this.files.push({
+      name,
+      path: target,
+      bytes: size,
+      executable: (mode & 0o100) !== 0,
+      tracked,
+      stamp: `${size} ${mtimeMs} ${ctimeMs} ${ino} ${dev}`,
+      changedAt: Math.max(mtimeMs, ctimeMs),
+    });
     if (tracked) this.packedPaths.add(pathBelow(this.#top, path));
   }
 

@@ -34,7 +34,7 @@ export function addDoctorCommand(program: Command): void {
         const { project, instance } = given;
         const flags = parseSpec({ project, instance }, 'the options');
         const checks: Check[] = [];
-        for await (const check of runChecks(account, await findProject(folder, flags), signal)) {
+        for await (const check of runChecks(account, folder, await findProject(folder, flags), signal)) {
           checks.push(check);
           if (given.json !== true) printCheck(terminal, check);
         }

@@ -56,7 +56,7 @@ Examples:
         const now = Date.now();
         if (options.json) terminal.json(found.map((run) => toRunOutput(run, now)));
         else if (found.length > 0)
-          printRuns(terminal, found, options.columns ?? defaultColumns(options.all === true), now);
+          printRuns(terminal, found, options.columns ?? defaultColumns(options.all === true, found), now);
         else if (options.active) terminal.note(`No run${project === null ? '' : ` of ${project.value}`} is active.`);
         else if (project === null) terminal.note('There are no runs yet. To start one: runctl run');
         else

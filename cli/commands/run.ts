@@ -14,6 +14,7 @@ export function addRunCommand(program: Command): void {
     .option('--dry-run', 'show the plan, and start nothing')
     .option('--verbose', 'show the whole log of the sync')
     .option('--include-secrets', 'also pack files that look like secrets (.env, keys, credentials)')
+    .option('--full', 'upload the whole archive, also where a part of it would do')
     .option('--json', 'print one JSON document at the end; progress goes to stderr');
   addSpecOptions(command)
     .addHelpText(

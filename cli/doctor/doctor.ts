@@ -5,6 +5,7 @@ import { checkAccess, checkStack } from './account.ts';
 import { type Check, ok, skipped } from './check.ts';
 import { checkInside } from './inside.ts';
 import { checkInstance } from './instance.ts';
+import { checkRequirements } from './requirements.ts';
 
 const NEEDS_ACCESS = ['stack', 'bucket', 'documents', 'instance', 'tag', 'role', 'ssm'];
 const MARKS = { ok: '✓', warning: '!', failed: '✗', skipped: '-' } as const;
@@ -12,7 +13,12 @@ const MARKS = { ok: '✓', warning: '!', failed: '✗', skipped: '-' } as const;
 const WIDTH = 'credentials'.length;
 
 /** Checks everything that a run needs, in the order of dependence; yields each check as soon as it is done. */
-export async function* runChecks(account: Account, project: Project, signal: AbortSignal): AsyncGenerator<Check> {
+export async function* runChecks(
+  account: Account,
+  folder: string,
+  project: Project,
+  signal: AbortSignal,
+): AsyncGenerator<Check> {
   for await (const check of checkAccess(account)) {
     yield check;
     if (check.state === 'failed') {
@@ -24,6 +30,7 @@ export async function* runChecks(account: Account, project: Project, signal: Abo
   }
   yield* checkStack(account);
   yield ok('project', `${project.name.value} (from ${project.name.from})`);
+  yield await checkRequirements(folder, project.file);
   const instance = yield* checkInstance(account, project.instance);
   yield* checkInside(account, instance, project.file, signal);
 }

@@ -3,6 +3,7 @@ import { DEFAULT_ROOT, INSTANCE_TAGS, parseProgramUri } from '../../core/names.t
 import { check } from '../../core/protocol/answers.ts';
 import { PROTOCOL } from '../../core/protocol/messages.ts';
 import { type Disk, type ProbeAnswer, type ProbeRequest, probeAnswer } from '../../core/protocol/probe.ts';
+import { commandWords } from '../../core/spec/entry.ts';
 import type { SpecInput } from '../../core/spec/spec.ts';
 import { formatSize } from '../../core/units.ts';
 import type { Account } from '../account/account.ts';
@@ -11,7 +12,7 @@ import { createSendRequest } from '../account/send-request.ts';
 import { setUpError } from '../errors.ts';
 import { type Check, failed, ok, runOperatorCheck, skipped, warning } from './check.ts';
 
-const CHECKS = ['disk', 'user', 'python3', 'pip', 'uv', 'gpu'];
+const CHECKS = ['disk', 'user', 'metadata', 'python3', 'pip', 'uv', 'gpu'];
 const GUIDE = 'docs/guide/trackers-and-secrets.md shows the policy of the role.';
 /** Installing torch with its CUDA libraries takes about 5 GB, and twice that while unpacking. */
 const LOW_SPACE_BYTES = 10 * 2 ** 30;
@@ -26,7 +27,12 @@ export async function* checkInside(
   signal: AbortSignal,
 ): AsyncGenerator<Check> {
   const secrets = spec.secrets ?? {};
-  const checks = [...CHECKS, ...(Object.keys(secrets).length === 0 ? [] : ['secrets'])];
+  const program = programOf(spec);
+  const checks = [
+    ...CHECKS,
+    ...(program === null ? [] : ['command']),
+    ...(Object.keys(secrets).length === 0 ? [] : ['secrets']),
+  ];
   if (instance === null) {
     for (const name of checks) yield skipped(name, 'the instance cannot be reached');
     return;
@@ -42,7 +48,9 @@ export async function* checkInside(
     return;
   }
   yield userCheck(answer);
+  yield metadataCheck(answer, tagOf(instance, INSTANCE_TAGS.imds) === 'allow');
   yield* softwareChecks(answer, instance);
+  if (program !== null) yield commandCheck(program, answer);
   for (const [name, reference] of Object.entries(secrets)) yield secretCheck(name, reference, answer);
 }
 
@@ -53,6 +61,37 @@ function userCheck({ user, home, administratorGroups: groups = [] }: ProbeAnswer
     'user',
     `jobs run as ${user}, who is in the administrators' groups ${groups.join(', ')}: code of a run can become root`,
     `Remove the instance's tag runctl:user, or name an unprivileged user there.`,
+  );
+}
+
+/** Whether jobs are kept from the instance metadata service, and so from the instance's role. */
+function metadataCheck({ metadata }: ProbeAnswer, isAllowed: boolean): Check {
+  if (isAllowed) return ok('metadata', `jobs can use the instance's role: its tag ${INSTANCE_TAGS.imds} is "allow"`);
+  if (metadata === undefined)
+    return warning('metadata', 'the stack was deployed by an older version of runctl', 'runctl deploy');
+  if (metadata === null) return ok('metadata', "jobs cannot use the instance's role");
+  return warning(
+    'metadata',
+    `jobs can reach the instance metadata service, and so the credentials of the instance's role: ${metadata}`,
+    'Use an image with cgroup version 2 and systemd, such as Amazon Linux 2023 or Ubuntu 22.04, or narrow the role.',
+  );
+}
+
+/** The program of the run spec's command; null without one, or when it is a path, which may be of the archive. */
+function programOf({ command }: SpecInput): string | null {
+  const [program = null] = command === undefined ? [] : commandWords(command);
+  return program === null || program.includes('/') ? null : program;
+}
+
+/** Whether the program that the run spec starts is on the instance: an install may bring it only later. */
+function commandCheck(program: string, { command }: ProbeAnswer): Check {
+  if (command === undefined || command === null)
+    return warning('command', `${program}: the stack was deployed by an older version of runctl`, 'runctl deploy');
+  if (command.path !== null) return ok('command', `${program} is ${command.path}`);
+  return warning(
+    'command',
+    `${command.error}`,
+    'Add the package that brings it to the requirements file: the install of the next run puts it there.',
   );
 }
 
@@ -67,6 +106,7 @@ function secretCheck(name: string, reference: string, { secrets }: ProbeAnswer):
 }
 
 async function probe(account: Account, instance: Instance, spec: SpecInput, signal: AbortSignal) {
+  const command = programOf(spec);
   const program = parseProgramUri(await account.output('program'));
   if (program === null)
     throw setUpError(
@@ -81,6 +121,7 @@ async function probe(account: Account, instance: Instance, spec: SpecInput, sign
     user: spec.user ?? tagOf(instance, INSTANCE_TAGS.user),
     python: spec.python ?? null,
     secrets: spec.secrets ?? {},
+    ...(command === null ? {} : { command }),
   };
   const send = createSendRequest(account, program);
   return await send(instance.InstanceId ?? '', request, (answer) => check(probeAnswer, 'probe', answer), signal);

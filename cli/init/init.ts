@@ -1,22 +1,23 @@
-import { mkdir, readdir, readFile, realpath, writeFile } from 'node:fs/promises';
+import { readdir, readFile, realpath, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { EC2Client } from '@aws-sdk/client-ec2';
 import { chooseScript, ScriptNotFound } from '../../core/archive/choose-script.ts';
 import { ENABLED_TAG } from '../../core/names.ts';
-import { DEFAULT_REQUIREMENTS, refuseOtherSpecFiles, SPEC_FILE } from '../../core/spec/archive-spec.ts';
+import { refuseOtherSpecFiles, SPEC_FILE } from '../../core/spec/archive-spec.ts';
 import { toReadable } from '../account/aws-errors.ts';
 import { findInstances, tagOf } from '../account/instances.ts';
 import { refuseBroadFolder } from '../archive/broad-folder.ts';
+import { findRequirements } from '../archive/code.ts';
 import { PackError } from '../archive/pack-error.ts';
 import { listFiles } from '../archive/pack-list.ts';
 import type { Context } from '../context.ts';
 import { CliError, EXIT, type ExitCode, usageError } from '../errors.ts';
+import { PRIVATE_FOLDER, writePrivate } from '../project/private-folder.ts';
 import { nameProject } from '../project/project.ts';
 import { specTemplate } from './template.ts';
 
 /** Never packed, and ignored by git through a .gitignore of its own. */
-const PRIVATE_FOLDER = '.runctl';
 const SCHEMA = 'runctl.schema.json';
 const schemaFile = fileURLToPath(new URL(`../../${SCHEMA}`, import.meta.url));
 
@@ -31,19 +32,29 @@ export async function initProject(
   const name = await nameProject(folder, {}, {});
   const names = await namesIn(folder);
   const { script, candidates } = findScript(names);
-  const requirements = names.includes(DEFAULT_REQUIREMENTS) ? DEFAULT_REQUIREMENTS : null;
+  const module = script === null ? findModule(names) : null;
+  const requirements = await findRequirements(folder, names, {}, SPEC_FILE);
   const instance = await suggestInstance(context.account.ec2, name.value);
   const schema = `${PRIVATE_FOLDER}/${SCHEMA}`;
   await write(
     join(folder, SPEC_FILE),
-    specTemplate({ project: name.value, script, candidates, requirements, instance: instance.write, schema }),
+    specTemplate({
+      project: name.value,
+      script,
+      module,
+      candidates,
+      requirements: requirements?.value ?? null,
+      instance: instance.write,
+      schema,
+    }),
     options.force,
   );
   await putSchema(folder);
   terminal.print(`Wrote ${SPEC_FILE}`);
   terminal.note(`  project       ${name.value}  (${name.from})`);
-  terminal.note(`  script        ${script ?? 'not found; name it in runctl.yaml'}`);
-  terminal.note(`  requirements  ${requirements ?? 'none'}`);
+  if (module !== null) terminal.note(`  module        ${module}`);
+  else terminal.note(`  script        ${script ?? 'not found; name it in runctl.yaml'}`);
+  terminal.note(`  requirements  ${requirements === null ? 'none' : `${requirements.value}  (${requirements.from})`}`);
   terminal.note(`  instance      ${instance.found}`);
   terminal.note('');
   for (const next of instance.next) terminal.note(next);
@@ -87,10 +98,7 @@ async function write(path: string, text: string, force: boolean): Promise<void> 
 }
 
 async function putSchema(folder: string): Promise<void> {
-  const place = join(folder, PRIVATE_FOLDER);
-  await mkdir(place, { recursive: true });
-  await writeFile(join(place, '.gitignore'), '*\n');
-  await writeFile(join(place, SCHEMA), await readFile(schemaFile));
+  await writePrivate(folder, SCHEMA, await readFile(schemaFile, 'utf8'));
 }
 
 /** An empty folder may get its runctl.yaml before its code. */
@@ -101,6 +109,12 @@ async function namesIn(folder: string): Promise<string[]> {
     if (error instanceof PackError) return [];
     throw error;
   }
+}
+
+/** The only package that Python can run, at the top or in src/. */
+function findModule(names: readonly string[]): string | null {
+  const packages = names.flatMap((name) => /^(?:src\/)?([A-Za-z_]\w*)\/__main__\.py$/.exec(name)?.[1] ?? []);
+  return packages.length === 1 ? (packages[0] ?? null) : null;
 }
 
 /** The script that a run would choose; else the only Python file at the top. */

@@ -5,6 +5,8 @@ import { printable } from '../../core/archive/printable.ts';
 export interface Starter {
   readonly project: string;
   readonly script: string | null;
+  /** A package that Python can run, when there is no script. */
+  readonly module: string | null;
   /** Scripts to choose from, when none was found. */
   readonly candidates: readonly string[];
   readonly requirements: string | null;
@@ -15,15 +17,17 @@ export interface Starter {
 }
 
 /** A runctl.yaml with the values that were found, and every other key as a comment that is valid when uncommented. */
-export function specTemplate({ project, script, candidates, requirements, instance, schema }: Starter): string {
+export function specTemplate({ project, script, module, candidates, requirements, instance, schema }: Starter): string {
   return `# yaml-language-server: $schema=${schema}
 # What \`runctl run\` trains, and where. Every key is optional; options of the command override them.
 
 # Name of the project, and of its folder on the instance.
 ${line({ project })}
 
-# The script to run.${candidates.length > 0 ? ` Found: ${candidates.map(printable).join(', ')}` : ''}
+# What to run: a script, a module (python -m), or a command; one of the three.${candidates.length > 0 ? ` Found: ${candidates.map(printable).join(', ')}` : ''}
 ${script === null ? `# ${line({ script: candidates[0] ?? 'train.py' })}` : line({ script })}
+${module === null ? '# module: pkg.train' : line({ module })}
+# command: torchrun --nproc-per-node=gpu train.py
 # args: ["--epochs", "3"]
 
 # The instance: its id, or a tag that no other instance has.${instance === null ? '' : ` Default: tag:Project=${project}`}
@@ -32,6 +36,9 @@ ${instance === null ? `# ${line({ instance: `tag:Project=${project}` })}` : line
 # Installed before the training when it has changed. best-effort: a failed install is a warning; or required, skip.
 # ${line({ requirements: requirements ?? 'requirements.txt' })}
 # install: best-effort
+
+# An environment of this project's own, with the packages of the image. shared: that of all projects.
+environment: project
 # installer: auto  # uv, then pip3 --user
 # python: /opt/pytorch/bin/python  # default: the image's environment, else python3
 
@@ -42,6 +49,12 @@ ${instance === null ? `# ${line({ instance: `tag:Project=${project}` })}` : line
 # Folders beside this one that are packed with it: ../common becomes common/.
 # include: ["../common"]
 
+# Whether a sync may remove more than 100 files, or 100 MB, that this folder no longer has.
+# allowRemovals: false
+
+# Whether a sync may replace code of this project that another folder or repository has synced.
+# takeOver: false
+
 # maxDuration: 24h  # of the training; then runctl sends TERM, and KILL after stopGrace
 # stopGrace: 30s
 # lingerGrace: 60s  # for what still runs, idle, after the script has exited
@@ -49,6 +62,10 @@ ${instance === null ? `# ${line({ instance: `tag:Project=${project}` })}` : line
 # maxWait: 24h  # in the queue
 # maxLogBytes: 1GiB  # sent to CloudWatch; the copy in S3 is always complete
 # user: ubuntu  # one that the instance's tag runctl:users names; default: the instance's
+
+# A name and a note for each run, in lists; mostly given as --name and --note.
+# name: baseline
+# note: what the run is about
 
 # Environment variables of install and training. Not for secrets: the execution history shows them.
 # env: {"SEED": "1"}

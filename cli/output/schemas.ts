@@ -43,10 +43,12 @@ export const runSchema = z.object({
   queueSeconds: about(or(seconds), 'spent waiting for the instance; null: not known'),
   trainingSeconds: about(or(seconds), 'spent training; null: it has not begun to, or not known'),
   instance: about(or(text), 'its id; until it was found, what the run asked for'),
-  script: or(text),
+  script: about(or(text), 'what it starts: a script, `-m module`, or the words of a command'),
   args: about(or(z.array(text)), 'arguments of the script, values that look like secrets as `***`; null: not known'),
   gitCommit: about(or(text), 'of the code, when it was packed in a git work tree'),
   gitDirty: about(or(z.boolean()), 'the code had changes beside that commit'),
+  name: about(or(text), 'that the run was given'),
+  note: about(or(text), 'that the run was given'),
   startedBy: about(or(text), 'who or what started it, as recorded at the start: not verified'),
   costUsd: about(or(z.number()), 'estimate for runctl itself, without the instance; null: not known (yet)'),
   isKept: about(z.boolean(), 'outputs, logs and manifest are saved'),
@@ -107,7 +109,8 @@ export const startSchema = z.object({
 export const planSchema = z.object({
   dryRun: z.literal(true),
   project: text,
-  script: about(or(text), 'null: as the archive says'),
+  script: about(or(text), 'what would start: a script, `-m module`, or a command; null: as the archive says'),
+  requirements: about(or(text), 'what is installed; null: nothing, or as the archive says'),
   args: z.array(text),
   instance: about(or(text), 'its id; null: as the archive says'),
   files: about(or(count), 'that would be packed; null with --archive'),
@@ -116,6 +119,10 @@ export const planSchema = z.object({
   archive: about(or(text), 'given with --archive'),
   gitCommit: or(text),
   gitDirty: or(z.boolean()),
+  removals: about(
+    or(z.object({ files: count, bytes: count })),
+    'what the sync removes, by the last run of this folder on this instance; null: not known',
+  ),
 });
 
 export const pushSchema = z.object({

@@ -3,12 +3,12 @@ import { basename, join } from 'node:path';
 import { toProjectName } from '../../core/names.ts';
 import {
   DEFAULT_PROJECT,
-  PACKAGE_FILE,
   packageName,
   parseSpecFile,
   refuseOtherSpecFiles,
   SPEC_FILE,
 } from '../../core/spec/archive-spec.ts';
+import { PACKAGE_FILE } from '../../core/spec/package-file.ts';
 import type { SpecInput } from '../../core/spec/spec.ts';
 
 /** A value, and where it comes from, in words. */

@@ -36,6 +36,8 @@ export const COLUMNS = {
     heading: 'COMMIT',
     value: ({ gitCommit, gitDirty }) => gitCommit && `${gitCommit.slice(0, 10)}${gitDirty ? '+' : ''}`,
   },
+  name: { heading: 'NAME', value: ({ name }) => name && cut(name) },
+  note: { heading: 'NOTE', value: ({ note }) => note && cut(note) },
   by: { heading: 'BY', value: ({ startedBy }) => startedBy },
   cost: { heading: 'COST', value: ({ costUsd }) => (costUsd === null ? null : `$${costUsd.toFixed(3)}`) },
 } as const satisfies Record<string, Column>;
@@ -43,10 +45,11 @@ export type ColumnName = keyof typeof COLUMNS;
 
 export const COLUMN_NAMES = Object.keys(COLUMNS) as ColumnName[];
 
-/** Of a list of one project, and of all. */
-export function defaultColumns(allProjects: boolean): ColumnName[] {
+/** Of a list of one project, and of all. Names are shown when a run has one. */
+export function defaultColumns(allProjects: boolean, runs: readonly RunSummary[]): ColumnName[] {
   return [
     'run',
+    ...(runs.some(({ name }) => name !== null) ? (['name'] as const) : []),
     ...(allProjects ? (['project'] as const) : []),
     'state',
     'started',

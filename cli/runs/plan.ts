@@ -1,28 +1,38 @@
+import type { Removals } from '../../core/archive/removals.ts';
 import { formatSize } from '../../core/units.ts';
 import type { Instance } from '../../core/workflow/data.ts';
+import type { Script } from '../archive/code.ts';
 import type { Packed } from '../archive/pack.ts';
 import type { PlanOutput } from '../output/schemas.ts';
 import type { Found } from '../project/project.ts';
 import { quoted } from './columns.ts';
+import { removalsText } from './removals.ts';
 
 export interface Plan {
   readonly project: Found<string>;
   readonly code: { readonly packed: Packed } | { readonly archive: string };
   /** null: from the archive's runctl.yaml. */
-  readonly script: Found<string> | null;
+  readonly script: Script | null;
+  /** null: nothing is installed. */
+  readonly requirements: Found<string> | null;
   readonly args: readonly string[];
   /** References by the name of the variable. */
   readonly secrets: Readonly<Record<string, string>>;
   readonly instance: { readonly found: Instance; readonly selector: Found<string> } | null;
+  /** What the sync removes; null: not known. */
+  readonly removals: Removals | null;
 }
 
 /** What a run is going to do, as rows of label and value. */
 export function planRows(plan: Plan): [string, string][] {
-  const { project, script, args, secrets, instance } = plan;
+  const { project, script, requirements, args, secrets, instance, removals } = plan;
   return [
     ['project', from(project)],
     ['code', codeRow(plan.code)],
-    ['script', script === null ? "from the archive's runctl.yaml" : from(script)],
+    [script?.key ?? 'script', script === null ? "from the archive's runctl.yaml" : from(script)],
+    ...('archive' in plan.code && requirements === null
+      ? []
+      : [['install', requirements === null ? 'nothing' : from(requirements)] satisfies [string, string]]),
     ...(args.length === 0 ? [] : [['args', args.map(quoted).join(' ')] satisfies [string, string]]),
     ...Object.entries(secrets).map(([name, reference]): [string, string] => ['secret', `${name} from ${reference}`]),
     [
@@ -31,17 +41,26 @@ export function planRows(plan: Plan): [string, string][] {
         ? "from the archive's runctl.yaml"
         : `${instance.found.id}, ${instance.found.type}  (${instance.selector.value === instance.found.id ? '' : `${instance.selector.value}, `}${instance.selector.from})`,
     ],
+    ...(removals === null || removals.files === 0
+      ? []
+      : [
+          ['removes', `${removalsText(removals)}, synced before and no longer in this folder`] satisfies [
+            string,
+            string,
+          ],
+        ]),
     ['cost', 'the instance (aws.amazon.com/ec2/pricing), and under 2 cents an hour for runctl itself'],
   ];
 }
 
 /** The plan as `run --dry-run --json` prints it. */
-export function planJson({ project, code, script, args, instance }: Plan): PlanOutput {
+export function planJson({ project, code, script, requirements, args, instance, removals }: Plan): PlanOutput {
   const packed = 'packed' in code ? code.packed : null;
   return {
     dryRun: true,
     project: project.value,
     script: script?.value ?? null,
+    requirements: requirements?.value ?? null,
     args: [...args],
     instance: instance?.found.id ?? null,
     files: packed?.files.length ?? null,
@@ -50,6 +69,7 @@ export function planJson({ project, code, script, args, instance }: Plan): PlanO
     archive: 'archive' in code ? code.archive : null,
     gitCommit: packed?.git?.commit ?? null,
     gitDirty: packed?.git?.dirty ?? null,
+    removals,
   };
 }
 

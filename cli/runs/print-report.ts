@@ -22,6 +22,8 @@ export function printReport(terminal: Terminal, report: RunReport, now: number):
     if (value !== null) terminal.print(`${colors.bold(label.padEnd(LABEL_WIDTH))}${value}`);
   };
   row('run', report.id);
+  row('name', report.name);
+  row('note', report.note);
   row('state', stateLine(terminal, report, now));
   if (ending) row('', ending.message);
   row('next', ending?.outcome === 'succeeded' ? null : (ending?.next ?? null));

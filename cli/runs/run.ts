@@ -1,14 +1,26 @@
 import { withAwsErrors } from '../../aws/errors.ts';
+import { needsPermission } from '../../core/archive/removals.ts';
 import type { ErrorName } from '../../core/errors.ts';
 import { archiveUri } from '../../core/names.ts';
 import { withoutInclude } from '../../core/spec/archive-spec.ts';
-import type { SpecInput } from '../../core/spec/spec.ts';
+import { mergeSpecs, type SpecInput } from '../../core/spec/spec.ts';
+import { formatSize } from '../../core/units.ts';
 import { errorNamed, type RunEnding, readEnding } from '../../core/workflow/run-ending.ts';
 import { callerName } from '../account/identity.ts';
 import { resolveInstance } from '../account/instance.ts';
 import { retryNotes } from '../account/retry.ts';
-import { checkScript, packWarnings, readCode, withArchive, withoutPackingKeys } from '../archive/code.ts';
-import { send } from '../archive/send-archive.ts';
+import {
+  checkScript,
+  entryFrom,
+  entryOfSpec,
+  findRequirements,
+  packWarnings,
+  readCode,
+  withArchive,
+  withoutPackingKeys,
+} from '../archive/code.ts';
+import type { Packed } from '../archive/pack.ts';
+import { type Sent, send } from '../archive/send-archive.ts';
 import type { Context } from '../context.ts';
 import { EXIT, type ExitCode, exitCodeOf, usageError } from '../errors.ts';
 import type { StartOutput } from '../output/schemas.ts';
@@ -18,6 +30,7 @@ import { printDetached } from '../terminal/detach.ts';
 import { followRun } from './follow.ts';
 import { type Plan, planJson, planRows } from './plan.ts';
 import { endLines, eventPrinter } from './print-events.ts';
+import { confirmRemovals, planRemovals, recordFiles } from './removals.ts';
 import { type StartedRun, startRun } from './start.ts';
 
 /** Options beside the run spec. */
@@ -28,6 +41,8 @@ export interface RunOptions {
   /** Show the whole log of the sync. */
   readonly verbose?: boolean;
   readonly includeSecrets?: boolean;
+  /** Upload the whole archive, also where a part would do. */
+  readonly full?: boolean;
   readonly json?: boolean;
 }
 
@@ -60,33 +75,64 @@ async function sendFolder(context: Context, flags: SpecInput, options: RunOption
   const { account, terminal, signal, folder } = context;
   const includeSecrets = options.includeSecrets === true;
   const project = await findProject(folder, flags);
-  const spec = { ...project.file, ...flags };
+  const spec = mergeSpecs(project.file, flags);
   const code = await readCode(folder, { includeSecrets, spec }, terminal);
   const secrets = checkEnvironment(context.terminal, project.file, flags);
-  const script = checkScript(code, spec, flags.script === undefined ? 'runctl.yaml' : '--script');
+  const script = checkScript(code, spec, entryFrom(flags));
+  const requirements = await findRequirements(
+    folder,
+    code.listing.files.map(({ name }) => name),
+    spec,
+    flags.requirements === undefined ? 'runctl.yaml' : '--requirements',
+  );
   // One after the other: a stack that is missing is the first thing to say.
   const bucket = await account.output('bucket');
   const instance = await findInstance(context, project, spec.user);
   return await withArchive(code, { includeSecrets, signal }, async (archive, packed) => {
     for (const warning of packWarnings(packed)) terminal.warn(warning);
+    const target = { instance: instance.found.id, project: project.name.value };
+    const removals = await planRemovals(folder, target, packed);
     const plan = {
       project: project.name,
       code: { packed },
       script,
+      requirements,
       args: spec.args ?? [],
       secrets,
       instance,
+      removals,
     };
     if (!(await confirmPlan(context, plan, options))) return null;
-    const to = { bucket, project: project.name.value, start: null };
+    const allowed = spec.allowRemovals === true;
+    if (!(await confirmRemovals(terminal, removals, { allowed, ask: options.yes !== true, signal }))) return null;
+    const to = { bucket, project: project.name.value, start: null, patch: options.full !== true };
     const sent = await send(context, archive, to);
+    terminal.note(sentLine(packed, sent));
+    const unrecorded = await recordFiles(folder, target, packed);
+    if (unrecorded !== null) terminal.warn(unrecorded);
     return {
       ...withoutPackingKeys(flags),
+      ...(removals !== null && needsPermission(removals) ? { allowRemovals: true } : {}),
       project: project.name.value,
       archive: archiveUri(sent),
       sha256: archive.sha256,
+      ...(sent.patch === null ? {} : { patch: archiveUri(sent.patch) }),
     };
   });
+}
+
+/** `3 of 2,004 files changed, 4.1 KiB of 31.9 MiB sent` */
+function sentLine(packed: Packed, sent: Sent): string {
+  const files =
+    packed.changedFiles === null
+      ? ''
+      : `${count(packed.changedFiles)} of ${count(packed.files.length)} files changed, `;
+  return `${files}${formatSize(sent.sentBytes)} of ${formatSize(packed.archiveBytes)} sent`;
+}
+
+/** `2,004` */
+function count(value: number): string {
+  return value.toLocaleString('en-US');
 }
 
 /** The archive's own runctl.yaml is not read here; only the flags are known. */
@@ -101,10 +147,12 @@ async function planArchive(
   const plan = {
     project: project.name,
     code: { archive: flags.archive },
-    script: flags.script === undefined ? null : { value: flags.script, from: '--script' },
+    script: entryOfSpec(flags),
+    requirements: flags.requirements === undefined ? null : { value: flags.requirements, from: '--requirements' },
     args: flags.args ?? [],
     secrets: checkEnvironment(context.terminal, flags),
     instance: flags.instance === undefined ? null : await findInstance(context, project, flags.user),
+    removals: null,
   };
   return (await confirmPlan(context, plan, options)) ? { ...flags, project: project.name.value } : null;
 }

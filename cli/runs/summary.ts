@@ -2,6 +2,7 @@ import { type Execution, type Executions, isRunning, type ListedExecution } from
 import type { Outcome } from '../../core/errors.ts';
 import { parseArchiveUri, projectFolder, UPLOAD_PREFIX } from '../../core/names.ts';
 import type { Manifest } from '../../core/outcome/manifest-schema.ts';
+import { entryText } from '../../core/spec/entry.ts';
 import { maskSpec } from '../../core/spec/mask.ts';
 import type { JobSnapshot, RunFacts, VerifyOutput } from '../../core/workflow/data.ts';
 import { readRun, type StateEvent, type StateTime, stateTimes } from '../../core/workflow/history.ts';
@@ -55,10 +56,11 @@ export async function summarize(
     ...waitedAndTrained(times, word.state),
     ...(word.state === 'queued' ? { queueSeconds: queuedFor(beginning, Date.now()) } : {}),
     instance: instance?.id ?? spec?.instance ?? inputText(execution, 'instance'),
-    script: spec?.script ?? inputText(execution, 'script'),
+    script: entryOf(spec ?? inputOf(execution)),
     args: argsOf(spec ?? inputOf(execution)),
     gitCommit: verified?.archive.gitCommit ?? null,
     gitDirty: verified?.archive.gitDirty ?? null,
+    ...labels(execution, spec),
     startedBy: startedBy(execution),
     costUsd: manifest?.cost.usd ?? null,
     isKept,
@@ -97,10 +99,12 @@ export function summaryOf(manifest: Manifest): RunSummary {
     endedAt: Date.parse(manifest.run.endedAt),
     ...waitedAndTrained(manifest.states, manifest.outcome),
     instance: manifest.instance?.id ?? text('instance'),
-    script: text('script'),
+    script: entryOf(manifest.spec ?? {}),
     args: argsOf(manifest.spec),
     gitCommit: manifest.archive?.gitCommit ?? null,
     gitDirty: manifest.archive?.gitDirty ?? null,
+    name: text('name'),
+    note: text('note'),
     startedBy: text('startedBy'),
     costUsd: manifest.cost.usd,
     isKept: true,
@@ -198,6 +202,14 @@ export function startedBy(execution: Execution): string | null {
   return recorded ?? (isUpload(execution) ? 'an upload' : null);
 }
 
+/** The name and the note of a run: before its spec was read, as its input has them. */
+export function labels(execution: Execution, spec: VerifyOutput['spec'] | null) {
+  return {
+    name: spec?.name ?? inputText(execution, 'name'),
+    note: spec?.note ?? inputText(execution, 'note'),
+  };
+}
+
 export function argsOf(spec: unknown): string[] | null {
   const { args } = Object(maskSpec(spec)) as { args?: unknown };
   return Array.isArray(args) ? args.map(String) : null;
@@ -238,9 +250,17 @@ function isUpload(execution: Execution): boolean {
   return parseArchiveUri(inputText(execution, 'archive') ?? '')?.key.startsWith(UPLOAD_PREFIX) === true;
 }
 
+/** What a spec says to start, whoever wrote it. */
+export function entryOf(spec: Readonly<object>): string | null {
+  const { script, module, command } = maskSpec(spec) as Readonly<Record<string, unknown>>;
+  const text = (value: unknown) => (typeof value === 'string' ? value : null);
+  const words = Array.isArray(command) ? command.map(String) : null;
+  return entryText({ script: text(script), module: text(module), command: words });
+}
+
 function inputText(
   execution: Execution,
-  key: 'project' | 'instance' | 'script' | 'archive' | 'startedBy',
+  key: 'project' | 'instance' | 'archive' | 'startedBy' | 'name' | 'note',
 ): string | null {
   const value = inputOf(execution)[key];
   return typeof value === 'string' ? value : null;

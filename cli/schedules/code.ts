@@ -2,9 +2,9 @@ import { HeadObjectCommand, type S3Client } from '@aws-sdk/client-s3';
 import { errorName, withAwsErrors } from '../../aws/errors.ts';
 import { type ArchiveLocation, archiveUri, parseArchiveUri } from '../../core/names.ts';
 import { withoutInclude } from '../../core/spec/archive-spec.ts';
-import type { SpecInput } from '../../core/spec/spec.ts';
+import { mergeSpecs, type SpecInput } from '../../core/spec/spec.ts';
 import { formatSize } from '../../core/units.ts';
-import { checkScript, packWarnings, readCode, withArchive } from '../archive/code.ts';
+import { checkScript, entryFrom, packWarnings, readCode, withArchive } from '../archive/code.ts';
 import { send } from '../archive/send-archive.ts';
 import type { Context } from '../context.ts';
 import { usageError } from '../errors.ts';
@@ -37,9 +37,9 @@ export async function withScheduledCode<T>(
     const digest = flags.sha256 === undefined ? {} : { sha256: flags.sha256 };
     return await use({ description: archiveUri(pinned), upload: () => Promise.resolve({ ...pinned, ...digest }) });
   }
-  const spec = { ...project.file, ...flags };
+  const spec = mergeSpecs(project.file, flags);
   const code = await readCode(folder, { includeSecrets, spec }, terminal);
-  checkScript(code, spec, flags.script === undefined ? 'runctl.yaml' : '--script');
+  checkScript(code, spec, entryFrom(flags));
   return await withArchive(code, { includeSecrets, signal }, async (archive, packed) => {
     for (const warning of packWarnings(packed)) terminal.warn(warning);
     return await use({

@@ -54,9 +54,9 @@ export const PART_BYTES = 255;
 
 /**
  * bgzip starts a new gzip member every 65,280 bytes, the smallest that tools use: 2 GiB are 32,897 of them. Others start
- * one for each file: twice the default of `entries`. Each costs about 60 µs, so empty ones are refused after 3 s.
+ * one for each file: five times the default of `entries`. Each costs about 60 µs, so empty ones are refused after 6 s.
  */
-export const GZIP_MEMBERS = 40_000;
+export const GZIP_MEMBERS = 100_000;
 
 /** @returns the error for an archive over one of its caps. */
 export function overCap(cap: keyof ArchiveCaps, what: string, at?: ArchiveOffset): ArchiveError {

@@ -1,8 +1,10 @@
+import { createHash, type Hash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import { GZIP_MEMBERS } from './caps.ts';
 import { ArchiveError, type ArchiveErrorName } from './errors.ts';
 import { gzipHeaderLength } from './gzip-header.ts';
 import { Inflate } from './inflate.ts';
+import { type Member, memberDigestOf } from './members.ts';
 import { firstNonZero } from './zeros.ts';
 
 const TRAILER_BYTES = 8;
@@ -18,6 +20,10 @@ export class Gunzip {
   /** Bytes of a header or trailer that goes on in the next chunk. */
   #pending: Buffer = NOTHING;
   #inflate: Inflate | null = null;
+  /** The members that are whole. */
+  readonly members: Member[] = [];
+  #memberHash: Hash = createHash('sha256');
+  #memberAt = 0;
   #members = 0;
   readonly #maxMembers: number;
   /** Bytes of the upload dealt with. */
@@ -71,6 +77,7 @@ export class Gunzip {
         next: 'The file was changed on its way or on disk: pack and upload it again.',
       });
     }
+    this.#memberHash.update(chunk.subarray(0, taken));
     this.#offset += taken;
     if (taken < chunk.length) {
       this.destroy();
@@ -83,13 +90,16 @@ export class Gunzip {
   #frame(chunk: Buffer): Buffer {
     if (this.#state === 'padding') return this.#padding(chunk);
     const bytes = this.#pending.length > 0 ? Buffer.concat([this.#pending, chunk]) : chunk;
-    const used = this.#state === 'header' ? this.#header(bytes) : this.#trailer(bytes);
+    const wasTrailer = this.#state === 'trailer';
+    const used = wasTrailer ? this.#trailer(bytes) : this.#header(bytes);
     if (used === null) {
       this.#pending = Buffer.from(bytes);
       return NOTHING;
     }
     this.#pending = NOTHING;
+    this.#memberHash.update(bytes.subarray(0, used));
     this.#offset += used;
+    if (wasTrailer) this.#endMember();
     return bytes.subarray(used);
   }
 
@@ -122,6 +132,13 @@ export class Gunzip {
     }
     this.#state = 'header';
     return TRAILER_BYTES;
+  }
+
+  #endMember(): void {
+    const digest = memberDigestOf(this.#memberHash);
+    this.members.push({ bytes: this.#offset - this.#memberAt, content: this.#size, digest });
+    this.#memberHash = createHash('sha256');
+    this.#memberAt = this.#offset;
   }
 
   #padding(chunk: Buffer): Buffer {

@@ -59,6 +59,15 @@ export class TarStream {
     }
   }
 
+  /** Passes over content that the consumer does not want, and its padding, without the bytes themselves. */
+  skip(size: number): void {
+    const blocks = Math.ceil(size / BLOCK_BYTES) * BLOCK_BYTES;
+    if (blocks !== this.#skip)
+      throw new Error(`${this.#consumer.reading} has ${this.#skip} bytes to skip, not ${blocks}`);
+    this.#offset += blocks;
+    this.#skip = 0;
+  }
+
   /** @throws ArchiveError ArchiveTruncated, ArchiveNotTar, ArchiveEmpty unless the end mark was seen. */
   end(): void {
     if (this.#endAt !== null) return;

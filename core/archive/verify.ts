@@ -5,6 +5,7 @@ import type { CaptureOptions } from './capture.ts';
 import { Entries, type EntriesReport } from './entries.ts';
 import { ArchiveError } from './errors.ts';
 import { Gunzip } from './gunzip.ts';
+import type { Member } from './members.ts';
 import { sniff } from './sniff.ts';
 import { TarStream } from './tar-stream.ts';
 
@@ -20,6 +21,8 @@ export interface ArchiveReport extends EntriesReport {
   readonly bytes: number;
   /** Bytes of the tar inside it. */
   readonly expandedBytes: number;
+  /** Its gzip members. */
+  readonly members: readonly Member[];
 }
 
 export interface VerifyOptions {
@@ -65,7 +68,13 @@ export async function verifyArchive(body: AsyncIterable<Uint8Array>, options: Ve
   } finally {
     gunzip.destroy();
   }
-  return { sha256: hash.digest('hex'), bytes, expandedBytes: tar.bytes, ...entries.result(tar.bytes) };
+  return {
+    sha256: hash.digest('hex'),
+    bytes,
+    expandedBytes: tar.bytes,
+    members: gunzip.members,
+    ...entries.result(tar.bytes),
+  };
 }
 
 /** The upload in pieces of about `PIECE_BYTES`: enough to recognise what it is, and few ways to zlib's thread and back. */

@@ -65,6 +65,7 @@ export function advance(
     elapsed,
     polls: previous?.polls ?? 0,
     pollFailures: previous?.pollFailures ?? 0,
+    ...(previous?.again ? { again: true } : {}),
   };
   return { snapshot, messages: next.messages, attempt: next.attempt };
 }

@@ -21,6 +21,8 @@ export async function startJob(
     work: JobWork;
     ended?: readonly string[];
     queue?: StartRequest['queue'];
+    /** Start a job that was interrupted again, once. */
+    again?: boolean;
   },
 ): Promise<JobSnapshot> {
   const request: StartRequest = {
@@ -31,11 +33,14 @@ export async function startJob(
     wait: WAIT_FOR_SHORT_JOB_S[start.job],
     ended: start.ended ?? [],
     queue: start.queue ?? null,
+    again: start.again ?? false,
+    imds: input.instance.imds ?? false, // A run that an older version began has none.
     offset: cursorOf(input.step).offset,
     maxBytes: maxLogBytesToRequest(input.step, ANSWER_BYTES),
     ...start.work,
   };
   const began = ports.now();
   const status = accept('start', await ports.commands.ask(input.instance.id, input.run.program, request));
-  return shipLog(ports, input, status, began);
+  const step = start.again && input.step ? { ...input.step, again: true } : input.step;
+  return shipLog(ports, { ...input, step }, status, began);
 }

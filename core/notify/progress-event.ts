@@ -1,3 +1,4 @@
+import { entryText } from '../spec/entry.ts';
 import type { Instance, JobInput, JobSnapshot } from '../workflow/data.ts';
 
 /** What people are notified of while a run lasts. Its end is in its manifest. */
@@ -28,7 +29,7 @@ export interface RunWaiting extends EventOfRun {
 
 export function runStarted(input: JobInput, step: JobSnapshot): RunStarted {
   const { spec, warnings } = input;
-  return { ...aboutRun(input), kind: 'started', script: spec.script, pid: step.pid, warnings };
+  return { ...aboutRun(input), kind: 'started', script: entryText(spec) ?? '', pid: step.pid, warnings };
 }
 
 export function runWaiting(input: JobInput, step: JobSnapshot, waited: number): RunWaiting {

@@ -145,8 +145,8 @@ function judgeTraining(train: JobSnapshot): Verdict {
   const why = result?.error ? ` ${result.error.message}.` : '';
   const code = `exit code ${exit?.code ?? 'unknown'}`;
   const how = when === '' ? `Training ended with ${code}.` : `The script ended${when} with ${code}.`;
-  const memory = memoryError(train);
-  return verdict('TrainingFailed', `${how}${why}${memory?.message ?? ''}`, memory?.next);
+  const cause = memoryError(train) ?? relativeImport(train);
+  return verdict('TrainingFailed', `${how}${why}${cause?.message ?? ''}`, cause?.next);
 }
 
 /** Signals that a process raises by a fault of its own code (signal(7)). Nobody sent them. */
@@ -179,6 +179,16 @@ function memoryError({ tail, exit }: JobSnapshot): { message: string; next: stri
   return { message: ` An allocation of memory failed${peak}.`, next: ERRORS.OutOfMemory.next };
 }
 
+/** A script of a package that imports from its package, which Python knows only when it runs the script as a module. */
+function relativeImport({ tail }: JobSnapshot): { message: string; next: string } | null {
+  if (!tail?.some((line) => /^ImportError: attempted relative import with no known parent package/.test(line)))
+    return null;
+  return {
+    message: ' The script belongs to a package and has relative imports, which fail when a file is run by its path.',
+    next: 'Start the script as a module, with the key module, such as module: package.train.',
+  };
+}
+
 /** ` after 0.4 s`, of a job that ended before anybody saw it run. */
 function afterSeconds({ elapsed }: JobSnapshot): string {
   return elapsed === undefined ? '' : ` after ${elapsed < 10 ? elapsed.toFixed(1) : Math.round(elapsed)} s`;
@@ -208,7 +218,8 @@ export function parseObject(text: string): Record<string, unknown> | null {
 }
 
 function installWarning({ install }: RunFacts): string[] {
-  if (!install || !isFailed(install)) return [];
+  if (!install) return [];
+  if (!isFailed(install)) return [...(install.result?.warnings ?? [])];
   return [`The install failed: ${judgeJob(install, 'InstallFailed', RUN_STATES.install).message}`];
 }
 
@@ -217,7 +228,9 @@ const NOT_INSTALLED = 'Correct the requirements: the log stream <run id>/install
 /** What to do about a training that misses a module which the failed install should have brought; null for any other end. */
 function missingModule({ install }: RunFacts, step: JobSnapshot | null): string | null {
   if (step?.job !== 'train' || step.ok || !install || !isFailed(install)) return null;
-  return step.tail?.some((line) => /^(ModuleNotFoundError|ImportError):/.test(line)) ? NOT_INSTALLED : null;
+  return step.tail?.some((line) => /^(ModuleNotFoundError:|ImportError: (?!attempted relative))/.test(line))
+    ? NOT_INSTALLED
+    : null;
 }
 
 function likelyCause(next: string | null): string {

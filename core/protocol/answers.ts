@@ -55,7 +55,11 @@ export type QueuePlace = DeepReadonly<z.infer<typeof queuePlace>>;
 
 /** What a sync or an install reports at its end: its own keys, or an error. The job's process writes it: what is not an error is not read as one. */
 const jobError = z.optional(z.object({ name: z.string(), message: z.string() }));
-const jobResult = z.looseObject({ error: z.catch(jobError, undefined) });
+const jobResult = z.looseObject({
+  error: z.catch(jobError, undefined),
+  /** Of an install. */
+  warnings: z.catch(z.optional(z.array(z.string())), undefined),
+});
 export type JobResult = DeepReadonly<z.infer<typeof jobResult>>;
 
 const jobStatus = z.object({

@@ -9,28 +9,46 @@ export interface SyncRequest {
   readonly url: string;
   readonly sha256: string;
   readonly bytes: number;
-  readonly script: string;
+  /** Of a run that starts a script: it has to be in the archive. */
+  readonly script: string | null;
   readonly requirements: string | null;
   readonly strip: string | null;
   readonly versionId: string | null;
+  /** Folders to create in the project; left out: none. */
+  readonly folders?: readonly string[];
+  /** The sync may remove many files; left out: no. */
+  readonly allowRemovals?: boolean;
+  /** The sync may replace the code of another source; left out: no. */
+  readonly takeOver?: boolean;
 }
 
 export interface InstallRequest {
   readonly requirements: string;
   readonly installer: 'auto' | 'uv' | 'pip';
   readonly python: string | null;
+  /** Left out: shared. */
+  readonly environment?: 'shared' | 'project';
   readonly env: Readonly<Record<string, string>>;
   /** References by the name of the variable; left out: none. */
   readonly secrets?: Readonly<Record<string, string>>;
 }
 
-export interface TrainRequest {
-  readonly script: string;
+/** What a training starts. */
+export type EntryRequest =
+  | { readonly script: string }
+  | { readonly module: string }
+  | { readonly command: readonly string[] };
+
+export type TrainRequest = TrainLimits & EntryRequest;
+
+export interface TrainLimits {
   readonly args: readonly string[];
   readonly env: Readonly<Record<string, string>>;
   /** References by the name of the variable; left out: none. */
   readonly secrets?: Readonly<Record<string, string>>;
   readonly python: string | null;
+  /** Left out: shared. */
+  readonly environment?: 'shared' | 'project';
   readonly maxDuration: number;
   readonly stopGrace: number;
   /** Seconds; left out: 60. */
@@ -76,6 +94,10 @@ export type StartRequest = RequestBase &
     readonly ended: readonly string[];
     /** Of sync: leave a ticket that is void when not renewed for `ttl` seconds; null: do not wait. */
     readonly queue: { readonly ttl: number } | null;
+    /** Of install: start a job that was interrupted again, once; left out: false. */
+    readonly again?: boolean;
+    /** Jobs may reach the instance metadata service; left out: false. */
+    readonly imds?: boolean;
   } & JobWork;
 export type PollRequest = RequestBase &
   LogWindow & {

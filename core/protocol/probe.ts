@@ -11,6 +11,8 @@ export interface ProbeRequest {
   readonly python: string | null;
   /** References of the run spec, by the name of the variable. */
   readonly secrets: Readonly<Record<string, string>>;
+  /** The program of the run spec's command, to search as a training would; left out: none. */
+  readonly command?: string;
 }
 
 const disk = z.object({
@@ -28,6 +30,8 @@ export const probeAnswer = z.object({
   user: z.string(),
   /** Groups of the jobs' user that let it become root. */
   administratorGroups: z.optional(z.array(z.string())),
+  /** Why jobs cannot be kept from the instance metadata service; null: they are. */
+  metadata: z.optional(z.nullable(z.string())),
   home: z.string(),
   disk: z.object({ home: disk, root: disk }),
   python: z.union([
@@ -37,6 +41,8 @@ export const probeAnswer = z.object({
   uv: z.nullable(z.object({ path: z.string(), version: text, error: text })),
   /** `devices`: NVIDIA GPUs on the PCI bus; `names`: of those that the driver shows. */
   gpu: z.object({ devices: z.int(), names: z.array(z.string()), error: text }),
+  /** Where the requested program is; null: none was requested. */
+  command: z.optional(z.nullable(z.object({ path: text, error: text }))),
   /** What is wrong with each of the secrets and what to do, by the name of the variable; null: it can be read. */
   secrets: z.optional(z.record(z.string(), z.nullable(z.object({ error: z.string(), next: z.string() })))),
 });

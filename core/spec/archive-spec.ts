@@ -3,13 +3,12 @@ import { parse as parseYaml } from 'yaml';
 import { printable } from '../archive/printable.ts';
 import type { ArchiveReport } from '../archive/verify.ts';
 import { type ArchiveLocation, projectFolder, toProjectName } from '../names.ts';
+import { PACKAGE_FILE } from './package-file.ts';
 import { InvalidSpec, parseSpec, type SpecInput } from './spec.ts';
 
 export const SPEC_FILE = 'runctl.yaml';
-export const PACKAGE_FILE = 'pyproject.toml';
 /** A run spec or a pyproject.toml is a few KB; the rest of such a file would not be one. */
 export const CONFIG_FILE_BYTES = 256 * 1024;
-export const DEFAULT_REQUIREMENTS = 'requirements.txt';
 export const DEFAULT_PROJECT = 'runctl';
 
 /** What somebody may have named runctl.yaml instead. */
@@ -83,7 +82,7 @@ export function withoutInclude(spec: SpecInput, source: string): SpecInput {
 }
 
 function withoutArchive(spec: SpecInput, source: string): SpecInput {
-  for (const key of ['archive', 'sha256', 'startedBy'] as const) {
+  for (const key of ['archive', 'sha256', 'patch', 'startedBy'] as const) {
     if (spec[key] !== undefined) throw new InvalidSpec(`${source}: ${key} is valid in the execution's input only`);
   }
   return spec;
@@ -100,8 +99,13 @@ export function deriveProject(location: ArchiveLocation, report: ArchiveReport):
 }
 
 function pyprojectName(report: ArchiveReport): string | null {
-  const text = captured(report, PACKAGE_FILE);
+  const text = packageText(report);
   return text === null ? null : packageName(text);
+}
+
+/** The text of the archive's pyproject.toml, or null. */
+export function packageText(report: ArchiveReport): string | null {
+  return captured(report, PACKAGE_FILE);
 }
 
 /** `[project] name` of the text of a pyproject.toml, or null. */

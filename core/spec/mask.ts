@@ -12,7 +12,7 @@ const isSecret = (name: string | null) => name !== null && isSecretName(name);
 export function maskSpec(spec: unknown): unknown {
   if (typeof spec !== 'object' || spec === null) return spec;
   const masked: Record<string, unknown> = { ...spec };
-  const { env, secrets, args } = masked;
+  const { env, secrets, args, command } = masked;
   if (isMap(env)) masked.env = mapValues(env, (value, name) => (isSecret(name) ? MASK : value));
   if (isMap(secrets))
     masked.secrets = mapValues(secrets, (value) =>
@@ -20,6 +20,8 @@ export function maskSpec(spec: unknown): unknown {
     );
   else if (secrets !== undefined) masked.secrets = MASK;
   if (Array.isArray(args)) masked.args = args.map(maskArg);
+  const words = typeof command === 'string' ? command.split(' ') : command;
+  if (Array.isArray(words)) masked.command = words.map(maskArg);
   return masked;
 }
 

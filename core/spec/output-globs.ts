@@ -16,6 +16,26 @@ export function outputMatcher(globs: readonly string[]): (name: string) => boole
   return (name) => patterns.some((pattern) => pattern.test(name));
 }
 
+/** A request has little room beside a presigned URL. */
+const FOLDERS_BYTES = 2_000;
+
+/** The folders that the patterns begin with, which scripts expect to exist: `outputs/**` begins with `outputs`. */
+export function outputFolders(globs: readonly string[]): string[] {
+  const folders = new Set<string>();
+  for (const glob of globs.flatMap((glob) => expandBraces(glob) ?? [])) {
+    const parts = glob.split('/').filter((part) => part !== '' && part !== '.');
+    const wildcard = parts.findIndex((part) => /[*?[]/.test(part));
+    // Without a wildcard the last part may be a file.
+    const folder = parts.slice(0, wildcard === -1 ? -1 : wildcard);
+    if (folder.length > 0 && !folder.includes('..')) folders.add(folder.join('/'));
+    if (Buffer.byteLength(JSON.stringify([...folders])) > FOLDERS_BYTES) {
+      folders.delete(folder.join('/'));
+      break;
+    }
+  }
+  return [...folders];
+}
+
 /** `a.{pt,json}` is `a.pt` and `a.json`; null: more than the instance accepts. Braces without a comma are characters as any. */
 export function expandBraces(glob: string): string[] | null {
   const done: string[] = [];

@@ -1,6 +1,8 @@
 import * as z from 'zod/mini';
 import { parseDuration } from '../units.ts';
+import { BadCommand, commandProblem, commandWords } from './entry.ts';
 import { expandBraces, MAX_ALTERNATIVES } from './output-globs.ts';
+import { badRequirements } from './requirements.ts';
 import { secretsSchema } from './secrets.ts';
 
 /** UTF-8 bytes of a path: what an archive's names may have (core/archive/caps.ts). */
@@ -38,6 +40,9 @@ function hasControlCharacter(value: string): boolean {
 
 const SCRIPT = 'Entry script in the project: .py, or .sh. Default: the only one of train.py, main.py at the top.';
 
+const REQUIREMENTS =
+  'What is installed: requirements.txt, pyproject.toml[extra], uv.lock, pylock.toml or environment.yml. Default: the first of uv.lock, pylock.toml, requirements.txt, pyproject.toml with dependencies.';
+
 /** What is wrong with a script's suffix, or null. Python runs a file without one, too. */
 function badSuffix(script: string): string | null {
   const suffix = /[^/](\.[^./]*)$/.exec(script)?.[1]?.toLowerCase() ?? '';
@@ -45,6 +50,16 @@ function badSuffix(script: string): string | null {
   if (suffix !== '.ipynb') return `has the suffix ${suffix}; .py and .pyz run with Python, .sh with sh`;
   const quoted = /^[\w./-]+$/.test(script) ? script : `'${script}'`;
   return `is a notebook: convert it with \`jupyter nbconvert --to script ${quoted}\`, and name the .py file`;
+}
+
+/** What is wrong with a command, or null. */
+function badCommand(command: string | readonly string[]): string | null {
+  try {
+    return commandProblem(commandWords(command));
+  } catch (error) {
+    if (error instanceof BadCommand) return error.message;
+    throw error;
+  }
 }
 
 const literal = text.check(
@@ -86,6 +101,12 @@ export const specSchema = z.partial(
       z.regex(/^[0-9a-f]{64}$/, 'is the hex SHA-256 of the archive'),
       z.describe('SHA-256 of the archive: a run of any other bytes is refused. Only in StartExecution input.'),
     ),
+    patch: text.check(
+      z.regex(/^s3:\/\/[^/]+\/patches\/.+/s, 'looks like s3://bucket/patches/…, with an optional ?versionId='),
+      z.describe(
+        'A patch that makes the archive of an earlier one, as `runctl run` uploads it; needs sha256. Only in StartExecution input.',
+      ),
+    ),
     project: text.check(
       z.regex(/^[a-z0-9][a-z0-9._-]{0,62}$/, 'is 1 to 63 of a-z 0-9 . _ - and begins with a letter or digit'),
       z.describe('Name of the code; also its folder on the instance, <home>/<project>.'),
@@ -99,6 +120,19 @@ export const specSchema = z.partial(
     script: relativePath(SCRIPT).check(
       z.refine((value) => badSuffix(value) === null, { error: ({ input }) => badSuffix(String(input)) ?? '' }),
       z.describe(SCRIPT),
+    ),
+    module: text.check(
+      z.regex(/^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$/, 'is the name of a Python module, such as pkg.train'),
+      z.maxLength(256, 'has more than 256 characters'),
+      z.describe('Module that Python runs instead of a script (python -m), such as pkg.train; also found in src/.'),
+    ),
+    command: z.union([text, z.array(literal)], 'must be a text or a list of texts').check(
+      z.refine((value) => badCommand(value) === null, {
+        error: ({ input }) => badCommand(input as string | string[]) ?? '',
+      }),
+      z.describe(
+        'Program and arguments to start instead of a script, such as torchrun --nproc-per-node=gpu train.py. No shell reads it.',
+      ),
     ),
     include: z
       .array(
@@ -117,11 +151,23 @@ export const specSchema = z.partial(
         ),
       ),
     secrets: secretsSchema,
-    requirements: relativePath('Requirements file. Default: requirements.txt if it is there.'),
+    requirements: relativePath(REQUIREMENTS).check(
+      z.refine((value) => badRequirements(value) === null, {
+        error: ({ input }) => badRequirements(String(input)) ?? '',
+      }),
+      z.describe(REQUIREMENTS),
+    ),
     install: z
       .enum(['best-effort', 'required', 'skip'])
       .check(
         z.describe('What a failed install means. best-effort: a warning that the outcome carries, training is tried.'),
+      ),
+    environment: z
+      .enum(['shared', 'project'])
+      .check(
+        z.describe(
+          "Where packages go. project: an environment of the project's own, with the packages of the image. Default: shared.",
+        ),
       ),
     installer: z.enum(['auto', 'uv', 'pip']).check(z.describe('auto: uv, then pip3 install --user.')),
     python: path("Interpreter on the instance. Default: an active image's environment, else python3.").check(
@@ -145,22 +191,47 @@ export const specSchema = z.partial(
       z.describe('Log bytes to CloudWatch; the copy in S3 stays whole.'),
     ),
     outputs: z
-      .union([
-        outputGlobs,
-        z.strictObject({
-          from: z.optional(
-            z
-              .enum(['run', 'all'])
-              .check(z.describe('run: files that the run created or changed. all: also files that were there before.')),
-          ),
-          patterns: z.optional(outputGlobs),
-        }),
-      ])
+      .union(
+        [
+          outputGlobs,
+          z.strictObject({
+            from: z.optional(
+              z
+                .enum(['run', 'all'])
+                .check(
+                  z.describe('run: files that the run created or changed. all: also files that were there before.'),
+                ),
+            ),
+            patterns: z.optional(outputGlobs),
+          }),
+        ],
+        'must be a list, or a map with from and patterns',
+      )
       .check(z.describe('Globs of files that are collected.')),
+    allowRemovals: z
+      .boolean()
+      .check(z.describe('Allow a sync to remove more than 100 files, or 100 MB, that the archive no longer contains.')),
+    takeOver: z
+      .boolean()
+      .check(
+        z.describe('Allow a sync to replace the code of the project that another folder or repository has synced.'),
+      ),
     user: text.check(
       z.regex(/^[a-z_][a-z0-9_-]{0,31}$/, 'is a user name'),
       z.refine((value) => value !== 'root', 'must not be root: jobs run as an unprivileged user'),
       z.describe("User that runs the jobs: one that the instance's tag runctl:users names. Default: the instance's."),
+    ),
+    name: text.check(
+      z.minLength(1, 'is empty'),
+      z.maxLength(64, 'has more than 64 characters'),
+      z.refine((value) => !hasControlCharacter(value), 'has a control character'),
+      z.describe('A name for the run, for lists: several runs may have the same.'),
+    ),
+    note: text.check(
+      z.minLength(1, 'is empty'),
+      z.maxLength(500, 'has more than 500 characters'),
+      z.refine((value) => !hasControlCharacter(value), 'has a control character'),
+      z.describe('What the run is about, for lists and reports.'),
     ),
     startedBy: text.check(
       z.minLength(1, 'is empty'),

@@ -1,6 +1,7 @@
 import { closest, distance } from 'fastest-levenshtein';
 import type * as z from 'zod/mini';
 import { parseDuration, parseSize } from '../units.ts';
+import { commandWords, ENTRY_KEYS } from './entry.ts';
 import { type SpecInput, specSchema } from './schema.ts';
 import { namesInBoth } from './secrets.ts';
 
@@ -20,7 +21,10 @@ const PROBLEMS_SHOWN = 10;
 export interface RunSpec {
   readonly project: string | null;
   readonly instance: string | null;
+  /** At most one of the three; all null: found in the archive. */
   readonly script: string | null;
+  readonly module: string | null;
+  readonly command: readonly string[] | null;
   readonly args: readonly string[];
   readonly env: Readonly<Record<string, string>>;
   /** References by the name of the variable; the instance reads the values. */
@@ -28,6 +32,7 @@ export interface RunSpec {
   readonly requirements: string | null;
   readonly install: 'best-effort' | 'required' | 'skip';
   readonly installer: 'auto' | 'uv' | 'pip';
+  readonly environment: 'shared' | 'project';
   readonly python: string | null;
   readonly maxDuration: number;
   readonly stopGrace: number;
@@ -38,7 +43,11 @@ export interface RunSpec {
   readonly outputs: readonly string[];
   /** `run`: only files that the run created or changed; `all`: also older ones. */
   readonly outputsFrom: 'run' | 'all';
+  readonly allowRemovals: boolean;
+  readonly takeOver: boolean;
   readonly user: string | null;
+  readonly name: string | null;
+  readonly note: string | null;
 }
 
 /** The patterns of `outputs`, however they are given. */
@@ -69,6 +78,7 @@ export function parseSpec(value: unknown, source: string): SpecInput {
   if (!result.success) throw new InvalidSpec(`${source}: ${listProblems(result.error.issues.flatMap(describeIssue))}`);
   checkSize(result.data, source);
   checkNames(result.data, source);
+  checkEntry(result.data, source);
   return result.data;
 }
 
@@ -87,14 +97,25 @@ function checkNames({ env, secrets }: SpecInput, source: string): void {
   if (name !== undefined) throw new InvalidSpec(`${source}: ${name} is in both env and secrets; leave it out of one`);
 }
 
-function checkSize({ args, env, secrets, outputs }: SpecInput, source: string): void {
+/** What starts is nothing to guess about either. */
+function checkEntry(spec: SpecInput, source: string): void {
+  const given = ENTRY_KEYS.filter((key) => spec[key] !== undefined);
+  if (given.length < 2) return;
+  const names = `${given.slice(0, -1).join(', ')} and ${given.at(-1)}`;
+  throw new InvalidSpec(`${source}: ${names} are given; a run starts one of them`);
+}
+
+function checkSize({ args, command, env, secrets, outputs }: SpecInput, source: string): void {
   const globs = Buffer.byteLength(JSON.stringify(outputPatterns({ outputs })));
   if (globs > GLOBS_LIMIT)
     throw new InvalidSpec(`${source}: outputs take ${globs} bytes; ${GLOBS_LIMIT} fit in a command`);
-  const size = Buffer.byteLength(JSON.stringify([args ?? [], env ?? {}, ...(secrets ? [secrets] : [])]));
+  const size = Buffer.byteLength(
+    JSON.stringify([args ?? [], env ?? {}, ...(secrets ? [secrets] : []), ...(command ? [command] : [])]),
+  );
   if (size <= ARGS_AND_ENV_LIMIT) return;
   const names = (values: object | undefined) => `${Object.keys(values ?? {}).length} names`;
-  const items = `args (${args?.length ?? 0} items), env (${names(env)}) and secrets (${names(secrets)})`;
+  const program = command === undefined ? '' : 'command, ';
+  const items = `${program}args (${args?.length ?? 0} items), env (${names(env)}) and secrets (${names(secrets)})`;
   throw new InvalidSpec(
     `${source}: ${items} take ${size} bytes as JSON; ${ARGS_AND_ENV_LIMIT} fit in a command. Put long values in a file of the archive.`,
   );
@@ -115,8 +136,10 @@ const KINDS: Readonly<Record<string, string>> = {
 
 function describeIssue(issue: z.core.$ZodIssue): string[] {
   if (issue.code === 'invalid_union') return describeUnion(issue);
-  if (issue.code === 'unrecognized_keys') return issue.keys.map(describeUnknownKey);
+  if (issue.code === 'unrecognized_keys' && issue.path.length === 0) return issue.keys.map(describeUnknownKey);
   const key = issue.path.map((part) => String(part).slice(0, 80)).join('.') || 'the spec';
+  if (issue.code === 'unrecognized_keys')
+    return [`${key} has the unknown key ${JSON.stringify(issue.keys[0]?.slice(0, 80))}`];
   if (issue.code === 'invalid_type') return [`${key} must be ${KINDS[issue.expected] ?? `a ${issue.expected}`}`];
   if (issue.code === 'invalid_value') return [`${key} must be one of ${issue.values.map(String).join(', ')}`];
   if (issue.code === 'invalid_key') return [`${key} is not a name of an environment variable`];
@@ -124,13 +147,11 @@ function describeIssue(issue: z.core.$ZodIssue): string[] {
 }
 
 /** Of the forms that a key may have, the one that was meant has its problems inside. */
-function describeUnion({ errors, path }: z.core.$ZodIssueInvalidUnion): string[] {
-  const meant = errors.find(
-    (issues) => !issues.some((issue) => issue.code === 'invalid_type' && issue.path.length === 0),
-  );
-  if (meant) return meant.flatMap((issue) => describeIssue({ ...issue, path: [...path, ...issue.path] }));
-  const kinds = errors.flatMap(([issue]) => (issue?.code === 'invalid_type' ? (KINDS[issue.expected] ?? []) : []));
-  return [`${path.join('.')} must be ${kinds.join(' or ')}`];
+function describeUnion({ errors, path, message }: z.core.$ZodIssueInvalidUnion): string[] {
+  const isOther = (issue: z.core.$ZodIssue) => issue.code === 'invalid_type' && issue.path.length === 0;
+  const meant = errors.filter((issues) => !issues.some(isOther));
+  if (meant.length !== 1) return [`${path.join('.')} ${message}`];
+  return meant.flat().flatMap((issue) => describeIssue({ ...issue, path: [...path, ...issue.path] }));
 }
 
 function describeUnknownKey(key: string): string {
@@ -140,24 +161,37 @@ function describeUnknownKey(key: string): string {
   return `unknown key ${JSON.stringify(key.slice(0, 80))}${hint}`;
 }
 
+/** Merges sources: later ones win. One that says what to start replaces what others said, whichever key it uses. */
+export function mergeSpecs(...sources: readonly SpecInput[]): SpecInput {
+  const merged: SpecInput = {};
+  for (const source of sources) {
+    if (ENTRY_KEYS.some((key) => source[key] !== undefined)) for (const key of ENTRY_KEYS) delete merged[key];
+    Object.assign(merged, source);
+  }
+  return merged;
+}
+
 /**
  * Merges sources, later ones win, and fills in the defaults. `env` and `secrets` are replaced, not merged.
  * @throws InvalidSpec when args and env of different sources are too long together, or one has a name in env and another in secrets
  */
 export function resolveSpec(...sources: readonly SpecInput[]): RunSpec {
-  const spec: SpecInput = Object.assign({}, ...sources);
+  const spec = mergeSpecs(...sources);
   checkSize(spec, 'the run spec'); // Each source alone may fit.
   checkNames(spec, 'the run spec');
   return {
     project: spec.project ?? null,
     instance: spec.instance ?? null,
     script: spec.script?.replace(/^(\.\/)+/, '') ?? null,
+    module: spec.module ?? null,
+    command: spec.command === undefined ? null : commandWords(spec.command),
     args: spec.args ?? [],
     env: spec.env ?? {},
     secrets: spec.secrets ?? {},
     requirements: spec.requirements?.replace(/^(\.\/)+/, '') ?? null,
     install: spec.install ?? 'best-effort',
     installer: spec.installer ?? 'auto',
+    environment: spec.environment ?? 'shared',
     python: spec.python ?? null,
     maxDuration: parseDuration(spec.maxDuration ?? '24h'),
     stopGrace: parseDuration(spec.stopGrace ?? '30s'),
@@ -167,6 +201,10 @@ export function resolveSpec(...sources: readonly SpecInput[]): RunSpec {
     maxLogBytes: parseSize(spec.maxLogBytes ?? '1GiB'),
     outputs: outputPatterns(spec),
     outputsFrom: (isList(spec.outputs) ? undefined : spec.outputs?.from) ?? 'run',
+    allowRemovals: spec.allowRemovals ?? false,
+    takeOver: spec.takeOver ?? false,
     user: spec.user ?? null,
+    name: spec.name ?? null,
+    note: spec.note ?? null,
   };
 }

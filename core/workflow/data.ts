@@ -61,14 +61,30 @@ export interface VerifiedArchive {
   readonly gitDirty: boolean | null;
 }
 
+export interface AssembleInput {
+  readonly execution: { readonly name: string };
+  readonly input: unknown;
+}
+
+/** The archive that was made of a patch. */
+export interface AssembledArchive {
+  readonly versionId: string | null;
+  readonly bytes: number;
+  /** Bytes of it that are the base's. */
+  readonly keptBytes: number;
+  readonly patchBytes: number;
+}
+
 export interface VerifyInput {
   readonly execution: { readonly name: string; readonly arn: string; readonly startedAt: string };
   readonly input: unknown;
+  /** Null, or left out by a run that began with an older version: the archive was uploaded as a whole. */
+  readonly assembled?: AssembledArchive | null;
 }
 
 export interface VerifyOutput {
   readonly run: Run;
-  readonly spec: RunSpec & { readonly project: string; readonly instance: string; readonly script: string };
+  readonly spec: RunSpec & { readonly project: string; readonly instance: string };
   readonly archive: VerifiedArchive;
   readonly warnings: readonly string[];
 }
@@ -150,6 +166,8 @@ export interface JobSnapshot {
   readonly elapsed?: number;
   readonly polls: number;
   readonly pollFailures: number;
+  /** It was interrupted, and has been started again. */
+  readonly again?: boolean;
   /** Of a training: the metrics in its log. Missing before its first poll, and of a run of an older version. */
   readonly metrics?: LatestMetrics;
 }

@@ -3,6 +3,8 @@ import type { JobName } from '../names.ts';
 /** The states of runctl-run. People see these names in the console, and scripts find them in the manifest: they are a contract. */
 export const RUN_STATES = {
   begin: 'Begin run',
+  hasPatch: 'Patch uploaded?',
+  assemble: 'Assemble archive',
   verify: 'Verify archive',
   find: 'Find instance',
   sync: 'Sync code',

@@ -57,6 +57,8 @@ export function hasResults(outcome: Outcome): boolean {
 
 const PHASE_OF_STATE: Readonly<Record<RunState, RunPhase>> = {
   [RUN_STATES.begin]: 'starting',
+  [RUN_STATES.hasPatch]: 'starting',
+  [RUN_STATES.assemble]: 'verifying',
   [RUN_STATES.verify]: 'verifying',
   [RUN_STATES.find]: 'finding-instance',
   [RUN_STATES.sync]: 'syncing',

@@ -17,25 +17,26 @@ LIMIT = 1 << 22
 TRIES = 3
 
 
-def refuse(name, message):
+# Answers and exits.
+def refuse(name: str, message: str) -> None:
     print(json.dumps({"protocol": 1, "ok": False, "error": {"name": name, "message": message}}))
     sys.exit(0)
 
 
 # Like StrictModes of sshd: every folder up to / belongs to root (or to the user who runs this), and nobody else can
-# write. In a folder with the sticky bit, such as /tmp, others can add entries, but not rename or remove ours.
-def check(path, status):
+# write to it. In a folder with the sticky bit, such as /tmp, others can add entries, but not rename or remove ours.
+def check(path: str, status: os.stat_result) -> None:
     sticky = stat.S_ISDIR(status.st_mode) and status.st_mode & stat.S_ISVTX
     if status.st_uid not in (0, os.geteuid()):
         refuse("ProgramUntrusted", "%s belongs to uid %d, not to root" % (path, status.st_uid))
-    # On a machine of a person: umask 002 is usual there, with a group of one's own.
+    # Not root on a person's machine: umask 002 is usual there, with a group of one's own.
     writers = 0o002 if os.geteuid() else 0o022
     if status.st_mode & writers and not sticky and not stat.S_ISLNK(status.st_mode):
         refuse("ProgramUntrusted", "%s can be written by others: mode %o" % (path, status.st_mode & 0o7777))
 
 
-# As named, where a link that root made may be on the way, and where that leads.
-def check_folders(folder):
+# The path as named, which may contain a link that root made, and the path that it resolves to.
+def check_folders(folder: str) -> None:
     for path in (folder, os.path.realpath(folder)):
         while True:
             if os.path.lexists(path):
@@ -46,7 +47,7 @@ def check_folders(folder):
 
 
 # The URL is a secret. No message contains it, or the text of an error, which may.
-def fetch(url):
+def fetch(url: str) -> bytes:
     import urllib.request
 
     for left in reversed(range(TRIES)):
@@ -57,14 +58,15 @@ def fetch(url):
                     raise ConnectionError
                 return data
         except Exception as error:
-            why = getattr(error, "reason", error)
-            why = getattr(error, "code", 0) or getattr(why, "strerror", 0) or type(why).__name__
+            reason = getattr(error, "reason", error)
+            reason = getattr(error, "code", 0) or getattr(reason, "strerror", 0) or type(reason).__name__
         if left:
             time.sleep(1)
-    refuse("ProgramFetchFailed", "the program could not be fetched from S3 in %d tries: %s" % (TRIES, why))
+    refuse("ProgramFetchFailed", "the program could not be fetched from S3 in %d tries: %s" % (TRIES, reason))
+    return b""
 
 
-def place(folder, data):
+def place(folder: str, data: bytes) -> None:
     if hashlib.sha256(data).hexdigest() != SHA256:
         refuse("ProgramBroken", "what S3 sent is not the program %s" % SHA256)
     os.makedirs(folder, exist_ok=True)
@@ -77,7 +79,7 @@ def place(folder, data):
     os.replace(draft, folder + "/" + SHA256)
 
 
-def main():
+def main() -> int:
     request = json.loads(base64.b64decode(sys.stdin.readline()).decode("utf-8"))
     if VERBS and request["verb"] not in VERBS.split():
         refuse("BadRequest", "this document accepts only " + VERBS)
@@ -91,13 +93,13 @@ def main():
         if not url:
             refuse("ProgramMissing", "there is no program at %s" % path)
         place(folder, fetch(url))
-    # Executed from this descriptor, which was hashed, whatever is done to the name meanwhile.
+    # Executed from this descriptor, which was hashed, even if the path is replaced meanwhile.
     fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
     check(path, os.fstat(fd))
     found = hashlib.sha256(os.read(fd, LIMIT)).hexdigest()
     if found != SHA256:
         refuse("ProgramBroken", "the program at %s has another SHA-256: %s" % (path, found))
-    # Where the processes find it that the program starts from itself.
+    # The program starts processes from this path.
     sys.argv = [path]
     sys.path.insert(0, "/proc/self/fd/%d" % fd)
     from dispatch import answer

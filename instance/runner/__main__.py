@@ -1,12 +1,14 @@
-"""The runner's entrance: one request on stdin, or one of the processes that it starts from itself.
+"""The runner's entry point: one request on stdin, or one of the processes that it starts from itself.
 
-Imports are made where they are used: a week's run polls 30,000 times, and a poll needs little.
+Modules are imported where they are used: a run of a week polls 30,000 times, and a poll needs few of them.
 """
+
+from __future__ import annotations
 
 import sys
 
 
-def main(words):
+def main(words: list[str]) -> int:
     work = words[0] if words else None
     if work == "child":
         if words[1] == "install":

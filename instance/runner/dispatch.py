@@ -1,4 +1,6 @@
-"""One request in, one answer out. Whatever goes wrong becomes an answer too: the agent reads exit codes its own way."""
+"""One request in, one answer out. Every error becomes an answer too: the agent has its own meanings for exit codes."""
+
+from __future__ import annotations
 
 import os
 import sys
@@ -6,11 +8,15 @@ import sys
 from common import protocol
 from common.protocol import Refusal
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
-def answer(request):
+
+def answer(request: bytes | str) -> int:
     """Answers the request, JSON, on stdout. Returns the exit code: 1 for a request not understood."""
     code = 0
-    os.umask(0o022)  # whatever the agent's was
+    os.umask(0o022)  # not the agent's
     try:
         result = dict(_handle(request), ok=True)
     except Refusal as refusal:
@@ -19,10 +25,9 @@ def answer(request):
     except OSError as error:
         from common import disk
 
-        where = f": {error.filename}" if error.filename else ""
-        result = _failure(
-            "DiskFull" if disk.is_full_error(error) else "RunnerBroken", f"{error.strerror or error}{where}"
-        )
+        path = f": {error.filename}" if error.filename else ""
+        name = "DiskFull" if disk.is_full_error(error) else "RunnerBroken"
+        result = _failure(name, f"{error.strerror or error}{path}")
     except Exception as error:  # The contract: always an answer, never a traceback on a stream that the agent cuts.
         result = _failure("RunnerBroken", f"{type(error).__name__}: {error}")
     sys.stdout.buffer.write(protocol.encode(protocol.fit(result)) + b"\n")
@@ -30,7 +35,7 @@ def answer(request):
     return code
 
 
-def _handle(data):
+def _handle(data: bytes | str) -> dict[str, Any]:
     request = protocol.parse(data)
     verb = request["verb"]
     if verb == "probe":
@@ -54,5 +59,5 @@ def _handle(data):
     return stop.answer(request) if verb == "stop" else stop.release(request)
 
 
-def _failure(name, message):
+def _failure(name: str, message: str) -> dict[str, Any]:
     return {"ok": False, "error": {"name": name, "message": message[:2_000]}}

@@ -7,6 +7,7 @@ import { NOTIFY_FUNCTION, RUN_DOCUMENT, RUN_LOG_GROUP, STOP_FUNCTION } from '../
 import type { RunProgram } from '../../core/workflow/data.ts';
 import type { Config } from '../config.ts';
 import {
+  assembleArchives,
   carryLogChunks,
   commandInstances,
   describeAgents,
@@ -22,6 +23,7 @@ import {
   runMachineArn,
   stopWatches,
   watchMachineArn,
+  writeIndexes,
   writeRunLogs,
 } from '../iam/functions.ts';
 import { StepLambda } from './step-lambda.ts';
@@ -34,6 +36,8 @@ const TWO_POLLS = Duration.seconds(330);
 const END_RUN = Duration.seconds(300);
 /** Stays with a run until it is over: the longest that a function may. */
 const STOP_RUN = Duration.minutes(15);
+/** Holds a patch of 128 MiB, what it is made of, and a part on its way, for as long as S3 takes. */
+const ASSEMBLE_MEMORY = 1024;
 /** Holds a chunk of log as bytes and as text (core/job/log-chunks.ts). */
 const LOG_MEMORY = 512;
 
@@ -47,6 +51,7 @@ export interface StepsProps {
 
 /** The Lambda functions behind the states of runctl-run and runctl-watch, named as their states. */
 export class Steps extends Construct {
+  readonly assembleArchive: StepLambda;
   readonly verifyArchive: StepLambda;
   readonly findInstance: StepLambda;
   readonly syncCode: StepLambda;
@@ -74,6 +79,14 @@ export class Steps extends Construct {
       permissions: [...commands, describeInstances()],
       timeout: ONE_POLL,
     };
+    this.assembleArchive = new StepLambda(this, 'assemble-archive', {
+      config,
+      description: 'Makes an archive from an earlier one and a patch',
+      environment: { archiveCaps: JSON.stringify(config.archiveCaps), uploadBucket: bucket.bucketName },
+      permissions: assembleArchives(bucket),
+      timeout: Duration.seconds(READ_ARCHIVE_S),
+      memory: ASSEMBLE_MEMORY,
+    });
     this.verifyArchive = new StepLambda(this, 'verify-archive', {
       config,
       description: 'Checks the spec and reads the archive once, without extracting it',
@@ -83,7 +96,7 @@ export class Steps extends Construct {
         program: JSON.stringify(props.program),
         uploadBucket: bucket.bucketName,
       },
-      permissions: [...readArchives(bucket), readDocument(stack, RUN_DOCUMENT)],
+      permissions: [...readArchives(bucket), writeIndexes(bucket), readDocument(stack, RUN_DOCUMENT)],
       timeout: Duration.seconds(READ_ARCHIVE_S),
       memory: READ_ARCHIVE_MEMORY_MIB,
     });

@@ -4,8 +4,10 @@ import {
   ARCHIVE_PREFIX,
   ASSET_PREFIX,
   ENABLED_TAG,
+  INDEX_PREFIX,
   LOG_CHUNK_PREFIX,
   NOTIFIED_PREFIX,
+  PATCH_PREFIX,
   RUN_LOG_GROUP,
   RUN_MACHINE,
   RUN_PREFIX,
@@ -96,6 +98,22 @@ export function readArchives(bucket: Bucket, prefixes = [UPLOAD_PREFIX, ARCHIVE_
     { actions: ['s3:GetObject', 's3:GetObjectVersion'], resources },
     { actions: ['s3:ListBucket'], resources: [bucket.bucketArn] },
   ];
+}
+
+/** Reads a patch and the archive that it is based on, and writes the archive that they make. */
+export function assembleArchives(bucket: Bucket): Permission[] {
+  return [
+    ...readArchives(bucket, [PATCH_PREFIX, ARCHIVE_PREFIX]),
+    {
+      actions: ['s3:PutObject', 's3:AbortMultipartUpload'],
+      resources: [bucket.arnForObjects(`${ARCHIVE_PREFIX}*`)],
+    },
+  ];
+}
+
+/** Writes down the members of an archive that was verified. */
+export function writeIndexes(bucket: Bucket): Permission {
+  return { actions: ['s3:PutObject'], resources: [bucket.arnForObjects(`${INDEX_PREFIX}*`)] };
 }
 
 /** The Describe calls have no resource-level permissions. */

@@ -4,8 +4,10 @@ import type { Bucket } from 'aws-cdk-lib/aws-s3';
 import {
   ARCHIVE_PREFIX,
   DOCUMENTS,
+  INDEX_PREFIX,
   LOOK_DOCUMENT,
   MANAGED_POLICIES,
+  PATCH_PREFIX,
   RUN_MACHINE,
   RUN_PREFIX,
   SCHEDULE_GROUP,
@@ -76,19 +78,20 @@ function readStack(stack: Stack): Permission {
   };
 }
 
-/** An object below `uploads/` starts a run, one below `archives/` does not. Not `runs/`, so that nobody can forge a result. */
+/** An object below `uploads/` starts a run, one below `archives/` or `patches/` does not. Not `runs/`, so that nobody can forge a result. */
 function uploadArchives(bucket: Bucket): Permission {
   return {
     actions: ['s3:PutObject', 's3:AbortMultipartUpload'],
-    resources: [UPLOAD_PREFIX, ARCHIVE_PREFIX].map((prefix) => bucket.arnForObjects(`${prefix}*`)),
+    resources: [UPLOAD_PREFIX, ARCHIVE_PREFIX, PATCH_PREFIX].map((prefix) => bucket.arnForObjects(`${prefix}*`)),
   };
 }
 
 function startRuns(stack: Stack, bucket: Bucket): Permission[] {
   return [
     { actions: ['states:StartExecution'], resources: [runMachineArn(stack)] },
-    // To reuse an archive that was uploaded before.
+    // To reuse an archive that was uploaded before, or parts of it.
     { actions: ['s3:GetObject', 's3:GetObjectVersion'], resources: [bucket.arnForObjects(`${ARCHIVE_PREFIX}*`)] },
+    { actions: ['s3:GetObject'], resources: [bucket.arnForObjects(`${INDEX_PREFIX}*`)] },
   ];
 }
 

@@ -36,12 +36,13 @@ export function documentOf(sha256: string, verbs: typeof VERBS_FOR_PEOPLE | null
   };
 }
 
-/** Without comments and blank lines, and with one space for four: the agent copies the document on every poll. */
+/** Without comments, blank lines and annotations, and with one space for four: the agent copies the document on every poll. */
 function withoutComments(name: string): string {
   const text = readFileSync(FOLDER + name, 'utf8')
     .split('\n')
     .filter((line) => !/^\s*(#.*)?$/.test(line))
     .map((line) => line.replace(/^( {4})+/, (indent) => ' '.repeat(indent.length / 4)))
+    .map((line) => (line.startsWith('def ') ? line.replace(/: [\w.]+(?=[,)])| -> \w+(?=:$)/g, '') : line))
     .join('\n');
   if (text.includes("'")) throw new Error(`${name} has a single quote, and document.sh puts it between single quotes`);
   return text;

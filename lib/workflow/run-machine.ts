@@ -43,6 +43,10 @@ const EXECUTION = {
 /** The job is running, or has ended and has log left to ship. */
 const inProgress = (job: JobName) =>
   Condition.jsonata(`{% $not($${job}.ended) and $not($${job}.state in ["busy", "refused", "absent"]) %}`);
+/** A reboot or a kill ended it, and it has not been started again yet. */
+const INTERRUPTED_INSTALL = Condition.jsonata(
+  '{% $install.ended and $not($install.again = true) and ($install.state = "vanished" or ($install.state = "exited" and $install.exit.signal = "SIGTERM")) %}',
+);
 const endedWell = (job: JobName) => Condition.jsonata(`{% $${job}.ended and $${job}.ok %}`);
 
 /** `runctl-run`: the workflow of a run. People see its state names in the console. */
@@ -64,11 +68,18 @@ export class RunMachine extends Construct {
       input: RUN_VARIABLES,
       assign: { instance: '{% $states.result.Payload %}' },
     });
+    const assemble = this.task(RUN_STATES.assemble, steps.assembleArchive, {
+      comment:
+        'Makes the archive from an earlier one and the patch that was uploaded; Verify archive reads it like any other.',
+      input: { execution: EXECUTION, input: '{% $states.context.Execution.Input %}' },
+      assign: { assembled: '{% $states.result.Payload %}' },
+    });
     const verify = this.task(RUN_STATES.verify, steps.verifyArchive, {
       comment: 'Validates the run spec, pins the object version, and reads the archive once without extracting it.',
       input: {
         execution: EXECUTION,
         input: '{% $states.context.Execution.Input %}',
+        assembled: '{% $assembled %}',
       },
       assign: {
         run: '{% $states.result.Payload.run %}',
@@ -77,16 +88,21 @@ export class RunMachine extends Construct {
         warnings: '{% $states.result.Payload.warnings %}',
       },
     });
+    assemble.next(verify).next(find).next(sync);
     this.machine = createMachine(this, 'Machine', {
       name: RUN_MACHINE,
       comment: 'Trains an uploaded archive on an EC2 instance over SSM',
       timeout: LONGEST_RUN,
-      start: this.createBegin().next(verify).next(find).next(sync),
+      start: this.createBegin().next(
+        Choice.jsonata(this, RUN_STATES.hasPatch)
+          .when(Condition.jsonata('{% $exists($states.context.Execution.Input.patch) %}'), assemble)
+          .otherwise(verify),
+      ),
     });
   }
 
   private createBegin(): Pass {
-    const names = ['run', 'spec', 'archive', 'instance', 'sync', 'install', 'train', 'failure', 'finish'];
+    const names = ['run', 'spec', 'archive', 'assembled', 'instance', 'sync', 'install', 'train', 'failure', 'finish'];
     return Pass.jsonata(this, RUN_STATES.begin, {
       comment: 'Initializes every variable: Finish run reads all of them, however early the run failed.',
       assign: { ...Object.fromEntries(names.map((name) => [name, NULL])), warnings: '{% [] %}', watches: 0 },
@@ -124,6 +140,7 @@ export class RunMachine extends Construct {
     const installed = Choice.jsonata(this, RUN_STATES.installed).when(endedWell('install'), next);
     installed
       .when(inProgress('install'), this.watchJob(RUN_STATES.watchInstall, 'install').next(installed))
+      .when(INTERRUPTED_INSTALL, start)
       .when(Condition.jsonata('{% $install.state = "refused" or $spec.install = "required" %}'), this.finish)
       .otherwise(next);
     return Choice.jsonata(this, RUN_STATES.hasRequirements)

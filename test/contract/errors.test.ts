@@ -48,6 +48,8 @@ const onInstance = new Set<string>([
 /** Caught before a run could end with them. */
 const NOT_ENDINGS: Readonly<Record<string, string>> = {
   InvalidMetric: 'the command line reports it as a usage error',
+  BadCommand: 'the schema of the run spec makes it InvalidSpec',
+  InvalidPatch: 'Assemble archive makes it PatchUnusable',
   BadExpression: 'the command line tells it, before there is a schedule',
   UnreadableAnswer: 'asked again by the commands adapter, then AgentSilent',
 };

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { expandBraces, MAX_ALTERNATIVES, outputMatcher } from '../../core/spec/output-globs.ts';
+import { expandBraces, MAX_ALTERNATIVES, outputFolders, outputMatcher } from '../../core/spec/output-globs.ts';
 import { DEFAULT_OUTPUTS } from '../../core/spec/spec.ts';
 
 const RUNNER = fileURLToPath(new URL('../../instance/runner', import.meta.url));
@@ -116,4 +116,22 @@ it('the instance knows the default, which may match nothing, and refuses the bra
     expect(expandBraces(braces(count)) !== null).toBe(isAllowed);
     expect(onInstance([[braces(count), '7']])).toEqual([isAllowed ? true : null]);
   }
+});
+
+it('names the folders that patterns begin with', () => {
+  const cases: [globs: string[], folders: string[]][] = [
+    [['outputs/**'], ['outputs']],
+    [
+      ['./out/{a,b}/*.pt', 'out/a/**'],
+      ['out/a', 'out/b'],
+    ],
+    [['*.pt', '**/x.pt', 'model.pt', 'a[bc]/x'], []],
+    [['runs/best.pt', 'runs/*/x'], ['runs']],
+    [['a/../b/*'], []],
+    [
+      Array.from({ length: 64 }, (_, n) => `${'x'.repeat(90)}${n}/*`),
+      Array.from({ length: 21 }, (_, n) => `${'x'.repeat(90)}${n}`),
+    ],
+  ];
+  for (const [globs, folders] of cases) expect(outputFolders(globs), globs[0]).toEqual(folders);
 });

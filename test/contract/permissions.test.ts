@@ -5,12 +5,14 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
   archiveKey,
+  indexKey,
   LOOK_DOCUMENT,
   logChunkKey,
   logStream,
   MANAGED_POLICIES,
   NOTIFY_FUNCTION,
   notifiedKey,
+  patchKey,
   RUN_DOCUMENT,
   RUN_LOG_GROUP,
   RUN_MACHINE,
@@ -45,6 +47,8 @@ const { assets, bucket, deadLetters, scheduleRole, topic } = arnsOf(aws);
 
 const uploads = archiveKey('demo', 'a'.repeat(64), UPLOAD_PREFIX);
 const archives = archiveKey('demo', 'a'.repeat(64));
+const patches = patchKey('demo', 'a'.repeat(64));
+const indexes = indexKey('demo', 'a'.repeat(64));
 const runs = runFileKey('demo-1', 'manifest.json');
 const pieces = logChunkKey('demo-1', 'train', 0);
 const notified = notifiedKey('demo-1/started');
@@ -81,11 +85,14 @@ const WRITES: Readonly<Record<string, readonly string[]>> = {
   'finish-run': [pieces, runs],
   'stop-run': [pieces, runs],
   'notify-run': [notified],
+  'verify-archive': [indexes],
+  'assemble-archive': [archives],
 };
 const READS: Readonly<Record<string, readonly string[]>> = {
   ...WRITES,
   'notify-run': [notified, runs],
   'verify-archive': [uploads, archives],
+  'assemble-archive': [patches, archives],
   'sync-code': [uploads, archives],
   'start-run': [uploads],
 };
@@ -100,6 +107,12 @@ const REQUESTS: Readonly<Record<string, (name: string) => IamRequest[]>> = {
   HeadRunFile: (name) => [...read(...of(READS, name)), ...LIST],
   GetProgram: () => on('s3:GetObject', `${assets}/runctl/${'a'.repeat(64)}.zip`),
   PutObject: (name) => of(WRITES, name).flatMap((key) => on('s3:PutObject', object(key))),
+  CreateMultipartUpload: (name) => of(WRITES, name).flatMap((key) => on('s3:PutObject', object(key))),
+  UploadPart: (name) => of(WRITES, name).flatMap((key) => on('s3:PutObject', object(key))),
+  // Copies from an archive into an archive.
+  UploadPartCopy: () => [...on('s3:PutObject', object(archives)), ...read(archives), ...readVersion(archives)],
+  CompleteMultipartUpload: (name) => of(WRITES, name).flatMap((key) => on('s3:PutObject', object(key))),
+  AbortMultipartUpload: (name) => of(WRITES, name).flatMap((key) => on('s3:AbortMultipartUpload', object(key))),
   SendCommand: () => sendBy(RUN_DOCUMENT),
   GetCommandInvocation: () => on('ssm:GetCommandInvocation', '*'),
   GetDocument: () => on('ssm:GetDocument', document(RUN_DOCUMENT)),
@@ -254,16 +267,16 @@ const OF_PEOPLE: Readonly<Record<string, readonly (readonly [readonly Policy[], 
   DescribeStacks: [[ALL, on('cloudformation:DescribeStacks', arn('cloudformation', `stack/${STACK_NAME}/0123`))]],
   // MultipartUpload of lib-storage makes PutObject, or the calls of a multipart upload, which ask the same.
   MultipartUpload: [
-    [ALL, [uploads, archives].flatMap((key) => on('s3:PutObject', object(key)))],
-    [ALL, [uploads, archives].flatMap((key) => on('s3:AbortMultipartUpload', object(key)))],
+    [ALL, [uploads, archives, patches].flatMap((key) => on('s3:PutObject', object(key)))],
+    [ALL, [uploads, archives, patches].flatMap((key) => on('s3:AbortMultipartUpload', object(key)))],
   ],
   // `run` and `push` reuse a stored archive, `schedule add` pins its version.
   HeadObject: [
-    [WATCHERS, [...read(archives, runs), ...readVersion(archives)]],
+    [WATCHERS, [...read(archives, indexes, runs), ...readVersion(archives)]],
     [OPERATORS, [...read(uploads), ...readVersion(uploads)]],
   ],
   GetObject: [
-    [WATCHERS, read(runs)],
+    [WATCHERS, read(runs, indexes)],
     [OPERATORS, on('s3:GetObject', `${assets}/runctl/${'a'.repeat(64)}.zip`)],
   ],
   HeadBucket: [[WATCHERS, LIST]],
@@ -301,7 +314,7 @@ const OF_PEOPLE: Readonly<Record<string, readonly (readonly [readonly Policy[], 
 
 /** Nobody may do these: forge a result, read or replace what others trained, run other documents, remove what is kept. */
 const FORBIDDEN: readonly IamRequest[] = [
-  ...[runs, pieces, notified].flatMap((key) => on('s3:PutObject', object(key))),
+  ...[runs, pieces, notified, indexes].flatMap((key) => on('s3:PutObject', object(key))),
   ...[runs, uploads, archives].flatMap((key) => on('s3:DeleteObject', object(key))),
   ...sendBy(RUN_DOCUMENT).slice(0, 1),
   ...sendBy('AWS-RunShellScript').slice(0, 1),

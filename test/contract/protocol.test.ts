@@ -65,11 +65,15 @@ const sync: Required<SyncRequest> = {
   requirements: null,
   strip: null,
   versionId: null,
+  folders: ['outputs'],
+  allowRemovals: true,
+  takeOver: true,
 };
 const install: Required<InstallRequest> = {
   requirements: 'r.txt',
   installer: 'auto',
   python: null,
+  environment: 'project',
   env: {},
   secrets: {},
 };
@@ -81,6 +85,7 @@ const train: Required<TrainRequest> = {
   python: null,
   maxDuration: 0.5,
   stopGrace: 0,
+  environment: 'project',
   lingerGrace: 60,
 };
 const starts: Record<string, StartRequest> = {
@@ -104,7 +109,16 @@ const upload: UploadRequest = { ...base, ...finisher, verb: 'upload', puts: { 't
 const requests: Record<string, RunnerRequest> = { ...starts, poll, stop, collect, upload, release };
 
 /** Keys that the runner can do without: it has a default, or reads them only when they are there. */
-const OPTIONAL = ['offset', 'maxBytes', 'secrets', 'lingerGrace'];
+const OPTIONAL = [
+  'offset',
+  'maxBytes',
+  'secrets',
+  'lingerGrace',
+  'environment',
+  'folders',
+  'allowRemovals',
+  'takeOver',
+];
 
 describe('requests', () => {
   it.each(Object.entries(requests))('%s as core builds it is understood by the runner', (_, request) => {
@@ -129,6 +143,31 @@ describe('requests', () => {
     keys.forEach((key, index) => {
       expect(answers[index], key).toContain(`${job}.${key} is missing`);
     });
+  });
+
+  it('what a sync may leave out is refused when it is of another type', () => {
+    const wrong = [{ folders: 'a' }, { folders: [1] }, { allowRemovals: 'yes' }, { takeOver: 1 }];
+    expect(understood(wrong.map((fields) => ({ ...starts.sync, sync: { ...sync, ...fields } })))).toEqual(
+      wrong.map((fields) => `sync.${Object.keys(fields)[0]} has the wrong type`),
+    );
+  });
+
+  it('a training starts exactly one of script, module and command', () => {
+    const { script: _script, ...rest } = train as Extract<TrainRequest, { script: string }>;
+    const entries = [{ module: 'pkg.train' }, { command: ['torchrun', 'x.py'] }, {}, { module: 'a', script: 'b.py' }];
+    const wrong = [{ command: 'torchrun' }, { command: [3] }, { command: [] }, { module: ['a'] }, { command: ['a\0'] }];
+    const requests = [...entries, ...wrong].map((fields) => ({ ...starts.train, train: { ...rest, ...fields } }));
+    expect(understood(requests)).toEqual([
+      null,
+      null,
+      'train.script is missing, and so are train.module and train.command',
+      'train has more than one of script, module and command',
+      'train.command has the wrong type',
+      'train: args and env must be text without NUL',
+      'train.script is missing, and so are train.module and train.command',
+      'train.module has the wrong type',
+      'train: args and env must be text without NUL',
+    ]);
   });
 
   it('a queue without its ttl is refused, with its name', () => {

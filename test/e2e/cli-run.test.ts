@@ -212,7 +212,7 @@ describe('runctl run', () => {
     );
     git('commit', '-qm', 'nets');
     const commit = git('rev-parse', 'HEAD');
-    const { code, stdout, stderr } = await runctl(nets, ['run', '--yes', '--json', '--', 'a b'], env);
+    const { code, stdout, stderr } = await runctl(nets, ['run', '--yes', '--json', '--take-over', '--', 'a b'], env);
     expect(stderr).toContain('Not packed, as results of a run (key outputs): outputs/old.txt.');
     expect(stderr).toMatch(new RegExp(`commit ${commit.slice(0, 10)}$`, 'm'));
     expect(code, stderr).toBe(0);

@@ -19,13 +19,28 @@ const keyOf = (uri: string) => new URL(uri).pathname.slice(1);
 const schedule = (...args: string[]) => runctl(folder, ['schedule', ...args], env);
 
 it('a schedule starts runs of the code as it was; is listed, made anew when told, and removed by its name', async () => {
-  const always = ['cron(* * * * ? *)', '--timezone', 'UTC', '--if-busy', 'skip', '--yes', '--json'];
+  const always = [
+    'cron(* * * * ? *)',
+    '--timezone',
+    'UTC',
+    '--if-busy',
+    'skip',
+    '--yes',
+    '--json',
+    '--command',
+    'python3 train.py',
+  ];
   const made = await schedule('add', 'minutely', ...always, '--', '--epochs', '3');
   expect(made).toMatchObject({ code: 0, stderr: expect.stringMatching(/next runs +\w{3} \d{4}/) });
   const { name, spec, next } = outputOf('schedule add', made.stdout);
   expect(name).toBe(`runctl-${cloud.project}-minutely`);
   expect(next).toHaveLength(3);
-  expect(spec).toMatchObject({ project: cloud.project, ifBusy: 'skip', args: ['--epochs', '3'] });
+  expect(spec).toMatchObject({
+    project: cloud.project,
+    ifBusy: 'skip',
+    command: 'python3 train.py',
+    args: ['--epochs', '3'],
+  });
   expect(spec.archive).toMatch(/\?versionId=\S+$/);
   // The code changes; the schedule's does not.
   writeFileSync(join(folder, 'train.py'), 'print("too late")\n');

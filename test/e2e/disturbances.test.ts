@@ -34,7 +34,8 @@ while not os.path.exists(os.path.join(home, "end-" + run)):
 print("done")
 `;
 
-const OUTPUT = 'import os\nos.makedirs("outputs")\nopen("outputs/model.txt", "w").close()\nprint("done")\n';
+const OUTPUT =
+  'import os\nos.makedirs("outputs", exist_ok=True)\nopen("outputs/model.txt", "w").close()\nprint("done")\n';
 
 let own: OwnCloud;
 let cloud: Cloud;

@@ -1,5 +1,9 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { strToU8, zipSync } from 'fflate';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { Cloud, type EndedRun } from '../support/cloud/cloud.ts';
+import { killQuietly, waitFor } from '../support/instance/processes.ts';
 import { tarGz } from './archives.ts';
 
 let cloud: Cloud;
@@ -59,5 +63,62 @@ describe('requirements that did not change', () => {
     expect(exit.result).toMatchObject({ cached: true });
     expect(JSON.parse(cloud.jobFile(second.id, 'sync', 'exit.json')).result).toMatchObject({ cached: true });
     expect(second.states).not.toContain('Watch install');
+  });
+});
+
+describe('a project without the key requirements', () => {
+  it('gets the dependencies of its pyproject.toml', async () => {
+    const files = {
+      'train.py': 'import six\nprint(six.__version__)\n',
+      'pyproject.toml': '[project]\nname = "six-user"\nversion = "0.1"\ndependencies = ["six==1.16.0"]\n',
+    };
+    const ended = await run('pyproject', files, { install: 'required' });
+    expect(ended.status).toBe('SUCCEEDED');
+    expect(await cloud.log(ended.id, 'train')).toBe('1.16.0\n');
+    expect(await cloud.log(ended.id, 'install')).toContain('installing pyproject.toml into');
+  });
+});
+
+describe('an install that was interrupted', () => {
+  const NAME = 'interrupted_wheel-1.0-py3-none-any.whl';
+  const INFO = 'interrupted_wheel-1.0.dist-info';
+  const WHEEL = zipSync({
+    'interrupted_wheel.py': strToU8('ANSWER = 42\n'),
+    [`${INFO}/METADATA`]: strToU8('Metadata-Version: 2.1\nName: interrupted-wheel\nVersion: 1.0\n'),
+    [`${INFO}/WHEEL`]: strToU8('Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n'),
+    [`${INFO}/RECORD`]: strToU8(`interrupted_wheel.py,,\n${INFO}/METADATA,,\n${INFO}/WHEEL,,\n${INFO}/RECORD,,\n`),
+  });
+
+  it('is started again once, and the training has what it needs', async () => {
+    let isOpen = false;
+    let requests = 0;
+    const server = createServer((_, response) => {
+      requests += 1;
+      if (isOpen) response.end(WHEEL);
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    try {
+      const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/${NAME}`;
+      const files = {
+        'train.py': 'import interrupted_wheel\nprint(interrupted_wheel.ANSWER)\n',
+        'requirements.txt': `interrupted-wheel @ ${url}\n`,
+      };
+      const archive = await cloud.put('archives/interrupted.tar.gz', await tarGz(files));
+      const arn = await cloud.start({ archive, project: 'interrupted', instance: cloud.instanceId });
+      await waitFor(async () => requests > 0 || null, 60);
+      isOpen = true;
+      const identity = JSON.parse(cloud.jobFile(arn.split(':').at(-1) ?? '', 'install', 'identity.json'));
+      for (const pid of [identity.supervisor.pid, identity.pid]) killQuietly(pid);
+      const ended = await cloud.finished(arn);
+      expect(ended).toMatchObject({ status: 'SUCCEEDED', output: { outcome: 'succeeded', warnings: [] } });
+      expect(ended.states.filter((name) => name === 'Install requirements')).toHaveLength(2);
+      expect(await cloud.log(ended.id, 'train')).toBe('42\n');
+      const log = await cloud.log(ended.id, 'install');
+      expect(log).toBe(cloud.jobFile(ended.id, 'install', 'log'));
+      expect(log).toContain('[runctl] the job was interrupted, by a reboot for example; it is started again\n');
+    } finally {
+      server.closeAllConnections();
+      server.close();
+    }
   });
 });

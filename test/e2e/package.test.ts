@@ -63,7 +63,7 @@ describe('the package', () => {
     const before = filesOf(installed());
     writeFileSync(
       join(project, 'train.py'),
-      'import os\nos.makedirs("outputs")\nopen("outputs/model.txt", "w").write("weights")\nprint("trained")\n',
+      'import os\nos.makedirs("outputs", exist_ok=True)\nopen("outputs/model.txt", "w").write("weights")\nprint("trained")\n',
     );
     expect(await runctl('local', 'up')).toContain('Stack deployed');
     Object.assign(env, outputOf('local env', await runctl('local', 'env', '--json')));

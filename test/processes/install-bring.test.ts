@@ -1,9 +1,9 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { strToU8, type ZippableFile, zipSync } from 'fflate';
 import { describe, expect, it } from 'vitest';
 import { useInstallSetup } from '../support/instance/install-setup.ts';
-import { sharedUv } from '../support/instance/shared-uv.ts';
+import { sharedUvWheel } from '../support/instance/shared-uv.ts';
 import { buildWheel, type Wheel } from '../support/instance/wheels.ts';
 
 const installSetup = useInstallSetup();
@@ -11,10 +11,10 @@ const installSetup = useInstallSetup();
 const leaf = buildWheel({ name: 'zz-leaf', version: '1.0' });
 const arch = process.arch === 'arm64' ? 'aarch64' : 'x86_64';
 
-/** A wheel of uv as its makers build it, whose program hands on to the real one. */
-function uvWheel(version: string, platform = `manylinux_2_17_${arch}.manylinux2014_${arch}`, file = '#sh'): Wheel {
+/** A wheel named like one of uv, with another program. */
+function otherWheel(version: string, platform = `manylinux_2_17_${arch}.manylinux2014_${arch}`): Wheel {
   const info = `uv-${version}.dist-info`;
-  const program = file === '#sh' ? `#!/bin/sh\nexec '${sharedUv()}' "$@"\n` : file;
+  const program = '#!/bin/sh\necho "uv 0.13.9"\n';
   const files = {
     [`uv-${version}.data/scripts/uv`]: [strToU8(program), { attrs: 0o100755 * 65_536, os: 3 }] satisfies ZippableFile,
     [`${info}/METADATA`]: strToU8(`Metadata-Version: 2.1\nName: uv\nVersion: ${version}\n`),
@@ -29,9 +29,9 @@ function uvWheel(version: string, platform = `manylinux_2_17_${arch}.manylinux20
 }
 
 describe('an instance without uv', () => {
-  it('gets it by pip3 --user', async () => {
+  it('gets the pinned release by pip3 --user', async () => {
     const setup = installSetup();
-    await setup.serve([leaf, uvWheel('0.13.9')]);
+    await setup.serve([leaf, otherWheel('0.13.10'), sharedUvWheel()]);
     const python = setup.systemPython();
     setup.write('requirements.txt', 'zz-leaf\n');
 
@@ -45,17 +45,11 @@ describe('an instance without uv', () => {
     expect((await setup.install({ python })).log).not.toContain('no uv');
   });
 
-  it('and without pip gets it as a wheel, for this machine and the newest', async () => {
+  it('and without pip gets the pinned release as a wheel, for this machine', async () => {
     const setup = installSetup();
     const credentials = { user: 'someone', password: 'v3ry-s3cr3t' };
     const index = await setup.serve(
-      [
-        leaf,
-        uvWheel('0.9.30', undefined, 'an older one'),
-        uvWheel('0.13.9'),
-        uvWheel('9.9.9', 'macosx_11_0_arm64', 'not for Linux'),
-        uvWheel('9.9.8', 'manylinux_2_17_s390x', 'not for this machine'),
-      ],
+      [leaf, otherWheel('0.9.30'), sharedUvWheel(), otherWheel('9.9.9'), otherWheel('0.13.9', 'manylinux_2_17_s390x')],
       { credentials },
     );
     const python = setup.systemPython([], { pip: false });
@@ -68,26 +62,22 @@ describe('an instance without uv', () => {
     expect(run.log).toMatch(/^ensurepip, then pip3 install --user uv: /m);
     expect(run.log).toContain("installed uv 0.13.9 with uv's wheel");
     expect(run.result).toMatchObject({ installer: 'uv', packages: 1 });
-    expect(readFileSync(join(setup.userBin, 'uv'), 'utf8')).toContain('exec');
     expect(JSON.stringify(run)).not.toContain(credentials.password);
   });
 
-  it('takes no wheel that is not what the index says', async () => {
+  it.each([false, true])('takes no other program under the name of that release; with pip: %s', async (pip) => {
     const setup = installSetup();
-    const wheel = uvWheel('0.13.9');
-    await setup.serve([leaf, wheel]);
-    const python = setup.systemPython([], { pip: false });
+    const { file } = sharedUvWheel();
+    // The index states the SHA-256 of this file, as an index does that somebody else controls.
+    await setup.serve([leaf, { ...otherWheel('0.13.9'), file }]);
     setup.write('requirements.txt', 'zz-leaf\n');
-    // The page was made before the file was changed.
-    const run = await setup.install({
-      python,
-      onStart: () => {
-        setup.index?.tamper('uv-0.13.9');
-      },
-    });
-    expect(run.log).toContain('does not have the SHA-256 that the index states');
+
+    const run = await setup.install({ python: setup.systemPython([], { pip }) });
+
+    expect(run.log).toContain(`${file} from the index does not have the SHA-256 of that release`);
+    if (pip) expect(run.log).toMatch(/^pip3 install --user uv: .*Got +[0-9a-f]{64}$/m);
     expect(existsSync(join(setup.userBin, 'uv'))).toBe(false);
-    expect(run.code).toBe(1);
+    expect(run.code).toBe(pip ? 0 : 1);
   });
 
   it('nor pip, nor an index with uv, fails with the command to run', async () => {

@@ -18,7 +18,7 @@ function request(about: InstallSetup, changes: Partial<ProbeRequest> = {}): Requ
   // These tests may run as root.
   writeFileSync(join(root, 'allow-root'), '');
   const places = { root, home: about.home, user };
-  return { protocol: PROTOCOL, verb: 'probe', ...places, python: null, secrets: {}, ...changes };
+  return { protocol: PROTOCOL, verb: 'probe', ...places, python: null, secrets: {}, command: 'sh', ...changes };
 }
 
 /** Sends a request to the installer as the document does: on standard input, without HOME. */
@@ -47,12 +47,22 @@ describe('probe', () => {
       home: setup().home,
       python: { path: python, pip: false, error: null, version: expect.stringMatching(/^3\./) },
       uv: { path: join(setup().userBin, 'uv'), version: 'uv 0.9.1', error: null },
+      command: { path: expect.stringMatching(/\/bin\/sh$/), error: null },
     });
     const { disk } = answer as ProbeAnswer;
     expect(disk.root.path).toBe(join(setup().base, 'root'));
     expect(disk.home.free).toBeGreaterThan(0);
     expect(disk.home.free).toBeLessThanOrEqual(disk.home.bytes);
     expect(readdirSync(setup().home, { recursive: true }).sort()).toEqual(before);
+  });
+
+  it('finds the program of a command as a training would, or says where it searched', () => {
+    setup().script('torchrun', 'exit 0');
+    const find = (command: string) => ask(setup(), request(setup(), { command })).answer.command;
+    expect(find('torchrun')).toEqual({ path: join(setup().userBin, 'torchrun'), error: null });
+    expect(find('no-such-launcher')).toEqual({ path: null, error: expect.stringContaining(setup().userBin) });
+    const { command: _command, ...without } = request(setup());
+    expect(ask(setup(), without).answer.command).toBe(null);
   });
 
   it('names the GPUs that the driver shows', () => {
@@ -79,9 +89,9 @@ describe('probe', () => {
     const code = `import json, sys
 sys.path.insert(0, sys.argv[1])
 from install import probe
-print(json.dumps(list(probe.look(None, *sys.argv[2:]))[-1]["gpu"]))`;
-    const gpu = (place: string) => {
-      const words = ['-I', '-B', '-c', code, join(setup().base, 'installer'), setup().home, place];
+print(json.dumps(list(probe.probe(None, *sys.argv[2:]))[-1]["gpu"]))`;
+    const gpu = (folder: string) => {
+      const words = ['-I', '-B', '-c', code, join(setup().base, 'installer'), setup().home, folder];
       const options = { encoding: 'utf8', env: { PATH: STANDARD_PATH } } as const;
       return JSON.parse(spawnSync('python3', words, options).stdout);
     };

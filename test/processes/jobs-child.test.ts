@@ -1,19 +1,10 @@
 import { execFileSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { DEFAULT_SYNC } from '../support/instance/requests.ts';
 import { logBytes, useInstances, waitFor } from '../support/instance/test-instance.ts';
 
 const instance = useInstances();
-
-const SYNC = {
-  url: 'https://bucket.example/key?X-Amz-Signature=0123456789abcdef',
-  sha256: '0'.repeat(64),
-  bytes: 1,
-  script: 'train.py',
-  requirements: null,
-  strip: null,
-  versionId: null,
-};
 
 /** A sync that is played: it does what its contract says around `body`. */
 function played(body: string): { modules: Record<string, string> } {
@@ -27,13 +18,13 @@ describe('a sync or install', () => {
   it('gets its request on stdin, and its result comes back with its end, in one answer when it is short', async () => {
     const box = instance(played('say(result={"asked": asked, "cwd": os.getcwd()})\nprint("synced")\nreturn 0'));
     const run = box.run();
-    const status = await box.start(run, { sync: SYNC }, { wait: 20 });
+    const status = await box.start(run, { sync: {} }, { wait: 20 });
     expect(status).toMatchObject({
       state: 'exited',
       exit: { code: 0 },
       tail: ['synced'],
       result: {
-        asked: { run: { id: run.id }, project: 'digits', home: box.home, root: box.root, sync: SYNC },
+        asked: { run: { id: run.id }, project: 'digits', home: box.home, root: box.root, sync: DEFAULT_SYNC },
         cwd: box.home,
       },
     });
@@ -45,14 +36,14 @@ describe('a sync or install', () => {
     const box = instance(played(`say(progress=${JSON.stringify(progress)})\ntime.sleep(300)`));
     const run = box.run();
     const before = performance.now();
-    expect((await box.start(run, { sync: SYNC }, { wait: 1 })).state).toBe('running');
+    expect((await box.start(run, { sync: {} }, { wait: 1 })).state).toBe('running');
     expect(performance.now() - before).toBeLessThan(5_000);
     expect((await box.until(run, 'sync', (status) => status.progress !== null)).progress).toEqual(progress);
   });
 
   it('that fails says so by its result', async () => {
     const box = instance(played('say(result={"error": {"name": "DiskFull", "message": "12 MB short"}})\nreturn 1'));
-    expect(await box.start(box.run(), { sync: SYNC }, { wait: 20 })).toMatchObject({
+    expect(await box.start(box.run(), { sync: {} }, { wait: 20 })).toMatchObject({
       state: 'exited',
       exit: { code: 1 },
       result: { error: { name: 'DiskFull', message: '12 MB short' } },
@@ -71,7 +62,7 @@ os.write(fd, b"half a line")
 return 0`;
     const box = instance(played(body));
     const run = box.run();
-    const status = await box.start(run, { sync: SYNC }, { wait: 20 });
+    const status = await box.start(run, { sync: {} }, { wait: 20 });
     expect(status).toMatchObject({ state: 'exited', exit: { code: 0 }, result: { files: 3 } });
     expect(status.progress).toEqual({
       phase: null,
@@ -89,7 +80,7 @@ return 0`;
   it('leaves no URL behind', async () => {
     const box = instance(played('time.sleep(300)'));
     const run = box.run();
-    await box.start(run, { sync: SYNC }, { wait: 0 });
+    await box.start(run, { sync: {} }, { wait: 0 });
     expect(() => execFileSync('grep', ['-r', 'Signature', `${box.root}/runs`, `${box.root}/lease`])).toThrow();
     expect(readdirSync(box.jobFolder(run, 'sync'))).not.toContain('input.json');
   });
@@ -99,8 +90,8 @@ describe('the lease', () => {
   it("is taken by the first sync; another run gets the holder's id, and none of its jobs is started", async () => {
     const box = instance(played('return 0'));
     const [first, second] = [box.run('first'), box.run('second')];
-    expect((await box.start(first, { sync: SYNC }, { wait: 20 })).state).toBe('exited');
-    const busy = await box.start(second, { sync: SYNC });
+    expect((await box.start(first, { sync: {} }, { wait: 20 })).state).toBe('exited');
+    const busy = await box.start(second, { sync: {} });
     expect(busy).toMatchObject({ ok: true, state: 'busy', holder: { run: first.id, arn: first.arn }, exit: null });
     expect(busy.holder?.since).toBeCloseTo(Date.now() / 1000, -2);
     expect((await box.poll(second, 'sync')).state).toBe('absent');
@@ -110,9 +101,7 @@ describe('the lease', () => {
   it('is given to one of many that ask in the same moment', async () => {
     const box = instance(played('time.sleep(300)'));
     const runs = Array.from({ length: 6 }, () => box.run());
-    const states = await Promise.all(
-      runs.map(async (run) => (await box.start(run, { sync: SYNC }, { wait: 0 })).state),
-    );
+    const states = await Promise.all(runs.map(async (run) => (await box.start(run, { sync: {} }, { wait: 0 })).state));
     expect(states.filter((state) => state === 'running')).toHaveLength(1);
     expect(states.filter((state) => state === 'busy')).toHaveLength(5);
   });
@@ -120,17 +109,17 @@ describe('the lease', () => {
   it('passes to the next run when it is released', async () => {
     const box = instance(played('return 0'));
     const [first, second] = [box.run('first'), box.run('second')];
-    await box.start(first, { sync: SYNC }, { wait: 20 });
+    await box.start(first, { sync: {} }, { wait: 20 });
     await box.release(first);
-    expect((await box.start(second, { sync: SYNC }, { wait: 20 })).state).toBe('exited');
+    expect((await box.start(second, { sync: {} }, { wait: 20 })).state).toBe('exited');
   });
 
   it('of a run whose execution has ended is taken from it, and what lives of that run is killed', async () => {
     const box = instance(played('time.sleep(300)'));
     const [orphan, next] = [box.run('orphan'), box.run('next')];
-    await box.start(orphan, { sync: SYNC }, { wait: 0 });
-    expect((await box.start(next, { sync: SYNC }, { wait: 0, ended: ['arn:of:another'] })).state).toBe('busy');
-    expect((await box.start(next, { sync: SYNC }, { wait: 0, ended: [orphan.arn] })).state).toBe('running');
+    await box.start(orphan, { sync: {} }, { wait: 0 });
+    expect((await box.start(next, { sync: {} }, { wait: 0, ended: ['arn:of:another'] })).state).toBe('busy');
+    expect((await box.start(next, { sync: {} }, { wait: 0, ended: [orphan.arn] })).state).toBe('running');
     expect((await box.poll(orphan, 'sync')).state).toBe('stopped');
     expect(await box.start(orphan, { install: {} })).toMatchObject({ state: 'refused', reason: 'closed' });
     await waitFor(() => (box.processes().length === 2 ? 'supervisor and job of the next run' : null));
@@ -140,7 +129,7 @@ describe('the lease', () => {
     const broken = 'def detached(words, unit, grace):\n    raise OSError(12, "Cannot allocate memory")\n';
     const box = instance({ modules: { 'jobs/launch.py': broken } });
     const run = box.run();
-    const failed = await box.start(run, { sync: SYNC });
+    const failed = await box.start(run, { sync: {} });
     expect(failed).toMatchObject({ ok: false, error: { name: 'RunnerBroken', message: 'Cannot allocate memory' } });
     expect(readdirSync(`${box.root}/lease`)).toEqual(['lock']);
     expect(readdirSync(box.jobFolder(run, 'sync'))).toEqual(['lock']);
@@ -149,10 +138,10 @@ describe('the lease', () => {
 
   it('is not kept by a start that failed', async () => {
     const box = instance(played('return 0'));
-    const refused = await box.start(box.run(), { sync: SYNC }, { home: '/no/such/home' });
+    const refused = await box.start(box.run(), { sync: {} }, { home: '/no/such/home' });
     expect(refused).toMatchObject({ ok: false, error: { name: 'NoHome' } });
     expect(refused.error?.message).toContain('/no/such/home');
     expect(readdirSync(`${box.root}/lease`)).toEqual(['lock']);
-    expect((await box.start(box.run(), { sync: SYNC }, { wait: 20 })).state).toBe('exited');
+    expect((await box.start(box.run(), { sync: {} }, { wait: 20 })).state).toBe('exited');
   });
 });

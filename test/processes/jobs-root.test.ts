@@ -187,16 +187,7 @@ subprocess.Popen([sys.executable, "-c", deaf], start_new_session=True).wait()
   it('that is a sync runs as the user too', async () => {
     const says = 'import os\ndef main():\n    print(os.getresuid(), os.getgroups())\n    return 0\n';
     const here = instance({ user: NOBODY.name, modules: { 'sync/main.py': says } });
-    const work = {
-      url: 'http://x',
-      sha256: '0',
-      bytes: 1,
-      script: 'x',
-      requirements: null,
-      strip: null,
-      versionId: null,
-    };
-    const status = await here.start(here.run(), { sync: work }, { wait: 20 });
+    const status = await here.start(here.run(), { sync: {} }, { wait: 20 });
     expect(status.tail).toEqual(['(65534, 65534, 65534) [65534]']);
   });
 });

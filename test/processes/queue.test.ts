@@ -4,15 +4,8 @@ import { type TestInstance, type TestRun, useInstances } from '../support/instan
 const instance = useInstances();
 
 describe('the queue', () => {
-  const SYNC = {
-    url: 'http://127.0.0.1:1/x',
-    sha256: 'a'.repeat(64),
-    bytes: 1,
-    script: 'train.py',
-    requirements: null,
-  };
   const start = (here: TestInstance, run: TestRun, fields: object = {}) =>
-    here.start(run, { sync: { ...SYNC, strip: null, versionId: null } }, { wait: 0, queue: { ttl: 600 }, ...fields });
+    here.start(run, { sync: {} }, { wait: 0, queue: { ttl: 600 }, ...fields });
 
   it('gives the instance to the oldest ticket, and to nobody before it', async () => {
     const here = instance();

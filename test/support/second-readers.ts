@@ -19,14 +19,14 @@ import json, sys, tarfile, zlib
 sys.path.insert(0, sys.argv[1])
 from sync.inflate import inflate
 from sync.report import SyncError
-from sync.tar import Source, entries
+from sync.tar import Source, read_entries
 
 
 def by_runner(path):
     files = []
     with open(path, "rb") as file:
         source = Source(inflate(file))
-        for parts, folder, size, _ in entries(source):
+        for parts, folder, size, _ in read_entries(source):
             if not folder:
                 files.append(["/".join(parts), size])
                 source.skip(size)

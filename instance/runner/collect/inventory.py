@@ -5,6 +5,7 @@ Nothing is executed.
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import re
@@ -26,12 +27,12 @@ _BELOW_PREFIX = (
 _MAX_READ_BYTES = 256 << 20
 
 
-def describe(python: str | None, account: Account) -> dict[str, Any]:
+def describe(python: str | None, account: Account, project: str | None = None) -> dict[str, Any]:
     """{python: {path, version}, packages: {name: version}}. Called as the user. Raises PythonNotFound.
 
-    python: the spec's.
+    python: the spec's. project: of a run in the project's own environment.
     """
-    chosen = interpreter.find(python, account.home, account.name)
+    chosen = interpreter.choose(python, account.home, account.name, project)
     minor = _minor(chosen)
     found = packages.installed(_folders(chosen, account.home, minor))
     return {
@@ -59,6 +60,9 @@ def _folders(chosen: Interpreter, home: str, minor: str | None) -> list[str]:
         return user + _below(prefixes, minor)
     own = [chosen.env["PYTHONPATH"]] if chosen.kind == "overlay" else []
     own += [os.path.join(chosen.prefix, lib, f"python{minor}", "site-packages") for lib in ("lib", "lib64")]
+    if chosen.kind == "project":
+        with open(os.path.join(chosen.prefix, interpreter.MADE_FOR), encoding="utf-8") as file:
+            return own + json.load(file)["folders"]
     if os.path.isfile(os.path.join(chosen.prefix, "pyvenv.cfg")):
         settings = _settings(chosen.prefix)
         if settings.get("include-system-site-packages", "").lower() != "true":

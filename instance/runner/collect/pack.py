@@ -104,6 +104,12 @@ def _log(path: str, job: str, files: list[dict[str, Any]], warnings: list[str]) 
         folder = os.path.dirname(path)
         if marker.exists(os.path.join(folder, paths.LOG_CHANGED)):
             warnings.append(f"The job {job} rewrote a part of its log")
+        metadata = marker.read(os.path.join(folder, paths.METADATA_OPEN)) if job == "train" else None
+        if metadata:
+            warnings.append(
+                "The run's jobs could reach the instance metadata service, and so the credentials of the instance's"
+                f" role: {metadata['reason']}"
+            )
         lingered = marker.read(os.path.join(folder, paths.LINGERED))
         if lingered:
             warnings.append(
@@ -149,8 +155,9 @@ def _packages(
         request = marker.read(os.path.join(train, paths.REQUEST))
         if not request:
             return None, {}
-        python = request["train"]["python"]
-        result = child.run(lambda: inventory.describe(python, account), account, _MAX_INVENTORY_S)
+        work = request["train"]
+        project = request["project"] if work.get("environment") == "project" else None
+        result = child.run(lambda: inventory.describe(work["python"], account, project), account, _MAX_INVENTORY_S)
         return result["python"], result["packages"]
     except Exception as error:  # A list for people: its failure must not stop anything else.
         warnings.append(f"The installed packages could not be read: {type(error).__name__}: {error}")

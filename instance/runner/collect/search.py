@@ -14,8 +14,8 @@ from common.listing import Listing
 _MAX_SEARCH_S, _MAX_OTHERS_S = 60, 20
 #: The default of a spec (core/spec/spec.ts): a run does not have to write outputs.
 DEFAULT_GLOB = "outputs/**"
-#: Caches: nobody misses them.
-_CACHES = frozenset(("__pycache__", ".git", ".cache", ".ipynb_checkpoints", ".pytest_cache"))
+#: Caches, and what is runctl's own: nobody misses them.
+_CACHES = frozenset(("__pycache__", ".git", ".runctl", ".cache", ".ipynb_checkpoints", ".pytest_cache"))
 _MAX_FOLDERS = 50
 
 

@@ -1,32 +1,41 @@
-"""Who runs the jobs, and how a process becomes that user."""
+"""The user that runs the jobs, and how a process becomes that user."""
 
-import collections
+from __future__ import annotations
+
 import grp
 import os
 import pwd
 import stat
+from typing import Any, NamedTuple
 
 from common import libc, paths, subp
 from common.protocol import Refusal
 
-#: Ours, made on instances that had no runs before. It is in no group but its own.
+#: runctl's own user, created on instances that had no runs before. It is in no group but its own.
 OURS = "runctl"
-#: What images call their administrator: the default of instances that had runs before there was a user of ours.
-_OF_IMAGES = ("ubuntu", "ec2-user")
+#: The administrators of common images: the default on instances that had runs before runctl had a user of its own.
+_IMAGE_USERS = ("ubuntu", "ec2-user")
 #: Below are root and the system's own users.
-_LEAST_UID = 1000
-#: Who is in one of these can become root.
-_ADMINISTRATORS = ("root", "sudo", "wheel", "admin", "docker", "lxd")
-_USERADD_SECONDS = 30
-
-Account = collections.namedtuple("Account", "name uid gid home shell")
+_MIN_UID = 1000
+#: Members of these groups can become root.
+_ADMINISTRATOR_GROUPS = ("root", "sudo", "wheel", "admin", "docker", "lxd")
+_MAX_USERADD_S = 30
 
 
-def find(request):
+class Account(NamedTuple):
+    name: str
+    uid: int
+    gid: int
+    #: Absolute, and exists.
+    home: str
+    shell: str
+
+
+def find(request: dict[str, Any]) -> Account:
     """The account of the jobs of a request. Raises Refusal `NoUser`, `NoHome`, `UserNotAllowed`.
 
-    The instance's tags decide who that may be: the request names a user, and carries those whom the tags allow. Only
-    root can become somebody else: any other runner's jobs are the current user's, whatever the request says.
+    The instance's tags decide which users are allowed: the request names a user, and has the users of the tags. Only
+    root can become another user: a runner that is not root runs jobs as the current user, whatever the request says.
     """
     entry = _entry_of(request) if os.geteuid() == 0 else _current()
     home = request["home"] or entry.pw_dir
@@ -38,47 +47,47 @@ def find(request):
     return Account(entry.pw_name, entry.pw_uid, entry.pw_gid, home, shell)
 
 
-def administrator_groups(account):
+def administrator_groups(account: Account) -> list[str]:
     """Names of the groups that make the account an administrator, sorted. Such a user's jobs can become root."""
-    found = set()
+    names = set()
     for gid in os.getgrouplist(account.name, account.gid):
         try:
-            found.add(grp.getgrgid(gid).gr_name)
+            names.add(grp.getgrgid(gid).gr_name)
         except KeyError:
             continue
-    return sorted(found.intersection(_ADMINISTRATORS))
+    return sorted(names.intersection(_ADMINISTRATOR_GROUPS))
 
 
-def _entry_of(request):
+def _entry_of(request: dict[str, Any]) -> pwd.struct_passwd:
     user, users = request["user"], request.get("users")
     if user and users is not None and user not in (OURS, *users):
         raise Refusal("UserNotAllowed", f"the instance's tags do not allow jobs of the user {user}")
     entry = _named(user) if user else _default(request)
-    if user and entry is None:
+    if entry is None:
         raise Refusal("NoUser", f"the instance has no user {user}")
-    if entry.pw_uid < _LEAST_UID and not _may_be_root(request["root"]):
+    if entry.pw_uid < _MIN_UID and not _may_be_root(request["root"]):
         raise Refusal(
             "UserNotAllowed",
-            f"the user {entry.pw_name} has uid {entry.pw_uid}: jobs run as users with uid {_LEAST_UID} or above",
+            f"the user {entry.pw_name} has uid {entry.pw_uid}: jobs run as users with uid {_MIN_UID} or above",
         )
     return entry
 
 
-def _named(user):
+def _named(user: str) -> pwd.struct_passwd | None:
     try:
         return pwd.getpwnam(user)
     except KeyError:
         return None
 
 
-def _default(request):
-    """Who runs the jobs when neither the run nor the instance's tags say: our user, made when it is needed."""
+def _default(request: dict[str, Any]) -> pwd.struct_passwd:
+    """The user when neither the run nor the instance's tags name one: our own, created when it is needed."""
     ours = _named(OURS)
     if ours:
         return ours
     own = request["run"]["key"] if "run" in request else None
     if _had_runs(request["root"], own):
-        for name in _OF_IMAGES:
+        for name in _IMAGE_USERS:
             entry = _named(name)
             if entry:
                 return entry
@@ -87,7 +96,7 @@ def _default(request):
     return _create()
 
 
-def _had_runs(root, own):
+def _had_runs(root: str, own: str | None) -> bool:
     """Whether runs other than `own` have left something on this instance."""
     try:
         return any(key != own for key in os.listdir(paths.runs_folder(root)))
@@ -95,20 +104,20 @@ def _had_runs(root, own):
         return False
 
 
-def _create():
+def _create() -> pwd.struct_passwd:
     command = ["useradd", "--create-home", "--user-group", "--shell", "/bin/bash", "--comment", "jobs of runctl", OURS]
     try:
-        subp.run(command, timeout=_USERADD_SECONDS)
+        subp.run(command, timeout=_MAX_USERADD_S)
     except subp.ProcessFailed as failed:
         if _named(OURS) is None:  # else another request has created it at the same time
             raise Refusal(
                 "NoUser", f"the user {OURS} could not be created ({failed}): set the instance's tag runctl:user"
             ) from None
-    return _named(OURS)
+    return pwd.getpwnam(OURS)
 
 
-def _may_be_root(root):
-    """Whether the instance's root user has allowed root's jobs: for a local cloud on a machine that has only root."""
+def _may_be_root(root: str) -> bool:
+    """Whether the instance's root user allows jobs as root: for a local cloud on a machine that has only root."""
     try:
         info = os.lstat(os.path.join(root, paths.ALLOW_ROOT))
     except FileNotFoundError:
@@ -116,17 +125,17 @@ def _may_be_root(root):
     return stat.S_ISREG(info.st_mode) and info.st_uid == 0
 
 
-def _current():
+def _current() -> pwd.struct_passwd:
     try:
         return pwd.getpwuid(os.geteuid())
     except KeyError:
         raise Refusal("NoUser", f"uid {os.geteuid()} is not in the password database") from None
 
 
-def drop_to(account):
-    """Makes this process the user's, for good: no program that it starts, setuid or not, gets more.
+def drop_to(account: Account) -> None:
+    """Makes this process the user's, permanently: no program that it starts, setuid or not, gets more privileges.
 
-    Raises OSError, also where that cannot be had, or PermissionError when privileges are still there.
+    Raises OSError, also where that is not supported, or PermissionError when privileges are left.
     """
     libc.switch_on(libc.PR_SET_NO_NEW_PRIVS)
     os.initgroups(account.name, account.gid)

@@ -1,4 +1,6 @@
-"""Files that can only become longer, whoever writes: an attribute that ext4, xfs and btrfs keep for a file."""
+"""The append-only attribute of files, for every writer: ext4, xfs and btrfs support it."""
+
+from __future__ import annotations
 
 import contextlib
 import fcntl
@@ -10,20 +12,20 @@ _GET_FLAGS, _SET_FLAGS, _APPEND = 0x80086601, 0x40086602, 0x20
 _INT = struct.Struct("i")
 
 
-def switch(fd, on):
-    """Whether the file now is as wanted. It takes root, and a filesystem that has the attribute."""
+def switch(fd: int, on: bool) -> bool:
+    """Returns whether the attribute now is as requested. Needs root, and a filesystem that has the attribute."""
     try:
         flags = _INT.unpack(fcntl.ioctl(fd, _GET_FLAGS, bytes(_INT.size)))[0]
-        wanted = flags | _APPEND if on else flags & ~_APPEND
-        if wanted != flags:
-            fcntl.ioctl(fd, _SET_FLAGS, _INT.pack(wanted))
+        changed = flags | _APPEND if on else flags & ~_APPEND
+        if changed != flags:
+            fcntl.ioctl(fd, _SET_FLAGS, _INT.pack(changed))
     except OSError:
         return False
     return True
 
 
-def clear(path):
-    """Lets a file be removed again; nothing happens to one that is not there, or is a link."""
+def clear(path: str) -> None:
+    """Lets a file be removed again; does nothing when it is missing or a link."""
     with contextlib.suppress(OSError):
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         try:

@@ -1,4 +1,6 @@
-"""Runs a function in a process of its own, and returns what it returns: as another user, or with a deadline."""
+"""Runs a function in a process of its own, as another user or with a deadline, and returns its result."""
+
+from __future__ import annotations
 
 import json
 import os
@@ -7,34 +9,43 @@ import signal
 import sys
 import time
 import traceback
+from typing import Callable, NoReturn, TypeVar
 
 from common import accounts
 
 _READ = 1 << 20
-#: A process that hangs in a driver takes no KILL: it is not waited for any longer.
-_KILL_SECONDS = 5.0
+#: A process that hangs in a driver cannot be killed: it is not waited for any longer.
+_MAX_KILL_S = 5.0
+
+
+_Result = TypeVar("_Result")
 
 
 class TimedOut(OSError):
-    """It took too long, and was killed."""
+    """The function took too long, and its process was killed."""
 
 
-def run(work, account=None, seconds=None, most=64 << 20):
-    """Returns what `work()` returns, as JSON can say it.
+def run(
+    work: Callable[[], _Result],
+    account: accounts.Account | None = None,
+    seconds: float | None = None,
+    most: int = 64 << 20,
+) -> _Result:
+    """Returns what `work()` returns, sent as JSON.
 
     account: the user that the process becomes. seconds: of wall time; None: no deadline. most: bytes of that JSON.
 
-    Raises TimedOut, or RuntimeError when the process died; what it raised has gone to stderr then.
+    Raises TimedOut, or RuntimeError when the process died; its error is on stderr then.
     """
-    out, into = os.pipe()
+    readable, writable = os.pipe()
     pid = os.fork()
     if pid == 0:
-        _child(work, account, out, into)
-    os.close(into)
+        _child(work, account, readable, writable)
+    os.close(writable)
     try:
-        data = _read(out, None if seconds is None else time.monotonic() + seconds, most)
+        data = _read(readable, None if seconds is None else time.monotonic() + seconds, most)
     finally:
-        os.close(out)
+        os.close(readable)
         _end(pid)
     try:
         return json.loads(data.decode("ascii"))
@@ -42,16 +53,16 @@ def run(work, account=None, seconds=None, most=64 << 20):
         raise RuntimeError("the process died") from None
 
 
-def _child(work, account, out, into):
+def _child(work: Callable[[], object], account: accounts.Account | None, readable: int, writable: int) -> NoReturn:
     code = 1
     try:
-        os.close(out)
+        os.close(readable)
         if account is not None and account.uid != os.geteuid():
             accounts.drop_to(account)
         answer = json.dumps(work()).encode("ascii")
         sys.stdout.flush()
         while answer:
-            answer = answer[os.write(into, answer) :]
+            answer = answer[os.write(writable, answer) :]
         code = 0
     except BrokenPipeError:
         # The parent process stopped reading: it raises an error of its own.
@@ -62,14 +73,14 @@ def _child(work, account, out, into):
         os._exit(code)
 
 
-def _read(out, deadline, most):
-    """All that comes until the other end is closed."""
+def _read(readable: int, deadline: float | None, most: int) -> bytes:
+    """All that arrives until the other end is closed."""
     chunks, count = [], 0
     while count <= most:
         left = None if deadline is None else max(deadline - time.monotonic(), 0)
-        if not select.select([out], [], [], left)[0]:
+        if not select.select([readable], [], [], left)[0]:
             raise TimedOut("it took too long")
-        chunk = os.read(out, _READ)
+        chunk = os.read(readable, _READ)
         if not chunk:
             return b"".join(chunks)
         chunks.append(chunk)
@@ -77,9 +88,9 @@ def _read(out, deadline, most):
     raise RuntimeError(f"its answer is longer than {most} bytes")
 
 
-def _end(pid):
-    """Kills it, if it has not ended. A process that is halted can be killed as well."""
+def _end(pid: int) -> None:
+    """Kills it, if it has not ended. A process that is stopped can be killed as well."""
     os.kill(pid, signal.SIGKILL)
-    deadline = time.monotonic() + _KILL_SECONDS
+    deadline = time.monotonic() + _MAX_KILL_S
     while os.waitpid(pid, os.WNOHANG) == (0, 0) and time.monotonic() < deadline:
         time.sleep(0.005)

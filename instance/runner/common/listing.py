@@ -48,7 +48,7 @@ class Listing:
 
 
 def take(folder: str, project: str, account: Account | None) -> None:
-    """Writes the listing of a project into a job's folder. Reads the project as the user. Raises OSError, RuntimeError."""
+    """Writes the listing of a project, read as the user, into a job's folder. Raises OSError, RuntimeError."""
     fd = os.open(os.path.join(folder, DIGESTS), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
     try:
         summary = child.run(lambda: _write(fd, project), account, MAX_S + _KILL_AFTER_S)

@@ -1,23 +1,30 @@
-"""The small JSON files that say what is so on this instance. Written whole or not at all, and never through a link."""
+"""Small JSON files with the state of runs and of the instance. Written whole or not at all, never through a link."""
 
+from __future__ import annotations
+
+import errno
 import json
 import os
 import stat
 
-_MOST = 1 << 20
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_MAX_BYTES = 1 << 20
 
 
 class Untrusted(Exception):
-    """A file or folder of the runner's is not what the runner made: somebody put something else in its place."""
+    """A file or folder of the runner's was replaced: it is not what the runner created."""
 
 
-def write(path, value, mode=0o644, durable=True):
-    """Puts a JSON file in place by rename. durable: it survives a power cut (two fsyncs). Raises OSError."""
+def write(path: str, value: dict[str, Any], mode: int = 0o644, durable: bool = True) -> None:
+    """Writes a JSON file, by rename. durable: it survives a power cut (two fsyncs). Raises OSError."""
     replace(path, json.dumps(value).encode("ascii"), mode, durable)
 
 
-def replace(path, data, mode=0o644, durable=True):
-    """The same for bytes."""
+def replace(path: str, data: bytes, mode: int = 0o644, durable: bool = True) -> None:
+    """Writes a file of bytes, as `write` does."""
     folder, name = os.path.split(path)
     draft = os.path.join(folder, f".{name}.{os.getpid()}")
     fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, mode)
@@ -36,19 +43,19 @@ def replace(path, data, mode=0o644, durable=True):
         sync_folder(folder)
 
 
-def _write_all(fd, data):
+def _write_all(fd: int, data: bytes) -> None:
     while data:
         data = data[os.write(fd, data) :]
 
 
-def read(path):
+def read(path: str) -> dict[str, Any] | None:
     """The JSON object in a file, or None when there is none. Raises Untrusted."""
     try:
         fd = open_regular(path)
     except FileNotFoundError:
         return None
     try:
-        value = json.loads(os.read(fd, _MOST).decode("utf-8"))
+        value = json.loads(os.read(fd, _MAX_BYTES).decode("utf-8"))
     except ValueError:
         raise Untrusted(f"{path} holds no JSON") from None
     finally:
@@ -58,8 +65,16 @@ def read(path):
     return value
 
 
-def open_regular(path):
-    """A descriptor to read a file of the runner's own: regular, no link, ours. Raises OSError, Untrusted."""
+def read_existing(path: str) -> dict[str, Any]:
+    """The JSON object in a file that must exist. Raises Untrusted, FileNotFoundError."""
+    value = read(path)
+    if value is None:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+    return value
+
+
+def open_regular(path: str) -> int:
+    """A descriptor to read a regular file that belongs to the runner's user, not a link. Raises OSError, Untrusted."""
     fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     info = os.fstat(fd)
     if stat.S_ISREG(info.st_mode) and info.st_uid == os.geteuid():
@@ -68,9 +83,9 @@ def open_regular(path):
     raise Untrusted(f"{path} is not owned by the runner")
 
 
-def is_locked(path):
-    """Whether a process holds the lock that is this file."""
-    import fcntl  # a poll of a job that is identified does not need it
+def is_locked(path: str) -> bool:
+    """Whether a process holds a lock on this file."""
+    import fcntl  # not needed by a poll of a job that has an identity
 
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
@@ -85,12 +100,12 @@ def is_locked(path):
     return False
 
 
-def exists(path):
+def exists(path: str) -> bool:
     return os.path.lexists(path)
 
 
-def remove(path):
-    """Whether it was there."""
+def remove(path: str) -> bool:
+    """Removes a file. Returns whether it existed."""
     try:
         os.unlink(path)
     except FileNotFoundError:
@@ -98,15 +113,15 @@ def remove(path):
     return True
 
 
-def folder(path, mode=0o755):
-    """Makes a folder if it is not there, and checks that it is really ours. Raises Untrusted, OSError.
+def folder(path: str, mode: int = 0o755) -> str:
+    """Creates a folder if it is missing, and checks that it is the runner's. Raises Untrusted, OSError.
 
-    mode: one that is there already loses what goes beyond it.
+    mode: an existing folder loses the permissions beyond it.
     """
     try:
         os.mkdir(path, mode)
     except FileExistsError:
-        pass  # made by an earlier request, or not by us: the look below tells
+        pass  # created by an earlier request, or not by the runner: checked below
     info = os.lstat(path)
     if not stat.S_ISDIR(info.st_mode) or info.st_uid != os.geteuid():
         raise Untrusted(f"{path} is not a folder owned by the runner")
@@ -115,7 +130,7 @@ def folder(path, mode=0o755):
     return path
 
 
-def sync_folder(path):
+def sync_folder(path: str) -> None:
     """Makes renames and new files in a folder durable."""
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:

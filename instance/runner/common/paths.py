@@ -1,4 +1,6 @@
-"""Where things lie under the runner's root: the only place that puts these names together."""
+"""Names of files and folders under the runner's root, in this module only."""
+
+from __future__ import annotations
 
 import os
 import sys
@@ -18,41 +20,45 @@ LOG_CUT = "log-cut.json"
 LOG_CHANGED = "log-changed.json"
 #: Processes that were ended because they were idle after the job's main process had exited with code 0.
 LINGERED = "lingered.json"
+#: A job that was interrupted has been started again, once.
+RESTARTED = "restarted.json"
+#: Why the job could not be kept from the instance metadata service.
+METADATA_OPEN = "metadata-open.json"
 ROOM = "room"
 LOCK = "lock"
-#: Of the instance's root user, in the runner's root folder: root may run jobs.
+#: Written by the instance's root user, in the runner's root folder: jobs may run as root.
 ALLOW_ROOT = "allow-root"
 ERRORS = "supervisor.err"
-#: Of the finisher: what it packed, the URLs to send it to, what has been sent, and that all was tried.
+#: Of the finisher: what it packed, the URLs to send it to, what it has sent, and that it has tried all.
 COLLECTED = "collected.json"
 PUTS = "puts.json"
 SENT = "sent.json"
 UPLOADED = "uploaded.json"
 
 
-def runs_folder(root):
+def runs_folder(root: str) -> str:
     return os.path.join(root, "runs")
 
 
-def run_folder(root, key):
+def run_folder(root: str, key: str) -> str:
     return os.path.join(root, "runs", key)
 
 
-def job_folder(root, key, job):
+def job_folder(root: str, key: str, job: str) -> str:
     return os.path.join(root, "runs", key, job)
 
 
-def finish_folder(root, key):
+def finish_folder(root: str, key: str) -> str:
     return os.path.join(root, "runs", key, "finish")
 
 
-def lease_folder(root):
+def lease_folder(root: str) -> str:
     return os.path.join(root, "lease")
 
 
-def program_path():
-    """Where this program is stored: what starts a process from itself, as Python's argument, needs it.
+def program_path() -> str:
+    """Path of this program, to start it again in another process.
 
-    The document that runs a request sets argv[0]. It executes a descriptor, which has no name of its own.
+    The document that runs a request sets argv[0]: it executes a descriptor, which has no path of its own.
     """
     return os.path.abspath(sys.argv[0])

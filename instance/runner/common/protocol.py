@@ -1,13 +1,19 @@
 """Reads requests and writes answers: the shapes of instance/CONTRACT.md."""
 
+from __future__ import annotations
+
 import json
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Mapping
 
 PROTOCOL = 1
 VERBS = ("start", "poll", "stop", "collect", "upload", "release", "probe")
 JOBS = ("sync", "install", "train")
 #: SSM cuts a stream of 24,000 bytes; the document may add a line of its own.
 MAX_ANSWER_BYTES = 23_500
-#: Of raw log in one answer, when the request does not say.
+#: Of raw log in one answer, when the request has no limit.
 DEFAULT_LOG_BYTES = 1_000_000
 _KEY = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
 _NUMBER = (int, float)
@@ -38,14 +44,13 @@ _OF_JOB = {
         "url": _TEXT,
         "sha256": _TEXT,
         "bytes": _NUMBER,
-        "script": _TEXT,
+        "script": _MAYBE_TEXT,
         "requirements": _MAYBE_TEXT,
         "strip": _MAYBE_TEXT,
         "versionId": _MAYBE_TEXT,
     },
     "install": {"requirements": _TEXT, "installer": _TEXT, "python": _MAYBE_TEXT, "env": (dict,)},
     "train": {
-        "script": _TEXT,
         "args": (list,),
         "env": (dict,),
         "python": _MAYBE_TEXT,
@@ -56,14 +61,14 @@ _OF_JOB = {
 
 
 class Refusal(Exception):
-    """Nothing was changed, and why: `name` is one of the contract's error names."""
+    """The request was refused, and nothing was changed. `name` is one of the contract's error names."""
 
-    def __init__(self, name, message):
+    def __init__(self, name: str, message: str) -> None:
         self.name = name
         super().__init__(message)
 
 
-def _read(data):
+def _read(data: bytes | str) -> dict[str, Any]:
     """Returns the JSON object in `data`. Raises Refusal `BadRequest`, without its text."""
     try:
         request = json.loads(data)
@@ -78,13 +83,15 @@ def _read(data):
     return request
 
 
-def parse(data):
+def parse(data: bytes | str) -> dict[str, Any]:
     """Returns a request to the runner, checked. Raises Refusal `BadRequest`."""
     request = _read(data)
     if request["verb"] == "probe":
         _check(request, _OF_PROBE, "")
         _check_root(request)
         check_secrets(request.setdefault("secrets", {}), {}, "")
+        request.setdefault("command", None)
+        _check(request, {"command": _MAYBE_TEXT}, "")
         return request
     _check(request, _EVERY, "")
     _check(request["run"], {"id": _TEXT, "key": _TEXT, "arn": _TEXT}, "run.")
@@ -105,13 +112,13 @@ def parse(data):
     return request
 
 
-def _check_root(request):
+def _check_root(request: dict[str, Any]) -> None:
     if not request["root"].startswith("/") or "/../" in request["root"] + "/":
         raise Refusal("BadRequest", "root is not an absolute path")
 
 
-def _check_keep(request):
-    """How long run folders are kept, and how many bytes of them; both may be left out."""
+def _check_keep(request: dict[str, Any]) -> None:
+    """keep: how many days run folders are kept, and how many bytes of them; both are optional."""
     request.setdefault("keep", {})
     _check(request, {"keep": (dict,)}, "")
     _check(request["keep"], {name: _NUMBER for name in request["keep"]}, "keep.")
@@ -119,14 +126,14 @@ def _check_keep(request):
         raise Refusal("BadRequest", "keep has days and bytes, and nothing else")
 
 
-def _check_outputs(request):
+def _check_outputs(request: dict[str, Any]) -> None:
     """`outputsFrom` may be left out."""
     request.setdefault("outputsFrom", "run")
     if request["outputsFrom"] not in ("run", "all"):
         raise Refusal("BadRequest", "outputsFrom must be run or all")
 
 
-def _check_window(request):
+def _check_window(request: dict[str, Any]) -> None:
     if request["job"] not in JOBS:
         raise Refusal("BadRequest", "job must be one of {}".format(", ".join(JOBS)))
     request.setdefault("offset", 0)
@@ -136,31 +143,62 @@ def _check_window(request):
             raise Refusal("BadRequest", f"{key} is not a whole number of bytes")
 
 
-def _check_work(request):
+def _check_work(request: dict[str, Any]) -> None:
     job = request["job"]
     _check(request, {job: (dict,)}, "")
     work = request[job]
     _check(work, _OF_JOB[job], job + ".")
     if request["queue"] is not None:
         _check(request["queue"], {"ttl": _NUMBER}, "queue.")
+    for key in ("imds", "again"):
+        if type(request.setdefault(key, False)) is not bool:
+            raise Refusal("BadRequest", f"{key} is not true or false")
     words = list(work.get("args", ()))
     for name, value in work.get("env", {}).items():
         if not name or "=" in name:
             raise Refusal("BadRequest", f"{job}.env has a name that is not valid for an environment variable")
         words += [name, value]
+    if job == "train":
+        words += _entry_words(work)
     words += [work[key] for key in ("script", "python") if work.get(key)]
     if not all(isinstance(word, str) and "\0" not in word for word in words):
         raise Refusal("BadRequest", f"{job}: args and env must be text without NUL")
     if job == "train":
         work.setdefault("lingerGrace", 60)
         _check(work, {"lingerGrace": _NUMBER}, "train.")
-    if job != "sync":
+    if job != "sync" and work.setdefault("environment", "shared") not in ("shared", "project"):
+        raise Refusal("BadRequest", f"{job}.environment must be shared or project")
+    if job == "sync":
+        _check_sync(work)
+    else:
         work.setdefault("secrets", {})
         check_secrets(work["secrets"], work["env"], job + ".")
 
 
-def check_secrets(secrets, env, prefix):
-    """Raises Refusal `BadRequest` for secrets that the run spec would not have allowed. Never with their text."""
+def _entry_words(work: dict[str, Any]) -> list[str]:
+    """The words of what a training starts, which is one of three. Raises Refusal `BadRequest`."""
+    found = [key for key in ("script", "module", "command") if work.get(key)]
+    if not found:
+        raise Refusal("BadRequest", "train.script is missing, and so are train.module and train.command")
+    if len(found) > 1:
+        raise Refusal("BadRequest", "train has more than one of script, module and command")
+    _check(work, {found[0]: (list,) if found[0] == "command" else _TEXT}, "train.")
+    return work["command"] if found[0] == "command" else [work[found[0]]]
+
+
+def _check_sync(work: dict[str, Any]) -> None:
+    """What a request may leave out."""
+    work.setdefault("folders", [])
+    _check(work, {"folders": (list,)}, "sync.")
+    if not all(isinstance(name, str) for name in work["folders"]):
+        raise Refusal("BadRequest", "sync.folders has the wrong type")
+    for key in ("allowRemovals", "takeOver"):
+        if not isinstance(work.setdefault(key, False), bool):
+            raise Refusal("BadRequest", f"sync.{key} has the wrong type")
+
+
+def check_secrets(secrets: dict[str, Any], env: Mapping[str, str], prefix: str) -> None:
+    """Raises Refusal `BadRequest` for secrets that the run spec does not allow. Never with their text."""
     _check({"secrets": secrets}, {"secrets": (dict,)}, prefix)
     if not secrets:
         return
@@ -175,26 +213,26 @@ def check_secrets(secrets, env, prefix):
             raise Refusal("BadRequest", f"{prefix}secrets has a value that is not a reference")
 
 
-def _check(values, wanted, prefix):
-    """Raises Refusal `BadRequest` when a key is missing, or of none of its types."""
-    for key, types in wanted.items():
+def _check(values: Mapping[str, Any], types_by_key: Mapping[str, tuple[type, ...]], prefix: str) -> None:
+    """Raises Refusal `BadRequest` when a key is missing, or its value has none of its types."""
+    for key, types in types_by_key.items():
         if key not in values:
             raise Refusal("BadRequest", f"{prefix}{key} is missing")
         if not isinstance(values[key], types) or isinstance(values[key], bool):
             raise Refusal("BadRequest", f"{prefix}{key} has the wrong type")
 
 
-def _is_name(text):
+def _is_name(text: str) -> bool:
     return 0 < len(text) <= 200 and text[0] != "." and _KEY.issuperset(text)
 
 
-def encode(answer):
+def encode(answer: dict[str, Any]) -> bytes:
     """An answer as the bytes that go to stdout."""
     return json.dumps(dict(answer, protocol=PROTOCOL), separators=(",", ":")).encode("ascii")
 
 
-def fit(answer, spare=0):
-    """The answer without what is needed least, when it does not keep the bound with `spare` bytes left."""
+def fit(answer: dict[str, Any], spare: int = 0) -> dict[str, Any]:
+    """The answer without its least important parts, when it exceeds the limit less `spare` bytes."""
     for key, least in (("progress", None), ("result", None), ("tail", [])):
         if len(encode(answer)) > MAX_ANSWER_BYTES - spare and answer.get(key):
             answer = dict(answer, **{key: least})

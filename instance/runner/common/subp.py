@@ -1,13 +1,15 @@
-"""Starts other programs. Beside the supervisor nothing else in the runner does.
+"""Starts other programs. Apart from the supervisor and jobs/launch.py, nothing else in the runner does.
 
-Always from a list, never through a shell; stdin is always given, so that no tool can wait for a person who is not
-there.
+Always from a list, never through a shell, and always with a stdin, so that no tool waits for a person's input.
 """
+
+from __future__ import annotations
 
 import os
 import select
 import subprocess
 import time
+from typing import Callable, Collection, Mapping, Sequence
 
 _READ = 65536
 _LONGEST_LINE = 65536
@@ -17,10 +19,10 @@ _PIPE_GRACE = 2.0
 class ProcessFailed(Exception):
     """A program that could not be started, took too long, or ended with a code that was not expected.
 
-    `code` is None when it never ran or was given up; `stdout` and `stderr` are text, as far as they came.
+    `code` is None when it did not run or timed out; `stdout` and `stderr` are text, as far as they were written.
     """
 
-    def __init__(self, command, code, stdout, stderr, reason):
+    def __init__(self, command: Sequence[str], code: int | None, stdout: str, stderr: str, reason: str) -> None:
         self.command = list(command)
         self.code = code
         self.stdout = stdout
@@ -30,10 +32,17 @@ class ProcessFailed(Exception):
         super().__init__("{}: {}{}".format(self.command[0], reason, ": " + last[0] if last else ""))
 
 
-def run(command, env=None, cwd=None, stdin=b"", timeout=None, allowed=(0,)):
+def run(
+    command: Sequence[str],
+    env: Mapping[str, str] | None = None,
+    cwd: str | None = None,
+    stdin: bytes = b"",
+    timeout: float | None = None,
+    allowed: Collection[int] | None = (0,),
+) -> tuple[str, str]:
     """Runs a program to its end and returns (stdout, stderr) as text.
 
-    timeout: seconds, None for ever. allowed: the exit codes that are no failure; None allows any.
+    timeout: seconds; None: no limit. allowed: the exit codes that are not a failure; None allows any.
     Raises ProcessFailed.
     """
     try:
@@ -49,12 +58,19 @@ def run(command, env=None, cwd=None, stdin=b"", timeout=None, allowed=(0,)):
     return stdout, stderr
 
 
-def follow(command, on_line, on_tick, env=None, cwd=None, tick=1.0):
-    """Runs a program, handing over its output line by line while it lasts; returns its exit code (negative: a signal).
+def follow(
+    command: Sequence[str],
+    on_line: Callable[[str], object],
+    on_tick: Callable[[int], object],
+    env: Mapping[str, str] | None = None,
+    cwd: str | None = None,
+    tick: float = 1.0,
+) -> int:
+    """Runs a program and passes on its output line by line; returns its exit code (negative: a signal).
 
-    on_line(text): each line of stdout and stderr, in the order written, without its end. A carriage return ends
-    one too: that is how progress bars are drawn. on_tick(pid): about every `tick` seconds, printed anything or not.
-    The program stays in this process group, so that whoever stops the job stops it as well.
+    on_line(text): each line of stdout and stderr, in the order written, without its end. A carriage return ends a
+    line too: progress bars use it. on_tick(pid): about every `tick` seconds, with or without output. The program stays
+    in this process group, so that stopping the job stops it as well.
     Raises ProcessFailed when it cannot start.
     """
     try:
@@ -63,19 +79,27 @@ def follow(command, on_line, on_tick, env=None, cwd=None, tick=1.0):
         )
     except (OSError, ValueError) as error:
         raise ProcessFailed(command, None, "", "", f"did not start: {error}") from error
+    output = process.stdout
     try:
-        _pump(process, on_line, on_tick, tick)
+        if output is not None:
+            _pump(process, output.fileno(), on_line, on_tick, tick)
         return process.wait()
     finally:
         if process.poll() is None:
             process.kill()
             process.wait()
-        process.stdout.close()
+        if output is not None:
+            output.close()
 
 
-def _pump(process, on_line, on_tick, tick):
-    """Reads to the end of the output, or until shortly after the program's end: a daemon may hold the pipe for ever."""
-    pipe = process.stdout.fileno()
+def _pump(
+    process: subprocess.Popen[bytes],
+    pipe: int,
+    on_line: Callable[[str], object],
+    on_tick: Callable[[int], object],
+    tick: float,
+) -> None:
+    """Reads to the end of the output, or until shortly after the program's end: a daemon may keep the pipe open."""
     rest = b""
     next_tick = time.monotonic() + tick
     ended_at = None
@@ -104,9 +128,9 @@ def _pump(process, on_line, on_tick, tick):
         on_line(_text(rest))
 
 
-def _text(data):
+def _text(data: bytes | None) -> str:
     return (data or b"").decode("utf-8", "replace")
 
 
-def _ended(code):
+def _ended(code: int) -> str:
     return f"killed by signal {-code}" if code < 0 else f"exit code {code}"

@@ -1,11 +1,14 @@
-"""What an interpreter is and what it has, found out by running it once, as the user."""
+"""Facts about an interpreter, found by running it once, as the user."""
+
+from __future__ import annotations
 
 import json
+from typing import Any
 
 from common import subp
 from install.errors import InstallError
 
-# Runs in the person's interpreter, of any version: plain old Python. sitecustomize may print: the last line counts.
+# Runs in the training's interpreter, of any version. sitecustomize may print: only the last line is read.
 _SCRIPT = """
 import sys
 if sys.path and sys.path[0] == "":
@@ -30,7 +33,7 @@ print("\\n" + json.dumps({
 """
 
 
-def probe(path, env, cwd, timeout=60):
+def probe(path: str, env: dict[str, str], cwd: str, timeout: float = 60) -> dict[str, Any]:
     """The interpreter's facts (see _SCRIPT). timeout: seconds.
 
     Raises InstallError PythonNotFound when it does not run.

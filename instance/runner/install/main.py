@@ -1,7 +1,10 @@
-"""The job `install`: brings what the requirements file asks for into the interpreter that will train.
+"""The job `install`: installs the requirements into the interpreter of the training.
 
-uv first, pip after it; whatever is there already is left alone, and an install that ended well is not repeated.
+With uv, or with pip where uv fails. Installed packages that satisfy the requirements stay, and an install that
+succeeded is not repeated.
 """
+
+from __future__ import annotations
 
 import json
 import os
@@ -9,27 +12,34 @@ import shutil
 import sys
 import tempfile
 import traceback
+from typing import TYPE_CHECKING, Any
 
 from common import interpreter
-from install import bring, environment, interpreter_facts, pip, records, requirements_file
+from install import bring, conda, environment, interpreter_facts, pip, project_environment, records, source
 from install.errors import InstallError, ToolFailed, disk_full, disk_is_full
 from install.progress import Progress
 from install.redact import Redactor
 from install.target import Target
 from install.uv import UvInstall
 
+if TYPE_CHECKING:
+    from common.interpreter import Interpreter
+    from common.packages import Package
+    from install.requirements import Requirements
 
-def main(opt="/opt"):
-    """Reads the job from stdin; 0 when well, else 1. opt: where images keep their environments."""
+
+def main(opt: str = "/opt") -> int:
+    """Reads the job from stdin; returns 0 when it succeeded, else 1. opt: where images keep their environments."""
     job = json.load(sys.stdin)
-    wanted, home = job["install"], job["home"]
-    secrets = {name: os.environ[name] for name in wanted["secrets"]}
-    redact = Redactor(dict(os.environ, **wanted["env"]), values=secrets.values())
+    request, home = job["install"], job["home"]
+    request.setdefault("environment", "shared")
+    secrets = {name: os.environ[name] for name in request["secrets"]}
+    redact = Redactor(dict(os.environ, **request["env"]), values=secrets.values())
     descriptor = os.environ.get("RUNCTL_PROGRESS_FD")
     progress = Progress(redact, int(descriptor) if descriptor else None)
     try:
         project = os.path.join(home, job["project"])
-        result = Install(wanted, home, project, redact, progress, opt).run()
+        result = Install(request, home, project, redact, progress, opt).run()
     except InstallError as error:
         return _failed(progress, redact, error.name, str(error))
     except OSError as error:
@@ -37,158 +47,198 @@ def main(opt="/opt"):
             return _failed(progress, redact, "DiskFull", str(disk_full(home)))
         return _failed(progress, redact, "InstallFailed", f"{type(error).__name__}: {error}")
     except Exception as error:
-        progress.say(traceback.format_exc().rstrip())
+        progress.log(traceback.format_exc().rstrip())
         return _failed(progress, redact, "InstallFailed", f"internal error of runctl: {type(error).__name__}: {error}")
     progress.result(result)
     return 0
 
 
-def _failed(progress, redact, name, message):
-    # What the tools said stands above already; the result carries it to those who have no log at hand.
-    progress.say(f"{name}: {message.splitlines()[0]}")
+def _failed(progress: Progress, redact: Redactor, name: str, message: str) -> int:
+    # The log has the tools' output already; the result carries the last lines to whoever has no log at hand.
+    progress.log(f"{name}: {message.splitlines()[0]}")
     progress.result({"error": {"name": name, "message": redact(message)}})
     return 1
 
 
 class Install:
-    """One run of the job. wanted: the request's `install`."""
+    """One run of the job. request: the job's `install`."""
 
-    def __init__(self, wanted, home, project, redact, progress, opt):
-        self._wanted, self._home, self._project = wanted, home, project
+    def __init__(
+        self, request: dict[str, Any], home: str, project: str, redact: Redactor, progress: Progress, opt: str
+    ) -> None:
+        self._request, self._home, self._project = request, home, project
         self._redact, self._progress, self._opt = redact, progress, opt
-        self._damaged = []
+        self._name = os.path.basename(project)
+        self._damaged: list[Package] = []
+        self._warnings: list[str] = []
         self._records = records.Records(os.path.join(home, ".runctl", "installs"))
 
-    def run(self):
+    def run(self) -> dict[str, Any]:
         """The job's result; raises InstallError."""
-        say = self._progress.say
+        log = self._progress.log
         python = self._interpreter()
-        say(f"python: {python.path}: {python.reason}")
-        file = os.path.join(self._project, self._wanted["requirements"])
-        env = environment.tool_environment(self._home, self._wanted["env"], python.prefix)
-        requirements = requirements_file.read(file, self._project, env)
+        log(f"python: {python.path}: {python.reason}")
+        env = environment.tool_environment(self._home, self._request["env"], python.prefix)
+        file = source.find(self._request["requirements"], self._project)
+        requirements = source.read(file, self._home, self._project, env)
         self._redact.learn(requirements.lines)
         facts = interpreter_facts.probe(python.path, dict(env, **python.env), self._home)
         target = Target(python, facts)
-        if not requirements.asks:
-            say(f"{self._wanted['requirements']} lists no packages: nothing to install")
+        if requirements.has_packages and file.kind != "conda" and self._request["environment"] == "project":
+            target = self._project_target(target, env)
+        if not requirements.has_packages:
+            log(f"{file.name} lists no packages: nothing to install")
             return self._result("none", False, target, 0)
         key = (
             None
             if requirements.remote
-            else records.key_of(requirements, target, dict(self._wanted["env"], **self._wanted["secrets"]))
+            else records.key_of(
+                requirements, target, self._request["installer"], dict(self._request["env"], **self._request["secrets"])
+            )
         )
         cached = self._cached(key, requirements, target)
         if cached:
             return cached
-        say(f"installing {self._wanted['requirements']} into {target.describe()} (Python {facts['version']})")
+        log(f"installing {file.name} into {target.describe()} (Python {facts['version']})")
         before = target.visible()
-        installer = self._work(target, file, env)
+        installer = self._work(target, file, requirements, env)
         packages = records.needed(requirements, before, target.visible())
+        if self._request["environment"] == "shared":
+            self._warnings = self._records.conflicts(self._name, target, before, target.visible())
+            for warning in self._warnings:
+                log(f"warning: {warning}")
         if key:
             record = {"installer": installer, "packages": records.describe(packages, target)}
-            self._records.keep(key, record)
-        say(f"installed by {installer}: {len(packages)} packages installed, {self._progress.elapsed:.1f} s")
+            self._records.keep(key, record, self._name, target)
+        log(f"installed by {installer}: {len(packages)} packages installed, {self._progress.elapsed:.1f} s")
         return self._result(installer, False, target, len(packages))
 
-    def _interpreter(self):
+    def _interpreter(self) -> Interpreter:
         try:
-            return interpreter.find(self._wanted["python"], self._home, opt=self._opt)
+            return interpreter.find(self._request["python"], self._home, opt=self._opt)
         except interpreter.PythonNotFound as error:
             raise InstallError("PythonNotFound", str(error)) from error
 
-    def _cached(self, key, requirements, target):
-        """The result when an earlier install still holds, else None."""
-        if requirements.remote:
-            self._progress.say(f"{requirements.remote[0]} may have changed: installing again")
+    def _project_target(self, base: Target, env: dict[str, str]) -> Target:
+        """The target in the project's own environment, which is created when it is missing or of another Python."""
+        folder = interpreter.project_environment(self._home, self._name)
+        if not project_environment.is_current(folder, base):
+            uv = bring.find_uv(env, self._home, self._progress)
+            if uv is None and self._request["installer"] != "pip":
+                uv = bring.bring_uv(env, self._home, self._home, self._progress, base)
+            try:
+                project_environment.create(folder, base, uv, env, self._progress)
+            except ToolFailed as failed:
+                self._stop_if_disk_full(failed)
+                raise InstallError("InstallFailed", str(failed)) from failed
+        python = interpreter.in_project(base.interpreter, self._home, self._name)
+        if python is None:
+            raise InstallError("InstallFailed", f"the project's environment {folder} has no interpreter")
+        facts = interpreter_facts.probe(python.path, dict(env, **python.env), self._home)
+        return Target(python, facts)
+
+    def _cached(self, key: str | None, requirements: Requirements, target: Target) -> dict[str, Any] | None:
+        """The result when the packages of an earlier install are still in place, else None."""
+        if key is None:
+            self._progress.log(f"{requirements.remote[0]} may have changed: installing again")
             return None
         record = self._records.find(key)
         if not record:
             return None
-        reason, self._damaged = records.doubts(record, target)
+        reason, self._damaged = records.compare(record, target)
         if reason:
-            self._progress.say(f"requirements have not changed, but {reason}")
+            self._progress.log(f"requirements have not changed, but {reason}")
             return None
+        self._records.keep(key, record, self._name, target)
         count = len(record["packages"])
-        self._progress.say(
+        self._progress.log(
             f"requirements have not changed and all {count} packages are still installed: nothing to install"
         )
         return self._result(record["installer"], True, target, count)
 
-    def _work(self, target, file, env):
-        """Installs, inside of the marks that tell a later install that this one was killed."""
+    def _work(self, target: Target, file: source.Source, requirements: Requirements, env: dict[str, str]) -> str:
+        """Installs, with a marker by which a later install sees that this one was killed."""
         killed = self._records.begin(target)
         if killed is not None:
-            self._progress.say("an earlier install was interrupted: checking for incomplete packages")
+            self._progress.log("an earlier install was interrupted: checking for incomplete packages")
             self._damaged += records.half_installed(target, killed)
-        records.take_away({package.info: package for package in self._damaged}.values(), self._progress.say)
+        records.remove_metadata({package.info: package for package in self._damaged}.values(), self._progress.log)
         base = os.path.join(self._home, ".runctl", "tmp")
-        shutil.rmtree(base, ignore_errors=True)  # only a killed install leaves anything; the lease allows one at a time
+        shutil.rmtree(base, ignore_errors=True)  # only a killed install leaves files; the lease allows one at a time
         os.makedirs(base)
         work = tempfile.mkdtemp(dir=base)
         try:
             # Not /tmp: Amazon Linux keeps it in memory, half as large as the machine's.
-            installer = self._with_best(target, file, dict(env, TMPDIR=work), work)
+            installer = self._with_best(target, file, requirements, dict(env, TMPDIR=work), work)
         finally:
             shutil.rmtree(base, ignore_errors=True)
         self._records.end(target)
         return installer
 
-    def _with_best(self, target, file, env, work):
-        """The name of the installer that did it."""
-        choice, say = self._wanted["installer"], self._progress.say
+    def _with_best(
+        self, target: Target, file: source.Source, requirements: Requirements, env: dict[str, str], work: str
+    ) -> str:
+        """Installs with uv, else with pip. Returns the name of the installer that succeeded."""
+        if file.kind == "conda":
+            return conda.install(target, file.file, env, self._project, self._progress)
+        choice, log = self._request["installer"], self._progress.log
         failed = None
         if choice != "pip":
-            failed = self._try_uv(target, file, env, work)
+            failed = self._try_uv(target, file, requirements, env, work)
             if failed is None:
                 return "uv"
             if choice == "uv":
                 raise InstallError("InstallFailed", _both(("uv", failed)))
         name = pip.name_of(target)
-        say(f"using {name}: the run spec says so" if failed is None else f"using {name} because uv failed: {failed}")
+        log(f"using {name}: the run spec says so" if failed is None else f"using {name} because uv failed: {failed}")
         if not pip.bring(target, env, self._home, self._progress):
             why = f"uv: {failed}. " if failed else ""
             missing = f"{why}{target.interpreter.path} has no pip; install it with {bring.PACKAGE_MANAGER}"
             raise InstallError("InstallFailed" if failed and failed.lines else "NoInstaller", missing)
         try:
-            pip.PipInstall(target, file, self._project, env, self._progress).run()
+            arguments = source.pip_arguments(file, work)
+            pip.PipInstall(target, arguments, self._project, env, self._progress).run()
         except ToolFailed as error:
             self._stop_if_disk_full(error)
             attempts = [("uv", failed)] if failed else []
             raise InstallError("InstallFailed", _both(*attempts, (name, error))) from error
         return name
 
-    def _try_uv(self, target, file, env, work):
-        """None when uv did it, else why not."""
-        uv = bring.find_uv(env, self._home, self._project, self._progress)
+    def _try_uv(
+        self, target: Target, file: source.Source, requirements: Requirements, env: dict[str, str], work: str
+    ) -> ToolFailed | None:
+        """None when uv succeeded, else the reason."""
+        uv = bring.find_uv(env, self._project, self._progress)
         uv = uv or bring.bring_uv(env, self._home, self._project, self._progress, target)
         if uv is None:
             return ToolFailed("there is no uv, and it could not be installed")
-        self._progress.say(f"using {uv.words} ({uv.path})")
+        self._progress.log(f"using {uv.name} ({uv.path})")
         try:
-            UvInstall(uv, target, file, self._project, work, self._progress).run()
+            arguments = source.uv_arguments(file, requirements, uv, target, work)
+            UvInstall(uv, target, arguments, requirements, self._project, work, self._progress).run()
         except ToolFailed as failed:
             self._stop_if_disk_full(failed)
             return failed
         return None
 
-    def _stop_if_disk_full(self, failed):
-        """Another installer would only fill the disk again."""
+    def _stop_if_disk_full(self, failed: ToolFailed) -> None:
+        """Raises DiskFull when the disk is full: another installer would fill it again."""
         if disk_is_full([*failed.lines, str(failed)]):
             raise disk_full(self._home) from failed
 
-    def _result(self, installer, cached, target, packages):
+    def _result(self, installer: str, cached: bool, target: Target, packages: int) -> dict[str, Any]:
         return {
             "installer": installer,
             "cached": cached,
             "python": target.interpreter.path,
             "packages": packages,
             "seconds": round(self._progress.elapsed, 1),
+            "warnings": self._warnings,
         }
 
 
-def _both(*attempts):
-    """One message from what each installer last said: the reasons on the first line, then the lines themselves."""
+def _both(*attempts: tuple[str, ToolFailed]) -> str:
+    """One message from the failures of all installers: the reasons on the first line, then the last lines of each."""
     reasons = "; ".join(f"{name}: {failed}" for name, failed in attempts)
     last = [f"{name}> {line}" for name, failed in attempts for line in failed.lines[-8:]]
     return "\n".join([reasons, *last])

@@ -1,10 +1,17 @@
 """Installs with pip: into the user's site, or into the environment."""
 
+from __future__ import annotations
+
 import re
+from typing import TYPE_CHECKING
 
 from common import subp
 from install import environment, tool
 from install.errors import ToolFailed
+
+if TYPE_CHECKING:
+    from install.progress import Progress
+    from install.target import Target
 
 _COLLECTING = re.compile(r"^\s*(?:Collecting|Obtaining) (\S+)")
 _DOWNLOADING = re.compile(r"^\s*Downloading (?:\S*/)?(\S+)(?: \((.+)\))?$")
@@ -18,13 +25,13 @@ _CANNOT_REMOVE = re.compile(r"Errno (13|30)\b")
 _NOISE = re.compile(r"^\s*(Requirement already satisfied|Looking in indexes|Looking in links|━)")
 
 
-def name_of(target):
-    """How the log and the result call it."""
+def name_of(target: Target) -> str:
+    """The installer's name in the log and the result."""
     return "pip3 --user" if target.interpreter.kind == "system" else "pip3"
 
 
-def bring(target, env, home, progress):
-    """Whether the interpreter has pip by now: its own, or by ensurepip."""
+def bring(target: Target, env: dict[str, str], home: str, progress: Progress) -> bool:
+    """Whether the interpreter has pip, if need be after ensurepip."""
     if target.facts["pip"]:
         return True
     command = [target.interpreter.path, "-m", "ensurepip"]
@@ -32,22 +39,24 @@ def bring(target, env, home, progress):
     try:
         subp.run(command, env=env, cwd=home, timeout=300)
     except subp.ProcessFailed as failed:
-        progress.say(f"{target.interpreter.path} has no pip, and ensurepip cannot install it: {failed}")
+        progress.log(f"{target.interpreter.path} has no pip, and ensurepip cannot install it: {failed}")
         return False
-    progress.say(f"{target.interpreter.path} had no pip: installed it with ensurepip")
+    progress.log(f"{target.interpreter.path} had no pip: installed it with ensurepip")
     return True
 
 
 class PipInstall:
-    """One install. env, project, progress: as for uv."""
+    """One install. arguments: what is installed. env, project, progress: as for uv."""
 
-    def __init__(self, target, requirements, project, env, progress):
-        self._target, self._file, self._project, self._progress = target, requirements, project, progress
+    def __init__(
+        self, target: Target, arguments: list[str], project: str, env: dict[str, str], progress: Progress
+    ) -> None:
+        self._target, self._arguments, self._project, self._progress = target, arguments, project, progress
         self._env = dict(env, **(target.interpreter.env if target.interpreter.kind == "overlay" else {}))
         self._python = target.interpreter.path
         self._fetched = 0
 
-    def run(self):
+    def run(self) -> None:
         """Installs what is missing; raises ToolFailed."""
         if self._target.interpreter.kind == "overlay":
             self._target.prepare()
@@ -55,29 +64,29 @@ class PipInstall:
             stdout, _ = subp.run([self._python, "-m", "pip", "--version"], self._env, self._project, timeout=60)
         except subp.ProcessFailed as failed:
             raise ToolFailed(str(failed)) from failed
-        # "raw" came with pip 24.1; an older one refuses the word, and draws its bar with nobody to see it.
-        bar = "raw" if environment.version_of(stdout) >= (24, 1) else "off"  # pyright: ignore[reportOperatorIssue]
+        # pip knows "raw" since 24.1 and refuses it before; the bar of an older pip is of no use without a terminal.
+        bar = "raw" if environment.version_of(stdout) >= (24, 1) else "off"
         command = [self._python, "-m", "pip", "install", "--progress-bar", bar]
         if self._target.interpreter.kind == "system":
             command.append("--user")
-        elif self._target.prefix:
-            command += ["--prefix", self._target.prefix]
+        elif self._target.interpreter.kind == "overlay":
+            command += ["--prefix", self._target.prefix or ""]
         try:
             self._install(command)
         except ToolFailed as failed:
             if self._target.interpreter.kind != "overlay" or not any(map(_CANNOT_REMOVE.search, failed.lines)):
                 raise
-            self._progress.say(
+            self._progress.log(
                 "the image's version cannot be removed: installing a complete copy that takes precedence"
             )
             self._install([*command, "--ignore-installed"])
 
-    def _install(self, command):
+    def _install(self, command: list[str]) -> None:
         self._progress.enter("resolving")
-        tool.run(self._progress, [*command, "-r", self._file], self._env, self._project, self._understand)
+        tool.run(self._progress, [*command, *self._arguments], self._env, self._project, self._on_line)
 
-    def _understand(self, line):
-        """Updates the progress from a line of pip's; says whether the log needs it."""
+    def _on_line(self, line: str) -> bool:
+        """Updates the progress from a line of pip's output; returns whether the line belongs in the log."""
         progress = self._progress
         collecting, installing, raw = _COLLECTING.match(line), _INSTALLING.match(line), _RAW.match(line)
         fetched = _DOWNLOADING.match(line) or _CACHED.match(line)

@@ -1,26 +1,36 @@
-"""Remembers installs that ended well, so that unchanged requirements are not installed again.
+"""Records installs that succeeded, so that unchanged requirements are not installed again.
 
-`<home>/.runctl/installs/<key>.json` is written when an install has ended well, and only then. `unfinished-…` stands
-there while one is at work: what a killed one left half done is found by it.
+`<home>/.runctl/installs/<key>.json` is written only after an install succeeded. `unfinished-…` exists there while one
+runs: a later install finds by it what a killed one left incomplete.
 """
+
+from __future__ import annotations
 
 import csv
 import hashlib
 import json
 import os
 import shutil
+from typing import TYPE_CHECKING, Any
 
 from common import marker
 from common.packages import requirements_of
 from install.redact import without_credentials
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from common.packages import Package
+    from install.requirements import Requirements
+    from install.target import Target
+
 _KEPT = 50
-#: Brought for the install, not by it.
+#: Installed for the install, not as a part of it.
 _TOOLS = {"uv", "pip"}
-#: Deeper files are too many to look at on a cold disk: torch and what comes with it have 20,000.
+#: Deeper files are too many to check on a cold disk: torch and its dependencies have 20,000.
 _DEPTH = 2
-#: They change how, not what.
-_NO_MATTER = (
+#: Settings that change how packages are installed, not which.
+_IRRELEVANT = (
     "CACHE_DIR",
     "TIMEOUT",
     "RETRIES",
@@ -33,21 +43,22 @@ _NO_MATTER = (
 )
 
 
-def key_of(requirements, target, spec_env):
-    """What an install depends on, as one SHA-256: requirements, interpreter, platform, and where packages come from.
+def key_of(requirements: Requirements, target: Target, installer: str, spec_env: dict[str, str]) -> str:
+    """A SHA-256 of what an install depends on: requirements, interpreter, platform, and the sources of packages.
 
-    spec_env: of the run spec; of a secret the reference.
+    installer: the run spec's. spec_env: the run spec's `env`, with the references of its secrets.
     """
     interpreter, facts = target.interpreter, target.facts
     relevant = {
         name: without_credentials(value)
         for name, value in spec_env.items()
-        if name.startswith(("PIP_", "UV_")) and not any(word in name for word in (*_NO_MATTER, "PASSWORD", "USERNAME"))
+        if name.startswith(("PIP_", "UV_")) and not any(word in name for word in (*_IRRELEVANT, "PASSWORD", "USERNAME"))
     }
     parts = {
         "requirements": requirements.digest(),
         "interpreter": [interpreter.path, os.path.realpath(interpreter.path), interpreter.kind, target.own],
         "python": [facts[name] for name in ("implementation", "version", "platform", "libc")],
+        "installer": installer,
         "env": relevant,
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
@@ -56,27 +67,63 @@ def key_of(requirements, target, spec_env):
 class Records:
     """The records in `folder`, which belongs to the user."""
 
-    def __init__(self, folder):
+    def __init__(self, folder: str) -> None:
         self._folder = folder
 
-    def find(self, key):
-        """The record of an install, or None."""
+    def find(self, key: str) -> dict[str, Any] | None:
+        """The record of an install, or None. Without packages it could not show a change, and is not used."""
         try:
             with open(os.path.join(self._folder, f"{key}.json"), encoding="utf-8") as file:
                 record = json.load(file)
-            return record if isinstance(record.get("packages"), dict) else None
+            return record if isinstance(record.get("packages"), dict) and record["packages"] else None
         except (OSError, ValueError):
             return None
 
-    def keep(self, key, record):
-        """Writes a record by rename, and drops the oldest of too many."""
-        marker.write(os.path.join(self._folder, f"{key}.json"), record)
+    def keep(self, key: str, record: dict[str, Any], project: str, target: Target) -> None:
+        """Writes a project's record by rename, and removes the oldest beyond the limit."""
+        earlier = self.find(key) or {}
+        projects = sorted({project, *earlier.get("projects", [])})
+        marker.write(os.path.join(self._folder, f"{key}.json"), dict(record, projects=projects, folder=target.own[0]))
         records = [entry for entry in os.scandir(self._folder) if entry.name.endswith(".json")]
         for entry in sorted(records, key=lambda entry: entry.stat().st_mtime)[:-_KEPT]:
             os.unlink(entry.path)
 
-    def begin(self, target):
-        """Marks that packages are being changed. Returns when an install began that never ended (epoch), or None."""
+    def conflicts(
+        self, project: str, target: Target, before: dict[str, Package], after: dict[str, Package]
+    ) -> list[str]:
+        """A warning for each other project whose last record has another version of a package that was changed."""
+        changed = {name for name, package in after.items() if before.get(name) != package}
+        warnings = []
+        for other, record in sorted(self._last_records(target).items()):
+            if other == project or project in record["projects"]:
+                continue
+            differing = [
+                f"{name} {after[name].version}, where the project {other} has installed {version}"
+                for name, (version, _) in sorted(record["packages"].items())
+                if name in changed and after[name].version != version
+            ]
+            if differing:
+                warnings.append(
+                    f"The project {project} installed {'; '.join(differing[:5])}. Both use {target.own[0]}. "
+                    "To keep their packages apart, set environment: project in both."
+                )
+        return warnings
+
+    def _last_records(self, target: Target) -> dict[str, dict[str, Any]]:
+        """The newest record of each project in the target's folder."""
+        try:
+            entries = [entry for entry in os.scandir(self._folder) if entry.name.endswith(".json")]
+        except OSError:
+            return {}  # no record yet
+        last = {}
+        for entry in sorted(entries, key=lambda entry: entry.stat().st_mtime_ns):
+            record = self.find(entry.name[: -len(".json")])
+            if record and record.get("folder") == target.own[0]:
+                last.update({project: record for project in record.get("projects", [])})
+        return last
+
+    def begin(self, target: Target) -> float | None:
+        """Marks that packages are being changed. Returns the start (epoch) of an install that never ended, or None."""
         os.makedirs(self._folder, exist_ok=True)
         path = self._marker(target)
         killed = os.stat(path).st_mtime if os.path.exists(path) else None
@@ -85,66 +132,66 @@ class Records:
         os.close(descriptor)
         return killed
 
-    def end(self, target):
-        """Nothing is half done any more."""
+    def end(self, target: Target) -> None:
+        """Removes the mark."""
         os.unlink(self._marker(target))
 
-    def _marker(self, target):
+    def _marker(self, target: Target) -> str:
         return os.path.join(self._folder, "unfinished-" + hashlib.sha256(target.own[0].encode()).hexdigest()[:16])
 
 
-def needed(requirements, before, after):
-    """The packages that an install is about: those asked for, those that it changed, and all that they require."""
+def needed(requirements: Requirements, before: dict[str, Package], after: dict[str, Package]) -> dict[str, Package]:
+    """The packages of an install: those that are named, those that it changed, and all that they require."""
     names = {name for name, package in after.items() if before.get(name) != package} - _TOOLS
     names.update(name for name in after if os.path.exists(os.path.join(after[name].info, "direct_url.json")))
     queue = list(names | requirements.names)
-    found = {}
+    packages = {}
     while queue:
         name = queue.pop()
-        if name in after and name not in found:
-            found[name] = after[name]
+        if name in after and name not in packages:
+            packages[name] = after[name]
             queue.extend(requirements_of(after[name]))
-    return found
+    return packages
 
 
-def describe(packages, target):
-    """As they stand in a record: [version, whether a later damage would be news]."""
+def describe(packages: dict[str, Package], target: Target) -> dict[str, list[Any]]:
+    """The packages of a record: [version, whether the package was complete]."""
     return {name: [package.version, damage_of(package, target, _DEPTH) is None] for name, package in packages.items()}
 
 
-def doubts(record, target):
-    """(why what was recorded does not hold any more, the packages that are damaged); (None, []) when it holds."""
+def compare(record: dict[str, Any], target: Target) -> tuple[str | None, list[Package]]:
+    """(how the installed packages differ from the record, those that are damaged); (None, []) without a difference."""
     visible = target.visible()
     reasons, damaged = [], []
-    for name, (version, whole) in record["packages"].items():
+    for name, (version, complete) in record["packages"].items():
         package = visible.get(name)
         if package is None:
             reasons.append(f"{name} is no longer installed")
         elif package.version != version:
             reasons.append(f"{name} is {package.version} now, not {version}")
-        elif whole and damage_of(package, target, _DEPTH):
+        elif complete and damage_of(package, target, _DEPTH):
             reasons.append(f"{name} is damaged ({damage_of(package, target, _DEPTH)})")
             damaged.append(package)
     return ("; ".join(reasons[:3]) or None), damaged
 
 
-def half_installed(target, since):
-    """The packages that an install left behind which began at `since` (epoch) and was killed."""
+def half_installed(target: Target, since: float) -> list[Package]:
+    """The incomplete packages of an install that began at `since` (epoch) and was killed."""
     recent = [package for package in target.visible().values() if os.stat(package.info).st_mtime >= since - 1]
     return [package for package in recent if damage_of(package, target)]
 
 
-def take_away(packages, say):
-    """Without its metadata a package counts as not installed, and comes anew."""
+def remove_metadata(packages: Iterable[Package], log: Callable[[str], None]) -> None:
+    """Removes the metadata of packages: without it a package counts as not installed, and is installed again."""
     for package in packages:
-        say(f"{package.name} {package.version} is incomplete: installing it again")
+        log(f"{package.name} {package.version} is incomplete: installing it again")
         shutil.rmtree(package.info)
 
 
-def damage_of(package, target, depth=None):
-    """What a package lacks of the files that its RECORD names (one line), or None. depth: folders deep, None for all.
+def damage_of(package: Package, target: Target, depth: int | None = None) -> str | None:
+    """A file of the package's RECORD that is missing or too short (one line), or None. depth: folders, None for all.
 
-    Only of what uv or pip put there: what a system or an image brings need not be as it was packed.
+    Only packages that uv or pip installed: those of a system or an image may differ from their RECORD.
     """
     if not target.is_own(package) or not package.info.endswith(".dist-info"):
         return None
@@ -160,13 +207,13 @@ def damage_of(package, target, depth=None):
             size = os.stat(os.path.join(package.root, row[0])).st_size
         except OSError:
             return f"{row[0]} is missing"
-        # Longer is somebody's change (a company adds its authority to certifi's list); shorter was cut off.
+        # A longer file was changed (a company adds its authority to certifi's list); a shorter one was cut off.
         if len(row) > 2 and row[2].isdigit() and size < int(row[2]):
             return f"{row[0]} has {size} bytes, not {row[2]}"
     return None
 
 
-def _content(folder, name):
+def _content(folder: str, name: str) -> str:
     try:
         with open(os.path.join(folder, name), encoding="utf-8", errors="surrogateescape", newline="") as file:
             return file.read()

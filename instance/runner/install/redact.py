@@ -1,58 +1,68 @@
 """Keeps credentials out of everything that an install prints.
 
-Whatever pip, uv or a build says passes through a Redactor: into the log, the progress and the result.
+The output of pip, uv and builds passes through a Redactor on its way to the log, the progress and the result.
 """
+
+from __future__ import annotations
 
 import re
 import urllib.parse
+from typing import TYPE_CHECKING
 
 from common.secrets.redact import forms as secret_forms
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
 _URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)(?P<rest>[^\s\"'<>`]+)")
 _SECRET_NAME = re.compile(r"TOKEN|PASSW|SECRET|CREDENTIAL|API_?KEY|ACCESS_?KEY|_AUTH", re.IGNORECASE)
-#: Shorter values would black out ordinary words.
-_SHORTEST_SECRET = 4
-#: The user of `git+ssh://git@host/…` is no secret, and a line without it is hard to read.
+#: Shorter values would remove ordinary words from the log.
+_SECRET_MIN_LENGTH = 4
+#: The user of `git+ssh://git@host/…` is not a secret, and a line without it is hard to read.
 _PLAIN_USERS = ("git", "")
 
 
 class Redactor:
-    """Callable: text in, text without credentials out.
+    """Callable: returns a text without its credentials.
 
-    Every URL loses its user and password and the values of its query. What stood in such places in `texts` (lines of
-    requirements) and in the values of `env` is also recognised where it comes alone, and so are the values of variables
-    in `env` whose names speak of a secret, and `values`: those of the run's secrets.
+    Removes user, password and the values of the query from every URL. Removes these strings elsewhere in a text too:
+    credentials in the URLs of `texts` (lines of requirements) and of the values of `env`, the values of variables in
+    `env` whose names say that they are secrets, and `values`: those of the run's secrets.
     """
 
-    def __init__(self, env=None, texts=(), values=()):
-        found = {form for value in values for form in secret_forms(value)}
+    def __init__(
+        self, env: dict[str, str] | None = None, texts: Iterable[str] = (), values: Iterable[str] = ()
+    ) -> None:
+        secrets = {form for value in values for form in secret_forms(value)}
         for name, value in (env or {}).items():
             if _SECRET_NAME.search(name):
-                found.update((value, value.strip()))
-            found.update(_secrets(value))
+                secrets.update((value, value.strip()))
+            secrets.update(_secrets(value))
         for text in texts:
-            found.update(_secrets(text))
-        # Longest first: one secret may be the beginning of another.
-        self._secrets = sorted((secret for secret in found if len(secret) >= _SHORTEST_SECRET), key=len, reverse=True)
+            secrets.update(_secrets(text))
+        # The longest first: one secret may be the beginning of another.
+        self._secrets = sorted(
+            (secret for secret in secrets if len(secret) >= _SECRET_MIN_LENGTH), key=len, reverse=True
+        )
 
-    def learn(self, texts):
-        """Takes the credentials of more texts into account."""
-        more = {secret for text in texts for secret in _secrets(text) if len(secret) >= _SHORTEST_SECRET}
+    def learn(self, texts: Iterable[str]) -> None:
+        """Adds the credentials of more texts."""
+        more = {secret for text in texts for secret in _secrets(text) if len(secret) >= _SECRET_MIN_LENGTH}
         self._secrets = sorted(more.union(self._secrets), key=len, reverse=True)
 
-    def __call__(self, text):
+    def __call__(self, text: str) -> str:
         text = without_credentials(text)
         for secret in self._secrets:
             text = text.replace(secret, "***")
         return text
 
 
-def without_credentials(text):
-    """The text with each URL in it reduced to what is no secret. Pure; also what goes into the key of an install."""
+def without_credentials(text: str) -> str:
+    """The text with credentials removed from each URL. Pure; also part of the key of an install."""
     return _URL.sub(_reduce, text)
 
 
-def _reduce(match):
+def _reduce(match: re.Match[str]) -> str:
     authority, tail = _split(match.group("rest"))
     user, at, host = authority.rpartition("@")
     if at and user not in _PLAIN_USERS:
@@ -64,8 +74,8 @@ def _reduce(match):
     return match.group("scheme") + authority + tail
 
 
-def _split(rest):
-    """(authority, the rest from the first of / ? #). A password may hold a slash; a port is no password."""
+def _split(rest: str) -> tuple[str, str]:
+    """(authority, the rest from the first of / ? #). A password may contain a slash; a port is not a password."""
     end = re.search(r"[/?#]", rest)
     plain = rest[: end.start()] if end else rest
     if "@" not in plain and re.match(r"[^/@]*:(?!\d+/)[^@]*@", rest):
@@ -76,13 +86,13 @@ def _split(rest):
     return plain, rest[len(plain) :]
 
 
-def _secrets(text):
-    """What is secret in the URLs of a text, as written and decoded."""
+def _secrets(text: str) -> Iterator[str]:
+    """The credentials in the URLs of a text, as written and decoded."""
     for match in _URL.finditer(text):
         authority, tail = _split(match.group("rest"))
         user, at, _host = authority.rpartition("@")
         name, colon, password = user.partition(":")
-        # Alone, the user is the token; before a password it is a name like "aws" that other lines may well contain.
+        # The user is the token where no password follows; else it is a name like "aws" that other lines may contain.
         if at and user not in _PLAIN_USERS:
             yield from _spellings(password if colon and password else name)
         for pair in tail.partition("?")[2].partition("#")[0].split("&"):
@@ -90,5 +100,5 @@ def _secrets(text):
                 yield from _spellings(pair.partition("=")[2])
 
 
-def _spellings(secret):
+def _spellings(secret: str) -> tuple[str, str, str]:
     return (secret, urllib.parse.unquote(secret), urllib.parse.quote(secret, safe=""))

@@ -1,13 +1,24 @@
-"""Installs with uv, leaving out what the interpreter already has."""
+"""Installs with uv, without the packages that the interpreter already has."""
+
+from __future__ import annotations
 
 import os
 import re
 import shutil
+from typing import TYPE_CHECKING
 
 from common import subp
 from common.packages import metadata_file, normalize
-from install import environment, tool
+from install import environment, local_project, tool
 from install.errors import ToolFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from common.packages import Package
+    from install.progress import Progress
+    from install.requirements import Requirements
+    from install.target import Target
 
 _CHANGE = re.compile(r"^ ([-+~]) ([A-Za-z0-9._-]+)(?:==(\S+)| @ )")
 _SIZED = re.compile(r"^\s*Downloading (\S+) \((.+)\)$")
@@ -19,55 +30,74 @@ _METADATA = ("METADATA", "PKG-INFO", "WHEEL", "INSTALLER", "direct_url.json")
 
 
 class Uv:
-    """A uv that runs. version: (major, minor)."""
+    """A uv that runs. name: with its version, as "uv 0.13.9". version: (major, minor)."""
 
-    def __init__(self, path, env, cwd):
+    def __init__(self, path: str, env: dict[str, str], cwd: str) -> None:
         self.path = path
         try:
             stdout, _ = subp.run([path, "--version"], env=env, cwd=cwd, timeout=60)
         except subp.ProcessFailed as failed:
             raise ToolFailed(f"{path} does not run: {failed}") from failed
         self.version = environment.version_of(stdout)
-        self.words = stdout.strip().split(" (")[0]
+        self.name = stdout.strip().split(" (")[0]
         self.env = environment.for_uv_version(env, self.version)
 
 
 class UvInstall:
-    """One install: the plan, then the work. work: a folder for temporary files, on the target's filesystem."""
+    """One install: the plan, then the packages. arguments: what is installed, as options of `uv pip install`.
 
-    def __init__(self, uv, target, requirements, project, work, progress):
-        self._uv, self._target, self._file, self._project = uv, target, requirements, project
+    work: a folder for temporary files, on the target's filesystem.
+    """
+
+    def __init__(
+        self,
+        uv: Uv,
+        target: Target,
+        arguments: list[str],
+        requirements: Requirements,
+        project: str,
+        work: str,
+        progress: Progress,
+    ) -> None:
+        self._uv, self._target, self._project = uv, target, project
+        self._arguments, self._local_folders = arguments, requirements.local_folders
         self._work, self._progress = work, progress
         self._python = target.interpreter.path
-        self._active = []
+        self._active: list[str] = []
         self._archives = self._cached_archives()
         mode = environment.link_mode(uv.env["UV_CACHE_DIR"], target.prefix or target.facts["prefix"])
-        self._env = dict(uv.env, UV_LINK_MODE=mode) if mode and "UV_LINK_MODE" not in uv.env else uv.env
+        self._env = dict(uv.env, UV_LINK_MODE=mode) if mode and "UV_LINK_MODE" not in uv.env else dict(uv.env)
+        if "--require-hashes" in arguments:
+            # uv refuses constraints that are not pinned then, and each version is pinned already.
+            self._env.pop("UV_CONSTRAINT", None)
 
-    def run(self):
+    def run(self) -> None:
         """Installs what is missing; raises ToolFailed."""
         self._target.prepare()
         self._progress.enter("resolving")
         before = self._target.visible()
+        # uv keeps a local project that is installed, whatever changed in it but pyproject.toml, setup.py and setup.cfg.
+        for name in local_project.installed_from(self._local_folders, before.values()):
+            self._arguments += ["--reinstall-package", name]
         added, removed, downloads = self._plan(before)
         if not added:
             return
-        self._progress.say(f"to install: {len(added)} ({downloads} to download)")
+        self._progress.log(f"to install: {len(added)} ({downloads} to download)")
         self._progress.enter("downloading", downloads)
         self._progress.update(total=downloads or None)
         command = [self._uv.path, "pip", "install", "--python", self._python]
         if self._target.prefix:
             command += ["--prefix", self._target.prefix, *self._kept(before, {*added, *removed}), *self._pins(added)]
-        self._install([*command, "-r", self._file])
+        self._install([*command, *self._arguments])
         self._check(added)
 
-    def _plan(self, before):
-        """What uv would change, seen from all that the interpreter has: (added, removed, number of downloads).
+    def _plan(self, before: dict[str, Package]) -> tuple[dict[str, str | None], set[str], int]:
+        """What uv would change among all packages of the interpreter: (added, removed, number of downloads).
 
-        added: versions by name, None for what comes from a URL or a path.
+        added: versions by name, None for a package from a URL or a path.
         """
-        python = self._stand_in(before) if self._target.prefix else self._python
-        command = [self._uv.path, "pip", "install", "--dry-run", "--python", python, "-r", self._file]
+        python = self._metadata_environment(before) if self._target.prefix else self._python
+        command = [self._uv.path, "pip", "install", "--dry-run", "--python", python, *self._arguments]
         lines = self._tool(command)
         changes = [match.groups() for match in map(_CHANGE.match, lines) if match]
         added = {normalize(name): version for sign, name, version in changes if sign in "+~"}
@@ -75,13 +105,13 @@ class UvInstall:
         counted = [match.groups() for match in map(_COUNTED.match, lines) if match]
         return added, removed, next((int(count) for word, count in counted if word == "Would download"), 0)
 
-    def _stand_in(self, before):
-        """A virtual environment that has the metadata of all that the interpreter has, wherever that lies.
+    def _metadata_environment(self, before: dict[str, Package]) -> str:
+        """The interpreter of a virtual environment with the metadata of all installed packages, from every folder.
 
-        uv looks at one folder of an environment only: not at the user's site, nor at Debian's dist-packages, nor behind
-        an overlay. So it would fetch torch again where an image ships it.
+        uv reads one folder of an environment only: not the user's site, nor Debian's dist-packages, nor the environment
+        behind an overlay. It would download torch again where an image has it.
         """
-        folder = os.path.join(self._work, "seen")
+        folder = os.path.join(self._work, "metadata")
         shutil.rmtree(folder, ignore_errors=True)
         self._tool([self._uv.path, "venv", "--python", self._python, folder])
         lib = os.path.join(folder, "lib")
@@ -91,25 +121,25 @@ class UvInstall:
             if metadata_file(package.info) == package.info:
                 os.symlink(package.info, copy)
                 continue
-            os.mkdir(copy)  # a real folder with links: uv passes over a folder that is a link itself
+            os.mkdir(copy)  # a real folder with links: uv ignores a folder that is a link itself
             for name in _METADATA:
                 if os.path.exists(os.path.join(package.info, name)):
                     os.symlink(os.path.join(package.info, name), os.path.join(copy, name))
         return os.path.join(folder, "bin", "python")
 
-    def _kept(self, before, changed):
-        """Options that leave out what the image has and keeps, by name and as somebody's dependency."""
+    def _kept(self, before: dict[str, Package], changed: set[str]) -> list[str]:
+        """Options that exclude the image's unchanged packages, named ones and dependencies."""
         kept = [name for name, package in before.items() if name not in changed and not self._target.is_own(package)]
-        # A requirement that holds nowhere. `--exclude` says the same, but only since uv 0.9.
+        # A marker that is true on no platform. `--exclude` does the same, but only since uv 0.9.
         return self._listed("--override", "kept.txt", [f'{name} ; sys_platform == "none"' for name in sorted(kept)])
 
-    def _pins(self, added):
-        """Without what was left out, uv might choose other versions than those that go together with it."""
+    def _pins(self, added: dict[str, str | None]) -> list[str]:
+        """Without the excluded packages uv might choose versions that do not go together with them."""
         return self._listed(
             "--constraint", "pins.txt", [f"{name}=={version}" for name, version in sorted(added.items()) if version]
         )
 
-    def _listed(self, option, name, lines):
+    def _listed(self, option: str, name: str, lines: list[str]) -> list[str]:
         if not lines:
             return []
         path = os.path.join(self._work, name)
@@ -117,14 +147,14 @@ class UvInstall:
             file.write("\n".join(lines) + "\n")
         return [option, path]
 
-    def _install(self, command):
+    def _install(self, command: list[str]) -> None:
         self._tool(command, self._count_archives)
 
-    def _tool(self, command, after_tick=None):
-        return tool.run(self._progress, command, self._env, self._project, self._understand, after_tick)
+    def _tool(self, command: list[str], after_tick: Callable[[], None] | None = None) -> list[str]:
+        return tool.run(self._progress, command, self._env, self._project, self._on_line, after_tick)
 
-    def _understand(self, line):
-        """Updates the progress from a line of uv's; says whether the log needs it."""
+    def _on_line(self, line: str) -> bool:
+        """Updates the progress from a line of uv's output; returns whether the line belongs in the log."""
         progress = self._progress
         started, finished, counted = _STARTED.match(line), _FINISHED.match(line), _COUNTED.match(line)
         if started:
@@ -141,14 +171,14 @@ class UvInstall:
             progress.update(done=int(counted.group(2)), total=int(counted.group(2)), current=None)
         return not line.startswith(_NOISE) and not (progress.phase == "resolving" and _CHANGE.match(line))
 
-    def _count_archives(self):
-        """uv announces large downloads only; each wheel that is complete becomes an entry of its cache."""
+    def _count_archives(self) -> None:
+        """uv announces large downloads only; each complete wheel becomes an entry of its cache."""
         if self._progress.phase == "downloading" and self._progress.total:
             done = min(len(self._cached_archives() - self._archives), self._progress.total)
             if done != self._progress.done:
                 self._progress.update(done=done)
 
-    def _cached_archives(self):
+    def _cached_archives(self) -> set[str]:
         cache = self._uv.env["UV_CACHE_DIR"]
         try:
             folders = [os.path.join(cache, name) for name in os.listdir(cache) if name.startswith("archive-")]
@@ -156,11 +186,13 @@ class UvInstall:
             return set()  # no cache yet
         return {name for folder in folders for name in os.listdir(folder)}
 
-    def _check(self, added):
-        """uv's word is not enough: a package in a folder that Python does not look into is as good as none."""
-        seen = self._target.visible()
-        lost = [
-            name for name, version in added.items() if name not in seen or version not in (None, seen[name].version)
+    def _check(self, added: dict[str, str | None]) -> None:
+        """Raises ToolFailed when uv put a package into a folder that Python does not search."""
+        visible = self._target.visible()
+        missing = [
+            name
+            for name, version in added.items()
+            if name not in visible or version not in (None, visible[name].version)
         ]
-        if lost:
-            raise ToolFailed(f"uv installed {', '.join(sorted(lost))} where {self._python} does not find it")
+        if missing:
+            raise ToolFailed(f"uv installed {', '.join(sorted(missing))} where {self._python} does not find it")

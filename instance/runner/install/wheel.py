@@ -1,4 +1,6 @@
-"""Fetches uv's program as a wheel with the standard library alone, for an instance that has neither uv nor pip."""
+"""Downloads uv's program as a wheel with the standard library, for an instance that has neither uv nor pip."""
+
+from __future__ import annotations
 
 import base64
 import hashlib
@@ -7,7 +9,6 @@ import io
 import json
 import os
 import platform
-import re
 import ssl
 import stat
 import urllib.error
@@ -16,73 +17,76 @@ import urllib.request
 import zipfile
 
 from common import marker
+from install import uv_release
 from install.errors import ToolFailed
 
-_PYPI = "https://pypi.org/simple"
-_WHEEL = re.compile(r"^uv-(\d+)\.(\d+)\.(\d+)-py3-none-(.+)\.whl$")
+#: The index of uv and pip where none is set.
+DEFAULT_INDEX = "https://pypi.org/simple"
 _ACCEPT = "application/vnd.pypi.simple.v1+json, text/html;q=0.5"
-#: uv's wheel is 20 MB.
-_LARGEST = 200_000_000
-_TIMEOUT = 60
+#: uv's wheel has 20 MB.
+_MAX_BYTES = 200_000_000
+_TIMEOUT_S = 60
 
 
-def fetch_uv(target, settings):
-    """Puts uv's program at `target`. settings: pip's, by upper-case name. Raises ToolFailed."""
-    index = settings.get("INDEX_URL") or _PYPI
+def fetch_uv(target: str, settings: dict[str, str]) -> str:
+    """Writes uv's program to `target` and returns its wheel's name. settings: pip's, by upper-case name.
+
+    Raises ToolFailed.
+    """
+    index = settings.get("INDEX_URL") or DEFAULT_INDEX
     try:
         opener = _opener(settings.get("CERT"))
         page, base, kind = _get(opener, index.rstrip("/") + "/uv/", _ACCEPT)
-        name, url, digest = choose(links(page.decode("utf-8", "replace"), base, kind), _tags())
+        name, url = choose(links(page.decode("utf-8", "replace"), base, kind), _tags())
         wheel, _, _ = _get(opener, url, "*/*", index)
-        if digest and hashlib.sha256(wheel).hexdigest() != digest:
-            raise ToolFailed(f"{name} does not have the SHA-256 that the index states")
+        if hashlib.sha256(wheel).hexdigest() != uv_release.WHEELS[name]:
+            raise ToolFailed(f"{name} from the index does not have the SHA-256 of that release")
         _unpack(wheel, target)
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise ToolFailed(f"{type(error).__name__}: {error}") from error
     return name
 
 
-def links(text, base, content_type):
-    """(file name, URL, SHA-256 or None) of each file on a simple index's page, in JSON (PEP 691) or HTML (PEP 503)."""
+def links(text: str, base: str, content_type: str) -> list[tuple[str, str]]:
+    """(file name, URL) of each file on a simple index's page, in JSON (PEP 691) or HTML (PEP 503)."""
     if "json" in content_type:
-        files = json.loads(text)["files"]
-        urls = [(urllib.parse.urljoin(base, file["url"]), file.get("hashes", {}).get("sha256")) for file in files]
+        urls = [entry["url"] for entry in json.loads(text)["files"]]
     else:
         parser = _Anchors()
         parser.feed(text)
-        urls = [(urllib.parse.urljoin(base, href), None) for href in parser.found]
-    found = []
-    for url, digest in urls:
-        plain, _, fragment = url.partition("#")
-        name = urllib.parse.unquote(urllib.parse.urlsplit(plain).path).rsplit("/", 1)[-1]
-        found.append((name, plain, digest or (fragment[7:] if fragment.startswith("sha256=") else None)))
-    return found
+        urls = parser.hrefs
+    files = []
+    for url in urls:
+        plain = urllib.parse.urljoin(base, url).partition("#")[0]
+        files.append((urllib.parse.unquote(urllib.parse.urlsplit(plain).path).rsplit("/", 1)[-1], plain))
+    return files
 
 
-def choose(files, tags):
-    """The newest release's wheel for this machine."""
-    fitting = []
-    for name, url, digest in files:
-        match = _WHEEL.match(name)
-        if match and any(tag.endswith(tags[1]) and tag.startswith(tags[0]) for tag in match.group(4).split(".")):
-            fitting.append((tuple(int(part) for part in match.groups()[:3]), name, url, digest))
-    if not fitting:
-        raise ToolFailed(f"the index has no uv for {tags[0]} on {tags[1]}")
-    return max(fitting)[1:]
+def choose(files: list[tuple[str, str]], tags: tuple[str, str]) -> tuple[str, str]:
+    """(file name, URL) of the pinned release's wheel for this machine. Raises ToolFailed."""
+    begin, end = tags
+    for name, url in files:
+        if name in uv_release.WHEELS and any(
+            tag.startswith(begin) and tag.endswith(end) for tag in name[: -len(".whl")].split("-")[-1].split(".")
+        ):
+            return name, url
+    raise ToolFailed(f"the index has no uv {uv_release.VERSION} for {begin} on {end.strip('_')}")
 
 
-def _tags():
+def _tags() -> tuple[str, str]:
     """(what a fitting wheel's platform tag begins with, what it ends with)."""
     musl = any(name.startswith("ld-musl") for name in os.listdir("/lib"))
     return ("musllinux" if musl else "manylinux"), "_" + platform.machine()
 
 
-def _opener(certificates):
+def _opener(certificates: str | None) -> urllib.request.OpenerDirector:
     context = ssl.create_default_context(cafile=certificates or None)
     return urllib.request.build_opener(urllib.request.HTTPSHandler(context=context))
 
 
-def _get(opener, url, accept, credentials_of=None):
+def _get(
+    opener: urllib.request.OpenerDirector, url: str, accept: str, credentials_of: str | None = None
+) -> tuple[bytes, str, str]:
     """(body, final URL, content type). Credentials in the URL, or the index's for the same host, become a header."""
     parts = urllib.parse.urlsplit(url)
     if parts.scheme not in ("http", "https"):
@@ -95,27 +99,27 @@ def _get(opener, url, accept, credentials_of=None):
         headers["Authorization"] = "Basic " + base64.b64encode(pair.encode()).decode()
     plain = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
     request = urllib.request.Request(plain, headers=headers)  # noqa: S310 - the scheme was checked above
-    with opener.open(request, timeout=_TIMEOUT) as response:
-        body = response.read(_LARGEST)
+    with opener.open(request, timeout=_TIMEOUT_S) as response:
+        body = response.read(_MAX_BYTES)
         return body, response.geturl(), response.headers.get("Content-Type", "")
 
 
-def _unpack(wheel, target):
-    """Writes the one program `uv` of the wheel, by rename: a half one must never be found on PATH."""
+def _unpack(wheel: bytes, target: str) -> None:
+    """Writes the program `uv` of the wheel by rename: PATH must never have an incomplete one."""
     with zipfile.ZipFile(io.BytesIO(wheel)) as archive:
-        inside = next(name for name in [*archive.namelist(), ""] if name.endswith(".data/scripts/uv") or not name)
-        if not inside:
+        member = next((name for name in archive.namelist() if name.endswith(".data/scripts/uv")), None)
+        if member is None:
             raise ToolFailed("the wheel does not contain the program uv")
         os.makedirs(os.path.dirname(target), exist_ok=True)
-        marker.replace(target, archive.read(inside), stat.S_IRWXU)
+        marker.replace(target, archive.read(member), stat.S_IRWXU)
 
 
 class _Anchors(html.parser.HTMLParser):
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
-        self.found = []
+        self.hrefs: list[str] = []
 
-    def handle_starttag(self, tag, attrs):
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         href = dict(attrs).get("href")
         if tag == "a" and href:
-            self.found.append(href)
+            self.hrefs.append(href)

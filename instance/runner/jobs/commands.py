@@ -1,34 +1,42 @@
-"""What a job runs: command, environment, folder, and how long it may."""
+"""What a job runs: command, environment, folder and time limit."""
 
-import collections
+from __future__ import annotations
+
 import json
 import os
 import sys
+from typing import Any, NamedTuple
 
 from common import accounts, environment, interpreter
 from common.paths import program_path
+from jobs import entry
 
 #: A sync is capped (core/archive/caps.ts), and an install may build packages from source. What takes longer hangs.
-_MOST_SECONDS = {"sync": 2 * 3_600, "install": 6 * 3_600}
-_GRACE_SECONDS = 10
-_LINGER_SECONDS = 60
+_MAX_S = {"sync": 2 * 3_600, "install": 6 * 3_600}
+_GRACE_S = 10
+_LINGER_S = 60
 
-#: Runs $0 with sh, or with bash if its first line names bash. The user reads the file, not the supervisor.
-_SHELL = """read -r line < "$0"; case $line in '#!'*bash*) exec bash "$0" "$@" ;; *) exec sh "$0" "$@" ;; esac"""
 
-#: words: the command. stdin: bytes for it, or None for /dev/null. shown: what identity.json says of it.
-Command = collections.namedtuple("Command", "words env cwd account stdin shown")
+class Command(NamedTuple):
+    words: list[str]
+    env: dict[str, str]
+    cwd: str
+    account: accounts.Account
+    #: None: /dev/null.
+    stdin: bytes | None
+    #: What identity.json says about it.
+    description: dict[str, str]
 
 
 class CannotRun(Exception):
-    """There is nothing to start. `name`: the error's name in the job's result."""
+    """The job cannot be started. `name`: the error's name in the job's result."""
 
-    def __init__(self, name, message):
+    def __init__(self, name: str, message: str) -> None:
         self.name = name
         super().__init__(message)
 
 
-def of(work):
+def of(work: dict[str, Any]) -> Command:
     """The Command of a job's input (input.json). Raises CannotRun."""
     job = work["job"]
     account = accounts.Account(**work["account"])
@@ -36,42 +44,42 @@ def of(work):
     if job != "train":
         words = [sys.executable, "-I", "-B", program_path(), "child", job]
         env = environment.of_job(account, work["agent"], work["run"], work["project"], own=own)
-        asked = {name: work[name] for name in ("run", "project", "root")}
-        asked.update({"home": account.home, job: work["work"]})
-        return Command(words, env, account.home, account, json.dumps(asked).encode("utf-8"), {"python": sys.executable})
+        request = {name: work[name] for name in ("run", "project", "root")}
+        request.update({"home": account.home, job: work["work"]})
+        return Command(
+            words, env, account.home, account, json.dumps(request).encode("utf-8"), {"python": sys.executable}
+        )
     try:
-        python = interpreter.find(work["work"]["python"], account.home, account.name)
+        project = work["project"] if work["work"].get("environment") == "project" else None
+        python = interpreter.choose(work["work"]["python"], account.home, account.name, project)
     except interpreter.PythonNotFound as error:
         raise CannotRun("PythonNotFound", str(error)) from error
-    words = _script_words(python.path, work["work"]["script"], work["work"]["args"])
     env = environment.of_job(account, work["agent"], work["run"], work["project"], python, own)
     folder = os.path.join(account.home, work["project"])
+    try:
+        words = entry.build_words(work["work"], python, env, folder)
+    except entry.ProgramNotFound as error:
+        raise CannotRun("StartFailed", str(error)) from error
     return Command(words, env, folder, account, None, {"python": python.path, "reason": python.reason})
 
 
-def _script_words(python: str, script: str, args: "list[str]") -> "list[str]":
-    """The command that runs a script: of the shell for .sh, else of Python."""
-    # Either would take a name that begins with - for an option.
-    path = "./" + script if script.startswith("-") else script
-    return ["/bin/sh", "-c", _SHELL, path, *args] if script.lower().endswith(".sh") else [python, path, *args]
-
-
-def folders(work):
+def folders(work: dict[str, Any]) -> list[str]:
     """Where the job writes, besides its log."""
     home = work["account"]["home"]
-    return [os.path.join(home, work["project"]), home, "/tmp"]  # noqa: S108 - only looked at
+    return [os.path.join(home, work["project"]), home, "/tmp"]  # noqa: S108 - only its free space is read
 
 
-def most_seconds(work):
+def max_seconds(work: dict[str, Any]) -> float:
     """How long the job may last before it is ended."""
-    return work["work"].get("maxDuration", _MOST_SECONDS.get(work["job"]))
+    limit = work["work"].get("maxDuration")
+    return _MAX_S[work["job"]] if limit is None else limit
 
 
-def linger_seconds(work):
-    """How long what a job left in its group may be idle before it is ended."""
-    return work["work"].get("lingerGrace", _LINGER_SECONDS)
+def linger_seconds(work: dict[str, Any]) -> float:
+    """How long processes that a job left in its group may be idle before they are ended."""
+    return work["work"].get("lingerGrace", _LINGER_S)
 
 
-def grace_seconds(work):
+def grace_seconds(work: dict[str, Any]) -> float:
     """Between TERM and KILL."""
-    return work["work"].get("stopGrace", _GRACE_SECONDS)
+    return work["work"].get("stopGrace", _GRACE_S)

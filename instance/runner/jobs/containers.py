@@ -1,15 +1,18 @@
-"""Containers for jobs: whatever a job starts stays in its container, and the kernel ends all of it at once.
+"""Containers for jobs: every process that a job starts stays in its container, and the kernel ends them all at once.
 
 cgroup         A cgroup (version 2) of the job's own, below its supervisor's: a systemd unit where systemd runs.
                `cgroup.kill` ends all members, also those that are just being forked.
-pid-namespace  Where no cgroup can be had: when the first process of the namespace is killed, the kernel kills the rest.
-process-group  Where neither can be had, as when the runner is not root: processes are searched for and ended one by
-               one. A process that forks fast enough outruns that.
+pid-namespace  Without a cgroup: when the first process of the namespace is killed, the kernel kills the rest.
+process-group  With neither, as when the runner is not root: processes are searched for and ended one by one. A process
+               that forks fast enough can escape.
 """
+
+from __future__ import annotations
 
 import contextlib
 import os
 import signal
+from typing import Any, Union
 
 from common import processes
 from jobs import limits
@@ -20,23 +23,25 @@ _NO_SYSTEMD = "the supervisor is not in a systemd unit of its own"
 class Cgroup:
     """A cgroup of version 2."""
 
-    is_kernels = True
-    why = None
+    #: Whether the kernel keeps all processes in it.
+    is_complete = True
+    #: Why there is no better container.
+    why: str | None = None
 
-    def __init__(self, path):
+    def __init__(self, path: str) -> None:
         self.path = path
 
-    def describe(self):
-        """What identity.json keeps, for whoever must end the job when its supervisor is gone."""
+    def describe(self) -> dict[str, Any]:
+        """What identity.json keeps, to end the job when its supervisor is gone."""
         return {"kind": "cgroup", "path": self.path}
 
-    def enter(self, pid):
-        """Moves a process, with all that it will start, into the container. Raises OSError."""
+    def enter(self, pid: int) -> None:
+        """Moves a process into the container, with all that it will start. Raises OSError."""
         with open(os.path.join(self.path, "cgroup.procs"), "w") as file:
             file.write(str(pid))
 
-    def members(self):
-        """The processes in it that run."""
+    def members(self) -> list[processes.Process]:
+        """The running processes in it."""
         try:
             with open(os.path.join(self.path, "cgroup.procs")) as file:
                 found = [processes.look(int(line)) for line in file]
@@ -44,101 +49,104 @@ class Cgroup:
             return []  # removed meanwhile
         return [process for process in found if process is not None and not processes.is_dead(process)]
 
-    def is_empty(self):
+    def is_empty(self) -> bool:
         try:
             with open(os.path.join(self.path, "cgroup.events")) as file:
                 return "populated 0" in file.read()
         except OSError:
             return True  # Only an empty cgroup can be removed.
 
-    def kill(self):
+    def kill(self) -> None:
         """Ends all of it; returns at once. Raises OSError."""
         with contextlib.suppress(FileNotFoundError), open(os.path.join(self.path, "cgroup.kill"), "w") as file:
             file.write("1")
 
-    def remove(self):
-        """Takes it away when it is empty."""
+    def remove(self) -> None:
+        """Removes it when it is empty."""
         with contextlib.suppress(OSError):
             os.rmdir(self.path)
 
 
 class PidNamespace:
-    """A PID namespace, by its first process (namespace.py): it ends when nothing else is left in it."""
+    """A PID namespace, by its first process (namespace.py), which ends when nothing else is left in it."""
 
-    is_kernels = True
-    why = None
+    is_complete = True
+    why: str | None = None
 
-    def __init__(self, pid, start):
+    def __init__(self, pid: int, start: int) -> None:
         self.pid, self.start = pid, start
 
-    def describe(self):
+    def describe(self) -> dict[str, Any]:
         return {"kind": "pid-namespace", "pid": self.pid, "startTime": self.start}
 
-    def members(self):
-        """The processes in it that run, without the first. All of them descend from it: orphans become its children."""
+    def members(self) -> list[processes.Process]:
+        """The running processes in it, without the first. They descend from it: orphans become its children."""
         return processes.descendants(self.pid, processes.everyone()) if self._has_begun_here() else []
 
-    def is_empty(self):
-        """The kernel lets the first process of a namespace end only after all others."""
+    def is_empty(self) -> bool:
+        """Whether it has ended: the kernel ends the first process of a namespace after all others."""
         return not processes.alive(self.pid, self.start)
 
-    def kill(self):
+    def kill(self) -> None:
         if processes.alive(self.pid, self.start):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGKILL)
 
-    def remove(self):
-        """Nothing is left of it once it is empty."""
+    def remove(self) -> None:
+        """Does nothing: nothing is left of it once it is empty."""
 
-    def _has_begun_here(self):
+    def _has_begun_here(self) -> bool:
         process = processes.look(self.pid)
         return process is not None and process.start == self.start
 
 
 class ProcessGroup:
-    """No container: the session and group of the job's process, and what descends from its supervisor."""
+    """No container: the session and group of the job's process, and the descendants of its supervisor."""
 
-    is_kernels = False
+    is_complete = False
 
-    def __init__(self, pid, start, why=None, ancestor=None):
+    def __init__(self, pid: int, start: int, why: str | None = None, ancestor: int | None = None) -> None:
         """ancestor: the supervisor's PID while it lives; orphans of the job become its children."""
         self.pid, self.start, self.why, self._ancestor = pid, start, why, ancestor
 
-    def describe(self):
+    def describe(self) -> dict[str, Any]:
         return {"kind": "process-group", "why": self.why}
 
-    def members(self):
-        among = processes.everyone()
-        members = {process.pid: process for process in processes.group(self.pid, self.start, among)}
+    def members(self) -> list[processes.Process]:
+        running = processes.everyone()
+        members = {process.pid: process for process in processes.group(self.pid, self.start, running)}
         if self._ancestor is not None:
-            members.update((process.pid, process) for process in processes.descendants(self._ancestor, among))
+            members.update((process.pid, process) for process in processes.descendants(self._ancestor, running))
         return list(members.values())
 
-    def is_empty(self):
+    def is_empty(self) -> bool:
         return not self.members()
 
-    def kill(self):
+    def kill(self) -> None:
         for process in self.members():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process.pid, signal.SIGKILL)
 
-    def remove(self):
-        """There is nothing to remove."""
+    def remove(self) -> None:
+        """Does nothing: there is nothing to remove."""
 
 
-def of(identity):
-    """The container of a job, by its identity.json; of one that another boot of the machine began: None."""
+Container = Union[Cgroup, PidNamespace, ProcessGroup]
+
+
+def of(identity: dict[str, Any]) -> Container | None:
+    """The container of a job, by its identity.json; None when the machine has booted since."""
     if identity["bootId"] != processes.boot_id():
         return None
-    kept = identity.get("container") or {"kind": "process-group"}
-    if kept["kind"] == "cgroup":
-        return Cgroup(kept["path"])
-    if kept["kind"] == "pid-namespace":
-        return PidNamespace(kept["pid"], kept["startTime"])
+    description: dict[str, Any] = identity.get("container") or {"kind": "process-group"}
+    if description["kind"] == "cgroup":
+        return Cgroup(description["path"])
+    if description["kind"] == "pid-namespace":
+        return PidNamespace(description["pid"], description["startTime"])
     return ProcessGroup(identity["pid"], identity["startTime"])
 
 
-def make_cgroup(name, has_systemd):
+def make_cgroup(name: str, has_systemd: bool) -> tuple[Cgroup | None, str | None]:
     """A new, empty cgroup for a job, or (None, why not).
 
     name: of its folder. has_systemd: then only a unit of the runner's own may be divided; the others are systemd's.
@@ -153,7 +161,7 @@ def make_cgroup(name, has_systemd):
     path = os.path.join(above, name)
     try:
         with contextlib.suppress(FileNotFoundError):
-            os.rmdir(path)  # of a supervisor that was killed before its job began
+            os.rmdir(path)  # left by a supervisor that was killed before its job began
         os.mkdir(path, 0o755)
     except OSError as error:
         return None, f"{path} cannot be created: {error.strerror}"
@@ -164,7 +172,7 @@ def make_cgroup(name, has_systemd):
     return Cgroup(path), None
 
 
-def _own_cgroup():
+def _own_cgroup() -> str | None:
     """The folder of the cgroup (version 2) that this process is in, or None."""
     with open("/proc/self/cgroup") as file:
         own = next((line.rstrip("\n")[3:] for line in file if line.startswith("0::")), None)
@@ -180,6 +188,6 @@ def _own_cgroup():
     return None
 
 
-def _unescaped(text):
-    """A path of mountinfo: blanks and the like are written as octal numbers."""
+def _unescaped(text: str) -> str:
+    """A path of mountinfo, which writes blanks and the like as octal numbers."""
     return text.encode("ascii", "backslashreplace").decode("unicode_escape") if "\\" in text else text

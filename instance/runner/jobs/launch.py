@@ -1,9 +1,11 @@
-"""Starts a process of the runner's own that outlives the command which asked for it.
+"""Starts a process of the runner's own that continues after the command that started it has ended.
 
-The agent kills a command's process group at its time-out, waits for every copy of its output streams to be closed, and
-ends everything in its cgroup when the kernel kills one of them for memory. So: a session of its own, no stream shared,
-and where systemd runs, a unit of its own.
+The agent kills a command's process group at its time-out, waits until every copy of its output streams is closed, and
+ends everything in its cgroup when the kernel kills one process of it for memory. So the process gets a session of its
+own, shares no stream, and where systemd runs, has a unit of its own.
 """
+
+from __future__ import annotations
 
 import os
 import subprocess
@@ -13,11 +15,10 @@ from common import environment, subp
 from common.paths import program_path
 from jobs import limits
 
-_SYSTEMD_SECONDS = 10.0
+_MAX_SYSTEMD_S = 10.0
 
-#: collect: a unit that failed leaves no trace behind. OOMPolicy: the kernel's kill of a training's worker is the
-#: training's affair. Delegate: the job gets a cgroup of its own below the unit's. KillMode: when the supervisor dies,
-#: the training is left alone (poll still sees it).
+#: OOMPolicy: systemd does not end the unit when the kernel kills a worker of the training. Delegate: the job gets a
+#: cgroup of its own below the unit's. KillMode: when the supervisor dies, the training goes on (poll still sees it).
 #: TasksMax: the default of 15% is too little for many data loaders. MemoryMax: the kernel ends the job, not the agent.
 _PROPERTIES = (
     "Delegate=yes",
@@ -30,36 +31,35 @@ _PROPERTIES = (
 )
 
 
-def detached(words, unit, grace):
+def detached(words: list[str], unit: str, grace: float) -> str | None:
     """Runs this program with the arguments `words`, detached.
 
     unit: name of its systemd unit. grace: seconds that it may take to end when the machine goes down.
-    Returns why systemd did not take it, or None. Raises OSError.
+    Returns reason systemd did not start it, or None. Raises OSError.
     """
     command = [sys.executable, "-I", "-B", program_path(), *words]
-    kept = environment.of_runner()
-    why = None
+    env = environment.of_runner()
+    reason = None
     if has_systemd():
         try:
-            subp.run(systemd_command(command, unit, grace, kept), timeout=_SYSTEMD_SECONDS)
+            subp.run(systemd_command(command, unit, grace, env), timeout=_MAX_SYSTEMD_S)
             return None
         except subp.ProcessFailed as failed:
-            why = str(failed)  # An old systemd that knows not all of this, say. A session of its own is nearly as good.
-    env = dict(kept, PATH=environment.STANDARD_PATH)
-    # start_new_session: setsid. Our end makes it init's child.
+            reason = str(failed)  # For example an old systemd without one of the properties. Goes on without systemd.
+    # When this process ends, init adopts the new one.
     subprocess.Popen(
         command,
-        env=env,
+        env=dict(env, PATH=environment.STANDARD_PATH),
         cwd="/",
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    return why
+    return reason
 
 
-def systemd_command(command, unit, grace, env):
+def systemd_command(command: list[str], unit: str, grace: float, env: dict[str, str]) -> list[str]:
     """The systemd-run call for `command`."""
     bounds = [f"TasksMax={limits.tasks()}", f"MemoryMax={limits.memory()}"]
     properties = [*_PROPERTIES, *bounds, f"TimeoutStopSec={int(grace) + 15}"]
@@ -76,6 +76,6 @@ def systemd_command(command, unit, grace, env):
     ]
 
 
-def has_systemd():
-    """Whether systemd runs here and takes units of ours."""
+def has_systemd() -> bool:
+    """Whether systemd runs here and starts units for this process."""
     return os.geteuid() == 0 and os.path.isdir("/run/systemd/system")

@@ -1,10 +1,12 @@
-"""Stands by a job's log: opened here, for the job to append to, and watched for what a job may do to its own log.
+"""Opens a job's log, for the job to append to, and checks what the job does to it.
 
-Where the filesystem can, the log of another user's job is append-only for everybody as long as the job lives.
-Elsewhere a job, which holds its log open for writing, can rewrite it (then its digest tells) and cut it; one that runs
-as the same user as the runner can also put another file in its place. Offsets that pollers use count every byte that
-the log ever had (log-start.json says which one the file now begins with), so neither makes them read a byte twice.
+Where the filesystem supports it, the log of another user's job is append-only for everybody until the job has ended.
+Elsewhere a job, which has its log open for writing, can change it (which its digest shows) and truncate it; a job that
+runs as the runner's own user can also replace the file. Offsets of polls count every byte that the log ever had
+(log-start.json has the one that the file now begins with), so no byte is read twice.
 """
+
+from __future__ import annotations
 
 import hashlib
 import os
@@ -14,58 +16,71 @@ import time
 from common import append_only, disk, marker, paths
 
 _CHUNK = 1 << 20
-#: As much as the finisher keeps of a log; and in one look, at a log that a job has made huge.
-_MOST_DIGESTED, _MOST_AT_ONCE = 4 << 30, 64 << 20
+#: As much as the finisher keeps of a log; and in one check, of a log that a job has made huge.
+_MAX_DIGESTED_BYTES, _MAX_BYTES_AT_ONCE = 4 << 30, 64 << 20
 
 
 class LogWatch:
     """`fd` is the descriptor that the job writes to."""
 
-    def __init__(self, folder, is_others):
-        """is_others: whether the job runs as another user, whom an attribute of the file can stop."""
+    def __init__(self, folder: str, is_others: bool) -> None:
+        """is_others: whether the job runs as another user, whom the append-only attribute stops."""
         self._path = os.path.join(folder, paths.LOG)
         self._cut_path = os.path.join(folder, paths.LOG_CUT)
         self._start_path = os.path.join(folder, paths.LOG_START)
-        self.fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_NOFOLLOW, 0o600)
+        is_again = marker.exists(os.path.join(folder, paths.RESTARTED))
+        if is_again:
+            append_only.clear(self._path)  # its mode could not be set
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | (0 if is_again else os.O_EXCL)
+        self.fd = os.open(self._path, flags, 0o600)
         os.fchmod(self.fd, 0o600)
-        #: Of the log's first `_digested` bytes as they were when they were seen first; None where they cannot change.
+        #: Of the log's first `_digested` bytes as they were first read; None where they cannot change.
         self._digest = None if is_others and append_only.switch(self.fd, True) else hashlib.sha256()
         self._digested = 0
-        self._start = 0
+        self._start = (marker.read(self._start_path) or {}).get("offset", 0)
         self._size = 0
-        #: Where the log goes on once another file lay in its place: the job still writes to `fd`, which has no name.
-        self._copy = None
+        #: The restored log, after another file had replaced it: the job still writes to `fd`, which has no name.
+        self._copy: int | None = None
         self._copied = 0
+        if is_again:
+            self._separate()
 
-    def size(self):
+    def _separate(self) -> None:
+        """Begins a new line behind the log of a job that was interrupted."""
+        size = self.size()
+        if size and os.pread(self.fd, 1, size - 1) != b"\n":
+            os.write(self.fd, b"\n")
+        self.say("the job was interrupted, by a reboot for example; it is started again")
+
+    def size(self) -> int:
         """Bytes of the log now."""
         return os.fstat(self.fd).st_size
 
-    def say(self, text):
-        """A line of the runner's own in the log, if there is room for it."""
+    def say(self, text: str) -> None:
+        """Writes a line of the runner's own to the log, if the disk has room for it."""
         try:
             os.write(self.fd, f"[runctl] {text}\n".encode("utf-8", "replace"))
         except OSError as error:
             disk.complain(f"{text} (not in the log: {error})")
 
-    def look(self):
-        """Sees whether the log is still what it was; about once a second, and once more at the end. Raises OSError."""
+    def check(self) -> None:
+        """Checks the log; called about once a second, and once more at the end. Raises OSError."""
         if self._copy is None and not self._is_in_place():
             self._restore()
         size = os.fstat(self.fd).st_size
         known = self._start + self._size
-        read_to = self._what_a_poll_had_read()
+        read_to = self._offset_of_a_poll()
         if size < self._size or self._start + size < read_to:
             self._mark_cut(max(known, read_to))
             self._digest, self._digested = self._digest and hashlib.sha256(), 0
         self._size = os.fstat(self.fd).st_size
         if self._digest:
             self._digested += self._read_into(self._digest, self._digested, self._size)
-        self._carry()
+        self._copy_new_bytes()
 
-    def _read_into(self, digest, start, end):
-        """Adds bytes of the log to a digest, not too many at once; returns how many."""
-        at, end = start, min(end, start + _MOST_AT_ONCE, _MOST_DIGESTED)
+    def _read_into(self, digest: hashlib._Hash, start: int, end: int) -> int:
+        """Adds bytes of the log to a digest, a bounded number at once; returns how many."""
+        at, end = start, min(end, start + _MAX_BYTES_AT_ONCE, _MAX_DIGESTED_BYTES)
         while at < end:
             chunk = os.pread(self.fd, min(_CHUNK, end - at), at)
             if not chunk:
@@ -74,62 +89,62 @@ class LogWatch:
             at += len(chunk)
         return at - start
 
-    def _what_a_poll_had_read(self):
-        """The offset of a poll that found less than it had read before, between two looks of ours; else 0."""
+    def _offset_of_a_poll(self) -> int:
+        """The offset of a poll that found fewer bytes than it had read before, between two checks; else 0."""
         cut = marker.read(self._cut_path)
         if cut is None:
             return 0
         marker.remove(self._cut_path)
         return cut["offset"]
 
-    def _mark_cut(self, reached):
-        """The file now begins with byte `reached` of all that the log ever had."""
-        gone, self._start = reached - self._start, reached
+    def _mark_cut(self, reached: int) -> None:
+        """Records that the file now begins with byte `reached` of all that the log ever had."""
+        lost, self._start = reached - self._start, reached
         if self._copy is not None:
             os.ftruncate(self._copy, 0)
             self._copied = 0
-        self.say(f"the job truncated its log: {gone} bytes before this point are lost")
+        self.say(f"the job truncated its log: {lost} bytes before this point are lost")
         marker.write(self._start_path, {"offset": reached})
 
-    def close(self):
-        """The last look, when nobody but us can write any more. Raises OSError."""
+    def close(self) -> None:
+        """Checks the log for the last time, when only this process can still write to it. Raises OSError."""
         try:
-            self.look()
-            if self._digest and self._has_changed():
+            self.check()
+            if self._digest and self._has_changed(self._digest):
                 self.say("the job changed earlier parts of this log")
                 marker.write(os.path.join(os.path.dirname(self._path), paths.LOG_CHANGED), {"at": time.time()})
         finally:
             append_only.switch(self.fd, False)
 
-    def _has_changed(self):
+    def _has_changed(self, digest: hashlib._Hash) -> bool:
         again, at = hashlib.sha256(), 0
         while at < self._digested:
             count = self._read_into(again, at, self._digested)
             if not count:
                 return True
             at += count
-        return again.digest() != self._digest.digest()
+        return again.digest() != digest.digest()
 
-    def _is_in_place(self):
+    def _is_in_place(self) -> bool:
         try:
-            there = os.lstat(self._path)
+            existing = os.lstat(self._path)
         except FileNotFoundError:
             return False
-        mine = os.fstat(self.fd)
-        return (there.st_dev, there.st_ino) == (mine.st_dev, mine.st_ino)
+        opened = os.fstat(self.fd)
+        return (existing.st_dev, existing.st_ino) == (opened.st_dev, opened.st_ino)
 
-    def _restore(self):
-        """Puts the log back under its name: what the job wrote is all still behind our descriptor."""
+    def _restore(self) -> None:
+        """Puts the log back under its name: the open descriptor still has all that the job wrote."""
         self.say("this log was replaced or removed; it was restored")
         draft = self._path + ".restored"
         if os.path.isdir(self._path) and not os.path.islink(self._path):
             shutil.rmtree(self._path)
         self._copy = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_NOFOLLOW, 0o600)
         self._copied = 0
-        self._carry()
+        self._copy_new_bytes()
         os.rename(draft, self._path)
 
-    def _carry(self):
+    def _copy_new_bytes(self) -> None:
         if self._copy is None:
             return
         while True:

@@ -1,4 +1,6 @@
-"""Ends a job whose supervisor is gone, and writes its end in the supervisor's stead."""
+"""Ends a job whose supervisor is gone, and writes exit.json in its place."""
+
+from __future__ import annotations
 
 import os
 import signal
@@ -7,20 +9,20 @@ import time
 from common import append_only, marker, paths, processes
 from jobs import containers, terminate
 
-_LOOK_AGAIN = 0.1
+_CHECK_INTERVAL_S = 0.1
 
 
-def main(folder):
-    """The process `stop`. Returns 0; also when nothing of the job lives any more."""
+def main(folder: str) -> int:
+    """The process `stop`. Returns 0; also when no process of the job is left."""
     path = os.path.join(folder, paths.IDENTITY)
     identity = marker.read(path)
     container = containers.of(identity) if identity else None
     if identity is None or container is None or container.is_empty():
         return 0
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a supervisor is told so of a new stop.json; here it is read anyway
-    me = processes.look(os.getpid())
-    # From here on the job counts as running until its end is written, though its last process goes before that.
-    supervisor = {"pid": me.pid, "startTime": me.start}
+    # A TERM announces a new stop.json to a supervisor; this process reads it again anyway.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    # From here on the job counts as running until exit.json is written, though its last process ends before that.
+    supervisor = {"pid": os.getpid(), "startTime": processes.existing(os.getpid()).start}
     marker.write(path, dict(identity, supervisor=supervisor))
     _end(folder, container)
     append_only.clear(os.path.join(folder, paths.LOG))
@@ -28,15 +30,15 @@ def main(folder):
     return 0
 
 
-def _end(folder, container):
-    """TERM to all in it, KILL when the grace is over; whoever asks again can shorten it."""
-    began = time.monotonic()
+def _end(folder: str, container: containers.Container) -> None:
+    """Sends TERM to all in it, and KILL when the grace is over; a later request can shorten it."""
+    begun_at = time.monotonic()
     terminate.send(signal.SIGTERM, container.members())
     terminate.send(signal.SIGCONT, container.members())
     grace = float("inf")
     while not container.is_empty():
-        grace = min(grace, marker.read(os.path.join(folder, paths.STOP))["grace"])
-        if time.monotonic() - began >= grace:
+        grace = min(grace, marker.read_existing(os.path.join(folder, paths.STOP))["grace"])
+        if time.monotonic() - begun_at >= grace:
             container.kill()
-        time.sleep(_LOOK_AGAIN)
+        time.sleep(_CHECK_INTERVAL_S)
     container.remove()

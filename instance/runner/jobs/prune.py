@@ -1,4 +1,6 @@
-"""Removes the folders of old runs, so that logs and outputs do not fill the disk; never of one that still lives."""
+"""Removes the folders of old runs, so that logs do not fill the disk; never of a run that still has processes."""
+
+from __future__ import annotations
 
 import contextlib
 import os
@@ -10,38 +12,38 @@ from jobs import collect_requests, containers, lease, status
 
 #: What is kept, when the request does not say. Logs and outputs are in S3 by then.
 _DAYS, _BYTES = 30, 5 << 30
-#: A run that ended has its logs read for a while.
-_YOUNG_SECONDS = 3_600
-#: Whoever asked waits for an answer.
-_MOST_SECONDS = 5.0
+#: For this time after a run's end, requests may still read its logs.
+_YOUNG_S = 3_600
+#: The request waits for it.
+_MAX_S = 5.0
 
 
-def run(root, keep):
+def run(root: str, keep: dict[str, float]) -> None:
     """Removes runs that ended more than `keep["days"]` ago, and the oldest beyond `keep["bytes"]`.
 
-    It is beside the point of whoever asks: what hinders it hinders nothing else.
+    Its errors are ignored: the request that it is part of has another purpose.
     """
     with contextlib.suppress(OSError, marker.Untrusted):
         _prune(root, keep.get("days", _DAYS), keep.get("bytes", _BYTES))
 
 
-def _prune(root, days, most):
-    until = time.monotonic() + _MOST_SECONDS
-    wanted = lease.keys(root)
-    found = sorted(_ended(root, key) for key in os.listdir(paths.runs_folder(root)) if key not in wanted)
-    sizes = {}
+def _prune(root: str, days: float, max_bytes: float) -> None:
+    until = time.monotonic() + _MAX_S
+    in_use = lease.keys(root)
+    found = sorted(_ended(root, key) for key in os.listdir(paths.runs_folder(root)) if key not in in_use)
+    sizes: dict[str, int] = {}
     for _, key in found:
         sizes[key] = _size(paths.run_folder(root, key)) if time.monotonic() < until else 0
     total = sum(sizes.values())
     for ended, key in found:
         age = time.time() - ended
-        is_old = age > days * 86_400 or (total > most and age > _YOUNG_SECONDS)
+        is_old = age > days * 86_400 or (total > max_bytes and age > _YOUNG_S)
         if is_old and time.monotonic() < until and _is_over(root, key, age > days * 86_400):
             _remove(paths.run_folder(root, key))
             total -= sizes[key]
 
 
-def _ended(root, key):
+def _ended(root: str, key: str) -> tuple[float, str]:
     """(when anything of the run was written last, its key)."""
     folder = paths.run_folder(root, key)
     times = []
@@ -51,8 +53,8 @@ def _ended(root, key):
     return max(times, default=time.time()), key
 
 
-def _is_over(root, key, is_old):
-    """Whether nothing of the run lives, and nothing of it is still to come. is_old: then it does not come any more."""
+def _is_over(root: str, key: str, is_old: bool) -> bool:
+    """Whether no process of the run is left and nothing is still to be sent. is_old: then it is not sent any more."""
     finish = paths.finish_folder(root, key)
     if collect_requests.is_working(finish):
         return False
@@ -66,7 +68,7 @@ def _is_over(root, key, is_old):
     return is_old or (is_closed and is_sent)
 
 
-def _size(folder):
+def _size(folder: str) -> int:
     """Bytes on the disk."""
     total = 0
     for at, _, names in os.walk(folder):
@@ -76,7 +78,7 @@ def _size(folder):
     return total
 
 
-def _remove(folder):
+def _remove(folder: str) -> None:
     for job in protocol.JOBS:
         append_only.clear(os.path.join(folder, job, paths.LOG))
     shutil.rmtree(folder, ignore_errors=True)

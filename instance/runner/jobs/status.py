@@ -1,4 +1,6 @@
-"""What is so with a job now: read from its markers and from /proc. Writes nothing, takes no lock."""
+"""The state of a job, from its markers and from /proc. Takes no lock."""
+
+from __future__ import annotations
 
 import os
 import time
@@ -6,18 +8,22 @@ import time
 from common import marker, paths, processes, protocol
 from jobs import log_read
 
-#: An answer has at least so much room for log, or a poll would not come further.
-_LEAST_LOG_ROOM = 2_048
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+#: An answer has at least so much room for log, so that every poll advances.
+_MIN_LOG_ROOM = 2_048
 
 
-def answer(request):
+def answer(request: dict[str, Any]) -> dict[str, Any]:
     """Answers `poll`."""
     folder = paths.job_folder(request["root"], request["run"]["key"], request["job"])
     return describe(folder, request["job"], request["offset"], request["maxBytes"], request.get("put"))
 
 
-def describe(folder, job, offset, most, put=None):
-    """The job status of instance/CONTRACT.md, as long as fits one answer. put: a URL for log that does not fit."""
+def describe(folder: str, job: str, offset: int, max_bytes: int, put: str | None = None) -> dict[str, Any]:
+    """The job status of instance/CONTRACT.md, within the limit of an answer. put: a URL for log that does not fit."""
     state, identity, end = find_state(folder)
     status = blank(job, state, processes.boot_id())
     status["pid"] = identity.get("pid")
@@ -27,12 +33,12 @@ def describe(folder, job, offset, most, put=None):
         status["exit"] = {key: end[key] for key in ("code", "signal", "endedAt", "maxRssBytes", "outOfMemory")}
         status["reason"] = end["reason"]
         status["result"] = end["result"]
-    _add_log(status, folder, identity, offset, most, put)
+    _add_log(status, folder, identity, offset, max_bytes, put)
     return status
 
 
-def blank(job, state, boot, **more):
-    """A job status that says only its state."""
+def blank(job: str, state: str, boot: str) -> dict[str, Any]:
+    """A job status that has only a state."""
     return dict(
         job=job,
         state=state,
@@ -48,33 +54,37 @@ def blank(job, state, boot, **more):
         log={"offset": 0, "bytes": 0, "size": 0, "data": log_read.pack(None, 0, 0, 0)[1], "put": None},
         tail=None,
         bootId=boot,
-        **more,
     )
 
 
-def find_state(folder):
+def find_state(folder: str) -> tuple[str, dict[str, Any], dict[str, Any] | None]:
     """(state, identity or {}, end or None) of the job whose folder this is.
 
-    running    its supervisor, its process or a member of its group lives
-    vanished   none of them does, and nobody wrote how it ended; or the machine has started anew since
-    exited     its supervisor wrote how it ended, and has gone. What stands there while it lives is not its last word:
-               where the job runs as the runner's own user, the job may have written it
-    absent     never begun. A process runs nothing before its supervisor has written identity.json (spawn.py), so
-               without that file a start was not asked for, or was cut off before it had any effect
+    running    its supervisor, its process or a member of its group runs
+    vanished   none of them does, and exit.json is missing; or the machine has booted since
+    exited     its supervisor wrote exit.json, and has ended. While it runs, that file does not count: where the job
+               runs as the runner's own user, the job may have written it
+    absent     never begun. A job's program begins after its supervisor has written identity.json (spawn.py), so
+               without that file there was no start, or one that was cut off before it had any effect
     """
     identity = marker.read(os.path.join(folder, paths.IDENTITY)) or {}
     path = os.path.join(folder, paths.EXIT)
     if _has_supervisor(identity) or (not marker.exists(path) and _is_running(folder, identity)):
         return "running", identity, None
-    # Read last: the supervisor may have written it, and gone, during the looks above.
+    # Read last: the supervisor may have written it, and ended, during the checks above.
     end = marker.read(path)
     if end is not None:
         return ("stopped" if end["reason"] else "exited"), identity, end
     return ("vanished" if identity else "absent"), identity, None
 
 
-def _is_running(folder, identity):
-    """Without a supervisor: whether one is about to be, or the job lives on."""
+def was_interrupted(state: str, end: dict[str, Any] | None) -> bool:
+    """Whether a job ended without a decision of its own or of its run: the machine went down, or it was killed."""
+    return state == "vanished" or (state == "exited" and end is not None and end["signal"] == "SIGTERM")
+
+
+def _is_running(folder: str, identity: dict[str, Any]) -> bool:
+    """Without a known supervisor: whether one is starting, or the job still runs."""
     if not identity:
         return _is_claimed(folder)
     if identity["bootId"] != processes.boot_id():
@@ -83,23 +93,26 @@ def _is_running(folder, identity):
     return processes.alive(pid, start) or bool(processes.group(pid, start))
 
 
-def _has_supervisor(identity):
+def _has_supervisor(identity: dict[str, Any]) -> bool:
     supervisor = identity.get("supervisor")
-    here = supervisor is not None and identity["bootId"] == processes.boot_id()
-    return here and processes.alive(supervisor["pid"], supervisor["startTime"])
+    if supervisor is None or identity["bootId"] != processes.boot_id():
+        return False
+    return processes.alive(supervisor["pid"], supervisor["startTime"])
 
 
-def _is_claimed(folder):
-    """Whether a supervisor is between taking its input and writing whom it started: it holds the job's lock."""
+def _is_claimed(folder: str) -> bool:
+    """Whether a supervisor has taken its input and not yet written identity.json: it holds the job's lock."""
     return marker.is_locked(os.path.join(folder, paths.LOCK))
 
 
-def _add_log(status, folder, identity, offset, most, put):
+def _add_log(
+    status: dict[str, Any], folder: str, identity: dict[str, Any], offset: int, max_bytes: int, put: str | None
+) -> None:
     """Offsets count all bytes that the log ever had: what a job cut off its own log leaves a gap (log_watch.py).
 
-    An offset beyond the end means that the log was cut since. The supervisor has not seen it yet: it is told, and
-    until it has marked the place there is nothing to read. (The only write of a poll.) Without a supervisor nothing
-    will be marked, and reading goes on with what the file has now.
+    An offset beyond the end means that the log was truncated and that the supervisor has not noticed: log-cut.json
+    notifies it (the only write of a poll), and until it has recorded the place there is nothing to read. Without a
+    supervisor nothing will be recorded, and reading goes on with what the file has now.
     """
     begins = (marker.read(os.path.join(folder, paths.LOG_START)) or {}).get("offset", 0)
     fd = log_read.open_log(os.path.join(folder, paths.LOG))
@@ -112,15 +125,15 @@ def _add_log(status, folder, identity, offset, most, put):
         elif not begins <= offset <= end:
             offset = begins
         status["log"] = {"offset": offset, "bytes": 0, "size": end, "data": "", "put": None}
-        status.update(protocol.fit(dict(status, ok=True), _LEAST_LOG_ROOM))
+        status.update(protocol.fit(dict(status, ok=True), _MIN_LOG_ROOM))
         room = protocol.MAX_ANSWER_BYTES - len(protocol.encode(status)) - 32
         start = max(offset - begins, 0)
-        count, data = log_read.pack(fd, start, most, room)
+        count, data = log_read.pack(fd, start, max_bytes, room)
         sent = None
-        if put is not None and count < min(most, end - offset):
+        if fd is not None and put is not None and count < min(max_bytes, end - offset):
             from jobs import log_put  # a poll imports little
 
-            sent = log_put.send(fd, start, most, put)
+            sent = log_put.send(fd, start, max_bytes, put)
         if sent is not None:
             status["log"].update(bytes=sent[0], put=sent[1])
         else:
@@ -130,8 +143,8 @@ def _add_log(status, folder, identity, offset, most, put):
             os.close(fd)
 
 
-def _tail(folder, job, fd):
-    """The log's last lines. Those of a job with secrets are kept by its supervisor, which alone knows the values."""
+def _tail(folder: str, job: str, fd: int | None) -> list[str]:
+    """The log's last lines. Those of a job with secrets come from its supervisor, which alone knows the values."""
     kept = marker.read(os.path.join(folder, paths.TAIL))
     if kept is not None:
         return kept["lines"]

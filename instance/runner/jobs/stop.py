@@ -1,10 +1,14 @@
-"""`stop` and `release`: the run is closed, what lives of it is ended, and the lease given back."""
+"""`stop` and `release`: the run is closed, its processes are ended, and the lease is released."""
+
+from __future__ import annotations
+
+from typing import Any
 
 from jobs import collect_requests, lease, prune, status, terminate
 
 
-def answer(request):
-    """Answers `stop` at once: the jobs end on their own, TERM first."""
+def answer(request: dict[str, Any]) -> dict[str, Any]:
+    """Answers `stop` at once: the supervisors end the jobs, TERM first."""
     root, key = request["root"], request["run"]["key"]
     states = {}
     with lease.locked(root):
@@ -12,19 +16,19 @@ def answer(request):
         for job, folder in terminate.jobs_of(root, key):
             states[job] = status.find_state(folder)[0]
             if states[job] == "running":
-                terminate.ask(folder, request["grace"], f"runctl-{key}-{job}")
+                terminate.request_stop(folder, request["grace"], f"runctl-{key}-{job}")
     return {"jobs": states}
 
 
-def release(request):
-    """Answers `release`. `released`: nothing of the run lives, and it does not hold the lease any more."""
+def release(request: dict[str, Any]) -> dict[str, Any]:
+    """Answers `release`. `released`: no process of the run is left, and it does not hold the lease any more."""
     root, key = request["root"], request["run"]["key"]
     with lease.locked(root):
         terminate.close(root, key, "released")
-        states, gone = terminate.kill(root, key)
+        states, is_empty = terminate.kill(root, key)
         collect_requests.kill(root, key)
-        if gone:
+        if is_empty:
             terminate.free_rooms(root, key)
             lease.drop(root, key)
     prune.run(root, request["keep"])
-    return {"released": gone, "jobs": states}
+    return {"released": is_empty, "jobs": states}

@@ -1,67 +1,81 @@
-"""Ends what is left of jobs: by asking their supervisor, and where that is gone, by itself."""
+"""Ends what is left of jobs: through their supervisor, and without one by itself."""
+
+from __future__ import annotations
 
 import os
 import signal
 import time
+from typing import Any, Iterable
 
 from common import append_only, disk, marker, paths, processes
+from common.processes import Process
 from jobs import containers, lease, status
 
-#: How long to wait for killed processes to be gone. The kernel takes milliseconds, unless one hangs in a driver.
-_GONE_SECONDS = 8.0
-_LOOK_AGAIN = 0.02
+#: How long to wait until killed processes have ended. The kernel takes milliseconds, unless one hangs in a driver.
+_MAX_KILL_S = 8.0
+_CHECK_INTERVAL_S = 0.02
 
 
-def send(number, processes):
-    """A signal to each of them; whoever is gone by now needs none."""
-    for process in processes:
+def send(number: int, members: Iterable[Process]) -> None:
+    """Sends a signal to each process that still exists."""
+    for process in members:
         try:
             os.kill(process.pid, number)
         except ProcessLookupError:
             continue
 
 
-def ask(folder, grace, unit):
-    """Has a running job ended: TERM now, KILL after `grace` seconds. Returns at once. Under the lease's lock.
+def request_stop(folder: str, grace: float, unit: str) -> None:
+    """Has a running job ended: TERM now, KILL after `grace` seconds. Returns at once. Needs the lease's lock.
 
-    Asked again, it can only come sooner.
+    Another request can only bring the KILL forward.
     """
     identity = marker.read(os.path.join(folder, paths.IDENTITY))
     now = time.time()
-    before = marker.read(os.path.join(folder, paths.STOP))
-    if before is not None:
-        grace = min(grace, max(0, before["askedAt"] + before["grace"] - now))
-    _insist(os.path.dirname(folder), os.path.join(folder, paths.STOP), {"grace": grace, "askedAt": now})
+    earlier = marker.read(os.path.join(folder, paths.STOP))
+    if earlier is not None:
+        grace = min(grace, max(0, earlier["askedAt"] + earlier["grace"] - now))
+    _write_with_reserve(os.path.dirname(folder), os.path.join(folder, paths.STOP), {"grace": grace, "askedAt": now})
     if identity is None:
-        return  # Its supervisor has not yet written whom it started; it looks for stop.json before it waits.
+        return  # Its supervisor has not written identity.json yet; it checks stop.json before it waits.
     supervisor = identity["supervisor"]
     if processes.alive(supervisor["pid"], supervisor["startTime"]):
         os.kill(supervisor["pid"], signal.SIGTERM)
-        os.kill(supervisor["pid"], signal.SIGCONT)  # one that somebody halted could not take the TERM
+        os.kill(supervisor["pid"], signal.SIGCONT)  # a supervisor that was stopped does not receive the TERM
         return
     from jobs import launch
 
     launch.detached(["stop", folder], unit + "-stop", grace)
 
 
-def kill(root, key):
-    """Kills what lives of a run's jobs and waits until it is gone. Under the lease's lock.
+def kill(root: str, key: str) -> tuple[dict[str, str], bool]:
+    """Kills all processes of a run's jobs and waits until they have ended. Needs the lease's lock.
 
-    Returns ({job: state}, whether nothing of them lives any more).
+    Returns ({job: state}, whether none of their processes is left).
     """
     for job, folder in jobs_of(root, key):
         if status.find_state(folder)[0] == "running":
-            ask(folder, 0, f"runctl-{key}-{job}")
-    deadline = time.monotonic() + _GONE_SECONDS
+            request_stop(folder, 0, f"runctl-{key}-{job}")
+    deadline = time.monotonic() + _MAX_KILL_S
     while True:
         states, is_empty = survey(root, key)
         if is_empty or time.monotonic() > deadline:
             return states, is_empty
-        time.sleep(_LOOK_AGAIN)
+        time.sleep(_CHECK_INTERVAL_S)
 
 
-def survey(root, key):
-    """({job: state}, whether nothing of a run's jobs lives any more). Kills what a job left that has ended."""
+def empty(folder: str) -> bool:
+    """Kills what a job that has ended left behind, and waits for it. Returns whether nothing is left."""
+    deadline = time.monotonic() + _MAX_KILL_S
+    while not _is_emptied(folder):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_CHECK_INTERVAL_S)
+    return True
+
+
+def survey(root: str, key: str) -> tuple[dict[str, str], bool]:
+    """({job: state}, whether no process of a run's jobs is left). Kills what jobs that have ended left behind."""
     states, is_empty = {}, True
     for job, folder in jobs_of(root, key):
         states[job] = status.find_state(folder)[0]
@@ -70,8 +84,8 @@ def survey(root, key):
     return states, is_empty
 
 
-def _is_emptied(folder):
-    """Whether the container of a job that does not run is empty. Where its supervisor was killed it may not be."""
+def _is_emptied(folder: str) -> bool:
+    """Whether the container of a job that does not run is empty. It may not be when the supervisor was killed."""
     identity = marker.read(os.path.join(folder, paths.IDENTITY))
     container = containers.of(identity) if identity else None
     if container and not container.is_empty():
@@ -83,17 +97,17 @@ def _is_emptied(folder):
     return True
 
 
-def close(root, key, reason):
-    """Leaves the closing marker, after which no start of that run is accepted. The first one stays."""
+def close(root: str, key: str, reason: str) -> None:
+    """Writes the closing marker, after which no start of that run is accepted. The first one stays."""
     lease.leave(root, key)
     folder = marker.folder(paths.run_folder(root, key))
     path = os.path.join(folder, paths.CLOSED)
     if not marker.exists(path):
-        _insist(folder, path, {"reason": reason, "at": time.time()})
+        _write_with_reserve(folder, path, {"reason": reason, "at": time.time()})
 
 
-def _insist(run, path, value):
-    """Writes a marker, on a full disk with the room that the run's jobs keep: nothing may hinder a stop."""
+def _write_with_reserve(run: str, path: str, value: dict[str, Any]) -> None:
+    """Writes a marker, on a full disk into the space that the run's jobs reserved: a stop must always work."""
     from common import protocol
 
     rooms = [os.path.join(run, job, paths.ROOM) for job in protocol.JOBS]
@@ -105,27 +119,34 @@ def _insist(run, path, value):
                 raise
 
 
-def free_rooms(root, key):
-    """Gives back what is left of the room that ended jobs kept; the finisher may need it."""
+def free_rooms(root: str, key: str) -> None:
+    """Frees the space that ended jobs reserved; the finisher may need it."""
     for _, folder in jobs_of(root, key):
         marker.remove(os.path.join(folder, paths.ROOM))
 
 
-def clear(root, key):
-    """Clears up after a run whose execution has ended. Returns whether nothing of it lives any more."""
+def clear(root: str, key: str) -> bool:
+    """Ends what is left of a run whose execution has ended. Returns whether no process of it is left."""
     close(root, key, "its execution has ended")
     return kill(root, key)[1]
 
 
-def jobs_of(root, key):
-    """[(job, folder)] of the jobs that the run has begun."""
+def jobs_of(root: str, key: str) -> list[tuple[str, str]]:
+    """[(job, folder)] of the jobs that the run has started."""
     from common import protocol
 
     folders = [(job, paths.job_folder(root, key, job)) for job in protocol.JOBS]
     return [(job, folder) for job, folder in folders if os.path.isdir(folder)]
 
 
-def end_of(code=None, signal_name=None, max_rss=None, out_of_memory=False, reason=None, result=None):
+def end_of(
+    code: int | None = None,
+    signal_name: str | None = None,
+    max_rss: int | None = None,
+    out_of_memory: bool = False,
+    reason: str | None = None,
+    result: dict[str, Any] | None = None,
+) -> dict[str, Any]:
     """The content of exit.json. max_rss: bytes. reason: `stop`, `max-duration` or None."""
     return {
         "code": code,

@@ -1,50 +1,57 @@
-"""The wait of a supervisor: until its job and all that belongs to it is gone, by itself or by being ended."""
+"""Waits for a job and all its processes, and ends them on a stop request or at the time limit."""
+
+from __future__ import annotations
 
 import os
 import select
 import signal
 import time
+from types import FrameType
+from typing import Any, Callable, Iterable
 
 from common import marker, paths, processes
-from jobs import terminate
+from jobs import spawn, terminate
+from jobs.linger import Linger
 
-#: Seconds between two looks: while all is well; while only the rest of the group lives; while it is being ended.
+#: Seconds between two checks: while the process runs; while only the rest of its group does; while it is being ended.
 _TICK, _TICK_GROUP, _TICK_ENDING = 1.0, 0.25, 0.1
-#: What a job leaves behind in sessions of its own has so long between TERM and KILL.
-_LEFTOVER_GRACE = 5.0
+#: Between TERM and KILL for what a job leaves behind in sessions of its own.
+_LEFTOVER_GRACE_S = 5.0
 
 
 class JobProcess:
-    """Over the process `held` (spawn.Held), that began at `start` (processes.Process), and all in its container.
+    """The process `held`, which began at `start` (processes.Process), and everything in its container.
 
-    most, grace: seconds that it may last, and between TERM and KILL after that. linger: a linger.Linger for what goes
-    on in its session and group after it has exited with code 0; None: nothing may. After `wait`:
-    reason  why we ended it: `stop`, `max-duration`, or None
-    by_us   whether we did
+    max_s, grace_s: how long it may last, and the time between TERM and KILL after that. linger: decides how long the
+    rest of its session and group may go on after it has exited with code 0; None: not at all. After `wait`:
+    reason  why the supervisor ended it: `stop`, `max-duration`, or None
+    by_us   whether the supervisor ended it
     """
 
-    def __init__(self, folder, held, start, most, grace, linger=None):
-        self.reason = None
+    def __init__(
+        self, folder: str, held: spawn.Held, start: int, max_s: float, grace_s: float, linger: Linger | None = None
+    ) -> None:
+        self.reason: str | None = None
         self._folder = folder
         self._stop_path = os.path.join(folder, paths.STOP)
         self._held, self._start = held, start
-        self._grace, self._linger = grace, linger
-        self._end_at = time.monotonic() + most
-        self._kill_at = None
-        self._stop_seen = None
-        self._terms = []
+        self._grace_s, self._linger = grace_s, linger
+        self._end_at = time.monotonic() + max_s
+        self._kill_at: float | None = None
+        self._last_stop: dict[str, Any] | None = None
+        self._terms: list[int] = []
         self._wake = self._wake_on(signal.SIGCHLD, signal.SIGTERM)
 
     @property
-    def by_us(self):
+    def by_us(self) -> bool:
         return self._kill_at is not None
 
-    def wait(self, look):
-        """Until the process has ended badly, or it and everybody in its session and group is gone or idle.
+    def wait(self, check: Callable[[], Iterable[int]]) -> None:
+        """Waits until the process has failed, or until it and its session and group have ended or are idle.
 
-        Once it is being ended, until all is gone.
+        Once it is being ended: until its container is empty.
 
-        look(): called at least once a second; returns the descriptors that call it sooner when there is more to read.
+        check(): called at least once a second, and when one of the descriptors that it returned becomes readable.
         """
         while True:
             self._held.reap()
@@ -52,13 +59,13 @@ class JobProcess:
                 return
             self._check_stop()
             self._check_time()
-            self._sleep(look())
+            self._sleep(check())
 
-    def end_leftovers(self, say):
+    def end_leftovers(self, say: Callable[[str], None]) -> None:
         """Ends what the job left behind in other sessions: it would hold memory and GPUs of the next run."""
         container = self._held.container
-        grace = min(_LEFTOVER_GRACE, self._grace)
-        began, terminated = time.monotonic(), False
+        grace_s = min(_LEFTOVER_GRACE_S, self._grace_s)
+        begun_at, terminated = time.monotonic(), False
         while not container.is_empty():
             self._held.reap()
             left = container.members()
@@ -68,72 +75,76 @@ class JobProcess:
                 say(f"the job has ended; ending the processes that it left: {numbers}")
                 self._terminate(left)
             stop = marker.read(self._stop_path)
-            if time.monotonic() - began >= min(grace, stop["grace"] if stop else grace):
+            if time.monotonic() - begun_at >= min(grace_s, stop["grace"] if stop else grace_s):
                 container.kill()
             time.sleep(_TICK_ENDING if terminated else 0.01)
         container.remove()
 
-    def _is_over(self):
+    def _is_over(self) -> bool:
         if self.by_us:
             return self._held.container.is_empty()
-        status, _ = self._held.end
+        end = self._held.end
+        if end is None:
+            return False
+        status, _ = end
         # Workers of a main process that crashed would run until maxDuration, and hide how it ended.
         if status != 0 or self._linger is None:
             return True
         rest = processes.group(self._held.pid, self._start)
         return not rest or self._linger.is_over(self._held.pid, rest)
 
-    def _check_stop(self):
-        """stop.json comes with a TERM to us; a TERM without it is the machine going down.
+    def _check_stop(self) -> None:
+        """Ends the job when stop.json asks for it, when the machine shuts down, or when the job's folder is gone.
 
-        Without its folder nobody can reach the job any more, nor learn how it ends.
+        stop.json comes with a TERM to this process; a TERM without it is the machine's shutdown. Without its folder
+        nothing can reach the job any more or learn how it ended.
         """
         stop = marker.read(self._stop_path)
-        if stop and stop != self._stop_seen:
-            self._stop_seen = stop
+        if stop and stop != self._last_stop:
+            self._last_stop = stop
             self._end("stop", stop["grace"])
         elif not self.by_us and (self._terms or not os.path.isdir(self._folder)):
-            self._end(None, self._grace)
+            self._end(None, self._grace_s)
 
-    def _check_time(self):
+    def _check_time(self) -> None:
         now = time.monotonic()
         if self._kill_at is None:
             if now >= self._end_at:
-                self._end("max-duration", self._grace)
+                self._end("max-duration", self._grace_s)
         elif now >= self._kill_at:
             self._held.kill()
 
-    def _end(self, reason, grace):
-        """TERM to all, KILL after `grace` seconds. Asked again, it can only come sooner."""
-        kill_at = time.monotonic() + grace
+    def _end(self, reason: str | None, grace_s: float) -> None:
+        """Sends TERM to all, and KILL after `grace_s` seconds. Another call can only bring the KILL forward."""
+        kill_at = time.monotonic() + grace_s
         if self._kill_at is not None:
             self._kill_at = min(self._kill_at, kill_at)
             return
         self._kill_at, self.reason = kill_at, reason
         self._terminate(self._held.container.members())
 
-    def _terminate(self, members):
+    def _terminate(self, members: list[processes.Process]) -> None:
         terminate.send(signal.SIGTERM, members)
-        terminate.send(signal.SIGCONT, members)  # one that was halted could not even take the TERM
+        terminate.send(signal.SIGCONT, members)  # a process that was stopped does not receive the TERM
 
-    def _sleep(self, others):
+    def _sleep(self, more_fds: Iterable[int]) -> None:
         tick = _TICK_ENDING if self.by_us else _TICK_GROUP if self._held.end else _TICK
         due = self._end_at if self._kill_at is None else self._kill_at
         tick = max(0.01, min(tick, due - time.monotonic())) if due > time.monotonic() else tick
-        ready = select.select([self._wake, *self._held.fds, *others], [], [], tick)[0]
+        ready = select.select([self._wake, *self._held.fds, *more_fds], [], [], tick)[0]
         if self._wake in ready:
             os.read(self._wake, 4_096)
 
-    def _wake_on(self, *signals):
-        """A descriptor that becomes readable when one of the signals comes."""
-        out, into = os.pipe()
-        os.set_blocking(out, False)
-        os.set_blocking(into, False)
-        signal.set_wakeup_fd(into, warn_on_full_buffer=False)
+    def _wake_on(self, *signals: int) -> int:
+        """A descriptor that becomes readable when one of the signals arrives."""
+        readable, writable = os.pipe()
+        os.set_blocking(readable, False)
+        os.set_blocking(writable, False)
+        signal.set_wakeup_fd(writable, warn_on_full_buffer=False)
         for number in signals:
             signal.signal(number, self._on_signal)
-        return out
+        return readable
 
-    def _on_signal(self, number, _frame):
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         if number == signal.SIGTERM:
             self._terms.append(number)

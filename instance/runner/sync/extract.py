@@ -1,11 +1,20 @@
 """Unpacks a verified archive into staging: files and folders only, with our modes, hashed while they are written."""
 
+from __future__ import annotations
+
 import hashlib
 import os
 import unicodedata
 
-from sync.report import SyncError, counted, size
-from sync.tar import entries, shown, unsafe
+from sync.note import Note
+from sync.report import SyncError, format_count, format_size
+from sync.tar import Source, quote, read_entries, unsafe
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Callable
+
+    from sync.records import FileEntry, Signature
 
 WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -14,31 +23,31 @@ FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 class Names:
     """Keeps an archive's names apart: none twice, none file and folder, none that differ only in case or accents."""
 
-    def __init__(self):
-        self.files = {}
-        self.folders = set()
-        self._folded = {}
+    def __init__(self) -> None:
+        self.files: set[str] = set()
+        self.folders: set[str] = set()
+        self._folded: dict[str, str] = {}
 
-    def folder(self, parts):
-        """Takes a folder and those above it; gives the ones that are new, outermost first."""
+    def add_folder(self, parts: list[str]) -> list[str]:
+        """Adds a folder and those above it; returns the ones that are new, outermost first."""
         name = "/".join(parts)
         if not parts or name in self.folders:
             return []
-        new = self.folder(parts[:-1])
-        self._take(name, "a folder")
+        new = self.add_folder(parts[:-1])
+        self._check(name, is_file=False)
         self.folders.add(name)
         return [*new, name]
 
-    def file(self, parts):
-        """Takes a file; gives its name."""
+    def add_file(self, parts: list[str]) -> str:
+        """Adds a file; returns its name."""
         name = "/".join(parts)
         if not parts:
             raise unsafe("The archive has a file without a name")
-        self._take(name, "a file")
-        self.files[name] = None
+        self._check(name, is_file=True)
+        self.files.add(name)
         return name
 
-    def _take(self, name, what):
+    def _check(self, name: str, is_file: bool) -> None:
         folded = (
             name.lower()
             if name.isascii()
@@ -46,74 +55,82 @@ class Names:
         )
         other = self._folded.setdefault(folded, name)
         if other != name:
-            raise unsafe("%s and %s differ only in case or accents" % (shown(other), shown(name)))
+            raise unsafe("%s and %s differ only in case or accents" % (quote(other), quote(name)))
         if name in self.files or name in self.folders:
             raise unsafe(
                 "%s is in the archive more than once%s"
-                % (shown(name), "" if what == "a file" else ", as a file and as a folder")
+                % (quote(name), "" if is_file else ", as a file and as a folder")
             )
 
 
-def stripped(parts, strip):
+def _strip_top(parts: list[str], strip: str | None) -> list[str]:
+    """The name below the archive's top folder, when that is taken off."""
     if strip is None:
         return parts
     if parts and parts[0] != strip:
-        raise unsafe("%s is not in the archive's top folder %s" % (shown("/".join(parts)), shown(strip)))
+        raise unsafe("%s is not in the archive's top folder %s" % (quote("/".join(parts)), quote(strip)))
     return parts[1:]
 
 
-def extract(source, staging, strip, tell):
-    """Unpacks a Source into the folder with descriptor `staging`; `tell(files, bytes, name)` hears of each piece.
+def extract(
+    source: Source, staging: int, strip: str | None, report: Callable[[int, int, str], None]
+) -> tuple[dict[str, FileEntry], list[str], Note]:
+    """Unpacks a Source into the folder with descriptor `staging`; calls `report(files, bytes, name)` for each piece.
 
-    Returns `(files, folders)`: `{name: {sha256, size, mode, sig}}` and the sorted folder names. Raises SyncError
-    ArchiveUnsafe, and OSError (ENOSPC among them) as it comes.
+    Returns the files by name, the sorted folder names and the archive's note. Raises SyncError ArchiveUnsafe, and
+    OSError (ENOSPC among them) unchanged.
     """
     names = Names()
+    files: dict[str, FileEntry] = {}
+    comments: list[bytes] = []
     written = 0
-    for parts, folder, length, executable in entries(source):
-        if strip is not None and not folder and parts == ["._" + strip]:
-            source.skip(length)  # what a Mac noted about the top folder
+    for parts, is_folder, length, is_executable in read_entries(source, comments):
+        if strip is not None and not is_folder and parts == ["._" + strip]:
+            source.skip(length)  # the extended attributes of the top folder, from a Mac
             continue
-        parts = stripped(parts, strip)
-        for new in names.folder(parts if folder else parts[:-1]):
+        parts = _strip_top(parts, strip)
+        for new in names.add_folder(parts if is_folder else parts[:-1]):
             os.mkdir(new.encode(), 0o755, dir_fd=staging)
-        if folder:
+        if is_folder:
             continue
-        name = names.file(parts)
-        mode = 0o755 if executable else 0o644
+        name = names.add_file(parts)
+        mode = 0o755 if is_executable else 0o644
         digest = hashlib.sha256()
         out = os.open(name.encode(), WRITE, mode, dir_fd=staging)
         try:
-            for piece in source.pieces(length):
+            for piece in source.read_pieces(length):
                 digest.update(piece)
                 written += len(piece)
-                tell(len(names.files), written, name)
+                report(len(names.files), written, name)
                 while piece:
                     piece = piece[os.write(out, piece) :]
             sig = signature(os.fstat(out))
         finally:
             os.close(out)
-        names.files[name] = {"sha256": digest.hexdigest(), "size": length, "mode": mode, "sig": sig}
-    if not names.files:
+        files[name] = {"sha256": digest.hexdigest(), "size": length, "mode": mode, "sig": sig}
+    if not files:
         raise unsafe("The archive has no files")
-    return names.files, sorted(names.folders)
+    return files, sorted(names.folders), Note(comments, strip)
 
 
-def signature(status):
-    """What tells cheaply that a file is the one we wrote: inode, size, time of change of its content (ns)."""
+def signature(status: os.stat_result) -> Signature:
+    """What shows cheaply that a file is the one we wrote: inode, size, modification time (ns)."""
     return [status.st_ino, status.st_size, status.st_mtime_ns]
 
 
-def verify_tree(staging, files, folders):
-    """Walks staging as it lies on the disk: exactly these regular files and folders, nothing else. Raises SyncError."""
-    left = dict(files)
-    seen = []
-    for where, below, names, at in os.fwalk(b".", dir_fd=staging, follow_symlinks=False):
-        base = where[2:].decode() + "/" if len(where) > 1 else ""
-        seen += [base + name.decode() for name in below]
+def verify_tree(staging: int, files: dict[str, FileEntry], folders: list[str]) -> str:
+    """Walks staging on the disk: exactly these regular files and folders, nothing else. Raises SyncError.
+
+    Returns the counts for the log.
+    """
+    missing = dict(files)
+    subfolders: list[str] = []
+    for path, below, names, fd in os.fwalk(b".", dir_fd=staging, follow_symlinks=False):
+        base = path[2:].decode() + "/" if len(path) > 1 else ""
+        subfolders += [base + name.decode() for name in below]
         for name in names:
-            status = os.stat(name, dir_fd=at, follow_symlinks=False)
-            expected = left.pop(base + name.decode("utf-8", "backslashreplace"), None)
+            status = os.stat(name, dir_fd=fd, follow_symlinks=False)
+            expected = missing.pop(base + name.decode("utf-8", "backslashreplace"), None)
             if (
                 expected is None
                 or signature(status) != expected["sig"]
@@ -121,10 +138,11 @@ def verify_tree(staging, files, folders):
                 or status.st_mode != 0o100000 | expected["mode"]
             ):
                 raise SyncError(
-                    "SyncFailed", "%s in staging differs from what was unpacked" % shown(base.encode() + name)
+                    "SyncFailed", "%s in staging differs from what was unpacked" % quote(base.encode() + name)
                 )
-    if left or sorted(seen) != folders:
+    if missing or sorted(subfolders) != folders:
         raise SyncError(
             "SyncFailed", "staging does not contain exactly the unpacked files: another process writes there"
         )
-    return "%s, %s" % (counted(len(files), "file"), size(sum(file["size"] for file in files.values())))
+    total = sum(file["size"] for file in files.values())
+    return "%s, %s" % (format_count(len(files), "file"), format_size(total))

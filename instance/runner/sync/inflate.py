@@ -1,4 +1,6 @@
-"""Unpacks gzip, of any number of members, beside the thread that uses what comes out."""
+"""Decompresses gzip, of any number of members, in a thread beside the one that uses the output."""
+
+from __future__ import annotations
 
 import os
 import queue
@@ -6,18 +8,26 @@ import threading
 import zlib
 from contextlib import contextmanager
 
-from sync.tar import Source, entries, unsafe
+from sync.tar import Source, read_entries, unsafe
 
-READ = 1 << 18
-PIECE = 1 << 20
-AHEAD = 16  # pieces that are inflated and not used yet: 16 MB at most
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import BinaryIO, Optional, Tuple
+
+    #: A piece, or the end (None), or the error that ended it.
+    Item = Tuple[Optional[bytes], Optional[BaseException]]
+
+READ_BYTES = 1 << 18
+PIECE_BYTES = 1 << 20
+QUEUE_PIECES = 16  # pieces that are decompressed and not used yet: 16 MB at most
 
 
-def inflate(file):
-    """Yields the bytes of a gzip file, of any number of members, in pieces of about 1 MB."""
+def inflate(file: BinaryIO) -> Iterator[bytes]:
+    """Yields the content of a gzip file, of any number of members, in pieces of about 1 MB."""
     member = None
     while True:
-        data = file.read(READ)
+        data = file.read(READ_BYTES)
         if not data:
             break
         while data:
@@ -28,7 +38,7 @@ def inflate(file):
                         break
                 member = zlib.decompressobj(wbits=31)
             try:
-                piece = member.decompress(data, PIECE)
+                piece = member.decompress(data, PIECE_BYTES)
             except zlib.error:
                 raise unsafe("The archive is not gzip, is damaged, or is followed by other data") from None
             data = member.unused_data if member.eof else member.unconsumed_tail
@@ -39,32 +49,32 @@ def inflate(file):
 
 
 @contextmanager
-def unpacked(archive):
-    """Gives the Source of a gzip file's content, from where the file stands; inflates in a thread, a few pieces ahead.
+def open_unpacked(archive: BinaryIO) -> Iterator[Source]:
+    """Gives the Source of a gzip file's content, from the file's position; decompresses a few pieces ahead.
 
-    zlib lets go of the interpreter's lock, so inflating and writing take two processors.
+    zlib releases the interpreter's lock, so decompressing and writing use two processors.
     """
-    pieces = queue.Queue(AHEAD)
+    pieces: queue.Queue[Item] = queue.Queue(QUEUE_PIECES)
     stop = threading.Event()
 
-    def put(item):
+    def put(item: Item) -> None:
         while not stop.is_set():
             try:
                 return pieces.put(item, timeout=0.1)
             except queue.Full:
                 continue
 
-    def work():
+    def produce() -> None:
         try:
             for piece in inflate(archive):
                 put((piece, None))
                 if stop.is_set():
                     return
             put((None, None))
-        except BaseException as error:  # handed to the reader, which raises it
+        except BaseException as error:  # handed to the consumer, which raises it
             put((None, error))
 
-    def read():
+    def consume() -> Iterator[bytes]:
         while True:
             piece, error = pieces.get()
             if error is not None:
@@ -73,17 +83,17 @@ def unpacked(archive):
                 return
             yield piece
 
-    thread = threading.Thread(target=work, daemon=True)
+    thread = threading.Thread(target=produce, daemon=True)
     thread.start()
     try:
-        yield Source(read())
+        yield Source(consume())
     finally:
         stop.set()
-        thread.join()  # whoever reads the file next finds it at rest
+        thread.join()  # the next reader of the file must be the only one
 
 
-def size_hint(archive):
-    """Bytes that gzip says, at its end, it unpacks to: the truth for one member below 4 GiB, else too little."""
+def read_size_hint(archive: BinaryIO) -> int:
+    """The unpacked size that gzip records at the end of the file: exact for one member below 4 GiB, else too small."""
     if archive.seek(0, os.SEEK_END) < 18:
         return 0  # shorter than any gzip file
     archive.seek(-4, os.SEEK_END)
@@ -92,12 +102,12 @@ def size_hint(archive):
     return hint
 
 
-def expanded_size(archive):
+def measure_expanded_size(archive: BinaryIO) -> int:
     """Bytes on disk that the archive needs, with a block for each entry; reads it whole."""
     archive.seek(0)
-    need = 0
-    with unpacked(archive) as source:
-        for _, _, length, _ in entries(source):
-            need += length + 4096 - length % 4096
+    total = 0
+    with open_unpacked(archive) as source:
+        for _, _, length, _ in read_entries(source):
+            total += length + 4096 - length % 4096
             source.skip(length)
-    return need
+    return total

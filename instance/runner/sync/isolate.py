@@ -1,9 +1,12 @@
 """Runs a short piece of work where the kill of a job does not reach it.
 
 A `kill -9` of the sync in the middle of its renames would leave a mix of old and new code until the next sync. So a
-child does them, in a process group of its own: it ends them in milliseconds, whatever becomes of its parent. It stays
-in the job's session, so the supervisor waits for it; the project's lock is open in it, so the next sync waits as well.
+child does them, in a process group of its own: it completes them in milliseconds, whatever happens to its parent. It
+stays in the job's session, so the supervisor waits for it. The project's lock is open in it, so the next sync waits
+as well.
 """
+
+from __future__ import annotations
 
 import os
 import signal
@@ -11,19 +14,25 @@ import signal
 from common import child
 from sync.report import SyncError
 
-STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable, TypeVar
+
+    T = TypeVar("T")
+
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
-def apart(work):
-    """Returns what `work` returns (as JSON can say it); raises its OSError or SyncError."""
-    # A stop waits until the work is done, here and in the child, which inherits this.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
+def run_isolated(work: Callable[[], T]) -> T:
+    """Returns what `work` returns, through JSON; raises its OSError or SyncError."""
+    # A stop waits until the work is done, here and in the child, which inherits the mask.
+    previous = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     try:
-        answer: dict = child.run(lambda: _result_of(work))
+        answer: dict[str, Any] = child.run(lambda: _capture(work))
     except RuntimeError:
         answer = {"broken": "it was killed"}
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, previous)
     if "errno" in answer:
         raise OSError(answer["errno"], os.strerror(answer["errno"]), answer["file"])
     if "error" in answer:
@@ -35,8 +44,8 @@ def apart(work):
     return answer["done"]
 
 
-def _result_of(work):
-    """The child's whole life."""
+def _capture(work: Callable[[], object]) -> dict[str, Any]:
+    """Runs in the child: the result of the work, or its error, as JSON can express it."""
     try:
         os.setpgid(0, 0)
         return {"done": work()}

@@ -1,5 +1,7 @@
 """The job `sync`: brings the code of a run to `<home>/<project>`, whole or not at all, as the user (CONTRACT.md)."""
 
+from __future__ import annotations
+
 import json
 import os
 import sys
@@ -9,187 +11,255 @@ from common import disk
 from sync import journal, plan
 from sync.apply import exists
 from sync.extract import extract, verify_tree
-from sync.inflate import expanded_size, size_hint, unpacked
-from sync.report import Reporter, SyncError, counted, say, size
-from sync.workspace import Place, Tree
+from sync.inflate import measure_expanded_size, open_unpacked, read_size_hint
+from sync.report import Reporter, SyncError, format_count, format_size, log
+from sync.tar import quote
+from sync.workspace import LinkError, Tree, Workspace
 
-KEPT_SHOWN = 50  # names in the result, which has to fit an answer
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from io import FileIO
+    from typing import Any, Callable, NoReturn
+
+    from sync.note import Note
+    from sync.records import FileEntry, Manifest, Source
+
+#: More is removed only when the run spec has allowRemovals. core/archive/removals.ts has the same numbers.
+MAX_REMOVED_FILES = 100
+MAX_REMOVED_BYTES = 100_000_000
+MAX_KEPT_NAMES = 50  # in the result, which has to fit an answer
 
 
-def main():
+def main() -> int:
     """Reads the request on stdin; returns the exit code, 0 or 1."""
-    os.umask(0o022)  # so that 0644 and 0755 are what they say
+    os.umask(0o022)  # so that modes are exactly 0644 and 0755
     # File names are UTF-8, whatever the instance's locale; -I hides PYTHONIOENCODING.
     sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")  # pyright: ignore[reportAttributeAccessIssue]
     reporter = Reporter()
     try:
-        reporter.result(Sync(json.loads(sys.stdin.buffer.read()), reporter).run())
+        reporter.report_result(Sync(json.loads(sys.stdin.buffer.read()), reporter).run())
         return 0
     except SyncError as error:
         failure = error
     except OSError as error:
         name = "DiskFull" if disk.is_full_error(error) else "SyncFailed"
-        where = " (%s)" % os.fsdecode(error.filename) if error.filename else ""
-        failure = SyncError(name, "%s%s" % (error.strerror or type(error).__name__, where))
+        path = " (%s)" % os.fsdecode(error.filename) if error.filename else ""
+        failure = SyncError(name, "%s%s" % (error.strerror or type(error).__name__, path))
     except Exception as error:
         import traceback
 
-        traceback.print_tb(error.__traceback__, file=sys.stdout)  # the way, without values: one of them is the URL
+        traceback.print_tb(error.__traceback__, file=sys.stdout)  # the calls, without values: one of them is the URL
         failure = SyncError("SyncFailed", "Internal error of runctl: %s" % type(error).__name__)
-    say("%s: %s" % (failure.name, failure.message))
-    reporter.result({"error": {"name": failure.name, "message": failure.message}})
+    log("%s: %s" % (failure.name, failure.message))
+    reporter.report_result({"error": {"name": failure.name, "message": failure.message}})
     return 1
 
 
 class Sync:
     """One sync, step by step."""
 
-    def __init__(self, request, reporter):
+    def __init__(self, request: dict[str, Any], reporter: Reporter) -> None:
         self._reporter = reporter
-        self._wanted = request["sync"]
+        self._request: dict[str, Any] = request["sync"]
         self._started = time.time()
-        say("Syncing the code of run %s to project %s" % (request["run"]["id"], request["project"]))
-        self._place = Place(request["home"], request["project"])
+        log("Syncing the code of run %s to project %s" % (request["run"]["id"], request["project"]))
+        self._workspace = Workspace(request["home"], request["project"])
 
-    def run(self):
-        """Returns the contract's result; a request whose `sync` is null only ends what an interrupted sync began."""
-        place, wanted = self._place, self._wanted
-        place.lock()
-        kept = journal.recover(place)
-        if wanted is None:
-            return {"kept": kept[:KEPT_SHOWN]}
-        old = place.load(journal.MANIFEST) or {"sha256": None, "strip": None, "files": {}, "folders": []}
-        if (old["sha256"], old["strip"]) == (wanted["sha256"], wanted["strip"]) and self._is_intact(old):
-            say("This archive is already in place, and no file was changed: nothing to fetch")
-            say("SHA-256 verified earlier: %s" % wanted["sha256"])
+    def run(self) -> dict[str, object]:
+        """Returns the contract's result; a request whose `sync` is null only completes an interrupted sync."""
+        workspace, request = self._workspace, self._request
+        workspace.lock()
+        kept = journal.recover(workspace)
+        if request is None:
+            return {"kept": kept[:MAX_KEPT_NAMES]}
+        empty: Manifest = {"sha256": None, "strip": None, "files": {}, "folders": []}
+        old: Manifest = workspace.load(journal.MANIFEST) or empty
+        if (old["sha256"], old["strip"]) == (request["sha256"], request["strip"]) and self._is_intact(old):
+            log("This archive is already in place, and no file was changed: nothing to fetch")
+            log("SHA-256 verified earlier: %s" % request["sha256"])
             counts = {"added": 0, "changed": 0, "removed": 0, "unchanged": len(old["files"])}
-            return self._told(old["files"], counts, kept, True)
+            return self._finish(old["files"], counts, kept, True)
         try:
-            files, folders = self._unpacked()
-            counts, now_kept = self._applied(files, folders, old)
+            files, folders, note = self._unpack()
+            self._check_source(old.get("source"), note.source)
+            counts, new_kept = self._apply(files, folders, note, old)
         finally:
-            if not exists(place.own, journal.JOURNAL):
-                journal.clear(place)
-        return self._told(files, counts, kept + now_kept, False)
+            if not exists(workspace.own, journal.JOURNAL):
+                journal.clear(workspace)
+        return self._finish(files, counts, kept + new_kept, False)
 
-    def _is_intact(self, old):
-        self._reporter.progress("verifying", 0, len(old["files"]))
-        if not self._place.project_exists():
+    def _is_intact(self, old: Manifest) -> bool:
+        self._reporter.report_progress("verifying", 0, len(old["files"]))
+        if not self._workspace.project_exists():
             return False
-        tree = Tree(self._place.open_project())
+        tree = Tree(self._workspace.open_project())
         return plan.is_intact(tree, old)
 
-    def _unpacked(self):
-        """Fetches, extracts and verifies; staging is the tree then."""
-        place, wanted = self._place, self._wanted
+    def _unpack(self) -> tuple[dict[str, FileEntry], list[str], Note]:
+        """Fetches, extracts and verifies; staging holds the tree after that."""
+        workspace, script = self._workspace, self._request["script"]
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        with open(os.open(b"archive", flags, 0o600, dir_fd=place.own), "rb+", buffering=0) as archive:
-            self._fetched(archive)
-            os.mkdir(journal.STAGING, 0o755, dir_fd=place.own)
-            staging = place.open_own(journal.STAGING)
-            files, folders = self._extracted(archive, staging)
-        place.discard(b"archive")
-        self._reporter.progress("verifying", 0, len(files))
-        if place.inside and any(name.split("/")[0] == ".runctl" for name in [*files, *folders]):
+        with open(os.open(b"archive", flags, 0o600, dir_fd=workspace.own), "rb+", buffering=0) as archive:
+            self._fetch(archive)
+            os.mkdir(journal.STAGING, 0o755, dir_fd=workspace.own)
+            staging = workspace.open_own(journal.STAGING)
+            files, folders, note = self._extract(archive, staging)
+        workspace.discard(b"archive")
+        self._reporter.report_progress("verifying", 0, len(files))
+        if workspace.inside and any(name.split("/")[0] == ".runctl" for name in [*files, *folders]):
             raise SyncError(
                 "ArchiveUnsafe", "The archive has a folder .runctl, where the sync keeps its own state here"
             )
-        say("Tree verified: %s, regular files and folders only" % verify_tree(staging, files, folders))
-        if wanted["script"] not in files:
-            found = ", ".join(sorted(name for name in files if name.endswith(".py"))[:10])
-            message = "The script %s is not in the archive (Python files: %s)" % (wanted["script"], found or "none")
+        log("Tree verified: %s, regular files and folders only" % verify_tree(staging, files, folders))
+        if script is not None and script not in files:
+            python = ", ".join(sorted(name for name in files if name.endswith(".py"))[:10])
+            message = "The script %s is not in the archive (Python files: %s)" % (script, python or "none")
             raise SyncError("SyncFailed", message + ". Nothing was changed.")
         os.close(staging)
-        return files, folders
+        return files, folders, note
 
-    def _fetched(self, archive):
+    def _fetch(self, archive: FileIO) -> None:
         from sync.fetch import fetch  # here, because a sync that needs no network should not wait for its modules
 
-        expected = self._wanted["bytes"]
-        say("Fetching the archive: %s" % size(expected))
-        self._room(expected, "to fetch the archive")
+        expected = self._request["bytes"]
+        log("Fetching the archive: %s" % format_size(expected))
+        self._check_room(expected, "to fetch the archive")
         began = time.monotonic()
-        self._reporter.progress("downloading", 0, expected, 0)
+        self._reporter.report_progress("downloading", 0, expected, 0)
         try:
             fetch(
-                self._wanted["url"],
+                self._request["url"],
                 expected,
-                self._wanted["sha256"],
+                self._request["sha256"],
                 archive,
-                lambda done: self._reporter.progress("downloading", done, expected, done),
+                lambda done: self._reporter.report_progress("downloading", done, expected, done),
             )
         except OSError as error:
-            self._full(error, expected, "to fetch the archive")
+            self._raise_full(error, lambda: expected, "to fetch the archive")
         seconds = time.monotonic() - began
-        say("Fetched %s in %.1f s (%s/s)" % (size(expected), seconds, size(int(expected / max(seconds, 0.001)))))
-        say("SHA-256 verified: %s" % self._wanted["sha256"])
+        speed = int(expected / max(seconds, 0.001))
+        log("Fetched %s in %.1f s (%s/s)" % (format_size(expected), seconds, format_size(speed)))
+        log("SHA-256 verified: %s" % self._request["sha256"])
 
-    def _extracted(self, archive, staging):
+    def _extract(self, archive: FileIO, staging: int) -> tuple[dict[str, FileEntry], list[str], Note]:
         began = time.monotonic()
-        self._room(size_hint(archive), "to unpack the archive")
-        strip = self._wanted["strip"]
+        self._check_room(read_size_hint(archive), "to unpack the archive")
+        strip = self._request["strip"]
         try:
-            with unpacked(archive) as source:
-                files, folders = extract(
+            with open_unpacked(archive) as source:
+                files, folders, note = extract(
                     source,
                     staging,
                     strip,
-                    lambda done, written, name: self._reporter.progress("extracting", done, None, written, name),
+                    lambda done, written, name: self._reporter.report_progress("extracting", done, None, written, name),
                 )
         except OSError as error:
-            self._place.discard(journal.STAGING)
-            self._full(error, lambda: expanded_size(archive), "to unpack the archive")
+            self._workspace.discard(journal.STAGING)
+            self._raise_full(error, lambda: measure_expanded_size(archive), "to unpack the archive")
         total = sum(file["size"] for file in files.values())
-        taken = ' (top folder "%s" taken off)' % strip if strip else ""
+        stripped = ' (top folder "%s" taken off)' % strip if strip else ""
         seconds = time.monotonic() - began
-        say("Extracted %s, %s in %.1f s%s" % (counted(len(files), "file"), size(total), seconds, taken))
-        return files, folders
+        log("Extracted %s, %s in %.1f s%s" % (format_count(len(files), "file"), format_size(total), seconds, stripped))
+        return files, folders, note
 
-    def _room(self, need, what):
-        free = self._place.free()
+    def _check_room(self, need: int, purpose: str) -> None:
+        free = self._workspace.free_bytes()
         if need > free:
-            missing = "%s needed %s, %s free, %s missing" % (size(need), what, size(free), size(need - free))
+            sizes = tuple(format_size(count) for count in (need, free, need - free))
+            missing = "%s needed %s, %s free, %s missing" % (sizes[0], purpose, sizes[1], sizes[2])
             raise SyncError(
-                "DiskFull", "The disk of %s is full: %s. The code there is as it was." % (self._place.path, missing)
+                "DiskFull", "The disk of %s is full: %s. The code there is as it was." % (self._workspace.path, missing)
             )
 
-    def _full(self, error, need, what):
+    def _raise_full(self, error: OSError, need: Callable[[], int], purpose: str) -> NoReturn:
         """Raises DiskFull with numbers when that was the error, else the error."""
         if disk.is_full_error(error):
-            self._room(need() if callable(need) else need, what)
+            self._check_room(need(), purpose)
         raise error
 
-    def _applied(self, files, folders, old):
-        place = self._place
-        self._reporter.progress("applying", 0, len(files))
-        staged = Tree(place.open_own(journal.STAGING))
-        tree = Tree(place.open_project()) if place.project_exists() else None
-        steps, counts = plan.plan(tree, staged, old, files, folders)
-        wanted = self._wanted
-        manifest = {"sha256": wanted["sha256"], "strip": wanted["strip"], "files": files, "folders": folders}
-        kept = journal.commit(place, steps, manifest, self._started)
-        tree = Tree(place.open_project())
+    def _apply(
+        self, files: dict[str, FileEntry], folders: list[str], note: Note, old: Manifest
+    ) -> tuple[dict[str, int], list[str]]:
+        """Moves staging into the project's folder; returns the counts, and the names of kept copies."""
+        workspace, request = self._workspace, self._request
+        self._reporter.report_progress("applying", 0, len(files))
+        staged = Tree(workspace.open_own(journal.STAGING))
+        tree = Tree(workspace.open_project()) if workspace.project_exists() else None
+        steps, counts = plan.make_plan(tree, staged, old, files, folders, note.left_out)
+        left_in_place = counts.pop("left in place")
+        self._check_removals(
+            [old["files"][name] for verb, name, _ in steps if verb == "remove" and name in old["files"]]
+        )
+        manifest: Manifest = {
+            "sha256": request["sha256"],
+            "strip": request["strip"],
+            "files": files,
+            "folders": folders,
+            "source": note.source or old.get("source"),
+        }
+        kept = journal.commit(workspace, steps, manifest, self._started)
+        tree = Tree(workspace.open_project())
         for name, entry in files.items():
             status = tree.status(name)
-            if status is None or not plan.holds(tree, name, status, entry):
+            if status is None or not plan.has_content(tree, name, status, entry):
                 raise SyncError(
                     "SyncFailed", "%s changed while the code was applied: another process writes there" % name
                 )
         parts = ["%s %s" % ("{:,}".format(counts[kind]), kind) for kind in counts]
-        say("Applied to %s: %s, %d copies kept" % (place.path, ", ".join(parts), len(kept)))
+        log("Applied to %s: %s, %d copies kept" % (workspace.path, ", ".join(parts), len(kept)))
+        if left_in_place:
+            log("Not removed: %s that the archive leaves out" % format_count(left_in_place, "file"))
         return counts, kept
 
-    def _told(self, files, counts, kept, cached):
-        """The last lines of the log, and the result."""
-        wanted = self._wanted
-        python = sorted(name for name in files if name.endswith(".py"))
-        say(
-            "\n  ".join(["Python files (%d):" % len(python)] + ["%s  %s" % (n, size(files[n]["size"])) for n in python])
+    def _check_source(self, old: Source | None, new: Source | None) -> None:
+        """Raises SyncError when another folder or repository has synced this project. An unknown source may be any."""
+        if old is None or new is None or old["id"] == new["id"] or self._request.get("takeOver"):
+            return
+        raise SyncError(
+            "ProjectInUse",
+            "The project %s on this instance has the code of %s, and this archive is from %s. Nothing was changed."
+            % (os.fsdecode(self._workspace.name), quote(old["label"]), quote(new["label"])),
         )
-        say("Verified: script %s exists" % wanted["script"])
-        say("Verified: training folder %s exists" % self._place.path)
-        requirements = wanted["requirements"] or "requirements.txt"
-        say(
+
+    def _check_removals(self, removed: list[FileEntry]) -> None:
+        """Raises SyncError when so much would be removed that a person has to allow it."""
+        total = sum(entry["size"] for entry in removed)
+        if self._request.get("allowRemovals") or (len(removed) <= MAX_REMOVED_FILES and total <= MAX_REMOVED_BYTES):
+            return
+        raise SyncError(
+            "RemovalsNotAllowed",
+            "The sync would remove %s (%s) of %s that the archive does not contain. Nothing was changed."
+            % (format_count(len(removed), "file"), format_size(total), self._workspace.path),
+        )
+
+    def _create_folders(self, names: list[str]) -> None:
+        """Creates the folders that the outputs are in: scripts write into them. Changes nothing that exists."""
+        tree = Tree(self._workspace.open_project())
+        for name in names:
+            if not name or any(part in ("", ".", "..") for part in name.split("/")):
+                continue
+            try:
+                tree.create_folder(name)
+            except (NotADirectoryError, LinkError):
+                continue  # the person has put a file or a link there
+            except OSError as error:
+                log("The folder %s could not be created: %s" % (name, error.strerror))
+        tree.close()
+
+    def _finish(
+        self, files: dict[str, FileEntry], counts: dict[str, int], kept: list[str], cached: bool
+    ) -> dict[str, object]:
+        """Writes the last lines of the log; returns the result."""
+        request = self._request
+        self._create_folders(request.get("folders", []))
+        python = sorted(name for name in files if name.endswith(".py"))
+        lines = ["%s  %s" % (name, format_size(files[name]["size"])) for name in python]
+        log("\n  ".join(["Python files (%d):" % len(python), *lines]))
+        if request["script"] is not None:
+            log("Verified: script %s exists" % request["script"])
+        log("Verified: training folder %s exists" % self._workspace.path)
+        requirements = request["requirements"] or "requirements.txt"
+        log(
             "Verified: %s %s"
             % (requirements, "exists" if requirements in files else "is missing: nothing to install from it")
         )
@@ -199,8 +269,8 @@ class Sync:
             "added": counts["added"],
             "changed": counts["changed"],
             "removed": counts["removed"],
-            "kept": kept[:KEPT_SHOWN],
+            "kept": kept[:MAX_KEPT_NAMES],
             "pythonFiles": len(python),
             "cached": cached,
-            "sha256": wanted["sha256"],
+            "sha256": request["sha256"],
         }

@@ -1,39 +1,46 @@
-"""What a sync says: lines for the job's log, progress and result for the supervisor, and its one kind of error."""
+"""The output of a sync: lines for the job's log, progress and result for the supervisor, and its one kind of error."""
+
+from __future__ import annotations
 
 import json
 import os
 import sys
 import time
 
-PROGRESS_EVERY = 0.25  # seconds: the contract allows four lines a second
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PROGRESS_INTERVAL_S = 0.25  # the contract allows four lines a second
 
 
 class SyncError(Exception):
-    """A sync ended badly: FetchFailed, DigestMismatch, ArchiveUnsafe, DiskFull or SyncFailed (CONTRACT.md)."""
+    """A sync failed: one of the names for a sync in CONTRACT.md."""
 
-    def __init__(self, name, message):
+    def __init__(self, name: str, message: str) -> None:
         super().__init__(message)
         self.name = name
         self.message = message
 
 
-def say(line):
-    """One line of the job's log, at once: `-I` makes Python ignore PYTHONUNBUFFERED."""
+def log(line: str) -> None:
+    """Writes a line to the job's log at once: `-I` makes Python ignore PYTHONUNBUFFERED."""
     print(line, flush=True)
 
 
-def size(count):
+def format_size(count: int) -> str:
     """Bytes as a person reads them: 812 bytes, 3.1 MB."""
     if count < 1000:
         return "%d bytes" % count
     value = float(count)
-    for unit in ("kB", "MB", "GB"):
+    for unit in ("kB", "MB"):
         value /= 1000
-        if value < 999.95 or unit == "GB":
+        if value < 999.95:
             return "%.1f %s" % (value, unit)
+    return "%.1f GB" % (value / 1000)
 
 
-def counted(count, noun):
+def format_count(count: int, noun: str) -> str:
     """`1 file`, `2,000 files`."""
     return "{:,} {}{}".format(count, noun, "" if count == 1 else "s")
 
@@ -41,16 +48,23 @@ def counted(count, noun):
 class Reporter:
     """Writes progress and the result to the descriptor that the supervisor named; without one, nowhere."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._fd = int(os.environ.get("RUNCTL_PROGRESS_FD") or -1)
         self._began = time.monotonic()
-        self._last = self._began - PROGRESS_EVERY
+        self._last = self._began - PROGRESS_INTERVAL_S
         self._phase = ""
 
-    def progress(self, phase, done=None, total=None, bytes_done=None, current=None):
-        """Tells the supervisor how far `phase` is; calls that come too fast are dropped, unless the phase is new."""
+    def report_progress(
+        self,
+        phase: str,
+        done: int | None = None,
+        total: int | None = None,
+        bytes_done: int | None = None,
+        current: str | None = None,
+    ) -> None:
+        """Reports how far `phase` is; drops calls that come too fast, unless the phase is new."""
         now = time.monotonic()
-        if self._fd < 0 or (phase == self._phase and now - self._last < PROGRESS_EVERY):
+        if self._fd < 0 or (phase == self._phase and now - self._last < PROGRESS_INTERVAL_S):
             return
         self._phase, self._last = phase, now
         elapsed = round(now - self._began, 2)
@@ -64,16 +78,16 @@ class Reporter:
         }
         self._send({"progress": values})
 
-    def result(self, values):
-        """The last line: what the sync did, or `{"error": …}`."""
+    def report_result(self, values: Mapping[str, object]) -> None:
+        """Writes the last line: what the sync did, or `{"error": …}`."""
         self._send({"result": values})
 
-    def _send(self, message):
+    def _send(self, message: Mapping[str, object]) -> None:
         if self._fd < 0:
             return
         try:
             os.write(self._fd, json.dumps(message).encode() + b"\n")
         except OSError as error:
-            # The supervisor is gone: the files on disk still tell the next sync what happened.
+            # The supervisor has ended. The files on the disk show the next sync what happened.
             self._fd = -1
             print("progress can no longer be reported: %s" % error.strerror, file=sys.stderr, flush=True)

@@ -90,6 +90,8 @@ export interface ModelJob {
   stop: { readonly grace: number; readonly askedAt: number } | null;
   exit: (JobExit & { readonly reason: 'stop' | 'max-duration' | null; readonly result: JobResult | null }) | null;
   log: Buffer;
+  /** It was interrupted, and has been started again: restarted.json. */
+  restarted: boolean;
   /** How many processes of the job were started. No marker records this. */
   starts: number;
 }
@@ -106,8 +108,17 @@ export function newJob(name: JobName, plan: JobPlan): ModelJob {
     stop: null,
     exit: null,
     log: Buffer.alloc(0),
+    restarted: false,
     starts: 0,
   };
+}
+
+/** As _forget in start.py: the job has not begun, and keeps its log. */
+export function beginAgain(job: ModelJob): void {
+  Object.assign(job, { restarted: true, identity: null, process: null, supervisor: null, exit: null });
+  const isWhole = job.log.length === 0 || job.log.at(-1) === 0x0a;
+  const line = '[runctl] the job was interrupted, by a reboot for example; it is started again\n';
+  job.log = Buffer.concat([job.log, Buffer.from(isWhole ? line : `\n${line}`)]);
 }
 
 /** As find_state in status.py. */

@@ -16,7 +16,7 @@ import type { Random } from '../random.ts';
 import { blank, describe } from './answers.ts';
 import { type Command, Lock } from './command.ts';
 import { ModelFinisher, type PutUrl } from './finisher.ts';
-import { findState, type JobPlan, type ModelJob, newJob } from './job.ts';
+import { beginAgain, findState, type JobPlan, type ModelJob, newJob } from './job.ts';
 import { ModelLease, type ModelRun } from './lease.ts';
 import { ModelSupervisor, type SupervisorPorts } from './supervisor.ts';
 
@@ -150,7 +150,8 @@ export class ModelRunner {
   private async begin(command: Command, request: StartRequest): Promise<JobStatus | null> {
     const { job, run } = request;
     const refused = (reason: JobStatus['reason']) => ({ ...this.blank(job, 'refused'), reason });
-    if (this.stateOf(run.key, job) !== 'absent') return null;
+    const interrupted = this.interruptedJob(request);
+    if (this.stateOf(run.key, job) !== 'absent' && !interrupted) return null;
     if (this.runs.get(run.key)?.closed) return refused('closed');
     if (this.now() > request.notAfter) return refused('too-late');
     const had = this.lease.isHolder(run.key);
@@ -162,6 +163,7 @@ export class ModelRunner {
       return refused('no-lease');
     }
     await command.spend(2);
+    if (interrupted) beginAgain(interrupted);
     const { jobs } = this.folder(run);
     const existing = jobs.get(job) ?? newJob(job, this.ports.plan(run.id, job));
     jobs.set(job, existing);
@@ -175,6 +177,14 @@ export class ModelRunner {
       if (!had && this.stateOf(run.key, job) === 'absent') this.lease.drop(run.key);
     });
     return null;
+  }
+
+  /** The job of the request, when it was interrupted and may be started again. */
+  private interruptedJob({ job, run, again }: StartRequest): ModelJob | null {
+    const existing = this.runs.get(run.key)?.jobs.get(job);
+    if (!again || job !== 'install' || existing === undefined || existing.restarted) return null;
+    const state = findState(existing, this.bootId);
+    return state === 'vanished' || (state === 'exited' && existing.exit?.signal === 'SIGTERM') ? existing : null;
   }
 
   private async untilBegun(command: Command, job: ModelJob, withdraw: () => void): Promise<void> {

@@ -83,6 +83,7 @@ export class ModelInstance implements SoakInstance {
   }
 }
 
-function truthOf({ starts, process, exit, log }: ModelJob): JobTruth {
-  return { starts, exit, end: process?.end ?? null, log };
+/** A start that the machine asked for, of an install that was interrupted, is not one too many. */
+function truthOf({ starts, restarted, process, exit, log }: ModelJob): JobTruth {
+  return { starts: starts - Number(restarted), exit, end: process?.end ?? null, log };
 }

@@ -192,6 +192,12 @@ export class Cloud {
     await waitFor(look, 60);
   }
 
+  /** What a run was started with. */
+  async inputOf(executionArn: string): Promise<unknown> {
+    const { input } = await this.sfn.send(new DescribeExecutionCommand({ executionArn }));
+    return JSON.parse(input ?? 'null');
+  }
+
   /** The last output of a state. */
   async outputOf(arn: string, state: string): Promise<unknown> {
     return (await this.outputsOf(arn, state)).at(-1) ?? null;

@@ -8,14 +8,14 @@ import {
 } from '@aws-sdk/client-cloudwatch-logs';
 import { paginateListObjectsV2, S3Client } from '@aws-sdk/client-s3';
 import { ListStateMachinesCommand, paginateListExecutions, SFNClient } from '@aws-sdk/client-sfn';
-import { RUN_PREFIX } from '../../../core/names.ts';
+import { RUN_LOG_GROUP, RUN_PREFIX } from '../../../core/names.ts';
 import type { Cloud, EndedRun } from './cloud.ts';
 
 /** Everything that a run leaves behind, as text by location, to search for secrets. */
 export async function tracesOf(cloud: Cloud, run: EndedRun): Promise<Map<string, string>> {
   const traces = new Map<string, string>();
   for (const [name, text] of await histories(cloud, run)) traces.set(`history ${name}`, text);
-  for (const [name, text] of await logGroups(cloud)) traces.set(`log group ${name}`, text);
+  for (const [name, text] of await logGroups(cloud, run)) traces.set(`log group ${name}`, text);
   for (const [name, text] of await objects(cloud, run)) traces.set(`object ${name}`, text);
   for (const folder of [cloud.runFolder(run.id), join(cloud.root, 'lease'), join(cloud.home, '.runctl')]) {
     for (const path of files(folder)) traces.set(`file ${path}`, readFileSync(path, 'utf8'));
@@ -44,13 +44,15 @@ async function histories(cloud: Cloud, run: EndedRun): Promise<[string, string][
 }
 
 /** The run's log streams, and the logs of the functions, which contain all runs. */
-async function logGroups(cloud: Cloud): Promise<[string, string][]> {
+async function logGroups(cloud: Cloud, run: EndedRun): Promise<[string, string][]> {
   const client = cloud.client(CloudWatchLogsClient);
   const found: [string, string][] = [];
   for await (const { logGroups: groups = [] } of paginateDescribeLogGroups({ client }, {})) {
     for (const { logGroupName = '' } of groups) {
       const messages: string[] = [];
-      for await (const page of paginateFilterLogEvents({ client }, { logGroupName }))
+      // The emulator answers with 10,000 events at most, and other tests write more.
+      const own = logGroupName === RUN_LOG_GROUP ? { logStreamNamePrefix: `${run.id}/` } : {};
+      for await (const page of paginateFilterLogEvents({ client }, { logGroupName, ...own }))
         messages.push(...(page.events ?? []).map(({ message }) => message ?? ''));
       found.push([logGroupName, messages.join('\n')]);
     }

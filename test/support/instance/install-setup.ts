@@ -41,6 +41,7 @@ export interface InstallResult {
   readonly python: string;
   readonly packages: number;
   readonly seconds: number;
+  readonly warnings: readonly string[];
   readonly error?: { readonly name: string; readonly message: string };
 }
 
@@ -57,6 +58,9 @@ export interface InstallRun {
 export interface InstallOptions {
   readonly requirements?: string;
   readonly python?: string | null;
+  readonly environment?: 'shared' | 'project';
+  /** A folder beside the setup's project. */
+  readonly project?: string;
   readonly installer?: 'auto' | 'uv' | 'pip';
   /** The values of the run's secrets, which the supervisor sets in the environment. */
   readonly secrets?: Readonly<Record<string, string>>;
@@ -86,7 +90,7 @@ export class InstallSetup {
     writeFileSync(join(this.base, 'installer'), buildProgram().bytes);
   }
 
-  write(name: string, content: string): void {
+  write(name: string, content: string | Uint8Array): void {
     mkdirSync(dirname(join(this.project, name)), { recursive: true });
     writeFileSync(join(this.project, name), content);
   }
@@ -197,12 +201,13 @@ export class InstallSetup {
       requirements: options.requirements ?? 'requirements.txt',
       installer: options.installer ?? 'auto',
       python: options.python ?? null,
+      environment: options.environment ?? 'shared',
       env: { ...index, ...options.env },
       secrets: Object.fromEntries(Object.keys(options.secrets ?? {}).map((name) => [name, `ssm:/${name}`])),
     };
     return {
       run: { id: 'run-1', key: 'run-1-0', arn: 'arn' },
-      project: PROJECT,
+      project: options.project ?? PROJECT,
       home: this.home,
       root: this.base,
       install,

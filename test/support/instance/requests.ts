@@ -30,7 +30,7 @@ export type JobFields =
   | { train: Partial<TrainRequest> };
 export type Fields = Readonly<Record<string, unknown>>;
 
-const DEFAULT_TRAIN: TrainRequest = {
+const DEFAULT_TRAIN = {
   script: 'train.py',
   args: [],
   env: {},
@@ -38,6 +38,16 @@ const DEFAULT_TRAIN: TrainRequest = {
   python: null,
   maxDuration: 300,
   stopGrace: 5,
+} satisfies TrainRequest;
+/** A sync of an archive that cannot be fetched: nothing listens on the port. */
+export const DEFAULT_SYNC: SyncRequest = {
+  url: 'http://127.0.0.1:1/code.tar.gz?X-Amz-Signature=0123456789abcdef',
+  sha256: '0'.repeat(64),
+  bytes: 1,
+  script: 'train.py',
+  requirements: null,
+  strip: null,
+  versionId: null,
 };
 const DEFAULT_INSTALL = { requirements: 'requirements.txt', installer: 'auto', python: null, env: {}, secrets: {} };
 
@@ -49,7 +59,9 @@ interface RequestContext {
 /** A start request. Missing keys get the defaults of a plain run. */
 export function startRequest(instance: RequestContext, run: TestRun, work: JobFields, fields: Fields = {}): Fields {
   const job = Object.keys(work)[0] as JobName;
-  const defaults = { sync: {}, install: DEFAULT_INSTALL, train: DEFAULT_TRAIN }[job];
+  const { script, ...limits } = DEFAULT_TRAIN;
+  const train = 'train' in work && ('module' in work.train || 'command' in work.train) ? limits : { script, ...limits };
+  const defaults = { sync: DEFAULT_SYNC, install: DEFAULT_INSTALL, train }[job];
   return {
     ...instance.common('start', run),
     job,

@@ -10,7 +10,20 @@ const END = [...COMMANDS, ...LOGS, ...FILES, 'HeadRunFile', 'GetExecutionHistory
 
 /** The calls of AWS that each function makes; the bundles have more, since some functions use a part of a client. */
 export const CALLED = new Map<string, readonly string[]>([
-  ['verify-archive', ['GetObject', 'GetDocument']],
+  [
+    'assemble-archive',
+    [
+      'GetObject',
+      'HeadObject',
+      'PutObject',
+      'CreateMultipartUpload',
+      'UploadPart',
+      'UploadPartCopy',
+      'CompleteMultipartUpload',
+      'AbortMultipartUpload',
+    ],
+  ],
+  ['verify-archive', ['GetObject', 'PutObject', 'GetDocument']],
   ['find-instance', ['DescribeInstances', 'DescribeInstanceInformation']],
   // GetObject: the presigned URL carries this role's permission.
   ['sync-code', [...JOB, ...LOGS, 'GetObject', 'Invoke']],

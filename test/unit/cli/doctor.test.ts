@@ -176,6 +176,7 @@ describe('inside the instance', () => {
     uv: { path: '/usr/bin/uv', version: 'uv 0.9.1', error: null },
     gpu: { devices: 1, names: ['NVIDIA A10G'], error: null },
     secrets: {},
+    metadata: null,
   };
   const look = (answer: object, replies = {}, spec: SpecInput = {}) => {
     const StandardOutputContent = JSON.stringify({ protocol: PROTOCOL, ok: true, ...answer });
@@ -185,7 +186,15 @@ describe('inside the instance', () => {
 
   it('all is well', async () => {
     const list = await look(well);
-    expect(states(list)).toEqual({ disk: 'ok', user: 'ok', python3: 'ok', pip: 'ok', uv: 'ok', gpu: 'ok' });
+    expect(states(list)).toEqual({
+      disk: 'ok',
+      user: 'ok',
+      metadata: 'ok',
+      python3: 'ok',
+      pip: 'ok',
+      uv: 'ok',
+      gpu: 'ok',
+    });
     expect(list.gpu?.detail).toBe('1 × NVIDIA A10G');
   });
 
@@ -193,6 +202,8 @@ describe('inside the instance', () => {
     ['disk', { disk: { home: { ...disk, free: 5 * GB }, root: disk } }, 'warning'],
     ['disk', { disk: { home: disk, root: { ...disk, free: GB / 4 } } }, 'failed'],
     ['user', { administratorGroups: ['docker', 'sudo'] }, 'warning'],
+    ['metadata', { metadata: 'jobs have no cgroup of their own on this instance' }, 'warning'],
+    ['metadata', { metadata: undefined }, 'warning'],
     ['python3', { python: { error: 'no python3 on PATH' } }, 'failed'],
     ['pip', { python: { ...well.python, pip: false } }, 'warning'],
     ['uv', { uv: null }, 'ok'],
@@ -225,6 +236,17 @@ describe('inside the instance', () => {
     expect(asked).toMatchObject([spec]);
   });
 
+  it.each([
+    [{ path: '/opt/pytorch/bin/torchrun', error: null }, 'ok', 'torchrun is /opt/pytorch/bin/torchrun'],
+    [{ path: null, error: 'the program torchrun was not found in /bin' }, 'warning', 'was not found in /bin'],
+    [undefined, 'warning', 'older version of runctl'],
+  ])('a command of which the instance says %j is %s', async (command, state, detail) => {
+    const list = await look({ ...well, command }, {}, { command: 'torchrun train.py' });
+    expect(list.command).toMatchObject({ state, detail: expect.stringContaining(detail) });
+    const path = await look({ ...well, command }, {}, { command: ['./launch', 'train.py'] });
+    expect(path.command).toBeUndefined();
+  });
+
   it('secrets are skipped if the instance does not answer', async () => {
     const list = await all(checkInside(account({}), null, { secrets: { A: 'ssm:/a' } }, new AbortController().signal));
     expect(list.secrets?.state).toBe('skipped');
@@ -235,6 +257,7 @@ describe('inside the instance', () => {
     expect(states(list)).toEqual({
       disk: 'skipped',
       user: 'skipped',
+      metadata: 'skipped',
       python3: 'skipped',
       pip: 'skipped',
       uv: 'skipped',

@@ -4,10 +4,12 @@ import { dirname, join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import type { EC2Client } from '@aws-sdk/client-ec2';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { parse as parseYaml } from 'yaml';
 import type { Account } from '../../../cli/account/account.ts';
 import { initProject } from '../../../cli/init/init.ts';
 import { Terminal } from '../../../cli/terminal/terminal.ts';
 import { parseSpecFile } from '../../../core/spec/archive-spec.ts';
+import { ENTRY_KEYS } from '../../../core/spec/entry.ts';
 import { specSchema } from '../../../core/spec/spec.ts';
 import { awsError, fakeClient } from '../../support/fakes/sdk-client.ts';
 
@@ -39,10 +41,18 @@ describe('runctl init', () => {
     put('train.py');
     put('requirements.txt');
     const text = await init();
-    expect(parseSpecFile(text)).toEqual({ project: 'my-nets', script: 'train.py' });
+    expect(parseSpecFile(text)).toEqual({ project: 'my-nets', script: 'train.py', environment: 'project' });
     const uncommented = text.replace(/^# (\w+: .*)$/gm, '$1');
-    const keys = Object.keys(specSchema.shape).filter((key) => !['archive', 'sha256', 'startedBy'].includes(key));
-    expect(Object.keys(parseSpecFile(uncommented)).sort()).toEqual(keys.sort());
+    const keys = Object.keys(specSchema.shape).filter(
+      (key) => !['archive', 'sha256', 'patch', 'startedBy'].includes(key),
+    );
+    expect(Object.keys(parseYaml(uncommented) as object).sort()).toEqual(keys.sort());
+    // A run starts one of the three.
+    for (const entry of ENTRY_KEYS) {
+      const others = ENTRY_KEYS.filter((key) => key !== entry).join('|');
+      const kept = Object.keys(parseSpecFile(uncommented.replace(new RegExp(`^(${others}): .*$`, 'gm'), '')));
+      expect(kept, entry).toContain(entry);
+    }
   });
 
   it('names the schema by a file beside it, which git and the archive leave out', async () => {
@@ -60,6 +70,14 @@ describe('runctl init', () => {
     const text = await init(true);
     expect(parseSpecFile(text).script).toBeUndefined();
     expect(text).toContain('Found: "eval.py", "fit.py", "lib/model.py"\n# script: eval.py\n');
+  });
+
+  it('names the only package that Python can run, when there is no script', async () => {
+    put('src/nets/__main__.py');
+    put('src/nets/model.py');
+    expect(parseSpecFile(await init())).toEqual({ project: 'my-nets', module: 'nets', environment: 'project' });
+    put('other/__main__.py');
+    expect(parseSpecFile(await init(true)).module).toBeUndefined();
   });
 
   it('names the only instance that runctl may use, unless its tag leads to it; and does without AWS', async () => {

@@ -27,6 +27,8 @@ const summary: RunSummary = {
   args: ['--lr', '0.1'],
   gitCommit: 'a'.repeat(40),
   gitDirty: true,
+  name: 'baseline',
+  note: null,
   startedBy: 'anna',
   costUsd: null,
   isKept: false,

@@ -220,6 +220,8 @@ describe('a list of runs', () => {
         args: [],
         gitCommit: null,
         gitDirty: null,
+        name: null,
+        note: null,
         startedBy: null,
         queueSeconds: null,
         trainingSeconds: null,

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { S3Client } from '@aws-sdk/client-s3';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { checksumOf, storeArchive } from '../../../cli/archive/upload.ts';
@@ -19,7 +19,9 @@ afterEach(() => rmSync(folder, { recursive: true }));
 function archive(data: Uint8Array) {
   const file = join(folder, 'code.tar.gz');
   writeFileSync(file, data);
-  return { file, sha256: sha256(data).toString('hex'), bytes: data.length };
+  const members = [{ bytes: data.length, content: data.length, digest: '' }];
+  const keep = () => Promise.resolve();
+  return { file, folder: dirname(file), sha256: sha256(data).toString('hex'), bytes: data.length, members, keep };
 }
 
 describe('an archive that is there already', () => {

@@ -249,9 +249,24 @@ describe('decideOutcome', () => {
     expect(causeOf(output).next).toMatch(next);
   });
 
+  it('names the key module when a script of a package was run by its path', () => {
+    const tail = ['Traceback', 'ImportError: attempted relative import with no known parent package'];
+    const install = failedIn('install', 'InstallFailed', 'no version of torch fits');
+    const output = decideOutcome(finishInput({ install, train: endedStep('train', 1, { tail }) }));
+    expect(output.message).toContain('has relative imports');
+    expect(causeOf(output).next).toContain('module: package.train');
+  });
+
   it('says what the supervisor knows beside the exit code', () => {
     const result = { error: { name: 'DiskFull', message: 'the filesystem of /data is full' } };
     expect(decideOutcome(finishInput({ train: endedStep('train', 1, { result }) })).message).toContain('/data is full');
+  });
+
+  it('carries the warnings of an install that succeeded', () => {
+    const install = endedStep('install', 0, { result: { warnings: ['The project b installed another version.'] } });
+    expect(decideOutcome(finishInput({ install, train: endedStep('train', 0) })).warnings).toEqual([
+      'The project b installed another version.',
+    ]);
   });
 
   it('names a failed install as the likely cause of a missing module', () => {

@@ -190,6 +190,16 @@ describe('Install requirements', () => {
     });
   });
 
+  it('starts a job that was interrupted again, and remembers it', async () => {
+    const commands = new FakeCommands(jobStatus('install', ''), jobStatus('install', ''), jobStatus('install', ''));
+    const install = createInstall(fakePorts(commands));
+    expect(await install(jobInput({}))).not.toHaveProperty('again');
+    const step = jobStep('install', { state: 'vanished', ended: true });
+    const restarted = await install({ ...jobInput({}), step });
+    expect(restarted.again).toBe(true);
+    expect(commands.asked.map(({ request }) => request)).toMatchObject([{ again: false }, { again: true }]);
+  });
+
   it('has nothing to do without requirements', async () => {
     const input = jobInput({ archive: { ...archive, requirements: null } });
     await expect(createInstall(fakePorts(new FakeCommands()))(input)).rejects.toMatchObject({

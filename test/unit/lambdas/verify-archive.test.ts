@@ -1,11 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { DEFAULT_CAPS } from '../../../core/archive/caps.ts';
+import type { ArchiveLocation } from '../../../core/names.ts';
 import { createVerify } from '../../../lambdas/verify-archive.ts';
 import { FakeArchives } from '../../support/fakes/ports.ts';
 import { run } from '../../support/fakes/samples.ts';
 import { chunked, END, file, tgz } from '../core/archive/build.ts';
 
 const KEY = 's3://mine/uploads/vision/code.tar.gz';
+const PYPROJECT = '[project]\nname = "a"\ndependencies = ["numpy"]\n';
 
 function verify(
   files: Record<string, string>,
@@ -14,6 +16,7 @@ function verify(
   name = run.id,
 ) {
   const archives = new FakeArchives();
+  const written: [string, string, Buffer, ArchiveLocation][] = [];
   const upload = tgz(...Object.entries(files).map(([name, text]) => file(name, text)), END);
   archives.object = { versionId: 'v7', size: upload.length, metadata, body: chunked(upload, 100) };
   const { sha256, bucket, key } = run.program;
@@ -21,13 +24,14 @@ function verify(
   const step = createVerify({
     archives,
     caps: DEFAULT_CAPS,
+    indexes: { put: async (...index) => void written.push(index) },
     durationLimits: { maxDuration: '2h', maxWait: '36h' },
     program: { sha256, bucket, key },
     documentVersion,
     uploadBucket: 'mine',
   });
   const execution = { name, arn: run.arn, startedAt: run.startedAt };
-  return { answer: step({ execution, input }), archives };
+  return { answer: step({ execution, input }), archives, written };
 }
 
 describe('Verify archive', () => {
@@ -108,6 +112,15 @@ describe('Verify archive', () => {
   it.each([
     ['skip', { 'train.py': '', 'requirements.txt': '' }, { install: 'skip' }, null],
     ['none there', { 'train.py': '' }, {}, null],
+    ['a lock', { 'train.py': '', 'uv.lock': '', 'pyproject.toml': '', 'requirements.txt': '' }, {}, 'uv.lock'],
+    ['dependencies', { 't/train.py': '', 't/pyproject.toml': PYPROJECT }, {}, 'pyproject.toml'],
+    ['no dependencies', { 'train.py': '', 'pyproject.toml': '[project]\nname = "a"\n' }, {}, null],
+    [
+      'an extra',
+      { 'train.py': '', 'pyproject.toml': PYPROJECT },
+      { requirements: 'pyproject.toml[x]' },
+      'pyproject.toml[x]',
+    ],
     ['named', { 'train.py': '', 'x.txt': '' }, { requirements: './x.txt' }, 'x.txt'],
   ])('chooses the requirements: %s', async (_, files, spec, requirements) => {
     expect((await verify(files as Record<string, string>, { archive: KEY, ...spec }).answer).archive.requirements).toBe(

@@ -1,4 +1,5 @@
 import validate from 'asl-validator';
+import jsonata from 'jsonata';
 import { afterAll, describe, expect, it } from 'vitest';
 import { ERRORS } from '../../../core/errors.ts';
 import { RUN_MACHINE, runKey, WATCH_MACHINE } from '../../../core/names.ts';
@@ -30,8 +31,8 @@ const CONTRACT = [
   'Succeeded',
   'Failed',
 ];
-/** Tasks beside those: the sync may last longer than its start waits. */
-const MORE_TASKS = ['Watch sync'];
+/** Tasks beside those: the sync may last longer than its start waits; an archive may be uploaded as a patch. */
+const MORE_TASKS = ['Watch sync', 'Assemble archive'];
 
 /** What AWS says to retry for every Lambda task, and what a function that ran out of time or memory looks like. */
 const LAMBDA_FAULTS = [
@@ -200,6 +201,25 @@ describe('runctl-run', () => {
     expect(ok?.Condition).toBe('{% $sync.ended and $sync.ok %}');
     expect([...reachable(run, run.StartAt, ['Code synced?'])]).not.toContain('Start training');
     expect([...reachable(run, 'Start training', ['Confirm PID'])]).not.toContain('Watch training');
+  });
+
+  it('starts an install again only once, when it was interrupted', async () => {
+    const { Choices = [] } = run.States['Requirements installed?'] ?? {};
+    const next = async (install: object) => {
+      for (const { Condition, Next } of Choices)
+        if (await jsonata(Condition.slice(2, -2)).evaluate({}, { install, spec: { install: 'required' } })) return Next;
+      return 'none';
+    };
+    const killed = { state: 'exited', ended: true, ok: false, exit: { code: null, signal: 'SIGTERM' } };
+    const vanished = { state: 'vanished', ended: true, ok: false, exit: null };
+    expect(await next(vanished)).toBe('Install requirements');
+    expect(await next(killed)).toBe('Install requirements');
+    for (const step of [vanished, killed]) {
+      expect(await next({ ...step, again: true })).toBe('Finish run');
+      expect(await next({ ...step, ended: false })).toBe('Watch install');
+    }
+    expect(await next({ ...killed, state: 'stopped' })).toBe('Finish run');
+    expect(await next({ ...killed, exit: { code: 1, signal: null } })).toBe('Finish run');
   });
 
   it('names nested watches within 80 characters', () => {

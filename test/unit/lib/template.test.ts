@@ -59,7 +59,7 @@ describe('the stack', () => {
       NotificationConfiguration: { EventBridgeConfiguration: { EventBridgeEnabled: true } },
       LifecycleConfiguration: {
         Rules: [
-          ...['pieces/', 'notified/'].map((Prefix) => ({
+          ...['pieces/', 'notified/', 'patches/'].map((Prefix) => ({
             Prefix,
             ExpirationInDays: 1,
             NoncurrentVersionExpiration: { NoncurrentDays: 1 },
@@ -288,7 +288,7 @@ describe('what people may do', () => {
   };
   const actions = (name: string) => policy(`runctl-${name}-eu-central-1`).flatMap(({ Action }) => asList(Action));
 
-  it('upload: put objects under uploads/ and archives/ alone', () => {
+  it('upload: put objects under uploads/, archives/ and patches/ alone', () => {
     expect(actions('upload').sort()).toEqual([
       'cloudformation:DescribeStacks',
       's3:AbortMultipartUpload',
@@ -298,6 +298,7 @@ describe('what people may do', () => {
     expect(asList(puts?.Resource).map(joined)).toEqual([
       expect.stringMatching(/^Uploads\w+\.Arn\/uploads\/\*$/),
       expect.stringMatching(/^Uploads\w+\.Arn\/archives\/\*$/),
+      expect.stringMatching(/^Uploads\w+\.Arn\/patches\/\*$/),
     ]);
   });
 

@@ -1,10 +1,10 @@
-"""Takes the values of secrets out of what runctl itself shows: log tails, progress, results, warnings."""
+"""Removes the values of secrets from what runctl itself shows: log tails, progress, results, warnings."""
 
 from __future__ import annotations
 
 import base64
 import json
-from typing import Any, Iterable, Iterator
+from typing import Iterable, Iterator, TypeVar, cast
 from urllib.parse import quote, quote_plus
 
 MASK = "***"
@@ -12,10 +12,11 @@ MASK = "***"
 SHORTEST = 4
 #: Of base64 within a longer text fewer characters are certain, and a short piece of it may well be a word.
 _SHORTEST_ENCODED = 8
+_Json = TypeVar("_Json")
 
 
 class Redactor:
-    """Callable: text in, text without the values out; as written, and as JSON, URLs and base64 write them."""
+    """A callable that returns a text without the values: as written, and as JSON, URLs and base64 write them."""
 
     def __init__(self, values: Iterable[str] = ()) -> None:
         found = {form for value in values for form in forms(value)}
@@ -32,16 +33,17 @@ class Redactor:
             text = text.replace(form, MASK)
         return text
 
-    def everywhere(self, data: Any) -> Any:
+    def everywhere(self, data: _Json) -> _Json:
         """JSON data with every text in it redacted, the keys of objects too."""
-        if not self._forms:
-            return data
+        return cast(_Json, self._redacted(data)) if self._forms else data
+
+    def _redacted(self, data: object) -> object:
         if isinstance(data, str):
             return self(data)
         if isinstance(data, list):
-            return [self.everywhere(item) for item in data]
+            return [self._redacted(item) for item in data]
         if isinstance(data, dict):
-            return {self(key): self.everywhere(value) for key, value in data.items()}
+            return {self(key): self._redacted(value) for key, value in data.items()}
         return data
 
 

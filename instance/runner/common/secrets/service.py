@@ -1,4 +1,4 @@
-"""Asks Systems Manager and Secrets Manager for one value."""
+"""Reads one value from Systems Manager or Secrets Manager."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _FIRST_WAIT = 0.2
 _THROTTLED = ("ThrottlingException", "TooManyRequestsException", "RequestLimitExceeded", "InternalServerError")
 _NOT_FOUND = ("ParameterNotFound", "ParameterVersionNotFound", "ResourceNotFoundException")
 _NOT_DECRYPTED = ("DecryptionFailure", "InvalidKeyId", "KMSAccessDeniedException")
-#: The instance's clock is off, or the role's credentials have ended.
+#: The instance's clock is wrong, or the role's credentials have expired.
 _NOT_ACCEPTED = (
     "ExpiredTokenException",
     "RequestExpired",
@@ -57,7 +57,7 @@ def read(reference: Reference, role: Role, region: str, environment: Mapping[str
         if left <= 0:
             raise Unreadable(problem)
         try:
-            answer = _ask(reference, role, region, environment, min(_TIMEOUT, left))
+            answer = _request(reference, role, region, environment, min(_TIMEOUT, left))
         except NoAnswer as error:
             problem = _unreachable(reference, region, str(error))
         else:
@@ -71,14 +71,14 @@ def read(reference: Reference, role: Role, region: str, environment: Mapping[str
         wait *= 2
 
 
-def _ask(reference: Reference, role: Role, region: str, environment: Mapping[str, str], timeout: float) -> Answer:
+def _request(reference: Reference, role: Role, region: str, environment: Mapping[str, str], timeout: float) -> Answer:
     api = _APIS[reference.service]
     url = endpoint_of(reference.service, region, environment)
     parts = urlsplit(url)
-    asked: dict[str, Any] = (
+    parameters: dict[str, Any] = (
         {"Name": reference.id, "WithDecryption": True} if reference.service == "ssm" else {"SecretId": reference.id}
     )
-    body = json.dumps(asked).encode("ascii")
+    body = json.dumps(parameters).encode("ascii")
     headers = {"host": parts.netloc, "content-type": "application/x-amz-json-1.1", "x-amz-target": api.target}
     request = Request("POST", parts.path or "/", headers, body)
     signed = sign(request, region, reference.service, role.credentials, datetime.now(timezone.utc))
@@ -146,16 +146,16 @@ def _error(answer: Answer) -> tuple[str, str]:
 
 def _refusal(reference: Reference, role: Role, name: str, message: str) -> Problem:
     action = _APIS[reference.service].action
-    said = f"{name}: {message}" if message else name
+    text = f"{name}: {message}" if message else name
     if name in _NOT_DECRYPTED or (name == "AccessDeniedException" and "kms" in message.lower()):
-        return Problem("NotDecrypted", said, f"Allow kms:Decrypt on the key of the secret for the role {role.name}.")
+        return Problem("NotDecrypted", text, f"Allow kms:Decrypt on the key of the secret for the role {role.name}.")
     if name.startswith("AccessDenied"):
-        return Problem("AccessDenied", said, f"Allow {action} on it for the instance's role {role.name}.")
+        return Problem("AccessDenied", text, f"Allow {action} on it for the instance's role {role.name}.")
     if name in _NOT_FOUND:
-        return Problem("NotFound", said, "Check the name, and that it is in the instance's account and Region.")
+        return Problem("NotFound", text, "Check the name, and that it is in the instance's account and Region.")
     if name in _NOT_ACCEPTED:
-        return Problem("Refused", said, "Check the instance's clock and its role, then start the run again.")
-    return Problem("Refused", said, "Check the reference in the run spec.")
+        return Problem("Refused", text, "Check the instance's clock and its role, then start the run again.")
+    return Problem("Refused", text, "Check the reference in the run spec.")
 
 
 def _unreachable(reference: Reference, region: str, reason: str) -> Problem:

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { Readable } from 'node:stream';
 import { crc32, deflateRawSync, gzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
+import { memberDigest } from '../../../../core/archive/members.ts';
 import { chunked, END, file, names, refusal, tgz, verify } from './build.ts';
 
 const tar = Buffer.concat([file('train.py', 'print("hello")\n'.repeat(200)), END]);
@@ -37,6 +38,7 @@ describe('a good gzip file', () => {
         sha256: createHash('sha256').update(good).digest('hex'),
         bytes: good.length,
         expandedBytes: tar.length,
+        members: [{ bytes: good.length, content: tar.length, digest: memberDigest(good) }],
         files: [{ name: 'train.py', size: 3000 }],
         topFolder: null,
         captured: new Map(),

@@ -1,0 +1,63 @@
+import { GetObjectCommand, HeadObjectCommand, ListObjectsV2Command, type S3Client } from '@aws-sdk/client-s3';
+import { type ArchiveIndex, decodeIndex } from '../../core/archive/archive-index.ts';
+import { type ArchiveLocation, INDEX_METADATA, INDEX_PREFIX, indexKey } from '../../core/names.ts';
+
+/** Archives that a function has verified, by the indexes that it wrote. Who may only upload may not read them: then none is known. */
+export class KnownArchives {
+  constructor(
+    private readonly s3: Pick<S3Client, 'send'>,
+    private readonly to: { readonly bucket: string; readonly project: string },
+    private readonly signal?: AbortSignal,
+  ) {}
+
+  /** Where an archive with this digest is, if it still exists. */
+  async find(sha256: string, bytes: number): Promise<ArchiveLocation | null> {
+    const { bucket, project } = this.to;
+    const index = await this.unlessMissing(
+      this.s3.send(new HeadObjectCommand({ Bucket: bucket, Key: indexKey(project, sha256) }), this.options()),
+    );
+    const key = index?.Metadata?.[INDEX_METADATA.key];
+    const versionId = index?.Metadata?.[INDEX_METADATA.versionId];
+    if (!key || !versionId) return null;
+    const location = { bucket, key: decodeURIComponent(key), versionId };
+    return (await this.exists(location, bytes)) ? location : null;
+  }
+
+  /** The archive of the project that was verified last, if it still exists. */
+  async latest(): Promise<ArchiveIndex | null> {
+    const { bucket, project } = this.to;
+    const list = new ListObjectsV2Command({ Bucket: bucket, Prefix: `${INDEX_PREFIX}${project}/` });
+    const found = await this.unlessMissing(this.s3.send(list, this.options()));
+    const times = (found?.Contents ?? []).map(({ Key = '', LastModified }) => ({
+      Key,
+      at: LastModified?.getTime() ?? 0,
+    }));
+    const newest = times.sort((a, b) => b.at - a.at)[0];
+    if (newest === undefined) return null;
+    const get = new GetObjectCommand({ Bucket: bucket, Key: newest.Key });
+    const object = await this.unlessMissing(this.s3.send(get, this.options()));
+    const index = decodeIndex((await object?.Body?.transformToByteArray()) ?? new Uint8Array());
+    if (index === null) return null;
+    return (await this.exists({ bucket, ...index }, index.bytes)) ? index : null;
+  }
+
+  private async exists({ bucket, key, versionId }: ArchiveLocation, bytes: number): Promise<boolean> {
+    const head = new HeadObjectCommand({ Bucket: bucket, Key: key, VersionId: versionId ?? undefined });
+    const found = await this.unlessMissing(this.s3.send(head, this.options()));
+    return found?.ContentLength === bytes;
+  }
+
+  private options(): { abortSignal?: AbortSignal } {
+    return this.signal ? { abortSignal: this.signal } : {};
+  }
+
+  private async unlessMissing<T>(sent: Promise<T>): Promise<T | null> {
+    try {
+      return await sent;
+    } catch (error) {
+      const status = (error as { $metadata?: { httpStatusCode?: number } }).$metadata?.httpStatusCode;
+      if (status === 404 || status === 403 || status === 400) return null;
+      throw error;
+    }
+  }
+}

@@ -1,0 +1,147 @@
+import { createHash } from 'node:crypto';
+import { constants } from 'node:fs';
+import { copyFile, type FileHandle, mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import * as z from 'zod';
+import { COMPRESSOR, type Member } from '../../core/archive/members.ts';
+import type { WrittenArchive } from './member-writer.ts';
+import type { ProjectFile } from './walk.ts';
+
+/** Of the project folder; never packed. */
+const FOLDER = join('.runctl', 'archive');
+/** A copy of a larger archive is not worth its room on the disk. */
+const ARCHIVE_BYTES_MAX = 512 * 1024 * 1024;
+/**
+ * A file that was changed so shortly before it was read may have been changed again at the same time stamp, as in git's
+ * index. The coarsest time stamps of a file system are those of FAT: 2 s.
+ */
+const SETTLED_MS = 2_000;
+
+/** Members of the archive, by what they were made of. */
+export type Origins = ReadonlyMap<string, MemberRange>;
+
+export interface MemberRange {
+  /** Index of the first one. */
+  readonly first: number;
+  readonly count: number;
+}
+
+const indexSchema = z.strictObject({
+  compressor: z.literal(COMPRESSOR),
+  sha256: z.string(),
+  members: z.array(z.tuple([z.number(), z.number(), z.string()])),
+  origins: z.record(z.string(), z.tuple([z.number(), z.number()])),
+  files: z.record(z.string(), z.string()),
+});
+
+/** The archive that was packed last, so that files that have not changed since are not compressed again. */
+export class PackCache {
+  private readonly offsets: readonly number[];
+
+  private constructor(
+    readonly archive: WrittenArchive,
+    private readonly origins: Origins,
+    /** Digests of the content of files, by name. */
+    readonly files: ReadonlyMap<string, string>,
+    private readonly file: FileHandle,
+  ) {
+    let offset = 0;
+    this.offsets = archive.members.map(({ bytes }) => {
+      offset += bytes;
+      return offset - bytes;
+    });
+  }
+
+  /** @returns null when there is none, or what is there is not whole */
+  static async open(folder: string): Promise<PackCache | null> {
+    const file = await open(join(folder, FOLDER, 'last.tar.gz')).catch(() => null);
+    if (file === null) return null;
+    const cache = await PackCache.read(folder, file).catch(() => null);
+    if (cache === null) await file.close();
+    return cache;
+  }
+
+  private static async read(folder: string, file: FileHandle): Promise<PackCache | null> {
+    const text = await readFile(join(folder, FOLDER, 'last.json'), 'utf8');
+    const { sha256, members, origins, files } = indexSchema.parse(JSON.parse(text));
+    const hash = createHash('sha256');
+    await pipeline(file.createReadStream({ autoClose: false, start: 0 }), hash);
+    if (hash.digest('hex') !== sha256) return null;
+    const archive = {
+      sha256,
+      bytes: members.reduce((sum, [bytes]) => sum + bytes, 0),
+      members: members.map(([bytes, content, digest]) => ({ bytes, content, digest })),
+    };
+    const ranges = Object.entries(origins).map(([key, [first, count]]) => [key, { first, count }] as const);
+    return new PackCache(archive, new Map(ranges), new Map(Object.entries(files)), file);
+  }
+
+  /** The members that were made of this, or null. */
+  find(origin: string | null): MemberRange | null {
+    return origin === null ? null : (this.origins.get(origin) ?? null);
+  }
+
+  /** One member's description and bytes. */
+  member(index: number): { readonly content: number; readonly bytes: Promise<Buffer> } {
+    const { bytes, content } = this.archive.members[index] as Member;
+    return { content, bytes: this.read(this.offsets[index] as number, bytes) };
+  }
+
+  async close(): Promise<void> {
+    await this.file.close();
+  }
+
+  private async read(offset: number, bytes: number): Promise<Buffer> {
+    const buffer = Buffer.alloc(bytes);
+    const { bytesRead } = await this.file.read(buffer, 0, bytes, offset);
+    if (bytesRead !== bytes) throw new Error(`the archive in ${FOLDER} was cut off meanwhile`);
+    return buffer;
+  }
+}
+
+/** Replaces the cached archive. It is an optimization: an error of the disk is none of the command. */
+export async function savePackCache(
+  folder: string,
+  file: string,
+  { sha256, bytes, members }: WrittenArchive,
+  { origins, files }: { readonly origins: Origins; readonly files: ReadonlyMap<string, string> },
+): Promise<void> {
+  if (bytes > ARCHIVE_BYTES_MAX) return;
+  const place = join(folder, FOLDER);
+  const own = join(place, `${process.pid}`);
+  const index: z.input<typeof indexSchema> = {
+    compressor: COMPRESSOR,
+    sha256,
+    members: members.map((member) => [member.bytes, member.content, member.digest]),
+    origins: Object.fromEntries([...origins].map(([key, { first, count }]) => [key, [first, count]])),
+    files: Object.fromEntries(files),
+  };
+  try {
+    await mkdir(place, { recursive: true });
+    await writeFile(join(folder, '.runctl', '.gitignore'), '*\n');
+    await copyFile(file, `${own}.tar.gz`, constants.COPYFILE_FICLONE);
+    await writeFile(`${own}.json`, JSON.stringify(index));
+    // A command that reads between the two finds a digest that does not match, and packs everything.
+    await rename(`${own}.tar.gz`, join(place, 'last.tar.gz'));
+    await rename(`${own}.json`, join(place, 'last.json'));
+  } catch {
+    await Promise.all(
+      ['tar.gz', 'json'].map((suffix) => rm(`${own}.${suffix}`, { force: true }).catch(() => undefined)),
+    );
+  }
+}
+
+/**
+ * What identifies the content of files that were not read: names, sizes, times and inodes. Null when one of them has changed
+ * too recently.
+ * @param kind which members are made of the files; @param now ms since the epoch
+ */
+export function originOf(kind: string, files: readonly ProjectFile[], now: number): string | null {
+  if (files.some(({ changedAt }) => changedAt > now - SETTLED_MS)) return null;
+  const stamps = files.map(({ name, executable, stamp }) => [name, executable, stamp]);
+  return createHash('sha256')
+    .update(JSON.stringify([kind, stamps]))
+    .digest('base64url')
+    .slice(0, 22);
+}

@@ -1,0 +1,75 @@
+import { randomBytes } from 'node:crypto';
+import { open } from 'node:fs/promises';
+import type { S3Client } from '@aws-sdk/client-s3';
+import { buildPatch, type MemberSource, type PatchBase } from '../../core/archive/build-patch.ts';
+import { type ArchiveLocation, archiveKey, patchKey } from '../../core/names.ts';
+import { KnownArchives } from './known-archives.ts';
+import { PackCache } from './pack-cache.ts';
+import { type LocalArchive, putBytes, type UploadOptions } from './upload.ts';
+
+/** A patch that is not much smaller than the archive is not worth the state that assembles it. */
+const PATCH_SHARE_MAX = 0.7;
+
+export interface SentPatch extends ArchiveLocation {
+  /** Bytes that were sent. */
+  readonly bytes: number;
+  /** Where the patch is. The archive does not exist before Assemble archive has made it. */
+  readonly patch: ArchiveLocation;
+}
+
+/**
+ * Uploads what an archive has and an earlier one of the project has not.
+ * @returns null when there is no earlier one, or the whole archive is hardly larger
+ */
+export async function sendPatch(
+  s3: S3Client,
+  archive: LocalArchive,
+  to: { readonly bucket: string; readonly project: string },
+  options: UploadOptions,
+): Promise<SentPatch | null> {
+  const cache = await PackCache.open(archive.folder);
+  const file = await open(archive.file);
+  try {
+    const base = await findBase(new KnownArchives(s3, to, options.signal), cache);
+    if (base === null) return null;
+    const starts = startsOf(archive.members);
+    const read = async (index: number) => {
+      const bytes = Buffer.alloc(archive.members[index]?.bytes ?? 0);
+      await file.read(bytes, 0, bytes.length, starts[index]);
+      return bytes;
+    };
+    const patch = await buildPatch(base, { ...archive, read });
+    if (patch.length > archive.bytes * PATCH_SHARE_MAX) return null;
+    const patchTo = { bucket: to.bucket, key: patchKey(to.project, archive.sha256) };
+    const versionId = await putBytes(s3, patch, patchTo, options);
+    // A name of its own: who made the archive at the digest's name is not known.
+    const name = `${archive.sha256.slice(0, 12)}${randomBytes(2).toString('hex')}`;
+    return {
+      bucket: to.bucket,
+      key: archiveKey(to.project, name),
+      versionId: null,
+      bytes: patch.length,
+      patch: { ...patchTo, versionId },
+    };
+  } finally {
+    await Promise.all([file.close(), cache?.close()]);
+  }
+}
+
+/** The archive that was packed here last, whose content is at hand; else the last one of anybody. */
+async function findBase(known: KnownArchives, cache: PackCache | null): Promise<(MemberSource & PatchBase) | null> {
+  const { archive } = cache ?? {};
+  const found = archive ? await known.find(archive.sha256, archive.bytes) : null;
+  if (cache && archive && found)
+    return { ...archive, ...found, read: async (index) => await cache.member(index).bytes };
+  const latest = await known.latest();
+  return latest === null ? null : { ...latest, read: null };
+}
+
+function startsOf(members: readonly { bytes: number }[]): number[] {
+  let start = 0;
+  return members.map(({ bytes }) => {
+    start += bytes;
+    return start - bytes;
+  });
+}

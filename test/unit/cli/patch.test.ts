@@ -1,0 +1,307 @@
+import { mkdir, mkdtemp, readdir, readFile, realpath, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import fc from 'fast-check';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { type Packed, packFiles, packFolder } from '../../../cli/archive/pack.ts';
+import { listFiles } from '../../../cli/archive/pack-list.ts';
+import { lengthOf, planParts, type ReadRange, segmentsOf } from '../../../core/archive/assemble.ts';
+import { buildPatch } from '../../../core/archive/build-patch.ts';
+import { COMPRESSOR, compressMember } from '../../../core/archive/members.ts';
+import { decodePatch, encodePatch, InvalidPatch, type PatchHeader } from '../../../core/archive/patch.ts';
+
+const LIMITS = { archiveBytes: 2 ** 30 };
+/** Files that were written just now are not recognized later. */
+const LATER = () => ({ now: Date.now() + 10_000 });
+const BASE = { key: 'archives/demo/base.tar.gz', versionId: 'v1' };
+
+/** What may happen to a project between two runs. */
+const edit = fc.oneof(
+  fc.record({ kind: fc.constant('write' as const), file: fc.nat(30), bytes: fc.nat(40_000), seed: fc.nat() }),
+  fc.record({ kind: fc.constant('line' as const), file: fc.nat(30), at: fc.double({ min: 0, max: 1, noNaN: true }) }),
+  fc.record({
+    kind: fc.constant('large' as const),
+    at: fc.double({ min: 0, max: 1, noNaN: true }),
+    bytes: fc.nat(3_000),
+  }),
+  fc.record({ kind: fc.constant('remove' as const), file: fc.nat(30) }),
+  fc.record({ kind: fc.constant('move' as const) }),
+);
+type Edit = typeof edit extends fc.Arbitrary<infer T> ? T : never;
+
+/** Bytes of which a part compresses: the same for the same seed. */
+function content(bytes: number, seed: number): Buffer {
+  let state = seed;
+  return Buffer.from(
+    Array.from({ length: bytes }, (_, index) => {
+      if (index % 3 !== 0) return 0x61 + (index % 7);
+      state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+      return state >>> 24;
+    }),
+  );
+}
+
+describe('a patch', () => {
+  let work: string;
+  let project: string;
+  beforeEach(async () => {
+    work = await realpath(await mkdtemp(join(tmpdir(), 'runctl patch ')));
+    project = join(work, 'project');
+    await mkdir(project);
+  });
+  afterEach(() => rm(work, { recursive: true, force: true }));
+
+  async function apply(change: Edit, root: string): Promise<void> {
+    const names = (await readdir(project, { recursive: true, withFileTypes: true }))
+      .filter((entry) => entry.isFile() && !entry.parentPath.includes('.runctl'))
+      .map((entry) => join(entry.parentPath, entry.name))
+      .sort();
+    const chosen = 'file' in change ? names[change.file % Math.max(names.length, 1)] : undefined;
+    if (change.kind === 'write') {
+      const path = join(project, root, `f${change.file}.py`);
+      await mkdir(dirname(path), { recursive: true });
+      await writeFile(path, content(change.bytes, change.seed));
+    } else if (change.kind === 'line' && chosen !== undefined) {
+      const text = await readFile(chosen);
+      const at = Math.floor(text.length * change.at);
+      await writeFile(chosen, Buffer.concat([text.subarray(0, at), Buffer.from('lr = 3\n'), text.subarray(at)]));
+    } else if (change.kind === 'large') {
+      const path = join(project, 'large.bin');
+      const old = await readFile(path).catch(() => content(400_000, 1));
+      const at = Math.floor(old.length * change.at);
+      await writeFile(path, Buffer.concat([old.subarray(0, at), content(change.bytes, at), old.subarray(at)]));
+    } else if (change.kind === 'remove' && chosen !== undefined && names.length > 1) await rm(chosen);
+    else if (change.kind === 'move') await rename(join(project, 'src'), join(project, 'moved')).catch(() => undefined);
+  }
+
+  async function assembled(base: Packed & { file: Buffer }, next: Packed & { file: Buffer }, withContent: boolean) {
+    const patch = await buildPatch(
+      { ...base.archive, ...BASE, read: withContent ? reader(base) : null },
+      { ...next.archive, read: reader(next) },
+    );
+    const range: ReadRange = (start, end) => Promise.resolve(base.file.subarray(start, end));
+    const segments = await segmentsOf(decodePatch(patch, LIMITS), range);
+    const bytes = Buffer.concat(
+      segments.map((segment) => ('bytes' in segment ? segment.bytes : base.file.subarray(segment.start, segment.end))),
+    );
+    return { patch, bytes, segments };
+  }
+
+  it('gives the archive of a full push, after any edits, with the cache and without it', {
+    timeout: 120_000,
+  }, async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.array(edit, { maxLength: 6 }), { minLength: 2, maxLength: 5 }), async (rounds) => {
+        await rm(project, { recursive: true, force: true });
+        await mkdir(join(project, 'src'), { recursive: true });
+        await writeFile(join(project, 'train.py'), 'print(1)\n');
+        let base: (Packed & { file: Buffer }) | null = null;
+        for (const [round, edits] of rounds.entries()) {
+          for (const change of edits) await apply(change, round === 0 ? 'src' : '.');
+          const archive = join(work, 'cached.tar.gz');
+          const packed = await packFolder(project, archive, LATER());
+          await packed.keep();
+          const next = { ...packed, file: await readFile(archive) };
+          await rename(join(project, '.runctl'), join(work, 'cache'));
+          await packFolder(project, archive);
+          expect((await readFile(archive)).equals(next.file)).toBe(true);
+          await rename(join(work, 'cache'), join(project, '.runctl'));
+          for (const withContent of base === null ? [] : [true, false]) {
+            const { bytes } = await assembled(base as NonNullable<typeof base>, next, withContent);
+            expect(bytes.equals(next.file)).toBe(true);
+          }
+          base = next;
+        }
+      }),
+      { numRuns: 25 },
+    );
+  });
+
+  it('takes from the last archive what has not changed, without reading it', async () => {
+    await writeFile(join(project, 'train.py'), 'print(1)\n');
+    await writeFile(join(project, 'large.bin'), content(300_000, 1));
+    const archive = join(work, 'a.tar.gz');
+    const first = await packFolder(project, archive, LATER());
+    await first.keep();
+    const listing = await listFiles(project);
+    await rm(join(project, 'train.py'));
+    await rm(join(project, 'large.bin'));
+    expect((await packFiles(project, listing, archive, LATER())).archive).toEqual(first.archive);
+    // What was packed without secrets says nothing about small files with them.
+    const again = await packFiles(project, listing, archive, { ...LATER(), includeSecrets: true });
+    expect(again.files.map(({ name }) => name)).toEqual(['large.bin']);
+  });
+
+  it('finds an edit of the same size in the same second', async () => {
+    const path = join(project, 'train.py');
+    await writeFile(path, 'print(1)\n');
+    const archive = join(work, 'a.tar.gz');
+    const { mtime, atime } = await stat(path);
+    const first = await packFolder(project, archive);
+    await first.keep();
+    await writeFile(path, 'print(2)\n');
+    await utimes(path, atime, mtime);
+    const second = await packFolder(project, archive);
+    expect(second.archive.sha256).not.toBe(first.archive.sha256);
+  });
+
+  it('of an archive whose cached copy is damaged is made of the files', async () => {
+    await writeFile(join(project, 'train.py'), 'print(1)\n');
+    const archive = join(work, 'a.tar.gz');
+    const first = await packFolder(project, archive, LATER());
+    for (const name of ['last.tar.gz', 'last.json']) {
+      await first.keep();
+      const cached = join(project, '.runctl/archive', name);
+      const bytes = await readFile(cached);
+      bytes[bytes.length >> 1] = (bytes[bytes.length >> 1] as number) ^ 1;
+      await writeFile(cached, bytes);
+      expect((await packFolder(project, archive, LATER())).archive).toEqual(first.archive);
+    }
+  });
+
+  it('that anybody has written is refused, or makes what it says', async () => {
+    const members = ['first\n', 'second\n'].map((text) => compressMember(Buffer.from(text)));
+    const base = Buffer.concat(members);
+    const number = fc.integer({ min: -5, max: base.length + 5 });
+    const part = fc.oneof(
+      fc.tuple(fc.constant('keep' as const), number, number),
+      fc.tuple(fc.constant('whole' as const), number),
+      fc.tuple(fc.constant('make' as const), fc.array(number, { maxLength: 7 })),
+    );
+    const source = fc.oneof(fc.tuple(number, number, number), fc.constant([0, members[0]?.length ?? 0, 6] as const));
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(part, { maxLength: 4 }),
+        fc.array(source, { maxLength: 3 }),
+        number,
+        async (parts, sources, bytes) => {
+          const header = {
+            compressor: COMPRESSOR,
+            base: { ...BASE, bytes: base.length },
+            sha256: '0'.repeat(64),
+            bytes,
+            sources,
+            parts,
+          };
+          const patch = encodePatch({
+            header: header as unknown as PatchHeader,
+            literals: Buffer.from('abc'),
+            members: Buffer.from('abc'),
+          });
+          try {
+            const segments = await segmentsOf(decodePatch(patch, LIMITS), (start, end) =>
+              Promise.resolve(base.subarray(start, end)),
+            );
+            expect(segments.reduce((sum, segment) => sum + lengthOf(segment), 0)).toBe(bytes);
+          } catch (error) {
+            expect(error).toBeInstanceOf(InvalidPatch);
+          }
+        },
+      ),
+      { numRuns: 2_000 },
+    );
+  });
+
+  it('that was cut off or damaged anywhere is refused, or makes another archive', async () => {
+    const patch = encodePatch({
+      header: {
+        compressor: COMPRESSOR,
+        base: { ...BASE, bytes: 9 },
+        sha256: '0'.repeat(64),
+        bytes: 7,
+        sources: [],
+        parts: [
+          ['keep', 1, 5],
+          ['whole', 3],
+        ],
+      },
+      literals: Buffer.alloc(0),
+      members: Buffer.from('abc'),
+    });
+    for (let length = 0; length < patch.length; length += 1)
+      expect(() => decodePatch(patch.subarray(0, length), LIMITS), `${length}`).toThrow(InvalidPatch);
+    expect(() => decodePatch(patch, { archiveBytes: 6 })).toThrow('6 are allowed');
+  });
+
+  it.each([
+    [
+      'one line of each of three files',
+      2_000,
+      async (root: string) => {
+        for (const index of [3, 40, 77]) {
+          const path = join(root, `src/f${index}.py`);
+          await writeFile(path, (await readFile(path, 'latin1')).replace('a', 'lr = 0.0003\n'), 'latin1');
+        }
+      },
+    ],
+    ['a folder that was renamed', 20_000, (root: string) => rename(join(root, 'src'), join(root, 'lib'))],
+    [
+      'a byte in the middle of a large file',
+      1_000,
+      async (root: string) => {
+        const bytes = await readFile(join(root, 'large.bin'));
+        bytes[bytes.length >> 1] = (bytes[bytes.length >> 1] as number) ^ 1;
+        await writeFile(join(root, 'large.bin'), bytes);
+      },
+    ],
+    [
+      'a beginning of a large file',
+      2_500,
+      async (root: string) => {
+        await writeFile(
+          join(root, 'large.bin'),
+          Buffer.concat([content(1_024, 5), await readFile(join(root, 'large.bin'))]),
+        );
+      },
+    ],
+  ])('of %s takes less than %d bytes', async (_, most, change) => {
+    await mkdir(join(project, 'src'));
+    for (let index = 0; index < 100; index += 1)
+      await writeFile(join(project, `src/f${index}.py`), content(9_000 + index, index));
+    await writeFile(join(project, 'large.bin'), content(3_000_000, 7));
+    await writeFile(join(project, 'train.py'), 'print(1)\n');
+    const pack = async () => {
+      const packed = await packFolder(project, join(work, 'a.tar.gz'));
+      return { ...packed, file: await readFile(join(work, 'a.tar.gz')) };
+    };
+    const base = await pack();
+    await change(project);
+    const next = await pack();
+    const { patch, bytes } = await assembled(base, next, true);
+    expect(bytes.equals(next.file)).toBe(true);
+    expect(patch.length).toBeLessThan(most);
+  });
+
+  it('is sent in parts that S3 takes: none but the last is below 5 MiB', () => {
+    const length = fc.integer({ min: 1, max: 30 });
+    const segment = fc.tuple(fc.boolean(), length);
+    fc.assert(
+      fc.property(fc.array(segment, { minLength: 1, maxLength: 40 }), (shape) => {
+        let at = 0;
+        const segments = shape.map(([kept, size]) => {
+          const bytes = size * 512 * 1024;
+          if (!kept) return { bytes: Buffer.alloc(bytes, at) };
+          at += bytes;
+          return { start: at - bytes, end: at };
+        });
+        const parts = planParts(segments);
+        const sizeOf = (part: (typeof parts)[number]) =>
+          'copy' in part ? part.copy.end - part.copy.start : part.send.reduce((sum, one) => sum + lengthOf(one), 0);
+        for (const part of parts.slice(0, -1)) expect(sizeOf(part)).toBeGreaterThanOrEqual(5 * 1024 * 1024);
+        const flat = parts.flatMap((part) => ('copy' in part ? [part.copy] : part.send));
+        const total = (list: readonly (typeof flat)[number][]) => list.reduce((sum, one) => sum + lengthOf(one), 0);
+        expect(total(flat)).toBe(total(segments));
+        const kept = flat.filter((one) => 'start' in one);
+        for (const [index, one] of kept.entries()) if (index > 0) expect(one.start).toBe(kept[index - 1]?.end);
+      }),
+      { numRuns: 300 },
+    );
+  });
+});
+
+function reader({ archive, file }: Packed & { file: Buffer }) {
+  return (index: number) => {
+    const start = archive.members.slice(0, index).reduce((sum, { bytes }) => sum + bytes, 0);
+    return Promise.resolve(file.subarray(start, start + (archive.members[index]?.bytes ?? 0)));
+  };
+}
