@@ -46,7 +46,8 @@ export function expandBraces(glob: string): string[] | null {
     else {
       const [whole, inner = ''] = braces;
       const [before, after] = [text.slice(0, braces.index), text.slice(braces.index + whole.length)];
-      for (const part of inner.split(',')) rest.push(`${before}${part}${after}`);
+      // The last is taken first, so the alternatives keep their order.
+      for (const part of inner.split(',').reverse()) rest.push(`${before}${part}${after}`);
     }
     if (done.length + rest.length > MAX_ALTERNATIVES) return null;
   }

@@ -102,7 +102,7 @@ const bad: [key: keyof SpecInput, value: unknown, says: RegExp][] = [
   ['command', 'SEED=1 torchrun x.py', /command begins with SEED=; set variables with the key env/],
   ['command', '-m pkg', /command begins with an option/],
   ['command', 3, /command must be a text or a list of texts/],
-  ['command', [3], /command must be a text or a list/],
+  ['command', [3], /command\.0 must be a string/],
   ['command', ['a\0'], /command\.0 has a NUL character/],
   ['script', '/train.py', /script is a path inside the project/],
   ['script', 'a/../../train.py', /script is a path inside/],
