@@ -8,7 +8,7 @@ import { ENTRY_KEYS, type Entry, entryText, requestedEntry } from '../../core/sp
 import { outputMatcher } from '../../core/spec/output-globs.ts';
 import { PACKAGE_FILE } from '../../core/spec/package-file.ts';
 import { defaultRequirements, missingRequirements } from '../../core/spec/requirements.ts';
-import { DEFAULT_OUTPUTS, type SpecInput, withoutDotSlash } from '../../core/spec/spec.ts';
+import { outputPatterns, type SpecInput, withoutDotSlash } from '../../core/spec/spec.ts';
 import { usageError } from '../errors.ts';
 import type { Found } from '../project/project.ts';
 import type { Terminal } from '../terminal/terminal.ts';
@@ -47,7 +47,7 @@ export async function readCode(
 ): Promise<Code> {
   const list = async (update: (text: string) => void) => {
     const scan = new ScanCounter(folder, { onProgress: (found) => update(`Scanning the folder: ${found}`) });
-    const options = { includeSecrets, isOutput: outputMatcher(spec.outputs ?? DEFAULT_OUTPUTS), scan };
+    const options = { includeSecrets, isOutput: outputMatcher(outputPatterns(spec)), scan };
     return await addIncluded(folder, await listFiles(folder, options), spec.include ?? [], options);
   };
   const listing = await (terminal ? terminal.working('Scanning the folder', list) : list(() => undefined));

@@ -42,7 +42,8 @@ environment: project
 # installer: auto  # uv, then pip3 --user
 # python: /opt/pytorch/bin/python  # default: the image's environment, else python3
 
-# Files to save when the training ends, successfully or not. \`runctl pull\` downloads them.
+# Files to save when the training ends, successfully or not, if the run created or changed them.
+# \`runctl pull\` downloads them.
 # outputs: ["outputs/**"]
 
 # Folders beside this one that are packed with it: ../common becomes common/.

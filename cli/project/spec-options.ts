@@ -4,9 +4,12 @@ import type { SpecInput } from '../../core/spec/spec.ts';
 import specSchema from '../../runctl.schema.json' with { type: 'json' };
 import { usageError } from '../errors.ts';
 
+type Kind = 'string' | 'array' | 'object' | 'boolean';
+
 interface Property {
-  /** Left out: text, or a list in a file. */
-  readonly type?: 'string' | 'array' | 'object' | 'boolean';
+  readonly type?: Kind;
+  /** Forms that a file may use; an option has the first. */
+  readonly anyOf?: readonly { readonly type: Kind }[];
   readonly description: string;
   readonly enum?: readonly string[];
 }
@@ -23,7 +26,7 @@ export function addSpecOptions(command: Command, keys = Object.keys(properties) 
   return command;
 }
 
-function specOption(key: string, { type, description, enum: choices }: Property): Option {
+function specOption(key: string, { anyOf, type = anyOf?.[0]?.type, description, enum: choices }: Property): Option {
   const flag = `--${(FLAGS[key] ?? key).replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
   if (key === 'secrets')
     return new Option(`${flag} <NAME=reference>`, `${description} Can be repeated.`).argParser(collectSecret);

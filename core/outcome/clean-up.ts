@@ -82,6 +82,7 @@ const PHASES: Record<Exclude<CleanUpProgress['phase'], 'done'>, (ports: CleanUpP
       grace: turn.grace,
       wait: WAIT_THERE_S,
       outputs: turn.spec.outputs,
+      outputsFrom: turn.spec.outputsFrom,
       maxBytes: MOST_OUTPUT_BYTES,
     };
     const answer = accept('collect', await ports.commands.ask(turn.instance.id, turn.run.program, request));

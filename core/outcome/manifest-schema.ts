@@ -78,8 +78,19 @@ const manifest = (reading: Reading) => {
         count: or(count, 0),
         /** The first 5,000; `inventory.json` beside this has all. */
         files: or(z.array(object({ path: z.string(), bytes: count, sha256 })), []),
+        /** Files that the archive had no room for, and the first 100 of them. */
+        leftOut: or(
+          object({
+            count,
+            bytes: count,
+            files: or(z.array(object({ path: z.string(), bytes: count, why: z.string() })), []),
+          }),
+          { count: 0, bytes: 0, files: [] },
+        ),
+        /** Files that the run created or changed and no pattern matches, by folder at the top of the project; '': the project itself. */
+        others: or(z.array(object({ folder: z.string(), files: count, bytes: count })), []),
       }),
-      { archive: null, count: 0, files: [] },
+      { archive: null, count: 0, files: [], leftOut: { count: 0, bytes: 0, files: [] }, others: [] },
     ),
     logs: or(z.array(object({ job: z.enum(['sync', 'install', 'train']), key: z.string(), bytes: count, sha256 })), []),
     /** Of runctl itself, at list prices; not of the instance. */
@@ -105,6 +116,8 @@ export function readManifest(json: string): Manifest | null {
 /** What the finisher says of the outputs and the interpreter (instance/CONTRACT.md). */
 export const inventorySchema = z.object({
   outputs: z.array(z.object({ path: z.string(), bytes: count, sha256 })),
+  leftOut: z._default(z.array(z.object({ path: z.string(), bytes: count, why: z.string() })), []),
+  others: z._default(z.array(z.object({ folder: z.string(), files: count, bytes: count })), []),
   python: z.nullable(z.object({ path: z.string(), version: z.string() })),
   packages: z.record(z.string(), z.string()),
 });

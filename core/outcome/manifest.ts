@@ -6,6 +6,7 @@ import { estimateCost } from './cost.ts';
 import type { Inventory, Manifest } from './manifest-schema.ts';
 
 const FILES_SHOWN = 5_000;
+const LEFT_OUT_SHOWN = 100;
 export const OUTPUTS_ARCHIVE = 'outputs.tar.gz';
 export const INVENTORY = 'inventory.json';
 
@@ -111,10 +112,17 @@ function outputsPart(
 ): Manifest['outputs'] {
   const packed = uploaded(progress).find(({ name }) => name === OUTPUTS_ARCHIVE);
   const files = inventory?.outputs ?? [];
+  const leftOut = inventory?.leftOut ?? [];
   return {
     archive: packed ? { key: runFileKey(runId, packed.name), bytes: packed.bytes, sha256: packed.sha256 } : null,
     count: files.length,
     files: files.slice(0, FILES_SHOWN),
+    leftOut: {
+      count: leftOut.length,
+      bytes: leftOut.reduce((sum, { bytes }) => sum + bytes, 0),
+      files: leftOut.slice(0, LEFT_OUT_SHOWN),
+    },
+    others: inventory?.others ?? [],
   };
 }
 

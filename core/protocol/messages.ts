@@ -107,11 +107,15 @@ export type PollRequest = RequestBase &
     readonly put?: string;
   };
 export type StopRequest = RequestBase & { readonly verb: 'stop'; readonly grace: number; readonly reason: string };
+/** Which of the files that match `outputs` are collected. */
+export type OutputsFrom = 'run' | 'all';
 export type CollectRequest = RequestBase & {
   readonly verb: 'collect';
   readonly grace: number;
   readonly wait: number;
   readonly outputs: readonly string[];
+  /** `run`: only files that the run created or changed; `all`: also older ones. Left out: `run`. */
+  readonly outputsFrom?: OutputsFrom;
   readonly maxBytes: number;
 };
 export type UploadRequest = RequestBase & {

@@ -1,3 +1,5 @@
+/** Of one glob, as instance/runner/collect/globs.py has it. */
+export const MAX_ALTERNATIVES = 256;
 /** Names that no project has: a pattern that matches them matches every file, or every file at the top. */
 const ANY_NAMES = ['\u0001', '\u0001/\u0001'];
 
@@ -8,7 +10,7 @@ const ANY_NAMES = ['\u0001', '\u0001/\u0001'];
  */
 export function outputMatcher(globs: readonly string[]): (name: string) => boolean {
   const patterns = globs
-    .flatMap(expandBraces)
+    .flatMap((glob) => expandBraces(glob) ?? [])
     .flatMap((glob) => globPattern(glob) ?? [])
     .filter((pattern) => !ANY_NAMES.some((name) => pattern.test(name)));
   return (name) => patterns.some((pattern) => pattern.test(name));
@@ -20,7 +22,7 @@ const FOLDERS_BYTES = 2_000;
 /** The folders that the patterns begin with, which scripts expect to exist: `outputs/**` begins with `outputs`. */
 export function outputFolders(globs: readonly string[]): string[] {
   const folders = new Set<string>();
-  for (const glob of globs.flatMap(expandBraces)) {
+  for (const glob of globs.flatMap((glob) => expandBraces(glob) ?? [])) {
     const parts = glob.split('/').filter((part) => part !== '' && part !== '.');
     const wildcard = parts.findIndex((part) => /[*?[]/.test(part));
     // Without a wildcard the last part may be a file.
@@ -34,11 +36,22 @@ export function outputFolders(globs: readonly string[]): string[] {
   return [...folders];
 }
 
-/** `a.{pt,json}` is `a.pt` and `a.json`. */
-function expandBraces(glob: string): string[] {
-  const [, before = '', inner, after = ''] = /^(.*?)\{([^{}]*,[^{}]*)\}(.*)$/s.exec(glob) ?? [];
-  if (inner === undefined) return [glob];
-  return inner.split(',').flatMap((part) => expandBraces(`${before}${part}${after}`));
+/** `a.{pt,json}` is `a.pt` and `a.json`; null: more than the instance accepts. Braces without a comma are characters as any. */
+export function expandBraces(glob: string): string[] | null {
+  const done: string[] = [];
+  const rest = [glob];
+  for (let text = rest.pop(); text !== undefined; text = rest.pop()) {
+    const braces = /\{([^{}]*,[^{}]*)\}/.exec(text);
+    if (braces === null) done.push(text);
+    else {
+      const [whole, inner = ''] = braces;
+      const [before, after] = [text.slice(0, braces.index), text.slice(braces.index + whole.length)];
+      // The last is taken first, so the alternatives keep their order.
+      for (const part of inner.split(',').reverse()) rest.push(`${before}${part}${after}`);
+    }
+    if (done.length + rest.length > MAX_ALTERNATIVES) return null;
+  }
+  return done;
 }
 
 /** null: the pattern is not one, and matches nothing. */

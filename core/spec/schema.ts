@@ -1,6 +1,7 @@
 import * as z from 'zod/mini';
 import { parseDuration } from '../units.ts';
 import { BadCommand, commandProblem, commandWords } from './entry.ts';
+import { expandBraces, MAX_ALTERNATIVES } from './output-globs.ts';
 import { badRequirements } from './requirements.ts';
 import { secretsSchema } from './secrets.ts';
 
@@ -66,6 +67,28 @@ const literal = text.check(
   z.refine((value) => !/\p{Surrogate}/u.test(value), 'has half a character (a lone surrogate)'),
 );
 const VARIABLE = /^[A-Za-z_][A-Za-z0-9_]*$/;
+
+const GLOB = 'A glob in the project.';
+const outputGlobs = z
+  .array(
+    relativePath(GLOB).check(
+      z.refine((value) => !value.startsWith('~'), {
+        error: ({ input }) => `is ${input}, and ~ is not expanded: globs begin in the project folder`,
+      }),
+      z.refine((value) => variableIn(value) === null, {
+        error: ({ input }) =>
+          `is ${input}, and ${variableIn(String(input))} is not expanded: globs begin in the project folder`,
+      }),
+      z.refine((value) => expandBraces(value) !== null, `has braces with more than ${MAX_ALTERNATIVES} alternatives`),
+      z.describe(GLOB),
+    ),
+  )
+  .check(z.maxLength(64, 'has more than 64 items'), z.describe('Globs of files that are collected.'));
+
+/** `$HOME` or `${HOME}` of a glob, or null. */
+function variableIn(glob: string): string | null {
+  return /\$(\w+|\{[^}]*\}?)/.exec(glob)?.[0] ?? null;
+}
 
 /** Every key that a person may give, wherever it comes from. Defaults are applied after the sources are merged. */
 export const specSchema = z.partial(
@@ -168,8 +191,23 @@ export const specSchema = z.partial(
       z.describe('Log bytes to CloudWatch; the copy in S3 stays whole.'),
     ),
     outputs: z
-      .array(relativePath('A glob in the project.'))
-      .check(z.maxLength(64, 'has more than 64 items'), z.describe('Globs of files that are collected.')),
+      .union(
+        [
+          outputGlobs,
+          z.strictObject({
+            from: z.optional(
+              z
+                .enum(['run', 'all'])
+                .check(
+                  z.describe('run: files that the run created or changed. all: also files that were there before.'),
+                ),
+            ),
+            patterns: z.optional(outputGlobs),
+          }),
+        ],
+        'must be a list, or a map with from and patterns',
+      )
+      .check(z.describe('Globs of files that are collected.')),
     allowRemovals: z
       .boolean()
       .check(z.describe('Allow a sync to remove more than 100 files, or 100 MB, that the archive no longer contains.')),

@@ -41,11 +41,26 @@ export interface RunSpec {
   readonly maxWait: number;
   readonly maxLogBytes: number;
   readonly outputs: readonly string[];
+  /** `run`: only files that the run created or changed; `all`: also older ones. */
+  readonly outputsFrom: 'run' | 'all';
   readonly allowRemovals: boolean;
   readonly takeOver: boolean;
   readonly user: string | null;
   readonly name: string | null;
   readonly note: string | null;
+}
+
+/** The patterns of `outputs`, however they are given. */
+export function outputPatterns({
+  outputs,
+}: {
+  readonly outputs?: SpecInput['outputs'] | undefined;
+}): readonly string[] {
+  return (isList(outputs) ? outputs : outputs?.patterns) ?? DEFAULT_OUTPUTS;
+}
+
+function isList(outputs: SpecInput['outputs']): outputs is string[] {
+  return Array.isArray(outputs);
 }
 
 /** Request ≤ 16 KB as JSON (instance/CONTRACT.md); what remains beside args, env and secrets is under 4 KB. */
@@ -91,7 +106,7 @@ function checkEntry(spec: SpecInput, source: string): void {
 }
 
 function checkSize({ args, command, env, secrets, outputs }: SpecInput, source: string): void {
-  const globs = Buffer.byteLength(JSON.stringify(outputs ?? []));
+  const globs = Buffer.byteLength(JSON.stringify(outputPatterns({ outputs })));
   if (globs > GLOBS_LIMIT)
     throw new InvalidSpec(`${source}: outputs take ${globs} bytes; ${GLOBS_LIMIT} fit in a command`);
   const size = Buffer.byteLength(
@@ -120,12 +135,23 @@ const KINDS: Readonly<Record<string, string>> = {
 };
 
 function describeIssue(issue: z.core.$ZodIssue): string[] {
-  if (issue.code === 'unrecognized_keys') return issue.keys.map(describeUnknownKey);
+  if (issue.code === 'invalid_union') return describeUnion(issue);
+  if (issue.code === 'unrecognized_keys' && issue.path.length === 0) return issue.keys.map(describeUnknownKey);
   const key = issue.path.map((part) => String(part).slice(0, 80)).join('.') || 'the spec';
+  if (issue.code === 'unrecognized_keys')
+    return [`${key} has the unknown key ${JSON.stringify(issue.keys[0]?.slice(0, 80))}`];
   if (issue.code === 'invalid_type') return [`${key} must be ${KINDS[issue.expected] ?? `a ${issue.expected}`}`];
   if (issue.code === 'invalid_value') return [`${key} must be one of ${issue.values.map(String).join(', ')}`];
   if (issue.code === 'invalid_key') return [`${key} is not a name of an environment variable`];
   return [`${key} ${issue.message}`];
+}
+
+/** Of the forms that a key may have, the one that was meant has its problems inside. */
+function describeUnion({ errors, path, message }: z.core.$ZodIssueInvalidUnion): string[] {
+  const isOther = (issue: z.core.$ZodIssue) => issue.code === 'invalid_type' && issue.path.length === 0;
+  const meant = errors.filter((issues) => !issues.some(isOther));
+  if (meant.length !== 1) return [`${path.join('.')} ${message}`];
+  return meant.flat().flatMap((issue) => describeIssue({ ...issue, path: [...path, ...issue.path] }));
 }
 
 function describeUnknownKey(key: string): string {
@@ -177,7 +203,8 @@ export function resolveSpec(...sources: readonly SpecInput[]): RunSpec {
     ifBusy: spec.ifBusy ?? 'queue',
     maxWait: parseDuration(spec.maxWait ?? '24h'),
     maxLogBytes: parseSize(spec.maxLogBytes ?? '1GiB'),
-    outputs: spec.outputs ?? DEFAULT_OUTPUTS,
+    outputs: outputPatterns(spec),
+    outputsFrom: (isList(spec.outputs) ? undefined : spec.outputs?.from) ?? 'run',
     allowRemovals: spec.allowRemovals ?? false,
     takeOver: spec.takeOver ?? false,
     user: spec.user ?? null,

@@ -1,8 +1,11 @@
 import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { outputFolders, outputMatcher } from '../../core/spec/output-globs.ts';
+import { expandBraces, MAX_ALTERNATIVES, outputFolders, outputMatcher } from '../../core/spec/output-globs.ts';
+import { DEFAULT_OUTPUTS } from '../../core/spec/spec.ts';
 
 const RUNNER = fileURLToPath(new URL('../../instance/runner', import.meta.url));
 /** Answers for each pair of glob and name whether the instance would collect the name; null: it refuses the glob. */
@@ -12,7 +15,7 @@ sys.path.insert(0, sys.argv[1])
 from collect import globs
 def matches(glob, name):
     try:
-        return globs.Pattern(glob).matches(name)
+        return any(globs.Pattern(part).matches(name) for part in globs.expand(glob))
     except ValueError:
         return None
 print(json.dumps([matches(*pair) for pair in json.load(sys.stdin)]))
@@ -26,7 +29,27 @@ function onInstance(pairs: readonly (readonly [string, string])[]): (boolean | n
 
 it('the command leaves out what the instance would collect', () => {
   const part = fc.array(
-    fc.constantFrom('a', 'b', '.', 'é', '😀', '*', '?', '[ab]', '[!a]', '[', ']', '+', '(', '\\', '$'),
+    fc.constantFrom(
+      'a',
+      'b',
+      '.',
+      'é',
+      '😀',
+      '*',
+      '?',
+      '[ab]',
+      '[!a]',
+      '[',
+      ']',
+      '{',
+      ',',
+      '}',
+      '{a,b}',
+      '+',
+      '(',
+      '\\',
+      '$',
+    ),
     {
       minLength: 1,
       maxLength: 4,
@@ -48,7 +71,7 @@ it('the command leaves out what the instance would collect', () => {
       glob.map((parts) => parts.join('/')),
       name.map((parts) => parts.map((chars) => chars.join('')).join('/')),
     ),
-    20_000,
+    40_000,
   );
   const expected = onInstance(pairs);
   const everything = onInstance(
@@ -80,6 +103,19 @@ it.each([
   const matches = outputMatcher([glob]);
   expect(inside.filter((name) => !matches(name))).toEqual([]);
   expect(outside.filter(matches)).toEqual([]);
+});
+
+it('the instance knows the default, which may match nothing, and refuses the braces that a spec may not have', () => {
+  const source = readFileSync(join(RUNNER, 'collect/search.py'), 'utf8');
+  expect([/^DEFAULT_GLOB = "(.*)"$/m.exec(source)?.[1]]).toEqual(DEFAULT_OUTPUTS);
+  const braces = (count: number) => `{${Array.from({ length: count }, (_, index) => index).join(',')}}`;
+  for (const [count, isAllowed] of [
+    [MAX_ALTERNATIVES, true],
+    [MAX_ALTERNATIVES + 1, false],
+  ] as const) {
+    expect(expandBraces(braces(count)) !== null).toBe(isAllowed);
+    expect(onInstance([[braces(count), '7']])).toEqual([isAllowed ? true : null]);
+  }
 });
 
 it('names the folders that patterns begin with', () => {

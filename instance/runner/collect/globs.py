@@ -6,10 +6,33 @@ Matching takes at most the glob's length times the name's: an attacker may have 
 from __future__ import annotations
 
 import os
+import re
 from typing import Callable, Union
 
 #: `*`, or a function that says whether a character fits.
 _Token = Union[str, Callable[[str], bool]]
+
+
+#: The innermost braces with a comma: others are characters as any.
+_BRACES = re.compile(r"\{([^{}]*,[^{}]*)\}")
+#: Of one glob; core/spec/output-globs.ts refuses more.
+_MAX_ALTERNATIVES = 256
+
+
+def expand(glob: str) -> list[str]:
+    """`a.{pt,json}` is `a.pt` and `a.json`. Raises ValueError."""
+    done: list[str] = []
+    rest = [glob]
+    while rest:
+        text = rest.pop()
+        braces = _BRACES.search(text)
+        if braces is None:
+            done.append(text)
+        else:
+            rest += [text[: braces.start()] + part + text[braces.end() :] for part in braces.group(1).split(",")]
+        if len(done) + len(rest) > _MAX_ALTERNATIVES:
+            raise ValueError(f"it has more than {_MAX_ALTERNATIVES} alternatives")
+    return done
 
 
 def literal_part(glob: str) -> str:

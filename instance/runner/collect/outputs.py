@@ -7,123 +7,121 @@ import os
 import stat
 import tarfile
 import time
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
-from collect import globs
+from collect import search
 from common import child
 from common.accounts import Account
+from common.listing import Listing
 
 _CHUNK_BYTES = 1 << 20
 #: Left free on the disk beside what a file needs.
 _SPARE_BYTES = 64 << 20
-#: Of wall time. Searching and packing end by themselves, with what they have.
-_MAX_SEARCH_S, _MAX_PACK_S = 60, 600
+#: Of wall time. Packing ends by itself, with what it has.
+_MAX_PACK_S = 600
 #: A process that hangs in a read is killed.
 _MAX_TOTAL_S = 900
 #: Of the list of what was packed: two million files.
 _MAX_LIST_BYTES = 256 << 20
 #: Warnings are for people: the rest is counted.
 _MAX_WARNINGS = 20
+#: Of files that were left out, in a warning: the list of outputs names all.
+_MAX_NAMES = 3
 
 
-def pack(
-    path: str, project: str, patterns: list[str], max_bytes: int, account: Account, warnings: list[str]
-) -> list[dict[str, Any]]:
-    """Packs into `path`. Returns [{path, bytes, sha256}]; links have no SHA-256. Raises OSError, RuntimeError.
+class Selection(NamedTuple):
+    """Which files are outputs."""
+
+    patterns: list[str]
+    #: Of the start of the training; None: it never began.
+    listing: Listing | None
+    #: Also what matches and was there before.
+    old_too: bool
+
+
+class Packed(NamedTuple):
+    #: Files and links in the archive, by path; links have no SHA-256: {path, bytes, sha256}.
+    files: list[dict[str, Any]]
+    #: Files that had no room, the newest first: {path, bytes, why}.
+    left_out: list[dict[str, Any]]
+    #: What the run created or changed beside the outputs: {folder, files, bytes}.
+    others: list[dict[str, Any]]
+    warnings: list[str]
+
+
+def pack(path: str, project: str, selection: Selection, max_bytes: int, account: Account) -> Packed:
+    """Packs into `path`. Raises OSError, RuntimeError.
 
     It happens in a process of its own that has become the user: what the user cannot read is not packed.
     """
     archive = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
     try:
         result = child.run(
-            lambda: _Packer(archive, project, patterns, max_bytes).run(), account, _MAX_TOTAL_S, _MAX_LIST_BYTES
+            lambda: _Packer(archive, project, selection, max_bytes).run(), account, _MAX_TOTAL_S, _MAX_LIST_BYTES
         )
+        return Packed(**result)
     finally:
         os.close(archive)
-    warnings += result["warnings"]
-    return result["files"]
 
 
 class _Packer:
-    def __init__(self, archive: int, project: str, patterns: list[str], max_bytes: int) -> None:
+    def __init__(self, archive: int, project: str, selection: Selection, max_bytes: int) -> None:
         self._archive = archive
         self._project = project
         self._max_bytes = max_bytes
         self._files: list[dict[str, Any]] = []
+        self._left_out: list[dict[str, Any]] = []
         self._warnings: list[str] = []
         self._not_shown = 0
         self._until = float("inf")
-        self._patterns: list[globs.Pattern] = []
-        self._begins: set[str] = set()
-        for pattern in patterns:
-            self._add_pattern(pattern)
+        self._search = search.Search(project, selection.patterns, selection.listing, selection.old_too, self._warn)
 
     def run(self) -> dict[str, Any]:
         try:
             with os.fdopen(self._archive, "wb") as file, tarfile.open(
                 fileobj=file, mode="w:gz", compresslevel=1, format=tarfile.PAX_FORMAT
             ) as archive:
-                names = sorted(self._names())
+                found = self._search.outputs()
                 self._until = time.monotonic() + _MAX_PACK_S
-                for at, name in enumerate(names):
+                for name, info in found:
                     if time.monotonic() > self._until:
-                        self._warn(f"packing took longer than {_MAX_PACK_S} s: {len(names) - at} files were left out")
-                        break
-                    self._add(archive, file, name)
+                        self._leave_out(name, info.st_size, "time")
+                    else:
+                        self._add(archive, file, name)
         except OSError as error:
             self._files = []
             self._warn(f"The outputs were not packed: {error.strerror or error}")
+        others = self._search.others()
+        self._warn_of_left_out()
         if self._not_shown:
             self._warnings.append(f"{self._not_shown} more warnings about outputs")
-        return {"files": self._files, "warnings": self._warnings}
+        return {
+            "files": sorted(self._files, key=lambda file: file["path"]),
+            "left_out": self._left_out,
+            "others": others,
+            "warnings": self._warnings,
+        }
 
-    def _add_pattern(self, glob: str) -> None:
-        try:
-            pattern = globs.Pattern(glob)
-        except ValueError:
-            self._warn(f"the pattern {glob} of outputs is not understood")
-            return
-        if ".." in glob.split("/"):
-            self._warn(f"the pattern {glob} of outputs points outside the project")
-            return
-        self._patterns.append(pattern)
-        self._begins.add(globs.literal_part(glob))
+    def _leave_out(self, name: str, size: int, why: str) -> None:
+        self._left_out.append(
+            {"path": name.encode("utf-8", "backslashreplace").decode("utf-8"), "bytes": size, "why": why}
+        )
 
-    def _matches(self, name: str) -> bool:
-        return any(pattern.matches(name) for pattern in self._patterns)
-
-    def _names(self) -> set[str]:
-        """Paths in the project of what matches."""
-        found: set[str] = set()
-        todo = [begin for begin in sorted(self._begins) if not self._is_behind_link(begin)]
-        until = time.monotonic() + _MAX_SEARCH_S
-        while todo:
-            if time.monotonic() > until:
-                self._warn(f"the search timed out after {_MAX_SEARCH_S} s: files not found by then were left out")
-                break
-            name = todo.pop()
-            path = os.path.join(self._project, name)
-            try:
-                if stat.S_ISDIR(os.lstat(path).st_mode):
-                    todo += [os.path.join(name, entry) for entry in os.listdir(path)]
-                elif self._matches(name):
-                    found.add(name)
-            except (FileNotFoundError, NotADirectoryError):
-                continue  # Nothing of that name: nothing to collect is no error.
-            except OSError as error:
-                self._warn(f"{name}: {error.strerror}")
-        return found
-
-    def _is_behind_link(self, name: str) -> bool:
-        """Whether a search cannot begin there without following a link. A link that itself matches may be packed."""
-        parts = name.split("/")
-        for count in range(1, len(parts) + 1):
-            above = "/".join(parts[:count])
-            is_match = count == len(parts) and self._matches(above)
-            if os.path.islink(os.path.join(self._project, above)) and not is_match:
-                self._warn(f"{above} is a link: its target was left out")
-                return True
-        return False
+    def _warn_of_left_out(self) -> None:
+        reasons = {
+            "size": f"the archive would exceed {self._max_bytes} bytes",
+            "disk": "the disk has too little space to pack them",
+            "time": f"packing took longer than {_MAX_PACK_S} s",
+        }
+        for why, reason in reasons.items():
+            files = [file for file in self._left_out if file["why"] == why]
+            if files:
+                names = ", ".join(file["path"] for file in files[:_MAX_NAMES])
+                more = f" and {len(files) - _MAX_NAMES} more" if len(files) > _MAX_NAMES else ""
+                count = "1 file" if len(files) == 1 else f"{len(files)} files"
+                size = sum(file["bytes"] for file in files)
+                verb = "was" if len(files) == 1 else "were"
+                self._warn(f"{count} of {size} bytes {verb} left out, because {reason}: {names}{more}")
 
     def _add(self, archive: tarfile.TarFile, file: BinaryIO, name: str) -> None:
         path = os.path.join(self._project, name)
@@ -157,11 +155,10 @@ class _Packer:
             info = os.fstat(source.fileno())
             disk = os.fstatvfs(file.fileno())
             if file.tell() + info.st_size > self._max_bytes:
-                total = f"the archive would exceed {self._max_bytes} bytes"
-                self._warn(f"{name} was left out: with its {info.st_size} bytes {total}")
+                self._leave_out(name, info.st_size, "size")
                 return
             if info.st_size + _SPARE_BYTES > disk.f_bavail * disk.f_frsize:
-                self._warn(f"{name} was left out: the disk has too little space to pack its {info.st_size} bytes")
+                self._leave_out(name, info.st_size, "disk")
                 return
             entry = _entry(name, info)
             entry.size = info.st_size

@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from collect import inventory, log_stream, outputs
-from common import accounts, child, marker, paths
+from common import accounts, child, listing, marker, paths
 
 if TYPE_CHECKING:
     from common.secrets.redact import Redactor
@@ -62,10 +62,18 @@ def _outputs_and_inventory(
     folder: str, request: dict[str, Any], redact: Redactor, files: list[dict[str, Any]], warnings: list[str]
 ) -> None:
     account = accounts.Account(**request["account"])
+    train = os.path.join(os.path.dirname(folder), "train")
     _warn_of_administrator(account, warnings)
-    listed = _outputs(folder, request, account, files, warnings)
-    python, packages = _packages(os.path.join(os.path.dirname(folder), "train"), account, warnings)
-    content = {"outputs": listed, "python": python, "packages": packages}
+    packed = _outputs(folder, train, request, account, files)
+    warnings += packed.warnings
+    python, packages = _packages(train, account, warnings)
+    content = {
+        "outputs": [file for file in packed.files if "sha256" in file],
+        "leftOut": packed.left_out,
+        "others": packed.others,
+        "python": python,
+        "packages": packages,
+    }
     _inventory(folder, redact.everywhere(content), files, warnings)
 
 
@@ -120,23 +128,24 @@ def _log(path: str, job: str, files: list[dict[str, Any]], warnings: list[str]) 
 
 
 def _outputs(
-    folder: str, request: dict[str, Any], account: accounts.Account, files: list[dict[str, Any]], warnings: list[str]
-) -> list[dict[str, Any]]:
+    folder: str, train: str, request: dict[str, Any], account: accounts.Account, files: list[dict[str, Any]]
+) -> outputs.Packed:
     path = os.path.join(folder, OUTPUTS)
     project = os.path.join(account.home, request["project"])
+    selection = outputs.Selection(request["outputs"], listing.read(train), request["outputsFrom"] == "all")
     try:
-        listed = outputs.pack(path, project, request["outputs"], request["maxBytes"], account, warnings)
+        packed = outputs.pack(path, project, selection, request["maxBytes"], account)
     except (OSError, RuntimeError) as error:
-        warnings.append(f"The outputs were not packed: {getattr(error, 'strerror', None) or error}")
-        listed = []
-    if not listed:
+        why = getattr(error, "strerror", None) or error
+        packed = outputs.Packed([], [], [], [f"The outputs were not packed: {why}"])
+    if not packed.files:
         marker.remove(path)
-        return []
+        return packed
     with open(path, "rb") as file:
         os.fsync(file.fileno())  # collected.json, which names it, is durable too
         size, digest = log_stream.measure(log_stream.plain(file.fileno()))
     files.append({"name": OUTPUTS, "bytes": size, "sha256": digest})
-    return [entry for entry in listed if "sha256" in entry]
+    return packed
 
 
 def _packages(

@@ -103,6 +103,8 @@ def parse(data: bytes | str) -> dict[str, Any]:
     _check_root(request)
     if request["verb"] in ("start", "release"):
         _check_keep(request)
+    if request["verb"] == "collect":
+        _check_outputs(request)
     if "job" in _OF_VERB[request["verb"]]:
         _check_window(request)
     if request["verb"] == "start":
@@ -122,6 +124,13 @@ def _check_keep(request: dict[str, Any]) -> None:
     _check(request["keep"], {name: _NUMBER for name in request["keep"]}, "keep.")
     if not {"days", "bytes"}.issuperset(request["keep"]):
         raise Refusal("BadRequest", "keep has days and bytes, and nothing else")
+
+
+def _check_outputs(request: dict[str, Any]) -> None:
+    """`outputsFrom` may be left out."""
+    request.setdefault("outputsFrom", "run")
+    if request["outputsFrom"] not in ("run", "all"):
+        raise Refusal("BadRequest", "outputsFrom must be run or all")
 
 
 def _check_window(request: dict[str, Any]) -> None:

@@ -133,7 +133,7 @@ def _write_input(request: dict[str, Any], folder: str, work: str, is_last: bool)
         marker.write(os.path.join(folder, paths.PUTS), request["puts"], mode=0o600)
         return
     account = accounts.find(request)
-    work_input = {name: request[name] for name in ("project", "run", "outputs", "maxBytes")}
+    work_input = {name: request[name] for name in ("project", "run", "outputs", "outputsFrom", "maxBytes")}
     work_input.update(account=account._asdict(), agent=environment.of_agent(), logsOnly=is_last)
     marker.write(os.path.join(folder, paths.INPUT), work_input, mode=0o600)
 

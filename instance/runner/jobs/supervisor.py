@@ -10,7 +10,7 @@ import sys
 import time
 from typing import Any
 
-from common import accounts, disk, marker, paths, processes
+from common import accounts, disk, listing, marker, paths, processes
 from common.secrets.redact import Redactor
 from jobs import commands, containers, linger, log_read, log_watch, oom, progress, spawn, terminate, wait
 
@@ -113,6 +113,8 @@ class Supervisor:
             keep = (self.progress.job_end,)
             command.env["RUNCTL_PROGRESS_FD"] = str(self.progress.job_end)
         account = None if command.account.uid == os.geteuid() else command.account
+        if self.work["job"] == "train":
+            self._list_files(command.cwd, account)
         streams = (stdin, self.log.fd)
         name = self._container_name()
         held = spawn.Held(command.words, command.env, command.cwd, account, streams, keep, oom_score, name)
@@ -138,6 +140,13 @@ class Supervisor:
         process = wait.JobProcess(self.folder, held, start, max_s, grace_s, self.linger)
         marker.write(os.path.join(self.folder, paths.IDENTITY), self.identity)
         return held, process
+
+    def _list_files(self, project: str, account: accounts.Account | None) -> None:
+        """Lists the project as it is before the training, so that its outputs can be told from older files."""
+        try:
+            listing.take(self.folder, project, account)
+        except (OSError, RuntimeError) as error:
+            disk.complain(f"listing the project's files: {error}")  # then the times of the files decide
 
     def _block_metadata(self, container: containers.Container) -> str | None:
         """Keeps the job from the instance's role unless the instance's tags allow it. Returns why that is not possible.

@@ -9,6 +9,12 @@ import { endedStep, finishInput, run } from '../../support/fakes/samples.ts';
 /** As runctl 0.1.0 wrote it. */
 const STORED = readFileSync(new URL('../../support/fixtures/manifest-0.1.0.json', import.meta.url), 'utf8');
 const stored = JSON.parse(STORED) as Record<string, unknown>;
+/** The same with what was added since. */
+const completed = {
+  ...stored,
+  program: null,
+  outputs: { ...(stored.outputs as object), leftOut: { count: 0, bytes: 0, files: [] }, others: [] },
+};
 
 const ended = (changes: Partial<EndedExecution>) =>
   readEnding({ status: 'FAILED', error: null, output: null, cause: null, ...changes });
@@ -58,8 +64,8 @@ describe('how an execution ended', () => {
 
 describe('a manifest', () => {
   it('of runctl 0.1.0 is read, and is as strict a manifest as today', () => {
-    expect(readManifest(STORED)).toEqual({ ...stored, program: null });
-    expect(manifestSchema.parse({ ...stored, program: null })).toEqual({ ...stored, program: null });
+    expect(readManifest(STORED)).toEqual(completed);
+    expect(manifestSchema.parse(completed)).toEqual(completed);
   });
 
   it('has the next step that the outcome has', () => {
@@ -75,7 +81,7 @@ describe('a manifest', () => {
   it.each(Object.keys(stored).filter((key) => !['version', 'run', 'outcome'].includes(key)))(
     'is read without %s, which an older runctl did not write',
     (key) => {
-      const { [key]: left, ...rest } = { ...stored, program: null } as Record<string, unknown>;
+      const { [key]: left, ...rest } = completed as Record<string, unknown>;
       expect(left).toBeDefined();
       expect(() => manifestSchema.parse(rest)).toThrow(key);
       const read = readManifest(JSON.stringify(rest)) as Record<string, unknown> | null;
@@ -85,8 +91,8 @@ describe('a manifest', () => {
   );
 
   it('keeps what a newer runctl added, and an error that it named', () => {
-    const newer = { ...stored, error: 'OfALaterVersion', later: 1, run: { ...(stored.run as object), later: 2 } };
-    expect(readManifest(JSON.stringify(newer))).toEqual({ ...newer, program: null });
+    const newer = { ...completed, error: 'OfALaterVersion', later: 1, run: { ...(stored.run as object), later: 2 } };
+    expect(readManifest(JSON.stringify(newer))).toEqual(newer);
     expect(() => manifestSchema.parse(newer)).toThrow();
   });
 

@@ -52,7 +52,13 @@ const good: { [Key in keyof Required<SpecInput>]: NonNullable<SpecInput[Key]>[] 
   ifBusy: ['queue', 'skip', 'refuse'],
   maxWait: ['24h'],
   maxLogBytes: ['1GiB', '500MiB', '0.5KiB', '10B'],
-  outputs: [[], ['outputs/**', '*.pt']],
+  outputs: [
+    [],
+    ['outputs/**', '*.pt', 'a.{pt,on{nx,x}}', 'cost$', 'a~'],
+    {},
+    { from: 'all' },
+    { from: 'run', patterns: ['x'] },
+  ],
   include: [[], ['../common', 'a/b.py']],
   allowRemovals: [true, false],
   takeOver: [true, false],
@@ -96,7 +102,7 @@ const bad: [key: keyof SpecInput, value: unknown, says: RegExp][] = [
   ['command', 'SEED=1 torchrun x.py', /command begins with SEED=; set variables with the key env/],
   ['command', '-m pkg', /command begins with an option/],
   ['command', 3, /command must be a text or a list of texts/],
-  ['command', [3], /command must be a text or a list/],
+  ['command', [3], /command\.0 must be a string/],
   ['command', ['a\0'], /command\.0 has a NUL character/],
   ['script', '/train.py', /script is a path inside the project/],
   ['script', 'a/../../train.py', /script is a path inside/],
@@ -149,7 +155,14 @@ const bad: [key: keyof SpecInput, value: unknown, says: RegExp][] = [
   ['maxWait', '1w', /maxWait is a number/],
   ['maxLogBytes', '1GB', /maxLogBytes is a size/],
   ['maxLogBytes', `${'9'.repeat(400)}GiB`, /maxLogBytes is a size/],
-  ['outputs', 'outputs/**', /outputs must be a list/],
+  ['outputs', 'outputs/**', /outputs must be a list, or a map with from and patterns/],
+  ['outputs', ['~/x/**'], /outputs\.0 is ~\/x\/\*\*, and ~ is not expanded: globs begin in the project folder/],
+  ['outputs', ['a', '$HOME/x/**'], /outputs\.1 is \$HOME\/x\/\*\*, and \$HOME is not expanded/],
+  ['outputs', ['x/$RUN'], /outputs\.0 is x\/\$RUN, and \$RUN is not expanded/],
+  ['outputs', ['{a,b}'.repeat(9)], /outputs\.0 has braces with more than 256 alternatives/],
+  ['outputs', { from: 'both' }, /outputs\.from must be one of run, all/],
+  ['outputs', { patterns: ['~/x'] }, /outputs\.patterns\.0 is ~\/x, and ~/],
+  ['outputs', { pattern: [] }, /outputs has the unknown key "pattern"/],
   ['outputs', ['/etc/*'], /outputs\.0 is a path inside/],
   ['outputs', Array.from({ length: 65 }, () => 'x'), /outputs has more than 64/],
   ['user', 'Ubuntu', /user is a user name/],
@@ -272,6 +285,7 @@ describe('resolveSpec', () => {
       maxWait: 86_400,
       maxLogBytes: 1024 ** 3,
       outputs: ['outputs/**'],
+      outputsFrom: 'run',
       allowRemovals: false,
       takeOver: false,
       user: null,
@@ -287,6 +301,16 @@ describe('resolveSpec', () => {
       { project: 'c' },
     );
     expect(merged).toMatchObject({ project: 'c', script: 'b.py', env: { B: '2' }, secrets: { T: 'ssm:/t' } });
+  });
+
+  it('knows both forms of outputs', () => {
+    const of = (outputs: SpecInput['outputs']) => {
+      const spec = resolveSpec({ outputs });
+      return [spec.outputs, spec.outputsFrom];
+    };
+    expect(of(['a'])).toEqual([['a'], 'run']);
+    expect(of({ patterns: ['a'] })).toEqual([['a'], 'run']);
+    expect(of({ from: 'all' })).toEqual([['outputs/**'], 'all']);
   });
 
   it('takes ./ off paths', () => {
