@@ -59,6 +59,8 @@ export interface VerifiedArchive {
   readonly gitCommit: string | null;
   /** Something in it is not as that commit has it; null without a commit. */
   readonly gitDirty: boolean | null;
+  /** Its index was written. Left out by a run that began with an older version. */
+  readonly indexed?: boolean;
 }
 
 export interface AssembleInput {

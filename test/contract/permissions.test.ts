@@ -93,7 +93,7 @@ const READS: Readonly<Record<string, readonly string[]>> = {
   'notify-run': [notified, runs],
   'verify-archive': [uploads, archives],
   'assemble-archive': [patches, archives],
-  'sync-code': [uploads, archives],
+  'sync-code': [uploads, archives, indexes],
   'start-run': [uploads],
 };
 const of = (table: typeof READS, name: string) => table[name] ?? [];

@@ -70,6 +70,10 @@ describe('a folder that is trained again', () => {
     expect(edited.run.states).toContain('Assemble archive');
     expect(edited.sent).toMatch(/^1 of 5 files changed, [\d.]+ (B|KiB) of 13\.\d MiB sent$/);
     expect(await cloud.log(edited.run.id, 'train')).toContain(expected());
+    // The instance fetches what it lacks, too.
+    expect(await cloud.log(edited.run.id, 'sync')).toMatch(/^Fetching .* in 1 range; the rest is in the archive/m);
+    const { fetched } = (await cloud.manifest(edited.run.arn))?.jobs.sync?.result ?? {};
+    expect(fetched).toBeLessThan(200_000);
 
     // The same again needs no patch, since the archive that was made is known.
     const same = await train();
