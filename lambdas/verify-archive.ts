@@ -106,6 +106,7 @@ export function createVerify({
         requirements: chooseRequirements(files, spec, packageText(report)),
         gitCommit: report.git?.commit ?? null,
         gitDirty: report.git?.dirty ?? null,
+        patchBytes: assembled?.patchBytes ?? null,
         indexed,
       },
       warnings: secretLookingNames(spec.env).map(secretWarning),

@@ -4,6 +4,7 @@ import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
+  ASSEMBLE_FUNCTION,
   archiveKey,
   indexKey,
   LOOK_DOCUMENT,
@@ -281,6 +282,7 @@ const OF_PEOPLE: Readonly<Record<string, readonly (readonly [readonly Policy[], 
   ],
   HeadBucket: [[WATCHERS, LIST]],
   ListObjectsV2: [[WATCHERS, LIST]],
+  Invoke: [[WATCHERS, on('lambda:InvokeFunction', arn('lambda', `function:${ASSEMBLE_FUNCTION}`))]],
   StartExecution: [[WATCHERS, on('states:StartExecution', MACHINE)]],
   ListExecutions: [[WATCHERS, on('states:ListExecutions', MACHINE)]],
   DescribeExecution: [[WATCHERS, on('states:DescribeExecution', RUN, WATCH)]],
