@@ -105,6 +105,8 @@ export type PollRequest = RequestBase &
     readonly job: JobName;
     /** A presigned URL for a chunk of log that does not fit the answer. */
     readonly put?: string;
+    /** With the times of the log; left out: no. */
+    readonly times?: boolean;
   };
 export type StopRequest = RequestBase & { readonly verb: 'stop'; readonly grace: number; readonly reason: string };
 /** Which of the files that match `outputs` are collected. */
@@ -123,8 +125,27 @@ export type UploadRequest = RequestBase & {
   readonly wait: number;
   readonly puts: Readonly<Record<string, string>>;
 };
+/** Sends files of a run's project to S3 for a person. Changes nothing of the run. */
+export type FetchRequest = RequestBase & {
+  readonly verb: 'fetch';
+  /** Chosen by the caller: requests with the same id continue the same work. */
+  readonly id: string;
+  readonly wait: number;
+  readonly outputs: readonly string[];
+  readonly outputsFrom?: OutputsFrom;
+  readonly maxBytes: number;
+  /** A presigned URL; left out: the files are packed and not sent yet. */
+  readonly put?: string;
+};
 export type ReleaseRequest = RequestBase & { readonly verb: 'release' };
-export type RunnerRequest = StartRequest | PollRequest | StopRequest | CollectRequest | UploadRequest | ReleaseRequest;
+export type RunnerRequest =
+  | StartRequest
+  | PollRequest
+  | StopRequest
+  | CollectRequest
+  | UploadRequest
+  | ReleaseRequest
+  | FetchRequest;
 
 export interface RunnerRefusal {
   readonly ok: false;
