@@ -109,7 +109,7 @@ export const ERRORS = {
     retried: false,
     next: 'No action is needed: the instance was busy, and the spec has ifBusy: skip.',
   },
-  SyncFailed: syncFailed('Read the log stream <run id>/sync. The code of the last sync is unchanged.'),
+  SyncFailed: syncFailed('Read the log: runctl logs <run id> --sync. The code of the last sync is unchanged.'),
   FetchFailed: syncFailed(
     'Check that the instance can reach S3 (route, VPC endpoint, security group), and start the run again.',
   ),
@@ -125,13 +125,16 @@ export const ERRORS = {
   ),
   DiskFull: syncFailed('Free space on the instance, or grow its volume, and start the run again.'),
   InstallFailed: installFailed(
-    'Read the log stream <run id>/install, and correct the requirements file or the package index.',
+    'Read the log: runctl logs <run id> --install. Then correct the requirements file or the package index.',
   ),
   RequirementsMissing: installFailed('Add the requirements file to the archive, or correct the key requirements.'),
   PythonNotFound: installFailed('Correct the key python: the instance has no interpreter at that path.'),
   NoInstaller: installFailed('Install pip on the instance: dnf install python3-pip, or apt-get install python3-pip.'),
   TrainingFailed: training('failed', 'Read the last lines, correct the script, and start the run again.'),
-  TrainingKilled: training('killed', 'Read the log stream <run id>/train, and find out which process sent the signal.'),
+  TrainingKilled: training(
+    'killed',
+    'Read the log: runctl logs <run id>. Then find out which process sent the signal.',
+  ),
   OutOfMemory: training('out-of-memory', 'Use smaller batches, or an instance type with more memory.'),
   TrainingVanished: training(
     'vanished',

@@ -77,9 +77,10 @@ function secondsOf(seconds: number | null): string | null {
   return seconds === null || seconds === 0 ? null : formatDuration(seconds);
 }
 
-/** An argument as a shell would show it. */
+/** An argument as one types it into a shell, where `$` and `!` mean themselves; one with control characters as JSON. */
 export function quoted(arg: string): string {
-  return /^[\w./:=,@%+-]+$/.test(arg) ? arg : JSON.stringify(arg);
+  if (/^[\w./:=,@%+-]+$/.test(arg)) return arg;
+  return /\p{Cc}/u.test(arg) ? JSON.stringify(arg) : `'${arg.replaceAll("'", String.raw`'\''`)}'`;
 }
 
 function cut(text: string): string {

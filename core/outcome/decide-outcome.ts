@@ -4,6 +4,8 @@ import type { Failure, JobSnapshot, RunFacts, RunOutcome } from '../workflow/dat
 import type { RunEnding } from '../workflow/run-ending.ts';
 import { RUN_STATES } from '../workflow/states.ts';
 
+/** Stands for the run's id in what to do next. */
+const RUN_ID_PLACEHOLDER = '<run id>';
 const LAST_LINES = 20;
 const LAST_LINES_BYTES = 4_096;
 const MESSAGE_CHARACTERS = 8_000;
@@ -24,14 +26,22 @@ interface Verdict {
   readonly step: JobSnapshot | null;
 }
 
-/** Says how a run ended. Only an `exit.json` with code 0, written by the supervisor, can mean `succeeded`. */
-export function decideOutcome(input: RunFacts, interrupted: Interruption = null): RunOutcome {
+/**
+ * Says how a run ended. Only an `exit.json` with code 0, written by the supervisor, can mean `succeeded`.
+ * @param runId for the commands in `next`
+ */
+export function decideOutcome(
+  input: RunFacts,
+  interrupted: Interruption = null,
+  runId: string = RUN_ID_PLACEHOLDER,
+): RunOutcome {
   const warnings = [...input.warnings, ...installWarning(input)];
   const verdict = interrupted ? judgeInterrupted(input, interrupted) : judge(input);
   const { name, step } = verdict;
-  const next = name === null ? null : (missingModule(input, step) ?? verdict.next ?? ERRORS[name].next);
+  const advice = name === null ? null : (missingModule(input, step) ?? verdict.next ?? ERRORS[name].next);
+  const next = advice?.replaceAll(RUN_ID_PLACEHOLDER, runId) ?? null;
   const outcome: Outcome = name === null ? 'succeeded' : ERRORS[name].outcome;
-  const message = shorten(verdict.message) + likelyCause(next);
+  const message = shorten(verdict.message) + likelyCause(advice);
   const exitCode = step?.exit?.code ?? null;
   const signal = step?.exit?.signal ?? null;
   const last = lastLines(step);
@@ -145,7 +155,7 @@ function judgeTraining(train: JobSnapshot): Verdict {
   const why = result?.error ? ` ${result.error.message}.` : '';
   const code = `exit code ${exit?.code ?? 'unknown'}`;
   const how = when === '' ? `Training ended with ${code}.` : `The script ended${when} with ${code}.`;
-  const cause = memoryError(train) ?? relativeImport(train);
+  const cause = memoryError(train) ?? relativeImport(train) ?? moduleNotFound(train) ?? killedChild(train);
   return verdict('TrainingFailed', `${how}${why}${cause?.message ?? ''}`, cause?.next);
 }
 
@@ -159,6 +169,8 @@ const CRASHES: Readonly<Record<string, string>> = {
 };
 const SHOW_CRASH =
   'Start the run again with env PYTHONFAULTHANDLER=1: Python then prints the line at which the native code crashed.';
+const KILLED_CHILD =
+  'Find out which process was killed. If the instance had too little memory, use smaller batches, fewer workers, or an instance type with more memory.';
 
 /** What Python, PyTorch, JAX, TensorFlow, CUDA and the C++ library print when an allocation fails. */
 const GPU_MEMORY =
@@ -186,6 +198,42 @@ function relativeImport({ tail }: JobSnapshot): { message: string; next: string 
   return {
     message: ' The script belongs to a package and has relative imports, which fail when a file is run by its path.',
     next: 'Start the script as a module, with the key module, such as module: package.train.',
+  };
+}
+
+/** A module that neither the project nor the interpreter has. Its name is only shown where it is one. */
+function moduleNotFound({ tail }: JobSnapshot): { message: string; next: string } | null {
+  const errors =
+    tail?.flatMap((line) => /^ModuleNotFoundError: No module named '([\w.]+)'/.exec(line)?.[1] ?? []) ?? [];
+  const module = errors.at(-1);
+  if (module === undefined) return null;
+  return {
+    message: ` Python has no module ${module}.`,
+    next: `Add the package of ${module} to the requirements. If it is your own code, check that its files are packed, and that its folder is on the module path (env: PYTHONPATH).`,
+  };
+}
+
+/**
+ * Exit codes of a script whose child was killed: a shell exits with 128 + the signal, `sys.exit(process.wait())` of
+ * Python with 256 - the signal.
+ */
+const CHILD_SIGNALS: Readonly<Record<number, string>> = {
+  4: 'SIGILL',
+  6: 'SIGABRT',
+  7: 'SIGBUS',
+  8: 'SIGFPE',
+  9: 'SIGKILL',
+  11: 'SIGSEGV',
+};
+
+function killedChild({ exit }: JobSnapshot): { message: string; next: string } | null {
+  const code = exit?.code ?? 0;
+  const signal = CHILD_SIGNALS[code - 128] ?? CHILD_SIGNALS[256 - code];
+  if (signal === undefined) return null;
+  const crash = CRASHES[signal];
+  return {
+    message: ` The code usually means that ${signal}${crash === undefined ? '' : ` (${crash})`} ended a process that the script had started.`,
+    next: crash === undefined ? KILLED_CHILD : SHOW_CRASH,
   };
 }
 
@@ -223,7 +271,7 @@ function installWarning({ install }: RunFacts): string[] {
   return [`The install failed: ${judgeJob(install, 'InstallFailed', RUN_STATES.install).message}`];
 }
 
-const NOT_INSTALLED = 'Correct the requirements: the log stream <run id>/install says why they were not installed.';
+const NOT_INSTALLED = 'Correct the requirements: runctl logs <run id> --install says why they were not installed.';
 
 /** What to do about a training that misses a module which the failed install should have brought; null for any other end. */
 function missingModule({ install }: RunFacts, step: JobSnapshot | null): string | null {

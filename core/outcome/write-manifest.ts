@@ -51,7 +51,7 @@ export async function writeManifest(ports: ManifestPorts, conclusion: ManifestIn
   );
   const history = await attempt('The times of the states could not be read', () => ports.history(execution.arn), []);
   const now = ports.now();
-  const decide = () => decideOutcome({ ...conclusion.facts, warnings }, interrupted);
+  const decide = () => decideOutcome({ ...conclusion.facts, warnings }, interrupted, execution.name);
   const manifest = buildManifest({
     ...conclusion,
     outcome: decide(),

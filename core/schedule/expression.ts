@@ -32,7 +32,7 @@ export function readSchedule(text: string, timezone: string): ScheduleTimes {
   if (kind === 'rate') return rate(expression, inner);
   if (kind === 'at') return once(expression, inner, timezone);
   throw new BadExpression(
-    `"${text}" is no time: write daily 02:00, weekdays 07:30, mon 06:00, every 6h, or EventBridge's cron(0 2 * * ? *), rate(6 hours), at(2026-12-24T18:00:00)`,
+    `"${text}" is not a time: write daily 02:00, weekdays 07:30, mon 06:00, every 6h, or EventBridge's cron(0 2 * * ? *), rate(6 hours), at(2026-12-24T18:00:00)`,
   );
 }
 

@@ -12,7 +12,10 @@ const text = z.string();
 
 const duration = (description: string, most?: { seconds: number; text: string }) =>
   text.check(
-    z.regex(/^\d+(\.\d+)?(s|m|h|d)$/, 'is a number with s, m, h or d, such as 90s, 30m, 6h or 2d'),
+    z.regex(/^\d+(\.\d+)?(s|m|h|d)$/, {
+      error: 'is a number with s, m, h or d, such as 90s, 30m, 6h or 2d',
+      abort: true, // the bounds mean nothing without a unit
+    }),
     z.refine((value) => !most || parseDuration(value) <= most.seconds, `may be ${most?.text} at most`),
     z.describe(description),
   );

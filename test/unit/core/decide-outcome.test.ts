@@ -249,6 +249,39 @@ describe('decideOutcome', () => {
     expect(causeOf(output).next).toMatch(next);
   });
 
+  it('names the missing module, whatever the install did', () => {
+    const tail = ['Traceback', "ModuleNotFoundError: No module named 'torch.utils'"];
+    const output = decideOutcome(finishInput({ install: null, train: endedStep('train', 1, { tail }) }));
+    expect(output.message).toBe('Training ended with exit code 1. Python has no module torch.utils.');
+    expect(output.next).toMatch(/^Add the package of torch\.utils to the requirements/);
+    const forged = ["ModuleNotFoundError: No module named 'x'; run $(this)"];
+    expect(decideOutcome(finishInput({ train: endedStep('train', 1, { tail: forged }) })).next).toMatch(/module x|of x /);
+  });
+
+  it.each([
+    [137, /SIGKILL ended a process/, /too little memory/],
+    [247, /SIGKILL ended a process/, /too little memory/],
+    [139, /SIGSEGV \(segmentation fault\) ended a process/, /PYTHONFAULTHANDLER/],
+    [250, /SIGABRT \(abort\) ended a process/, /PYTHONFAULTHANDLER/],
+    [1, /^Training ended with exit code 1\.$/, /^Read the last lines/],
+    [120, /^Training ended with exit code 120\.$/, /^Read the last lines/],
+    [194, /^Training ended with exit code 194\.$/, /^Read the last lines/],
+    [255, /^Training ended with exit code 255\.$/, /^Read the last lines/],
+  ])('says what exit code %d means', (code, message, next) => {
+    const output = decideOutcome(finishInput({ train: endedStep('train', code, { confirmed: true }) }));
+    expect(output.error).toBe('TrainingFailed');
+    expect(output.message).toMatch(message);
+    expect(output.next).toMatch(next);
+  });
+
+  it('names the run in what to do next', () => {
+    const killed = finishInput({ train: end('train', 'exited', { exit: exit({ code: null, signal: 'SIGTERM' }) }) });
+    expect(decideOutcome(killed, null, 'digits-1').next).toContain('runctl logs digits-1.');
+    const failed = failedIn('sync', 'SyncFailed');
+    const output = decideOutcome(finishInput({ sync: failed, install: null, train: null }), null, 'digits-1');
+    expect(causeOf(output).next).toContain('runctl logs digits-1 --sync');
+  });
+
   it('names the key module when a script of a package was run by its path', () => {
     const tail = ['Traceback', 'ImportError: attempted relative import with no known parent package'];
     const install = failedIn('install', 'InstallFailed', 'no version of torch fits');

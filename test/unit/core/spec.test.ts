@@ -143,7 +143,7 @@ const bad: [key: keyof SpecInput, value: unknown, says: RegExp][] = [
   ['installer', 'conda', /installer must be one of auto, uv, pip/],
   ['python', 'python3', /python is an absolute path/],
   ['python', '/a\nb', /python has a control character/],
-  ['maxDuration', '6', /maxDuration is a number with s, m, h or d/],
+  ['maxDuration', '6', /maxDuration is a number with s, m, h or d, such as 90s, 30m, 6h or 2d$/],
   ['maxDuration', 6, /maxDuration must be a string/],
   ['maxDuration', '0s', /maxDuration is 1s at least/],
   ['maxDuration', '31d', /maxDuration may be 30d at most/],
