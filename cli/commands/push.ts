@@ -40,11 +40,18 @@ Examples:
 
 async function push(context: Context, options: PushOptions): Promise<ExitCode> {
   const { account, terminal, signal, folder } = context;
-  const [{ findProject }, { readCode, packWarnings, withArchive }, { send, sentLine }, { specOf }] = await Promise.all([
+  const [
+    { findProject },
+    { readCode, packWarnings, withArchive },
+    { send, sentLine },
+    { specOf },
+    { lineEndWarnings },
+  ] = await Promise.all([
     import('../project/project.ts'),
     import('../archive/code.ts'),
     import('../archive/send-archive.ts'),
     import('../project/spec-from-options.ts'),
+    import('../runs/code-notes.ts'),
   ]);
   const flags: SpecInput = specOf(options);
   const { name, file: spec } = await findProject(folder, flags);
@@ -53,6 +60,7 @@ async function push(context: Context, options: PushOptions): Promise<ExitCode> {
     readCode(folder, { includeSecrets, spec }, terminal),
     account.output('bucket'),
   ]);
+  for (const warning of await lineEndWarnings(code.listing.files)) terminal.warn(warning);
   return await withArchive(code, { includeSecrets, signal }, async (archive, packed) => {
     for (const warning of packWarnings(packed)) terminal.warn(warning);
     terminal.note(

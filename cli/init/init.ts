@@ -58,7 +58,9 @@ export async function initProject(
   terminal.note(`  instance      ${instance.found}`);
   terminal.note('');
   for (const next of instance.next) terminal.note(next);
-  terminal.note('To start a run: runctl run');
+  if (script === null && module === null)
+    terminal.note(`Name what to run in ${SPEC_FILE} (script, module or command). Then: runctl run`);
+  else terminal.note('To start a run: runctl run');
   return EXIT.succeeded;
 }
 

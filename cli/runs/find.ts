@@ -135,7 +135,7 @@ function ambiguous(query: string, ids: readonly string[]): CliError {
 
 function unknown(query: string, ids: readonly string[]): CliError {
   const nearest = [...ids].sort((a, b) => distance(a, query) - distance(b, query));
-  const similar = ids.length === 0 ? ' There are no runs yet.' : ` Similar ids:\n${indented(nearest)}`;
+  const similar = ids.length === 0 ? ' There are no runs yet.' : ` The nearest ids:\n${indented(nearest)}`;
   return usageError(`There is no run ${query}.${similar}`, 'To list all runs: runctl list --all');
 }
 

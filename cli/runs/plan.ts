@@ -5,6 +5,7 @@ import type { Script } from '../archive/code.ts';
 import type { Packed } from '../archive/pack.ts';
 import type { PlanOutput } from '../output/schemas.ts';
 import type { Found } from '../project/project.ts';
+import { leftOutText } from './code-notes.ts';
 import { quoted } from './columns.ts';
 import { removalsText } from './removals.ts';
 
@@ -26,9 +27,11 @@ export interface Plan {
 /** What a run is going to do, as rows of label and value. */
 export function planRows(plan: Plan): [string, string][] {
   const { project, script, requirements, args, secrets, instance, removals } = plan;
+  const leftOut = 'packed' in plan.code ? leftOutText(plan.code.packed.leftOut) : null;
   return [
     ['project', from(project)],
     ['code', codeRow(plan.code)],
+    ...(leftOut === null ? [] : [['left out', leftOut] satisfies [string, string]]),
     [script?.key ?? 'script', script === null ? "from the archive's runctl.yaml" : from(script)],
     ...('archive' in plan.code && requirements === null
       ? []

@@ -27,6 +27,7 @@ import type { StartOutput } from '../output/schemas.ts';
 import { checkEnvironment } from '../project/environment.ts';
 import { findProject, type Project } from '../project/project.ts';
 import { printDetached } from '../terminal/detach.ts';
+import { lineEndWarnings } from './code-notes.ts';
 import { followRun } from './follow.ts';
 import { notCollected } from './not-collected.ts';
 import { type Plan, planJson, planRows } from './plan.ts';
@@ -82,6 +83,7 @@ async function sendFolder(context: Context, flags: SpecInput, options: RunOption
   const code = await readCode(folder, { includeSecrets, spec }, terminal);
   const secrets = checkEnvironment(context.terminal, project.file, flags);
   const script = checkScript(code, spec, entryFrom(flags));
+  for (const warning of await lineEndWarnings(code.listing.files)) terminal.warn(warning);
   const requirements = await findRequirements(
     folder,
     code.listing.files.map(({ name }) => name),

@@ -29,7 +29,7 @@ describe('installing', () => {
     expect(setup.ask(python, 'import zz_tool, zz_leaf; print(zz_leaf.__file__)')).toContain(
       join(setup.home, '.local', 'lib'),
     );
-    expect(run.log).toContain('installed by uv: 2 packages installed');
+    expect(run.log).toContain('installed by uv: 2 packages in place');
   });
 
   it('builds what comes as source, with what the build needs', async () => {

@@ -110,7 +110,7 @@ class Install:
         if key:
             record = {"installer": installer, "packages": records.describe(packages, target)}
             self._records.keep(key, record, self._name, target)
-        log(f"installed by {installer}: {len(packages)} packages installed, {self._progress.elapsed:.1f} s")
+        log(f"installed by {installer}: {len(packages)} packages in place, {self._progress.elapsed:.1f} s")
         return self._result(installer, False, target, len(packages))
 
     def _interpreter(self) -> Interpreter:
@@ -160,7 +160,7 @@ class Install:
         """Installs, with a marker by which a later install sees that this one was killed."""
         killed = self._records.begin(target)
         if killed is not None:
-            self._progress.log("an earlier install was interrupted: checking for incomplete packages")
+            self._progress.log("an earlier install did not complete: checking for incomplete packages")
             self._damaged += records.half_installed(target, killed)
         records.remove_metadata({package.info: package for package in self._damaged}.values(), self._progress.log)
         base = os.path.join(self._home, ".runctl", "tmp")

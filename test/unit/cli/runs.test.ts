@@ -104,7 +104,7 @@ describe('the run that a person means', () => {
       exitCode: 2,
       message: 'The ids of 2 runs begin with dig:\n  digits-1\n  digits-12',
     });
-    await expect(find('digit-12')).rejects.toThrow('There is no run digit-12. Similar ids:\n  digits-12\n');
+    await expect(find('digit-12')).rejects.toThrow('There is no run digit-12. The nearest ids:\n  digits-12\n');
     await expect(find('arn:aws:states:eu-central-1:1:execution:other:x')).rejects.toThrow('not the ARN of a run');
     await expect(find('../x')).rejects.toThrow('There is no run ../x');
   });

@@ -255,7 +255,9 @@ describe('decideOutcome', () => {
     expect(output.message).toBe('Training ended with exit code 1. Python has no module torch.utils.');
     expect(output.next).toMatch(/^Add the package of torch\.utils to the requirements/);
     const forged = ["ModuleNotFoundError: No module named 'x'; run $(this)"];
-    expect(decideOutcome(finishInput({ train: endedStep('train', 1, { tail: forged }) })).next).toMatch(/module x|of x /);
+    expect(decideOutcome(finishInput({ train: endedStep('train', 1, { tail: forged }) })).next).toMatch(
+      /module x|of x /,
+    );
   });
 
   it.each([
