@@ -68,6 +68,8 @@ export interface VerifiedArchive {
 export interface AssembleInput {
   readonly execution: { readonly name: string };
   readonly input: unknown;
+  /** People or schedules will name the archive: it does not expire. Left out: a run alone does. */
+  readonly keep?: boolean;
 }
 
 /** The archive that was made of a patch. */
