@@ -69,6 +69,23 @@ describe('a patch', () => {
     }
   });
 
+  it('of an archive whose cached index has another digit is made of the files', async () => {
+    await writeFile(join(project, 'train.py'), 'print(1)\n');
+    await writeFile(join(project, 'large.bin'), content(200_000, 1));
+    const archive = join(work, 'a.tar.gz');
+    const first = await packFolder(project, archive, LATER());
+    await first.keep(null);
+    const index = join(project, '.runctl/archive/last.json');
+    const text = await readFile(index, 'latin1');
+    const origin = /("[\w-]{22}":\[)(\d)/;
+    expect(text).toMatch(origin);
+    await writeFile(
+      index,
+      text.replace(origin, (_, before: string, digit: string) => before + (Number(digit) ^ 1)),
+    );
+    expect((await packFolder(project, archive, LATER())).archive).toEqual(first.archive);
+  });
+
   it('that anybody has written is refused, or makes what it says', async () => {
     const members = ['first\n', 'second\n'].map((text) => compressMember(Buffer.from(text)));
     const base = Buffer.concat(members);
