@@ -7,7 +7,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Any, Iterator
 
-from collect import inventory, log_stream, outputs
+from collect import inventory, log_stream, outputs, usage
 from common import accounts, child, listing, marker, paths
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def main(folder: str) -> None:
     redact = _redactor(run, warnings)
     raw = {job: _log(os.path.join(run, job, paths.LOG), job, files, warnings) for job in JOBS}
     _times(os.path.join(run, "train"), raw["train"], files, warnings)
+    usage.pack(folder, os.path.join(run, "train"), files, warnings)
     if request.get("logsOnly"):
         marker.remove(os.path.join(folder, OUTPUTS))
         warnings.append("The outputs were not packed: the process that packs them crashed on every attempt")
