@@ -2,7 +2,6 @@ import { chmodSync, chownSync, existsSync, mkdtempSync, readFileSync, rmSync, wr
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
-import { checkAnswer } from '../../core/protocol/answers.ts';
 import { containerKinds, insideKind } from '../support/instance/container-kinds.ts';
 import {
   isRoot,
@@ -254,11 +253,10 @@ it('a sample that is not one is not in an answer, and changes nothing', async ()
   const box = instance();
   const run = await begun(box, 'import time\ntime.sleep(60)\n');
   await waitFor(async () => (await box.poll(run, 'train')).usage);
-  for (const text of ['', 'no JSON', '[]', '{}', '{"time": "now"}', `{"time": 1, "x": "${'x'.repeat(30_000)}"}`]) {
+  for (const text of ['', 'no JSON', '[]', '{"time": NaN}', `{"x": "${'x'.repeat(30_000)}"}`]) {
     writeFileSync(join(box.jobFolder(run, 'train'), 'usage.json'), text);
     const answer = await box.poll(run, 'train');
-    expect(answer, text.slice(0, 40)).toMatchObject({ ok: true, state: 'running' });
-    expect(checkAnswer('poll', answer).usage, text.slice(0, 40)).toBeNull();
+    expect(answer, text.slice(0, 40)).toMatchObject({ ok: true, state: 'running', usage: null });
   }
   await box.stop(run, 0);
 });
