@@ -89,7 +89,11 @@ time.sleep(100)
       state: 'collected',
       warnings: ['no file that the run created or changed matches the pattern nowhere/*.pt of outputs'],
     });
-    expect(nothing.files?.map(({ name }) => name).filter((name) => name !== USAGE)).toEqual(['train.log.gz', 'train.times.gz', 'inventory.json']);
+    expect(nothing.files?.map(({ name }) => name).filter((name) => name !== USAGE)).toEqual([
+      'train.log.gz',
+      'train.times.gz',
+      'inventory.json',
+    ]);
   });
 
   it('name what could not be sent, never with its URL, and send nothing that was not collected', async () => {
