@@ -6,7 +6,7 @@ import type { LatestValue } from '../../core/metrics/latest.ts';
 import { type JobName, RUN_MACHINE, WATCH_MACHINE } from '../../core/names.ts';
 import type { Manifest } from '../../core/outcome/manifest-schema.ts';
 import { reconstructRun } from '../../core/outcome/reconstruct-run.ts';
-import type { JobProgress } from '../../core/protocol/answers.ts';
+import type { JobProgress, UsageSample } from '../../core/protocol/answers.ts';
 import type { JobSnapshot, RunFacts } from '../../core/workflow/data.ts';
 import { type StateEvent, stateTimes } from '../../core/workflow/history.ts';
 import { errorNamed, type RunEnding } from '../../core/workflow/run-ending.ts';
@@ -47,6 +47,8 @@ export interface RunReport extends RunSummary {
   readonly lastLine: LogMessage | null;
   /** The latest values of the metrics that the log of the training reports. */
   readonly metrics: readonly LatestValue[];
+  /** The latest sample of what the training uses. */
+  readonly usage: UsageSample | null;
   /** When maxDuration ends the training. */
   readonly endsBy: number | null;
   readonly ending: (RunEnding & { readonly error: ErrorName | null }) | null;
@@ -122,9 +124,10 @@ async function ofExecution(runs: Runs, execution: Execution): Promise<RunReport>
     job: newest(facts)?.job ?? null,
     lastLine: null,
     metrics: train?.metrics?.values ?? [],
+    usage: train?.usage ?? null,
     endsBy: word.state === 'training' ? endOfTraining(events, spec) : null,
     ending: manifest ? endingIn(manifest) : endedWith(execution),
-    warnings: manifest?.warnings ?? endingOf(execution)?.warnings ?? facts.warnings,
+    warnings: manifest?.warnings ?? endingOf(execution)?.warnings ?? [...facts.warnings, ...idleWarning(train)],
     manifest,
   };
 }
@@ -144,6 +147,7 @@ function ofManifest(manifest: Manifest): RunReport {
     job: train ? 'train' : install ? 'install' : sync ? 'sync' : null,
     lastLine: null,
     metrics: [],
+    usage: null,
     endsBy: null,
     ending: endingIn(manifest),
     warnings: manifest.warnings,
@@ -155,6 +159,11 @@ function ofManifest(manifest: Manifest): RunReport {
 function endOfTraining(events: readonly StateEvent[], spec: RunFacts['spec']): number | null {
   const began = events.find(({ kind, state }) => kind === 'exited' && state === RUN_STATES.start);
   return began === undefined || spec === null ? null : began.at + spec.maxDuration * 1_000;
+}
+
+/** The manifest of an ended run has it among its warnings. */
+function idleWarning(train: JobSnapshot | null): readonly string[] {
+  return train?.usage?.warning ? [train.usage.warning] : [];
 }
 
 function newest({ sync, install, train }: RunFacts): JobSnapshot | null {
