@@ -50,8 +50,13 @@ export async function pullRuns(
   return EXIT.succeeded;
 }
 
+/** What a download needs of a command. */
+export interface PullContext extends Pick<Context, 'signal' | 'folder'> {
+  readonly terminal: Pick<Context['terminal'], 'note' | 'warn' | 'working'>;
+}
+
 /** Downloads one run. */
-export async function pullRun(context: Context, runs: Runs, run: Run, options: PullOptions): Promise<PullOutput> {
+export async function pullRun(context: PullContext, runs: Runs, run: Run, options: PullOptions): Promise<PullOutput> {
   const manifest = await savedManifest(context, runs, run);
   const folder = resolve(context.folder, options.to ?? join(PULL_FOLDER, runFolder(run.id)));
   const created = await mkdir(join(folder, STAGE), { recursive: true });
@@ -68,7 +73,7 @@ export async function pullRun(context: Context, runs: Runs, run: Run, options: P
 }
 
 interface Pull {
-  readonly context: Context;
+  readonly context: PullContext;
   readonly runs: Runs;
   readonly run: Run;
   readonly manifest: Manifest;
@@ -113,7 +118,7 @@ async function pullInto(folder: string, { context, runs, run, manifest, options 
 }
 
 /** Waits for the manifest of a run that is being stopped. */
-async function savedManifest({ terminal, signal }: Context, { store }: Runs, run: Run): Promise<Manifest> {
+async function savedManifest({ terminal, signal }: PullContext, { store }: Runs, run: Run): Promise<Manifest> {
   const { execution, id } = run;
   if (execution === null) return run.manifest;
   if (isRunning(execution)) {
