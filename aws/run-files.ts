@@ -4,7 +4,7 @@ import { RunError } from '../core/errors.ts';
 import type { RunFiles } from '../core/outcome/write-manifest.ts';
 import { withAwsErrors } from './errors.ts';
 import { getObject, headObject, putJson } from './objects.ts';
-import { CLIENT_SETTINGS } from './settings.ts';
+import { CLI_SETTINGS, CLIENT_SETTINGS } from './settings.ts';
 
 const URL_SECONDS = 300;
 
@@ -13,6 +13,15 @@ export function createRunFiles(bucket: string): RunFiles {
   // Presigned for any content: the instance sends what it has, without a checksum that would have to be known here.
   const s3 = new S3Client({ ...CLIENT_SETTINGS, requestChecksumCalculation: 'WHEN_REQUIRED' });
   return runFilesOver(s3, (command) => getSignedUrl(s3, command, { expiresIn: URL_SECONDS }), bucket);
+}
+
+/** Makes URLs that take one PUT of any content to a key, for a person's instance. Signed with the person's credentials. */
+export function presignPutter(
+  settings: ConstructorParameters<typeof S3Client>[0],
+  bucket: string,
+): (key: string) => Promise<string> {
+  const s3 = new S3Client({ ...CLI_SETTINGS, ...settings, requestChecksumCalculation: 'WHEN_REQUIRED' });
+  return (key) => getSignedUrl(s3, new PutObjectCommand({ Bucket: bucket, Key: key }), { expiresIn: URL_SECONDS });
 }
 
 /** @param sign makes a URL of the request that a command stands for */

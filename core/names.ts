@@ -17,10 +17,10 @@ export const ARCHIVE_SUFFIX = '.tar.gz';
 export const RUN_LOG_GROUP = '/runctl/runs';
 /** The functions' document: runs any request. */
 export const RUN_DOCUMENT = STACK_NAME;
-/** The document for people: it accepts only requests that change nothing. */
+/** The document for people: it accepts only requests that change nothing of a run. */
 export const LOOK_DOCUMENT = `${STACK_NAME}-look`;
 export const DOCUMENTS = [RUN_DOCUMENT, LOOK_DOCUMENT] as const;
-export const VERBS_FOR_PEOPLE = ['poll', 'probe'] as const;
+export const VERBS_FOR_PEOPLE = ['poll', 'probe', 'fetch'] as const;
 /** Begins the keys of the stack's assets in the bucket of the CDK, among them the program that instances fetch. */
 export const ASSET_PREFIX = `${STACK_NAME}/`;
 export const DEFAULT_ROOT = '/var/lib/runctl';
@@ -189,6 +189,8 @@ export function toProjectName(text: string): string | null {
 /** Manifest, outputs and logs of a run are stored under `runs/<run id>/`. */
 export const RUN_PREFIX = 'runs/';
 export const MANIFEST = 'manifest.json';
+/** What `runctl pull` placed in a folder and the manifest does not list: SHA-256 by path. */
+export const PULLED = '.pulled.json';
 /** Written beside it by stop-run when it begins, and when no process of the run is left. */
 export const STOPPING = 'stopping.json';
 export const STOPPED = 'stopped.json';
@@ -208,6 +210,14 @@ export const NOTIFIED_PREFIX = 'notified/';
 
 export function notifiedKey(what: string): string {
   return `${NOTIFIED_PREFIX}${what}`;
+}
+
+/** Files that people fetched from an instance. Expire after a day. */
+export const FETCHED_PREFIX = 'fetched/';
+
+/** @param id of the request */
+export function fetchedKey(runId: string, id: string): string {
+  return `${FETCHED_PREFIX}${runFolder(runId)}/${id}.tar.gz`;
 }
 
 /** Log on its way to CloudWatch. Expires after a day. */

@@ -1,8 +1,9 @@
 import { lstat, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { JOBS, MANIFEST } from '../../core/names.ts';
+import * as z from 'zod/mini';
+import { JOBS, MANIFEST, PULLED } from '../../core/names.ts';
 import { OUTPUTS_ARCHIVE } from '../../core/outcome/manifest.ts';
-import { readManifest } from '../../core/outcome/manifest-schema.ts';
+import { type Manifest, readManifest } from '../../core/outcome/manifest-schema.ts';
 
 /** A manifest lists 5,000 outputs at most. */
 const MANIFEST_BYTES = 32 * 1024 * 1024;
@@ -16,21 +17,41 @@ export interface Pulled {
 }
 
 /**
- * Recognizes a folder that `runctl pull` wrote by its manifest.
+ * Recognizes a folder that `runctl pull` wrote by its manifest, or by the record of what it placed.
  * @param name path of the folder in the archive, '' for the top
  * @returns null for any other folder
  */
 export async function readPulled(folder: string, name: string): Promise<Pulled | null> {
-  const file = join(folder, MANIFEST);
-  const info = await lstat(file).catch(() => null);
-  if (info?.isFile() !== true || info.size > MANIFEST_BYTES) return null;
-  const manifest = readManifest(await readFile(file, 'utf8').catch(() => ''));
-  if (manifest === null) return null;
-  const { files, count } = manifest.outputs;
-  const own = [MANIFEST, OUTPUTS_ARCHIVE, ...JOBS.flatMap((job) => [`${job}.log`, `${job}.log.gz`])];
-  const names = [...own, ...files.map(({ path }) => path)];
+  const manifest = await readKept(folder);
+  const placed = Object.keys(await readPlaced(folder));
+  if (manifest === null && placed.length === 0) return null;
+  const { files, count } = manifest?.outputs ?? { files: [], count: 0 };
+  const own = [MANIFEST, PULLED, OUTPUTS_ARCHIVE, ...JOBS.flatMap((job) => [`${job}.log`, `${job}.log.gz`])];
+  const names = [...own, ...placed, ...files.map(({ path }) => path)];
   return {
     names: names.map((path) => (name === '' ? path : `${name}/${path}`)),
     isComplete: files.length === count,
   };
+}
+
+async function readKept(folder: string): Promise<Manifest | null> {
+  const text = await readSmall(join(folder, MANIFEST));
+  return text === null ? null : readManifest(text);
+}
+
+/** What `runctl pull` placed in a folder beside what the manifest lists: SHA-256 by path. */
+export async function readPlaced(folder: string): Promise<Readonly<Record<string, string>>> {
+  const text = await readSmall(join(folder, PULLED));
+  try {
+    const value: unknown = JSON.parse(text ?? '{}');
+    return z.parse(z.record(z.string(), z.string()), value);
+  } catch {
+    return {}; // Somebody else's file.
+  }
+}
+
+async function readSmall(file: string): Promise<string | null> {
+  const info = await lstat(file).catch(() => null);
+  if (info?.isFile() !== true || info.size > MANIFEST_BYTES) return null;
+  return await readFile(file, 'utf8').catch(() => null);
 }

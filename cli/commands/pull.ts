@@ -21,6 +21,12 @@ export function addPullCommand(program: Command): void {
       '--to <folder>',
       'download to this folder; with several runs, to a folder of each in it (default: runctl-runs)',
     )
+    .option(
+      '--also <pattern>',
+      'also fetch files that the run wrote and `outputs` does not name, while the instance has them; repeatable',
+      (pattern: string, before: string[]) => [...before, pattern],
+      [],
+    )
     .option('--no-unpack', 'keep outputs.tar.gz and <job>.log.gz packed')
     .option('--force', 'overwrite files with different content')
     .option('--project <name>', "use the runs of this project instead of the folder's")
@@ -30,12 +36,14 @@ export function addPullCommand(program: Command): void {
       `
 Outputs keep their paths in the project; manifest.json and <job>.log are written beside them. runctl compares
 the SHA-256 of every download with the manifest and resumes interrupted downloads. It prints the folder of each run.
-A run that is being stopped is waited for.
+A run that is being stopped is waited for. Of a run that goes on, runctl pull brings the logs so far, and the outputs and
+checkpoints that are finished: it fetches them from the instance.
 
 Examples:
   runctl pull
   runctl pull digits-3f2a --to /tmp/run
   runctl pull digits-3f2a digits-77b0
+  runctl pull --also 'results/**' --also '*.csv'
   cd "$(runctl pull)" && ls`,
     )
     .action(async (ids: string[], options: Options, command: Command) => {

@@ -170,9 +170,10 @@ export const stopSchema = z.array(
 export const pullSchema = z.array(
   z.object({
     id: text,
-    outcome: z.enum(OUTCOMES),
+    outcome: about(or(z.enum(OUTCOMES)), 'null: the run has not ended, and the files are those so far'),
     folder: about(text, 'where the files are, absolute'),
     outputs: about(count, 'files that the run wrote'),
+    also: about(count, 'files that --also fetched from the instance'),
     logs: count,
     overwritten: about(z.array(text), 'files that had other content, with --force'),
   }),

@@ -22,26 +22,29 @@ export async function filesBelow(folder: string, under = ''): Promise<string[]> 
 /**
  * Moves files into a folder: all of them or, when one would overwrite another file, none.
  * @param from the present path of each file, by its path in the folder
+ * @param mayOverwrite whether the file at `target` may be replaced by one of other content
  * @returns the names that existed with the same content, and those that were overwritten
  * @throws CliError that names the files in conflict
  */
 export async function placeFiles(
   from: ReadonlyMap<string, string>,
   folder: string,
-  options: { readonly overwrite: boolean },
+  mayOverwrite: (name: string, target: string) => boolean | Promise<boolean>,
 ): Promise<{ same: string[]; overwritten: string[] }> {
   const same: string[] = [];
   const different: string[] = [];
+  const kept: string[] = [];
   const top = await realpath(folder);
   for (const [name, file] of from) {
     const target = join(folder, name);
     await refuseStrayParent(top, target);
     const found = await lstat(target).catch(() => null);
     if (found?.isDirectory()) throw inTheWay([name], 'folders of these names exist');
-    if (found) (await isSame(file, target)) ? same.push(name) : different.push(name);
+    if (!found) continue;
+    if (await isSame(file, target)) same.push(name);
+    else (await mayOverwrite(name, target)) ? different.push(name) : kept.push(name);
   }
-  if (different.length > 0 && !options.overwrite)
-    throw inTheWay(different, 'these files already exist with different content');
+  if (kept.length > 0) throw inTheWay(kept, 'these files already exist with different content');
   for (const [name, file] of from) {
     if (same.includes(name)) continue;
     const target = join(folder, name);

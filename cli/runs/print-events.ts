@@ -100,8 +100,16 @@ function syncText({ result }: JobSnapshot): string | null {
   return `${cached === true ? `${all}, in place already` : counts}${aside}`;
 }
 
-/** How the run ended, without the last lines of the log, which have been shown. */
-export function endLines(end: RunEnd, ending: RunEnding, runId: string, colors: Style): string[] {
+/**
+ * How the run ended, without the last lines of the log, which have been shown.
+ * @param others what the run wrote and was not collected; null: nothing
+ */
+export function endLines(
+  end: RunEnd,
+  ending: RunEnding,
+  { runId, others }: { readonly runId: string; readonly others: string | null },
+  colors: Style,
+): string[] {
   const { outcome } = ending;
   const color = { success: colors.green, requested: colors.yellow, failure: colors.red }[ENDINGS[outcome].kind];
   const title = `${outcome} after ${formatDuration((end.endedAt - end.startedAt) / 1_000)}`;
@@ -112,6 +120,7 @@ export function endLines(end: RunEnd, ending: RunEnding, runId: string, colors: 
     ['exit code', ending.exitCode],
     ...ending.warnings.map((warning): [string, string] => ['warning', warning]),
     ['results', hasResults(outcome) ? `runctl pull ${runId}` : null],
+    ['others', others],
   ];
   return [
     '',

@@ -7,6 +7,7 @@ import { formatTime, isoTime } from '../terminal/times.ts';
 import { colorWord } from '../terminal/word-color.ts';
 import { queueText } from './activity.ts';
 import { quoted } from './columns.ts';
+import { notCollected } from './not-collected.ts';
 import type { Queue, RunReport } from './report.ts';
 import { toRunOutput } from './summary.ts';
 
@@ -44,6 +45,7 @@ export function printReport(terminal: Terminal, report: RunReport, now: number):
   }
   row('metrics', report.metrics.length === 0 ? null : metricsLine(report.metrics));
   row('last line', lastLine(report, now));
+  row('others', report.manifest && notCollected(report.manifest));
   for (const warning of report.warnings) row('warning', colors.yellow(warning));
 }
 

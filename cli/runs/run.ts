@@ -1,4 +1,5 @@
 import { withAwsErrors } from '../../aws/errors.ts';
+import type { Execution } from '../../aws/executions.ts';
 import { needsPermission } from '../../core/archive/removals.ts';
 import type { ErrorName } from '../../core/errors.ts';
 import { archiveUri } from '../../core/names.ts';
@@ -6,6 +7,7 @@ import { withoutInclude } from '../../core/spec/archive-spec.ts';
 import { mergeSpecs, type SpecInput } from '../../core/spec/spec.ts';
 import { formatCount, formatSize } from '../../core/units.ts';
 import { errorNamed, type RunEnding, readEnding } from '../../core/workflow/run-ending.ts';
+import { hasResults } from '../../core/workflow/vocabulary.ts';
 import { callerName } from '../account/identity.ts';
 import { resolveInstance } from '../account/instance.ts';
 import { retryNotes } from '../account/retry.ts';
@@ -28,10 +30,13 @@ import { checkEnvironment } from '../project/environment.ts';
 import { findProject, type Project } from '../project/project.ts';
 import { printDetached } from '../terminal/detach.ts';
 import { followRun } from './follow.ts';
+import { notCollected } from './not-collected.ts';
 import { type Plan, planJson, planRows } from './plan.ts';
 import { endLines, eventPrinter } from './print-events.ts';
 import { confirmRemovals, planRemovals, recordFiles } from './removals.ts';
 import { type StartedRun, startRun } from './start.ts';
+import { RunStore } from './store.ts';
+import { manifestOf } from './summary.ts';
 
 /** Options beside the run spec. */
 export interface RunOptions {
@@ -192,11 +197,12 @@ function leave({ terminal }: Context, run: StartedRun, input: StartInput, option
 
 /** @throws CliError when following fails; the run continues, so the exit code is not that of a failed run */
 export async function follow(
-  { account, terminal, signal }: Pick<Context, 'account' | 'terminal' | 'signal'>,
+  context: Pick<Context, 'account' | 'terminal' | 'signal'>,
   { runId, executionArn }: StartedRun,
   input: StartInput,
   options: RunOptions,
 ): Promise<ExitCode> {
+  const { account, terminal, signal } = context;
   const print = (line: string) => (options.json === true ? terminal.note(line) : terminal.print(line));
   terminal.note(`Started run ${terminal.colors.bold(runId)}`);
   try {
@@ -208,13 +214,25 @@ export async function follow(
     const following = followRun(account, { executionArn, runId, logGroup }, views, signal);
     const end = await withAwsErrors('states:GetExecutionHistory, logs:GetLogEvents', following);
     const ending = readEnding(end);
-    for (const line of endLines(end, ending, runId, terminal.colors)) print(line);
+    const others = hasResults(ending.outcome) ? await othersOf(context, end) : null;
+    for (const line of endLines(end, ending, { runId, others }, terminal.colors)) print(line);
     if (options.json === true)
       terminal.json(startJson({ runId, executionArn }, input, { ...ending, error: errorNamed(end.error) }));
     return exitCodeOf(ending.outcome);
   } catch (error) {
     printDetached(terminal, runId);
     throw error;
+  }
+}
+
+/** What the run wrote and was not collected. It is a note: that it cannot be read does not change how the run ended. */
+async function othersOf({ account, terminal }: Pick<Context, 'account' | 'terminal'>, end: Execution) {
+  try {
+    const manifest = await manifestOf(new RunStore(account.s3, await account.output('bucket')), end);
+    return manifest && notCollected(manifest);
+  } catch (error) {
+    terminal.warn(`the manifest could not be read: ${error instanceof Error ? error.message : String(error)}`);
+    return null;
   }
 }
 

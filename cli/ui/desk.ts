@@ -1,8 +1,7 @@
 import { VERSION } from '../../core/version.ts';
-import type { Context } from '../context.ts';
+import type { Context, WorkContext } from '../context.ts';
 import { explain } from '../failure.ts';
 import type { Found } from '../project/project.ts';
-import type { PullContext } from '../runs/pull.ts';
 import { pullRun } from '../runs/pull.ts';
 import type { ReportSources } from '../runs/report.ts';
 import { requestStop } from '../runs/stop.ts';
@@ -16,7 +15,7 @@ const MAX_WATCHES = 20;
 
 /** What the page can do, by the code of the other commands. */
 export function createDesk(
-  { folder, signal }: Pick<Context, 'folder' | 'signal'>,
+  { account, folder, signal }: Pick<Context, 'account' | 'folder' | 'signal'>,
   sources: ReportSources,
   about: { readonly region: string; readonly project: Found<string> | null },
 ): Desk {
@@ -90,7 +89,7 @@ export function createDesk(
     const update = (change: Partial<PullView>) => {
       if (watching.pull !== null) watching.pull = { ...watching.pull, ...change };
     };
-    const terminal: PullContext['terminal'] = {
+    const terminal: WorkContext['terminal'] = {
       note: (text) => update({ text }),
       warn: (text) => update({ warnings: [...(watching.pull?.warnings ?? []), text] }),
       working: (text, work) => {
@@ -100,7 +99,7 @@ export function createDesk(
     };
     try {
       const run = await runs.find(watching.run.id, async () => ({ value: '', from: '' }));
-      const result = await pullRun({ folder, signal, terminal }, runs, run, { unpack: true });
+      const result = await pullRun({ account, folder, signal, terminal }, runs, run, { unpack: true });
       update({ state: 'done', result });
     } catch (error) {
       const { message, next } = explain(error) ?? { message: `This is a defect of runctl: ${String(error)}`, next: '' };

@@ -108,6 +108,16 @@ export const ANSWERS = {
     state: z.enum(['uploading', 'uploaded', 'absent']),
     failed: z.record(z.string(), z.string()),
   }),
+  fetch: z.object({
+    state: z.enum(['absent', 'packing', 'packed', 'uploading', 'uploaded']),
+    /** How many are in the archive. */
+    files: z.int(),
+    bytes: z.int(),
+    sha256: text,
+    warnings: z.array(z.string()),
+    /** Why it was not sent; null: it was, or is not sent yet. */
+    failed: text,
+  }),
   release: z.object({ released: z.boolean(), jobs: jobStates }),
 } as const;
 export type Verb = keyof typeof ANSWERS;

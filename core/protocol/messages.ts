@@ -123,8 +123,27 @@ export type UploadRequest = RequestBase & {
   readonly wait: number;
   readonly puts: Readonly<Record<string, string>>;
 };
+/** Sends files of a run's project to S3 for a person. Changes nothing of the run. */
+export type FetchRequest = RequestBase & {
+  readonly verb: 'fetch';
+  /** Chosen by the caller: requests with the same id continue the same work. */
+  readonly id: string;
+  readonly wait: number;
+  readonly outputs: readonly string[];
+  readonly outputsFrom?: OutputsFrom;
+  readonly maxBytes: number;
+  /** A presigned URL; left out: the files are packed and not sent yet. */
+  readonly put?: string;
+};
 export type ReleaseRequest = RequestBase & { readonly verb: 'release' };
-export type RunnerRequest = StartRequest | PollRequest | StopRequest | CollectRequest | UploadRequest | ReleaseRequest;
+export type RunnerRequest =
+  | StartRequest
+  | PollRequest
+  | StopRequest
+  | CollectRequest
+  | UploadRequest
+  | ReleaseRequest
+  | FetchRequest;
 
 export interface RunnerRefusal {
   readonly ok: false;

@@ -13,6 +13,8 @@ export class InvalidSpec extends Error {
 }
 
 export const DEFAULT_OUTPUTS: readonly string[] = ['outputs/**'];
+/** Where trainings save checkpoints: `pull` of a run that goes on brings them too. */
+export const CHECKPOINTS = 'checkpoints/**';
 
 const RESERVED = ['checkpoints', 'metrics', 'onFinish'];
 /** A message names at most so many things that are wrong: it travels in the execution's cause. */

@@ -26,7 +26,7 @@ def main(words: list[str]) -> int:
         from jobs import orphan_stopper
 
         return orphan_stopper.main(words[1])
-    if work in ("collect", "upload"):
+    if work in ("collect", "upload", "fetch"):
         from collect import main as finisher
 
         return finisher.main(work, words[1])

@@ -54,6 +54,10 @@ def _handle(data: bytes | str) -> dict[str, Any]:
         from jobs import collect_requests
 
         return collect_requests.collect(request) if verb == "collect" else collect_requests.upload(request)
+    if verb == "fetch":
+        from jobs import fetch
+
+        return fetch.answer(request)
     from jobs import stop
 
     return stop.answer(request) if verb == "stop" else stop.release(request)

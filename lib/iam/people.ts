@@ -4,6 +4,7 @@ import type { Bucket } from 'aws-cdk-lib/aws-s3';
 import {
   ARCHIVE_PREFIX,
   DOCUMENTS,
+  FETCHED_PREFIX,
   INDEX_PREFIX,
   LOOK_DOCUMENT,
   MANAGED_POLICIES,
@@ -52,7 +53,7 @@ export function createManagedPolicies(
       readStack(stack),
       uploadArchives(bucket),
       ...watch,
-      ...operateRuns(stack, assetBucket),
+      ...operateRuns(stack, bucket, assetBucket),
       ...manageSchedules(stack, bucket, scheduleRoleArn),
     ],
   };
@@ -107,13 +108,15 @@ function watchRuns(stack: Stack, bucket: Bucket): Permission[] {
   ];
 }
 
-/** Stops runs, and sends requests to the instance: `logs --live` with one document, `doctor` with the other. */
-function operateRuns(stack: Stack, assetBucket: string): Permission[] {
+/** Stops runs, and sends requests to the instance for `logs --live`, `pull` and `doctor`. */
+function operateRuns(stack: Stack, bucket: Bucket, assetBucket: string): Permission[] {
   return [
     { actions: ['states:StopExecution'], resources: [executionsOf(stack, RUN_MACHINE)] },
     { actions: ['ssm:DescribeDocument'], resources: DOCUMENTS.map((name) => documentArn(stack, name)) },
     readDocument(stack, LOOK_DOCUMENT),
     fetchProgram(stack, assetBucket),
+    // Files that an instance sends for `pull`, with a URL that the person signs.
+    { actions: ['s3:PutObject', 's3:GetObject'], resources: [bucket.arnForObjects(`${FETCHED_PREFIX}*`)] },
     ...commandInstances(stack, LOOK_DOCUMENT),
   ];
 }

@@ -1,7 +1,7 @@
 import { Duration, RemovalPolicy } from 'aws-cdk-lib';
 import { BlockPublicAccess, Bucket, BucketEncryption, type CfnBucket } from 'aws-cdk-lib/aws-s3';
 import type { Construct } from 'constructs';
-import { LOG_CHUNK_PREFIX, NOTIFIED_PREFIX, PATCH_PREFIX } from '../../core/names.ts';
+import { FETCHED_PREFIX, LOG_CHUNK_PREFIX, NOTIFIED_PREFIX, PATCH_PREFIX } from '../../core/names.ts';
 
 /** Versions that were replaced, and multipart uploads that were not completed. */
 const OLD_VERSIONS = Duration.days(30);
@@ -21,7 +21,7 @@ export function createUploadBucket(scope: Construct): Bucket {
     removalPolicy: RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
     lifecycleRules: [
       // A patch is read once, when its run starts.
-      ...[LOG_CHUNK_PREFIX, NOTIFIED_PREFIX, PATCH_PREFIX].map((prefix) => ({
+      ...[LOG_CHUNK_PREFIX, NOTIFIED_PREFIX, PATCH_PREFIX, FETCHED_PREFIX].map((prefix) => ({
         prefix,
         expiration: TEMPORARY,
         noncurrentVersionExpiration: TEMPORARY,

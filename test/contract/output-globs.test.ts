@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { expandBraces, MAX_ALTERNATIVES, outputFolders, outputMatcher } from '../../core/spec/output-globs.ts';
-import { DEFAULT_OUTPUTS } from '../../core/spec/spec.ts';
+import { CHECKPOINTS, DEFAULT_OUTPUTS } from '../../core/spec/spec.ts';
 
 const RUNNER = fileURLToPath(new URL('../../instance/runner', import.meta.url));
 /** Answers for each pair of glob and name whether the instance would collect the name; null: it refuses the glob. */
@@ -107,7 +107,8 @@ it.each([
 
 it('the instance knows the default, which may match nothing, and refuses the braces that a spec may not have', () => {
   const source = readFileSync(join(RUNNER, 'collect/search.py'), 'utf8');
-  expect([/^DEFAULT_GLOB = "(.*)"$/m.exec(source)?.[1]]).toEqual(DEFAULT_OUTPUTS);
+  const [, globs = ''] = /^_DEFAULT_GLOBS = frozenset\(\((.*)\)\)$/m.exec(source) ?? [];
+  expect(globs.split(', ').map((glob) => JSON.parse(glob))).toEqual([...DEFAULT_OUTPUTS, CHECKPOINTS]);
   const braces = (count: number) => `{${Array.from({ length: count }, (_, index) => index).join(',')}}`;
   for (const [count, isAllowed] of [
     [MAX_ALTERNATIVES, true],

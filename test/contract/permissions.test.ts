@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
   archiveKey,
+  fetchedKey,
   indexKey,
   LOOK_DOCUMENT,
   logChunkKey,
@@ -52,6 +53,7 @@ const indexes = indexKey('demo', 'a'.repeat(64));
 const runs = runFileKey('demo-1', 'manifest.json');
 const pieces = logChunkKey('demo-1', 'train', 0);
 const notified = notifiedKey('demo-1/started');
+const fetched = fetchedKey('demo-1', '0123');
 
 const object = (key: string) => `${bucket}/${key}`;
 const execution = (machine: string, name: string) => arn('states', `execution:${machine}:${name}`);
@@ -277,8 +279,10 @@ const OF_PEOPLE: Readonly<Record<string, readonly (readonly [readonly Policy[], 
   ],
   GetObject: [
     [WATCHERS, read(runs, indexes)],
-    [OPERATORS, on('s3:GetObject', `${assets}/runctl/${'a'.repeat(64)}.zip`)],
+    [OPERATORS, [...on('s3:GetObject', `${assets}/runctl/${'a'.repeat(64)}.zip`), ...read(fetched)]],
   ],
+  // Signed for an instance.
+  PutObject: [[OPERATORS, on('s3:PutObject', object(fetched))]],
   HeadBucket: [[WATCHERS, LIST]],
   ListObjectsV2: [[WATCHERS, LIST]],
   StartExecution: [[WATCHERS, on('states:StartExecution', MACHINE)]],

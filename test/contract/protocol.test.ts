@@ -194,6 +194,7 @@ describe('answers', () => {
     collect: { ...collected, warnings: ['w'] },
     upload: { state: 'uploaded', failed: { name: 'why' } },
     release: { released: true, jobs: {} },
+    fetch: { state: 'uploaded', files: 1, bytes: 1, sha256: SHA256, warnings: ['w'], failed: null },
   };
 
   it.each(Object.entries(answers) as [Verb, object][])('to %s are taken as they are', (verb, answer) => {

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it, vi } from 'vitest';
 import { Cloud } from '../support/cloud/cloud.ts';
 import { COMMAND, projectFolder, runctl, shellEnvironment } from '../support/cloud/runctl.ts';
 import { outputOf } from '../support/outputs.ts';
@@ -15,7 +15,10 @@ const LINES = 20;
 
 /** Writes odd bytes, then a line a second with the time of its writing; a TERM has it write a checkpoint. */
 const TRAIN = `import os, signal, sys, time
-os.makedirs("outputs", exist_ok=True)
+for name, text in {"outputs/first": "first", "checkpoints/0": "zero", "notes/a": "a" * 100}.items():
+    os.makedirs(os.path.dirname(name), exist_ok=True)
+    with open(name, "w") as file:
+        file.write(text)
 
 def checkpoint(*_):
     with open("outputs/checkpoint", "w") as file:
@@ -81,7 +84,6 @@ describe('runctl logs, status, list, stop, pull', () => {
       queue: { place: 1, holder: { run: first.id } },
       project: cloud.project,
     });
-    expect((await cli('pull', second.id)).code).toBe(2);
     const [stopped] = outputOf('stop', (await cli('stop', second.id, '--json')).stdout);
     expect(stopped).toMatchObject({ id: second.id, message: expect.stringContaining('has left the queue') });
 
@@ -114,7 +116,7 @@ describe('runctl logs, status, list, stop, pull', () => {
 
     const pulled = await cli('pull', first.id, second.id, '--json');
     expect(outputOf('pull', pulled.stdout)).toMatchObject([
-      { id: first.id, outcome: 'succeeded', folder: join(folder, 'runctl-runs', first.id), outputs: 1 },
+      { id: first.id, outcome: 'succeeded', folder: join(folder, 'runctl-runs', first.id), outputs: 2 },
       { id: second.id, outcome: 'stopped', outputs: 0 },
     ]);
     expect(await cli('pull', first.id)).toMatchObject({ code: 0, stdout: `runctl-runs/${first.id}\n` });
@@ -150,6 +152,16 @@ describe('runctl logs, status, list, stop, pull', () => {
     expect(await cli('stop')).toMatchObject({ code: 2, stderr: expect.stringContaining(`${next.id}  queued`) });
     const [left] = outputOf('stop', (await cli('stop', next.id, '--json')).stdout);
     expect(left).toMatchObject({ id: next.id, message: expect.stringContaining('has left the queue') });
+    const soFar = await vi.waitFor(async () => {
+      const [output] = outputOf('pull', (await cli('pull', run.id, '--to', 'kept', '--json')).stdout);
+      // 5 s after its last write, a file counts as finished.
+      expect(output).toMatchObject({ id: run.id, outcome: null, outputs: 2 });
+      return output;
+    }, 60_000);
+    expect(soFar?.logs).toBeGreaterThanOrEqual(2);
+    expect(readFileSync(join(folder, 'kept/outputs/first'), 'utf8')).toBe('first');
+    expect(readFileSync(join(folder, 'kept/checkpoints/0'), 'utf8')).toBe('zero');
+    expect(readFileSync(join(folder, 'kept/train.log'), 'utf8')).toMatch(/^odd .*\nwritten /);
     const asked = performance.now();
     const stopped = await cli('stop');
     console.log(`stop: the processes have ended after ${((performance.now() - asked) / 1_000).toFixed(1)} s`);
@@ -178,6 +190,11 @@ describe('runctl logs, status, list, stop, pull', () => {
       isKept: true,
     });
     expect(readFileSync(join(folder, 'kept/outputs/checkpoint'), 'utf8')).toBe('saved');
+    expect(readFileSync(join(folder, 'kept/train.log'), 'utf8')).toContain('checkpoint written');
+    expect((await cli('status', run.id)).stdout).toContain(`runctl pull ${run.id} --also 'notes/**'`);
+    const also = outputOf('pull', (await cli('pull', run.id, '--to', 'kept', '--also', 'notes/**', '--json')).stdout);
+    expect(also).toMatchObject([{ outcome: 'stopped', outputs: 2, also: 1 }]);
+    expect(readFileSync(join(folder, 'kept/notes/a'), 'utf8')).toBe('a'.repeat(100));
   });
 });
 

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import chromium from '@sparticuz/chromium';
 import puppeteer, { type Browser, type Page } from 'puppeteer-core';
@@ -48,7 +48,7 @@ export async function startBrowser(): Promise<TestBrowser> {
   try {
     const executablePath = await unpack(folder);
     const { PATH = '', TZ = 'UTC' } = process.env;
-    const env = { PATH, TZ, HOME: folder, TMPDIR: folder, FONTCONFIG_PATH: join(folder, 'fonts'), LANG: 'C.UTF-8' };
+    const env = { PATH, TZ, HOME: folder, TMPDIR: folder, FONTCONFIG_FILE: writeFontConfig(folder), LANG: 'C.UTF-8' };
     // By a pipe, the browser ends with this process, even if that is killed.
     const settings = { pipe: true, headless: 'shell', args: FLAGS, userDataDir: join(folder, 'profile') } as const;
     browser = await puppeteer.launch({ ...settings, executablePath, env });
@@ -99,6 +99,15 @@ async function unpack(folder: string): Promise<string> {
     if (before === undefined) delete process.env.TMPDIR;
     else process.env.TMPDIR = before;
   }
+}
+
+/** The package brings one font, and a configuration of folders that are not here. */
+function writeFontConfig(folder: string): string {
+  const file = join(folder, 'fonts.conf');
+  const folders = [join(folder, 'fonts'), '/usr/share/fonts'].map((path) => `<dir>${path}</dir>`).join('');
+  const cache = `<cachedir>${join(folder, 'fonts-cache')}</cachedir>`;
+  writeFileSync(file, `<?xml version="1.0"?><fontconfig>${folders}${cache}</fontconfig>`);
+  return file;
 }
 
 /** The folders of test processes that were killed. */

@@ -95,15 +95,12 @@ export function repeat(path, everyMs, show) {
 function showFreshness({ readAt, trouble }) {
   const now = Date.now();
   setText(byId('freshness'), readAt === null ? 'reading …' : `as of ${clock(readAt)}`);
+  const seen = readAt === null ? '' : `What you see is of ${clock(readAt)}.`;
   if (trouble !== null) {
-    const seen = readAt === null ? '' : ` What you see is of ${clock(readAt)}.`;
     const since = duration((now - trouble.since) / 1_000);
-    showTrouble('AWS does not answer', `${trouble.message} ${trouble.next} (for ${since}; trying again)${seen}`);
+    showTrouble('AWS does not answer', `for ${since}; trying again. ${seen} ${trouble.message} ${trouble.next}`);
   } else if (readAt !== null && now - readAt > STALE_MS) {
-    showTrouble(
-      'AWS does not answer',
-      `Waiting for AWS since ${duration((now - readAt) / 1_000)}. What you see is of ${clock(readAt)}.`,
-    );
+    showTrouble('AWS does not answer', `for ${duration((now - readAt) / 1_000)}; still waiting. ${seen}`);
   } else showTrouble(null, '');
 }
 
@@ -137,7 +134,7 @@ export function showTrouble(title, text) {
     const rest = document.createElement('span');
     // Read out when it appears, not at each of its seconds.
     rest.setAttribute('aria-live', 'off');
-    bar.replaceChildren(strong, rest);
+    bar.replaceChildren(strong, ' ', rest);
     bar.hidden = false;
     troubleShown = title;
   }

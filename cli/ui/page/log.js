@@ -65,6 +65,7 @@ export function createLog(onJob) {
       } else waiting += added.length;
       const hidden = log.total - lines.childElementCount;
       earlier.hidden = log.total > 0 && hidden <= 0;
+      lines.hidden = log.total === 0;
       if (log.total === 0) setText(earlier, isOver ? 'This job has no log.' : 'This job has written nothing yet.');
       else setText(earlier, `${hidden} earlier lines are not shown. All of them: runctl logs --raw`);
       showPause();

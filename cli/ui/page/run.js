@@ -76,7 +76,9 @@ export function showRun(main, id) {
       }
       setText(meaning, `The run ${view.meaning}.${status.name === null ? '' : ` Name: ${status.name}.`}`);
       stop.hidden = isOver || status.state === 'stopping';
-      pull.hidden = !isOver && status.state !== 'stopping';
+      // Of a run that goes on, what is finished.
+      pull.hidden = !isOver && status.pid === null;
+      setText(pull, isOver ? 'Pull outputs and logs' : 'Pull what is finished');
       showAlert(alert, status, view.kind);
       tiles.show(view, status);
       showDetails(details, status);
@@ -163,8 +165,9 @@ export function showRun(main, id) {
     if (pulled.state === 'failed') setText(result, `${pulled.text} ${pulled.next ?? ''}`);
     else if (pulled.result === null) setText(result, `${pulled.text} …`);
     else {
-      const { outputs, logs, folder } = pulled.result;
-      setText(result, `Downloaded ${outputs} outputs and ${logs} logs to ${folder}${warnings}`);
+      const { outcome, outputs, logs, folder } = pulled.result;
+      const files = `${outputs} ${outcome === null ? 'finished files' : 'outputs'} and ${logs} logs`;
+      setText(result, `Downloaded ${files} to ${folder}${warnings}`);
     }
   }
 }
@@ -182,19 +185,19 @@ function failureText(error) {
  * @param {string} kind
  */
 function showAlert(alert, status, kind) {
-  const { queue, silentSince, message, next, exitCode, signal, lastLines, error } = status;
+  const { queue, silentSince, message, next, signal, lastLines, error } = status;
   /** @type {(Node | string)[]} */
   let parts = [];
   if (message !== null && kind !== 'success') {
-    const code = exitCode === null ? '' : ` Exit code ${exitCode}.`;
-    const by = signal === null ? '' : ` Ended by ${signal}.`;
+    const by = signal === null || message.includes(signal) ? '' : ` It was ended by ${signal}.`;
+    // Of a traceback the last line says what happened.
+    const last = lastLines.findLast((line) => line.trim() !== '');
     parts = [
       element('h2', { id: 'alert' }, kind === 'failure' ? 'Why it failed' : 'How it ended'),
-      element('p', { class: 'message' }, `${message}${code}${by}`),
-      ...(lastLines.length === 0
-        ? []
-        : [element('pre', { tabindex: '0', 'aria-label': 'Last lines of the log' }, lastLines.join('\n'))]),
+      element('p', { class: 'message' }, `${message}${by}`),
+      ...(last === undefined || kind !== 'failure' ? [] : [element('p', { class: 'reason' }, last)]),
       ...(next === null ? [] : [element('p', {}, element('strong', {}, 'What to do next: '), next)]),
+      ...(lastLines.length === 0 ? [] : [lastLinesOf(lastLines)]),
       ...(error === null ? [] : [element('p', { class: 'note' }, `More about ${error}: docs/reference/errors.md`)]),
     ];
   } else if (queue !== null) {
@@ -238,6 +241,16 @@ function showAlert(alert, status, kind) {
     alert.prepend(element('h2', { id: 'alert' }, 'Warnings'));
 }
 
+/** @param {readonly string[]} lines */
+function lastLinesOf(lines) {
+  const text = element('pre', { tabindex: '0', 'aria-label': 'Last lines of the log' }, lines.join('\n'));
+  // Its end is what counts, once it is in the page.
+  requestAnimationFrame(() => {
+    text.scrollTop = text.scrollHeight;
+  });
+  return element('details', { open: true }, element('summary', {}, 'Last lines of the log'), text);
+}
+
 /** The figures that people look for first. */
 function createTiles() {
   const tiles = ['Loss', 'GPU', 'Cost so far', 'Time'].map((name) => {
@@ -279,12 +292,11 @@ function createTiles() {
 }
 
 /** @param {Status} status */
-function timeText({ trainingSeconds, queueSeconds, endsBy, startedAt }) {
+function timeText({ trainingSeconds, queueSeconds, endsBy }) {
   return [
     trainingSeconds ? `trained for ${duration(trainingSeconds)}` : null,
     queueSeconds ? `queued for ${duration(queueSeconds)}` : null,
-    endsBy === null ? null : `ends by ${clock(endsBy)} (maxDuration)`,
-    `started ${ago(startedAt)}`,
+    endsBy === null ? null : `${duration((Date.parse(endsBy) - Date.now()) / 1_000)} left of maxDuration`,
   ]
     .filter((part) => part !== null)
     .join(', ');

@@ -1,6 +1,6 @@
-"""The finisher: the processes `collect <folder>` and `upload <folder>`, detached.
+"""The finisher: the processes `collect <folder>`, `upload <folder>` and `fetch <folder>`, detached.
 
-The folder is the run's `finish`.
+The folder is the run's `finish`; of a `fetch` and its `upload`, the folder of that request.
 """
 
 from __future__ import annotations
@@ -33,6 +33,10 @@ def main(work: str, folder: str) -> int:
         from collect import pack
 
         pack.main(folder)
+    elif work == "fetch":
+        from collect import pack
+
+        pack.fetch(folder)
     else:
         from collect import upload
 

@@ -10,7 +10,7 @@ import time
 from typing import Any, BinaryIO, NamedTuple
 
 from collect import search
-from common import child
+from common import child, open_files
 from common.accounts import Account
 from common.listing import Listing
 
@@ -23,6 +23,8 @@ _MAX_PACK_S = 600
 _MAX_TOTAL_S = 900
 #: Of the list of what was packed: two million files.
 _MAX_LIST_BYTES = 256 << 20
+#: A file that a running run has changed since is not finished.
+_QUIET_S = 5.0
 #: Warnings are for people: the rest is counted.
 _MAX_WARNINGS = 20
 #: Of files that were left out, in a warning: the list of outputs names all.
@@ -37,6 +39,10 @@ class Selection(NamedTuple):
     listing: Listing | None
     #: Also what matches and was there before.
     old_too: bool
+    #: The run goes on: a file that is open for writing, or was changed a moment ago, may not be finished.
+    is_running: bool = False
+    #: Epoch seconds: what was changed later is not the run's. None: everything is.
+    until: float | None = None
 
 
 class Packed(NamedTuple):
@@ -69,6 +75,8 @@ class _Packer:
         self._archive = archive
         self._project = project
         self._max_bytes = max_bytes
+        self._selection = selection
+        self._open = open_files.for_writing() if selection.is_running else frozenset()
         self._files: list[dict[str, Any]] = []
         self._left_out: list[dict[str, Any]] = []
         self._warnings: list[str] = []
@@ -82,10 +90,15 @@ class _Packer:
                 fileobj=file, mode="w:gz", compresslevel=1, format=tarfile.PAX_FORMAT
             ) as archive:
                 found = self._search.outputs()
+                selection = self._selection
                 self._until = time.monotonic() + _MAX_PACK_S
                 for name, info in found:
                     if time.monotonic() > self._until:
                         self._leave_out(name, info.st_size, "time")
+                    elif self._is_changing(info):
+                        self._leave_out(name, info.st_size, "changing")
+                    elif selection.until is not None and info.st_ctime > selection.until:
+                        self._leave_out(name, info.st_size, "later")
                     else:
                         self._add(archive, file, name)
         except OSError as error:
@@ -102,6 +115,12 @@ class _Packer:
             "warnings": self._warnings,
         }
 
+    def _is_changing(self, info: os.stat_result) -> bool:
+        if not self._selection.is_running or not stat.S_ISREG(info.st_mode):
+            return False
+        is_young = time.time() - max(info.st_mtime, info.st_ctime) < _QUIET_S
+        return is_young or (info.st_dev, info.st_ino) in self._open
+
     def _leave_out(self, name: str, size: int, why: str) -> None:
         self._left_out.append(
             {"path": name.encode("utf-8", "backslashreplace").decode("utf-8"), "bytes": size, "why": why}
@@ -112,6 +131,8 @@ class _Packer:
             "size": f"the archive would exceed {self._max_bytes} bytes",
             "disk": "the disk has too little space to pack them",
             "time": f"packing took longer than {_MAX_PACK_S} s",
+            "changing": "the run has not finished writing",
+            "later": "the last change was after the end of the run",
         }
         for why, reason in reasons.items():
             files = [file for file in self._left_out if file["why"] == why]
@@ -166,6 +187,8 @@ class _Packer:
             archive.addfile(entry, reader)
             if reader.missing:
                 self._warn(f"{name} could not be read completely: {reader.missing}")
+            if self._selection.is_running and _times(os.fstat(source.fileno())) != _times(info):
+                self._warn(f"{name} was changed while it was read, and may not be complete")
             self._files.append({"path": name, "bytes": info.st_size, "sha256": reader.digest.hexdigest()})
 
     def _warn(self, text: str) -> None:
@@ -200,6 +223,10 @@ class _Reader:
         self._left -= count
         self.digest.update(data)
         return data
+
+
+def _times(info: os.stat_result) -> tuple[int, int, int]:
+    return info.st_size, info.st_mtime_ns, info.st_ctime_ns
 
 
 def _entry(name: str, info: os.stat_result) -> tarfile.TarInfo:

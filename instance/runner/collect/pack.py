@@ -37,6 +37,19 @@ def main(folder: str) -> None:
     marker.write(os.path.join(folder, paths.COLLECTED), {"files": files, "warnings": warnings, "raw": raw})
 
 
+def fetch(folder: str) -> None:
+    """Packs files for a person, and writes collected.json. Whatever cannot be packed is a warning in it."""
+    request = marker.read_existing(os.path.join(folder, paths.INPUT))
+    files: list[dict[str, Any]] = []
+    warnings: list[str] = []
+    run = os.path.dirname(folder)
+    redact = _redactor(run, warnings)
+    packed = _outputs(folder, os.path.join(run, "train"), request, accounts.Account(**request["account"]), files)
+    warnings = [redact(warning) for warning in [*warnings, *packed.warnings]]
+    result = {"files": files, "count": len(packed.files), "warnings": warnings, "raw": {}}
+    marker.write(os.path.join(folder, paths.COLLECTED), result)
+
+
 def _redactor(run: str, warnings: list[str]) -> Redactor:
     """Takes the run's secrets out of texts: file names may hold them.
 
@@ -132,7 +145,13 @@ def _outputs(
 ) -> outputs.Packed:
     path = os.path.join(folder, OUTPUTS)
     project = os.path.join(account.home, request["project"])
-    selection = outputs.Selection(request["outputs"], listing.read(train), request["outputsFrom"] == "all")
+    selection = outputs.Selection(
+        request["outputs"],
+        listing.read(train),
+        request["outputsFrom"] == "all",
+        request.get("isRunning", False),
+        request.get("until"),
+    )
     try:
         packed = outputs.pack(path, project, selection, request["maxBytes"], account)
     except (OSError, RuntimeError) as error:

@@ -12,8 +12,9 @@ from common.listing import Listing
 
 #: Of wall time. A search ends by itself, with what it has.
 _MAX_SEARCH_S, _MAX_OTHERS_S = 60, 20
-#: The default of a spec (core/spec/spec.ts): a run does not have to write outputs.
-DEFAULT_GLOB = "outputs/**"
+#: A run does not have to write what these match: the default of a spec (core/spec/spec.ts), and what `pull` of a run
+#: that goes on adds.
+_DEFAULT_GLOBS = frozenset(("outputs/**", "checkpoints/**"))
 #: Caches, and what is runctl's own: nobody misses them.
 _CACHES = frozenset(("__pycache__", ".git", ".runctl", ".cache", ".ipynb_checkpoints", ".pytest_cache"))
 _MAX_FOLDERS = 50
@@ -59,7 +60,7 @@ class Search:
         if self._listing is None and not self._old_too:
             return []
         found: dict[str, File] = {}
-        unmatched = set(self._patterns) - {DEFAULT_GLOB}
+        unmatched = set(self._patterns) - _DEFAULT_GLOBS
         until = time.monotonic() + _MAX_SEARCH_S
         begins = [begin for begin in sorted(self._begins) if not self._is_behind_link(begin)]
         for file in self._walk(begins, until, self._warn):

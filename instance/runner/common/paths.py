@@ -29,6 +29,8 @@ LOCK = "lock"
 #: Written by the instance's root user, in the runner's root folder: jobs may run as root.
 ALLOW_ROOT = "allow-root"
 ERRORS = "supervisor.err"
+#: Begins the names of folders with files that a person requested.
+FETCH = "fetch-"
 #: Of the finisher: what it packed, the URLs to send it to, what it has sent, and that it has tried all.
 COLLECTED = "collected.json"
 PUTS = "puts.json"
@@ -50,6 +52,10 @@ def job_folder(root: str, key: str, job: str) -> str:
 
 def finish_folder(root: str, key: str) -> str:
     return os.path.join(root, "runs", key, "finish")
+
+
+def fetch_folder(root: str, key: str, name: str) -> str:
+    return os.path.join(root, "runs", key, FETCH + name)
 
 
 def lease_folder(root: str) -> str:

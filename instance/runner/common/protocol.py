@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from typing import Any, Mapping
 
 PROTOCOL = 1
-VERBS = ("start", "poll", "stop", "collect", "upload", "release", "probe")
+VERBS = ("start", "poll", "stop", "collect", "upload", "release", "probe", "fetch")
 JOBS = ("sync", "install", "train")
 #: SSM cuts a stream of 24,000 bytes; the document may add a line of its own.
 MAX_ANSWER_BYTES = 23_500
@@ -38,6 +38,7 @@ _OF_VERB = {
     "collect": {"grace": _NUMBER, "wait": _NUMBER, "outputs": (list,), "maxBytes": _NUMBER},
     "upload": {"wait": _NUMBER, "puts": (dict,)},
     "release": {},
+    "fetch": {"id": _TEXT, "wait": _NUMBER, "outputs": (list,), "maxBytes": _NUMBER},
 }
 _OF_JOB = {
     "sync": {
@@ -103,8 +104,10 @@ def parse(data: bytes | str) -> dict[str, Any]:
     _check_root(request)
     if request["verb"] in ("start", "release"):
         _check_keep(request)
-    if request["verb"] == "collect":
+    if request["verb"] in ("collect", "fetch"):
         _check_outputs(request)
+    if request["verb"] == "fetch":
+        _check_fetch(request)
     if "job" in _OF_VERB[request["verb"]]:
         _check_window(request)
     if request["verb"] == "start":
@@ -131,6 +134,16 @@ def _check_outputs(request: dict[str, Any]) -> None:
     request.setdefault("outputsFrom", "run")
     if request["outputsFrom"] not in ("run", "all"):
         raise Refusal("BadRequest", "outputsFrom must be run or all")
+
+
+def _check_fetch(request: dict[str, Any]) -> None:
+    """`put` may be left out: then nothing is sent yet."""
+    request.setdefault("put", None)
+    _check(request, {"put": _MAYBE_TEXT}, "")
+    if not all(isinstance(pattern, str) for pattern in request["outputs"]):
+        raise Refusal("BadRequest", "outputs has the wrong type")
+    if not _is_name(request["id"]) or len(request["id"]) > 32:
+        raise Refusal("BadRequest", "id is not a name of 32 characters at most")
 
 
 def _check_window(request: dict[str, Any]) -> None:

@@ -5,18 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import time
-from typing import Any, Callable
+from typing import Any
 
 from common import accounts, environment, marker, paths, processes
-from jobs import launch, lease, status, terminate
+from jobs import finisher, lease, status, terminate
 
-#: An answer comes within this time, whatever the request says: the agent has five workers.
-_MAX_WAIT_S = 20.0
-_MAX_LAUNCH_S = 10.0
-_CHECK_INTERVAL_S = 0.05
-#: A finisher that crashed so often is not started again. The last attempt packs logs only.
-_MAX_ATTEMPTS = 4
-_GRACE_S = 10
 _MAX_KILL_S = 5.0
 
 
@@ -35,9 +28,11 @@ def collect(request: dict[str, Any]) -> dict[str, Any]:
         if not is_empty:
             return "ending"
         terminate.free_rooms(root, key)
-        return _advance(request, folder, "collect", paths.COLLECTED, _give_up_collecting)
+        return finisher.advance(
+            key, folder, "collect", paths.COLLECTED, lambda is_last: _write_input(request, folder, is_last), _give_up
+        )
 
-    state = _until(root, request["wait"], check, "collected")
+    state = finisher.until(root, request["wait"], check, "collected")
     found = marker.read(os.path.join(folder, paths.COLLECTED)) if state == "collected" else None
     return {
         "state": "collecting" if state == "working" else state,
@@ -55,12 +50,30 @@ def upload(request: dict[str, Any]) -> dict[str, Any]:
         return {"state": "absent", "failed": {}}
 
     def check() -> str:
-        _reopen_upload(folder, request["puts"])
-        return _advance(request, folder, "upload", paths.UPLOADED, _give_up_uploading)
+        return advance_upload(key, folder, request["puts"])
 
-    is_done = _until(root, request["wait"], check, "uploaded") == "uploaded"
-    failed = marker.read_existing(os.path.join(folder, paths.UPLOADED))["failed"] if is_done else {}
-    return {"state": "uploaded" if is_done else "uploading", "failed": failed}
+    is_done = finisher.until(root, request["wait"], check, "uploaded") == "uploaded"
+    return {"state": "uploaded" if is_done else "uploading", "failed": failed_uploads(folder) if is_done else {}}
+
+
+def advance_upload(key: str, folder: str, puts: dict[str, str]) -> str:
+    """Lets the finisher upload what it has packed in this folder. puts: URLs by name. Returns the state."""
+    _reopen_upload(folder, puts)
+    path = os.path.join(folder, paths.PUTS)
+    return finisher.advance(
+        key,
+        folder,
+        "upload",
+        paths.UPLOADED,
+        lambda _is_last: marker.write(path, puts, mode=0o600),
+        lambda: _given_up_uploads(folder),
+    )
+
+
+def failed_uploads(folder: str) -> dict[str, str]:
+    """Why, by name; of an upload that is done."""
+    failed: dict[str, str] = marker.read_existing(os.path.join(folder, paths.UPLOADED))["failed"]
+    return failed
 
 
 def _reopen_upload(folder: str, puts: dict[str, str]) -> None:
@@ -68,7 +81,7 @@ def _reopen_upload(folder: str, puts: dict[str, str]) -> None:
     path = os.path.join(folder, paths.UPLOADED)
     ended = marker.read(path)
     if ended is not None and "names" in ended and not set(puts) <= set(ended["names"]):
-        marker.remove(os.path.join(folder, _attempts("upload")))
+        marker.remove(os.path.join(folder, finisher.attempts("upload")))
         marker.remove(path)
 
 
@@ -77,7 +90,7 @@ def kill(root: str, key: str) -> None:
     folder = paths.finish_folder(root, key)
     deadline = time.monotonic() + _MAX_KILL_S
     # A finisher writes its identity shortly after it has its lock; its packing child keeps the lock when it is killed.
-    while is_working(folder) and time.monotonic() < deadline:
+    while finisher.is_working(folder) and time.monotonic() < deadline:
         identity = marker.read(os.path.join(folder, paths.IDENTITY))
         if identity is not None and identity["bootId"] == processes.boot_id():
             terminate.send(signal.SIGKILL, processes.group(identity["pid"], identity["startTime"]))
@@ -91,75 +104,23 @@ def _request_stops(root: str, key: str, grace: float) -> None:
             terminate.request_stop(folder, grace, f"runctl-{key}-{job}")
 
 
-def _until(root: str, wait: float, check: Callable[[], str], expected: str) -> str:
-    """Checks, under the lock each time, until the state is `expected` or the time is over. Returns the last state."""
-    deadline = time.monotonic() + min(wait, _MAX_WAIT_S)
-    while True:
-        with lease.locked(root):
-            state = check()
-        if state == expected or time.monotonic() > deadline:
-            return state
-        time.sleep(_CHECK_INTERVAL_S)
-
-
-def _advance(
-    request: dict[str, Any], folder: str, work: str, done: str, give_up: Callable[[str], dict[str, Any]]
-) -> str:
-    """Starts the finisher for `work` unless it is working or has written the marker `done`. Returns the state."""
-    path = os.path.join(folder, done)
-    if marker.exists(path):
-        return done.rsplit(".", 1)[0]
-    if is_working(folder):
-        return "working"
-    marker.folder(folder)
-    count_path = os.path.join(folder, _attempts(work))
-    attempts = (marker.read(count_path) or {"count": 0})["count"]
-    if attempts >= _MAX_ATTEMPTS:
-        marker.write(path, give_up(folder))
-        return done.rsplit(".", 1)[0]
-    marker.write(count_path, {"count": attempts + 1})
-    _write_input(request, folder, work, attempts + 1 == _MAX_ATTEMPTS)
-    _launch(request, folder, work, path)
-    return "working"
-
-
-def _attempts(work: str) -> str:
-    return f"{work}-attempts.json"
-
-
-def _write_input(request: dict[str, Any], folder: str, work: str, is_last: bool) -> None:
-    os.close(os.open(os.path.join(folder, paths.LOCK), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600))
-    if work == "upload":
-        marker.write(os.path.join(folder, paths.PUTS), request["puts"], mode=0o600)
-        return
+def _write_input(request: dict[str, Any], folder: str, is_last: bool) -> None:
+    """The last attempt packs logs only."""
     account = accounts.find(request)
     work_input = {name: request[name] for name in ("project", "run", "outputs", "outputsFrom", "maxBytes")}
     work_input.update(account=account._asdict(), agent=environment.of_agent(), logsOnly=is_last)
     marker.write(os.path.join(folder, paths.INPUT), work_input, mode=0o600)
 
 
-def _launch(request: dict[str, Any], folder: str, work: str, done: str) -> None:
-    """Starts the finisher and waits until it holds its lock, so that nobody starts a second one."""
-    unit = "runctl-{}-{}-{}".format(request["run"]["key"], work, os.getpid())
-    launch.detached([work, folder], unit, _GRACE_S)
-    deadline = time.monotonic() + _MAX_LAUNCH_S
-    while not is_working(folder) and not marker.exists(done) and time.monotonic() < deadline:
-        time.sleep(0.01)
+def _give_up() -> dict[str, Any]:
+    attempts = finisher.MAX_ATTEMPTS
+    return {"files": [], "warnings": [f"packing outputs and logs crashed in all of {attempts} attempts"]}
 
 
-def is_working(folder: str) -> bool:
-    """Whether a finisher is working in this folder."""
-    return marker.is_locked(os.path.join(folder, paths.LOCK))
-
-
-def _give_up_collecting(_folder: str) -> dict[str, Any]:
-    return {"files": [], "warnings": [f"packing outputs and logs crashed in all of {_MAX_ATTEMPTS} attempts"]}
-
-
-def _give_up_uploading(folder: str) -> dict[str, Any]:
+def _given_up_uploads(folder: str) -> dict[str, Any]:
     sent = (marker.read(os.path.join(folder, paths.SENT)) or {"names": []})["names"]
     files = marker.read_existing(os.path.join(folder, paths.COLLECTED))["files"]
-    reason = f"sending it did not complete in {_MAX_ATTEMPTS} attempts"
+    reason = f"sending it did not complete in {finisher.MAX_ATTEMPTS} attempts"
     return {
         "names": [file["name"] for file in files],
         "failed": {file["name"]: reason for file in files if file["name"] not in sent},

@@ -8,7 +8,7 @@ import shutil
 import time
 
 from common import append_only, marker, paths, protocol
-from jobs import collect_requests, containers, lease, status
+from jobs import containers, fetch, finisher, lease, status
 
 #: What is kept, when the request does not say. Logs and outputs are in S3 by then.
 _DAYS, _BYTES = 30, 5 << 30
@@ -33,6 +33,7 @@ def _prune(root: str, days: float, max_bytes: float) -> None:
     found = sorted(_ended(root, key) for key in os.listdir(paths.runs_folder(root)) if key not in in_use)
     sizes: dict[str, int] = {}
     for _, key in found:
+        fetch.remove_old(paths.run_folder(root, key))
         sizes[key] = _size(paths.run_folder(root, key)) if time.monotonic() < until else 0
     total = sum(sizes.values())
     for ended, key in found:
@@ -56,7 +57,7 @@ def _ended(root: str, key: str) -> tuple[float, str]:
 def _is_over(root: str, key: str, is_old: bool) -> bool:
     """Whether no process of the run is left and nothing is still to be sent. is_old: then it is not sent any more."""
     finish = paths.finish_folder(root, key)
-    if collect_requests.is_working(finish):
+    if finisher.is_working(finish) or fetch.is_working(paths.run_folder(root, key)):
         return False
     for job in protocol.JOBS:
         state, identity, _ = status.find_state(paths.job_folder(root, key, job))

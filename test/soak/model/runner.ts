@@ -129,6 +129,8 @@ export class ModelRunner {
         return this.upload(command, request);
       case 'release':
         return this.release(command, request.run);
+      case 'fetch':
+        throw new Error('no function sends it');
     }
   }
 

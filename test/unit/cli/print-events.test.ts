@@ -80,7 +80,7 @@ describe('what `run` prints', () => {
     const cause = JSON.stringify({ outcome, message: 'What happened.', next: 'What to do.' });
     const about = { arn: 'a', name: 'r', status: 'FAILED', startedAt: 0, endedAt: 2_000, input: null } as const;
     const execution = { ...about, output: null, error: null, cause };
-    return endLines(execution, readEnding(execution), 'r', style).join('\n');
+    return endLines(execution, readEnding(execution), { runId: 'r', others: null }, style).join('\n');
   };
 
   it('says of a skipped run its own word, and offers no results', () => {

@@ -269,30 +269,28 @@ describe('placing files', () => {
 
   it('leaves what is there with the same content, and overwrites nothing unasked', async () => {
     put('a', 'new a');
-    expect(await placeFiles(stage('a', 'deep/b'), folder, { overwrite: false })).toEqual({
+    expect(await placeFiles(stage('a', 'deep/b'), folder, () => false)).toEqual({
       same: ['a'],
       overwritten: [],
     });
     expect(text('deep/b')).toBe('new deep/b');
     put('a', 'mine');
-    await expect(placeFiles(stage('c', 'a'), folder, { overwrite: false })).rejects.toMatchObject({
+    await expect(placeFiles(stage('c', 'a'), folder, () => false)).rejects.toMatchObject({
       exitCode: 2,
       message: expect.stringContaining('\n  a'),
     });
     expect(text('a')).toBe('mine');
     expect(existsSync(join(folder, 'c'))).toBe(false);
-    expect((await placeFiles(stage('c', 'a'), folder, { overwrite: true })).overwritten).toEqual(['a']);
+    expect((await placeFiles(stage('c', 'a'), folder, () => true)).overwritten).toEqual(['a']);
     expect(text('a')).toBe('new a');
   });
 
   it('does not follow a link out of the folder, nor replace a folder', async () => {
     mkdirSync(join(base, 'outside'));
     symlinkSync(join(base, 'outside'), join(folder, 'outputs'));
-    await expect(placeFiles(stage('outputs/a'), folder, { overwrite: true })).rejects.toThrow(
-      'is a link to a folder outside',
-    );
+    await expect(placeFiles(stage('outputs/a'), folder, () => true)).rejects.toThrow('is a link to a folder outside');
     mkdirSync(join(folder, 'b'));
-    await expect(placeFiles(stage('b'), folder, { overwrite: true })).rejects.toThrow('folder');
+    await expect(placeFiles(stage('b'), folder, () => true)).rejects.toThrow('folder');
   });
 });
 

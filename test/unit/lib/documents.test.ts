@@ -42,7 +42,7 @@ describe('the two documents', () => {
     const [own, peoples] = documents.map(([, document]) => linesOf(document));
     const different = own?.filter((line, index) => line !== peoples?.[index]);
     expect(different).toEqual(['VERBS = ""']);
-    expect(peoples).toContain('VERBS = "poll probe"');
+    expect(peoples).toContain('VERBS = "poll probe fetch"');
     expect(peoples).toHaveLength(own?.length ?? 0);
   });
 });

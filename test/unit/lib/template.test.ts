@@ -59,7 +59,7 @@ describe('the stack', () => {
       NotificationConfiguration: { EventBridgeConfiguration: { EventBridgeEnabled: true } },
       LifecycleConfiguration: {
         Rules: [
-          ...['pieces/', 'notified/', 'patches/'].map((Prefix) => ({
+          ...['pieces/', 'notified/', 'patches/', 'fetched/'].map((Prefix) => ({
             Prefix,
             ExpirationInDays: 1,
             NoncurrentVersionExpiration: { NoncurrentDays: 1 },
