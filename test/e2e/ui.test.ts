@@ -1,10 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readFileSync } from 'node:fs';
+import { copyFileSync, existsSync, readFileSync, statSync } from 'node:fs';
 import { get, request } from 'node:http';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { DescribeExecutionCommand, SFNClient } from '@aws-sdk/client-sfn';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { projectRoot } from '../../local/cloud/paths.ts';
 import { startBrowser, type TestBrowser, type Visit } from '../support/browser.ts';
 import { Cloud } from '../support/cloud/cloud.ts';
 import { startNetwork, type TestNetwork } from '../support/cloud/network.ts';
@@ -13,12 +15,15 @@ import { contrastProblems, focusedElement, text } from '../support/page.ts';
 import { tarGz } from './archives.ts';
 
 const AWAY_MS = 10_000;
+const PICTURES = join(projectRoot, 'docs', 'guide', 'pictures');
+const MAX_PICTURE = 100 * 1024;
 
 const TRAIN = `import json, math, sys, time
 for step in range(1, int(sys.argv[1]) + 1):
     loss = 2.3 * math.exp(-step / 60) + 0.1 + 0.02 * math.sin(step * 7)
     print(json.dumps({"step": step, "loss": round(loss, 4), "accuracy": round(1 - loss / 2.5, 4)}), flush=True)
-    print("<script>alert(%d)</script> \\033[31mred\\033[0m" % step, flush=True)
+    if step % 20 == 1:
+        print("<b>epoch %d</b> \\033[31mof many\\033[0m" % (step // 20), flush=True)
     time.sleep(0.2)
 `;
 const FAIL = `import os, time
@@ -37,21 +42,19 @@ let ui: ChildProcess;
 let url: string;
 let folder: string;
 let visit: Visit;
-const ids = { failed: '', long: '', queued: '' };
+const ids = { failed: 'ui-20261126-labels', long: 'ui-20261126-baseline', queued: 'ui-20261126-next' };
 
 beforeAll(async () => {
   cloud = await Cloud.connect();
   folder = projectFolder(cloud.project);
   const archive = await cloud.put('archives/ui.tar.gz', await tarGz({ 'train.py': TRAIN, 'fail.py': FAIL }));
   const spec = { archive, project: cloud.project, instance: cloud.instanceId, stopGrace: '5s' };
-  const start = async (more: object, state: string) => {
-    const arn = await cloud.start({ ...spec, ...more });
-    await cloud.entered(arn, state);
-    return arn.split(':').at(-1) ?? '';
+  const start = async (id: string, more: object, state: string) => {
+    await cloud.entered(await cloud.start({ ...spec, ...more }, id), state);
   };
-  ids.failed = await start({ script: 'fail.py' }, 'Start training');
-  ids.long = await start({ script: 'train.py', args: ['3000'], name: 'baseline' }, 'Wait for instance');
-  ids.queued = await start({ script: 'train.py', args: ['10'] }, 'Wait for instance');
+  await start(ids.failed, { script: 'fail.py' }, 'Start training');
+  await start(ids.long, { script: 'train.py', args: ['3000'], name: 'baseline' }, 'Wait for instance');
+  await start(ids.queued, { script: 'train.py', args: ['10'] }, 'Wait for instance');
 
   const env = await shellEnvironment();
   network = await startNetwork(env.AWS_ENDPOINT_URL ?? '');
@@ -86,6 +89,15 @@ const arnOf = (id: string) => `${cloud.machine.replace(':stateMachine:', ':execu
 /** The steps in the log that the page shows. */
 const steps = async () => [...(await text(page(), '.log')).matchAll(/"step": (\d+)/g)].map(([, step]) => Number(step));
 
+/** Of the guide: what is in view of a small window. RUNCTL_PICTURES=1 takes it over. */
+async function takePicture(name: string, height: number): Promise<void> {
+  await page().setViewport({ width: 1000, height });
+  const file = await visit.screenshot(name, 'view');
+  await page().setViewport({ width: 1280, height: 800 });
+  expect(statSync(file).size).toBeLessThan(MAX_PICTURE);
+  if (process.env.RUNCTL_PICTURES) copyFileSync(file, join(PICTURES, `${name}.png`));
+}
+
 /** What a program gets that sends these headers. */
 async function status(path: string, headers: Record<string, string>, method = 'GET'): Promise<number | undefined> {
   const { port } = new URL(url);
@@ -104,7 +116,7 @@ describe('runctl ui', () => {
     await isShown('tbody', /training[\s\S]*baseline[\s\S]*loss \d/);
     await isShown('tbody', /queued/);
     await isShown('tbody', /failed/);
-    await visit.screenshot('ui-list');
+    await takePicture('ui-list', 240);
   });
 
   it('says why a run failed, and what to do next', async () => {
@@ -112,7 +124,7 @@ describe('runctl ui', () => {
     await isShown('.alert', /Why it failed[\s\S]*exit code 1[\s\S]*the labels have 11 classes[\s\S]*What to do next/);
     await isShown('.log', 'ValueError');
     await isShown('.tiles', /loss\s*0\.05/);
-    await visit.screenshot('ui-failed');
+    await takePicture('ui-failed', 560);
   });
 
   it('downloads outputs and logs, and says where they are', async () => {
@@ -126,7 +138,7 @@ describe('runctl ui', () => {
     await open(ids.queued);
     await isShown('.alert', /In the queue for its instance[\s\S]*Place 1 of 1, waiting for/);
     await isShown('.alert', ids.long);
-    await visit.screenshot('ui-queued');
+    await takePicture('ui-queued', 340);
     await page().locator('button ::-p-text(Stop …)').click();
     await page().locator('dialog button ::-p-text(Stop the run)').click();
     await isShown('h1 + .word', 'stopped');
@@ -146,7 +158,7 @@ describe('runctl ui', () => {
     const bottom = () => page().$eval('.log', (log) => log.scrollHeight - log.scrollTop - log.clientHeight);
     await expect.poll(bottom).toBeLessThan(30);
     // What a run writes stays text.
-    expect(await text(page(), '.log')).toContain('<script>alert(');
+    expect(await text(page(), '.log')).toContain('<b>epoch 0</b> of many');
     expect(await text(page(), '.log')).not.toContain('\x1b');
 
     await page().$eval('.log', (log) => {
@@ -184,6 +196,7 @@ describe('runctl ui', () => {
       await isShown('figure', 'loss');
       await visit.screenshot(`ui-run-${scheme}`);
     }
+    await takePicture('ui-run', 760);
     await page().reload();
     await isShown('.details', 'Instance');
     const focused: string[] = [];
@@ -213,7 +226,8 @@ describe('runctl ui', () => {
     await page().locator('dialog button ::-p-text(Stop the run)').click();
     await isShown('h1 + .word', /stopping|stopped/);
     await isShown('#announcer', /The run is stop/);
-    expect((await cloud.finished(arnOf(ids.long))).status).toBe('ABORTED');
+    const command = new DescribeExecutionCommand({ executionArn: arnOf(ids.long) });
+    expect((await cloud.client(SFNClient).send(command)).status).toBe('ABORTED');
   });
 
   it('has asked nobody but its own server, and made no error', () => {

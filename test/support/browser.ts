@@ -29,8 +29,8 @@ export interface Visit {
   readonly consoleErrors: string[];
   /** Exceptions that no script caught. */
   readonly pageErrors: string[];
-  /** Writes `.runctl/screenshots/<name>.png`. @returns its path */
-  screenshot(name: string): Promise<string>;
+  /** Writes `.runctl/screenshots/<name>.png`: of the whole page, or of what is in view. @returns its path */
+  screenshot(name: string, part?: 'page' | 'view'): Promise<string>;
 }
 
 export interface TestBrowser {
@@ -74,10 +74,10 @@ async function openPage(browser: Browser, size: { width: number; height: number 
     requests: [],
     consoleErrors: [],
     pageErrors: [],
-    async screenshot(name) {
+    async screenshot(name, part = 'page') {
       mkdirSync(SCREENSHOTS, { recursive: true });
       const path = join(SCREENSHOTS, `${basename(name)}.png`);
-      await page.screenshot({ path: path as `${string}.png`, fullPage: true });
+      await page.screenshot({ path: path as `${string}.png`, fullPage: part === 'page' });
       return path;
     },
   };
