@@ -21,6 +21,12 @@ export function addLogsCommand(program: Command): void {
         .argParser(duration)
         .conflicts('number'),
     )
+    .addOption(
+      new Option(
+        '--timestamps',
+        "begin each line of the training with the instance's time when it was written",
+      ).conflicts(['install', 'sync', 'raw']),
+    )
     .addOption(new Option('--raw', 'print the whole log, byte for byte').conflicts(['json', 'since', 'number']))
     .option('--json', 'print one JSON object per line: job, time, text')
     .option('--project <name>', "use the latest run of this project instead of the folder's")
@@ -28,11 +34,14 @@ export function addLogsCommand(program: Command): void {
       'after',
       `
 Logs are read from CloudWatch, so they remain available when the instance is gone. Ctrl-C does not stop the run.
+The times of --since and --json are those at which runctl read the lines from the instance, up to 30 s later than they
+were written. --timestamps has them to the second: from the instance while the run goes on, from the bucket afterwards.
 
 Examples:
   runctl logs -f
   runctl logs digits-3f2a --install
   runctl logs --since 10m --json | jq -r .text
+  runctl logs -f --timestamps
   runctl logs --raw > train.log`,
     )
     .action(async (id: string | undefined, options: LogsOptions, command: Command) => {

@@ -6,10 +6,11 @@ import type { RunFacts } from '../../core/workflow/data.ts';
 import type { Account } from '../account/account.ts';
 import { createSendRequest } from '../account/send-request.ts';
 import type { ByteFeed } from './byte-feed.ts';
+import { lastLinesStart } from './last-lines.ts';
+import { atTheirTimes } from './log-times.ts';
 
 /** How much is read back to find the last lines. */
 const RECENT_BYTES = 64 * 1024;
-const NEWLINE = 0x0a;
 
 /** How far the log has been read on the instance. */
 export interface LogPosition {
@@ -33,6 +34,11 @@ export class LiveLog {
     this.#feed = feed;
   }
 
+  async #push(bytes: Uint8Array, { now, log }: JobStatus, from: number, signal: AbortSignal): Promise<void> {
+    if (log.times === undefined) return await this.#feed.push(bytes, now * 1_000, signal);
+    for (const part of atTheirTimes(bytes, from, log.times)) await this.#feed.push(part.bytes, part.at, signal);
+  }
+
   /** Starts with the last lines. */
   async beginNearEnd(lines: number, signal: AbortSignal): Promise<void> {
     const { log } = await this.#requestStatus(0, 0, signal);
@@ -40,7 +46,7 @@ export class LiveLog {
     const status = await this.#requestStatus(from, RECENT_BYTES, signal);
     const bytes = chunkOf(status);
     const start = lastLinesStart(bytes, lines, status.log.offset > 0);
-    await this.#feed.push(bytes.subarray(start), status.now * 1_000, signal);
+    await this.#push(bytes.subarray(start), status, status.log.offset + start, signal);
     this.position = { offset: status.log.offset + bytes.length, ended: false };
   }
 
@@ -49,7 +55,7 @@ export class LiveLog {
     for (;;) {
       const status = await this.#requestStatus(this.position.offset, ANSWER_BYTES, signal);
       const bytes = chunkOf(status);
-      await this.#feed.push(bytes, status.now * 1_000, signal);
+      await this.#push(bytes, status, status.log.offset, signal);
       // A job that truncated its own log leaves a gap: the runner reports where the log continues.
       const offset = status.log.size > 0 ? status.log.offset + bytes.length : this.position.offset;
       const atEnd = offset >= status.log.size || bytes.length === 0;
@@ -59,28 +65,17 @@ export class LiveLog {
   }
 }
 
-/** null: the run has not reached an instance. */
-export function statusRequest(account: Account, facts: RunFacts, job: JobName): StatusRequest | null {
+/** null: the run has not reached an instance. @param times with the times of the log */
+export function statusRequest(account: Account, facts: RunFacts, job: JobName, times: boolean): StatusRequest | null {
   const { run, instance, spec } = facts;
   if (!run || !instance || !spec) return null;
   const base = requestBase({ run, instance, project: spec.project, user: spec.user });
   const send = createSendRequest(account, run.program);
   const poll = (answer: object) => checkAnswer('poll', answer);
   return (offset, maxBytes, signal) =>
-    send(instance.id, { ...base, verb: 'poll', job, offset, maxBytes }, poll, signal);
+    send(instance.id, { ...base, verb: 'poll', job, offset, maxBytes, ...(times ? { times } : {}) }, poll, signal);
 }
 
 function chunkOf(status: JobStatus): Uint8Array {
   return status.log.bytes === 0 ? new Uint8Array() : unpackLog(Buffer.from(status.log.data, 'base64'), status);
-}
-
-/** Where the last lines begin; after the first newline at the earliest when the bytes begin inside a line. */
-export function lastLinesStart(bytes: Uint8Array, lines: number, isInside: boolean): number {
-  let end = bytes.at(-1) === NEWLINE ? bytes.length - 1 : bytes.length;
-  for (let left = lines; left > 0; left -= 1) {
-    const before = end === 0 ? -1 : bytes.lastIndexOf(NEWLINE, end - 1);
-    if (before < 0) return isInside ? Math.min(bytes.length, bytes.indexOf(NEWLINE) + 1) : 0;
-    end = before;
-  }
-  return end + 1;
 }

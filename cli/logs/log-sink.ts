@@ -7,17 +7,21 @@ import { LineAssembler } from './line-assembler.ts';
 
 export type LogFormat = 'text' | 'json' | 'raw';
 
+interface About {
+  readonly job: JobName;
+  readonly format: LogFormat;
+  /** Each line begins with the time of its message. */
+  readonly timestamps?: boolean;
+}
+
 /** Writes a job's log in the chosen format: lines, one JSON object per line, or the unchanged bytes. */
 export class LogSink {
   readonly #terminal: Pick<Terminal, 'printLog' | 'writeRaw'>;
-  readonly #about: { readonly job: JobName; readonly format: LogFormat };
+  readonly #about: About;
   readonly #lines = new LineAssembler();
   #at = 0;
 
-  constructor(
-    terminal: Pick<Terminal, 'printLog' | 'writeRaw'>,
-    about: { readonly job: JobName; readonly format: LogFormat },
-  ) {
+  constructor(terminal: Pick<Terminal, 'printLog' | 'writeRaw'>, about: About) {
     this.#terminal = terminal;
     this.#about = about;
   }
@@ -44,9 +48,10 @@ export class LogSink {
   }
 
   #format(text: string): string {
-    const { format, job } = this.#about;
-    if (format !== 'json') return text;
-    const line: LogLineOutput = { job, time: new Date(this.#at).toISOString(), text };
+    const { format, job, timestamps } = this.#about;
+    const time = new Date(this.#at).toISOString();
+    if (format !== 'json') return timestamps ? `${time} ${text}` : text;
+    const line: LogLineOutput = { job, time, text };
     return toJson(line);
   }
 }

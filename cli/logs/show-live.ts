@@ -12,6 +12,7 @@ import { pollUntil } from '../terminal/poll.ts';
 import { ByteFeed } from './byte-feed.ts';
 import { LiveLog, statusRequest } from './live-log.ts';
 import type { LogSink } from './log-sink.ts';
+import { atTheirTimes, readLogTimes } from './log-times.ts';
 import { openWholeLog } from './whole-log.ts';
 
 const POLL_MS = 2_000;
@@ -20,6 +21,8 @@ interface LiveOptions {
   readonly job: JobName;
   readonly raw: boolean;
   readonly lines: number;
+  /** With the instance's own time of each line. */
+  readonly timestamps: boolean;
 }
 
 /**
@@ -31,17 +34,17 @@ export async function showLive(
   runs: Runs,
   run: Execution,
   sink: LogSink,
-  { job, raw, lines }: LiveOptions,
+  { job, raw, lines, timestamps }: LiveOptions,
 ): Promise<Execution> {
   const { account, signal } = context;
   const feed = new ByteFeed(sink, raw);
   const { execution, facts } = await waitForJob(context, runs, run, job);
-  const requestStatus = facts && statusRequest(account, facts, job);
+  const requestStatus = facts && statusRequest(account, facts, job, timestamps);
   const log = requestStatus && new LiveLog(requestStatus, feed);
   if (log) await showFromInstance(context, runs, execution, log, raw ? null : lines);
   const ended = await pollUntil(POLL_MS, () => endedExecution(context, runs, execution), signal);
   if (log?.position.ended) await feed.end(Date.now(), signal);
-  else await showRest(context, runs, run.name, { job, feed, from: log?.position.offset ?? 0 });
+  else await showRest(context, runs, run.name, { job, feed, from: log?.position.offset ?? 0, timestamps });
   return ended;
 }
 
@@ -117,13 +120,18 @@ async function showRest(
   { terminal, signal }: Context,
   { store }: Runs,
   id: string,
-  { job, feed, from }: { job: JobName; feed: ByteFeed; from: number },
+  { job, feed, from, timestamps }: { job: JobName; feed: ByteFeed; from: number; timestamps: boolean },
 ): Promise<void> {
   const chunks = await openWholeLog(store, { id, manifest: await store.manifest(id) }, job, signal);
-  let left = from;
+  const times = timestamps ? await readLogTimes(store, id, signal) : null;
+  let at = 0;
   for await (const chunk of chunks ?? []) {
-    await feed.push(chunk.subarray(Math.min(left, chunk.length)), Date.now(), signal);
-    left = Math.max(0, left - chunk.length);
+    const rest = chunk.subarray(Math.min(Math.max(0, from - at), chunk.length));
+    const parts = times
+      ? atTheirTimes(rest, at + chunk.length - rest.length, times)
+      : [{ bytes: rest, at: Date.now() }];
+    for (const part of parts) await feed.push(part.bytes, part.at, signal);
+    at += chunk.length;
   }
   await feed.end(Date.now(), signal);
   if (chunks === null) terminal.note(`The rest of the log may be in CloudWatch: runctl logs ${id}`);

@@ -11,9 +11,11 @@ import { type Run, Runs } from '../runs/find.ts';
 import { endingOf } from '../runs/summary.ts';
 import { printDetached } from '../terminal/detach.ts';
 import { drainLog, followLog } from './follow-log.ts';
-import { JobLog, type LogMessage } from './job-log.ts';
+import { JobLog } from './job-log.ts';
+import { lastLines } from './last-lines.ts';
 import { LogSink } from './log-sink.ts';
 import { showLive } from './show-live.ts';
+import { showTimed } from './show-timed.ts';
 import { openWholeLog } from './whole-log.ts';
 
 const LINES = 50;
@@ -29,6 +31,7 @@ export interface LogsOptions {
   readonly since?: number;
   readonly raw?: true;
   readonly json?: true;
+  readonly timestamps?: true;
 }
 
 /** What `runctl logs` does. */
@@ -44,14 +47,20 @@ export async function showLogs(context: Context, id: string | undefined, options
     ...(options.since === undefined ? {} : { since: Date.now() - options.since * 1_000 }),
   });
   const format = options.raw ? 'raw' : options.json ? 'json' : 'text';
-  const sink = new LogSink(terminal, { job, format });
+  const sink = new LogSink(terminal, { job, format, timestamps: options.timestamps === true });
   const notes = retryNotes((line) => terminal.note(line));
   const reading = { log, sink, executions: runs.executions, notes, signal };
-  if (options.live && run.execution && isRunning(run.execution)) {
-    const live = { job, raw: options.raw === true, lines: options.number ?? LINES };
+  const isOver = run.execution === null || !isRunning(run.execution);
+  const timestamps = options.timestamps === true;
+  if ((options.live || (timestamps && options.follow)) && run.execution && !isOver) {
+    const live = { job, raw: options.raw === true, lines: options.number ?? LINES, timestamps };
     return await follow(context, run.execution, (execution) => showLive(context, runs, execution, sink, live));
   }
-  const isOver = run.execution === null || !isRunning(run.execution);
+  if (timestamps) {
+    const choice = { lines: options.number ?? LINES, since: options.since ?? null };
+    await showTimed(context, runs, run, sink, choice);
+    return EXIT.succeeded;
+  }
   if (options.raw && isOver && (await writeWholeLog(context, runs, run, job, sink))) return EXIT.succeeded;
   let isEmpty = true;
   if (!options.raw && options.since === undefined) {
@@ -134,14 +143,4 @@ async function explainEmptyLog({ terminal }: Context, { executions }: Runs, run:
 
 function jobOf({ install, sync }: Pick<LogsOptions, 'install' | 'sync'>): JobName {
   return install ? 'install' : sync ? 'sync' : 'train';
-}
-
-/** The messages of the last `count` lines; a message may be a part of a line. */
-export function lastLines(messages: readonly LogMessage[], count: number): readonly LogMessage[] {
-  let lines = messages.at(-1)?.text.endsWith('\n') === false ? 1 : 0;
-  for (let index = messages.length - 1; index >= 0; index -= 1) {
-    if (messages[index]?.text.endsWith('\n')) lines += 1;
-    if (lines > count) return messages.slice(index + 1);
-  }
-  return messages;
 }

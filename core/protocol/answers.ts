@@ -7,11 +7,13 @@ import { JOBS } from '../names.ts';
  * it began with: keys that an older one does not know have a value here, and keys that are not known here are ignored.
  */
 
-type DeepReadonly<T> = T extends (infer Item)[]
-  ? readonly DeepReadonly<Item>[]
-  : T extends object
-    ? { readonly [Key in keyof T]: DeepReadonly<T[Key]> }
-    : T;
+type DeepReadonly<T> = T extends [infer First, infer Second]
+  ? readonly [DeepReadonly<First>, DeepReadonly<Second>]
+  : T extends (infer Item)[]
+    ? readonly DeepReadonly<Item>[]
+    : T extends object
+      ? { readonly [Key in keyof T]: DeepReadonly<T[Key]> }
+      : T;
 
 const text = z.nullable(z.string());
 const number = z.nullable(z.number());
@@ -81,6 +83,8 @@ const jobStatus = z.object({
     data: z.string(),
     /** Hex SHA-256 of the gzip that was PUT instead of answered. */
     put: z._default(text, null),
+    /** Bytes of the log, and the epoch milliseconds when it had them. Of a request with `times`. */
+    times: z.optional(z.array(z.tuple([z.int(), z.int()]))),
   }),
   tail: z.nullable(z.array(z.string())),
   bootId: z.string(),

@@ -105,6 +105,8 @@ export type PollRequest = RequestBase &
     readonly job: JobName;
     /** A presigned URL for a chunk of log that does not fit the answer. */
     readonly put?: string;
+    /** With the times of the log; left out: no. */
+    readonly times?: boolean;
   };
 export type StopRequest = RequestBase & { readonly verb: 'stop'; readonly grace: number; readonly reason: string };
 /** Which of the files that match `outputs` are collected. */

@@ -107,6 +107,13 @@ describe('runctl logs, status, list, stop, pull', () => {
       onInstance.toString('latin1').trimEnd().split('\n').slice(-2).join('\n').concat('\n'),
     );
 
+    const timed = (await cli('logs', first.id, '--timestamps', '-n', String(LINES))).stdout.trimEnd().split('\n');
+    expect(timed.length).toBe(LINES);
+    for (const line of timed) {
+      const [seen = '', , written] = line.split(' ');
+      expect(Date.parse(seen) - Number(written) * 1_000).toBeGreaterThan(-2);
+    }
+
     expect(await cli('status', second.id, '--wait')).toMatchObject({ code: 1 });
     const found = outputOf('list', (await cli('list', '--json')).stdout);
     expect(found.map(({ id, state }) => [id, state])).toEqual([
@@ -159,6 +166,7 @@ describe('runctl logs, status, list, stop, pull', () => {
       return output;
     }, 60_000);
     expect(soFar?.logs).toBeGreaterThanOrEqual(2);
+    expect((await cli('logs', run.id, '--timestamps', '-n', '1')).stdout).toMatch(/^20\S+Z written \d+\.\d+\n$/);
     expect(readFileSync(join(folder, 'kept/outputs/first'), 'utf8')).toBe('first');
     expect(readFileSync(join(folder, 'kept/checkpoints/0'), 'utf8')).toBe('zero');
     expect(readFileSync(join(folder, 'kept/train.log'), 'utf8')).toMatch(/^odd .*\nwritten /);

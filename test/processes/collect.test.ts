@@ -30,7 +30,7 @@ time.sleep(100)
     const collected = await box.collect(run);
     expect(collected).toMatchObject({ ok: true, state: 'collected', warnings: [], jobs: { train: 'stopped' } });
     const names = (collected.files ?? []).map(({ name }) => name);
-    expect(names).toEqual(['train.log.gz', 'outputs.tar.gz', 'inventory.json']);
+    expect(names).toEqual(['train.log.gz', 'train.times.gz', 'outputs.tar.gz', 'inventory.json']);
     expect(await box.collect(run)).toEqual(collected);
     expect(await box.upload(run, names)).toMatchObject({ state: 'uploaded', failed: {} });
     for (const { name, bytes, sha256: digest } of collected.files ?? []) {
@@ -52,7 +52,7 @@ time.sleep(100)
     const { store } = box;
     const run = await box.trained('print(1)\n');
     const names = ((await box.collect(run)).files ?? []).map(({ name }) => name);
-    expect(names).toEqual(['train.log.gz', 'inventory.json']);
+    expect(names).toEqual(['train.log.gz', 'train.times.gz', 'inventory.json']);
     for (const name of names) {
       expect(await box.upload(run, [name])).toMatchObject({ state: 'uploaded', failed: {} });
       expect(store.tried.at(-1)).toBe(name);
@@ -87,7 +87,7 @@ time.sleep(100)
       state: 'collected',
       warnings: ['no file that the run created or changed matches the pattern nowhere/*.pt of outputs'],
     });
-    expect(nothing.files?.map(({ name }) => name)).toEqual(['train.log.gz', 'inventory.json']);
+    expect(nothing.files?.map(({ name }) => name)).toEqual(['train.log.gz', 'train.times.gz', 'inventory.json']);
   });
 
   it('name what could not be sent, never with its URL, and send nothing that was not collected', async () => {

@@ -49,6 +49,54 @@ describe('the log', () => {
     expect(bytes.equals(box.logOf(run, 'train'))).toBe(true);
   });
 
+  it('has the times at which the instance saw it, in polls that want them and at the end', async () => {
+    const box = instance();
+    const run = await ran(
+      box,
+      `import sys, time
+for number in range(4):
+    print(number, time.time(), flush=True)
+    time.sleep(1.1)
+print("end")
+`,
+    );
+    await box.ended(run, 'train');
+    expect((await box.poll(run, 'train')).log).not.toHaveProperty('times');
+    const { log } = await box.poll(run, 'train', { times: true });
+    const times = log.times ?? [];
+    expect(times.at(-1)?.[0]).toBe(log.size);
+    const lines = box.logOf(run, 'train').toString().trimEnd().split('\n');
+    let end = 0;
+    for (const line of lines.slice(0, -1)) {
+      end += line.length + 1;
+      const written = Number(line.split(' ')[1]) * 1_000;
+      const [, seen = 0] = times.find(([reached]) => reached >= end) ?? [];
+      // Never earlier than the line; how much later is up to the machine, here a minute.
+      expect(seen - written).toBeGreaterThan(-2);
+      expect(seen - written).toBeLessThan(60_000);
+    }
+    expect(new Set(times.map(([, at]) => at)).size).toBeGreaterThan(3);
+    const [middle] = times[1] ?? [0];
+    expect((await box.poll(run, 'train', { times: true, offset: middle })).log.times).toEqual(times.slice(2));
+    expect(await box.poll(run, 'train', { times: 1 })).toMatchObject({ ok: false, error: { name: 'BadRequest' } });
+  });
+
+  it('of many times comes in parts that have the times of all their bytes', async () => {
+    const box = instance();
+    const run = await ran(box, 'for number in range(1000): print("%09d" % number)\n');
+    await box.ended(run, 'train');
+    const records = Buffer.alloc(16 * 1_000);
+    for (let number = 0; number < 1_000; number += 1) {
+      records.writeBigUInt64BE(BigInt((number + 1) * 10), number * 16);
+      records.writeBigUInt64BE(BigInt(1_700_000_000_000 + number), number * 16 + 8);
+    }
+    writeFileSync(join(box.jobFolder(run, 'train'), 'log-times'), records);
+    const { log } = await box.poll(run, 'train', { times: true, offset: 15 });
+    expect(log).toMatchObject({ offset: 15, bytes: 10 * 201 - 15 });
+    expect(log.times?.[0]).toEqual([20, 1_700_000_000_001]);
+    expect(log.times?.length).toBe(200);
+  });
+
   it('of a burst is drained while it is written', async () => {
     const box = instance();
     const line = 'f"epoch {i} step {i * 7} loss {1 / (i + 1):.6f} accuracy {i / 100000:.4f} lr 3e-4\\n"';

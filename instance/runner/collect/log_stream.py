@@ -8,7 +8,10 @@ import time
 import zlib
 from typing import Iterable, Iterator
 
+from common import log_times
+
 _CHUNK_BYTES = 1 << 20
+_LINES_AT_ONCE = 10_000
 #: Of a log's raw bytes: no script writes so much for people.
 _MAX_RAW_BYTES = 4 << 30
 #: Of wall time, to read and pack them.
@@ -50,6 +53,29 @@ class Gzipped:
             packed = packer.compress(chunk)
             if packed:
                 yield packed
+        yield packer.flush()
+
+
+class Times:
+    """The gzip of a log's times as lines `<bytes> <epoch milliseconds>`: when the file had how many bytes.
+
+    begins: bytes that the log had before the first one of its file.
+    """
+
+    def __init__(self, fd: int, begins: int, limit: int) -> None:
+        self._fd, self._begins, self._limit = fd, begins, limit
+
+    def __iter__(self) -> Iterator[bytes]:
+        packer = zlib.compressobj(6, zlib.DEFLATED, 31)
+        lines: list[bytes] = []
+        for reached, millis in log_times.after(self._fd, self._begins):
+            lines.append(b"%d %d\n" % (min(reached - self._begins, self._limit), millis))
+            if len(lines) == _LINES_AT_ONCE or reached - self._begins >= self._limit:
+                yield packer.compress(b"".join(lines))
+                lines = []
+            if reached - self._begins >= self._limit:
+                break
+        yield packer.compress(b"".join(lines))
         yield packer.flush()
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Iterator
 
 from collect import inventory, log_stream, outputs
 from common import accounts, child, listing, marker, paths
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 JOBS = ("sync", "install", "train")
 OUTPUTS = "outputs.tar.gz"
 INVENTORY = "inventory.json"
+#: When the training had written how much of its log.
+TIMES = "train.times.gz"
 _MAX_INVENTORY_S = 30
 
 
@@ -28,6 +31,7 @@ def main(folder: str) -> None:
     run = os.path.dirname(folder)
     redact = _redactor(run, warnings)
     raw = {job: _log(os.path.join(run, job, paths.LOG), job, files, warnings) for job in JOBS}
+    _times(os.path.join(run, "train"), raw["train"], files, warnings)
     if request.get("logsOnly"):
         marker.remove(os.path.join(folder, OUTPUTS))
         warnings.append("The outputs were not packed: the process that packs them crashed on every attempt")
@@ -136,6 +140,30 @@ def _log(path: str, job: str, files: list[dict[str, Any]], warnings: list[str]) 
         if why:
             warnings.append(f"Only the first {log.raw} bytes of the log of {job} were kept: {why}")
         return log.raw
+    finally:
+        os.close(fd)
+
+
+def _times(train: str, limit: int, files: list[dict[str, Any]], warnings: list[str]) -> None:
+    """Adds the times of the training's log, up to so many of its bytes."""
+    try:
+        with open_times(train, limit) as times:
+            size, digest = log_stream.measure(times)
+    except FileNotFoundError:
+        return  # The run never came to its training.
+    except (OSError, marker.Untrusted) as error:
+        warnings.append(f"The times of the log of train cannot be read: {error}")
+        return
+    files.append({"name": TIMES, "bytes": size, "sha256": digest})
+
+
+@contextlib.contextmanager
+def open_times(train: str, limit: int) -> Iterator[log_stream.Times]:
+    """The times of the first `limit` bytes in the log of a training. Raises OSError, Untrusted."""
+    fd = marker.open_regular(os.path.join(train, paths.LOG_TIMES))
+    try:
+        begins = (marker.read(os.path.join(train, paths.LOG_START)) or {}).get("offset", 0)
+        yield log_stream.Times(fd, begins, limit)
     finally:
         os.close(fd)
 

@@ -9,7 +9,7 @@ import signal
 import time
 from typing import Any, Iterator, Mapping
 
-from collect import log_stream
+from collect import log_stream, pack
 from common import marker, paths, presigned
 
 _ATTEMPTS = 3
@@ -96,18 +96,21 @@ def _deadline(seconds: float) -> Iterator[None]:
 
 
 def _put(folder: str, file: Mapping[str, Any], raw: Mapping[str, int], url: str) -> int:
-    fd, chunks = _open(folder, file["name"], raw)
-    try:
+    with _open(folder, file["name"], raw) as chunks:
         return presigned.put(url, chunks, file["bytes"], _MAX_SILENCE_S)
+
+
+@contextlib.contextmanager
+def _open(folder: str, name: str, raw: Mapping[str, int]) -> Iterator[Iterator[bytes]]:
+    """The bytes to send in chunks."""
+    run = os.path.dirname(folder)
+    if name == pack.TIMES:
+        with pack.open_times(os.path.join(run, "train"), raw["train"]) as times:
+            yield iter(times)
+        return
+    job = name[: -len(".log.gz")] if name.endswith(".log.gz") else None
+    fd = marker.open_regular(os.path.join(run, job, paths.LOG) if job else os.path.join(folder, name))
+    try:
+        yield iter(log_stream.Gzipped(fd, raw[job])) if job else log_stream.plain(fd)
     finally:
         os.close(fd)
-
-
-def _open(folder: str, name: str, raw: Mapping[str, int]) -> tuple[int, Iterator[bytes]]:
-    """(descriptor, the bytes to send in chunks)."""
-    if name.endswith(".log.gz"):
-        job = name[: -len(".log.gz")]
-        fd = marker.open_regular(os.path.join(os.path.dirname(folder), job, paths.LOG))
-        return fd, iter(log_stream.Gzipped(fd, raw[job]))
-    fd = marker.open_regular(os.path.join(folder, name))
-    return fd, log_stream.plain(fd)

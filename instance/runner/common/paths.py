@@ -17,6 +17,8 @@ STOP = "stop.json"
 LOG = "log"
 LOG_START = "log-start.json"
 LOG_CUT = "log-cut.json"
+#: When the log had how many bytes.
+LOG_TIMES = "log-times"
 LOG_CHANGED = "log-changed.json"
 #: Processes that were ended because they were idle after the job's main process had exited with code 0.
 LINGERED = "lingered.json"

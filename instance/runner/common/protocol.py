@@ -110,6 +110,8 @@ def parse(data: bytes | str) -> dict[str, Any]:
         _check_fetch(request)
     if "job" in _OF_VERB[request["verb"]]:
         _check_window(request)
+        if type(request.setdefault("times", False)) is not bool:
+            raise Refusal("BadRequest", "times is not true or false")
     if request["verb"] == "start":
         _check_work(request)
     return request

@@ -13,7 +13,7 @@ import os
 import shutil
 import time
 
-from common import append_only, disk, marker, paths
+from common import append_only, disk, log_times, marker, paths
 
 _CHUNK = 1 << 20
 #: As much as the finisher keeps of a log; and in one check, of a log that a job has made huge.
@@ -39,6 +39,7 @@ class LogWatch:
         self._digested = 0
         self._start = (marker.read(self._start_path) or {}).get("offset", 0)
         self._size = 0
+        self._times = log_times.Recorder(os.path.join(folder, paths.LOG_TIMES))
         #: The restored log, after another file had replaced it: the job still writes to `fd`, which has no name.
         self._copy: int | None = None
         self._copied = 0
@@ -63,7 +64,7 @@ class LogWatch:
         except OSError as error:
             disk.complain(f"{text} (not in the log: {error})")
 
-    def check(self) -> None:
+    def check(self, is_last: bool = False) -> None:
         """Checks the log; called about once a second, and once more at the end. Raises OSError."""
         if self._copy is None and not self._is_in_place():
             self._restore()
@@ -77,6 +78,7 @@ class LogWatch:
         if self._digest:
             self._digested += self._read_into(self._digest, self._digested, self._size)
         self._copy_new_bytes()
+        self._times.record(self._start + self._size, time.time(), is_last)
 
     def _read_into(self, digest: hashlib._Hash, start: int, end: int) -> int:
         """Adds bytes of the log to a digest, a bounded number at once; returns how many."""
@@ -109,7 +111,7 @@ class LogWatch:
     def close(self) -> None:
         """Checks the log for the last time, when only this process can still write to it. Raises OSError."""
         try:
-            self.check()
+            self.check(is_last=True)
             if self._digest and self._has_changed(self._digest):
                 self.say("the job changed earlier parts of this log")
                 marker.write(os.path.join(os.path.dirname(self._path), paths.LOG_CHANGED), {"at": time.time()})

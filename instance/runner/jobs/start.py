@@ -143,7 +143,7 @@ def _withdraw(folder: str) -> bool:
     kept = (
         paths.LOCK,
         paths.RESTARTED,
-        *((paths.LOG,) if marker.exists(os.path.join(folder, paths.RESTARTED)) else ()),
+        *((paths.LOG, paths.LOG_TIMES) if marker.exists(os.path.join(folder, paths.RESTARTED)) else ()),
     )
     for name in os.listdir(folder) if os.path.isdir(folder) else ():
         if name == paths.LOG:

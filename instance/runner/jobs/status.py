@@ -14,16 +14,25 @@ if TYPE_CHECKING:
 
 #: An answer has at least so much room for log, so that every poll advances.
 _MIN_LOG_ROOM = 2_048
+#: An answer has no more times than these, and the log as far as they reach: they take 5 KB.
+_MAX_TIMES = 200
 
 
 def answer(request: dict[str, Any]) -> dict[str, Any]:
     """Answers `poll`."""
     folder = paths.job_folder(request["root"], request["run"]["key"], request["job"])
-    return describe(folder, request["job"], request["offset"], request["maxBytes"], request.get("put"))
+    return describe(
+        folder, request["job"], request["offset"], request["maxBytes"], request.get("put"), request["times"]
+    )
 
 
-def describe(folder: str, job: str, offset: int, max_bytes: int, put: str | None = None) -> dict[str, Any]:
-    """The job status of instance/CONTRACT.md, within the limit of an answer. put: a URL for log that does not fit."""
+def describe(
+    folder: str, job: str, offset: int, max_bytes: int, put: str | None = None, times: bool = False
+) -> dict[str, Any]:
+    """The job status of instance/CONTRACT.md, within the limit of an answer.
+
+    put: a URL for log that does not fit. times: with the times of the log.
+    """
     state, identity, end = find_state(folder)
     status = blank(job, state, processes.boot_id())
     status["pid"] = identity.get("pid")
@@ -33,7 +42,7 @@ def describe(folder: str, job: str, offset: int, max_bytes: int, put: str | None
         status["exit"] = {key: end[key] for key in ("code", "signal", "endedAt", "maxRssBytes", "outOfMemory")}
         status["reason"] = end["reason"]
         status["result"] = end["result"]
-    _add_log(status, folder, identity, offset, max_bytes, put)
+    _add_log(status, folder, identity, offset, max_bytes, put, times)
     return status
 
 
@@ -106,7 +115,13 @@ def _is_claimed(folder: str) -> bool:
 
 
 def _add_log(
-    status: dict[str, Any], folder: str, identity: dict[str, Any], offset: int, max_bytes: int, put: str | None
+    status: dict[str, Any],
+    folder: str,
+    identity: dict[str, Any],
+    offset: int,
+    max_bytes: int,
+    put: str | None,
+    times: bool,
 ) -> None:
     """Offsets count all bytes that the log ever had: what a job cut off its own log leaves a gap (log_watch.py).
 
@@ -125,6 +140,10 @@ def _add_log(
         elif not begins <= offset <= end:
             offset = begins
         status["log"] = {"offset": offset, "bytes": 0, "size": end, "data": "", "put": None}
+        if times:
+            status["log"]["times"] = _times(folder, offset)
+            if len(status["log"]["times"]) == _MAX_TIMES:
+                max_bytes = min(max_bytes, status["log"]["times"][-1][0] - offset)
         status.update(protocol.fit(dict(status, ok=True), _MIN_LOG_ROOM))
         room = protocol.MAX_ANSWER_BYTES - len(protocol.encode(status)) - 32
         start = max(offset - begins, 0)
@@ -141,6 +160,22 @@ def _add_log(
     finally:
         if fd is not None:
             os.close(fd)
+
+
+def _times(folder: str, offset: int) -> list[tuple[int, int]]:
+    """[(bytes of the log, epoch milliseconds when it had them)] of what follows the offset."""
+    import itertools
+
+    from common import log_times
+
+    try:
+        fd = marker.open_regular(os.path.join(folder, paths.LOG_TIMES))
+    except FileNotFoundError:
+        return []  # The job has not begun.
+    try:
+        return list(itertools.islice(log_times.after(fd, offset), _MAX_TIMES))
+    finally:
+        os.close(fd)
 
 
 def _tail(folder: str, job: str, fd: int | None) -> list[str]:

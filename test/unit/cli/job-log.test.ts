@@ -1,7 +1,7 @@
 import type { CloudWatchLogsClient } from '@aws-sdk/client-cloudwatch-logs';
 import { describe, expect, it } from 'vitest';
 import { JobLog } from '../../../cli/logs/job-log.ts';
-import { lastLines } from '../../../cli/logs/show-logs.ts';
+import { lastLines } from '../../../cli/logs/last-lines.ts';
 import { awsError, fakeClient } from '../../support/fakes/sdk-client.ts';
 
 /** A stream of these messages as CloudWatch pages through it: three a page, with an empty page before each one. */

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { ByteFeed } from '../../../cli/logs/byte-feed.ts';
 import type { LogMessage } from '../../../cli/logs/job-log.ts';
-import { LiveLog, lastLinesStart } from '../../../cli/logs/live-log.ts';
+import { lastLinesStart } from '../../../cli/logs/last-lines.ts';
+import { LiveLog } from '../../../cli/logs/live-log.ts';
 import { jobStatus } from '../../support/fakes/samples.ts';
 
 const never = new AbortController().signal;

@@ -1,0 +1,85 @@
+import { isRunning } from '../../aws/executions.ts';
+import { RUN_MACHINE, WATCH_MACHINE } from '../../core/names.ts';
+import { reconstructRun } from '../../core/outcome/reconstruct-run.ts';
+import type { Context } from '../context.ts';
+import { setUpError } from '../errors.ts';
+import type { Run, Runs } from '../runs/find.ts';
+import { ByteFeed } from './byte-feed.ts';
+import type { LogMessage } from './job-log.ts';
+import { lastLines } from './last-lines.ts';
+import { LiveLog, statusRequest } from './live-log.ts';
+import type { LogSink } from './log-sink.ts';
+import { atTheirTimes, readLogTimes } from './log-times.ts';
+import { openWholeLog } from './whole-log.ts';
+
+interface Choice {
+  /** How many of the last lines; without `since`. */
+  readonly lines: number;
+  /** Seconds: the lines of the last so many; null: not limited by time. */
+  readonly since: number | null;
+}
+
+/**
+ * Shows the last lines of a training with the time at which each was written, by the clock of its instance.
+ * @throws CliError when the run has no such times
+ */
+export async function showTimed(
+  context: Context,
+  runs: Runs,
+  run: Run,
+  sink: LogSink,
+  { lines, since }: Choice,
+): Promise<void> {
+  const { signal } = context;
+  const after = since === null ? null : Date.now() - since * 1_000;
+  let messages: LogMessage[] = [];
+  const keepLast = {
+    async write(more: readonly LogMessage[]) {
+      const found = [...messages, ...more.filter(({ at }) => after === null || at >= after)];
+      messages = after === null ? [...lastLines(found, lines)] : found;
+    },
+    writeBytes: async () => undefined,
+    end: async () => undefined,
+  };
+  const feed = new ByteFeed(keepLast, false);
+  if (run.execution !== null && isRunning(run.execution))
+    await readInstance(context, runs, run, feed, since === null ? lines : null);
+  else await readStored(runs, run, feed, signal);
+  await sink.write(messages, signal);
+  await sink.end(signal);
+}
+
+/** @param lines how many of the last to begin with; null: the whole log */
+async function readInstance(
+  { account, signal }: Context,
+  { executions, machine }: Runs,
+  run: Run,
+  feed: ByteFeed,
+  lines: number | null,
+): Promise<void> {
+  if (run.execution === null) return;
+  const watchMachine = machine.replace(RUN_MACHINE, WATCH_MACHINE);
+  const { facts } = await reconstructRun(executions, run.execution, watchMachine);
+  const request = facts.train && statusRequest(account, facts, 'train', true);
+  if (!request) return;
+  const log = new LiveLog(request, feed);
+  if (lines !== null) await log.beginNearEnd(lines, signal);
+  await log.next(signal);
+}
+
+async function readStored({ store }: Runs, { id }: Run, feed: ByteFeed, signal: AbortSignal): Promise<void> {
+  const times = await readLogTimes(store, id, signal);
+  if (times === null) {
+    throw setUpError(
+      `Run ${id} has no times of its lines: its training did not begin, or an older version of runctl ran it.`,
+      `To see its log: runctl logs ${id}`,
+    );
+  }
+  const chunks = await openWholeLog(store, { id, manifest: await store.manifest(id) }, 'train', signal);
+  let at = 0;
+  for await (const chunk of chunks ?? []) {
+    for (const part of atTheirTimes(chunk, at, times)) await feed.push(part.bytes, part.at, signal);
+    at += chunk.length;
+  }
+  await feed.end(times.at(-1)?.[1] ?? 0, signal);
+}
