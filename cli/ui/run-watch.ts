@@ -6,6 +6,8 @@ import { type ReportSources, type RunReport, reportOn } from '../runs/report.ts'
 import { mayBeActive } from '../runs/summary.ts';
 import { JobReader } from './job-reader.ts';
 import { Refresher } from './refresher.ts';
+import type { PageState } from './server.ts';
+import { UsageCurves } from './usage-curves.ts';
 import type { PullView, RunView } from './view.ts';
 import { describeWord } from './words.ts';
 
@@ -19,6 +21,7 @@ export class RunWatch {
   readonly #signal: AbortSignal;
   readonly #status: Refresher;
   readonly #logs = new Map<JobName, { readonly reader: JobReader; readonly refresher: Refresher }>();
+  readonly #usage = new UsageCurves();
   #run: Run;
   report: RunReport | null = null;
   pull: PullView | null = null;
@@ -45,10 +48,7 @@ export class RunWatch {
   }
 
   /** @param has what the page has already */
-  async view(
-    has: { readonly job: JobName | null; readonly line: number; readonly metrics: string },
-    maxWaitMs: number,
-  ): Promise<RunView> {
+  async view(has: PageState, maxWaitMs: number): Promise<RunView> {
     // The first page waits for the status, which says what job the run has come to.
     await this.#status.refresh(maxWaitMs);
     const job = has.job ?? this.report?.job ?? 'train';
@@ -63,6 +63,7 @@ export class RunWatch {
       costSoFarUsd: report?.costSoFarUsd ?? null,
       log: { job, lines, total },
       metrics: train.reader.metrics.view(has.metrics),
+      usage: this.#usage.view(has.usage),
       pull: this.pull,
       readAt: this.#status.readAt,
       trouble: this.#status.trouble ?? shown.refresher.trouble ?? train.refresher.trouble,

@@ -10,16 +10,22 @@ import type { AboutView, ErrorView, ListView, PullView, RunView, StopView } from
 /** The page shows what is known when AWS takes longer. */
 const MAX_WAIT_MS = 1_500;
 
+/** What the page has already of a run. */
+export interface PageState {
+  readonly job: JobName | null;
+  /** The last line of its log. */
+  readonly line: number;
+  /** Versions. */
+  readonly metrics: string;
+  readonly usage: string;
+}
+
 /** What the page can do. */
 export interface Desk {
   about(): AboutView;
   list(all: boolean, maxWaitMs: number): Promise<ListView>;
   /** @throws CliError for a run that does not exist */
-  run(
-    id: string,
-    has: { readonly job: JobName | null; readonly line: number; readonly metrics: string },
-    maxWaitMs: number,
-  ): Promise<RunView>;
+  run(id: string, has: PageState, maxWaitMs: number): Promise<RunView>;
   stop(id: string): Promise<StopView>;
   /** Begins the download. */
   pull(id: string): Promise<PullView>;
@@ -40,8 +46,8 @@ export function createApp(desk: Desk, keys: Keys, port: () => number): Hono {
   app.get('/api/runs', async (context) => context.json(await desk.list(context.req.query('all') === '1', MAX_WAIT_MS)));
   app.get('/api/runs/:id', async (context) => {
     const { id } = context.req.param();
-    const { job, line, metrics = '' } = context.req.query();
-    const has = { job: JOBS.find((name) => name === job) ?? null, line: Number(line) || 0, metrics };
+    const { job, line, metrics = '', usage = '' } = context.req.query();
+    const has = { job: JOBS.find((name) => name === job) ?? null, line: Number(line) || 0, metrics, usage };
     return context.json(await desk.run(id, has, MAX_WAIT_MS));
   });
   app.post('/api/runs/:id/stop', async (context) => context.json(await desk.stop(context.req.param().id)));

@@ -63,6 +63,25 @@ export interface MetricsView {
   readonly series: readonly MetricView[] | null;
 }
 
+export interface CurveView {
+  readonly name: string;
+  /** An SVG element. */
+  readonly svg: string;
+}
+
+export interface UsageView {
+  /** Changes with each sample. */
+  readonly version: string;
+  /** Of the latest sample. */
+  readonly at: number;
+  /** How busy each GPU is, percent; null: not known. */
+  readonly gpus: readonly (number | null)[];
+  readonly cpuPercent: number;
+  readonly memoryPercent: number | null;
+  /** null: as in the version that the page has. */
+  readonly curves: readonly CurveView[] | null;
+}
+
 /** The download of a run, as it goes on. */
 export interface PullView {
   readonly state: 'running' | 'done' | 'failed';
@@ -85,6 +104,8 @@ export interface RunView extends Read, Word {
     readonly total: number;
   };
   readonly metrics: MetricsView;
+  /** null: nothing was measured yet. */
+  readonly usage: UsageView | null;
   readonly pull: PullView | null;
 }
 

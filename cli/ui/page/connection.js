@@ -73,6 +73,8 @@ export function repeat(path, everyMs, show) {
         } catch (error) {
           if (stopped.signal.aborted) return;
           showFailure(error);
+          // Of another server, or of a run that does not exist: asking again does not help.
+          if (error instanceof RequestError && error.status < 500) return;
         }
       }
       await pause(document.hidden ? 3_600_000 : everyMs);

@@ -29,7 +29,7 @@ const CURVES = 6;
  */
 export function showRun(main, id) {
   document.title = `${id} · runctl`;
-  let metrics = '';
+  let [metrics, usage] = ['', ''];
   let state = '';
   const word = element('span', { class: 'word' });
   const meaning = element('p', { class: 'meaning' });
@@ -43,6 +43,7 @@ export function showRun(main, id) {
   const alert = element('section', { class: 'alert', hidden: true, 'aria-labelledby': 'alert' });
   const tiles = createTiles();
   const curves = createCurves();
+  const machine = createUsage();
   const details = element('dl', { class: 'details' });
   const log = createLog((job) => {
     log.clear();
@@ -60,6 +61,7 @@ export function showRun(main, id) {
     alert,
     tiles.list,
     curves.section,
+    machine.section,
     log.section,
     element('section', { 'aria-labelledby': 'details' }, element('h2', { id: 'details' }, 'Details'), details),
   );
@@ -85,6 +87,8 @@ export function showRun(main, id) {
     }
     curves.show(view, isOver);
     metrics = view.metrics.version;
+    usage = view.usage?.version ?? usage;
+    machine.show(view.usage);
     log.show(view.log, isOver);
     showPull(view.pull);
   };
@@ -93,7 +97,7 @@ export function showRun(main, id) {
     repeat(
       () => {
         const { job, line } = log.has;
-        const query = new URLSearchParams({ metrics, line: String(line) });
+        const query = new URLSearchParams({ metrics, usage, line: String(line) });
         if (job !== null || chosen !== null) query.set('job', chosen ?? job ?? '');
         return `runs/${encodeURIComponent(id)}?${query}`;
       },
@@ -272,10 +276,7 @@ function createTiles() {
         setText(loss.about, `step ${first.lastStep}, lowest ${metricValue(first.min, null)}`);
       } else if (loss !== undefined && loss.value.textContent === '–')
         setText(loss.about, isOver ? 'The log has no metrics that runctl recognizes.' : 'No metrics in the log yet.');
-      if (gpu !== undefined) {
-        setText(gpu.value, '–');
-        setText(gpu.about, 'Not measured.');
-      }
+      if (gpu !== undefined) showBusy(gpu, view.usage, isOver);
       if (cost !== undefined) {
         setText(cost.term, isOver ? 'Cost' : 'Cost so far');
         setText(cost.value, money(view.costSoFarUsd));
@@ -287,6 +288,59 @@ function createTiles() {
         setText(time.value, duration(status.seconds));
         setText(time.about, timeText(status));
       }
+    },
+  };
+}
+
+/**
+ * How busy the GPUs are; of an instance without one, its CPU.
+ * @param {{ term: HTMLElement, value: HTMLElement, about: HTMLElement }} tile
+ * @param {RunView['usage']} usage
+ * @param {boolean} isOver
+ */
+function showBusy({ term, value, about }, usage, isOver) {
+  if (usage === null) {
+    setText(value, '–');
+    setText(about, isOver ? 'Not measured.' : 'Not measured yet.');
+    return;
+  }
+  const { gpus, cpuPercent, memoryPercent, at } = usage;
+  const known = gpus.filter((gpu) => gpu !== null);
+  const cpu = `CPU ${percent(cpuPercent)}, memory ${percent(memoryPercent)}`;
+  const when = isOver ? ' at the end' : `, ${duration((Date.now() - at) / 1_000)} ago`;
+  setText(term, gpus.length === 0 ? 'CPU (no GPU)' : 'GPU');
+  if (gpus.length === 0) setText(value, percent(cpuPercent));
+  else setText(value, known.length === 0 ? '–' : percent(known.reduce((sum, gpu) => sum + gpu, 0) / known.length));
+  const each = gpus.length > 1 ? `each: ${gpus.map(percent).join(' ')}; ` : '';
+  setText(about, `${each}${cpu}${when}`);
+}
+
+/** @param {number | null} value */
+function percent(value) {
+  return value === null ? '–' : `${Math.round(value)} %`;
+}
+
+function createUsage() {
+  const grid = element('div', { class: 'curves' });
+  const heading = element('h2', { id: 'usage' }, 'Usage');
+  const section = element('section', { 'aria-labelledby': 'usage', hidden: true }, heading, grid);
+  return {
+    section,
+    /** @param {RunView['usage']} usage */
+    show(usage) {
+      if (usage === null || usage.curves === null) return;
+      section.hidden = false;
+      const figures = usage.curves.map(({ name }) =>
+        element(
+          'figure',
+          {},
+          element('figcaption', {}, element('span', { class: 'curve-name' }, name)),
+          element('div'),
+        ),
+      );
+      for (const [index, figure] of figures.entries())
+        figure.lastElementChild?.replaceChildren(drawing(usage.curves[index]?.svg ?? ''));
+      grid.replaceChildren(...figures);
     },
   };
 }

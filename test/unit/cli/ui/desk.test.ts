@@ -12,7 +12,7 @@ import { awsError, fakeClient } from '../../../support/fakes/sdk-client.ts';
 
 const ARN = samples.run.arn;
 const WAIT_MS = 2_000;
-const FIRST = { job: null, line: 0, metrics: '' };
+const FIRST = { job: null, line: 0, metrics: '', usage: '' };
 const exited = (name: string, output: object) => ({
   type: 'TaskStateExited',
   timestamp: new Date(Date.parse(samples.run.startedAt)),
@@ -100,7 +100,7 @@ describe('a run on the page', () => {
   it('is sent to a page that has it already in what is new alone', async () => {
     const { desk } = setUp(LOG);
     const first = await desk.run(samples.run.id, FIRST, WAIT_MS);
-    const has = { job: 'train', line: first.log.total, metrics: first.metrics.version } as const;
+    const has = { job: 'train', line: first.log.total, metrics: first.metrics.version, usage: '' } as const;
     const next = await desk.run(samples.run.id, has, WAIT_MS);
     expect([next.log.lines, next.metrics.series]).toEqual([[], null]);
     const other = await desk.run(samples.run.id, { ...has, job: 'sync' }, WAIT_MS);
