@@ -20,6 +20,8 @@ export default defineConfig({
           name: 'unit',
           env: { HOME },
           include: ['test/{unit,contract}/**/*.test.ts'],
+          // Modules are loaded once for each worker, not for each file: a third less CPU time.
+          isolate: false,
           testTimeout: 30_000,
         },
       },

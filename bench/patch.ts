@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { packFolder } from '../cli/archive/pack.ts';
 import { buildPatch } from '../core/archive/build-patch.ts';
 import { type Member, memberStarts } from '../core/archive/members.ts';
+import { FetchingInstance } from './fetched.ts';
 import { timed } from './processes.ts';
 import { randomBytes, writeProject } from './project.ts';
 import { atMost, type Section } from './report.ts';
@@ -91,6 +92,8 @@ async function edits(
 ): Promise<Section['rows']> {
   const copy = `${folder}.rsync`;
   let base = await pack(folder, join(work, 'base.tar.gz'));
+  const instance = new FetchingInstance(`${folder}.home`);
+  await instance.sync(base);
   await rsync(folder, copy);
   const rows = [];
   for (const { name, most, edit } of cases) {
@@ -102,6 +105,8 @@ async function edits(
     const theirs = await rsync(folder, copy);
     const note = theirs === null ? 'rsync is not installed here' : `rsync: ${theirs.toLocaleString('en-US')} bytes`;
     rows.push({ name, value, unit: 'bytes' as const, target: atMost(most), note });
+    const fetched = await instance.sync(next);
+    rows.push({ name: `${name}: fetched by the instance`, value: fetched, unit: 'bytes' as const, target: null });
     base = next;
   }
   return rows;
@@ -109,7 +114,7 @@ async function edits(
 
 async function pack(folder: string, file: string) {
   const { archive } = await packFolder(folder, file);
-  return { ...archive, read: readerOf(await readFile(file), archive.members) };
+  return { ...archive, file, read: readerOf(await readFile(file), archive.members) };
 }
 
 function readerOf(bytes: Buffer, members: readonly Member[]) {

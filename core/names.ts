@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 /** Names that people's scripts and our tests use; built and parsed here alone. */
 export const STACK_NAME = 'runctl';
 export const STOP_FUNCTION = `${STACK_NAME}-stop-run`;
+export const ASSEMBLE_FUNCTION = `${STACK_NAME}-assemble-archive`;
 export const NOTIFY_FUNCTION = `${STACK_NAME}-notify-run`;
 export const RUN_MACHINE = 'runctl-run';
 export const WATCH_MACHINE = 'runctl-watch';

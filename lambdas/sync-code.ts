@@ -2,10 +2,11 @@ import { type ArchiveStore, createArchiveStore } from '../aws/archive-store.ts';
 import { createFunctions, type Functions } from '../aws/functions.ts';
 import type { JobPorts } from '../core/job/job-status.ts';
 import { startJob } from '../core/job/start-job.ts';
+import { archiveProject, indexKey } from '../core/names.ts';
 import { runWaiting } from '../core/notify/progress-event.ts';
 import { outputFolders } from '../core/spec/output-globs.ts';
 import { requirementsFile } from '../core/spec/requirements.ts';
-import type { JobInput, JobSnapshot, Waiting } from '../core/workflow/data.ts';
+import type { JobInput, JobSnapshot, VerifiedArchive, Waiting } from '../core/workflow/data.ts';
 import { isOverdue, longWaitToNotify, ticketLife, waitForInstance } from '../core/workflow/queue-wait.ts';
 import { entry } from './adapters/entry.ts';
 import { requireEnv } from './adapters/environment.ts';
@@ -62,8 +63,16 @@ export function createSync(ports: Ports) {
       folders: outputFolders(spec.outputs),
       allowRemovals: spec.allowRemovals,
       takeOver: spec.takeOver,
+      index: await presignIndex(archive),
     };
     return startJob(ports, input, { job: 'sync', work: { sync }, ended, queue });
+  }
+
+  /** Where the instance reads the members of the archive; null when nobody wrote them down. */
+  async function presignIndex({ bucket, key, sha256, indexed }: VerifiedArchive): Promise<string | null> {
+    const project = archiveProject(key);
+    if (indexed !== true || project === null) return null;
+    return await ports.archives.presign({ bucket, key: indexKey(project, sha256), versionId: null });
   }
 
   /** Of those who came before this run and wait as well. */

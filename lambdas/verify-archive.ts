@@ -80,7 +80,7 @@ export function createVerify({
       );
     }
     const sources = [readSpecFile(report), fromMetadata, asked];
-    await writeIndex(indexes, { ...location, versionId: object.versionId }, report);
+    const indexed = await writeIndex(indexes, { ...location, versionId: object.versionId }, report);
     const spec = limitDurations(resolveSpec(...sources), durationLimits, ...sources);
     const files = projectFiles(report);
     const chosen = chooseEntry(files, spec);
@@ -106,25 +106,32 @@ export function createVerify({
         requirements: chooseRequirements(files, spec, packageText(report)),
         gitCommit: report.git?.commit ?? null,
         gitDirty: report.git?.dirty ?? null,
+        patchBytes: assembled?.patchBytes ?? null,
+        indexed,
       },
       warnings: secretLookingNames(spec.env).map(secretWarning),
     };
   };
 }
 
-/** Lets later runs be sent as a patch of this archive. A run does not need it. */
+/**
+ * Lets later runs be sent as a patch of this archive, and the instance fetch only what it lacks. A run does not need it.
+ * @returns whether there is an index
+ */
 async function writeIndex(
   indexes: Ports['indexes'],
   { bucket, key, versionId }: ArchiveLocation,
   { sha256, bytes, members }: ArchiveReport,
-): Promise<void> {
+): Promise<boolean> {
   const project = archiveProject(key);
-  if (project === null || members.length < 2) return;
+  if (project === null || members.length < 2) return false;
   try {
     const index = encodeIndex({ key, versionId, sha256, bytes, members });
     await indexes.put(bucket, indexKey(project, sha256), index, { bucket, key, versionId });
+    return true;
   } catch (error) {
     logger.warn('the index was not written', { error: error instanceof Error ? error.message : String(error) });
+    return false;
   }
 }
 

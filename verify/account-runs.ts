@@ -44,7 +44,9 @@ export class AccountRuns {
     const bucket = await this.account.output('bucket');
     const code = await readCode(FOLDER, { includeSecrets: false });
     return await withArchive(code, { includeSecrets: false, signal: this.signal }, async (archive) =>
-      archiveUri(await storeArchive(this.account.s3, archive, { bucket, project: PROJECT })),
+      archiveUri(
+        await storeArchive(this.account.s3, archive, { bucket, project: PROJECT, patch: 'none', assemble: null }),
+      ),
     );
   }
 

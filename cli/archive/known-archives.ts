@@ -42,8 +42,10 @@ export class KnownArchives {
     return (await this.exists({ bucket, ...index }, index.bytes)) ? index : null;
   }
 
-  private async exists({ bucket, key, versionId }: ArchiveLocation, bytes: number): Promise<boolean> {
-    const head = new HeadObjectCommand({ Bucket: bucket, Key: key, VersionId: versionId ?? undefined });
+  /** Whether a version of an archive is still there; false without a version, which could be replaced. */
+  async exists({ bucket, key, versionId }: ArchiveLocation, bytes: number): Promise<boolean> {
+    if (versionId === null) return false;
+    const head = new HeadObjectCommand({ Bucket: bucket, Key: key, VersionId: versionId });
     // 400 answers what cannot be a version.
     const found = await unlessMissing(this.s3.send(head, this.options()), 400);
     return found?.ContentLength === bytes;

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import * as z from 'zod';
 import { COMPRESSOR, type Member, memberStarts } from '../../core/archive/members.ts';
+import { type ArchiveLocation, archiveProject } from '../../core/names.ts';
 import { copyPrivate, PRIVATE_FOLDER, privatePath, readPrivate, writePrivate } from '../project/private-folder.ts';
 import type { WrittenArchive } from './member-writer.ts';
 import type { ProjectFile } from './walk.ts';
@@ -33,6 +34,8 @@ const indexSchema = z.strictObject({
   members: z.array(z.tuple([z.number(), z.number(), z.string()])),
   origins: z.record(z.string(), z.tuple([z.number(), z.number()])),
   files: z.record(z.string(), z.string()),
+  /** Where the archive is stored whole; null or left out: not known. */
+  stored: z.nullish(z.strictObject({ bucket: z.string(), key: z.string(), versionId: z.nullable(z.string()) })),
 });
 
 /** The archive that was packed last, so that files that have not changed since are not compressed again. */
@@ -44,6 +47,7 @@ export class PackCache {
     private readonly origins: Origins,
     /** Digests of the content of files, by name. */
     readonly files: ReadonlyMap<string, string>,
+    private readonly stored: ArchiveLocation | null,
     private readonly file: FileHandle,
   ) {
     this.starts = memberStarts(archive.members);
@@ -60,7 +64,7 @@ export class PackCache {
 
   private static async read(folder: string, file: FileHandle): Promise<PackCache | null> {
     const text = await readPrivate(folder, join(FOLDER, 'last.json'));
-    const { sha256, members, origins, files } = indexSchema.parse(JSON.parse(text ?? ''));
+    const { sha256, members, origins, files, stored } = indexSchema.parse(JSON.parse(text ?? ''));
     const hash = createHash('sha256');
     await pipeline(file.createReadStream({ autoClose: false, start: 0 }), hash);
     if (hash.digest('hex') !== sha256) return null;
@@ -70,7 +74,13 @@ export class PackCache {
       members: members.map(([bytes, content, digest]) => ({ bytes, content, digest })),
     };
     const ranges = Object.entries(origins).map(([key, [first, count]]) => [key, { first, count }] as const);
-    return new PackCache(archive, new Map(ranges), new Map(Object.entries(files)), file);
+    return new PackCache(archive, new Map(ranges), new Map(Object.entries(files)), stored ?? null, file);
+  }
+
+  /** Where the archive is stored whole, if it is in this bucket and of this project. */
+  storedIn({ bucket, project }: { readonly bucket: string; readonly project: string }): ArchiveLocation | null {
+    const { stored } = this;
+    return stored?.bucket === bucket && archiveProject(stored.key) === project ? stored : null;
   }
 
   /** The members that were made of this, or null. */
@@ -112,6 +122,7 @@ export async function savePackCache(
   file: string,
   { sha256, bytes, members }: WrittenArchive,
   { origins, files }: { readonly origins: Origins; readonly files: ReadonlyMap<string, string> },
+  stored: ArchiveLocation | null,
 ): Promise<void> {
   if (bytes > ARCHIVE_BYTES_MAX) return;
   const index: z.input<typeof indexSchema> = {
@@ -120,6 +131,7 @@ export async function savePackCache(
     members: members.map((member) => [member.bytes, member.content, member.digest]),
     origins: Object.fromEntries([...origins].map(([key, { first, count }]) => [key, [first, count]])),
     files: Object.fromEntries(files),
+    stored: stored && { bucket: stored.bucket, key: stored.key, versionId: stored.versionId },
   };
   try {
     // A command that reads between the two finds a digest that does not match, and packs everything.

@@ -5,6 +5,7 @@ import { type GitState, gitComment } from '../../core/archive/git-state.ts';
 import { type ArchiveNote, noteComment } from '../../core/archive/note.ts';
 import { TarStream } from '../../core/archive/tar-stream.ts';
 import { type ArchiveCaps, DEFAULT_CAPS } from '../../core/archive/verify.ts';
+import type { ArchiveLocation } from '../../core/names.ts';
 import { Compressor } from './compressor.ts';
 import { type Content, chunksOf, isHandle, openFile } from './file-content.ts';
 import { findLeftOut } from './left-out.ts';
@@ -56,7 +57,7 @@ export interface Packed {
   /** Files that the archive packed here before did not have, or had with other content; null when there was none. */
   readonly changedFiles: number | null;
   /** Keeps the archive, so that the next packing of this folder takes from it what has not changed. */
-  readonly keep: () => Promise<void>;
+  readonly keep: (stored: ArchiveLocation | null) => Promise<void>;
 }
 
 export interface PackOptions {
@@ -120,7 +121,7 @@ export async function packFiles(
       leftOut,
       git,
       changedFiles: cache === null ? null : changedFiles(packing.digests, cache.files),
-      keep: () => savePackCache(folder, archive, written, { origins, files: packing.digests }),
+      keep: (stored) => savePackCache(folder, archive, written, { origins, files: packing.digests }, stored),
     };
   } catch (error) {
     await rm(archive, { force: true });

@@ -29,7 +29,7 @@ export async function sendPatch(
 ): Promise<SentPatch | null> {
   const file = await open(archive.file);
   try {
-    const base = await findBase(new KnownArchives(s3, to, options.signal), archive.previous);
+    const base = await findBase(new KnownArchives(s3, to, options.signal), archive.previous, to);
     if (base === null) return null;
     const starts = memberStarts(archive.members);
     const read = async (index: number) => {
@@ -40,7 +40,7 @@ export async function sendPatch(
     const patch = await buildPatch(base, { ...archive, read });
     if (patch.length > archive.bytes * PATCH_SHARE_MAX) return null;
     const patchTo = { bucket: to.bucket, key: patchKey(to.project, archive.sha256) };
-    const versionId = await putBytes(s3, patch, patchTo, options);
+    const versionId = await putBytes(s3, patch, { ...patchTo, bytes: patch.length }, options);
     return {
       bucket: to.bucket,
       // Who made an archive at the digest's name is not known.
@@ -55,11 +55,27 @@ export async function sendPatch(
 }
 
 /** The archive that was packed here last, whose content is at hand; else the last one of anybody. */
-async function findBase(known: KnownArchives, cache: PackCache | null): Promise<(MemberSource & PatchBase) | null> {
-  const { archive } = cache ?? {};
-  const found = archive ? await known.find(archive.sha256, archive.bytes) : null;
-  if (cache && archive && found)
+async function findBase(
+  known: KnownArchives,
+  cache: PackCache | null,
+  to: { readonly bucket: string; readonly project: string },
+): Promise<(MemberSource & PatchBase) | null> {
+  const found = cache && (await findStored(known, cache, to));
+  if (cache && found) {
+    const { archive } = cache;
     return { ...archive, ...found, read: async (index) => await cache.member(index).bytes };
+  }
   const latest = await known.latest();
   return latest === null ? null : { ...latest, read: null };
+}
+
+/** Where the archive of the cache is stored: as the cache says, or a function that verified it. */
+async function findStored(
+  known: KnownArchives,
+  cache: PackCache,
+  to: { readonly bucket: string; readonly project: string },
+): Promise<ArchiveLocation | null> {
+  const { sha256, bytes } = cache.archive;
+  const stored = cache.storedIn(to);
+  return stored && (await known.exists(stored, bytes)) ? stored : await known.find(sha256, bytes);
 }

@@ -26,14 +26,14 @@ export interface LocalArchive extends WrittenArchive {
   readonly file: string;
   /** The archive that was packed before from the same folder. */
   readonly previous: PackCache | null;
-  /** Keeps the archive for the next packing of the folder. */
-  readonly keep: () => Promise<void>;
+  /** Keeps the archive for the next packing of the folder. @param stored where it is stored; null: not known */
+  readonly keep: (stored: ArchiveLocation | null) => Promise<void>;
 }
 
 export interface UploadOptions {
   readonly signal?: AbortSignal;
-  /** Bytes that have arrived. */
-  readonly onProgress?: (bytes: number) => void;
+  /** Bytes that have arrived, of how many. */
+  readonly onProgress?: (bytes: number, total: number) => void;
 }
 
 /** An upload, and the name of the execution that it starts: made from bucket, key and version alone. */
@@ -96,7 +96,10 @@ export async function findArchive(
   { signal }: UploadOptions = {},
 ): Promise<ArchiveLocation | null> {
   const { bucket } = to;
-  const known = await new KnownArchives(s3, to, signal).find(archive.sha256, archive.bytes);
+  const archives = new KnownArchives(s3, to, signal);
+  const last = archive.previous?.archive.sha256 === archive.sha256 ? archive.previous.storedIn(to) : null;
+  if (last && (await archives.exists(last, archive.bytes))) return last;
+  const known = await archives.find(archive.sha256, archive.bytes);
   if (known) return known;
   const key = archiveKey(to.project, archive.sha256);
   const stored = await findStored(s3, archive, { bucket, key }, signal);
@@ -144,13 +147,13 @@ export async function checksumOf({
 /** @returns the version; null in a bucket without versions. */
 async function put(
   s3: S3Client,
-  archive: Pick<LocalArchive, 'file'>,
+  archive: Pick<LocalArchive, 'file' | 'bytes'>,
   to: { bucket: string; key: string; metadata?: Record<string, string>; isNew?: boolean },
   options: UploadOptions,
 ): Promise<string | null> {
   const body = createReadStream(archive.file);
   try {
-    return await putBytes(s3, body, to, options);
+    return await putBytes(s3, body, { ...to, bytes: archive.bytes }, options);
   } finally {
     body.destroy();
   }
@@ -160,7 +163,7 @@ async function put(
 export async function putBytes(
   s3: S3Client,
   body: Readable | Buffer,
-  to: { bucket: string; key: string; metadata?: Record<string, string>; isNew?: boolean },
+  to: { bucket: string; key: string; bytes: number; metadata?: Record<string, string>; isNew?: boolean },
   { signal, onProgress }: UploadOptions,
 ): Promise<string | null> {
   signal?.throwIfAborted();
@@ -176,7 +179,7 @@ export async function putBytes(
     },
     partSize: PART_BYTES,
   });
-  upload.on('httpUploadProgress', ({ loaded }) => onProgress?.(loaded ?? 0));
+  upload.on('httpUploadProgress', ({ loaded }) => onProgress?.(loaded ?? 0, to.bytes));
   const abort = () => void upload.abort();
   signal?.addEventListener('abort', abort);
   try {

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { archiveUri } from '../../core/names.ts';
 import type { SpecInput } from '../../core/spec/spec.ts';
-import { formatDuration, formatSize } from '../../core/units.ts';
+import { formatSize } from '../../core/units.ts';
 import { type Context, withContext } from '../context.ts';
 import { EXIT, type ExitCode } from '../errors.ts';
 import type { PushOutput } from '../output/schemas.ts';
@@ -10,6 +10,7 @@ import { addSpecOptions } from '../project/spec-options.ts';
 interface PushOptions extends Record<string, unknown> {
   readonly start?: boolean;
   readonly includeSecrets?: boolean;
+  readonly full?: boolean;
   readonly json?: boolean;
 }
 
@@ -19,6 +20,7 @@ export function addPushCommand(program: Command): void {
     .description('pack and upload this folder without starting a run')
     .option('--start', 'upload to uploads/ instead, which starts a run')
     .option('--include-secrets', 'also pack files that look like secrets (.env, keys, credentials)')
+    .option('--full', 'upload the whole archive, also where a part of it would do')
     .option('--json', 'print one JSON document');
   addSpecOptions(command, ['project'])
     .addHelpText(
@@ -38,7 +40,7 @@ Examples:
 
 async function push(context: Context, options: PushOptions): Promise<ExitCode> {
   const { account, terminal, signal, folder } = context;
-  const [{ findProject }, { readCode, packWarnings, withArchive }, { send }, { specOf }] = await Promise.all([
+  const [{ findProject }, { readCode, packWarnings, withArchive }, { send, sentLine }, { specOf }] = await Promise.all([
     import('../project/project.ts'),
     import('../archive/code.ts'),
     import('../archive/send-archive.ts'),
@@ -56,12 +58,12 @@ async function push(context: Context, options: PushOptions): Promise<ExitCode> {
     terminal.note(
       `Packed ${packed.files.length} files (${formatSize(packed.bytes)}) into ${formatSize(packed.archiveBytes)}`,
     );
-    const began = performance.now();
-    const to = { bucket, project: name.value, start: options.start === true ? flags : null };
+    const patch = options.full === true ? ('none' as const) : ('at-once' as const);
+    const to = { bucket, project: name.value, start: options.start === true ? flags : null, patch };
     const sent = await send(context, archive, to);
     const uri = archiveUri(sent);
-    const seconds = formatDuration((performance.now() - began) / 1_000);
-    terminal.note(sent.reused ? 'The same archive is already uploaded.' : `Uploaded in ${seconds}`);
+    terminal.note(sentLine(packed, sent));
+    if (sent.reused) terminal.note('The same archive is already uploaded.');
     const start = `runctl run --project ${name.value} --archive '${uri}' --sha256 ${archive.sha256}`;
     if (options.json) {
       const output: PushOutput = {
@@ -72,6 +74,8 @@ async function push(context: Context, options: PushOptions): Promise<ExitCode> {
         bytes: packed.bytes,
         archiveBytes: archive.bytes,
         reused: sent.reused,
+        sentBytes: sent.sentBytes,
+        changedFiles: packed.changedFiles,
         gitCommit: packed.git?.commit ?? null,
         gitDirty: packed.git?.dirty ?? null,
         secretsLeftOut: [...packed.secrets],

@@ -23,6 +23,7 @@ Examples:
 interface AddOptions extends Record<string, unknown> {
   readonly timezone?: string;
   readonly includeSecrets?: boolean;
+  readonly full?: boolean;
   readonly replace?: boolean;
   readonly yes?: boolean;
   readonly json?: boolean;
@@ -43,6 +44,7 @@ export function addScheduleCommand(program: Command): void {
     .option('--replace', 'replace an existing schedule of this name')
     .option('-y, --yes', 'create it without asking; needed where there is no terminal')
     .option('--include-secrets', 'also pack files that look like secrets (.env, keys, credentials)')
+    .option('--full', 'upload the whole archive, also where a part of it would do')
     .option('--json', 'print one JSON document');
   addSpecOptions(adding)
     .addHelpText('after', ADD_HELP)
@@ -100,7 +102,8 @@ async function add(
   const options = { replace: given.replace === true, yes: given.yes === true, json: given.json === true };
   const request = { name, when, timezone, project: project.name, spec: flags, secrets, ...options };
   const includeSecrets = given.includeSecrets === true;
-  return await withScheduledCode(context, { project, flags, includeSecrets }, (code) =>
+  const full = given.full === true;
+  return await withScheduledCode(context, { project, flags, includeSecrets, full }, (code) =>
     addSchedule(context, request, code),
   );
 }

@@ -133,6 +133,8 @@ export const pushSchema = z.object({
   bytes: count,
   archiveBytes: about(count, 'packed'),
   reused: about(z.boolean(), 'the same archive was stored already'),
+  sentBytes: about(count, 'uploaded: of the archive, or of a patch that it is assembled from'),
+  changedFiles: about(or(count), 'since the last upload of this folder; null: not known'),
   gitCommit: or(text),
   gitDirty: or(z.boolean()),
   secretsLeftOut: about(z.array(text), 'files that look like secrets, which were not packed'),

@@ -15,6 +15,7 @@ import { CliError, EXIT, type ExitCode, setUpError } from '../errors.ts';
 import { JobLog } from '../logs/job-log.ts';
 import type { PullOutput } from '../output/schemas.ts';
 import { pollUntil } from '../terminal/poll.ts';
+import { TransferText } from '../terminal/transfer-text.ts';
 import { download, type StoredObject } from './download.ts';
 import { FETCHED_ARCHIVE, fetchFiles } from './fetch.ts';
 import type { Run, Runs } from './find.ts';
@@ -96,8 +97,9 @@ async function pullEnded(pull: Pull, manifest: Manifest): Promise<PullOutput> {
   await requireSpace(stage, total + (options.unpack ? unpackedBytes(manifest) : 0));
   const files = await terminal.working(`Downloading ${formatSize(total)} of run ${run.id}`, async (update) => {
     let before = 0;
+    const text = new TransferText('Downloading');
     for (const object of objects) {
-      const progress = (bytes: number) => update(`Downloading ${formatSize(before + bytes)} of ${formatSize(total)}`);
+      const progress = (bytes: number) => update(text.at(before + bytes, total));
       const file = join(stage, basename(object.key));
       if (!(await isStored(file, object))) await download(runs.store, object, file, progress, signal);
       before += object.bytes;

@@ -5,7 +5,6 @@ import type { ErrorName } from '../../core/errors.ts';
 import { archiveUri } from '../../core/names.ts';
 import { withoutInclude } from '../../core/spec/archive-spec.ts';
 import { mergeSpecs, type SpecInput } from '../../core/spec/spec.ts';
-import { formatCount, formatSize } from '../../core/units.ts';
 import { errorNamed, type RunEnding, readEnding } from '../../core/workflow/run-ending.ts';
 import { hasResults } from '../../core/workflow/vocabulary.ts';
 import { callerName } from '../account/identity.ts';
@@ -21,8 +20,7 @@ import {
   withArchive,
   withoutPackingKeys,
 } from '../archive/code.ts';
-import type { Packed } from '../archive/pack.ts';
-import { type Sent, send } from '../archive/send-archive.ts';
+import { send, sentLine } from '../archive/send-archive.ts';
 import type { Context } from '../context.ts';
 import { EXIT, type ExitCode, exitCodeOf, usageError } from '../errors.ts';
 import type { StartOutput } from '../output/schemas.ts';
@@ -110,7 +108,12 @@ async function sendFolder(context: Context, flags: SpecInput, options: RunOption
     if (!(await confirmPlan(context, plan, options))) return null;
     const allowed = spec.allowRemovals === true;
     if (!(await confirmRemovals(terminal, removals, { allowed, ask: options.yes !== true, signal }))) return null;
-    const to = { bucket, project: project.name.value, start: null, patch: options.full !== true };
+    const to = {
+      bucket,
+      project: project.name.value,
+      start: null,
+      patch: options.full === true ? 'none' : 'for-run',
+    } as const;
     const sent = await send(context, archive, to);
     terminal.note(sentLine(packed, sent));
     const unrecorded = await recordFiles(folder, target, packed);
@@ -124,15 +127,6 @@ async function sendFolder(context: Context, flags: SpecInput, options: RunOption
       ...(sent.patch === null ? {} : { patch: archiveUri(sent.patch) }),
     };
   });
-}
-
-/** `3 of 2,004 files changed, 4.1 KiB of 31.9 MiB sent` */
-function sentLine(packed: Packed, sent: Sent): string {
-  const files =
-    packed.changedFiles === null
-      ? ''
-      : `${formatCount(packed.changedFiles)} of ${formatCount(packed.files.length)} files changed, `;
-  return `${files}${formatSize(sent.sentBytes)} of ${formatSize(packed.archiveBytes)} sent`;
 }
 
 /** The archive's own runctl.yaml is not read here; only the flags are known. */

@@ -5,7 +5,7 @@ import { withoutInclude } from '../../core/spec/archive-spec.ts';
 import { mergeSpecs, type SpecInput } from '../../core/spec/spec.ts';
 import { formatSize } from '../../core/units.ts';
 import { checkScript, entryFrom, packWarnings, readCode, withArchive } from '../archive/code.ts';
-import { send } from '../archive/send-archive.ts';
+import { send, sentLine } from '../archive/send-archive.ts';
 import type { Context } from '../context.ts';
 import { usageError } from '../errors.ts';
 import type { Project } from '../project/project.ts';
@@ -26,7 +26,12 @@ export interface PlacedCode extends ArchiveLocation {
 /** Passes the code to `use`: the archive that the flags name, with its version, or the current folder, packed. */
 export async function withScheduledCode<T>(
   context: Context,
-  { project, flags, includeSecrets }: { project: Project; flags: SpecInput; includeSecrets: boolean },
+  {
+    project,
+    flags,
+    includeSecrets,
+    full,
+  }: { project: Project; flags: SpecInput; includeSecrets: boolean; full: boolean },
   use: (code: ScheduledCode) => Promise<T>,
 ): Promise<T> {
   const { account, terminal, signal, folder } = context;
@@ -45,7 +50,9 @@ export async function withScheduledCode<T>(
     return await use({
       description: `this folder: ${packed.files.length} files, ${formatSize(packed.bytes)}`,
       upload: async () => {
-        const sent = await send(context, archive, { bucket, project: project.name.value, start: null });
+        const patch = full ? 'none' : 'at-once';
+        const sent = await send(context, archive, { bucket, project: project.name.value, start: null, patch });
+        terminal.note(sentLine(packed, sent));
         return { ...sent, sha256: archive.sha256 };
       },
     });

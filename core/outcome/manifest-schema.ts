@@ -45,6 +45,8 @@ const manifest = (reading: Reading) => {
           gitCommit: or(text, null),
           /** The archive has changes beside that commit; null without a commit. */
           gitDirty: or(z.nullable(z.boolean()), null),
+          /** What was uploaded instead of it; null: all of it, or it was stored already. */
+          patchBytes: or(z.nullable(count), null),
         }),
       ),
       null,

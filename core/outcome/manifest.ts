@@ -58,6 +58,7 @@ export function buildManifest(parts: ManifestParts): Manifest {
       files: archive.files,
       gitCommit: archive.gitCommit,
       gitDirty: archive.gitDirty,
+      patchBytes: archive.patchBytes ?? null,
     },
     instance: instance && {
       id: instance.id,

@@ -20,6 +20,8 @@ export interface SyncRequest {
   readonly allowRemovals?: boolean;
   /** The sync may replace the code of another source; left out: no. */
   readonly takeOver?: boolean;
+  /** A presigned URL of the archive's index; left out or null: there is none. */
+  readonly index?: string | null;
 }
 
 export interface InstallRequest {

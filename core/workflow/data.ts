@@ -59,6 +59,10 @@ export interface VerifiedArchive {
   readonly gitCommit: string | null;
   /** Something in it is not as that commit has it; null without a commit. */
   readonly gitDirty: boolean | null;
+  /** Bytes of the patch that it was assembled from; null: it was uploaded whole. Left out as `indexed`. */
+  readonly patchBytes?: number | null;
+  /** Its index was written. Left out by a run that began with an older version. */
+  readonly indexed?: boolean;
 }
 
 export interface AssembleInput {

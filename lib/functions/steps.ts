@@ -3,7 +3,15 @@ import type { Bucket } from 'aws-cdk-lib/aws-s3';
 import type { IQueue } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
 import { READ_ARCHIVE_MEMORY_MIB, READ_ARCHIVE_S } from '../../core/archive/caps.ts';
-import { NOTIFY_FUNCTION, RUN_DOCUMENT, RUN_LOG_GROUP, STOP_FUNCTION } from '../../core/names.ts';
+import {
+  ARCHIVE_PREFIX,
+  INDEX_PREFIX,
+  NOTIFY_FUNCTION,
+  RUN_DOCUMENT,
+  RUN_LOG_GROUP,
+  STOP_FUNCTION,
+  UPLOAD_PREFIX,
+} from '../../core/names.ts';
 import type { RunProgram } from '../../core/workflow/data.ts';
 import type { Config } from '../config.ts';
 import {
@@ -118,7 +126,7 @@ export class Steps extends Construct {
       },
       permissions: [
         ...jobStep.permissions,
-        ...readArchives(bucket),
+        ...readArchives(bucket, [UPLOAD_PREFIX, ARCHIVE_PREFIX, INDEX_PREFIX]),
         invokeFunction(stack, STOP_FUNCTION, NOTIFY_FUNCTION),
       ],
       timeout: TWO_POLLS,

@@ -3,6 +3,7 @@ import { ManagedPolicy } from 'aws-cdk-lib/aws-iam';
 import type { Bucket } from 'aws-cdk-lib/aws-s3';
 import {
   ARCHIVE_PREFIX,
+  ASSEMBLE_FUNCTION,
   DOCUMENTS,
   FETCHED_PREFIX,
   INDEX_PREFIX,
@@ -21,6 +22,7 @@ import {
   documentArn,
   executionsOf,
   fetchProgram,
+  invokeFunction,
   listRuns,
   readDocument,
   readHistories,
@@ -93,6 +95,8 @@ function startRuns(stack: Stack, bucket: Bucket): Permission[] {
     // To reuse an archive that was uploaded before, or parts of it.
     { actions: ['s3:GetObject', 's3:GetObjectVersion'], resources: [bucket.arnForObjects(`${ARCHIVE_PREFIX}*`)] },
     { actions: ['s3:GetObject'], resources: [bucket.arnForObjects(`${INDEX_PREFIX}*`)] },
+    // To upload only what changed where no run follows. The function checks its input as that of a run.
+    invokeFunction(stack, ASSEMBLE_FUNCTION),
   ];
 }
 

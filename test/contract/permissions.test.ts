@@ -4,6 +4,7 @@ import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
+  ASSEMBLE_FUNCTION,
   archiveKey,
   fetchedKey,
   indexKey,
@@ -95,7 +96,7 @@ const READS: Readonly<Record<string, readonly string[]>> = {
   'notify-run': [notified, runs],
   'verify-archive': [uploads, archives],
   'assemble-archive': [patches, archives],
-  'sync-code': [uploads, archives],
+  'sync-code': [uploads, archives, indexes],
   'start-run': [uploads],
 };
 const of = (table: typeof READS, name: string) => table[name] ?? [];
@@ -285,6 +286,7 @@ const OF_PEOPLE: Readonly<Record<string, readonly (readonly [readonly Policy[], 
   PutObject: [[OPERATORS, on('s3:PutObject', object(fetched))]],
   HeadBucket: [[WATCHERS, LIST]],
   ListObjectsV2: [[WATCHERS, LIST]],
+  Invoke: [[WATCHERS, on('lambda:InvokeFunction', arn('lambda', `function:${ASSEMBLE_FUNCTION}`))]],
   StartExecution: [[WATCHERS, on('states:StartExecution', MACHINE)]],
   ListExecutions: [[WATCHERS, on('states:ListExecutions', MACHINE)]],
   DescribeExecution: [[WATCHERS, on('states:DescribeExecution', RUN, WATCH)]],

@@ -68,6 +68,7 @@ const sync: Required<SyncRequest> = {
   folders: ['outputs'],
   allowRemovals: true,
   takeOver: true,
+  index: 'https://y',
 };
 const install: Required<InstallRequest> = {
   requirements: 'r.txt',
@@ -118,6 +119,7 @@ const OPTIONAL = [
   'folders',
   'allowRemovals',
   'takeOver',
+  'index',
 ];
 
 describe('requests', () => {
@@ -146,7 +148,7 @@ describe('requests', () => {
   });
 
   it('what a sync may leave out is refused when it is of another type', () => {
-    const wrong = [{ folders: 'a' }, { folders: [1] }, { allowRemovals: 'yes' }, { takeOver: 1 }];
+    const wrong = [{ folders: 'a' }, { folders: [1] }, { allowRemovals: 'yes' }, { takeOver: 1 }, { index: 1 }];
     expect(understood(wrong.map((fields) => ({ ...starts.sync, sync: { ...sync, ...fields } })))).toEqual(
       wrong.map((fields) => `sync.${Object.keys(fields)[0]} has the wrong type`),
     );

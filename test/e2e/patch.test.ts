@@ -9,6 +9,7 @@ import { encodePatch } from '../../core/archive/patch.ts';
 import { parseArchiveUri, patchKey } from '../../core/names.ts';
 import { Cloud, type EndedRun } from '../support/cloud/cloud.ts';
 import { projectFolder, runctl, shellEnvironment } from '../support/cloud/runctl.ts';
+import { outputOf } from '../support/outputs.ts';
 
 let cloud: Cloud;
 let folder: string;
@@ -70,6 +71,11 @@ describe('a folder that is trained again', () => {
     expect(edited.run.states).toContain('Assemble archive');
     expect(edited.sent).toMatch(/^1 of 5 files changed, [\d.]+ (B|KiB) of 13\.\d MiB sent$/);
     expect(await cloud.log(edited.run.id, 'train')).toContain(expected());
+    // The instance fetches what it lacks, too.
+    expect(await cloud.log(edited.run.id, 'sync')).toMatch(/^Fetching .* in 1 range; the rest is in the archive/m);
+    const { fetched } = (await cloud.manifest(edited.run.arn))?.jobs.sync?.result ?? {};
+    expect(fetched).toBeLessThan(200_000);
+    expect((await cloud.manifest(edited.run.arn))?.archive?.patchBytes).toBeLessThan(10_000);
 
     // The same again needs no patch, since the archive that was made is known.
     const same = await train();
@@ -101,6 +107,21 @@ describe('a folder that is trained again', () => {
     expect(full.run.states).not.toContain('Assemble archive');
     expect(full.sent).toMatch(/^1 of 5 files changed, 13\.\d MiB of 13\.\d MiB sent$/);
     expect(await cloud.log(full.run.id, 'train')).toContain(expected());
+
+    // A push is assembled at once, also of one that no run has verified; a run takes it as it is.
+    for (const value of [55_555, 666_666]) {
+      writeFileSync(join(folder, 'lib/part.py'), `VALUE = ${value}\n`);
+      const { stdout, stderr } = await runctl(folder, ['push', '--json'], env);
+      expect(stderr).toMatch(/^1 of 5 files changed, [\d.]+ B of 13\.\d MiB sent$/m);
+      const pushed = outputOf('push', stdout);
+      expect(pushed).toMatchObject({ changedFiles: 1, reused: false });
+      const object = (await cloud.object(parseArchiveUri(pushed.archive)?.key ?? '')) ?? Buffer.alloc(0);
+      expect(createHash('sha256').update(object).digest('hex')).toBe(pushed.sha256);
+    }
+    const pushed = await train();
+    expect(pushed.sent).toMatch(/^0 of 5 files changed, 0 B of/);
+    expect(pushed.run.states).not.toContain('Assemble archive');
+    expect(await cloud.log(pushed.run.id, 'train')).toContain(expected());
 
     // What was assembled is an archive like any other: GNU tar reads it.
     const { key = '' } = parseArchiveUri(elsewhere.input.archive) ?? {};

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 
+PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 PR_SET_NO_NEW_PRIVS = 38
 

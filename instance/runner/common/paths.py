@@ -26,6 +26,9 @@ LINGERED = "lingered.json"
 RESTARTED = "restarted.json"
 #: Why the job could not be kept from the instance metadata service.
 METADATA_OPEN = "metadata-open.json"
+#: Of a training: the latest sample of what it uses, and all of them.
+USAGE = "usage.json"
+USAGE_SERIES = "usage.jsonl"
 ROOM = "room"
 LOCK = "lock"
 #: Written by the instance's root user, in the runner's root folder: jobs may run as root.

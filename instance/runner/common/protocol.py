@@ -204,7 +204,8 @@ def _entry_words(work: dict[str, Any]) -> list[str]:
 def _check_sync(work: dict[str, Any]) -> None:
     """What a request may leave out."""
     work.setdefault("folders", [])
-    _check(work, {"folders": (list,)}, "sync.")
+    work.setdefault("index", None)
+    _check(work, {"folders": (list,), "index": _MAYBE_TEXT}, "sync.")
     if not all(isinstance(name, str) for name in work["folders"]):
         raise Refusal("BadRequest", "sync.folders has the wrong type")
     for key in ("allowRemovals", "takeOver"):

@@ -108,6 +108,8 @@ class ProcessGroup:
     def __init__(self, pid: int, start: int, why: str | None = None, ancestor: int | None = None) -> None:
         """ancestor: the supervisor's PID while it lives; orphans of the job become its children."""
         self.pid, self.start, self.why, self._ancestor = pid, start, why, ancestor
+        #: Sessions of other processes that the supervisor has started: they are not the job's.
+        self.helpers: set[int] = set()
 
     def describe(self) -> dict[str, Any]:
         return {"kind": "process-group", "why": self.why}
@@ -116,7 +118,8 @@ class ProcessGroup:
         running = processes.everyone()
         members = {process.pid: process for process in processes.group(self.pid, self.start, running)}
         if self._ancestor is not None:
-            members.update((process.pid, process) for process in processes.descendants(self._ancestor, running))
+            below = processes.descendants(self._ancestor, running)
+            members.update((process.pid, process) for process in below if process.session not in self.helpers)
         return list(members.values())
 
     def is_empty(self) -> bool:

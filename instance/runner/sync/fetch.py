@@ -32,6 +32,13 @@ class RetryableError(Exception):
     """An attempt failed, and the next one may succeed."""
 
 
+class Meter:
+    """Counts the bytes that were fetched, also by attempts that failed."""
+
+    def __init__(self) -> None:
+        self.fetched = 0
+
+
 def _build_opener() -> urllib.request.OpenerDirector:
     """An opener of http and https alone: urllib's own would open file: and ftp: as well."""
     opener = urllib.request.OpenerDirector()
@@ -48,17 +55,17 @@ def _build_opener() -> urllib.request.OpenerDirector:
     return opener
 
 
-def fetch(url: str, expected: int, sha256: str, file: FileIO, report: Callable[[int], None]) -> None:
+def fetch(url: str, expected: int, sha256: str, file: FileIO, meter: Meter, report: Callable[[int, int], None]) -> None:
     """Downloads `expected` bytes into the open, unbuffered file; checks size and SHA-256.
 
-    `report(bytes)` is called for each piece.
+    `report(done, total)` is called for each piece.
 
     Raises SyncError FetchFailed or DigestMismatch; OSError when the file cannot be written.
     """
     wait = FIRST_WAIT_S
     for attempt in range(1, MAX_ATTEMPTS + 1):
         try:
-            digest = _attempt(url, expected, file, report)
+            digest = _attempt(url, expected, file, meter, report)
             break
         except RetryableError as error:
             if attempt == MAX_ATTEMPTS:
@@ -76,13 +83,13 @@ def fetch(url: str, expected: int, sha256: str, file: FileIO, report: Callable[[
         )
 
 
-def _attempt(url: str, expected: int, file: FileIO, report: Callable[[int], None]) -> str:
+def _attempt(url: str, expected: int, file: FileIO, meter: Meter, report: Callable[[int, int], None]) -> str:
     """One download; returns the SHA-256. Raises SyncError, or RetryableError."""
     file.seek(0)
     file.truncate()
     digest = hashlib.sha256()
     done = 0
-    with _open(url) as response:
+    with open_url(url) as response:
         content_length = response.length  # Content-Length, None for an answer in chunks
         while done != content_length:
             try:
@@ -94,13 +101,14 @@ def _attempt(url: str, expected: int, file: FileIO, report: Callable[[int], None
             if not piece:
                 break
             done += len(piece)
+            meter.fetched += len(piece)
             if done > expected:
                 raise _wrong_size("more than %d" % expected, expected)
             digest.update(piece)
             remaining = memoryview(piece)
             while remaining:
                 remaining = remaining[file.write(remaining) :]
-            report(done)
+            report(done, expected)
     if done < expected:
         if content_length and done < content_length:
             raise RetryableError("the connection ended after %s of %s" % (format_size(done), format_size(expected)))
@@ -108,10 +116,10 @@ def _attempt(url: str, expected: int, file: FileIO, report: Callable[[int], None
     return digest.hexdigest()
 
 
-def _open(url: str) -> http.client.HTTPResponse:
+def open_url(url: str, headers: dict[str, str] | None = None) -> http.client.HTTPResponse:
     """The open response. Raises SyncError, or RetryableError."""
     try:
-        return _build_opener().open(urllib.request.Request(url), timeout=SILENCE_S)  # noqa: S310 (this opener knows http and https alone)
+        return _build_opener().open(urllib.request.Request(url, headers=headers or {}), timeout=SILENCE_S)  # noqa: S310 (this opener knows http and https alone)
     except urllib.error.HTTPError as error:
         code = re.search(rb"<Code>([A-Za-z0-9.]{1,64})</Code>", error.read(4096))
         outcome = "S3 answered %d%s" % (error.code, " " + code.group(1).decode() if code else "")

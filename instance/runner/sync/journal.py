@@ -13,6 +13,7 @@ import time
 from sync.apply import Work, exists
 from sync.isolate import run_isolated
 from sync.plan import is_torn
+from sync.previous import MEMBERS
 from sync.report import SyncError, log
 from sync.workspace import DRAFT_SUFFIX
 
@@ -26,7 +27,7 @@ JOURNAL, MANIFEST, NEXT, STAGING, OLD = b"journal.json", b"manifest.json", b"nex
 
 def clear(workspace: Workspace) -> None:
     """Removes what a killed sync left behind, once no journal needs it."""
-    for name in (NEXT, NEXT + DRAFT_SUFFIX, JOURNAL + DRAFT_SUFFIX, b"archive", STAGING, OLD):
+    for name in (NEXT, NEXT + DRAFT_SUFFIX, JOURNAL + DRAFT_SUFFIX, MEMBERS + DRAFT_SUFFIX, b"archive", STAGING, OLD):
         workspace.discard(name)
 
 

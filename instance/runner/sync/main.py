@@ -8,7 +8,7 @@ import sys
 import time
 
 from common import disk
-from sync import journal, plan
+from sync import journal, plan, previous
 from sync.apply import exists
 from sync.extract import extract, verify_tree
 from sync.inflate import measure_expanded_size, open_unpacked, read_size_hint
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from io import FileIO
     from typing import Any, Callable, NoReturn
 
+    from sync.archive_index import Member
+    from sync.fetch import Meter
     from sync.note import Note
     from sync.records import FileEntry, Manifest, Source
 
@@ -62,6 +64,7 @@ class Sync:
         self._reporter = reporter
         self._request: dict[str, Any] = request["sync"]
         self._started = time.time()
+        self._fetched = 0
         log("Syncing the code of run %s to project %s" % (request["run"]["id"], request["project"]))
         self._workspace = Workspace(request["home"], request["project"])
 
@@ -100,11 +103,12 @@ class Sync:
         workspace, script = self._workspace, self._request["script"]
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         with open(os.open(b"archive", flags, 0o600, dir_fd=workspace.own), "rb+", buffering=0) as archive:
-            self._fetch(archive)
+            members, expanded = self._fetch(archive)
+            self._check_room(max(expanded, read_size_hint(archive)), "to unpack the archive")
             os.mkdir(journal.STAGING, 0o755, dir_fd=workspace.own)
             staging = workspace.open_own(journal.STAGING)
             files, folders, note = self._extract(archive, staging)
-        workspace.discard(b"archive")
+        previous.keep(workspace, b"archive", self._request["bytes"], members)
         self._reporter.report_progress("verifying", 0, len(files))
         if workspace.inside and any(name.split("/")[0] == ".runctl" for name in [*files, *folders]):
             raise SyncError(
@@ -118,32 +122,52 @@ class Sync:
         os.close(staging)
         return files, folders, note
 
-    def _fetch(self, archive: FileIO) -> None:
-        from sync.fetch import fetch  # here, because a sync that needs no network should not wait for its modules
+    def _fetch(self, archive: FileIO) -> tuple[list[Member] | None, int]:
+        """Writes the archive into the open file; returns its members and what they unpack to, if an index has them."""
+        # Here, because a sync that needs no network should not wait for its modules.
+        from sync.fetch import Meter, fetch
 
-        expected = self._request["bytes"]
+        request, expected = self._request, self._request["bytes"]
         log("Fetching the archive: %s" % format_size(expected))
         self._check_room(expected, "to fetch the archive")
-        began = time.monotonic()
+        began, meter = time.monotonic(), Meter()
         self._reporter.report_progress("downloading", 0, expected, 0)
+
+        def report(done: int, total: int) -> None:
+            self._reporter.report_progress("downloading", done, total, done)
+
         try:
-            fetch(
-                self._request["url"],
-                expected,
-                self._request["sha256"],
-                archive,
-                lambda done: self._reporter.report_progress("downloading", done, expected, done),
-            )
+            members, expanded, is_complete = self._rebuild(archive, meter, report)
+            if not is_complete:
+                fetch(request["url"], expected, request["sha256"], archive, meter, report)
         except OSError as error:
             self._raise_full(error, lambda: expected, "to fetch the archive")
+        self._fetched = meter.fetched
         seconds = time.monotonic() - began
-        speed = int(expected / max(seconds, 0.001))
-        log("Fetched %s in %.1f s (%s/s)" % (format_size(expected), seconds, format_size(speed)))
-        log("SHA-256 verified: %s" % self._request["sha256"])
+        speed = int(meter.fetched / max(seconds, 0.001))
+        log("Fetched %s in %.1f s (%s/s)" % (format_size(meter.fetched), seconds, format_size(speed)))
+        log("SHA-256 verified: %s" % request["sha256"])
+        return members, expanded
+
+    def _rebuild(
+        self, archive: FileIO, meter: Meter, report: Callable[[int, int], None]
+    ) -> tuple[list[Member] | None, int, bool]:
+        """The members of the archive, what they unpack to, and whether the file has the archive already."""
+        if not self._request.get("index"):
+            return None, 0, False
+        from sync import rebuild
+
+        request, members, expanded = self._request, None, 0
+        try:
+            members, expanded = rebuild.fetch_index(request["index"], request["sha256"], request["bytes"], meter)
+            rebuild.rebuild(self._workspace, request["url"], members, request["sha256"], archive, meter, report)
+            return members, expanded, True
+        except rebuild.NotRebuilt as error:
+            log("Fetching all of the archive: %s" % error)
+            return members, expanded, False
 
     def _extract(self, archive: FileIO, staging: int) -> tuple[dict[str, FileEntry], list[str], Note]:
         began = time.monotonic()
-        self._check_room(read_size_hint(archive), "to unpack the archive")
         strip = self._request["strip"]
         try:
             with open_unpacked(archive) as source:
@@ -164,6 +188,8 @@ class Sync:
 
     def _check_room(self, need: int, purpose: str) -> None:
         free = self._workspace.free_bytes()
+        if need > free and previous.discard(self._workspace):
+            free = self._workspace.free_bytes()
         if need > free:
             sizes = tuple(format_size(count) for count in (need, free, need - free))
             missing = "%s needed %s, %s free, %s missing" % (sizes[0], purpose, sizes[1], sizes[2])
@@ -272,5 +298,6 @@ class Sync:
             "kept": kept[:MAX_KEPT_NAMES],
             "pythonFiles": len(python),
             "cached": cached,
+            "fetched": self._fetched,
             "sha256": request["sha256"],
         }

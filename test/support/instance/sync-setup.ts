@@ -23,6 +23,8 @@ export interface SyncResult {
   readonly kept: readonly string[];
   readonly pythonFiles: number;
   readonly cached: boolean;
+  /** Bytes. */
+  readonly fetched: number;
   readonly sha256: string;
   readonly error?: { readonly name: string; readonly message: string };
 }

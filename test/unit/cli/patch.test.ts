@@ -100,7 +100,7 @@ describe('a patch', () => {
           for (const change of edits) await apply(change, round === 0 ? 'src' : '.');
           const archive = join(work, 'cached.tar.gz');
           const packed = await packFolder(project, archive, LATER());
-          await packed.keep();
+          await packed.keep(null);
           const next = { ...packed, file: await readFile(archive) };
           await rename(join(project, '.runctl'), join(work, 'cache'));
           await packFolder(project, archive);
@@ -122,7 +122,7 @@ describe('a patch', () => {
     await writeFile(join(project, 'large.bin'), content(300_000, 1));
     const archive = join(work, 'a.tar.gz');
     const first = await packFolder(project, archive, LATER());
-    await first.keep();
+    await first.keep(null);
     const listing = await listFiles(project);
     await rm(join(project, 'train.py'));
     await rm(join(project, 'large.bin'));
@@ -138,7 +138,7 @@ describe('a patch', () => {
     const archive = join(work, 'a.tar.gz');
     const { mtime, atime } = await stat(path);
     const first = await packFolder(project, archive);
-    await first.keep();
+    await first.keep(null);
     await writeFile(path, 'print(2)\n');
     await utimes(path, atime, mtime);
     const second = await packFolder(project, archive);
@@ -150,7 +150,7 @@ describe('a patch', () => {
     const archive = join(work, 'a.tar.gz');
     const first = await packFolder(project, archive, LATER());
     for (const name of ['last.tar.gz', 'last.json']) {
-      await first.keep();
+      await first.keep(null);
       const cached = join(project, '.runctl/archive', name);
       const bytes = await readFile(cached);
       bytes[bytes.length >> 1] = (bytes[bytes.length >> 1] as number) ^ 1;

@@ -2,14 +2,16 @@ import { createHash } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { LambdaClient } from '@aws-sdk/client-lambda';
 import type { S3Client } from '@aws-sdk/client-s3';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { AssembleNow } from '../../../cli/archive/assemble-now.ts';
 import { storeArchive } from '../../../cli/archive/send-archive.ts';
 import { checksumOf } from '../../../cli/archive/upload.ts';
 import { fakeClient } from '../../support/fakes/sdk-client.ts';
 
 const sha256 = (data: Uint8Array) => createHash('sha256').update(data).digest();
-const TO = { bucket: 'mine', project: 'demo' };
+const TO = { bucket: 'mine', project: 'demo', patch: 'none', assemble: null } as const;
 let folder: string;
 
 beforeEach(() => {
@@ -65,5 +67,90 @@ describe('checksumOf', () => {
     const data = Buffer.alloc(part + 10, 'y');
     const parts = [data.subarray(0, part), data.subarray(part)].map(sha256);
     expect(await checksumOf(archive(data))).toBe(`${sha256(Buffer.concat(parts)).toString('base64')}-2`);
+  });
+});
+
+describe('an archive that no run follows', () => {
+  const content = Buffer.alloc(200_000, 'x');
+  const member = { content: 3, digest: '0123456789abcdef0123456789abcdef' };
+  const base = { bucket: 'mine', key: 'archives/demo/base.tar.gz', versionId: 'v1' };
+
+  /** An archive of which an earlier one has all but the last bytes. */
+  function edited() {
+    const local = archive(Buffer.concat([content, Buffer.from('new')]));
+    const members = [
+      { ...member, bytes: content.length },
+      { ...member, bytes: 3, digest: 'f'.repeat(32) },
+    ];
+    const previous = {
+      archive: { sha256: 'a'.repeat(64), bytes: content.length, members: [members[0]] },
+      storedIn: () => base,
+      member: () => ({ content: 3, bytes: Promise.resolve(content) }),
+    };
+    return { ...local, members, previous } as unknown as Parameters<typeof storeArchive>[1];
+  }
+
+  function store(answer: object | Error) {
+    const puts: string[] = [];
+    const { client } = fakeClient<S3Client>({
+      HeadObjectCommand: ({ Key }) =>
+        Key === base.key
+          ? { ContentLength: content.length }
+          : Object.assign(new Error('no'), { $metadata: { httpStatusCode: 404 } }),
+      PutObjectCommand: ({ Key }) => {
+        puts.push(String(Key).split('/')[0] as string);
+        return { VersionId: 'v2' };
+      },
+    });
+    // lib-storage asks the client for its settings.
+    Object.assign(client, {
+      config: {
+        requestHandler: {},
+        endpoint: () => Promise.resolve({ protocol: 'https:', hostname: 's3.example', path: '/' }),
+      },
+    });
+    const { client: lambda, sent } = fakeClient<LambdaClient>({ InvokeCommand: () => answer });
+    const to = { bucket: 'mine', project: 'demo', patch: 'at-once', assemble: new AssembleNow(lambda) } as const;
+    return {
+      puts,
+      sent,
+      stored: (local: Parameters<typeof storeArchive>[1]) => storeArchive(client as S3Client, local, to),
+    };
+  }
+  const made = (value: object) => ({ Payload: Buffer.from(JSON.stringify(value)) });
+
+  it('is assembled at once', async () => {
+    const local = edited();
+    const { puts, sent, stored } = store(made({ versionId: 'v9', bytes: local.bytes }));
+    const result = await stored(local);
+    expect(result).toMatchObject({
+      versionId: 'v9',
+      patch: null,
+      reused: false,
+      key: expect.stringMatching(/^archives\/demo\//),
+    });
+    expect(result.sentBytes).toBeLessThan(1_000);
+    expect(puts).toEqual(['patches']);
+    const { input } = JSON.parse(String(sent[0]?.input.Payload)) as { input: object };
+    expect(input).toEqual({
+      archive: `s3://mine/${result.key}`,
+      patch: `s3://mine/patches/demo/${local.sha256}`,
+      sha256: local.sha256,
+    });
+  });
+
+  it.each<[string, object | Error]>([
+    ['the permission is missing', Object.assign(new Error('no'), { name: 'AccessDeniedException' })],
+    ['the function refuses the patch', { FunctionError: 'Unhandled', ...made({ errorType: 'PatchUnusable' }) }],
+    ['the archive has another size', made({ versionId: 'v9', bytes: 5 })],
+    ['it has no version', made({ versionId: null, bytes: content.length + 3 })],
+    ['the answer is not JSON', { Payload: Buffer.from('x') }],
+  ])('is sent whole when %s', async (_, answer) => {
+    const { puts, stored } = store(answer);
+    const local = edited();
+    const result = await stored(local);
+    expect(result).toMatchObject({ versionId: 'v2', patch: null });
+    expect(result.sentBytes).toBeGreaterThan(local.bytes);
+    expect(puts).toEqual(['patches', 'archives']);
   });
 });
