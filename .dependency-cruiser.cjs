@@ -36,6 +36,7 @@ module.exports = {
     only('core-root', 'core/[^/]+\\.ts$', ['core/[^/]+\\.ts$']),
     core('archive'),
     core('metrics'),
+    core('report', 'metrics', 'outcome', 'workflow'),
     core('spec', 'archive'),
     core('protocol'),
     core('schedule'),
