@@ -58,6 +58,12 @@ module.exports = {
     cli('runs', 'archive', 'project', 'logs'),
     cli('logs', 'runs', 'project'),
     cli('metrics', 'runs', 'logs', 'project'),
+    only('cli-ui', 'cli/ui/', [
+      'aws/',
+      'core/',
+      'cli/(context|errors|failure)\\.ts$',
+      'cli/(logs|output|project|runs|terminal|ui)/',
+    ]),
     cli('schedules', 'archive', 'project'),
     cli('deploy'),
     cli('doctor', 'archive', 'project'),

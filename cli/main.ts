@@ -12,6 +12,7 @@ import { addRunCommand } from './commands/run.ts';
 import { addScheduleCommand } from './commands/schedule.ts';
 import { addStatusCommand } from './commands/status.ts';
 import { addStopCommand } from './commands/stop.ts';
+import { addUiCommand } from './commands/ui.ts';
 import { EXIT } from './errors.ts';
 import { explain, fail } from './failure.ts';
 import { printErrorJson, wantsJson } from './output/error.ts';
@@ -37,6 +38,7 @@ export function createProgram(): Command {
   addListCommand(program);
   addStopCommand(program);
   addPullCommand(program);
+  addUiCommand(program);
   addScheduleCommand(program);
   addDoctorCommand(program);
   addDeployCommand(program);

@@ -209,6 +209,11 @@ export const pullSchema = z.array(
   }),
 );
 
+export const uiSchema = z.object({
+  url: about(text, 'address of the page, with the token'),
+  port: z.int(),
+});
+
 export const logLineSchema = z.object({
   job: z.enum(JOBS),
   time: about(time, 'when runctl read the line from the instance'),
@@ -288,6 +293,7 @@ export const OUTPUTS = {
   'metrics --follow': metricLineSchema,
   stop: stopSchema,
   pull: pullSchema,
+  ui: uiSchema,
   'schedule add': scheduleSchema,
   'schedule list': schedulesSchema,
   'schedule remove': removedScheduleSchema,
@@ -304,6 +310,7 @@ export type PlanOutput = z.infer<typeof planSchema>;
 export type PushOutput = z.infer<typeof pushSchema>;
 export type StopOutput = z.infer<typeof stopSchema>[number];
 export type PullOutput = z.infer<typeof pullSchema>[number];
+export type UiOutput = z.infer<typeof uiSchema>;
 export type LogLineOutput = z.infer<typeof logLineSchema>;
 export type ScheduleOutput = z.infer<typeof scheduleSchema>;
 export type ListedScheduleOutput = z.infer<typeof schedulesSchema>[number];

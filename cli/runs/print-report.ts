@@ -53,7 +53,7 @@ export function printReport(terminal: Terminal, report: RunReport, now: number):
 
 /** The same for scripts. */
 export function reportJson(report: RunReport, now: number): StatusOutput {
-  const { ending, queue, silentSince, lastLine, endsBy, manifest, ...rest } = report;
+  const { ending, queue, silentSince, lastLine, endsBy, manifest, costSoFarUsd: _, ...rest } = report;
   const second = (time: number | null) => (time === null ? null : new Date(time * 1_000).toISOString());
   return {
     ...toRunOutput(rest, now),

@@ -56,6 +56,7 @@ const report: RunReport = {
   ending: null,
   warnings: [],
   manifest: null,
+  costSoFarUsd: 0.002,
 };
 
 describe('the exit code of a command that waits for a run', () => {
