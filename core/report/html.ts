@@ -45,7 +45,7 @@ p{margin:6px 0;overflow-wrap:anywhere}
 .outcome{font-weight:600}.success{color:var(--good)}.failure{color:var(--bad)}.requested{color:var(--plain)}
 .facts{display:grid;grid-template-columns:repeat(auto-fit,minmax(220px,1fr));gap:4px 24px;margin:12px 0}
 .facts div{display:flex;gap:8px;min-width:0}.facts dt{color:var(--quiet);flex:0 0 84px}.facts dd{margin:0;min-width:0;overflow-wrap:anywhere}
-.charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(460px,100%),1fr));gap:16px}
+.charts{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(400px,100%),1fr));gap:16px}
 .card{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:12px;min-width:0;break-inside:avoid}
 pre{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:12px;overflow-x:auto;font:13px/1.45 ui-monospace,monospace;white-space:pre-wrap;overflow-wrap:anywhere}
 .wide{overflow-x:auto}

@@ -2,7 +2,7 @@ import type { Series } from '../metrics/series.ts';
 import { summarize } from '../metrics/series.ts';
 import type { Manifest } from '../outcome/manifest-schema.ts';
 import { formatDuration, formatSize } from '../units.ts';
-import { ENDINGS } from '../workflow/vocabulary.ts';
+import { ENDINGS, isFailure } from '../workflow/vocabulary.ts';
 import { html, page, type SafeHtml, trusted } from './html.ts';
 import { lineChart } from './line-chart.ts';
 import { formatNumber } from './ticks.ts';
@@ -36,9 +36,10 @@ export function runReport({ manifest, series, usage }: RunResults): string {
 ${outcome(manifest)}
 </header>
 ${facts(manifest)}
+${isFailure(manifest.outcome) ? endingSection(manifest) : null}
 ${metricSection(series)}
 ${usageSection(usage)}
-${endingSection(manifest)}
+${isFailure(manifest.outcome) ? null : endingSection(manifest)}
 ${timeline(manifest)}
 ${packages(manifest)}`,
   );
@@ -56,7 +57,7 @@ function facts(manifest: Manifest): SafeHtml {
   const commit = archive?.gitCommit ?? null;
   const rows: readonly (readonly [string, string | null])[] = [
     ['project', textOf(spec?.project)],
-    ['started', run.startedAt.replace('T', ' ').replace(/\.\d+Z$/, ' UTC')],
+    ['started', run.startedAt.replace('T', ' ').replace(/(\.\d+)?Z$/, ' UTC')],
     ['started by', textOf(spec?.startedBy)],
     ['instance', instance === null ? null : `${instance.id} (${instance.type})`],
     ['entry', entryText(spec)],
@@ -150,7 +151,7 @@ function packages({ packages: found }: Manifest): SafeHtml | null {
   const names = Object.entries(found);
   if (names.length === 0) return null;
   const text = names.map(([name, version]) => `${name}==${version}`).join('\n');
-  return html`<h2>Packages</h2><details><summary>${names.length} packages</summary><pre>${text}</pre></details>`;
+  return html`<h2>Packages</h2><details><summary>${names.length} ${names.length === 1 ? 'package' : 'packages'}</summary><pre>${text}</pre></details>`;
 }
 
 /** At most so many runs in one comparison: more curves than that cannot be told apart. */

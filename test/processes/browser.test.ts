@@ -4,10 +4,10 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { projectRoot } from '../../local/cloud/paths.ts';
 import { readManifest } from '../../core/outcome/manifest-schema.ts';
 import { runReport } from '../../core/report/report.ts';
 import { usageCharts } from '../../core/report/usage.ts';
+import { projectRoot } from '../../local/cloud/paths.ts';
 import { startBrowser, type TestBrowser } from '../support/browser.ts';
 import { usageSample } from '../support/fakes/samples.ts';
 import { contrastProblems, text } from '../support/page.ts';
@@ -34,13 +34,44 @@ afterAll(async () => {
 
 describe('a report', () => {
   it('makes no request, has no error, and can be read in light, in dark, and on paper', async () => {
-    const run = { id: 'digits-1', arn: 'a', startedAt: '2026-11-26T10:00:00Z', endedAt: '2026-11-26T11:00:00Z', seconds: 3_600 };
-    const ending = { outcome: 'failed', message: 'The script exited with code 3.', next: 'Read the last lines.', exitCode: 3 };
-    const states = [{ name: 'Watch training', entered: 4, seconds: 3_000 }, { name: 'Finish run', entered: 1, seconds: 20 }];
-    const manifest = readManifest(JSON.stringify({ version: 1, run, ...ending, states, lastLines: ['ValueError: no data'], warnings: ['GPU 0 was idle.'], packages: { torch: '2.9.1' } }));
+    const run = {
+      id: 'digits-1',
+      arn: 'a',
+      startedAt: '2026-11-26T10:00:00Z',
+      endedAt: '2026-11-26T11:00:00Z',
+      seconds: 3_600,
+    };
+    const ending = {
+      outcome: 'failed',
+      message: 'The script exited with code 3.',
+      next: 'Read the last lines.',
+      exitCode: 3,
+    };
+    const states = [
+      { name: 'Watch training', entered: 4, seconds: 3_000 },
+      { name: 'Finish run', entered: 1, seconds: 20 },
+    ];
+    const manifest = readManifest(
+      JSON.stringify({
+        version: 1,
+        run,
+        ...ending,
+        states,
+        lastLines: ['ValueError: no data'],
+        warnings: ['GPU 0 was idle.'],
+        packages: { torch: '2.9.1' },
+      }),
+    );
     if (manifest === null) throw new Error('not a manifest');
-    const points = Array.from({ length: 1_000 }, (_, step) => ({ step, value: 2 / (1 + step / 50), offset: 0, attempt: 1 }));
-    const samples = Array.from({ length: 60 }, (_, index) => usageSample({ time: 1_764_150_000 + index * 10, cpuPercent: 40 + (index % 7) }));
+    const points = Array.from({ length: 1_000 }, (_, step) => ({
+      step,
+      value: 2 / (1 + step / 50),
+      offset: 0,
+      attempt: 1,
+    }));
+    const samples = Array.from({ length: 60 }, (_, index) =>
+      usageSample({ time: 1_764_150_000 + index * 10, cpuPercent: 40 + (index % 7) }),
+    );
     const html = runReport({ manifest, series: [{ name: 'loss', points }], usage: usageCharts(samples) });
     const visit = await browser.open({ width: 1_000, height: 800 });
     for (const scheme of ['light', 'dark'] as const) {
