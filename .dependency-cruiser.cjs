@@ -36,7 +36,7 @@ module.exports = {
     only('core-root', 'core/[^/]+\\.ts$', ['core/[^/]+\\.ts$']),
     core('archive'),
     core('metrics'),
-    core('report', 'metrics', 'outcome', 'workflow'),
+    core('report', 'metrics', 'outcome', 'protocol', 'workflow'),
     core('spec', 'archive'),
     core('protocol'),
     core('schedule'),

@@ -8,6 +8,7 @@ import { addLogsCommand } from './commands/logs.ts';
 import { addMetricsCommand } from './commands/metrics.ts';
 import { addPullCommand } from './commands/pull.ts';
 import { addPushCommand } from './commands/push.ts';
+import { addReportCommand } from './commands/report.ts';
 import { addRunCommand } from './commands/run.ts';
 import { addScheduleCommand } from './commands/schedule.ts';
 import { addStatusCommand } from './commands/status.ts';
@@ -34,6 +35,7 @@ export function createProgram(): Command {
   addRunCommand(program);
   addLogsCommand(program);
   addMetricsCommand(program);
+  addReportCommand(program);
   addStatusCommand(program);
   addListCommand(program);
   addStopCommand(program);

@@ -209,6 +209,11 @@ export const pullSchema = z.array(
   }),
 );
 
+export const reportSchema = z.object({
+  file: about(text, 'the report, absolute'),
+  runs: about(z.array(text), 'the runs in it'),
+});
+
 export const uiSchema = z.object({
   url: about(text, 'address of the page, with the token'),
   port: z.int(),
@@ -293,6 +298,7 @@ export const OUTPUTS = {
   'metrics --follow': metricLineSchema,
   stop: stopSchema,
   pull: pullSchema,
+  report: reportSchema,
   ui: uiSchema,
   'schedule add': scheduleSchema,
   'schedule list': schedulesSchema,
@@ -310,6 +316,7 @@ export type PlanOutput = z.infer<typeof planSchema>;
 export type PushOutput = z.infer<typeof pushSchema>;
 export type StopOutput = z.infer<typeof stopSchema>[number];
 export type PullOutput = z.infer<typeof pullSchema>[number];
+export type ReportOutput = z.infer<typeof reportSchema>;
 export type UiOutput = z.infer<typeof uiSchema>;
 export type LogLineOutput = z.infer<typeof logLineSchema>;
 export type ScheduleOutput = z.infer<typeof scheduleSchema>;

@@ -75,7 +75,7 @@ const gpu = z.object({
   temperatureCelsius: number,
 });
 /** What a training, its instance and the GPUs did in the `seconds` before `time`. */
-const usageSample = z.object({
+export const usageSample = z.object({
   time: z.number(),
   seconds: z.number().check(z.nonnegative()),
   cores: size,

@@ -4,8 +4,13 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { readManifest } from '../../core/outcome/manifest-schema.ts';
+import { runReport } from '../../core/report/report.ts';
+import { usageCharts } from '../../core/report/usage.ts';
 import { projectRoot } from '../../local/cloud/paths.ts';
 import { startBrowser, type TestBrowser } from '../support/browser.ts';
+import { usageSample } from '../support/fakes/samples.ts';
+import { contrastProblems, text } from '../support/page.ts';
 
 function commandLine(pid: string): string {
   try {
@@ -25,6 +30,61 @@ afterAll(async () => {
   expect(readdirSync(folder).filter((name) => name.startsWith(`${process.pid}-`))).toEqual([]);
   const isOurs = (pid: string) => commandLine(pid).includes(`${folder}/${process.pid}-`);
   expect(readdirSync('/proc').filter(isOurs)).toEqual([]);
+});
+
+describe('a report', () => {
+  it('makes no request, has no error, and can be read in light, in dark, and on paper', async () => {
+    const run = {
+      id: 'digits-1',
+      arn: 'a',
+      startedAt: '2026-11-26T10:00:00Z',
+      endedAt: '2026-11-26T11:00:00Z',
+      seconds: 3_600,
+    };
+    const ending = {
+      outcome: 'failed',
+      message: 'The script exited with code 3.',
+      next: 'Read the last lines.',
+      exitCode: 3,
+    };
+    const states = [
+      { name: 'Watch training', entered: 4, seconds: 3_000 },
+      { name: 'Finish run', entered: 1, seconds: 20 },
+    ];
+    const manifest = readManifest(
+      JSON.stringify({
+        version: 1,
+        run,
+        ...ending,
+        states,
+        lastLines: ['ValueError: no data'],
+        warnings: ['GPU 0 was idle.'],
+        packages: { torch: '2.9.1' },
+      }),
+    );
+    if (manifest === null) throw new Error('not a manifest');
+    const points = Array.from({ length: 1_000 }, (_, step) => ({
+      step,
+      value: 2 / (1 + step / 50),
+      offset: 0,
+      attempt: 1,
+    }));
+    const samples = Array.from({ length: 60 }, (_, index) =>
+      usageSample({ time: 1_764_150_000 + index * 10, cpuPercent: 40 + (index % 7) }),
+    );
+    const html = runReport({ manifest, series: [{ name: 'loss', points }], usage: usageCharts(samples) });
+    const visit = await browser.open({ width: 1_000, height: 800 });
+    for (const scheme of ['light', 'dark'] as const) {
+      await visit.page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: scheme }]);
+      await visit.page.setContent(html);
+      expect(await contrastProblems(visit.page), scheme).toEqual([]);
+      expect(await text(visit.page, '.outcome')).toBe('failed');
+      expect(statSync(await visit.screenshot(`report-${scheme}`)).size).toBeGreaterThan(5_000);
+    }
+    await visit.page.emulateMediaType('print');
+    expect(statSync(await visit.screenshot('report-print')).size).toBeGreaterThan(5_000);
+    expect([...visit.requests, ...visit.consoleErrors, ...visit.pageErrors]).toEqual([]);
+  });
 });
 
 describe('the browser of tests', () => {
