@@ -12,7 +12,7 @@ import type { Part, Segment } from '../core/archive/assemble.ts';
 import { RunError } from '../core/errors.ts';
 import { type ArchiveLocation, archiveUri } from '../core/names.ts';
 import { withAwsErrors } from './errors.ts';
-import { getObject, headObject, type ObjectLocation, type S3 } from './objects.ts';
+import { copySource, expiring, getObject, headObject, type ObjectLocation, type S3 } from './objects.ts';
 import { CLIENT_SETTINGS } from './settings.ts';
 
 /** Held in memory beside the part that is sent. */
@@ -25,7 +25,12 @@ export interface AssemblyStore {
   /** `end` is exclusive. @throws RunError PatchUnusable when there is no such object */
   read(location: ArchiveLocation, start: number, end: number): Promise<Buffer>;
   /** @returns the version */
-  write(target: ObjectLocation, base: ArchiveLocation, parts: readonly Part[]): Promise<string | null>;
+  write(
+    target: ObjectLocation,
+    base: ArchiveLocation,
+    parts: readonly Part[],
+    options: { readonly expires: boolean },
+  ): Promise<string | null>;
 }
 
 export function createAssemblyStore(): AssemblyStore {
@@ -53,15 +58,21 @@ export function assemblyStoreOver(s3: S3): AssemblyStore {
       return head === null ? null : { versionId: head.VersionId ?? null, bytes: head.ContentLength ?? 0 };
     },
     read,
-    async write(target, base, parts) {
+    async write(target, base, parts, { expires }) {
       const Target = { Bucket: target.bucket, Key: target.key };
+      const marks = expires ? expiring() : {};
       const action = `s3:PutObject of s3://${target.bucket}/${target.key}`;
       const [only] = parts;
       if (parts.length === 1 && only !== undefined && 'send' in only) {
         const Body = await bytesOf(only.send, base, read);
-        return (await withAwsErrors(action, s3.send(new PutObjectCommand({ ...Target, Body })))).VersionId ?? null;
+        return (
+          (await withAwsErrors(action, s3.send(new PutObjectCommand({ ...Target, ...marks, Body })))).VersionId ?? null
+        );
       }
-      const { UploadId } = await withAwsErrors(action, s3.send(new CreateMultipartUploadCommand(Target)));
+      const { UploadId } = await withAwsErrors(
+        action,
+        s3.send(new CreateMultipartUploadCommand({ ...Target, ...marks })),
+      );
       try {
         const done: CompletedPart[] = [];
         for (const [index, part] of parts.entries()) {
@@ -102,12 +113,6 @@ async function bytesOf(part: readonly Segment[], base: ArchiveLocation, read: As
   return Buffer.concat(
     part.map((one) => ('bytes' in one ? one.bytes : bytes.subarray(one.start - start, one.end - start))),
   );
-}
-
-/** @see https://docs.aws.amazon.com/AmazonS3/latest/API/API_UploadPartCopy.html for the form */
-function copySource({ bucket, key, versionId }: ArchiveLocation): string {
-  const path = `${bucket}/${key.split('/').map(encodeURIComponent).join('/')}`;
-  return versionId === null ? path : `${path}?versionId=${encodeURIComponent(versionId)}`;
 }
 
 async function collect(body: AsyncIterable<Uint8Array>, skip: number, most: number): Promise<Buffer> {

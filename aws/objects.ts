@@ -7,6 +7,7 @@ import {
   PutObjectCommand,
   type S3Client,
 } from '@aws-sdk/client-s3';
+import { type ArchiveLocation, EXPIRING, EXPIRING_TAGGING } from '../core/names.ts';
 import { unless, withAwsErrors, withSignal } from './errors.ts';
 
 export type S3 = Pick<S3Client, 'send'>;
@@ -77,4 +78,15 @@ export async function listObjects(s3: S3, bucket: string, prefix: string, delimi
 
 function uriOf({ bucket, key, versionId }: ObjectLocation): string {
   return `s3://${bucket}/${key}${versionId == null ? '' : `?versionId=${versionId}`}`;
+}
+
+/** What marks a new object as one that expires. */
+export function expiring(): { Tagging: string; Metadata: Record<string, string> } {
+  return { Tagging: EXPIRING_TAGGING, Metadata: { [EXPIRING.metadata]: EXPIRING.tag.value } };
+}
+
+/** @see https://docs.aws.amazon.com/AmazonS3/latest/API/API_UploadPartCopy.html for the form */
+export function copySource({ bucket, key, versionId }: ArchiveLocation): string {
+  const path = `${bucket}/${key.split('/').map(encodeURIComponent).join('/')}`;
+  return versionId === null ? path : `${path}?versionId=${encodeURIComponent(versionId)}`;
 }

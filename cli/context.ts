@@ -14,6 +14,11 @@ export interface Context {
   readonly folder: string;
 }
 
+/** What work needs that asks nothing and prints no result: the page of `runctl ui` shows its notes. */
+export interface WorkContext extends Pick<Context, 'account' | 'signal' | 'folder'> {
+  readonly terminal: Pick<Terminal, 'note' | 'warn' | 'working'>;
+}
+
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 /** The exit code that shells use for a program ended by SIGINT. */
 const INTERRUPTED = 130;

@@ -14,6 +14,15 @@ export const ARCHIVE_PREFIX = 'archives/';
 export const PATCH_PREFIX = 'patches/';
 /** The members of archives that were verified, written by functions only. */
 export const INDEX_PREFIX = 'indexes/';
+/**
+ * Marks an archive that was uploaded for a run alone: it expires ARCHIVE_DAYS after that. The tag is for S3's lifecycle rule;
+ * HeadObject shows the metadata.
+ */
+export const EXPIRING = { tag: { key: 'runctl-expires', value: 'yes' }, metadata: 'expires' } as const;
+export const EXPIRING_TAGGING = `${EXPIRING.tag.key}=${EXPIRING.tag.value}`;
+export const ARCHIVE_DAYS = 90;
+/** An older one is sent again: whatever a run names is there for 30 more days. */
+export const ARCHIVE_REUSE_DAYS = 60;
 export const ARCHIVE_SUFFIX = '.tar.gz';
 export const RUN_LOG_GROUP = '/runctl/runs';
 /** The functions' document: runs any request. */

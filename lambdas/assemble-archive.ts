@@ -33,7 +33,7 @@ interface Ports {
  * an attacker wrote. What it makes is an archive like any other, which Verify archive reads next and compares with `sha256`.
  */
 export function createAssemble({ store, caps, uploadBucket }: Ports) {
-  return async ({ input }: AssembleInput): Promise<AssembledArchive> => {
+  return async ({ input, keep = false }: AssembleInput): Promise<AssembledArchive> => {
     const { target, project, patch: location, sha256 } = readInput(input, uploadBucket);
     const stored = await store.find(location);
     if (stored === null) throw new RunError('PatchUnusable', `There is no ${archiveUri(location)}.`);
@@ -52,7 +52,7 @@ export function createAssemble({ store, caps, uploadBucket }: Ports) {
     const existing = await store.find(target);
     if (existing !== null) return { ...result, versionId: existing.versionId };
     const segments = await unusable(segmentsOf(patch, (start, end) => store.read(base, start, end)));
-    const versionId = await store.write(target, base, planParts(segments));
+    const versionId = await store.write(target, base, planParts(segments), { expires: !keep });
     const sent = segments.reduce((sum, segment) => sum + ('bytes' in segment ? lengthOf(segment) : 0), 0);
     logger.info('assembled', { ...result, newBytes: sent });
     return { ...result, versionId };

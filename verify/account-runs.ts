@@ -45,7 +45,13 @@ export class AccountRuns {
     const code = await readCode(FOLDER, { includeSecrets: false });
     return await withArchive(code, { includeSecrets: false, signal: this.signal }, async (archive) =>
       archiveUri(
-        await storeArchive(this.account.s3, archive, { bucket, project: PROJECT, patch: 'none', assemble: null }),
+        await storeArchive(this.account.s3, archive, {
+          bucket,
+          project: PROJECT,
+          patch: 'none',
+          expires: true,
+          assemble: null,
+        }),
       ),
     );
   }

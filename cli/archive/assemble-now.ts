@@ -20,7 +20,7 @@ export class AssembleNow {
     signal?: AbortSignal,
   ): Promise<ArchiveLocation | null> {
     const input = { archive: archiveUri(to), patch: archiveUri(patch), sha256: archive.sha256 };
-    const Payload = Buffer.from(JSON.stringify({ execution: { name: 'push' }, input }));
+    const Payload = Buffer.from(JSON.stringify({ execution: { name: 'push' }, input, keep: true }));
     try {
       const answer = await this.lambda.send(
         new InvokeCommand({ FunctionName: ASSEMBLE_FUNCTION, Payload }),

@@ -1,7 +1,26 @@
-import { GetObjectCommand, HeadObjectCommand, ListObjectsV2Command, type S3Client } from '@aws-sdk/client-s3';
+import {
+  GetObjectCommand,
+  HeadObjectCommand,
+  type HeadObjectCommandOutput,
+  ListObjectsV2Command,
+  type S3Client,
+} from '@aws-sdk/client-s3';
 import { httpStatus } from '../../aws/errors.ts';
 import { type ArchiveIndex, decodeIndex } from '../../core/archive/archive-index.ts';
-import { type ArchiveLocation, INDEX_METADATA, INDEX_PREFIX, indexKey } from '../../core/names.ts';
+import {
+  ARCHIVE_REUSE_DAYS,
+  type ArchiveLocation,
+  EXPIRING,
+  INDEX_METADATA,
+  INDEX_PREFIX,
+  indexKey,
+} from '../../core/names.ts';
+
+/** An archive in S3. */
+export interface StoredArchive extends ArchiveLocation {
+  /** It was uploaded for a run alone. */
+  readonly expires: boolean;
+}
 
 /** Archives that a function has verified, by the indexes that it wrote. Who may only upload may not read them: then none is known. */
 export class KnownArchives {
@@ -11,8 +30,8 @@ export class KnownArchives {
     private readonly signal?: AbortSignal,
   ) {}
 
-  /** Where an archive with this digest is, if it still exists. */
-  async find(sha256: string, bytes: number): Promise<ArchiveLocation | null> {
+  /** Where an archive with this digest is, if it can be used. */
+  async find(sha256: string, bytes: number): Promise<StoredArchive | null> {
     const { bucket, project } = this.to;
     const index = await unlessMissing(
       this.s3.send(new HeadObjectCommand({ Bucket: bucket, Key: indexKey(project, sha256) }), this.options()),
@@ -20,8 +39,7 @@ export class KnownArchives {
     const key = index?.Metadata?.[INDEX_METADATA.key];
     const versionId = index?.Metadata?.[INDEX_METADATA.versionId];
     if (!key || !versionId) return null;
-    const location = { bucket, key: decodeURIComponent(key), versionId };
-    return (await this.exists(location, bytes)) ? location : null;
+    return await this.check({ bucket, key: decodeURIComponent(key), versionId }, bytes);
   }
 
   /** The archive of the project that was verified last, if it still exists. */
@@ -39,16 +57,17 @@ export class KnownArchives {
     const object = await unlessMissing(this.s3.send(get, this.options()));
     const index = decodeIndex((await object?.Body?.transformToByteArray()) ?? new Uint8Array());
     if (index === null) return null;
-    return (await this.exists({ bucket, ...index }, index.bytes)) ? index : null;
+    return (await this.check({ bucket, ...index }, index.bytes)) === null ? null : index;
   }
 
-  /** Whether a version of an archive is still there; false without a version, which could be replaced. */
-  async exists({ bucket, key, versionId }: ArchiveLocation, bytes: number): Promise<boolean> {
-    if (versionId === null) return false;
+  /** The same archive, if it is still there and does not expire soon. Null without a version, which could be replaced. */
+  async check({ bucket, key, versionId }: ArchiveLocation, bytes: number): Promise<StoredArchive | null> {
+    if (versionId === null) return null;
     const head = new HeadObjectCommand({ Bucket: bucket, Key: key, VersionId: versionId });
     // 400 answers what cannot be a version.
     const found = await unlessMissing(this.s3.send(head, this.options()), 400);
-    return found?.ContentLength === bytes;
+    if (found?.ContentLength !== bytes || isOld(found)) return null;
+    return { bucket, key, versionId, expires: expires(found) };
   }
 
   private options(): { abortSignal?: AbortSignal } {
@@ -64,4 +83,17 @@ export async function unlessMissing<T>(sent: Promise<T>, ...also: readonly numbe
     if ([403, 404, ...also].includes(httpStatus(error) ?? 0)) return null;
     throw error;
   }
+}
+
+type Head = Pick<HeadObjectCommandOutput, 'LastModified' | 'Metadata'>;
+
+/** Whether an object was uploaded for a run alone. */
+export function expires({ Metadata }: Head): boolean {
+  return Metadata?.[EXPIRING.metadata] !== undefined;
+}
+
+/** Whether it may be gone before a run that is started now is a month old. */
+export function isOld(head: Head, now = Date.now()): boolean {
+  const age = now - (head.LastModified?.getTime() ?? now);
+  return expires(head) && age > ARCHIVE_REUSE_DAYS * 86_400_000;
 }

@@ -63,8 +63,8 @@ export class PackCache {
   }
 
   private static async read(folder: string, file: FileHandle): Promise<PackCache | null> {
-    const text = await readPrivate(folder, join(FOLDER, 'last.json'));
-    const { sha256, members, origins, files, stored } = indexSchema.parse(JSON.parse(text ?? ''));
+    const index = unsealed((await readPrivate(folder, join(FOLDER, 'last.json'))) ?? '');
+    const { sha256, members, origins, files, stored } = indexSchema.parse(JSON.parse(index));
     const hash = createHash('sha256');
     await pipeline(file.createReadStream({ autoClose: false, start: 0 }), hash);
     if (hash.digest('hex') !== sha256) return null;
@@ -106,6 +106,18 @@ export class PackCache {
   }
 }
 
+/** Text behind its digest: a changed number in the index would take other members for those of a file. */
+function sealed(text: string): string {
+  return `${createHash('sha256').update(text).digest('hex')}\n${text}`;
+}
+
+/** @throws when the text is not as it was written */
+function unsealed(file: string): string {
+  const text = file.slice(file.indexOf('\n') + 1);
+  if (sealed(text) !== file) throw new Error('the index of the cached archive is damaged');
+  return text;
+}
+
 /** Passes the cache of a folder to `use`, and closes it afterwards. */
 export async function withPackCache<T>(folder: string, use: (cache: PackCache | null) => Promise<T>): Promise<T> {
   const cache = await PackCache.open(folder);
@@ -136,7 +148,7 @@ export async function savePackCache(
   try {
     // A command that reads between the two finds a digest that does not match, and packs everything.
     await copyPrivate(folder, join(FOLDER, 'last.tar.gz'), file);
-    await writePrivate(folder, join(FOLDER, 'last.json'), JSON.stringify(index));
+    await writePrivate(folder, join(FOLDER, 'last.json'), sealed(JSON.stringify(index)));
   } catch {
     // The next packing takes longer.
   }

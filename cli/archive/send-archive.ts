@@ -7,7 +7,14 @@ import { TransferText } from '../terminal/transfer-text.ts';
 import type { AssembleNow } from './assemble-now.ts';
 import type { Packed } from './pack.ts';
 import { sendPatch } from './send-patch.ts';
-import { findArchive, type LocalArchive, putArchive, type UploadOptions, uploadArchive } from './upload.ts';
+import {
+  findArchive,
+  keepArchive,
+  type LocalArchive,
+  putArchive,
+  type UploadOptions,
+  uploadArchive,
+} from './upload.ts';
 
 export interface Sent extends ArchiveLocation {
   /** The same archive had been uploaded before. */
@@ -30,6 +37,8 @@ export interface SendTo {
    * `none`: the whole archive is sent.
    */
   readonly patch: 'for-run' | 'at-once' | 'none';
+  /** Whether only a run names the archive, so that it may expire. */
+  readonly expires: boolean;
 }
 
 /** Uploads an archive, or what it has that an earlier one has not, and shows the progress. */
@@ -78,7 +87,12 @@ export async function storeArchive(
 ): Promise<Sent> {
   const none = { reused: false, runId: null, sentBytes: 0, patch: null };
   const existing = await findArchive(s3, archive, to, options);
-  if (existing) return { ...none, ...existing, reused: true };
+  if (existing) {
+    const { expires, ...location } = existing;
+    const isShort = expires && !to.expires;
+    const kept = isShort ? await keepArchive(s3, location, { project: to.project, sha256: archive.sha256 }) : location;
+    return { ...none, ...kept, reused: true };
+  }
   const sent = to.patch === 'none' ? null : await sendPatch(s3, archive, to, options);
   if (sent !== null && to.assemble === null) {
     const { bytes, ...patch } = sent;

@@ -77,5 +77,5 @@ async function findStored(
 ): Promise<ArchiveLocation | null> {
   const { sha256, bytes } = cache.archive;
   const stored = cache.storedIn(to);
-  return stored && (await known.exists(stored, bytes)) ? stored : await known.find(sha256, bytes);
+  return (stored && (await known.check(stored, bytes))) ?? (await known.find(sha256, bytes));
 }

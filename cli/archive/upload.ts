@@ -1,18 +1,20 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import type { Readable } from 'node:stream';
-import { HeadObjectCommand, type S3Client } from '@aws-sdk/client-s3';
+import { CopyObjectCommand, HeadObjectCommand, type S3Client } from '@aws-sdk/client-s3';
 import { Upload as MultipartUpload } from '@aws-sdk/lib-storage';
 import { httpStatus, isAbort } from '../../aws/errors.ts';
+import { copySource, expiring } from '../../aws/objects.ts';
 import {
   type ArchiveLocation,
   archiveKey,
+  EXPIRING,
   executionNameForUpload,
   METADATA_KEY,
   UPLOAD_PREFIX,
 } from '../../core/names.ts';
 import { InvalidSpec, parseSpec, type SpecInput } from '../../core/spec/spec.ts';
-import { KnownArchives, unlessMissing } from './known-archives.ts';
+import { expires, isOld, KnownArchives, type StoredArchive, unlessMissing } from './known-archives.ts';
 import type { WrittenArchive } from './member-writer.ts';
 import type { PackCache } from './pack-cache.ts';
 
@@ -70,17 +72,42 @@ export async function uploadArchive(
 export async function putArchive(
   s3: S3Client,
   archive: LocalArchive,
-  { bucket, project }: { readonly bucket: string; readonly project: string },
+  { bucket, project, expires }: { readonly bucket: string; readonly project: string; readonly expires: boolean },
   options: UploadOptions = {},
 ): Promise<ArchiveLocation> {
   const key = archiveKey(project, archive.sha256);
+  const putNew = (to: string) => put(s3, archive, { bucket, key: to, isNew: true, expires }, options);
   try {
-    return { bucket, key, versionId: await put(s3, archive, { bucket, key, isNew: true }, options) };
+    return { bucket, key, versionId: await putNew(key) };
   } catch (error) {
     if (httpStatus(error) !== 412) throw error;
   }
   const ownKey = ownArchiveKey(project, archive.sha256);
-  return { bucket, key: ownKey, versionId: await put(s3, archive, { bucket, key: ownKey, isNew: true }, options) };
+  return { bucket, key: ownKey, versionId: await putNew(ownKey) };
+}
+
+/** Copies an archive within S3 to a key of its own, where it does not expire. */
+export async function keepArchive(
+  s3: Pick<S3Client, 'send'>,
+  archive: ArchiveLocation,
+  to: { readonly project: string; readonly sha256: string },
+): Promise<ArchiveLocation> {
+  const { bucket } = archive;
+  const source = { Bucket: bucket, Key: archive.key, ...(archive.versionId ? { VersionId: archive.versionId } : {}) };
+  const { Metadata = {} } = await s3.send(new HeadObjectCommand(source));
+  const { [EXPIRING.metadata]: _mark, ...metadata } = Metadata;
+  const key = ownArchiveKey(to.project, to.sha256);
+  const { VersionId } = await s3.send(
+    new CopyObjectCommand({
+      Bucket: bucket,
+      Key: key,
+      CopySource: copySource(archive),
+      MetadataDirective: 'REPLACE',
+      Metadata: metadata,
+      TaggingDirective: 'REPLACE',
+    }),
+  );
+  return { bucket, key, versionId: VersionId ?? null };
 }
 
 /** A key that nobody can know before. */
@@ -94,16 +121,16 @@ export async function findArchive(
   archive: LocalArchive,
   to: { readonly bucket: string; readonly project: string },
   { signal }: UploadOptions = {},
-): Promise<ArchiveLocation | null> {
+): Promise<StoredArchive | null> {
   const { bucket } = to;
   const archives = new KnownArchives(s3, to, signal);
   const last = archive.previous?.archive.sha256 === archive.sha256 ? archive.previous.storedIn(to) : null;
-  if (last && (await archives.exists(last, archive.bytes))) return last;
-  const known = await archives.find(archive.sha256, archive.bytes);
+  const known =
+    (last && (await archives.check(last, archive.bytes))) ?? (await archives.find(archive.sha256, archive.bytes));
   if (known) return known;
   const key = archiveKey(to.project, archive.sha256);
   const stored = await findStored(s3, archive, { bucket, key }, signal);
-  return stored === null ? null : { bucket, key, versionId: stored.versionId };
+  return stored === null ? null : { bucket, key, ...stored };
 }
 
 /** The object at the archive's key, if S3 has computed the archive's checksum for it. Metadata is not asked: any uploader writes it. */
@@ -112,15 +139,16 @@ async function findStored(
   archive: LocalArchive,
   { bucket, key }: { bucket: string; key: string },
   signal?: AbortSignal,
-): Promise<{ versionId: string | null } | null> {
+): Promise<{ versionId: string | null; expires: boolean } | null> {
   const head = await unlessMissing(
     s3.send(
       new HeadObjectCommand({ Bucket: bucket, Key: key, ChecksumMode: 'ENABLED' }),
       signal ? { abortSignal: signal } : {},
     ),
   );
-  if (head?.ContentLength !== archive.bytes || head.ChecksumSHA256 !== (await checksumOf(archive))) return null;
-  return { versionId: head.VersionId ?? null };
+  if (head?.ContentLength !== archive.bytes || isOld(head)) return null;
+  if (head.ChecksumSHA256 !== (await checksumOf(archive))) return null;
+  return { versionId: head.VersionId ?? null, expires: expires(head) };
 }
 
 /**
@@ -148,7 +176,34 @@ export async function checksumOf({
 async function put(
   s3: S3Client,
   archive: Pick<LocalArchive, 'file' | 'bytes'>,
-  to: { bucket: string; key: string; metadata?: Record<string, string>; isNew?: boolean },
+  to: PutTo,
+  options: UploadOptions,
+): Promise<string | null> {
+  if (to.expires === true) {
+    try {
+      return await putOnce(s3, archive, to, options);
+    } catch (error) {
+      // Whoever may not tag objects uploads an archive that stays.
+      if (httpStatus(error) !== 403) throw error;
+    }
+  }
+  return await putOnce(s3, archive, { ...to, expires: false }, options);
+}
+
+interface PutTo {
+  readonly bucket: string;
+  readonly key: string;
+  readonly metadata?: Record<string, string>;
+  /** Nothing may be at the key. */
+  readonly isNew?: boolean;
+  /** Nobody but a run names the object. */
+  readonly expires?: boolean;
+}
+
+async function putOnce(
+  s3: S3Client,
+  archive: Pick<LocalArchive, 'file' | 'bytes'>,
+  to: PutTo,
   options: UploadOptions,
 ): Promise<string | null> {
   const body = createReadStream(archive.file);
@@ -163,7 +218,7 @@ async function put(
 export async function putBytes(
   s3: S3Client,
   body: Readable | Buffer,
-  to: { bucket: string; key: string; bytes: number; metadata?: Record<string, string>; isNew?: boolean },
+  to: PutTo & { readonly bytes: number },
   { signal, onProgress }: UploadOptions,
 ): Promise<string | null> {
   signal?.throwIfAborted();
@@ -175,6 +230,7 @@ export async function putBytes(
       Body: body,
       ChecksumAlgorithm: 'SHA256',
       ...(to.metadata ? { Metadata: to.metadata } : {}),
+      ...(to.expires === true ? expiring() : {}),
       ...(to.isNew ? { IfNoneMatch: '*' } : {}),
     },
     partSize: PART_BYTES,

@@ -67,7 +67,7 @@ async function push(context: Context, options: PushOptions): Promise<ExitCode> {
       `Packed ${packed.files.length} files (${formatSize(packed.bytes)}) into ${formatSize(packed.archiveBytes)}`,
     );
     const patch = options.full === true ? ('none' as const) : ('at-once' as const);
-    const to = { bucket, project: name.value, start: options.start === true ? flags : null, patch };
+    const to = { bucket, project: name.value, start: options.start === true ? flags : null, patch, expires: false };
     const sent = await send(context, archive, to);
     const uri = archiveUri(sent);
     terminal.note(sentLine(packed, sent));

@@ -65,6 +65,33 @@ const progress = z.object({
   current: or(text),
 });
 
+const percent = z.number().check(z.minimum(0), z.maximum(100));
+const usage = z.object({
+  time,
+  seconds: about(seconds, 'before `time`, of which the sample is'),
+  cores: count,
+  cpuPercent: about(percent, 'of all cores'),
+  memoryUsedBytes: count,
+  memoryTotalBytes: count,
+  diskUsedBytes: count,
+  diskTotalBytes: count,
+  diskReadBytesPerS: count,
+  diskWriteBytesPerS: count,
+  networkInBytesPerS: count,
+  networkOutBytesPerS: count,
+  job: about(z.object({ cpuPercent: percent, memoryBytes: count, processes: count }), 'the processes of the training'),
+  gpus: z.array(
+    z.object({
+      index: count,
+      utilizationPercent: or(percent),
+      memoryUsedBytes: or(count),
+      memoryTotalBytes: or(count),
+      powerWatts: or(z.number()),
+      temperatureCelsius: or(z.number()),
+    }),
+  ),
+});
+
 const gap = about(z.optional(z.enum(['nan', 'inf', '-inf'])), 'of a value that is not a number');
 const point = { step: z.number(), value: about(or(z.number()), 'null for a gap'), gap };
 const latest = z.object({ name: text, ...point });
@@ -94,6 +121,7 @@ export const statusSchema = z.object({
   lastLine: about(or(text), 'of the log of that job'),
   lastLineAt: about(or(time), 'when runctl read that line'),
   metrics: about(z.array(latest), 'latest values of the training, as of the last poll'),
+  usage: about(or(usage), 'of the instance and the training, as of the last poll; null: not known'),
   endsBy: about(or(time), 'when maxDuration ends the training, at the latest; null unless it trains'),
   manifest: about(or(z.record(z.string(), z.unknown())), 'the manifest, once it is saved'),
 });
@@ -181,6 +209,16 @@ export const pullSchema = z.array(
   }),
 );
 
+export const reportSchema = z.object({
+  file: about(text, 'the report, absolute'),
+  runs: about(z.array(text), 'the runs in it'),
+});
+
+export const uiSchema = z.object({
+  url: about(text, 'address of the page, with the token'),
+  port: z.int(),
+});
+
 export const logLineSchema = z.object({
   job: z.enum(JOBS),
   time: about(time, 'when runctl read the line from the instance'),
@@ -260,6 +298,8 @@ export const OUTPUTS = {
   'metrics --follow': metricLineSchema,
   stop: stopSchema,
   pull: pullSchema,
+  report: reportSchema,
+  ui: uiSchema,
   'schedule add': scheduleSchema,
   'schedule list': schedulesSchema,
   'schedule remove': removedScheduleSchema,
@@ -276,6 +316,8 @@ export type PlanOutput = z.infer<typeof planSchema>;
 export type PushOutput = z.infer<typeof pushSchema>;
 export type StopOutput = z.infer<typeof stopSchema>[number];
 export type PullOutput = z.infer<typeof pullSchema>[number];
+export type ReportOutput = z.infer<typeof reportSchema>;
+export type UiOutput = z.infer<typeof uiSchema>;
 export type LogLineOutput = z.infer<typeof logLineSchema>;
 export type ScheduleOutput = z.infer<typeof scheduleSchema>;
 export type ListedScheduleOutput = z.infer<typeof schedulesSchema>[number];

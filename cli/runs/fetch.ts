@@ -8,7 +8,7 @@ import { type AnswerTo, checkAnswer } from '../../core/protocol/answers.ts';
 import type { FetchRequest } from '../../core/protocol/messages.ts';
 import { formatCount, formatSize } from '../../core/units.ts';
 import { createSendRequest, type SendRequest } from '../account/send-request.ts';
-import type { Context } from '../context.ts';
+import type { WorkContext } from '../context.ts';
 import { setUpError } from '../errors.ts';
 import { pollUntil } from '../terminal/poll.ts';
 import { download } from './download.ts';
@@ -32,7 +32,7 @@ type Request = (put: string | null) => Promise<FetchAnswer>;
  * @throws CliError when the instance does not answer, cannot send, or the run began with a runctl that cannot do this
  */
 export async function fetchFiles(
-  context: Context,
+  context: WorkContext,
   runs: Runs,
   run: Run,
   patterns: (outputs: readonly string[]) => readonly string[],

@@ -26,6 +26,8 @@ export class Runs {
   readonly executions: Executions;
   readonly store: Pick<RunStore, keyof RunStore>;
   readonly machine: string;
+  /** Of runs that change no more, by ARN. */
+  readonly #summaries = new Map<string, RunSummary>();
 
   constructor(parts: Pick<Runs, 'executions' | 'store' | 'machine'>) {
     this.executions = parts.executions;
@@ -45,7 +47,7 @@ export class Runs {
   ): AsyncGenerator<RunSummary> {
     const newest = atMost(SEARCHED, this.executions.newest(this.machine));
     const listed = only.active ? this.#active(newest) : newest;
-    for await (const run of mapSeveral(listed, (one) => summarize(this.executions, this.store, one))) {
+    for await (const run of mapSeveral(listed, (one) => this.#summarize(one))) {
       if (run === null || (project !== null && run.project !== project)) continue;
       if (!only.active || run.outcome === null) yield run;
     }
@@ -66,6 +68,16 @@ export class Runs {
     const run = matches.length === 1 && only !== undefined ? await this.#exact(only) : null;
     if (run !== null) return run;
     throw matches.length > 1 ? ambiguous(query, matches) : unknown(query, ids);
+  }
+
+  /** A list that is read again and again asks once for what has ended. */
+  async #summarize(listed: ListedExecution): Promise<RunSummary | null> {
+    const known = this.#summaries.get(listed.arn);
+    if (known?.startedAt === listed.startedAt) return known;
+    const summary = await summarize(this.executions, this.store, listed);
+    const isFinal = summary !== null && summary.outcome !== null;
+    if (isFinal && (summary.isKept || !mayBeActive(listed, Date.now()))) this.#summaries.set(listed.arn, summary);
+    return summary;
   }
 
   /** Those of the newest that may be active, and those that run since longer. */

@@ -1,5 +1,5 @@
 import type { LatestValue } from '../../core/metrics/latest.ts';
-import type { JobProgress } from '../../core/protocol/answers.ts';
+import type { JobProgress, UsageSample } from '../../core/protocol/answers.ts';
 import { formatDuration, formatSize } from '../../core/units.ts';
 import type { StatusOutput } from '../output/schemas.ts';
 import type { Terminal } from '../terminal/terminal.ts';
@@ -14,6 +14,7 @@ import { toRunOutput } from './summary.ts';
 const LABEL_WIDTH = 10;
 /** `runctl metrics` shows all. */
 const METRICS_SHOWN = 4;
+const GPUS_SHOWN = 8;
 
 /** Prints the output of `runctl status`. @param now epoch milliseconds */
 export function printReport(terminal: Terminal, report: RunReport, now: number): void {
@@ -44,6 +45,7 @@ export function printReport(terminal: Terminal, report: RunReport, now: number):
     row('silent', report.silentSince === null ? null : silence(report.silentSince, now));
   }
   row('metrics', report.metrics.length === 0 ? null : metricsLine(report.metrics));
+  row('usage', ending || report.usage === null ? null : usageLine(report.usage));
   row('last line', lastLine(report, now));
   row('others', report.manifest && notCollected(report.manifest));
   for (const warning of report.warnings) row('warning', colors.yellow(warning));
@@ -51,7 +53,7 @@ export function printReport(terminal: Terminal, report: RunReport, now: number):
 
 /** The same for scripts. */
 export function reportJson(report: RunReport, now: number): StatusOutput {
-  const { ending, queue, silentSince, lastLine, endsBy, manifest, ...rest } = report;
+  const { ending, queue, silentSince, lastLine, endsBy, manifest, costSoFarUsd: _, ...rest } = report;
   const second = (time: number | null) => (time === null ? null : new Date(time * 1_000).toISOString());
   return {
     ...toRunOutput(rest, now),
@@ -79,6 +81,7 @@ export function reportJson(report: RunReport, now: number): StatusOutput {
     lastLine: lastLine?.text ?? null,
     lastLineAt: isoTime(lastLine?.at ?? null),
     metrics: report.metrics.map((value) => ({ ...value })),
+    usage: report.usage && usageJson(report.usage),
     endsBy: isoTime(endsBy),
     manifest,
   };
@@ -138,6 +141,33 @@ export function progressLine({ phase, done, total, bytes, elapsed, current }: Jo
 
 function silence(since: number, now: number): string {
   return `the instance has not answered for ${formatDuration(now / 1_000 - since)}`;
+}
+
+/** `CPU 85 %, memory 12 of 64 GB, GPU 0 97 % 20 of 24 GB`. */
+function usageLine({ cpuPercent, memoryUsedBytes, memoryTotalBytes, gpus }: UsageSample): string {
+  const percent = (value: number | null) => (value === null ? 'not known' : `${Math.round(value)} %`);
+  const memory = (used: number, total: number) => `${formatSize(used)} of ${formatSize(total)}`;
+  const shown = gpus.slice(0, GPUS_SHOWN).map((gpu) => {
+    const { memoryUsedBytes: used, memoryTotalBytes: total } = gpu;
+    const room = used === null || total === null ? '' : ` (${memory(used, total)})`;
+    return `GPU ${gpu.index} ${percent(gpu.utilizationPercent)}${room}`;
+  });
+  const more = gpus.length - shown.length;
+  return [
+    `CPU ${percent(cpuPercent)}`,
+    `memory ${memory(memoryUsedBytes, memoryTotalBytes)}`,
+    ...shown,
+    ...(more > 0 ? [`${more} more GPUs`] : []),
+  ].join(', ');
+}
+
+function usageJson({ time, warning: _, ...usage }: UsageSample): StatusOutput['usage'] {
+  return {
+    ...usage,
+    time: new Date(time * 1_000).toISOString(),
+    job: { ...usage.job },
+    gpus: usage.gpus.map((gpu) => ({ ...gpu })),
+  };
 }
 
 function metricsLine(metrics: readonly LatestValue[]): string {

@@ -10,7 +10,7 @@ import type { Manifest } from '../../core/outcome/manifest-schema.ts';
 import { CHECKPOINTS } from '../../core/spec/spec.ts';
 import { formatSize } from '../../core/units.ts';
 import { readPlaced } from '../archive/pulled.ts';
-import type { Context } from '../context.ts';
+import type { Context, WorkContext } from '../context.ts';
 import { CliError, EXIT, type ExitCode, setUpError } from '../errors.ts';
 import { JobLog } from '../logs/job-log.ts';
 import type { PullOutput } from '../output/schemas.ts';
@@ -59,7 +59,7 @@ export async function pullRuns(
 }
 
 /** Downloads one run: what it left, or what is there so far. */
-export async function pullRun(context: Context, runs: Runs, run: Run, options: PullOptions): Promise<PullOutput> {
+export async function pullRun(context: WorkContext, runs: Runs, run: Run, options: PullOptions): Promise<PullOutput> {
   const isOver = run.execution === null || !isRunning(run.execution);
   const manifest = isOver ? await savedManifest(context, runs, run) : null;
   const folder = resolve(context.folder, options.to ?? join(PULL_FOLDER, runFolder(run.id)));
@@ -80,7 +80,7 @@ export async function pullRun(context: Context, runs: Runs, run: Run, options: P
 }
 
 interface Pull {
-  readonly context: Context;
+  readonly context: WorkContext;
   readonly runs: Runs;
   readonly run: Run;
   readonly options: PullOptions;
@@ -201,7 +201,7 @@ async function place({ context, options, folder }: Pull, files: ReadonlyMap<stri
 }
 
 /** Writes what CloudWatch has of a log. @returns whether there is any */
-async function writeLogSoFar({ account, signal }: Context, runId: string, job: JobName, file: string) {
+async function writeLogSoFar({ account, signal }: WorkContext, runId: string, job: JobName, file: string) {
   const log = new JobLog(account.logs, { group: await account.output('logGroup'), runId, job });
   let bytes = 0;
   async function* chunks() {
@@ -219,7 +219,7 @@ async function writeLogSoFar({ account, signal }: Context, runId: string, job: J
 }
 
 /** Waits for the manifest of a run that is being stopped. */
-async function savedManifest({ terminal, signal }: Context, { store }: Runs, run: Run): Promise<Manifest> {
+async function savedManifest({ terminal, signal }: WorkContext, { store }: Runs, run: Run): Promise<Manifest> {
   const { execution, id } = run;
   if (execution === null) return run.manifest;
   const read = () => manifestOf(store, execution);

@@ -4,11 +4,12 @@ import { isRunning } from '../../aws/executions.ts';
 import type { ErrorName } from '../../core/errors.ts';
 import type { LatestValue } from '../../core/metrics/latest.ts';
 import { type JobName, RUN_MACHINE, WATCH_MACHINE } from '../../core/names.ts';
+import { estimateCost } from '../../core/outcome/cost.ts';
 import type { Manifest } from '../../core/outcome/manifest-schema.ts';
 import { reconstructRun } from '../../core/outcome/reconstruct-run.ts';
-import type { JobProgress } from '../../core/protocol/answers.ts';
+import type { JobProgress, UsageSample } from '../../core/protocol/answers.ts';
 import type { JobSnapshot, RunFacts } from '../../core/workflow/data.ts';
-import { type StateEvent, stateTimes } from '../../core/workflow/history.ts';
+import { type StateEvent, type StateTime, stateTimes } from '../../core/workflow/history.ts';
 import { errorNamed, type RunEnding } from '../../core/workflow/run-ending.ts';
 import { RUN_STATES } from '../../core/workflow/states.ts';
 import { JobLog, type LogMessage } from '../logs/job-log.ts';
@@ -47,11 +48,15 @@ export interface RunReport extends RunSummary {
   readonly lastLine: LogMessage | null;
   /** The latest values of the metrics that the log of the training reports. */
   readonly metrics: readonly LatestValue[];
+  /** The latest sample of what the training uses. */
+  readonly usage: UsageSample | null;
   /** When maxDuration ends the training. */
   readonly endsBy: number | null;
   readonly ending: (RunEnding & { readonly error: ErrorName | null }) | null;
   readonly warnings: readonly string[];
   readonly manifest: Manifest | null;
+  /** Estimate for runctl itself, without the instance, until now or until the end; null: not known. */
+  readonly costSoFarUsd: number | null;
 }
 
 /** Times in epoch seconds. */
@@ -63,14 +68,14 @@ export interface Queue {
   readonly holder: { readonly run: string; readonly since: number } | null;
 }
 
-interface Sources {
+export interface ReportSources {
   readonly runs: Runs;
   readonly logs: Pick<CloudWatchLogsClient, 'send'>;
   readonly logGroup: string;
 }
 
 /** Reads what AWS knows about a run, without a request to the instance. */
-export async function reportOn(sources: Sources, run: Run): Promise<RunReport> {
+export async function reportOn(sources: ReportSources, run: Run): Promise<RunReport> {
   const report = run.execution === null ? ofManifest(run.manifest) : await ofExecution(sources.runs, run.execution);
   const { job } = report;
   return { ...report, lastLine: job && (await lastLine(sources, run.id, job)) };
@@ -122,10 +127,12 @@ async function ofExecution(runs: Runs, execution: Execution): Promise<RunReport>
     job: newest(facts)?.job ?? null,
     lastLine: null,
     metrics: train?.metrics?.values ?? [],
+    usage: train?.usage ?? null,
     endsBy: word.state === 'training' ? endOfTraining(events, spec) : null,
     ending: manifest ? endingIn(manifest) : endedWith(execution),
-    warnings: manifest?.warnings ?? endingOf(execution)?.warnings ?? facts.warnings,
+    warnings: manifest?.warnings ?? endingOf(execution)?.warnings ?? [...facts.warnings, ...idleWarning(train)],
     manifest,
+    costSoFarUsd: manifest?.cost.usd ?? costSoFar(facts, states),
   };
 }
 
@@ -144,17 +151,29 @@ function ofManifest(manifest: Manifest): RunReport {
     job: train ? 'train' : install ? 'install' : sync ? 'sync' : null,
     lastLine: null,
     metrics: [],
+    usage: null,
     endsBy: null,
     ending: endingIn(manifest),
     warnings: manifest.warnings,
     manifest,
+    costSoFarUsd: manifest.cost.usd,
   };
+}
+
+function costSoFar({ sync, install, train }: RunFacts, states: readonly StateTime[]): number {
+  const polls = [sync, install, train].reduce((sum, step) => sum + (step?.polls ?? 0), 0);
+  return estimateCost({ states: states.reduce((sum, { entered }) => sum + entered, 0), polls });
 }
 
 /** The supervisor counts maxDuration from the start of the process, which is before this state was left. Epoch ms. */
 function endOfTraining(events: readonly StateEvent[], spec: RunFacts['spec']): number | null {
   const began = events.find(({ kind, state }) => kind === 'exited' && state === RUN_STATES.start);
   return began === undefined || spec === null ? null : began.at + spec.maxDuration * 1_000;
+}
+
+/** The manifest of an ended run has it among its warnings. */
+function idleWarning(train: JobSnapshot | null): readonly string[] {
+  return train?.usage?.warning ? [train.usage.warning] : [];
 }
 
 function newest({ sync, install, train }: RunFacts): JobSnapshot | null {
@@ -190,7 +209,7 @@ function endedWith(execution: Execution): RunReport['ending'] {
   return ending && { ...ending, error: errorNamed(execution.error) };
 }
 
-async function lastLine({ logs, logGroup }: Sources, runId: string, job: JobName): Promise<LogMessage | null> {
+async function lastLine({ logs, logGroup }: ReportSources, runId: string, job: JobName): Promise<LogMessage | null> {
   const log = new JobLog(logs, { group: logGroup, runId, job });
   const lines = new LineAssembler();
   const messages = await log.recent(LAST_LINES);

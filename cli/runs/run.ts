@@ -110,12 +110,8 @@ async function sendFolder(context: Context, flags: SpecInput, options: RunOption
     if (!(await confirmPlan(context, plan, options))) return null;
     const allowed = spec.allowRemovals === true;
     if (!(await confirmRemovals(terminal, removals, { allowed, ask: options.yes !== true, signal }))) return null;
-    const to = {
-      bucket,
-      project: project.name.value,
-      start: null,
-      patch: options.full === true ? 'none' : 'for-run',
-    } as const;
+    const patch = options.full === true ? ('none' as const) : ('for-run' as const);
+    const to = { bucket, project: project.name.value, start: null, patch, expires: true };
     const sent = await send(context, archive, to);
     terminal.note(sentLine(packed, sent));
     const unrecorded = await recordFiles(folder, target, packed);

@@ -53,6 +53,12 @@ export async function stopRuns(
   return EXIT.succeeded;
 }
 
+/** Asks for the stop of one run and returns at once. */
+export async function requestStop(runs: Runs, run: Run): Promise<StopOutput> {
+  const begun = await stop(runs, run);
+  return 'run' in begun ? underWay(begun) : begun;
+}
+
 /** Asks for the stop. A run that has ended already is returned as it ended. */
 async function stop({ executions, store }: Runs, run: Run): Promise<Stopping | StopOutput> {
   const { execution } = run;
@@ -70,8 +76,8 @@ async function stop({ executions, store }: Runs, run: Run): Promise<Stopping | S
 
 async function outputOf(context: Context, runs: Runs, stopping: Stopping, { wait }: StopOptions): Promise<StopOutput> {
   const { was, run } = stopping;
-  const ended = { ...identityOf(was), state: 'stopping', outcome: null, isKept: false } as const;
-  if (!wait) return { ...ended, message: `To see how far it is: runctl status ${run.id}` };
+  const ended = underWay(stopping);
+  if (!wait) return ended;
   const isKept = await waitForProcesses(context, runs, stopping);
   if (!isKept) return { ...ended, message: `${endedText(was.state)} ${SAVING}` };
   const manifest = run.execution && (await manifestOf(runs.store, run.execution));
@@ -82,6 +88,11 @@ async function outputOf(context: Context, runs: Runs, stopping: Stopping, { wait
   const files = manifest.logs.length > 0 || manifest.outputs.archive !== null;
   const pull = files ? ` Outputs and logs: runctl pull ${run.id}` : '';
   return { ...ended, state: outcome, outcome, message: `${endedText(was.state)}${pull}`, isKept: true };
+}
+
+function underWay({ was, run }: Stopping): StopOutput {
+  const message = `To see how far it is: runctl status ${run.id}`;
+  return { ...identityOf(was), state: 'stopping', outcome: null, isKept: false, message };
 }
 
 const SAVING = 'Outputs and logs are being saved; runctl pull waits for them.';

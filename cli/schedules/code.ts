@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { HeadObjectCommand, type S3Client } from '@aws-sdk/client-s3';
 import { errorName, withAwsErrors } from '../../aws/errors.ts';
 import { type ArchiveLocation, archiveUri, parseArchiveUri } from '../../core/names.ts';
@@ -5,7 +6,9 @@ import { withoutInclude } from '../../core/spec/archive-spec.ts';
 import { mergeSpecs, type SpecInput } from '../../core/spec/spec.ts';
 import { formatSize } from '../../core/units.ts';
 import { checkScript, entryFrom, packWarnings, readCode, withArchive } from '../archive/code.ts';
+import { expires, type StoredArchive } from '../archive/known-archives.ts';
 import { send, sentLine } from '../archive/send-archive.ts';
+import { keepArchive } from '../archive/upload.ts';
 import type { Context } from '../context.ts';
 import { usageError } from '../errors.ts';
 import type { Project } from '../project/project.ts';
@@ -40,7 +43,14 @@ export async function withScheduledCode<T>(
     withoutInclude(flags, 'the options');
     const pinned = await pinArchive(account.s3, flags.archive, bucket);
     const digest = flags.sha256 === undefined ? {} : { sha256: flags.sha256 };
-    return await use({ description: archiveUri(pinned), upload: () => Promise.resolve({ ...pinned, ...digest }) });
+    const upload = async () => {
+      // What could expire is copied, so that it is there as long as the schedule.
+      if (isKept(pinned.key) && !pinned.expires) return { ...pinned, ...digest };
+      const name = { project: project.name.value, sha256: flags.sha256 ?? randomBytes(32).toString('hex') };
+      const kept = keepArchive(account.s3, pinned, name);
+      return { ...(await withAwsErrors(`s3:PutObject to ${bucket}`, kept)), ...digest };
+    };
+    return await use({ description: archiveUri(pinned), upload });
   }
   const spec = mergeSpecs(project.file, flags);
   const code = await readCode(folder, { includeSecrets, spec }, terminal);
@@ -50,8 +60,8 @@ export async function withScheduledCode<T>(
     return await use({
       description: `this folder: ${packed.files.length} files, ${formatSize(packed.bytes)}`,
       upload: async () => {
-        const patch = full ? 'none' : 'at-once';
-        const sent = await send(context, archive, { bucket, project: project.name.value, start: null, patch });
+        const to = { bucket, project: project.name.value, start: null, expires: false };
+        const sent = await send(context, archive, { ...to, patch: full ? 'none' : 'at-once' });
         terminal.note(sentLine(packed, sent));
         return { ...sent, sha256: archive.sha256 };
       },
@@ -59,8 +69,13 @@ export async function withScheduledCode<T>(
   });
 }
 
+/** Whether runctl wrote the object: nobody replaces it, so that its version does not expire as a replaced one does. */
+function isKept(key: string): boolean {
+  return /^archives\/[^/]+\/[0-9a-f]{16}\.tar\.gz$/.test(key);
+}
+
 /** Finds the archive's current version, which all runs of the schedule will use. @throws CliError */
-export async function pinArchive(s3: Pick<S3Client, 'send'>, uri: string, bucket: string): Promise<ArchiveLocation> {
+export async function pinArchive(s3: Pick<S3Client, 'send'>, uri: string, bucket: string): Promise<StoredArchive> {
   const location = parseArchiveUri(uri);
   if (location === null) throw usageError(`${uri} is not the address of an archive.`, 'Write it as s3://bucket/key.');
   if (location.bucket !== bucket)
@@ -71,8 +86,8 @@ export async function pinArchive(s3: Pick<S3Client, 'send'>, uri: string, bucket
   const { key, versionId } = location;
   const version = versionId === null ? {} : { VersionId: versionId };
   try {
-    const { VersionId } = await s3.send(new HeadObjectCommand({ Bucket: bucket, Key: key, ...version }));
-    return { bucket, key, versionId: VersionId ?? null };
+    const head = await s3.send(new HeadObjectCommand({ Bucket: bucket, Key: key, ...version }));
+    return { bucket, key, versionId: head.VersionId ?? null, expires: expires(head) };
   } catch (error) {
     if (['NotFound', 'NoSuchKey'].includes(errorName(error)))
       throw usageError(`${uri} does not exist.`, 'Upload the archive: runctl push');

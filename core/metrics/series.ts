@@ -75,37 +75,30 @@ export function summarize({ name, points }: Series): SeriesSummary {
 }
 
 /**
- * At most about `most` points that draw the same picture: of each part of the steps its lowest and its highest value, the first and the last
- * point, and one gap where a part has any.
+ * At most about `most` points that draw the same picture: of each part of the points, which are in their order, the lowest and the
+ * highest value, the first and the last point, and one gap where a part has any.
  */
-export function reduce(points: readonly SeriesPoint[], most: number): readonly SeriesPoint[] {
+export function reduce<T extends { readonly value: number | null }>(points: readonly T[], most: number): readonly T[] {
   if (points.length <= most) return points;
   const buckets = Math.max(1, Math.floor((most - 2) / 3));
   const size = points.length / buckets;
-  const kept: SeriesPoint[] = [];
-  const keep = (point: SeriesPoint | undefined) => {
-    if (point !== undefined && kept.at(-1) !== point) kept.push(point);
-  };
-  keep(points[0]);
-  for (let bucket = 0; bucket < buckets; bucket += 1) {
-    const part = points.slice(Math.floor(bucket * size), Math.floor((bucket + 1) * size));
-    for (const point of extremes(part)) keep(point);
-  }
-  keep(points.at(-1));
-  return kept;
+  const kept = new Set<number>([0, points.length - 1]);
+  for (let bucket = 0; bucket < buckets; bucket += 1)
+    for (const index of extremes(points, Math.floor(bucket * size), Math.floor((bucket + 1) * size))) kept.add(index);
+  return [...kept].sort((a, b) => a - b).flatMap((index) => points[index] ?? []);
 }
 
-function extremes(part: readonly SeriesPoint[]): SeriesPoint[] {
-  let low: SeriesPoint | undefined;
-  let high: SeriesPoint | undefined;
-  let gap: SeriesPoint | undefined;
-  for (const point of part) {
-    if (point.value === null) gap ??= point;
-    else {
-      if (low === undefined || point.value < (low.value ?? 0)) low = point;
-      if (high === undefined || point.value > (high.value ?? 0)) high = point;
+function extremes(points: readonly { readonly value: number | null }[], from: number, to: number): number[] {
+  let [low, high, gap] = [-1, -1, -1];
+  let [lowest, highest] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+  for (let index = from; index < to; index += 1) {
+    const value = points[index]?.value ?? null;
+    if (value === null || !Number.isFinite(value)) {
+      if (gap === -1) gap = index;
+      continue;
     }
+    if (low === -1 || value < lowest) [low, lowest] = [index, value];
+    if (high === -1 || value > highest) [high, highest] = [index, value];
   }
-  const found = new Set([low, high, gap].filter((point) => point !== undefined));
-  return [...found].sort((a, b) => a.step - b.step);
+  return [low, high, gap].filter((index) => index >= 0);
 }

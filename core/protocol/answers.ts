@@ -64,6 +64,38 @@ const jobResult = z.looseObject({
 });
 export type JobResult = DeepReadonly<z.infer<typeof jobResult>>;
 
+const size = z.int().check(z.nonnegative());
+const percent = z.number().check(z.minimum(0), z.maximum(100));
+const gpu = z.object({
+  index: size,
+  utilizationPercent: z.nullable(percent),
+  memoryUsedBytes: z.nullable(size),
+  memoryTotalBytes: z.nullable(size),
+  powerWatts: z.nullable(z.number().check(z.nonnegative())),
+  temperatureCelsius: number,
+});
+/** What a training, its instance and the GPUs did in the `seconds` before `time`. */
+export const usageSample = z.object({
+  time: z.number(),
+  seconds: z.number().check(z.nonnegative()),
+  cores: size,
+  cpuPercent: percent,
+  memoryUsedBytes: size,
+  memoryTotalBytes: size,
+  diskUsedBytes: size,
+  diskTotalBytes: size,
+  diskReadBytesPerS: size,
+  diskWriteBytesPerS: size,
+  networkInBytesPerS: size,
+  networkOutBytesPerS: size,
+  /** All processes of the training; its CPU is a share of all cores. */
+  job: z.object({ cpuPercent: percent, memoryBytes: size, processes: size }),
+  gpus: z.array(gpu).check(z.maxLength(16)),
+  /** That a GPU is idle, and what to do. */
+  warning: z.nullable(z.string().check(z.regex(/^[ -~]{1,500}$/))),
+});
+export type UsageSample = DeepReadonly<z.infer<typeof usageSample>>;
+
 const jobStatus = z.object({
   job: z.enum(JOBS),
   state: jobState,
@@ -75,6 +107,8 @@ const jobStatus = z.object({
   now: z.number(),
   exit: z.nullable(jobExit),
   progress: z.nullable(jobProgress),
+  /** Of a training, the latest sample. It is for people: one that is not valid counts as none. */
+  usage: z.catch(z._default(z.nullable(usageSample), null), null),
   result: z.nullable(jobResult),
   log: z.object({
     offset: z.int(),

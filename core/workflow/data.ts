@@ -10,6 +10,7 @@ import type {
   JobStates,
   LeaseHolder,
   QueuePlace,
+  UsageSample,
 } from '../protocol/answers.ts';
 import type { RunSpec } from '../spec/spec.ts';
 import type { RunEnding } from './run-ending.ts';
@@ -68,6 +69,8 @@ export interface VerifiedArchive {
 export interface AssembleInput {
   readonly execution: { readonly name: string };
   readonly input: unknown;
+  /** People or schedules will name the archive: it does not expire. Left out: a run alone does. */
+  readonly keep?: boolean;
 }
 
 /** The archive that was made of a patch. */
@@ -174,6 +177,8 @@ export interface JobSnapshot {
   readonly again?: boolean;
   /** Of a training: the metrics in its log. Missing before its first poll, and of a run of an older version. */
   readonly metrics?: LatestMetrics;
+  /** Of a training: the latest sample of what it uses. */
+  readonly usage?: UsageSample;
 }
 
 /** Input of every state that sends requests to the instance. */

@@ -105,7 +105,7 @@ export function assembleArchives(bucket: Bucket): Permission[] {
   return [
     ...readArchives(bucket, [PATCH_PREFIX, ARCHIVE_PREFIX]),
     {
-      actions: ['s3:PutObject', 's3:AbortMultipartUpload'],
+      actions: ['s3:PutObject', 's3:PutObjectTagging', 's3:AbortMultipartUpload'],
       resources: [bucket.arnForObjects(`${ARCHIVE_PREFIX}*`)],
     },
   ];

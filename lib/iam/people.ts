@@ -47,13 +47,13 @@ export function createManagedPolicies(
   const watch = [...startRuns(stack, bucket), ...watchRuns(stack, bucket)];
   const policies: Record<keyof typeof MANAGED_POLICIES, Permission[]> = {
     // Uploads code, which then runs on the instance.
-    upload: [readStack(stack), uploadArchives(bucket)],
+    upload: [readStack(stack), ...uploadArchives(bucket)],
     // Uploads code, starts runs, watches them, and downloads their outputs.
-    watch: [readStack(stack), uploadArchives(bucket), ...watch],
+    watch: [readStack(stack), ...uploadArchives(bucket), ...watch],
     // Everything that the command line does: also stops and schedules runs, and sends requests to the instance.
     operator: [
       readStack(stack),
-      uploadArchives(bucket),
+      ...uploadArchives(bucket),
       ...watch,
       ...operateRuns(stack, bucket, assetBucket),
       ...manageSchedules(stack, bucket, scheduleRoleArn),
@@ -82,11 +82,15 @@ function readStack(stack: Stack): Permission {
 }
 
 /** An object below `uploads/` starts a run, one below `archives/` or `patches/` does not. Not `runs/`, so that nobody can forge a result. */
-function uploadArchives(bucket: Bucket): Permission {
-  return {
-    actions: ['s3:PutObject', 's3:AbortMultipartUpload'],
-    resources: [UPLOAD_PREFIX, ARCHIVE_PREFIX, PATCH_PREFIX].map((prefix) => bucket.arnForObjects(`${prefix}*`)),
-  };
+function uploadArchives(bucket: Bucket): Permission[] {
+  return [
+    {
+      actions: ['s3:PutObject', 's3:AbortMultipartUpload'],
+      resources: [UPLOAD_PREFIX, ARCHIVE_PREFIX, PATCH_PREFIX].map((prefix) => bucket.arnForObjects(`${prefix}*`)),
+    },
+    // An archive for a run alone is tagged when it is written, and expires.
+    { actions: ['s3:PutObjectTagging'], resources: [bucket.arnForObjects(`${ARCHIVE_PREFIX}*`)] },
+  ];
 }
 
 function startRuns(stack: Stack, bucket: Bucket): Permission[] {

@@ -1,13 +1,24 @@
 import { Duration, RemovalPolicy } from 'aws-cdk-lib';
 import { BlockPublicAccess, Bucket, BucketEncryption, type CfnBucket } from 'aws-cdk-lib/aws-s3';
 import type { Construct } from 'constructs';
-import { FETCHED_PREFIX, LOG_CHUNK_PREFIX, NOTIFIED_PREFIX, PATCH_PREFIX } from '../../core/names.ts';
+import {
+  ARCHIVE_DAYS,
+  ARCHIVE_PREFIX,
+  EXPIRING,
+  FETCHED_PREFIX,
+  INDEX_PREFIX,
+  LOG_CHUNK_PREFIX,
+  NOTIFIED_PREFIX,
+  PATCH_PREFIX,
+} from '../../core/names.ts';
 
 /** Versions that were replaced, and multipart uploads that were not completed. */
 const OLD_VERSIONS = Duration.days(30);
 const UNFINISHED_UPLOADS = Duration.days(2);
 /** Log chunks are shipped within seconds; records of sent notifications are needed for minutes, when S3 delivers an event twice. */
 const TEMPORARY = Duration.days(1);
+/** A run names the version of its archive, and may wait in the queue while that expires. */
+const WAITING_RUNS = Duration.days(7);
 
 /** Holds archives, logs and outputs. It is retained when the stack is deleted, because it holds people's results. */
 export function createUploadBucket(scope: Construct): Bucket {
@@ -26,6 +37,14 @@ export function createUploadBucket(scope: Construct): Bucket {
         expiration: TEMPORARY,
         noncurrentVersionExpiration: TEMPORARY,
       })),
+      // Written again by every run of the archive.
+      { prefix: INDEX_PREFIX, expiration: Duration.days(ARCHIVE_DAYS), noncurrentVersionExpiration: TEMPORARY },
+      {
+        prefix: ARCHIVE_PREFIX,
+        tagFilters: { [EXPIRING.tag.key]: EXPIRING.tag.value },
+        expiration: Duration.days(ARCHIVE_DAYS),
+        noncurrentVersionExpiration: WAITING_RUNS,
+      },
       { noncurrentVersionExpiration: OLD_VERSIONS, abortIncompleteMultipartUploadAfter: UNFINISHED_UPLOADS },
     ],
   });

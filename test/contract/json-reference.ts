@@ -27,6 +27,8 @@ const NOTES: Readonly<Record<keyof typeof OUTPUTS, string>> = {
   'metrics --follow': 'One object a line, for each value:',
   stop: 'A list, in the order of the ids. Of each run:',
   pull: 'A list, in the order of the ids. Of each run:',
+  report: '',
+  ui: 'At once; the command goes on until Ctrl-C.',
   'schedule add': '',
   'schedule list': 'A list, by name. Of each schedule:',
   'schedule remove': '',

@@ -71,7 +71,7 @@ it('the command leaves out what the instance would collect', () => {
       glob.map((parts) => parts.join('/')),
       name.map((parts) => parts.map((chars) => chars.join('')).join('/')),
     ),
-    40_000,
+    10_000,
   );
   const expected = onInstance(pairs);
   const everything = onInstance(
@@ -90,7 +90,7 @@ it('the command leaves out what the instance would collect', () => {
     expect(outputMatcher([pattern])(path), JSON.stringify([pattern, path])).toBe(expected[index]);
     if (expected[index] === true) collected += 1;
   }
-  expect(collected).toBeGreaterThan(100);
+  expect(collected).toBeGreaterThan(25);
 });
 
 it.each([

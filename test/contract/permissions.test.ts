@@ -110,7 +110,12 @@ const REQUESTS: Readonly<Record<string, (name: string) => IamRequest[]>> = {
   HeadRunFile: (name) => [...read(...of(READS, name)), ...LIST],
   GetProgram: () => on('s3:GetObject', `${assets}/runctl/${'a'.repeat(64)}.zip`),
   PutObject: (name) => of(WRITES, name).flatMap((key) => on('s3:PutObject', object(key))),
-  CreateMultipartUpload: (name) => of(WRITES, name).flatMap((key) => on('s3:PutObject', object(key))),
+  // Assemble archive tags what it writes.
+  CreateMultipartUpload: (name) =>
+    of(WRITES, name).flatMap((key) => [
+      ...on('s3:PutObject', object(key)),
+      ...(key === archives ? on('s3:PutObjectTagging', object(key)) : []),
+    ]),
   UploadPart: (name) => of(WRITES, name).flatMap((key) => on('s3:PutObject', object(key))),
   // Copies from an archive into an archive.
   UploadPartCopy: () => [...on('s3:PutObject', object(archives)), ...read(archives), ...readVersion(archives)],
@@ -272,6 +277,14 @@ const OF_PEOPLE: Readonly<Record<string, readonly (readonly [readonly Policy[], 
   MultipartUpload: [
     [ALL, [uploads, archives, patches].flatMap((key) => on('s3:PutObject', object(key)))],
     [ALL, [uploads, archives, patches].flatMap((key) => on('s3:AbortMultipartUpload', object(key)))],
+    // An archive for a run alone is tagged.
+    [ALL, on('s3:PutObjectTagging', object(archives))],
+  ],
+  // `push` and `schedule add` copy an archive that would expire.
+  CopyObject: [
+    [ALL, on('s3:PutObject', object(archives))],
+    [WATCHERS, [...read(archives), ...readVersion(archives)]],
+    [OPERATORS, [...read(uploads), ...readVersion(uploads)]],
   ],
   // `run` and `push` reuse a stored archive, `schedule add` pins its version.
   HeadObject: [

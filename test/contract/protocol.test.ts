@@ -18,7 +18,7 @@ import {
   type TrainRequest,
   type UploadRequest,
 } from '../../core/protocol/messages.ts';
-import { exit, jobStatus, run, SHA256 } from '../support/fakes/samples.ts';
+import { exit, jobStatus, run, SHA256, usageSample } from '../support/fakes/samples.ts';
 
 const RUNNER = fileURLToPath(new URL('../../instance/runner', import.meta.url));
 
@@ -206,7 +206,7 @@ describe('answers', () => {
   it.each(
     (Object.entries(answers) as [Verb, object][]).flatMap(([verb, answer]) =>
       Object.keys(answer)
-        .filter((key) => key !== 'queue') // An older runner knows no queue.
+        .filter((key) => key !== 'queue' && key !== 'usage') // An older runner does not know them.
         .map((key) => [verb, key] as const),
     ),
   )('to %s without %s are a defect of the runner, with the name of the key', (verb, key) => {
@@ -217,12 +217,28 @@ describe('answers', () => {
 
   it('of a runner that is older lack what it did not know', () => {
     const { put, ...log } = status.log;
-    const { queue, ...older } = { ...status, log };
-    expect(checkAnswer('poll', older)).toEqual({ ...status, queue: null });
+    const { queue, usage, ...older } = { ...status, log };
+    expect(checkAnswer('poll', older)).toEqual({ ...status, queue: null, usage: null });
   });
 
   it.each(['a text', { name: 5, message: 'm' }, null])('have no error where the process of a job wrote %j', (error) => {
     expect(checkAnswer('poll', { ...status, result: { error, files: 3 } }).result).toEqual({ files: 3 });
+  });
+
+  it.each([
+    ['cpuPercent', 101],
+    ['memoryUsedBytes', -1],
+    ['diskReadBytesPerS', 0.5],
+    ['seconds', '10'],
+    ['gpus', [{ ...usageSample().gpus[0], utilizationPercent: 1e9 }]],
+    ['gpus', Array.from({ length: 17 }, () => usageSample().gpus[0])],
+    ['job', null],
+    ['warning', '\u001b[2J'],
+    ['warning', 'x'.repeat(501)],
+  ])('have no sample of the usage where its %s is %j', (key, value) => {
+    const usage = usageSample();
+    expect(checkAnswer('poll', { ...status, usage }).usage).toEqual(usage);
+    expect(checkAnswer('poll', { ...status, usage: { ...usage, [key]: value } }).usage).toBeNull();
   });
 
   it('never have their values in the message: they may be of the log', () => {

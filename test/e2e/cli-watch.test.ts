@@ -28,8 +28,10 @@ def checkpoint(*_):
 
 signal.signal(signal.SIGTERM, checkpoint)
 sys.stdout.buffer.write(b"odd \\xff\\x00 bytes\\n")
-for _ in range(int(sys.argv[1])):
+for number in range(int(sys.argv[1])):
     print("written", time.time(), flush=True)
+    if number < 3:
+        print(f"epoch {number} loss={1 / (number + 1)}", flush=True)
     time.sleep(1)
 with open("outputs/model.bin", "wb") as file:
     file.write(b"weights")
@@ -128,6 +130,11 @@ describe('runctl logs, status, list, stop, pull', () => {
     ]);
     expect(await cli('pull', first.id)).toMatchObject({ code: 0, stdout: `runctl-runs/${first.id}\n` });
     const there = (name: string) => readFileSync(join(folder, 'runctl-runs', first.id, name));
+    expect(await cli('report', first.id)).toMatchObject({ code: 0, stdout: `runctl-runs/${first.id}/report.html\n` });
+    const report = there('report.html').toString();
+    for (const part of ['>loss</h3>', 'CPU', 'Watch training', 'succeeded']) expect(report).toContain(part);
+    expect((await cli('report', first.id, second.id, '-o', 'both.html')).code).toBe(0);
+    expect(readFileSync(join(folder, 'both.html'), 'utf8')).toContain('What differs');
     expect(there('outputs/model.bin').toString()).toBe('weights');
     expect(there('train.log').equals(onInstance)).toBe(true);
     expect(JSON.parse(there('manifest.json').toString())).toMatchObject({

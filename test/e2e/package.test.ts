@@ -1,4 +1,5 @@
-import { execFile } from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -80,6 +81,8 @@ describe('the package', () => {
     const folder = (await runctl('pull')).trim();
     expect(readFileSync(join(project, folder, 'outputs', 'model.txt'), 'utf8')).toBe('weights');
 
+    expect(await pageOf(spawn('runctl', ['ui', '--json'], { cwd: project, env }))).toContain('<title>runctl</title>');
+
     writeFileSync(join(project, 'cdk.json'), JSON.stringify({ context: { 'runctl:waitingMinutes': 44, mine: true } }));
     await runctl('deploy', '--yes', '--context', 'local=true', '--context', 'runctl:silentMinutes=77');
     const template = await deployedTemplate();
@@ -98,6 +101,22 @@ describe('the package', () => {
       stderr: expect.stringMatching(/runctl:silentMinuts/),
     });
   });
+
+  /** The page that the command serves, which then ends. */
+  async function pageOf(ui: ChildProcess): Promise<string> {
+    let printed = '';
+    for await (const chunk of ui.stdout ?? []) {
+      printed += chunk;
+      if (printed.includes('}')) break;
+    }
+    const { url } = outputOf('ui', printed);
+    const page = await (await fetch(url)).text();
+    const style = await fetch(new URL('/style.css', url), { headers: { 'sec-fetch-site': 'same-origin' } });
+    expect(style.status).toBe(200);
+    ui.kill('SIGINT');
+    expect(await once(ui, 'exit')).toEqual([0, null]);
+    return page;
+  }
 
   async function deployedTemplate(): Promise<string> {
     const state = await readState(statePaths(join(env.HOME ?? '', '.local', 'state', 'runctl')));

@@ -6,6 +6,8 @@ import { sha256, useCollectSetup } from '../support/instance/collect-setup.ts';
 import { PROJECT } from '../support/instance/test-instance.ts';
 
 const collectSetup = useCollectSetup();
+/** Of a training that lasts a second or more. */
+const USAGE = 'usage.jsonl.gz';
 
 describe('collect and upload', () => {
   it('keep outputs and whole logs, also of a running training, which gets TERM first; collecting is idempotent', async () => {
@@ -29,7 +31,7 @@ time.sleep(100)
     await here.until(run, 'train', (status) => status.log.bytes > 0);
     const collected = await box.collect(run);
     expect(collected).toMatchObject({ ok: true, state: 'collected', warnings: [], jobs: { train: 'stopped' } });
-    const names = (collected.files ?? []).map(({ name }) => name);
+    const names = (collected.files ?? []).map(({ name }) => name).filter((name) => name !== USAGE);
     expect(names).toEqual(['train.log.gz', 'train.times.gz', 'outputs.tar.gz', 'inventory.json']);
     expect(await box.collect(run)).toEqual(collected);
     expect(await box.upload(run, names)).toMatchObject({ state: 'uploaded', failed: {} });
@@ -51,7 +53,7 @@ time.sleep(100)
     const box = collectSetup();
     const { store } = box;
     const run = await box.trained('print(1)\n');
-    const names = ((await box.collect(run)).files ?? []).map(({ name }) => name);
+    const names = ((await box.collect(run)).files ?? []).map(({ name }) => name).filter((name) => name !== USAGE);
     expect(names).toEqual(['train.log.gz', 'train.times.gz', 'inventory.json']);
     for (const name of names) {
       expect(await box.upload(run, [name])).toMatchObject({ state: 'uploaded', failed: {} });
@@ -87,7 +89,11 @@ time.sleep(100)
       state: 'collected',
       warnings: ['no file that the run created or changed matches the pattern nowhere/*.pt of outputs'],
     });
-    expect(nothing.files?.map(({ name }) => name)).toEqual(['train.log.gz', 'train.times.gz', 'inventory.json']);
+    expect(nothing.files?.map(({ name }) => name).filter((name) => name !== USAGE)).toEqual([
+      'train.log.gz',
+      'train.times.gz',
+      'inventory.json',
+    ]);
   });
 
   it('name what could not be sent, never with its URL, and send nothing that was not collected', async () => {

@@ -73,6 +73,41 @@ describe('environment: project', () => {
     expect(setup.ask(python, torch)).toMatch(/^2\.0 /);
   });
 
+  it('gives two projects with contradicting pins their own, in turn, ten times, behind an image with a large package', {
+    timeout: 180_000,
+  }, async () => {
+    const setup = installSetup();
+    setup.useUv();
+    const { downloads } = await setup.serve(index);
+    // As many files as torch with CUDA has, about.
+    const files = Object.fromEntries(
+      Array.from({ length: 12_000 }, (_, at) => [`zz_torch/lib${at % 100}/part${at}.h`, `// ${at}\n`]),
+    );
+    const python = setup.systemPython([{ ...TORCH, files }]);
+    const projects = { digits: '.', other: '../other' };
+    const torch = 'import zz_torch; print(zz_torch.__version__, zz_torch.__file__)';
+    const pythons: Record<string, string> = {};
+    const pins: Record<string, string> = {};
+    for (let turn = 0; turn < 10; turn += 1) {
+      for (const [at, [project, folder]] of Object.entries(projects).entries()) {
+        // Both change their pins at each turn, to what the other has just given up.
+        pins[project] = (turn + at) % 2 === 0 ? '1.0' : '1.1';
+        setup.write(`${folder}/requirements.txt`, `zz-needs-torch\nzz-leaf==${pins[project]}\n`);
+        const run = await setup.install({ python, environment: 'project', project });
+        expect(run, run.log).toMatchObject({ code: 0, result: { cached: false, warnings: [] } });
+        pythons[project] = run.result.python;
+        for (const [name, own] of Object.entries(pythons))
+          expect(setup.ask(own, LEAF), `${name} at turn ${turn}`).toBe(pins[name]);
+      }
+    }
+    expect(downloads().filter((name) => name.startsWith('zz_torch'))).toEqual([]);
+    for (const own of Object.values(pythons)) {
+      expect(setup.ask(own, torch)).toMatch(/^2\.0 /);
+      expect(setup.ask(own, torch)).not.toContain('.runctl');
+    }
+    expect(() => setup.ask(python, LEAF)).toThrow(/zz_leaf/);
+  });
+
   it("does not show the user's site, where shared projects install", async () => {
     const setup = await twoProjects();
     const python = setup.systemPython();

@@ -143,10 +143,13 @@ describe('the usage of GPUs', () => {
       },
       expect.objectContaining({ index: 1, utilizationPercent: 3, powerWatts: null }),
     ]);
+    const { usage } = await box.poll(run, 'train');
+    expect(usage).toMatchObject({ gpus: sample.gpus, cores: sample.cores, job: { processes: 1 } });
     const warning = await waitFor(() => latestOf(box, run).warning ?? null, 20);
     expect(warning).toBe(
       'GPU 1 was used less than 10 % for 0.0333333 minutes. Check that the code uses the GPU, and that it does not wait for its data.',
     );
+    expect((await box.poll(run, 'train')).usage?.warning).toBe(warning);
     await box.stop(run, 0);
     expect((await box.ended(run, 'train')).state).toBe('stopped');
   });
@@ -169,7 +172,8 @@ describe('the usage of GPUs', () => {
       const box = instance({ before, modules: withDriver(fakeDriver(script)) });
       const run = await begun(box, 'import time\ntime.sleep(4.5)\nprint("done")\n');
       const ended = await box.ended(run, 'train');
-      expect(ended, what).toMatchObject({ state: 'exited', exit: { code: 0 }, tail: ['done'] });
+      expect(ended, what).toMatchObject({ state: 'exited', exit: { code: 0 } });
+      expect(ended.tail?.at(-1), what).toBe('done');
       expect((ended.exit?.endedAt ?? 0) - (ended.startedAt ?? 0), what).toBeLessThan(7);
       const samples = samplesOf(box, run);
       expect(samples.length, what).toBeGreaterThanOrEqual(2);
@@ -243,6 +247,18 @@ describe('the series', () => {
     console.log(`a sample: ${(seconds * 1_000).toFixed(2)} ms of CPU, ${(seconds * 10).toFixed(3)} % of a core`);
     expect(seconds).toBeLessThan(0.01);
   });
+});
+
+it('a sample that is not one is not in an answer, and changes nothing', async () => {
+  const box = instance();
+  const run = await begun(box, 'import time\ntime.sleep(60)\n');
+  await waitFor(async () => (await box.poll(run, 'train')).usage);
+  for (const text of ['', 'no JSON', '[]', '{"time": NaN}', `{"x": "${'x'.repeat(30_000)}"}`]) {
+    writeFileSync(join(box.jobFolder(run, 'train'), 'usage.json'), text);
+    const answer = await box.poll(run, 'train');
+    expect(answer, text.slice(0, 40)).toMatchObject({ ok: true, state: 'running', usage: null });
+  }
+  await box.stop(run, 0);
 });
 
 it.each(['USAGE', 'USAGE_SERIES'])('a run goes on when its samples cannot be written: %s', async (name) => {

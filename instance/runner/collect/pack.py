@@ -7,7 +7,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Any, Iterator
 
-from collect import inventory, log_stream, outputs
+from collect import inventory, log_stream, outputs, points, usage
 from common import accounts, child, listing, marker, paths
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def main(folder: str) -> None:
     redact = _redactor(run, warnings)
     raw = {job: _log(os.path.join(run, job, paths.LOG), job, files, warnings) for job in JOBS}
     _times(os.path.join(run, "train"), raw["train"], files, warnings)
+    usage.pack(folder, os.path.join(run, "train"), files, warnings)
     if request.get("logsOnly"):
         marker.remove(os.path.join(folder, OUTPUTS))
         warnings.append("The outputs were not packed: the process that packs them crashed on every attempt")
@@ -39,6 +40,12 @@ def main(folder: str) -> None:
         _outputs_and_inventory(folder, request, redact, files, warnings)
     warnings = [redact(warning) for warning in warnings]
     marker.write(os.path.join(folder, paths.COLLECTED), {"files": files, "warnings": warnings, "raw": raw})
+    marker.remove(_metrics_file(folder))
+
+
+def _metrics_file(folder: str) -> str:
+    run = os.path.dirname(folder)
+    return paths.metrics_file(os.path.dirname(os.path.dirname(run)), os.path.basename(run))
 
 
 def fetch(folder: str) -> None:
@@ -92,6 +99,9 @@ def _outputs_and_inventory(
         "packages": packages,
     }
     _inventory(folder, redact.everywhere(content), files, warnings)
+    project = os.path.join(account.home, request["project"])
+    source = points.Source(_metrics_file(folder), project, listing.read(train), redact)
+    points.pack(folder, source, account, files, warnings)
 
 
 def _warn_of_administrator(account: accounts.Account, warnings: list[str]) -> None:

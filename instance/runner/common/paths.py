@@ -63,6 +63,11 @@ def fetch_folder(root: str, key: str, name: str) -> str:
     return os.path.join(root, "runs", key, FETCH + name)
 
 
+def metrics_file(root: str, key: str) -> str:
+    """RUNCTL_METRICS_FILE of a run. Its user writes it, and so it is beside the folders of runs, which are root's."""
+    return os.path.join(root, "metrics", key + ".jsonl")
+
+
 def lease_folder(root: str) -> str:
     return os.path.join(root, "lease")
 

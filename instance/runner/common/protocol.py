@@ -249,7 +249,7 @@ def encode(answer: dict[str, Any]) -> bytes:
 
 def fit(answer: dict[str, Any], spare: int = 0) -> dict[str, Any]:
     """The answer without its least important parts, when it exceeds the limit less `spare` bytes."""
-    for key, least in (("progress", None), ("result", None), ("tail", [])):
+    for key, least in (("usage", None), ("progress", None), ("result", None), ("tail", [])):
         if len(encode(answer)) > MAX_ANSWER_BYTES - spare and answer.get(key):
             answer = dict(answer, **{key: least})
     warnings = answer.get("warnings") or []

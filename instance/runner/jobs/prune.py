@@ -40,6 +40,7 @@ def _prune(root: str, days: float, max_bytes: float) -> None:
         age = time.time() - ended
         is_old = age > days * 86_400 or (total > max_bytes and age > _YOUNG_S)
         if is_old and time.monotonic() < until and _is_over(root, key, age > days * 86_400):
+            marker.remove(paths.metrics_file(root, key))
             _remove(paths.run_folder(root, key))
             total -= sizes[key]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 
@@ -38,6 +39,8 @@ def describe(
     status["pid"] = identity.get("pid")
     status["startedAt"] = identity.get("startedAt")
     status["progress"] = marker.read(os.path.join(folder, paths.PROGRESS))
+    if job == "train":
+        status["usage"] = _usage(folder)
     if end:
         status["exit"] = {key: end[key] for key in ("code", "signal", "endedAt", "maxRssBytes", "outOfMemory")}
         status["reason"] = end["reason"]
@@ -59,6 +62,7 @@ def blank(job: str, state: str, boot: str) -> dict[str, Any]:
         now=time.time(),
         exit=None,
         progress=None,
+        usage=None,
         result=None,
         log={"offset": 0, "bytes": 0, "size": 0, "data": log_read.pack(None, 0, 0, 0)[1], "put": None},
         tail=None,
@@ -100,6 +104,16 @@ def _is_running(folder: str, identity: dict[str, Any]) -> bool:
         return False
     pid, start = identity["pid"], identity["startTime"]
     return processes.alive(pid, start) or bool(processes.group(pid, start))
+
+
+def _usage(folder: str) -> dict[str, Any] | None:
+    """The latest sample of a training. It is for people: one that cannot be read must not cost a poll."""
+    try:
+        sample = marker.read(os.path.join(folder, paths.USAGE))
+        json.dumps(sample, allow_nan=False)
+    except (OSError, ValueError, RecursionError, marker.Untrusted):
+        return None
+    return sample
 
 
 def _has_supervisor(identity: dict[str, Any]) -> bool:

@@ -119,6 +119,7 @@ class Supervisor:
         account = None if command.account.uid == os.geteuid() else command.account
         if self.work["job"] == "train":
             self._list_files(command.cwd, account)
+            self._add_metrics_file(command.env, account)
         streams = (stdin, self.log.fd)
         name = self._container_name()
         held = spawn.Held(command.words, command.env, command.cwd, account, streams, keep, oom_score, name)
@@ -151,6 +152,19 @@ class Supervisor:
             listing.take(self.folder, project, account)
         except (OSError, RuntimeError) as error:
             disk.complain(f"listing the project's files: {error}")  # then the times of the files decide
+
+    def _add_metrics_file(self, env: dict[str, str], account: accounts.Account | None) -> None:
+        """Creates the file to which the training can append its metrics. The folder is root's: it stays a file."""
+        path = paths.metrics_file(self.work["root"], self.work["run"]["key"])
+        try:
+            marker.folder(os.path.dirname(path), mode=0o711)
+            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+            if account is not None:
+                os.fchown(fd, account.uid, account.gid)
+            os.close(fd)
+            env["RUNCTL_METRICS_FILE"] = path
+        except (OSError, marker.Untrusted) as error:
+            disk.complain(f"creating the file for metrics: {error}")
 
     def _block_metadata(self, container: containers.Container) -> str | None:
         """Keeps the job from the instance's role unless the instance's tags allow it. Returns why that is not possible.

@@ -1,7 +1,7 @@
 import { gzipSync } from 'node:zlib';
 import type { Execution } from '../../../aws/executions.ts';
 import type { JobName } from '../../../core/names.ts';
-import type { JobStatus } from '../../../core/protocol/answers.ts';
+import type { JobStatus, UsageSample } from '../../../core/protocol/answers.ts';
 import { resolveSpec } from '../../../core/spec/spec.ts';
 import type { FoundInstance } from '../../../core/workflow/choose-instance.ts';
 import type {
@@ -134,10 +134,41 @@ export function jobStatus(job: JobName, log: Uint8Array | string, changes: Parti
     now: 1_795_000_010,
     exit: null,
     progress: null,
+    usage: null,
     result: null,
     log: { offset: 0, bytes: bytes.length, size: bytes.length, data: gzipSync(bytes).toString('base64'), put: null },
     tail: null,
     bootId: 'boot',
+    ...changes,
+  };
+}
+
+export function usageSample(changes: Partial<UsageSample> = {}): UsageSample {
+  return {
+    time: 1_795_000_009,
+    seconds: 10,
+    cores: 4,
+    cpuPercent: 84.6,
+    memoryUsedBytes: 12_000_000_000,
+    memoryTotalBytes: 64_000_000_000,
+    diskUsedBytes: 20_000_000_000,
+    diskTotalBytes: 100_000_000_000,
+    diskReadBytesPerS: 1_000,
+    diskWriteBytesPerS: 2_000,
+    networkInBytesPerS: 3_000,
+    networkOutBytesPerS: 4_000,
+    job: { cpuPercent: 80, memoryBytes: 8_000_000_000, processes: 5 },
+    gpus: [
+      {
+        index: 0,
+        utilizationPercent: 97,
+        memoryUsedBytes: 20_000_000_000,
+        memoryTotalBytes: 24_000_000_000,
+        powerWatts: 301.5,
+        temperatureCelsius: 71,
+      },
+    ],
+    warning: null,
     ...changes,
   };
 }

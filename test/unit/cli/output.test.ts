@@ -6,6 +6,7 @@ import { printReport, reportJson } from '../../../cli/runs/print-report.ts';
 import type { RunReport } from '../../../cli/runs/report.ts';
 import { type RunSummary, toRunOutput } from '../../../cli/runs/summary.ts';
 import { OUTCOMES } from '../../../core/errors.ts';
+import { usageSample } from '../../support/fakes/samples.ts';
 import { outputOf } from '../../support/outputs.ts';
 import { captured } from '../../support/terminal.ts';
 
@@ -50,10 +51,12 @@ const report: RunReport = {
     { name: 'loss', step: 3, value: 0.5 },
     { name: 'grad', step: 3, value: null, gap: 'nan' },
   ],
+  usage: usageSample(),
   endsBy: NOW + 90 * MINUTE,
   ending: null,
   warnings: [],
   manifest: null,
+  costSoFarUsd: 0.002,
 };
 
 describe('the exit code of a command that waits for a run', () => {
@@ -74,6 +77,26 @@ describe('status', () => {
     expect(out).toContain('for 4 min 00 s, 1 h 30 min left of maxDuration');
     expect(out).toContain('train.py --lr 0.1');
     expect(out).toMatch(/^state +training, for 10 min 00 s in total$/m);
+  });
+
+  it('has the usage of a running training on one line', () => {
+    const usageOf = (changes: Partial<RunReport>) => {
+      const { terminal, written } = captured();
+      printReport(terminal, { ...report, ...changes }, NOW);
+      return /^usage +(.*)$/m.exec(written().out)?.[1] ?? null;
+    };
+    const none = { index: 3, utilizationPercent: null, memoryUsedBytes: null, memoryTotalBytes: null };
+    const gpus = [...usageSample().gpus, { ...none, powerWatts: null, temperatureCelsius: null }];
+    const line = 'CPU 85 %, memory 11.2 GiB of 59.6 GiB, GPU 0 97 % (18.6 GiB of 22.4 GiB)';
+    expect(usageOf({})).toBe(line);
+    expect(usageOf({ usage: usageSample({ gpus }) })).toBe(`${line}, GPU 3 not known`);
+    expect(usageOf({ usage: null })).toBeNull();
+    const usage = usageSample({ warning: 'w' });
+    const { usage: json } = outputOf('status', JSON.stringify(reportJson({ ...report, usage }, NOW))) as {
+      usage: object;
+    };
+    expect(json).toMatchObject({ time: new Date(1_795_000_009_000).toISOString(), gpus: [{ utilizationPercent: 97 }] });
+    expect(json).not.toHaveProperty('warning');
   });
 
   it('is JSON of the published schema, with ISO times and a state, while it lasts and after it', () => {

@@ -11,7 +11,7 @@ import { checksumOf } from '../../../cli/archive/upload.ts';
 import { fakeClient } from '../../support/fakes/sdk-client.ts';
 
 const sha256 = (data: Uint8Array) => createHash('sha256').update(data).digest();
-const TO = { bucket: 'mine', project: 'demo', patch: 'none', assemble: null } as const;
+const TO = { bucket: 'mine', project: 'demo', patch: 'none', expires: true, assemble: null } as const;
 let folder: string;
 
 beforeEach(() => {
@@ -70,6 +70,78 @@ describe('checksumOf', () => {
   });
 });
 
+const NOT_FOUND = Object.assign(new Error('no'), { $metadata: { httpStatusCode: 404 } });
+/** What lib-storage asks the client for. */
+const CONFIG = {
+  config: {
+    requestHandler: {},
+    endpoint: () => Promise.resolve({ protocol: 'https:', hostname: 's3.example', path: '/' }),
+  },
+};
+
+describe('an archive for a run alone', () => {
+  const bytes = Buffer.from('code');
+  const stored = (days: number, metadata = { expires: 'yes' }) => ({
+    ContentLength: 4,
+    ChecksumSHA256: sha256(bytes).toString('base64'),
+    VersionId: 'v1',
+    LastModified: new Date(Date.now() - days * 86_400_000),
+    Metadata: metadata,
+  });
+
+  it('expires, unless the person may not tag it', async () => {
+    const puts: Record<string, unknown>[] = [];
+    const { client } = fakeClient<S3Client>({
+      HeadObjectCommand: () => NOT_FOUND,
+      PutObjectCommand: (input, call) => {
+        puts.push(input);
+        return call === 0
+          ? Object.assign(new Error('no'), { $metadata: { httpStatusCode: 403 } })
+          : { VersionId: 'v1' };
+      },
+    });
+    Object.assign(client, CONFIG);
+    expect(await storeArchive(client as S3Client, archive(bytes), TO)).toMatchObject({ versionId: 'v1', sentBytes: 4 });
+    expect(puts.map(({ Tagging, Metadata }) => [Tagging, Metadata])).toEqual([
+      ['runctl-expires=yes', { expires: 'yes' }],
+      [undefined, undefined],
+    ]);
+    const kept = { ...TO, expires: false };
+    await storeArchive(client as S3Client, archive(bytes), kept);
+    expect(puts[2]).not.toHaveProperty('Tagging');
+  });
+
+  it.each([
+    [59, true],
+    [61, false],
+  ])('that was stored %i days ago is used again: %s', async (days, reused) => {
+    const { client } = fakeClient<S3Client>({
+      HeadObjectCommand: ({ Key }) => (String(Key).startsWith('indexes/') ? NOT_FOUND : stored(days)),
+      PutObjectCommand: () => ({ VersionId: 'v2' }),
+    });
+    Object.assign(client, CONFIG);
+    expect(await storeArchive(client as S3Client, archive(bytes), TO)).toMatchObject({ reused });
+  });
+
+  it('is copied for a push or a schedule, which others name', async () => {
+    const { client, sent } = fakeClient<S3Client>({
+      HeadObjectCommand: ({ Key }) =>
+        String(Key).startsWith('indexes/') ? NOT_FOUND : { ...stored(3), Metadata: { expires: 'yes', runctl: '{}' } },
+      CopyObjectCommand: () => ({ VersionId: 'v2' }),
+    });
+    const kept = await storeArchive(client as S3Client, archive(bytes), { ...TO, expires: false });
+    expect(kept).toMatchObject({ reused: true, versionId: 'v2', sentBytes: 0 });
+    expect(sent.at(-1)?.input).toMatchObject({
+      Key: kept.key,
+      CopySource: expect.stringMatching(/^mine\/archives\/demo\/[0-9a-f]{16}\.tar\.gz\?versionId=v1$/),
+      TaggingDirective: 'REPLACE',
+      MetadataDirective: 'REPLACE',
+      Metadata: { runctl: '{}' },
+    });
+    expect(sent.at(-1)?.input.Tagging).toBeUndefined();
+  });
+});
+
 describe('an archive that no run follows', () => {
   const content = Buffer.alloc(200_000, 'x');
   const member = { content: 3, digest: '0123456789abcdef0123456789abcdef' };
@@ -102,15 +174,15 @@ describe('an archive that no run follows', () => {
         return { VersionId: 'v2' };
       },
     });
-    // lib-storage asks the client for its settings.
-    Object.assign(client, {
-      config: {
-        requestHandler: {},
-        endpoint: () => Promise.resolve({ protocol: 'https:', hostname: 's3.example', path: '/' }),
-      },
-    });
+    Object.assign(client, CONFIG);
     const { client: lambda, sent } = fakeClient<LambdaClient>({ InvokeCommand: () => answer });
-    const to = { bucket: 'mine', project: 'demo', patch: 'at-once', assemble: new AssembleNow(lambda) } as const;
+    const to = {
+      bucket: 'mine',
+      project: 'demo',
+      patch: 'at-once',
+      expires: false,
+      assemble: new AssembleNow(lambda),
+    } as const;
     return {
       puts,
       sent,

@@ -13,6 +13,7 @@ const stored = JSON.parse(STORED) as Record<string, unknown>;
 const completed = {
   ...stored,
   program: null,
+  archive: { ...(stored.archive as object), patchBytes: null },
   outputs: { ...(stored.outputs as object), leftOut: { count: 0, bytes: 0, files: [] }, others: [] },
 };
 

@@ -3,7 +3,16 @@ import { type ErrorName, RunError } from '../../../core/errors.ts';
 import { createPoll, createPollWithLatest } from '../../../lambdas/poll-logs.ts';
 import { FakeLogStore } from '../../support/fakes/log-store.ts';
 import { FakeCommands, fakePorts } from '../../support/fakes/ports.ts';
-import { firstTry, jobStatus, jobStep, run, secondTry, spec, watchInput } from '../../support/fakes/samples.ts';
+import {
+  firstTry,
+  jobStatus,
+  jobStep,
+  run,
+  secondTry,
+  spec,
+  usageSample,
+  watchInput,
+} from '../../support/fakes/samples.ts';
 
 const NOW = 1_795_000_010;
 const silence = (name: ErrorName = 'AgentSilent') => new RunError(name, 'no word');
@@ -41,6 +50,14 @@ describe('Poll logs', () => {
       name: 'InstanceLost',
       message: expect.stringContaining('30 minutes'),
     });
+  });
+
+  it('has the latest sample of the usage; one that is silent keeps it', async () => {
+    const usage = usageSample();
+    const step = await poll(jobStatus('train', '', { usage }));
+    expect(step.usage).toEqual(usage);
+    expect((await poll(silence(), step)).usage).toEqual(usage);
+    expect(await poll(jobStatus('install', ''), jobStep('install'))).not.toHaveProperty('usage');
   });
 
   it('forgets the silence with the next answer', async () => {

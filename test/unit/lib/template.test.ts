@@ -66,6 +66,20 @@ describe('the stack', () => {
             Status: 'Enabled',
           })),
           {
+            Prefix: 'indexes/',
+            ExpirationInDays: 90,
+            NoncurrentVersionExpiration: { NoncurrentDays: 1 },
+            Status: 'Enabled',
+          },
+          // Only what was uploaded for a run: not what people or schedules name.
+          {
+            Prefix: 'archives/',
+            TagFilters: [{ Key: 'runctl-expires', Value: 'yes' }],
+            ExpirationInDays: 90,
+            NoncurrentVersionExpiration: { NoncurrentDays: 7 },
+            Status: 'Enabled',
+          },
+          {
             NoncurrentVersionExpiration: { NoncurrentDays: 30 },
             AbortIncompleteMultipartUpload: { DaysAfterInitiation: 2 },
             Status: 'Enabled',
@@ -293,6 +307,7 @@ describe('what people may do', () => {
       'cloudformation:DescribeStacks',
       's3:AbortMultipartUpload',
       's3:PutObject',
+      's3:PutObjectTagging',
     ]);
     const puts = policy('runctl-upload-eu-central-1').find(({ Action }) => asList(Action).includes('s3:PutObject'));
     expect(asList(puts?.Resource).map(joined)).toEqual([

@@ -1,0 +1,64 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { dirname, join, relative, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { isRunning } from '../../aws/executions.ts';
+import { runFolder } from '../../core/names.ts';
+import type { Manifest } from '../../core/outcome/manifest-schema.ts';
+import { comparison, MOST_COMPARED, type RunResults, runReport } from '../../core/report/report.ts';
+import type { Context } from '../context.ts';
+import { EXIT, type ExitCode, usageError } from '../errors.ts';
+import type { ReportOutput } from '../output/schemas.ts';
+import { projectFor } from '../project/which-project.ts';
+import { type Run, Runs } from '../runs/find.ts';
+import { PULL_FOLDER } from '../runs/pull.ts';
+import { openBrowser } from '../ui/open-browser.ts';
+import { readResults } from './read-results.ts';
+
+const REPORT = 'report.html';
+
+export interface ReportOptions {
+  readonly project?: string;
+  readonly output?: string;
+  readonly open?: true;
+  readonly json?: true;
+}
+
+/** What `runctl report` does. */
+export async function showReport(context: Context, ids: readonly string[], options: ReportOptions): Promise<ExitCode> {
+  const { account, terminal, signal, folder } = context;
+  if (ids.length > MOST_COMPARED)
+    throw usageError(`${ids.length} runs were given; a report compares ${MOST_COMPARED} at most.`, 'Give fewer runs.');
+  const runs = await Runs.of(account);
+  const found: RunResults[] = [];
+  for (const id of ids.length > 0 ? ids : [undefined]) {
+    const run = await runs.find(id, () => projectFor(context, options));
+    const manifest = await manifestOfEnded(runs, run);
+    found.push(
+      await terminal.working(`Reading the log of run ${run.id}`, () => readResults(runs.store, manifest, signal)),
+    );
+  }
+  const [first] = found;
+  if (first === undefined) return EXIT.usage;
+  const isOne = found.length === 1;
+  const file = resolve(
+    folder,
+    options.output ?? (isOne ? join(PULL_FOLDER, runFolder(first.manifest.run.id), REPORT) : 'runctl-report.html'),
+  );
+  await mkdir(dirname(file), { recursive: true });
+  await writeFile(file, isOne ? runReport(first) : comparison(found));
+  const output: ReportOutput = { file, runs: found.map(({ manifest }) => manifest.run.id) };
+  if (options.json) terminal.json(output);
+  else terminal.print(relative(folder, file));
+  if (options.open) openBrowser(pathToFileURL(file).href);
+  return EXIT.succeeded;
+}
+
+async function manifestOfEnded({ store }: Pick<Runs, 'store'>, run: Run): Promise<Manifest> {
+  const isOver = run.execution === null || !isRunning(run.execution);
+  const manifest = isOver ? (run.manifest ?? (await store.manifest(run.id))) : null;
+  if (manifest !== null) return manifest;
+  throw usageError(
+    `Run ${run.id} ${isOver ? 'has no manifest' : 'has not ended yet'}: there is no report of it.`,
+    `To see its metrics so far: runctl metrics ${run.id}. To watch it: runctl ui`,
+  );
+}

@@ -1,0 +1,90 @@
+import type { CloudWatchLogsClient } from '@aws-sdk/client-cloudwatch-logs';
+import { MetricsParser } from '../../core/metrics/parser.ts';
+import type { JobName } from '../../core/names.ts';
+import type { Manifest } from '../../core/outcome/manifest-schema.ts';
+import { ByteFeed } from '../logs/byte-feed.ts';
+import { JobLog, type LogMessage } from '../logs/job-log.ts';
+import { openWholeLog } from '../logs/whole-log.ts';
+import type { RunStore } from '../runs/store.ts';
+import { LogTail } from './log-tail.ts';
+import { MetricCurves } from './metric-curves.ts';
+
+/** CloudWatch shows new events a little late: after the end this many reads in a row must return nothing. */
+const QUIET_READS = 3;
+
+/** Reads the log of one job from its beginning on: its last lines for the page, and the metrics in all of it. */
+export class JobReader {
+  readonly tail = new LogTail();
+  readonly metrics = new MetricCurves();
+  readonly #parser = new MetricsParser();
+  readonly #log: JobLog;
+  readonly #run: { readonly id: string; readonly job: JobName };
+  readonly #store: Pick<RunStore, 'open'>;
+  #hasBegun = false;
+  #quiet = 0;
+  #isWhole = false;
+
+  constructor(
+    sources: {
+      readonly logs: Pick<CloudWatchLogsClient, 'send'>;
+      readonly logGroup: string;
+      readonly store: Pick<RunStore, 'open'>;
+    },
+    run: { readonly id: string; readonly job: JobName },
+  ) {
+    this.#run = run;
+    this.#store = sources.store;
+    this.#log = new JobLog(sources.logs, { group: sources.logGroup, runId: run.id, job: run.job });
+  }
+
+  /**
+   * Reads what there is behind what was read.
+   * @param isOver the run has ended. @returns whether more may come
+   */
+  async read(isOver: boolean, manifest: Pick<Manifest, 'logs'> | null, signal: AbortSignal): Promise<boolean> {
+    if (this.#isWhole) return false;
+    // What is in S3 is the whole log, in one request.
+    if (isOver && !this.#hasBegun && (await this.#readWhole(manifest, signal))) return false;
+    const any = await this.#readNew(signal);
+    this.#quiet = any || !isOver ? 0 : this.#quiet + 1;
+    if (this.#quiet >= QUIET_READS) this.#end();
+    return !this.#isWhole;
+  }
+
+  async #readNew(signal: AbortSignal): Promise<boolean> {
+    for (let any = false; ; ) {
+      const { messages, atEnd } = await this.#log.next(signal);
+      any ||= messages.length > 0;
+      this.#hasBegun ||= any;
+      this.tail.add(messages);
+      for (const { text } of messages) this.metrics.add(this.#parser.push(Buffer.from(text)));
+      if (atEnd) return any;
+    }
+  }
+
+  async #readWhole(manifest: Pick<Manifest, 'logs'> | null, signal: AbortSignal): Promise<boolean> {
+    const { id, job } = this.#run;
+    const chunks = await openWholeLog(this.#store, { id, manifest }, job, signal);
+    if (chunks === null) return false;
+    this.#hasBegun = true;
+    const sink = {
+      write: async (messages: readonly LogMessage[]) => this.tail.add(messages),
+      writeBytes: async () => undefined,
+      end: async () => undefined,
+    };
+    const feed = new ByteFeed(sink, false);
+    for await (const chunk of chunks) {
+      this.metrics.add(this.#parser.push(chunk));
+      await feed.push(chunk, Date.now(), signal);
+    }
+    await feed.end(Date.now(), signal);
+    this.#end();
+    return true;
+  }
+
+  #end(): void {
+    this.tail.end();
+    this.metrics.add(this.#parser.end());
+    this.#isWhole = true;
+  }
+}

@@ -1,0 +1,47 @@
+import type { MetricsParser } from '../../core/metrics/parser.ts';
+import { SeriesSet, summarize } from '../../core/metrics/series.ts';
+import { lineChart } from '../../core/report/line-chart.ts';
+import type { LatestMetric, MetricsView, MetricView } from './view.ts';
+
+/** Losses first: it is what people look for. */
+const HEADLINES = [/^(train[_/ -]?)?loss$/i, /loss/i];
+const SIZE = { width: 460, height: 180 };
+
+/** The metrics of a training, drawn once for all pages that show them. */
+export class MetricCurves {
+  readonly #series = new SeriesSet();
+  #count = 0;
+  #drawn: { readonly count: number; readonly views: readonly MetricView[] } = { count: 0, views: [] };
+
+  add(points: ReturnType<MetricsParser['push']>): void {
+    this.#series.add(points);
+    this.#count += points.length;
+  }
+
+  /** @param known the version that the page has */
+  view(known: string): MetricsView {
+    const version = String(this.#count);
+    if (version === known) return { version, series: null };
+    if (this.#drawn.count !== this.#count) this.#drawn = { count: this.#count, views: this.#draw() };
+    return { version, series: this.#drawn.views };
+  }
+
+  #draw(): MetricView[] {
+    const all = this.#series.all();
+    const first = headlineOf(all)?.name;
+    const sorted = [...all].sort((a, b) => Number(b.name === first) - Number(a.name === first));
+    return sorted.map((one) => {
+      const drawing = lineChart([{ label: one.name, points: one.points }], { title: one.name, ...SIZE });
+      return { ...summarize(one), svg: drawing };
+    });
+  }
+}
+
+/** The metric that stands for a training where there is room for one. */
+export function headlineOf<T extends Pick<LatestMetric, 'name'>>(metrics: readonly T[]): T | null {
+  for (const pattern of HEADLINES) {
+    const found = metrics.find(({ name }) => pattern.test(name));
+    if (found !== undefined) return found;
+  }
+  return metrics[0] ?? null;
+}

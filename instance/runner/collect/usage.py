@@ -1,0 +1,43 @@
+"""Packs the samples of what a training used, which its supervisor has written."""
+
+from __future__ import annotations
+
+import os
+import zlib
+from typing import Any
+
+from collect import log_stream
+from common import marker, paths
+
+NAME = "usage.jsonl.gz"
+#: A series has 8,192 lines (jobs/usage.py), of 3 KB each with sixteen GPUs.
+_MAX_BYTES = 32 << 20
+_MAX_WARNING = 500
+
+
+def pack(folder: str, train: str, files: list[dict[str, Any]], warnings: list[str]) -> None:
+    """folder: where it is written. train: the folder of the training. Whatever fails is a warning."""
+    try:
+        warning = (marker.read(os.path.join(train, paths.USAGE)) or {}).get("warning")
+        if isinstance(warning, str):
+            warnings.append(warning[:_MAX_WARNING])
+        fd = marker.open_regular(os.path.join(train, paths.USAGE_SERIES))
+    except FileNotFoundError:
+        return  # The training did not begin, or ended at once.
+    except (OSError, marker.Untrusted) as error:
+        warnings.append(f"The samples of the training's usage cannot be read: {error}")
+        return
+    with os.fdopen(fd, "rb") as file:
+        series = file.read(_MAX_BYTES)
+    series = series[: series.rfind(b"\n") + 1]  # a supervisor that was killed may have left a part of a line
+    if not series:
+        return
+    packer = zlib.compressobj(6, zlib.DEFLATED, 31)
+    data = packer.compress(series) + packer.flush()
+    try:
+        marker.replace(os.path.join(folder, NAME), data)
+    except OSError as error:
+        warnings.append(f"{NAME} was not written: {error.strerror or error}")
+        return
+    size, digest = log_stream.measure([data])
+    files.append({"name": NAME, "bytes": size, "sha256": digest})
