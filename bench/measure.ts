@@ -14,6 +14,7 @@ import type { Section } from './report.ts';
 import { benchRuns } from './run.ts';
 import { benchSizes } from './sizes.ts';
 import { benchStartUp } from './start-up.ts';
+import { benchUsage } from './usage-cost.ts';
 import { benchWatchCost } from './watch-cost.ts';
 
 type Say = (line: string) => void;
@@ -43,6 +44,10 @@ export const PARTS = {
   poll: {
     what: 'processor and disk that one poll costs the instance',
     alone: async ({ work, say }: Bench) => [await benchPoll(work, say)],
+  },
+  usage: {
+    what: 'processor and disk that the samples of the usage cost the instance',
+    alone: async ({ work, say }: Bench) => [await benchUsage(work, say)],
   },
   watch: {
     what: 'events and dollars of an hour, 7 days and 30 days, computed',

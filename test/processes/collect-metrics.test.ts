@@ -134,9 +134,6 @@ describe.runIf(isRoot)('hostile files', () => {
     const box = setup();
     const real = readFileSync(join(FIXTURES, 'train/events.out.tfevents.1700000000.host'));
     write(box, 'real', real);
-    // Of root, and readable: what another user wrote is not the run's.
-    write(box, 'logs/events.out.tfevents.7.root', 'x', 0);
-    write(box, 'secret/events.out.tfevents.8.root', real, 0);
     const run = await box.trained(`import os, struct, sys
 real = open("real", "rb").read()
 os.makedirs("logs", exist_ok=True)
@@ -180,6 +177,8 @@ with open(metrics, "wb") as file:
 `);
     const ended = await box.here.poll(run, 'train');
     expect(ended.exit, ended.tail?.join('\n')).toMatchObject({ code: 0 });
+    // Of root, and readable: what another user wrote meanwhile is not the run's.
+    write(box, 'others/events.out.tfevents.7.root', real, 0);
     const began = performance.now();
     const { points, warnings } = await pointsOf(box, run);
     expect(performance.now() - began).toBeLessThan(30_000);
