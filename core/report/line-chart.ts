@@ -118,8 +118,9 @@ function valueAxis(values: readonly number[], { scale = 'auto', range, unit = ''
   const withUnit = (ticks: readonly Tick[]) => ticks.map(({ at, label }) => ({ at, label: `${label}${unit}` }));
   const [low, high] = extent([...values, ...(range ?? [])]);
   if (low > 0 && (scale === 'log' || (scale === 'auto' && range === undefined && isPressed(values, low, high)))) {
-    const [bottom, top] = low === high ? [low / 2, high * 2] : [low, high];
-    const [first, last] = [Math.log10(bottom), Math.log10(Math.min(top, Number.MAX_VALUE))];
+    const [bottom, top] =
+      low === high ? [Math.max(Number.MIN_VALUE, low / 2), Math.min(Number.MAX_VALUE, high * 2)] : [low, high];
+    const [first, last] = [Math.log10(bottom), Math.log10(top)];
     return { ticks: withUnit(logTicks(bottom, top, 5)), place: (value) => linear(first, last)(Math.log10(value)) };
   }
   const [bottom, top] = spread([low, high]);

@@ -158,7 +158,7 @@ describe('an install that was killed', () => {
 
     const next = await setup.install({ python, env: { PIP_INDEX_URL: setup.index?.url ?? '' } });
 
-    expect(next.log).toContain('an earlier install was interrupted');
+    expect(next.log).toContain('an earlier install did not complete');
     expect(next.result).toMatchObject({ installer: 'uv', cached: false, packages: 2 });
     expect(readdirSync(join(setup.home, '.runctl'))).toEqual(['installs']);
   });

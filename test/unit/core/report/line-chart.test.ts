@@ -109,6 +109,11 @@ const anySeries = fc.record({
     .map((points) => points.sort((a, b) => a.step - b.step)),
 });
 
+it.each([1e308, Number.MAX_VALUE, 5e-324])('a series of %d alone is drawn on a logarithmic axis', (value) => {
+  const points = [0, 1].map((step) => ({ step, value }));
+  expect(lineChart([{ label: 'x', points }], { title: 'x', scale: 'log' })).toContain('<path');
+});
+
 describe('a chart of any series', () => {
   it('is well-formed, has finite numbers within its frame, and nothing of a label as markup', async () => {
     await fc.assert(
