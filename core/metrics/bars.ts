@@ -31,8 +31,17 @@ const RICH =
   /^(Epoch \d+(?:\/\d+)?)\s+[\u2501\u2578\u257a\s]+(\d{1,15})\/(\d{1,15})\s+[\d:]+ \u2022 \S+ \S*it\/s\s*(.*)$/;
 const EPOCH = /^(?:Epoch|Training epoch)\s*\[?(\d{1,15})/i;
 
-/** The values behind a full bar of an epoch; of a bar under way they are not the epoch's yet. @returns null for another line */
+/** torchtune: epoch, step and loss are before its bar. */
+const TORCHTUNE = /^\d{1,9}\|(\d{1,15})\|Loss: (\S{1,40}):\s/;
+
+/**
+ * The values behind a full bar of an epoch: of a bar under way they are not the epoch's yet. Behind any bar where the step is there, as
+ * NeMo has it.
+ * @returns null for another line
+ */
 export function readEpochBar(line: string): Readings | null {
+  const [, step, loss] = TORCHTUNE.exec(line) ?? [];
+  if (step !== undefined) return { step: Number(step), readings: named(['Loss'], [loss ?? '']) };
   const tqdm = TQDM.exec(line);
   const rich = tqdm === null ? RICH.exec(line) : null;
   const [about, done, total, values] = tqdm
@@ -42,9 +51,10 @@ export function readEpochBar(line: string): Readings | null {
       : [null, '', '', ''];
   if (about === null) return null;
   const epoch = EPOCH.exec(about);
-  if (epoch === null || done !== total) return { step: null, readings: [] };
+  const globalStep = /(?:^|, )global_step=(\d{1,15})(?:\.0)?(?=,|$)/.exec(values)?.[1];
+  if (epoch === null || (done !== total && globalStep === undefined)) return { step: null, readings: [] };
   const pairs = tqdm ? values.split(', ') : values.split(/ (?=[A-Za-z_][^\s:]*:)/);
-  return { step: Number(epoch[1]), readings: pairs.flatMap((pair) => readPairs(pair)) };
+  return { step: Number(globalStep ?? epoch[1]), readings: pairs.flatMap((pair) => readPairs(pair)) };
 }
 
 const ULTRALYTICS_HEAD = /^\s*Epoch\s+GPU_mem\s+(.*?)\s+Instances\s+Size\s*$/;

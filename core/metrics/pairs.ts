@@ -1,58 +1,23 @@
-import { isMetricName, type Reading, type Readings } from './point.ts';
-import { isMeasure, isNoise, NUMBER, parseValue } from './values.ts';
+import { isMetricName, type Reading } from './point.ts';
+import { type Count, findCount, MARK } from './steps.ts';
+import { isMeasure, isNoise, isSetting, NUMBER, parseValue } from './values.ts';
 
 /** Lines for people: `epoch 3: loss=0.4 acc: 0.9`, `iter 10: loss 4.2, time 12ms`, `Epoch [1/5], Step [100/600], Loss: 0.5`. */
 
-const COUNT = String.raw`[\s:=#]*[[(]?\s*(\d{1,15})(?:\.0)?(?![\w.])(?:\s*(?:\/|of)\s*(\d{1,15}))?\s*[\])]?`;
-const EPOCH = new RegExp(String.raw`(?<![\w/-])(?:train(?:ing)?\s+)?epochs?${COUNT}`, 'i');
-const STEP = new RegExp(
-  String.raw`(?<![\w/-])(?:global[_ ]step|steps?|iterations?|iters?|batch|rounds?|updates?)${COUNT}`,
-  'i',
+const THOUSANDS = String.raw`[+-]?\d{1,3}(?:,\d{3})+(?:\.\d+)?(?![\d,])`;
+const PAIR = new RegExp(
+  String.raw`\s*[:=]\s*(?:tensor\(|\[(?=[^\s,[\]]{1,40}\])|["'](?=[^"']{1,40}["']))?(${THOUSANDS}|${NUMBER})(?=%|$|[\s,;|)\]}"'/${MARK}])`,
+  'g',
 );
-/** Of an epoch: `[640/60000 (1%)]`, `[ 10/5005]`. */
-const PART = /^[\s,:]*\[\s*(\d{1,15})\s*\/\s*(\d{1,15})[^\]]{0,16}\]/;
-
-export interface FoundStep {
-  readonly step: number;
-  /** The count was of epochs alone. */
-  readonly isEpoch: boolean;
-  /** What stands before and behind the count, with marks in the places of counts. */
-  readonly rest: string;
-}
-
-/** Stands for a count that was taken out of a line: nothing in a log has it, and it ends names. */
-const MARK = '\u0001';
-
-/** The step that a line says, and the line without it. */
-export function findStep(line: string): FoundStep | null {
-  const epoch = EPOCH.exec(line);
-  let rest = epoch === null ? line : cut(line, epoch.index, epoch[0].length);
-  const counted = STEP.exec(rest);
-  if (counted !== null) rest = cut(rest, counted.index, counted[0].length);
-  if (epoch === null) return counted === null ? null : { step: Number(counted[1]), isEpoch: false, rest };
-  const number = Number(epoch[1]);
-  if (counted !== null) {
-    const total = counted[2] === undefined ? null : Number(counted[2]);
-    return { step: within(number, epoch[2] !== undefined, Number(counted[1]), total), isEpoch: false, rest };
-  }
-  const behind = rest.slice(epoch.index + 1);
-  const part = PART.exec(behind);
-  if (part === null) return { step: number, isEpoch: true, rest };
-  rest = rest.slice(0, epoch.index + 1) + behind.slice(part[0].length);
-  return { step: within(number, false, Number(part[1]), Number(part[2])), isEpoch: false, rest };
-}
-
-/** Counts on over epochs. An epoch `1/5` is the first of five; of one without a total nobody knows whether it counts from 0. */
-function within(epoch: number, fromOne: boolean, count: number, total: number | null): number {
-  if (total === null) return count;
-  return (epoch - (fromOne && epoch > 0 ? 1 : 0)) * total + count;
-}
-
-const cut = (line: string, at: number, length: number) => line.slice(0, at) + MARK + line.slice(at + length);
-
-const PAIR = new RegExp(String.raw`\s*[:=]\s*(?:tensor\()?(${NUMBER})(?=%|$|[\s,;|)\]}/${MARK}])`, 'g');
+/** A duration, a part of a tuple, a fraction such as 98/100: not a value. */
+const NOT_VALUE = /^(?:\/|,\d|\s(?:[nu\u00b5m]?s|secs?|seconds?|mins?|minutes?|h|hrs?|hours?)\b)/;
 const DELIMITER = new RegExp(String.raw`[,;|()[\]{}\t${MARK}>]|\s-+\s|\s\s|:\s|(?<=\d%)\s`);
-const WORDS = /^[A-Za-z_][\w./@-]*(?: [A-Za-z_][\w./@-]*){0,2}$/;
+const WORD = /^[A-Za-z_][\w./@-]*$/;
+/** The longest name, in words: longer ones are prose. */
+const MAX_WORDS = 3;
+const PROSE = /^(?:of|to|for|the|a|an|in|with|and|at|from|is|was|than|by|on)$/i;
+/** A line of a source file, `train.py:100`. */
+const SOURCE = /\.(?:py|ipynb|cc|cpp|cu|h)$/;
 /** Before the first name of a line; it belongs to the names behind as well: `val Loss: 0.5 Acc: 0.9`. */
 const PHASE = /^(train|training|val|valid|validation|test|eval)\s+(?=\S)/i;
 
@@ -64,11 +29,10 @@ export function readPairs(line: string): Reading[] {
   for (const match of line.matchAll(PAIR)) {
     const before = line.slice(from, match.index);
     from = match.index + match[0].length;
-    // A fraction such as 98/100, and a number in several parts.
-    if (line[from] === '/') continue;
+    if (NOT_VALUE.test(line.slice(from, from + 10))) continue;
     const parts = before.replace(/^%/, '').split(DELIMITER);
     let name = lastWords(parts.at(-1) ?? '');
-    const value = parseValue(match[1] ?? '');
+    const value = parseValue((match[1] ?? '').replaceAll(',', ''));
     if (name === null || value === null) continue;
     const found = PHASE.exec(name)?.[1] ?? null;
     if (readings.length === 0) phase = found;
@@ -78,31 +42,79 @@ export function readPairs(line: string): Reading[] {
   return readings;
 }
 
+/** The words at the end of a text, as far as they can be a name. */
 function lastWords(text: string): string | null {
-  const name = text.trim().replace(/^[-*•]\s*/, '');
-  return WORDS.test(name) ? name : null;
+  // Of Python's logging: INFO:root:loss=0.5.
+  const words = text
+    .trim()
+    .replace(/^[-*\u2022]\s*/, '')
+    .replace(/^(?:DEBUG|INFO|WARNING|ERROR)(?::[\w.]+)*:/, '')
+    .split(' ');
+  const other = words.findLastIndex((word) => !WORD.test(word));
+  const name = words.slice(other + 1);
+  const isName = name.length > 0 && name.length <= MAX_WORDS && !PROSE.test(name[0] ?? '');
+  return isName && !SOURCE.test(name.at(-1) ?? '') ? name.join(' ') : null;
 }
 
 const ITEM = new RegExp(
-  String.raw`^[\s:]*([A-Za-z_][\w./@-]*(?: [A-Za-z_][\w./@-]*){0,2})\s+(${NUMBER})\s*%?(?:\s*\(\s*(?:${NUMBER})\s*\))?\s*$`,
+  String.raw`^(?:[\s\w]{0,40}:(?=\s))?[\s:*]*([A-Za-z_][\w./@-]*(?: [A-Za-z_][\w./@-]*){0,2})\s+(${THOUSANDS}|${NUMBER})\s*%?(?:\s*\([^()]*\))?\.?\s*$`,
+);
+const NEXT_ITEM = new RegExp(
+  String.raw`\s*([A-Za-z_][\w./@-]*)\s+(${NUMBER})(?:%|([a-z/]{1,8}))?(?:\s*\([^()]*\))?(?=\s|$)`,
+  'y',
 );
 
-/** The items `name value` behind a step, between commas, bars or tabs. Only measures: prose has words and numbers too. */
-export function readItems(rest: string): Reading[] {
-  const readings: Reading[] = [];
-  for (const item of rest.slice(rest.lastIndexOf(MARK) + 1).split(/[,|;\t]|\s-\s/)) {
+const BETWEEN_ITEMS = new RegExp(String.raw`[\s${MARK}]-\s|,(?!\d{3})|[|;\t${MARK}]`);
+
+/** The items `name value`, between commas, bars or tabs. Only measures: prose has words and numbers too. */
+export function readItems(text: string): Reading[] {
+  return text.split(BETWEEN_ITEMS).flatMap((item) => {
     const match = ITEM.exec(item);
-    const name = match?.[1] ?? '';
-    const value = parseValue(match?.[2] ?? '');
-    if (value !== null && isMetricName(name) && isMeasure(name)) readings.push({ name, value });
+    return match === null ? readRunOn(item) : named(match[1], match[2]);
+  });
+}
+
+/** `Acc@1 76.130 Acc@5 92.862`, and nothing else. */
+function readRunOn(text: string): Reading[] {
+  const readings: Reading[] = [];
+  const item = text.replace(/^(?:\s*\w+:(?=\s))?[\s*:]*/, '').trimEnd();
+  NEXT_ITEM.lastIndex = 0;
+  while (NEXT_ITEM.lastIndex < item.length) {
+    const match = NEXT_ITEM.exec(item);
+    if (match === null) return [];
+    if (match[3] === undefined) readings.push(...named(match[1], match[2]));
   }
   return readings;
 }
 
-/** A line with a step on it. */
-export function readLine(line: string): Readings | null {
-  const found = findStep(line);
-  if (found === null) return null;
-  const pairs = readPairs(found.rest);
-  return { step: found.step, readings: pairs.length > 0 ? pairs : readItems(found.rest) };
+function named(name = '', text = ''): Reading[] {
+  const value = parseValue(text.replaceAll(',', ''));
+  // `reducing lr to 1e-4` is prose.
+  const isOne = isMeasure(name.slice(name.lastIndexOf(' ') + 1)) || /learning rate$/i.test(name);
+  return value !== null && isMetricName(name) && isOne ? [{ name, value }] : [];
+}
+
+export interface CountedLine {
+  readonly count: Count;
+  readonly readings: readonly Reading[];
+}
+
+/** A line with an epoch or a step on it. null: another one. */
+export function readLine(line: string): CountedLine | null {
+  const count = findCount(line);
+  if (count === null) return null;
+  return { count, readings: isListOfSettings(line) ? [] : readBoth(count.rest) };
+}
+
+/** `Namespace(step=10, lr=0.1, seed=1)`. */
+function isListOfSettings(line: string): boolean {
+  for (const [, name = ''] of line.matchAll(/([A-Za-z_]{3,20})['"]?\s*[=:]/g)) if (isSetting(name)) return true;
+  return false;
+}
+
+/** Pairs and items. */
+export function readBoth(text: string): Reading[] {
+  const pairs = readPairs(text);
+  const names = new Set(pairs.map(({ name }) => name));
+  return [...pairs, ...readItems(text).filter(({ name }) => !names.has(name))];
 }

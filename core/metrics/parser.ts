@@ -7,18 +7,22 @@ import {
   readUltralyticsHead,
   readUltralyticsRow,
 } from './bars.ts';
-import { readRound, readTableHead, readTableRow } from './boosting.ts';
+import { readCatBoost, readRound } from './boosting.ts';
 import type { CustomMetrics } from './custom.ts';
-import { findStep, readLine, readPairs } from './pairs.ts';
+import { readBoth, readLine } from './pairs.ts';
 import { isMetricName, MAX_SERIES, type Point, type Reading, type Readings } from './point.ts';
 import { readJson, readPythonDict } from './records.ts';
 import { type Segment, SegmentSplitter } from './segments.ts';
+import { type Count, findCount, findPart, StepCounter } from './steps.ts';
+import { BoxReader, TableReader } from './tables.ts';
 import { isMeasure } from './values.ts';
 
 /** Control characters, which escape sequences may leave; tabs separate values. */
 const CONTROLS = /[^\P{Cc}\t]/gu;
 /** A line that has nothing but an epoch: the values on the lines behind it are of that epoch. */
-const EPOCH_ALONE = /^[-=*#\s]*Epochs?\s*[:#]?\s*\[?\s*(\d{1,15})(?:\s*(?:\/|of)\s*\d{1,15})?\s*\]?[-=*#:.\s]*$/i;
+const EPOCH_ALONE = /^[-=*#\s]*Epochs?\s*[:#]?\s*\[?\s*(\d{1,15})(?:\s*(?:\/|of)\s*(\d{1,15}))?\s*\]?[-=*#:.\s]*$/i;
+/** The result of a validation, on a line without an epoch; not one of its batches. */
+const VALIDATION = /^\s*(?:test|val|valid|validation|eval|evaluation|dev)\b(?!.{0,12}\[\s*\d+\/)|^ \* +\w/i;
 const WEIGHTY = /\d|nan|inf/i;
 
 export interface ParserOptions {
@@ -45,7 +49,13 @@ export class MetricsParser {
   #kerasClosed = false;
   /** The full bar on the line that is being read. */
   #kerasBar: KerasBar | null = null;
-  #tableColumns: readonly string[] | null = null;
+  /** The line of the epoch says of how many. */
+  #hasEpochs = false;
+  /** The last epoch that a line has beside other things. */
+  #lineEpoch: number | null = null;
+  readonly #steps = new StepCounter();
+  readonly #tables = new TableReader();
+  readonly #boxes = new BoxReader();
   #losses: readonly string[] | null = null;
   #validatedEpoch: number | null = null;
   /** Whether there are more series than are kept. */
@@ -80,16 +90,55 @@ export class MetricsParser {
   #read(segment: Segment): Point[] {
     const line = stripVTControlCharacters(segment.text).replace(CONTROLS, '').trimEnd();
     const points: Point[] = [];
-    if (WEIGHTY.test(line)) {
+    const box = this.#boxes.read(line);
+    if (box !== null) this.#take(box, segment.offset, points);
+    else if (WEIGHTY.test(line)) {
       const custom = this.#custom?.read(line) ?? [];
-      const step = custom.length > 0 ? (findStep(line)?.step ?? this.#epoch) : null;
-      this.#take({ step, readings: custom }, segment.offset, points);
-      const found = this.#readLine(line);
-      const others = found.readings.filter(({ name }) => !this.#custom?.names.has(name));
-      this.#take({ ...found, readings: others }, segment.offset, points);
+      const count = custom.length > 0 ? findCount(line) : null;
+      if (count !== null) this.#takeCounted(this.#underEpoch(count), custom, segment.offset, points);
+      else this.#take({ step: this.#epoch, readings: custom }, segment.offset, points);
+      this.#takeLine(line, segment.offset, points);
     } else this.#observe(line);
     if (segment.endsLine) this.#endKerasLine();
     return points;
+  }
+
+  #takeLine(line: string, offset: number, points: Point[]): void {
+    const isOther = ({ name }: Reading) => !this.#custom?.names.has(name);
+    const found = this.#readLine(line);
+    if (found !== null) {
+      this.#take({ ...found, readings: found.readings.filter(isOther) }, offset, points);
+      return;
+    }
+    const counted = readLine(line);
+    if (counted !== null) {
+      this.#lineEpoch = counted.count.epoch ?? this.#lineEpoch;
+      this.#takeCounted(this.#underEpoch(counted.count), counted.readings.filter(isOther), offset, points);
+      return;
+    }
+    const count = this.#epochOf(line);
+    if (count === null) return;
+    const readings = readBoth(count.rest).filter((reading) => isMeasure(reading.name) && isOther(reading));
+    this.#takeCounted(count, readings, offset, points);
+  }
+
+  /** Without a count of its own a line is of the epoch above it, or a part of that. */
+  #epochOf(line: string): Count | null {
+    const part = findPart(line) ?? { step: null, total: null, rest: line };
+    if (this.#epoch !== null) return { epoch: this.#epoch, hasEpochs: this.#hasEpochs, ...part };
+    if (this.#lineEpoch !== null && VALIDATION.test(line)) return { epoch: this.#lineEpoch, hasEpochs: false, ...part };
+    return part.step === null ? null : { epoch: null, hasEpochs: false, ...part };
+  }
+
+  /** Of `Batch 10/100` the epoch may be on a line above. */
+  #underEpoch(count: Count): Count {
+    if (count.epoch !== null || this.#epoch === null) return count;
+    return { ...count, epoch: this.#epoch, hasEpochs: this.#hasEpochs };
+  }
+
+  #takeCounted(count: Count, readings: readonly Reading[], offset: number, points: Point[]): void {
+    for (const reading of readings)
+      this.#take({ step: this.#steps.stepOf(reading.name, count), readings: [reading] }, offset, points);
   }
 
   #take({ step, readings }: Readings, offset: number, points: Point[]): void {
@@ -119,41 +168,35 @@ export class MetricsParser {
     return count;
   }
 
-  /** Heads of tables have no number. */
+  /** A line without a number. */
   #observe(line: string): void {
-    this.#tableColumns = readTableHead(line);
+    this.#tables.read(line);
     this.#losses = readUltralyticsHead(line) ?? this.#losses;
   }
 
-  #readLine(line: string): Readings {
+  /** null: the line has none of the forms of frameworks. */
+  #readLine(line: string): Readings | null {
     const record = readJson(line) ?? readPythonDict(line);
     if (record !== null) return record;
     const alone = EPOCH_ALONE.exec(line);
-    if (alone !== null) return this.#openEpoch(Number(alone[1]));
+    if (alone !== null) return this.#openEpoch(Number(alone[1]), alone[2] !== undefined);
     return (
       readRound(line) ??
-      this.#readTable(line) ??
+      readCatBoost(line) ??
+      this.#tables.read(line) ??
       this.#readUltralytics(line) ??
       this.#readKeras(readKerasBar(line)) ??
-      readEpochBar(line) ??
-      readLine(line) ??
-      this.#readUnderEpoch(line)
+      readEpochBar(line)
     );
   }
 
-  #openEpoch(epoch: number): Readings {
+  #openEpoch(epoch: number, hasEpochs: boolean): Readings {
     this.#epoch = epoch;
+    this.#hasEpochs = hasEpochs;
     this.#kerasTotal = null;
     this.#kerasClosed = false;
     this.#kerasBar = null;
     return NOTHING;
-  }
-
-  #readTable(line: string): Readings | null {
-    if (this.#tableColumns === null) return null;
-    const row = readTableRow(line, this.#tableColumns);
-    if (row === null) this.#tableColumns = null;
-    return row;
   }
 
   #readUltralytics(line: string): Readings | null {
@@ -184,13 +227,6 @@ export class MetricsParser {
   #endKerasLine(): void {
     if (this.#kerasBar !== null) this.#kerasClosed = true;
     this.#kerasBar = null;
-  }
-
-  /** Without a step of its own a line counts where it has measures of a model, below the line of an epoch. */
-  #readUnderEpoch(line: string): Readings {
-    if (this.#epoch === null) return NOTHING;
-    const readings: Reading[] = readPairs(line).filter(({ name }) => isMeasure(name));
-    return { step: this.#epoch, readings };
   }
 }
 

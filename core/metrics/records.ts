@@ -1,5 +1,5 @@
 import { isMetricName, type Reading, type Readings, type Value } from './point.ts';
-import { isMeasure, isNoise, parseValue, stepOf, toValue } from './values.ts';
+import { EPOCH_KEYS, isMeasure, isNoise, isSetting, parseValue, STEP_KEYS, stepOf, toValue } from './values.ts';
 
 /** Lines that carry one record: a JSON object, or a Python dict as the Trainer of Hugging Face prints it. */
 
@@ -26,6 +26,8 @@ function parseJson(text: string): object | null {
   return null;
 }
 
+const COUNTS: ReadonlySet<string> = new Set([...STEP_KEYS, ...EPOCH_KEYS]);
+
 /** Numbers of a record, and of the records in it, whose keys are joined by `/`. */
 function numbersOf(record: object, prefix: string): Map<string, Value> {
   const found = new Map<string, Value>();
@@ -34,6 +36,10 @@ function numbersOf(record: object, prefix: string): Map<string, Value> {
     else if (typeof value === 'string' && value.startsWith('\0')) {
       const gap = parseValue(value.slice(1));
       if (gap !== null) found.set(prefix + key, gap);
+    } else if (typeof value === 'string' && (isMeasure(key) || COUNTS.has(key))) {
+      // fairseq writes its numbers as strings.
+      const number = parseValue(value);
+      if (number !== null) found.set(prefix + key, number);
     } else if (prefix === '' && typeof value === 'object' && value !== null && !Array.isArray(value))
       for (const [name, inner] of numbersOf(value, `${key}/`)) found.set(name, inner);
   }
@@ -63,6 +69,10 @@ export function readPythonDict(line: string): Readings | null {
 /** A record without a step counts only where its numbers are measures of a model. */
 function fromKeys(keys: Map<string, Value>): Readings {
   const step = stepOf(keys);
+  const names = [...keys.keys()];
+  // Without a step the settings of a run are a record, too.
+  if (step === null && (names.some(isSetting) || !names.some((name) => isMeasure(name) && !isRate(name))))
+    return { step, readings: [] };
   const readings: Reading[] = [];
   for (const [name, value] of keys) {
     const last = name.slice(name.lastIndexOf('/') + 1);
@@ -71,3 +81,5 @@ function fromKeys(keys: Map<string, Value>): Readings {
   }
   return { step, readings };
 }
+
+const isRate = (name: string) => /^(?:lr|learning_rate)$/i.test(name);

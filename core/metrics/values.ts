@@ -21,22 +21,52 @@ export function toValue(number: number): Value {
   return Number.isNaN(number) ? 'nan' : number > 0 ? 'inf' : '-inf';
 }
 
-const STEP_KEYS = ['step', 'global_step', 'iteration', 'iter', 'round', 'update', 'num_timesteps', 'timestep'] as const;
-const EPOCH_KEYS = ['epoch'] as const;
+export const STEP_KEYS = [
+  ...['step', 'global_step', 'num_updates', 'iteration', 'iter', 'round', 'update', 'num_timesteps', 'timestep'],
+  ...['episode', 'generation'],
+] as const;
+export const EPOCH_KEYS = ['epoch'] as const;
 /** Numbers about the program rather than the model. */
 const NOT_METRICS = new Set([
   ...STEP_KEYS,
   ...EPOCH_KEYS,
   ...['steps', 'epochs', 'global_steps', 'max_steps', 'total_steps', 'num_epochs', 'total', 'it', 'batch', 'batches'],
-  ...['time', 'timestamp', 'ts', 'date', 'asctime', 'created', 'elapsed', 'eta', 'remaining', 'duration'],
+  ...[
+    'time',
+    'timestamp',
+    'ts',
+    'date',
+    'asctime',
+    'created',
+    'elapsed',
+    'eta',
+    'remaining',
+    'duration',
+    'dur',
+    'data',
+  ],
   ...['pid', 'tid', 'rank', 'local_rank', 'port', 'seed', 'level', 'lineno', 'line', 'thread', 'v_num', 'version'],
 ]);
 /** Of a name that a log line without a step on it may have: one that is a measure of a model. */
 const MEASURE =
-  /(?:^|[^a-z])(?:val_?|train_?|test_?|eval_?)?(?:\w*loss|acc|accuracy|auc|auroc|f1|precision|recall|rmse|mae|mse|mape|error|perplexity|ppl|lr|learning_rate|reward|return|score|bleu|rouge\w*|iou|miou|map\d*|dice|r2|psnr|ssim|fid|wer|cer|grad_norm|mfu|acc@\d+|top[15])(?:$|[^a-z])/i;
+  /(?:^|[^a-z])(?:val_?|train_?|test_?|eval_?)?(?:\w*loss|acc|accuracy|auc|auroc|f1|precision|recall|rmse|mae|mse|mape|error|perplexity|ppl|lr|learning_rate|reward|return|score|bleu|rouge\w*|iou|miou|map\d*|dice|r2|psnr|ssim|fid|wer|cer|grad_norm|gnorm|mfu|acc@?\d+|top[15]|nll|elbo|kl|bpb|bpc|inertia|mcc|kappa|ndcg\S*|mrr|entropy|exact_match|accuracy\w*)(?:$|[^a-z])/i;
+
+/** `data_time`, `iter time`, `Time Taken`. */
+const TIME = /(?:^|[_ ])time(?:$| taken$)/;
+/** What a run begins with, and no step of it has. */
+const SETTINGS = new Set([
+  ...['epochs', 'num_epochs', 'max_epochs', 'n_epochs', 'num_train_epochs', 'max_steps', 'max_iters', 'seed'],
+  ...['num_workers', 'hidden_size', 'hidden_dim', 'num_layers', 'n_layers', 'dropout', 'weight_decay', 'optimizer'],
+]);
 
 export function isNoise(name: string): boolean {
-  return NOT_METRICS.has(name.toLowerCase());
+  const lower = name.toLowerCase();
+  return NOT_METRICS.has(lower) || TIME.test(lower);
+}
+
+/** Whether a record with this name in it lists the settings of a run. */
+export function isSetting(name: string): boolean {
+  return SETTINGS.has(name.toLowerCase());
 }
 
 /** Whether a name is one that a measure of a model has. */
