@@ -53,7 +53,7 @@ it('a training that is killed by hand is not reported as out of memory', async (
 
 describe.runIf(isRoot)('a full disk', () => {
   it('refuses a start, and nothing is begun', async () => {
-    const box = onSmallDisk('512k');
+    const box = onSmallDisk('1m');
     const run = box.giveLease(box.run());
     expect(await box.start(run, { train: {} })).toMatchObject({ ok: false, error: { name: 'DiskFull' } });
     expect(existsSync(join(box.root, 'runs', run.key))).toBe(false);

@@ -192,7 +192,8 @@ class _Points:
                 except OSError:
                     continue
                 listing = self._source.listing
-                if stat.S_ISREG(info.st_mode) and listing is not None and listing.is_new(relative, info):
+                is_own = stat.S_ISREG(info.st_mode) and info.st_uid == os.geteuid()
+                if is_own and listing is not None and listing.is_new(relative, info):
                     found.append(relative)
             if time.monotonic() > until or len(found) >= _MAX_FILES:
                 self._warn("There are more event files than were searched for")
