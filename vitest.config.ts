@@ -11,7 +11,7 @@ export default defineConfig({
     // Node 20.20 must do; the SDK's reminder about 2027 would stand between the results.
     env: { AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: 'true' },
     // Most tests wait, for processes or for the cloud: more workers than cores. Unless told, Vitest leaves one core free, which is one worker on two.
-    maxWorkers: Math.max(4, availableParallelism()),
+    maxWorkers: Math.max(6, availableParallelism()),
     // `npm run coverage`: what the unit tests reach of the command line; end-to-end tests run it as a process of its own.
     coverage: { include: ['cli/**/*.ts'], reporter: ['text', 'html'], reportsDirectory: 'coverage' },
     projects: [

@@ -42,8 +42,8 @@ const TORCHTUNE = /^\d{1,9}\|(\d{1,15})\|Loss: (\S{1,40}):\s/;
 export function readEpochBar(line: string): Readings | null {
   const [, step, loss] = TORCHTUNE.exec(line) ?? [];
   if (step !== undefined) return { step: Number(step), readings: named(['Loss'], [loss ?? '']) };
-  const tqdm = TQDM.exec(line);
-  const rich = tqdm === null ? RICH.exec(line) : null;
+  const tqdm = line.includes('%|') ? TQDM.exec(line) : null;
+  const rich = line.includes('\u2022') ? RICH.exec(line) : null;
   const [about, done, total, values] = tqdm
     ? [tqdm[1] ?? '', tqdm[3], tqdm[4], tqdm[5] ?? '']
     : rich

@@ -1,6 +1,6 @@
 import { isMetricName, type Reading } from './point.ts';
 import { type Count, findCount, MARK } from './steps.ts';
-import { isMeasure, isNoise, isSetting, NUMBER, parseValue } from './values.ts';
+import { isListOfSettings, isMeasure, isNoise, NUMBER, parseValue } from './values.ts';
 
 /** Lines for people: `epoch 3: loss=0.4 acc: 0.9`, `iter 10: loss 4.2, time 12ms`, `Epoch [1/5], Step [100/600], Loss: 0.5`. */
 
@@ -104,12 +104,6 @@ export function readLine(line: string): CountedLine | null {
   const count = findCount(line);
   if (count === null) return null;
   return { count, readings: isListOfSettings(line) ? [] : readBoth(count.rest) };
-}
-
-/** `Namespace(step=10, lr=0.1, seed=1)`. */
-function isListOfSettings(line: string): boolean {
-  for (const [, name = ''] of line.matchAll(/([A-Za-z_]{3,20})['"]?\s*[=:]/g)) if (isSetting(name)) return true;
-  return false;
 }
 
 /** Pairs and items. */

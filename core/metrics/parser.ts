@@ -23,6 +23,8 @@ const CONTROLS = /[^\P{Cc}\t]/gu;
 const EPOCH_ALONE = /^[-=*#\s]*Epochs?\s*[:#]?\s*\[?\s*(\d{1,15})(?:\s*(?:\/|of)\s*(\d{1,15}))?\s*\]?[-=*#:.\s]*$/i;
 /** The result of a validation, on a line without an epoch; not one of its batches. */
 const VALIDATION = /^\s*(?:test|val|valid|validation|eval|evaluation|dev)\b(?!.{0,12}\[\s*\d+\/)|^ \* +\w/i;
+/** Many blanks in a row make expressions slow, and mean no more than two. */
+const BLANKS = /\s{100,}/g;
 const WEIGHTY = /\d|nan|inf/i;
 
 export interface ParserOptions {
@@ -88,7 +90,7 @@ export class MetricsParser {
   }
 
   #read(segment: Segment): Point[] {
-    const line = stripVTControlCharacters(segment.text).replace(CONTROLS, '').trimEnd();
+    const line = stripVTControlCharacters(segment.text).replace(CONTROLS, '').replace(BLANKS, '  ').trimEnd();
     const points: Point[] = [];
     const box = this.#boxes.read(line);
     if (box !== null) this.#take(box, segment.offset, points);

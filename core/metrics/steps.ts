@@ -46,7 +46,10 @@ const toCount = (text: string | undefined) => (text === undefined ? null : Numbe
 export function findCount(line: string): Count | null {
   const epoch = EPOCH.exec(line) ?? TRAIN.exec(line) ?? BRACKETS.exec(line);
   let rest = epoch === null ? line : cut(line, epoch);
-  const counted = UPDATES.exec(rest) ?? STEP.exec(rest) ?? (epoch === null ? LOGGED.exec(rest) : null);
+  const counted =
+    (rest.includes('num_updates') ? UPDATES.exec(rest) : null) ??
+    STEP.exec(rest) ??
+    (epoch === null && rest.includes('.py:') ? LOGGED.exec(rest) : null);
   if (counted !== null) rest = cut(rest, counted);
   const found = {
     epoch: toCount(epoch?.[2]),

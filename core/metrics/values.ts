@@ -54,10 +54,9 @@ const MEASURE =
 /** `data_time`, `iter time`, `Time Taken`. */
 const TIME = /(?:^|[_ ])time(?:$| taken$)/;
 /** What a run begins with, and no step of it has. */
-const SETTINGS = new Set([
-  ...['epochs', 'num_epochs', 'max_epochs', 'n_epochs', 'num_train_epochs', 'max_steps', 'max_iters', 'seed'],
-  ...['num_workers', 'hidden_size', 'hidden_dim', 'num_layers', 'n_layers', 'dropout', 'weight_decay', 'optimizer'],
-]);
+const SETTINGS = String.raw`(?:(?:num_|max_|n_|num_train_)?epochs|max_steps|max_iters|seed|num_workers|hidden_(?:size|dim)|(?:num|n)_layers|dropout|weight_decay|optimizer)`;
+const SETTING = new RegExp(`^${SETTINGS}$`, 'i');
+const SETTING_ON_LINE = new RegExp(String.raw`(?<![\w/.-])${SETTINGS}['"]?\s?[=:]`, 'i');
 
 export function isNoise(name: string): boolean {
   const lower = name.toLowerCase();
@@ -66,7 +65,12 @@ export function isNoise(name: string): boolean {
 
 /** Whether a record with this name in it lists the settings of a run. */
 export function isSetting(name: string): boolean {
-  return SETTINGS.has(name.toLowerCase());
+  return SETTING.test(name);
+}
+
+/** `Namespace(step=10, lr=0.1, seed=1)`. */
+export function isListOfSettings(line: string): boolean {
+  return SETTING_ON_LINE.test(line);
 }
 
 /** Whether a name is one that a measure of a model has. */

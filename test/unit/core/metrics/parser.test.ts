@@ -197,6 +197,7 @@ describe('attacks', () => {
     ['a Keras bar', `7/7 ${'\u2501 '.repeat(1_000)}`],
     ['a Keras bar of words', `7/7 ${'- x/step '.repeat(400)}`],
     ['Rich', `Epoch 1/2 ${'\u2501 '.repeat(1_000)}1`],
+    ['blanks', `step 1 ${' \t'.repeat(2_000)}x`],
     ['dashes', `epoch 1 ${'- '.repeat(2_000)}1`],
     ['fractions', `epoch 1 ${'[1/2 '.repeat(800)}`],
     ['parentheses', `{'a': ${'np.float64('.repeat(350)}1}`],
