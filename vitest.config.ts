@@ -11,7 +11,7 @@ export default defineConfig({
     // Node 20.20 must do; the SDK's reminder about 2027 would stand between the results.
     env: { AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: 'true' },
     // Most tests wait, for processes or for the cloud: more workers than cores. Unless told, Vitest leaves one core free, which is one worker on two.
-    maxWorkers: Math.max(6, availableParallelism()),
+    maxWorkers: Math.max(5, availableParallelism()),
     // `npm run coverage`: what the unit tests reach of the command line; end-to-end tests run it as a process of its own.
     coverage: { include: ['cli/**/*.ts'], reporter: ['text', 'html'], reportsDirectory: 'coverage' },
     projects: [
@@ -22,7 +22,7 @@ export default defineConfig({
           include: ['test/{unit,contract}/**/*.test.ts'],
           // Modules are loaded once for each worker, not for each file: a third less CPU time.
           isolate: false,
-          testTimeout: 30_000,
+          testTimeout: 60_000,
         },
       },
       {
@@ -30,7 +30,7 @@ export default defineConfig({
         test: {
           name: 'processes',
           include: ['test/processes/**/*.test.ts'],
-          testTimeout: 120_000,
+          testTimeout: 300_000,
           hookTimeout: 120_000,
         },
       },

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import chromium from '@sparticuz/chromium';
@@ -49,9 +50,10 @@ export async function startBrowser(): Promise<TestBrowser> {
     const executablePath = await unpack(folder);
     const { PATH = '', TZ = 'UTC' } = process.env;
     const env = { PATH, TZ, HOME: folder, TMPDIR: folder, FONTCONFIG_FILE: writeFontConfig(folder), LANG: 'C.UTF-8' };
+    const libraries = hasLibraries() ? {} : { LD_LIBRARY_PATH: join(folder, 'al2023', 'lib') };
     // By a pipe, the browser ends with this process, even if that is killed.
     const settings = { pipe: true, headless: 'shell', args: FLAGS, userDataDir: join(folder, 'profile') } as const;
-    browser = await puppeteer.launch({ ...settings, executablePath, env });
+    browser = await puppeteer.launch({ ...settings, executablePath, env: { ...env, ...libraries } });
   } catch (error) {
     rmSync(folder, { recursive: true, force: true });
     throw error;
@@ -91,14 +93,28 @@ async function openPage(browser: Browser, size: { width: number; height: number 
 
 /** The package unpacks to the folder for temporary files and runs what it finds there: that must be nobody else's. */
 async function unpack(folder: string): Promise<string> {
-  const before = process.env.TMPDIR;
+  const { TMPDIR, AWS_EXECUTION_ENV } = process.env;
   process.env.TMPDIR = folder;
+  // The package unpacks the libraries of Amazon Linux 2023 only where it believes to be in Lambda.
+  if (!hasLibraries()) process.env.AWS_EXECUTION_ENV = 'AWS_Lambda_nodejs20.x';
   try {
     return await chromium.executablePath();
   } finally {
-    if (before === undefined) delete process.env.TMPDIR;
-    else process.env.TMPDIR = before;
+    restore('TMPDIR', TMPDIR);
+    restore('AWS_EXECUTION_ENV', AWS_EXECUTION_ENV);
   }
+}
+
+function restore(name: string, value: string | undefined): void {
+  if (value === undefined) delete process.env[name];
+  else process.env[name] = value;
+}
+
+/** Whether the system has libnss3 and libnspr4, which a slim Debian lacks. The package brings its own. */
+function hasLibraries(): boolean {
+  if (process.env.RUNCTL_TEST_BROWSER_LIBRARIES === 'package') return false;
+  const { stdout } = spawnSync('/sbin/ldconfig', ['-p'], { encoding: 'utf8' });
+  return ['libnss3.so', 'libnspr4.so'].every((name) => stdout?.includes(name) === true);
 }
 
 /** The package brings one font, and a configuration of folders that are not here. */
