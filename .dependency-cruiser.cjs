@@ -62,7 +62,7 @@ module.exports = {
       'aws/',
       'core/',
       'cli/(context|errors|failure)\\.ts$',
-      'cli/(logs|output|project|runs|terminal|ui)/',
+      'cli/(logs|output|project|report|runs|terminal|ui)/',
     ]),
     cli('schedules', 'archive', 'project'),
     cli('deploy'),

@@ -7,7 +7,7 @@ import { isMetricName } from '../../core/metrics/point.ts';
 import { SeriesSet } from '../../core/metrics/series.ts';
 import { runFileKey } from '../../core/names.ts';
 import type { Manifest } from '../../core/outcome/manifest-schema.ts';
-import { usageSample } from '../../core/protocol/answers.ts';
+import { type UsageSample, usageSample } from '../../core/protocol/answers.ts';
 import type { RunResults } from '../../core/report/report.ts';
 import { usageCharts } from '../../core/report/usage.ts';
 import { openWholeLog } from '../logs/whole-log.ts';
@@ -41,11 +41,19 @@ export async function readResults(
     const { gap, ...rest } = point;
     series.add([{ ...rest, ...(gap === undefined ? {} : { gap }), offset: 0, attempt: 1 }]);
   }
-  const samples = (await readLines(store, id, USAGE, signal)).flatMap((line) => {
+  return { manifest, series: series.all(), usage: usageCharts(await readSamples(store, id, signal)) };
+}
+
+/** The usage of a run that has ended; empty when it was not measured. */
+export async function readSamples(
+  store: Pick<RunStore, 'open'>,
+  runId: string,
+  signal: AbortSignal,
+): Promise<UsageSample[]> {
+  return (await readLines(store, runId, USAGE, signal)).flatMap((line) => {
     const sample = z.safeParse(usageSample, { warning: null, ...(line as object) }).data;
     return sample === undefined ? [] : [sample];
   });
-  return { manifest, series: series.all(), usage: usageCharts(samples) };
 }
 
 /** The JSON values of a file's lines; none when the run has no such file, or where a line is none. */

@@ -1,5 +1,6 @@
 import { isRunning } from '../../aws/executions.ts';
 import type { JobName } from '../../core/names.ts';
+import { readSamples } from '../report/read-results.ts';
 import type { Run } from '../runs/find.ts';
 import { reportJson } from '../runs/print-report.ts';
 import { type ReportSources, type RunReport, reportOn } from '../runs/report.ts';
@@ -21,7 +22,7 @@ export class RunWatch {
   readonly #signal: AbortSignal;
   readonly #status: Refresher;
   readonly #logs = new Map<JobName, { readonly reader: JobReader; readonly refresher: Refresher }>();
-  readonly #usage = new UsageCurves();
+  #usage = new UsageCurves();
   #run: Run;
   report: RunReport | null = null;
   pull: PullView | null = null;
@@ -75,8 +76,18 @@ export class RunWatch {
     const execution = this.#run.execution && (await runs.executions.describe(this.#run.arn, this.#signal));
     if (execution !== null) this.#run = { ...this.#run, execution, manifest: null };
     this.report = await reportOn(this.#sources, this.#run);
-    const { outcome, isKept } = this.report;
+    const { outcome, isKept, usage, manifest } = this.report;
+    this.#usage.add(usage);
+    // What was measured between the polls, too.
+    if (manifest !== null) await this.#readWholeUsage();
     return outcome === null || (!isKept && execution !== null && mayBeActive(execution, Date.now()));
+  }
+
+  async #readWholeUsage(): Promise<void> {
+    const whole = new UsageCurves();
+    const samples = await readSamples(this.#sources.runs.store, this.#run.id, this.#signal);
+    for (const sample of samples) whole.add(sample);
+    if (samples.length > 0) this.#usage = whole;
   }
 
   #log(job: JobName) {

@@ -1,8 +1,8 @@
 import { lineChart } from '../../core/report/line-chart.ts';
 import type { CurveView, UsageView } from './view.ts';
 
-/** Samples that a page draws: a day of one in 10 s. */
-const MAX_SAMPLES = 8_640;
+/** Samples that are kept: of one in 10 s, those of 11 days. */
+const MAX_SAMPLES = 100_000;
 const SIZE = { width: 460, height: 160 };
 
 /** What a training used in the seconds before a time. */

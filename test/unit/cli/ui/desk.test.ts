@@ -7,12 +7,38 @@ import type { Account } from '../../../../cli/account/account.ts';
 import { Runs } from '../../../../cli/runs/find.ts';
 import { RunStore } from '../../../../cli/runs/store.ts';
 import { createDesk } from '../../../../cli/ui/desk.ts';
+import type { UsageSample } from '../../../../core/protocol/answers.ts';
 import * as samples from '../../../support/fakes/samples.ts';
 import { awsError, fakeClient } from '../../../support/fakes/sdk-client.ts';
 
 const ARN = samples.run.arn;
 const WAIT_MS = 2_000;
 const FIRST = { job: null, line: 0, metrics: '', usage: '' };
+const GPU = {
+  index: 0,
+  utilizationPercent: 93,
+  memoryUsedBytes: 6,
+  memoryTotalBytes: 24,
+  powerWatts: 250,
+  temperatureCelsius: 70,
+};
+const USAGE: UsageSample = {
+  time: Date.parse(samples.run.startedAt) / 1_000,
+  seconds: 10,
+  cores: 8,
+  cpuPercent: 12,
+  memoryUsedBytes: 4,
+  memoryTotalBytes: 16,
+  diskUsedBytes: 1,
+  diskTotalBytes: 2,
+  diskReadBytesPerS: 0,
+  diskWriteBytesPerS: 0,
+  networkInBytesPerS: 0,
+  networkOutBytesPerS: 0,
+  job: { cpuPercent: 10, memoryBytes: 1, processes: 1 },
+  gpus: [GPU],
+  warning: null,
+};
 const exited = (name: string, output: object) => ({
   type: 'TaskStateExited',
   timestamp: new Date(Date.parse(samples.run.startedAt)),
@@ -35,7 +61,7 @@ function setUp(log: readonly string[], status = 'RUNNING') {
   const events = [
     exited('Verify archive', samples.verified),
     exited('Find instance', samples.instance),
-    exited('Start training', samples.jobStep('train', { pid: 4711, polls: 3 })),
+    exited('Start training', samples.jobStep('train', { pid: 4711, polls: 3, usage: USAGE })),
   ];
   const sfn = fakeClient<SFNClient>({
     ListExecutionsCommand: () => unlessAway({ executions: [execution] }),
@@ -95,6 +121,13 @@ describe('a run on the page', () => {
       ['val_loss', null, 'nan'],
     ]);
     expect(view.metrics.series?.[0]?.svg).toMatch(/^<svg /);
+  });
+
+  it('says how busy its GPU is', async () => {
+    const { desk } = setUp(LOG);
+    const { usage } = await desk.run(samples.run.id, FIRST, WAIT_MS);
+    expect(usage).toMatchObject({ gpus: [93], cpuPercent: 12, memoryPercent: 25 });
+    expect(usage?.curves?.map(({ name }) => name)).toEqual(['GPU', 'GPU memory', 'CPU and memory of the instance']);
   });
 
   it('is sent to a page that has it already in what is new alone', async () => {
