@@ -222,22 +222,21 @@ describe('the series', () => {
   it('takes no more than 0.1 % of a core', async () => {
     // 200 samples in a row, of a training with sixteen workers; a training has one every 10 s.
     const measured = `
-    def _measure(self):
-        import time
-        self.usage._interval = 0
-        begun = time.process_time()
-        for _ in range(200):
-            self.usage._next_at = 0
-            self.usage.tick()
-            self.usage._job._next_at = 0
-        marker.write(os.path.join(self.folder, "measured.json"), {"seconds": (time.process_time() - begun) / 200})
 
-    def _begin_sampling(self`;
-    const supervisor = changed('jobs/supervisor.py', '    def _begin_sampling(self', measured.slice(1)).replace(
-      'self.usage = usage.Sampler(self.folder, container)',
-      'self.usage = usage.Sampler(self.folder, container); time.sleep(1); self._measure()',
-    );
-    const box = instance({ modules: { 'jobs/supervisor.py': supervisor } });
+def _measure(guard, folder):
+    time.sleep(1)
+    sampler = guard._sampler
+    sampler._interval = 0
+    begun = time.process_time()
+    for _ in range(200):
+        sampler._next_at = 0
+        guard.tick()
+        sampler._job._next_at = 0
+    marker.write(os.path.join(folder, "measured.json"), {"seconds": (time.process_time() - begun) / 200})
+`;
+    const begins = 'self._sampler = Sampler(folder, container)';
+    const usage = changed('jobs/usage.py', begins, `${begins}; _measure(self, folder)`) + measured;
+    const box = instance({ modules: { 'jobs/usage.py': usage } });
     const run = await begun(
       box,
       'import subprocess\nfor worker in [subprocess.Popen(["sleep", "3"]) for _ in range(16)]: worker.wait()\n',

@@ -6,7 +6,7 @@ import hashlib
 import os
 import time
 import zlib
-from typing import Iterable, Iterator
+from typing import Any, Iterable, Iterator
 
 from common import log_times
 
@@ -88,6 +88,12 @@ def plain(fd: int) -> Iterator[bytes]:
             return
         at += len(chunk)
         yield chunk
+
+
+def entry(name: str, chunks: Iterable[bytes]) -> dict[str, Any]:
+    """What collected.json says of a file: {name, bytes, sha256}."""
+    size, digest = measure(chunks)
+    return {"name": name, "bytes": size, "sha256": digest}
 
 
 def measure(chunks: Iterable[bytes]) -> tuple[int, str]:

@@ -55,7 +55,8 @@ def fetch(folder: str) -> None:
     warnings: list[str] = []
     run = os.path.dirname(folder)
     redact = _redactor(run, warnings)
-    packed = _outputs(folder, os.path.join(run, "train"), request, accounts.Account(**request["account"]), files)
+    before = listing.read(os.path.join(run, "train"))
+    packed = _outputs(folder, before, request, accounts.Account(**request["account"]), files)
     warnings = [redact(warning) for warning in [*warnings, *packed.warnings]]
     result = {"files": files, "count": len(packed.files), "warnings": warnings, "raw": {}}
     marker.write(os.path.join(folder, paths.COLLECTED), result)
@@ -88,7 +89,8 @@ def _outputs_and_inventory(
     account = accounts.Account(**request["account"])
     train = os.path.join(os.path.dirname(folder), "train")
     _warn_of_administrator(account, warnings)
-    packed = _outputs(folder, train, request, account, files)
+    before = listing.read(train)
+    packed = _outputs(folder, before, request, account, files)
     warnings += packed.warnings
     python, packages = _packages(train, account, warnings)
     content = {
@@ -100,7 +102,7 @@ def _outputs_and_inventory(
     }
     _inventory(folder, redact.everywhere(content), files, warnings)
     project = os.path.join(account.home, request["project"])
-    source = points.Source(_metrics_file(folder), project, listing.read(train), redact)
+    source = points.Source(_metrics_file(folder), project, before, redact)
     points.pack(folder, source, account, files, warnings)
 
 
@@ -126,8 +128,7 @@ def _log(path: str, job: str, files: list[dict[str, Any]], warnings: list[str]) 
     try:
         limit, why = log_stream.kept_bytes(fd)
         log = log_stream.Gzipped(fd, limit, log_stream.MAX_READ_S)
-        size, digest = log_stream.measure(log)  # An empty log is kept too.
-        files.append({"name": f"{job}.log.gz", "bytes": size, "sha256": digest})
+        files.append(log_stream.entry(f"{job}.log.gz", log))  # An empty log is kept too.
         folder = os.path.dirname(path)
         if marker.exists(os.path.join(folder, paths.LOG_CHANGED)):
             warnings.append(f"The job {job} rewrote a part of its log")
@@ -158,13 +159,11 @@ def _times(train: str, limit: int, files: list[dict[str, Any]], warnings: list[s
     """Adds the times of the training's log, up to so many of its bytes."""
     try:
         with open_times(train, limit) as times:
-            size, digest = log_stream.measure(times)
+            files.append(log_stream.entry(TIMES, times))
     except FileNotFoundError:
         return  # The run never came to its training.
     except (OSError, marker.Untrusted) as error:
         warnings.append(f"The times of the log of train cannot be read: {error}")
-        return
-    files.append({"name": TIMES, "bytes": size, "sha256": digest})
 
 
 @contextlib.contextmanager
@@ -179,13 +178,17 @@ def open_times(train: str, limit: int) -> Iterator[log_stream.Times]:
 
 
 def _outputs(
-    folder: str, train: str, request: dict[str, Any], account: accounts.Account, files: list[dict[str, Any]]
+    folder: str,
+    before: listing.Listing | None,
+    request: dict[str, Any],
+    account: accounts.Account,
+    files: list[dict[str, Any]],
 ) -> outputs.Packed:
     path = os.path.join(folder, OUTPUTS)
     project = os.path.join(account.home, request["project"])
     selection = outputs.Selection(
         request["outputs"],
-        listing.read(train),
+        before,
         request["outputsFrom"] == "all",
         request.get("isRunning", False),
         request.get("until"),
@@ -200,8 +203,7 @@ def _outputs(
         return packed
     with open(path, "rb") as file:
         os.fsync(file.fileno())  # collected.json, which names it, is durable too
-        size, digest = log_stream.measure(log_stream.plain(file.fileno()))
-    files.append({"name": OUTPUTS, "bytes": size, "sha256": digest})
+        files.append(log_stream.entry(OUTPUTS, log_stream.plain(file.fileno())))
     return packed
 
 
@@ -228,5 +230,4 @@ def _inventory(folder: str, content: dict[str, Any], files: list[dict[str, Any]]
     except OSError as error:
         warnings.append(f"The list of outputs was not written: {error.strerror or error}")
         return
-    size, digest = log_stream.measure([data])
-    files.append({"name": INVENTORY, "bytes": size, "sha256": digest})
+    files.append(log_stream.entry(INVENTORY, [data]))

@@ -14,7 +14,7 @@ import time
 import zlib
 from typing import Any, Callable, NamedTuple
 
-from collect import events, log_stream
+from collect import events, log_stream, search
 from common import child, marker
 from common.accounts import Account
 from common.listing import Listing
@@ -34,8 +34,6 @@ _MAX_FILES = 10_000
 _CHUNK_BYTES = 1 << 20
 _LINES_A_WRITE = 2_000
 _MAX_NAMES = 3
-#: They are never a run's logs, and may be large.
-_SKIPPED = frozenset(("__pycache__", ".git", ".runctl", ".cache", ".ipynb_checkpoints", ".pytest_cache"))
 _EVENT_FILE = re.compile(r"events\.out\.tfevents\..+")
 
 
@@ -59,8 +57,7 @@ def pack(folder: str, source: Source, account: Account, files: list[dict[str, An
         warnings += result["warnings"]
         if result["points"]:
             os.fsync(fd)
-            size, digest = log_stream.measure(log_stream.plain(fd))
-            files.append({"name": NAME, "bytes": size, "sha256": digest})
+            files.append(log_stream.entry(NAME, log_stream.plain(fd)))
             return
     except (OSError, RuntimeError) as error:
         warnings.append(f"The metrics in files were not read: {getattr(error, 'strerror', None) or error}")
@@ -183,7 +180,7 @@ class _Points:
         found: list[str] = []
         until = time.monotonic() + _MAX_SEARCH_S
         for at, folders, names in os.walk(self._source.project):
-            folders[:] = [folder for folder in folders if folder not in _SKIPPED]
+            folders[:] = [folder for folder in folders if folder not in search.CACHES]
             for name in filter(_EVENT_FILE.fullmatch, names):
                 path = os.path.join(at, name)
                 relative = os.path.relpath(path, self._source.project)
@@ -260,14 +257,9 @@ class _Points:
 def _open_own(path: str) -> int | None:
     """A descriptor to read a regular file of this user's, not a link; else None."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError:
+        return marker.open_regular(path)
+    except (OSError, marker.Untrusted):
         return None
-    info = os.fstat(fd)
-    if stat.S_ISREG(info.st_mode) and info.st_uid == os.geteuid():
-        return fd
-    os.close(fd)
-    return None
 
 
 def _numbers(record: dict[str, Any], prefix: str = "") -> dict[str, float]:

@@ -16,7 +16,7 @@ _MAX_SEARCH_S, _MAX_OTHERS_S = 60, 20
 #: that goes on adds.
 _DEFAULT_GLOBS = frozenset(("outputs/**", "checkpoints/**"))
 #: Caches, and what is runctl's own: nobody misses them.
-_CACHES = frozenset(("__pycache__", ".git", ".runctl", ".cache", ".ipynb_checkpoints", ".pytest_cache"))
+CACHES = frozenset(("__pycache__", ".git", ".runctl", ".cache", ".ipynb_checkpoints", ".pytest_cache"))
 _MAX_FOLDERS = 50
 
 
@@ -84,7 +84,7 @@ class Search:
         if self._listing is None:
             return []
         folders: dict[str, dict[str, Any]] = {}
-        for file in self._walk([""], time.monotonic() + _MAX_OTHERS_S, lambda _text: None, _CACHES):
+        for file in self._walk([""], time.monotonic() + _MAX_OTHERS_S, lambda _text: None, CACHES):
             is_new = stat.S_ISREG(file.info.st_mode) and self._listing.is_new(file.name, file.info)
             if not is_new or self._matches(file.name):
                 continue

@@ -39,5 +39,4 @@ def pack(folder: str, train: str, files: list[dict[str, Any]], warnings: list[st
     except OSError as error:
         warnings.append(f"{NAME} was not written: {error.strerror or error}")
         return
-    size, digest = log_stream.measure([data])
-    files.append({"name": NAME, "bytes": size, "sha256": digest})
+    files.append(log_stream.entry(NAME, [data]))

@@ -35,7 +35,7 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
             folder,
             "fetch",
             paths.COLLECTED,
-            lambda _is_last: _write_input(request, kept, folder),
+            lambda _is_last: _write_input(request, kept, train, folder),
             lambda: {"files": [], "warnings": ["packing the files crashed in all attempts"], "raw": {}},
         )
 
@@ -52,8 +52,7 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
 
     if finisher.until(root, request["wait"], send, "uploaded") != "uploaded":
         return _state("uploading", packed)
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(os.path.join(folder, file["name"]))
+    marker.remove(os.path.join(folder, file["name"]))
     failed = collect_requests.failed_uploads(folder)
     return dict(_state("uploaded", packed), failed=failed.get(file["name"]))
 
@@ -86,9 +85,8 @@ def _state(state: str, packed: dict[str, Any] | None = None) -> dict[str, Any]:
     }
 
 
-def _write_input(request: dict[str, Any], kept: dict[str, Any], folder: str) -> None:
+def _write_input(request: dict[str, Any], kept: dict[str, Any], train: str, folder: str) -> None:
     """User and project are those of the run, whatever the request says: whoever asks cannot choose whose files."""
-    train = os.path.join(os.path.dirname(folder), "train")
     is_running = status.find_state(train)[0] == "running"
     of_run = {"root": request["root"], "run": request["run"], "user": kept["user"], "home": kept["home"]}
     work_input = {name: request[name] for name in ("run", "outputs", "outputsFrom", "maxBytes")}
@@ -97,14 +95,15 @@ def _write_input(request: dict[str, Any], kept: dict[str, Any], folder: str) -> 
         account=accounts.find(of_run)._asdict(),
         agent=environment.of_agent(),
         isRunning=is_running,
-        until=None if is_running else _collected_at(folder),
+        until=None if is_running else _collected_at(request),
     )
     marker.write(os.path.join(folder, paths.INPUT), work_input, mode=0o600)
 
 
-def _collected_at(folder: str) -> float | None:
+def _collected_at(request: dict[str, Any]) -> float | None:
     """Epoch seconds when the outputs of the run had been packed: what is changed later is not the run's."""
     try:
-        return os.stat(os.path.join(os.path.dirname(folder), "finish", paths.COLLECTED)).st_mtime
+        finish = paths.finish_folder(request["root"], request["run"]["key"])
+        return os.stat(os.path.join(finish, paths.COLLECTED)).st_mtime
     except FileNotFoundError:
         return None

@@ -84,8 +84,8 @@ class Gpus:
         """The latest values of each GPU, by index. now: of the monotonic clock. Returns at once."""
         if self._process is None and now >= self._next_at:
             self._begin(now)
-        elif self._process is not None:
-            self._read_lines(now)
+        elif self._process is not None and self._process.stdout is not None:
+            self._read_lines(self._process.stdout.fileno(), now)
         fresh = [(index, gpu) for index, (at, gpu) in self._latest.items() if now - at <= _MAX_AGE_S]
         return [gpu for _, gpu in sorted(fresh)]
 
@@ -128,9 +128,9 @@ class Gpus:
         if self._process.stdout is not None:
             os.set_blocking(self._process.stdout.fileno(), False)
 
-    def _read_lines(self, now: float) -> None:
+    def _read_lines(self, fd: int, now: float) -> None:
         try:
-            data = os.read(self._process.stdout.fileno(), _MAX_READ_BYTES)  # type: ignore[union-attr]
+            data = os.read(fd, _MAX_READ_BYTES)
         except BlockingIOError:
             if now - self._heard_at > _MAX_SILENCE_S:
                 self.close()

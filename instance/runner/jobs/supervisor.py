@@ -57,7 +57,7 @@ class Supervisor:
         self.oom = oom.OomEvidence()
         self.progress: progress.Progress | None = None
         self.linger: linger.Linger | None = None
-        self.usage: usage.Sampler | None = None
+        self.usage = usage.Guard()
         self.identity: dict[str, Any] = {}
         #: Removes the values of secrets from what answers show; None: the job has no secrets.
         self.redact: Redactor | None = None
@@ -80,9 +80,9 @@ class Supervisor:
         if failure:
             self.log.say(failure)
         elif self.work["job"] == "train":
-            self._begin_sampling(held.container)
+            self.usage.begin(self.folder, held.container)
         process.wait(self._check)
-        self._end_sampling()
+        self.usage.end()
         self._record_lingering()
         process.end_leftovers(self.log.say)
         self._check()
@@ -202,30 +202,6 @@ class Supervisor:
                 " code of this run can become root"
             )
 
-    def _begin_sampling(self, container: containers.Container) -> None:
-        try:
-            self.usage = usage.Sampler(self.folder, container)
-        except Exception as error:  # What a training uses is for people: it must never cost a run.
-            disk.complain(f"sampling: {type(error).__name__}: {error}")
-
-    def _sample(self) -> None:
-        try:
-            if self.usage:
-                self.usage.tick()
-        except OSError as error:
-            disk.complain(f"sampling: {error}")  # The next sample may succeed.
-        except Exception as error:
-            disk.complain(f"sampling: {type(error).__name__}: {error}")
-            self._end_sampling()
-
-    def _end_sampling(self) -> None:
-        sampler, self.usage = self.usage, None
-        try:
-            if sampler:
-                sampler.close()
-        except Exception as error:
-            disk.complain(f"sampling: {type(error).__name__}: {error}")
-
     def _record_lingering(self) -> None:
         """Writes a marker for the run's warnings when processes were ended because they were idle."""
         if self.linger is None or self.linger.ended is None:
@@ -267,7 +243,7 @@ class Supervisor:
             self.log.check()
         except OSError as error:
             disk.complain(f"checking the log: {error}")
-        self._sample()
+        self.usage.tick()
         return self.progress.fds if self.progress else []
 
     def _describe_end(

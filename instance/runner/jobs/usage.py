@@ -82,6 +82,41 @@ class Sampler:
         }
 
 
+class Guard:
+    """Samples a training, and reports what fails: what a training uses is for people, and must never cost a run."""
+
+    def __init__(self) -> None:
+        self._sampler: Sampler | None = None
+
+    def begin(self, folder: str, container: containers.Container) -> None:
+        try:
+            self._sampler = Sampler(folder, container)
+        except Exception as error:
+            _complain(error)
+
+    def tick(self) -> None:
+        try:
+            if self._sampler:
+                self._sampler.tick()
+        except OSError as error:
+            disk.complain(f"sampling: {error}")  # The next sample may succeed.
+        except Exception as error:
+            _complain(error)
+            self.end()
+
+    def end(self) -> None:
+        sampler, self._sampler = self._sampler, None
+        try:
+            if sampler:
+                sampler.close()
+        except Exception as error:
+            _complain(error)
+
+
+def _complain(error: Exception) -> None:
+    disk.complain(f"sampling: {type(error).__name__}: {error}")
+
+
 def _rate(before: int, after: int, seconds: float) -> int:
     return max(0, round((after - before) / seconds)) if seconds > 0 else 0
 
