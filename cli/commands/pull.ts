@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { withContext } from '../context.ts';
-import type { PullOptions } from '../runs/pull.ts';
+import type { PullOptions } from '../runs/stage.ts';
 import { wholeNumber } from '../terminal/options.ts';
 
 interface Options extends PullOptions {

@@ -1,4 +1,5 @@
 import { toMessages } from '../../core/logs/batching.ts';
+import type { LogMessage } from './job-log.ts';
 import type { LogSink } from './log-sink.ts';
 
 /** Passes raw log bytes to a sink: unchanged, or as the text that CloudWatch would show. */
@@ -32,4 +33,10 @@ export class ByteFeed {
       signal,
     );
   }
+}
+
+/** A feed that passes text to a function. */
+export function textFeed(write: (messages: readonly LogMessage[]) => Promise<void>): ByteFeed {
+  const nothing = async () => undefined;
+  return new ByteFeed({ write, writeBytes: nothing, end: nothing }, false);
 }

@@ -2,6 +2,8 @@ import type { CloudWatchLogsClient, GetLogEventsCommandInput, OutputLogEvent } f
 import { getLogEvents } from '../../aws/log-events.ts';
 import { type JobName, logStream } from '../../core/names.ts';
 
+/** CloudWatch shows new events a little late: after the end of a run this many reads in a row must return nothing. */
+export const QUIET_READS = 3;
 /** Pages from the end are small: a line is an event, and a person asks for fifty. */
 const SMALL_PAGE = 100;
 
@@ -67,6 +69,15 @@ export class JobLog {
     const atEnd = page.nextForwardToken === undefined || page.nextForwardToken === this.#token;
     this.#token = page.nextForwardToken ?? this.#token;
     return { messages: messagesOf(page.events), atEnd };
+  }
+
+  /** The pages that there are behind what was read, to the end as of now. */
+  async *available(signal?: AbortSignal): AsyncGenerator<readonly TakenMessage[]> {
+    for (let atEnd = false; !atEnd; ) {
+      const page = await this.next(signal);
+      yield page.messages;
+      ({ atEnd } = page);
+    }
   }
 
   /** null: the job has not begun, or has written nothing. */

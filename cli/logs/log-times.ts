@@ -1,8 +1,5 @@
-import type { Readable } from 'node:stream';
-import { text } from 'node:stream/consumers';
-import { createGunzip } from 'node:zlib';
-import { runFileKey } from '../../core/names.ts';
-import type { RunStore } from '../runs/store.ts';
+import { type LineStore, readRunLines } from '../runs/run-lines.ts';
+import type { ByteFeed } from './byte-feed.ts';
 
 /** Written beside the log of a training. */
 const TIMES = 'train.times.gz';
@@ -11,18 +8,26 @@ const TIMES = 'train.times.gz';
 export type LogTimes = readonly (readonly [number, number])[];
 
 /** The times of an ended training's log, from the copy in S3; null: there are none. */
-export async function readLogTimes(
-  store: Pick<RunStore, 'open'>,
-  runId: string,
+export async function readLogTimes(store: LineStore, runId: string, signal: AbortSignal): Promise<LogTimes | null> {
+  const lines = await readRunLines(store, runId, TIMES, signal);
+  return lines?.map((line) => line.split(' ').map(Number) as [number, number]) ?? null;
+}
+
+/** Passes a stored log to a feed, from byte `from` on, each part with its time; null: they are not known. */
+export async function pushTimed(
+  chunks: AsyncIterable<Uint8Array>,
+  feed: Pick<ByteFeed, 'push'>,
+  { from, times }: { readonly from: number; readonly times: LogTimes | null },
   signal: AbortSignal,
-): Promise<LogTimes | null> {
-  const object = await store.open(runFileKey(runId, TIMES), 0, signal);
-  if (!object?.Body) return null;
-  const lines = await text((object.Body as Readable).pipe(createGunzip()));
-  return lines
-    .split('\n')
-    .filter((line) => line !== '')
-    .map((line) => line.split(' ').map(Number) as [number, number]);
+): Promise<void> {
+  let at = 0;
+  for await (const chunk of chunks) {
+    const skipped = Math.min(Math.max(0, from - at), chunk.length);
+    const rest = chunk.subarray(skipped);
+    const parts = times ? atTheirTimes(rest, at + skipped, times) : [{ bytes: rest, at: Date.now() }];
+    for (const part of parts) await feed.push(part.bytes, part.at, signal);
+    at += chunk.length;
+  }
 }
 
 /**
@@ -37,7 +42,8 @@ export function* atTheirTimes(
   if (bytes.length === 0) return;
   let done = 0;
   let last = times.at(-1)?.[1] ?? 0;
-  for (const [reached, at] of times) {
+  for (let index = firstBehind(times, from); index < times.length; index += 1) {
+    const [reached, at] = times[index] ?? [0, 0];
     if (reached <= from + done) continue;
     const end = Math.min(reached - from, bytes.length);
     yield { bytes: bytes.subarray(done, end), at };
@@ -47,4 +53,15 @@ export function* atTheirTimes(
   }
   // Written since the last record.
   if (done < bytes.length) yield { bytes: bytes.subarray(done), at: last };
+}
+
+/** The index of the first record behind an offset: a log of a week has 600,000. */
+function firstBehind(times: LogTimes, offset: number): number {
+  let [low, high] = [0, times.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((times[middle]?.[0] ?? 0) <= offset) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }

@@ -50,14 +50,12 @@ export class RunLogs {
   }
 
   async #readStream(stream: Stream, signal?: AbortSignal): Promise<void> {
-    for (;;) {
-      const { messages, atEnd } = await stream.log.next(signal);
+    for await (const messages of stream.log.available(signal)) {
       for (const message of messages) {
         stream.at = message.takenAt ?? stream.at;
         const { job, at } = stream;
         for (const text of stream.lines.push(message.text)) this.#unread.push({ job, text, at });
       }
-      if (atEnd) return;
     }
   }
 }

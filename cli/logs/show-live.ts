@@ -1,6 +1,5 @@
 import { type Execution, isRunning } from '../../aws/executions.ts';
-import { type JobName, RUN_MACHINE, WATCH_MACHINE } from '../../core/names.ts';
-import { reconstructRun } from '../../core/outcome/reconstruct-run.ts';
+import type { JobName } from '../../core/names.ts';
 import type { RunFacts } from '../../core/workflow/data.ts';
 import { toReadable } from '../account/aws-errors.ts';
 import { retryNotes, retryUntilReachable } from '../account/retry.ts';
@@ -8,11 +7,12 @@ import { isPermanent } from '../account/send-request.ts';
 import type { Context } from '../context.ts';
 import { activityOf } from '../runs/activity.ts';
 import type { Runs } from '../runs/find.ts';
+import { reconstruct } from '../runs/reconstruct.ts';
 import { pollUntil } from '../terminal/poll.ts';
 import { ByteFeed } from './byte-feed.ts';
 import { LiveLog, statusRequest } from './live-log.ts';
 import type { LogSink } from './log-sink.ts';
-import { atTheirTimes, readLogTimes } from './log-times.ts';
+import { pushTimed, readLogTimes } from './log-times.ts';
 import { openWholeLog } from './whole-log.ts';
 
 const POLL_MS = 2_000;
@@ -49,19 +49,15 @@ export async function showLive(
 }
 
 /** Waits until the job has begun or the run has ended. */
-async function waitForJob(context: Context, { executions, machine }: Runs, run: Execution, job: JobName) {
+async function waitForJob(context: Context, runs: Runs, run: Execution, job: JobName) {
   const { terminal, signal } = context;
   const notes = retryNotes((line) => terminal.note(line));
-  const watchMachine = machine.replace(RUN_MACHINE, WATCH_MACHINE);
+  const { executions } = runs;
   let shown = '';
   const readJob = async () => {
     const execution = (await retryUntilReachable(() => executions.describe(run.arn, signal), notes, signal)) ?? run;
     if (!isRunning(execution)) return { execution, facts: null };
-    const { facts } = await retryUntilReachable(
-      () => reconstructRun(executions, execution, watchMachine),
-      notes,
-      signal,
-    );
+    const { facts } = await retryUntilReachable(() => reconstruct(runs, execution), notes, signal);
     if (hasBegun(facts, job)) return { execution, facts };
     const state = await retryUntilReachable(() => activityOf(executions, run.arn), notes, signal);
     if (state !== shown) terminal.note(`Run ${run.name} is ${state} ...`);
@@ -124,15 +120,7 @@ async function showRest(
 ): Promise<void> {
   const chunks = await openWholeLog(store, { id, manifest: await store.manifest(id) }, job, signal);
   const times = timestamps ? await readLogTimes(store, id, signal) : null;
-  let at = 0;
-  for await (const chunk of chunks ?? []) {
-    const rest = chunk.subarray(Math.min(Math.max(0, from - at), chunk.length));
-    const parts = times
-      ? atTheirTimes(rest, at + chunk.length - rest.length, times)
-      : [{ bytes: rest, at: Date.now() }];
-    for (const part of parts) await feed.push(part.bytes, part.at, signal);
-    at += chunk.length;
-  }
+  if (chunks !== null) await pushTimed(chunks, feed, { from, times }, signal);
   await feed.end(Date.now(), signal);
   if (chunks === null) terminal.note(`The rest of the log may be in CloudWatch: runctl logs ${id}`);
 }

@@ -1,15 +1,14 @@
 import { isRunning } from '../../aws/executions.ts';
-import { RUN_MACHINE, WATCH_MACHINE } from '../../core/names.ts';
-import { reconstructRun } from '../../core/outcome/reconstruct-run.ts';
 import type { Context } from '../context.ts';
 import { setUpError } from '../errors.ts';
 import type { Run, Runs } from '../runs/find.ts';
-import { ByteFeed } from './byte-feed.ts';
+import { reconstruct } from '../runs/reconstruct.ts';
+import { type ByteFeed, textFeed } from './byte-feed.ts';
 import type { LogMessage } from './job-log.ts';
 import { lastLines } from './last-lines.ts';
 import { LiveLog, statusRequest } from './live-log.ts';
 import type { LogSink } from './log-sink.ts';
-import { atTheirTimes, readLogTimes } from './log-times.ts';
+import { pushTimed, readLogTimes } from './log-times.ts';
 import { openWholeLog } from './whole-log.ts';
 
 interface Choice {
@@ -33,15 +32,10 @@ export async function showTimed(
   const { signal } = context;
   const after = since === null ? null : Date.now() - since * 1_000;
   let messages: LogMessage[] = [];
-  const keepLast = {
-    async write(more: readonly LogMessage[]) {
-      const found = [...messages, ...more.filter(({ at }) => after === null || at >= after)];
-      messages = after === null ? [...lastLines(found, lines)] : found;
-    },
-    writeBytes: async () => undefined,
-    end: async () => undefined,
-  };
-  const feed = new ByteFeed(keepLast, false);
+  const feed = textFeed(async (more) => {
+    if (after === null) messages = [...lastLines([...messages, ...more], lines)];
+    else for (const message of more) if (message.at >= after) messages.push(message);
+  });
   if (run.execution !== null && isRunning(run.execution))
     await readInstance(context, runs, run, feed, since === null ? lines : null);
   else await readStored(runs, run, feed, signal);
@@ -52,14 +46,13 @@ export async function showTimed(
 /** @param lines how many of the last to begin with; null: the whole log */
 async function readInstance(
   { account, signal }: Context,
-  { executions, machine }: Runs,
+  runs: Runs,
   run: Run,
   feed: ByteFeed,
   lines: number | null,
 ): Promise<void> {
   if (run.execution === null) return;
-  const watchMachine = machine.replace(RUN_MACHINE, WATCH_MACHINE);
-  const { facts } = await reconstructRun(executions, run.execution, watchMachine);
+  const { facts } = await reconstruct(runs, run.execution);
   const request = facts.train && statusRequest(account, facts, 'train', true);
   if (!request) return;
   const log = new LiveLog(request, feed);
@@ -76,10 +69,6 @@ async function readStored({ store }: Runs, { id }: Run, feed: ByteFeed, signal: 
     );
   }
   const chunks = await openWholeLog(store, { id, manifest: await store.manifest(id) }, 'train', signal);
-  let at = 0;
-  for await (const chunk of chunks ?? []) {
-    for (const part of atTheirTimes(chunk, at, times)) await feed.push(part.bytes, part.at, signal);
-    at += chunk.length;
-  }
+  if (chunks !== null) await pushTimed(chunks, feed, { from: 0, times }, signal);
   await feed.end(times.at(-1)?.[1] ?? 0, signal);
 }

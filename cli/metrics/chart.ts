@@ -1,4 +1,5 @@
 import { reduce, type SeriesPoint } from '../../core/metrics/series.ts';
+import { extent } from '../../core/report/ticks.ts';
 
 /** A cell of braille has two columns and four rows of dots. */
 const ACROSS = 2;
@@ -23,8 +24,8 @@ export function drawChart(points: readonly SeriesPoint[], { width, height }: Cha
   const numbers = drawn.filter((point): point is SeriesPoint & { value: number } => point.value !== null);
   if (numbers.length === 0) return [];
   // Halves: the difference of two numbers of the largest size is infinite.
-  const [low, high] = range(numbers.map(({ value }) => value / 2));
-  const [first, last] = range(drawn.map(({ step }) => step / 2));
+  const [low, high] = extent(numbers.map(({ value }) => value / 2));
+  const [first, last] = extent(drawn.map(({ step }) => step / 2));
   const labels = [formatNumber(high * 2), formatNumber(low * 2)];
   const margin = Math.max(...labels.map((label) => label.length));
   const columns = Math.max(4, width - margin - 2);
@@ -44,16 +45,6 @@ export function drawChart(points: readonly SeriesPoint[], { width, height }: Cha
   const [from, to] = [formatNumber(first * 2), formatNumber(last * 2)];
   const space = ' '.repeat(Math.max(1, columns - from.length - to.length));
   return [...rows, `${' '.repeat(margin + 2)}${from}${space}${to}`];
-}
-
-function range(values: readonly number[]): [number, number] {
-  let low = Number.POSITIVE_INFINITY;
-  let high = Number.NEGATIVE_INFINITY;
-  for (const value of values) {
-    low = Math.min(low, value);
-    high = Math.max(high, value);
-  }
-  return [low, high];
 }
 
 /** The dot of a value, from 0 on; a curve without height is drawn in the middle. */

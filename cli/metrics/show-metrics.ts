@@ -6,7 +6,7 @@ import { SeriesSet } from '../../core/metrics/series.ts';
 import { type RetryNotes, retryNotes, retryUntilReachable } from '../account/retry.ts';
 import type { Context } from '../context.ts';
 import { EXIT, type ExitCode, usageError } from '../errors.ts';
-import { JobLog } from '../logs/job-log.ts';
+import { JobLog, QUIET_READS } from '../logs/job-log.ts';
 import { openWholeLog } from '../logs/whole-log.ts';
 import { projectFor } from '../project/which-project.ts';
 import { type Run, Runs } from '../runs/find.ts';
@@ -25,8 +25,6 @@ import {
 import { readMetrics, readNewMetrics } from './read-metrics.ts';
 
 const POLL_MS = 1_000;
-/** CloudWatch shows new events a little late: after the end this many reads in a row must return nothing. */
-const QUIET_READS = 3;
 
 export interface MetricsOptions {
   readonly project?: string;

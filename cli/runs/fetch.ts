@@ -2,10 +2,9 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { presignPutter } from '../../aws/run-files.ts';
 import { requestBase } from '../../core/job/instance-commands.ts';
-import { fetchedKey, RUN_MACHINE, WATCH_MACHINE } from '../../core/names.ts';
-import { reconstructRun } from '../../core/outcome/reconstruct-run.ts';
+import { fetchedKey } from '../../core/names.ts';
 import { type AnswerTo, checkAnswer } from '../../core/protocol/answers.ts';
-import type { FetchRequest } from '../../core/protocol/messages.ts';
+import { type FetchRequest, MAX_PUT_BYTES } from '../../core/protocol/messages.ts';
 import { formatCount, formatSize } from '../../core/units.ts';
 import { createSendRequest, type SendRequest } from '../account/send-request.ts';
 import type { WorkContext } from '../context.ts';
@@ -13,11 +12,10 @@ import { setUpError } from '../errors.ts';
 import { pollUntil } from '../terminal/poll.ts';
 import { download } from './download.ts';
 import type { Run, Runs } from './find.ts';
+import { reconstruct } from './reconstruct.ts';
 
 /** The archive that an instance sends; also its name in the folder, where it is not unpacked. */
 export const FETCHED_ARCHIVE = 'fetched.tar.gz';
-/** A single PUT takes no more than 5 GB. */
-const MOST_BYTES = 5_000_000_000;
 const POLL_MS = 1_000;
 /** The instance answers within this time. */
 const WAIT_THERE_S = 8;
@@ -51,7 +49,7 @@ export async function fetchFiles(
     wait: WAIT_THERE_S,
     outputs: patterns(spec.outputs),
     outputsFrom: spec.outputsFrom ?? 'run',
-    maxBytes: MOST_BYTES,
+    maxBytes: MAX_PUT_BYTES,
   });
   const file = join(folder, FETCHED_ARCHIVE);
   return await terminal.working(`Packing files of run ${run.id} on ${instance.id}`, async (update) => {
@@ -81,9 +79,9 @@ export async function fetchFiles(
 }
 
 /** What a request needs to know; null: the run has not reached an instance, or is too old for Step Functions to know it. */
-async function factsOf({ executions, machine }: Runs, { execution }: Run) {
+async function factsOf(runs: Runs, { execution }: Run) {
   if (execution === null) return null;
-  const { facts } = await reconstructRun(executions, execution, machine.replace(RUN_MACHINE, WATCH_MACHINE));
+  const { facts } = await reconstruct(runs, execution);
   const { run, instance, spec } = facts;
   return run && instance && spec ? { run, instance, spec } : null;
 }

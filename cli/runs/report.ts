@@ -3,10 +3,9 @@ import type { Execution } from '../../aws/executions.ts';
 import { isRunning } from '../../aws/executions.ts';
 import type { ErrorName } from '../../core/errors.ts';
 import type { LatestValue } from '../../core/metrics/latest.ts';
-import { type JobName, RUN_MACHINE, WATCH_MACHINE } from '../../core/names.ts';
+import type { JobName } from '../../core/names.ts';
 import { estimateCost } from '../../core/outcome/cost.ts';
 import type { Manifest } from '../../core/outcome/manifest-schema.ts';
-import { reconstructRun } from '../../core/outcome/reconstruct-run.ts';
 import type { JobProgress, UsageSample } from '../../core/protocol/answers.ts';
 import type { JobSnapshot, RunFacts } from '../../core/workflow/data.ts';
 import { type StateEvent, type StateTime, stateTimes } from '../../core/workflow/history.ts';
@@ -15,6 +14,7 @@ import { RUN_STATES } from '../../core/workflow/states.ts';
 import { JobLog, type LogMessage } from '../logs/job-log.ts';
 import { LineAssembler } from '../logs/line-assembler.ts';
 import type { Run, Runs } from './find.ts';
+import { reconstruct } from './reconstruct.ts';
 import {
   argsOf,
   endingOf,
@@ -82,10 +82,10 @@ export async function reportOn(sources: ReportSources, run: Run): Promise<RunRep
 }
 
 async function ofExecution(runs: Runs, execution: Execution): Promise<RunReport> {
-  const { executions, store, machine } = runs;
+  const { executions, store } = runs;
   const isOver = !isRunning(execution);
   const [{ facts, events }, state, manifest] = await Promise.all([
-    reconstructRun(executions, execution, machine.replace(RUN_MACHINE, WATCH_MACHINE)),
+    reconstruct(runs, execution),
     isOver ? null : executions.lastState(execution.arn),
     isOver ? manifestOf(store, execution) : null,
   ]);

@@ -2,15 +2,12 @@ import type { CloudWatchLogsClient } from '@aws-sdk/client-cloudwatch-logs';
 import { MetricsParser } from '../../core/metrics/parser.ts';
 import type { JobName } from '../../core/names.ts';
 import type { Manifest } from '../../core/outcome/manifest-schema.ts';
-import { ByteFeed } from '../logs/byte-feed.ts';
-import { JobLog, type LogMessage } from '../logs/job-log.ts';
+import { textFeed } from '../logs/byte-feed.ts';
+import { JobLog, QUIET_READS } from '../logs/job-log.ts';
 import { openWholeLog } from '../logs/whole-log.ts';
 import type { RunStore } from '../runs/store.ts';
 import { LogTail } from './log-tail.ts';
 import { MetricCurves } from './metric-curves.ts';
-
-/** CloudWatch shows new events a little late: after the end this many reads in a row must return nothing. */
-const QUIET_READS = 3;
 
 /** Reads the log of one job from its beginning on: its last lines for the page, and the metrics in all of it. */
 export class JobReader {
@@ -52,14 +49,14 @@ export class JobReader {
   }
 
   async #readNew(signal: AbortSignal): Promise<boolean> {
-    for (let any = false; ; ) {
-      const { messages, atEnd } = await this.#log.next(signal);
+    let any = false;
+    for await (const messages of this.#log.available(signal)) {
       any ||= messages.length > 0;
       this.#hasBegun ||= any;
       this.tail.add(messages);
       for (const { text } of messages) this.metrics.add(this.#parser.push(Buffer.from(text)));
-      if (atEnd) return any;
     }
+    return any;
   }
 
   async #readWhole(manifest: Pick<Manifest, 'logs'> | null, signal: AbortSignal): Promise<boolean> {
@@ -67,12 +64,7 @@ export class JobReader {
     const chunks = await openWholeLog(this.#store, { id, manifest }, job, signal);
     if (chunks === null) return false;
     this.#hasBegun = true;
-    const sink = {
-      write: async (messages: readonly LogMessage[]) => this.tail.add(messages),
-      writeBytes: async () => undefined,
-      end: async () => undefined,
-    };
-    const feed = new ByteFeed(sink, false);
+    const feed = textFeed(async (messages) => this.tail.add(messages));
     for await (const chunk of chunks) {
       this.metrics.add(this.#parser.push(chunk));
       await feed.push(chunk, Date.now(), signal);

@@ -1,7 +1,7 @@
 import type { MetricsParser } from '../../core/metrics/parser.ts';
 import { SeriesSet, summarize } from '../../core/metrics/series.ts';
 import { lineChart } from '../../core/report/line-chart.ts';
-import type { LatestMetric, MetricsView, MetricView } from './view.ts';
+import type { MetricsView, MetricView } from './view.ts';
 
 /** Losses first: it is what people look for. */
 const HEADLINES = [/^(train[_/ -]?)?loss$/i, /loss/i];
@@ -38,7 +38,7 @@ export class MetricCurves {
 }
 
 /** The metric that stands for a training where there is room for one. */
-export function headlineOf<T extends Pick<LatestMetric, 'name'>>(metrics: readonly T[]): T | null {
+export function headlineOf<T extends { readonly name: string }>(metrics: readonly T[]): T | null {
   for (const pattern of HEADLINES) {
     const found = metrics.find(({ name }) => pattern.test(name));
     if (found !== undefined) return found;

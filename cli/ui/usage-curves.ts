@@ -1,3 +1,4 @@
+import type { UsageSample } from '../../core/protocol/answers.ts';
 import { lineChart } from '../../core/report/line-chart.ts';
 import type { CurveView, UsageView } from './view.ts';
 
@@ -5,19 +6,12 @@ import type { CurveView, UsageView } from './view.ts';
 const MAX_SAMPLES = 100_000;
 const SIZE = { width: 460, height: 160 };
 
-/** What a training used in the seconds before a time. */
-export interface Sample {
-  /** Epoch seconds. */
-  readonly time: number;
-  readonly cpuPercent: number;
-  readonly memoryUsedBytes: number;
-  readonly memoryTotalBytes: number;
-  readonly gpus: readonly {
-    readonly index: number;
-    readonly utilizationPercent: number | null;
-    readonly memoryUsedBytes: number | null;
-    readonly memoryTotalBytes: number | null;
-  }[];
+/** What a curve shows of a sample. */
+export interface Sample extends Pick<UsageSample, 'time' | 'cpuPercent' | 'memoryUsedBytes' | 'memoryTotalBytes'> {
+  readonly gpus: readonly Pick<
+    UsageSample['gpus'][number],
+    'index' | 'utilizationPercent' | 'memoryUsedBytes' | 'memoryTotalBytes'
+  >[];
 }
 
 type Value = (sample: Sample) => number | null;

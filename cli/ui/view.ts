@@ -1,3 +1,4 @@
+import type { LatestValue } from '../../core/metrics/latest.ts';
 import type { SeriesSummary } from '../../core/metrics/series.ts';
 import type { JobName } from '../../core/names.ts';
 import type { PullOutput, RunOutput, StatusOutput, StopOutput } from '../output/schemas.ts';
@@ -23,14 +24,6 @@ export interface AboutView {
   readonly folder: string;
 }
 
-export interface LatestMetric {
-  readonly name: string;
-  readonly step: number;
-  /** null: `gap` says what the log has in its place. */
-  readonly value: number | null;
-  readonly gap?: string | undefined;
-}
-
 /** Of the word for a run. */
 export interface Word {
   readonly kind: WordKind;
@@ -41,7 +34,7 @@ export interface Word {
 export interface ListedRun extends RunOutput, Word {
   /** Of a run that is active: what runctl itself has cost so far. */
   readonly costSoFarUsd: number | null;
-  readonly headline: LatestMetric | null;
+  readonly headline: LatestValue | null;
 }
 
 export interface ListView extends Read {

@@ -54,7 +54,8 @@ const MEASURE =
 /** `data_time`, `iter time`, `Time Taken`. */
 const TIME = /(?:^|[_ ])time(?:$| taken$)/;
 /** What a run begins with, and no step of it has. */
-const SETTINGS = String.raw`(?:(?:num_|max_|n_|num_train_)?epochs|max_steps|max_iters|seed|num_workers|hidden_(?:size|dim)|(?:num|n)_layers|dropout|weight_decay|optimizer)`;
+const SETTINGS =
+  '(?:(?:num_|max_|n_|num_train_)?epochs|max_steps|max_iters|seed|num_workers|hidden_(?:size|dim)|(?:num|n)_layers|dropout|weight_decay|optimizer)';
 const SETTING = new RegExp(`^${SETTINGS}$`, 'i');
 const SETTING_ON_LINE = new RegExp(String.raw`(?<![\w/.-])${SETTINGS}['"]?\s?[=:]`, 'i');
 

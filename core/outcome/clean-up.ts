@@ -5,12 +5,10 @@ import { SILENCE } from '../job/poll-job.ts';
 import { shipLog } from '../job/ship-log.ts';
 import { JOBS, type JobName, runFileKey } from '../names.ts';
 import type { CollectedFile, JobStates } from '../protocol/answers.ts';
-import { type CollectRequest, MAX_REQUEST_BYTES, type UploadRequest } from '../protocol/messages.ts';
+import { type CollectRequest, MAX_PUT_BYTES, MAX_REQUEST_BYTES, type UploadRequest } from '../protocol/messages.ts';
 import type { CleanUpProgress, Instance, RunFacts, StepContext, VerifyOutput } from '../workflow/data.ts';
 import { nextWait } from '../workflow/poll-timing.ts';
 
-/** A single PUT takes no more than 5 GB. */
-const MOST_OUTPUT_BYTES = 5_000_000_000;
 /** The instance answers within this time, whether it is done or not. */
 const WAIT_THERE_S = 8;
 /** A phase that lasts longer is given up: 5 GB at 1 MB/s are 1.4 hours. */
@@ -83,7 +81,7 @@ const PHASES: Record<Exclude<CleanUpProgress['phase'], 'done'>, (ports: CleanUpP
       wait: WAIT_THERE_S,
       outputs: turn.spec.outputs,
       outputsFrom: turn.spec.outputsFrom,
-      maxBytes: MOST_OUTPUT_BYTES,
+      maxBytes: MAX_PUT_BYTES,
     };
     const answer = accept('collect', await ports.commands.ask(turn.instance.id, turn.run.program, request));
     const progress = { ...turn.progress, failures: 0, jobs: answer.jobs };

@@ -4,6 +4,8 @@ import type { JobName } from '../names.ts';
 export const PROTOCOL = 1;
 /** A request as JSON; document parameters are base64 of it. */
 export const MAX_REQUEST_BYTES = 16 * 1024;
+/** A single PUT to S3 takes no more. */
+export const MAX_PUT_BYTES = 5_000_000_000;
 
 export interface SyncRequest {
   readonly url: string;
@@ -113,32 +115,31 @@ export type PollRequest = RequestBase &
 export type StopRequest = RequestBase & { readonly verb: 'stop'; readonly grace: number; readonly reason: string };
 /** Which of the files that match `outputs` are collected. */
 export type OutputsFrom = 'run' | 'all';
-export type CollectRequest = RequestBase & {
-  readonly verb: 'collect';
-  readonly grace: number;
-  readonly wait: number;
+/** Which files are packed. */
+interface OutputSelection {
   readonly outputs: readonly string[];
   /** `run`: only files that the run created or changed; `all`: also older ones. Left out: `run`. */
   readonly outputsFrom?: OutputsFrom;
+  /** Of the archive. */
   readonly maxBytes: number;
-};
+}
+export type CollectRequest = RequestBase &
+  OutputSelection & { readonly verb: 'collect'; readonly grace: number; readonly wait: number };
 export type UploadRequest = RequestBase & {
   readonly verb: 'upload';
   readonly wait: number;
   readonly puts: Readonly<Record<string, string>>;
 };
 /** Sends files of a run's project to S3 for a person. Changes nothing of the run. */
-export type FetchRequest = RequestBase & {
-  readonly verb: 'fetch';
-  /** Chosen by the caller: requests with the same id continue the same work. */
-  readonly id: string;
-  readonly wait: number;
-  readonly outputs: readonly string[];
-  readonly outputsFrom?: OutputsFrom;
-  readonly maxBytes: number;
-  /** A presigned URL; left out: the files are packed and not sent yet. */
-  readonly put?: string;
-};
+export type FetchRequest = RequestBase &
+  OutputSelection & {
+    readonly verb: 'fetch';
+    /** Chosen by the caller: requests with the same id continue the same work. */
+    readonly id: string;
+    readonly wait: number;
+    /** A presigned URL; left out: the files are packed and not sent yet. */
+    readonly put?: string;
+  };
 export type ReleaseRequest = RequestBase & { readonly verb: 'release' };
 export type RunnerRequest =
   | StartRequest

@@ -1,7 +1,7 @@
 import { reduce } from '../metrics/series.ts';
 import { lineClass } from './chart-style.ts';
 import { escapeText } from './escape.ts';
-import { durationTicks, formatNumber, linearTicks, logTicks, type Tick } from './ticks.ts';
+import { durationTicks, extent, formatNumber, linearTicks, logTicks, type Tick } from './ticks.ts';
 
 /** A value at a step, or at a time in epoch milliseconds; null is a gap. In the order of the axis. */
 export type ChartPoint =
@@ -132,16 +132,6 @@ function valueAxis(values: readonly number[], { scale = 'auto', range, unit = ''
 function isPressed(values: readonly number[], low: number, high: number): boolean {
   const limit = low + (high / 50 - low / 50);
   return high / low >= 50 && values.filter((value) => value <= limit).length * 2 >= values.length;
-}
-
-function extent(values: readonly number[]): [number, number] {
-  let low = Number.POSITIVE_INFINITY;
-  let high = Number.NEGATIVE_INFINITY;
-  for (const value of values) {
-    low = Math.min(low, value);
-    high = Math.max(high, value);
-  }
-  return [low, high];
 }
 
 /** The range of values; of one value alone, one around it. */

@@ -10,6 +10,17 @@ const HOUR = 3_600;
 const DAY = 86_400;
 const DURATIONS = [1, 2, 5, 10, 15, 30, MINUTE, 120, 300, 600, 900, 1_800, HOUR, 7_200, 10_800, 21_600, 43_200, DAY];
 
+/** The lowest and the highest; of none, infinities. Not Math.min(...values), which takes 100,000 of them at most. */
+export function extent(values: Iterable<number>): [number, number] {
+  let low = Number.POSITIVE_INFINITY;
+  let high = Number.NEGATIVE_INFINITY;
+  for (const value of values) {
+    low = Math.min(low, value);
+    high = Math.max(high, value);
+  }
+  return [low, high];
+}
+
 /** About so many round numbers between two numbers. */
 export function linearTicks(low: number, high: number, count: number): Tick[] {
   const step = roundStep(low, high, count);
