@@ -36,7 +36,8 @@ export class LiveLog {
 
   async #push(bytes: Uint8Array, { now, log }: JobStatus, from: number, signal: AbortSignal): Promise<void> {
     if (log.times === undefined) return await this.#feed.push(bytes, now * 1_000, signal);
-    for (const part of atTheirTimes(bytes, from, log.times)) await this.#feed.push(part.bytes, part.at, signal);
+    for (const part of atTheirTimes(bytes, from, log.times, now * 1_000))
+      await this.#feed.push(part.bytes, part.at, signal);
   }
 
   /** Starts with the last lines. */

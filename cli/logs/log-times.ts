@@ -20,11 +20,12 @@ export async function pushTimed(
   { from, times }: { readonly from: number; readonly times: LogTimes | null },
   signal: AbortSignal,
 ): Promise<void> {
+  const latest = times?.at(-1)?.[1] ?? Date.now();
   let at = 0;
   for await (const chunk of chunks) {
     const skipped = Math.min(Math.max(0, from - at), chunk.length);
     const rest = chunk.subarray(skipped);
-    const parts = times ? atTheirTimes(rest, at + skipped, times) : [{ bytes: rest, at: Date.now() }];
+    const parts = times ? atTheirTimes(rest, at + skipped, times, latest) : [{ bytes: rest, at: Date.now() }];
     for (const part of parts) await feed.push(part.bytes, part.at, signal);
     at += chunk.length;
   }
@@ -33,26 +34,25 @@ export async function pushTimed(
 /**
  * Cuts bytes of a log where its times are, so that each part has the time at which the instance saw it.
  * @param from offset of the first byte
+ * @param latest time of what was written since the last record, epoch milliseconds
  */
 export function* atTheirTimes(
   bytes: Uint8Array,
   from: number,
   times: LogTimes,
+  latest: number,
 ): Generator<{ bytes: Uint8Array; at: number }> {
   if (bytes.length === 0) return;
   let done = 0;
-  let last = times.at(-1)?.[1] ?? 0;
   for (let index = firstBehind(times, from); index < times.length; index += 1) {
     const [reached, at] = times[index] ?? [0, 0];
     if (reached <= from + done) continue;
     const end = Math.min(reached - from, bytes.length);
     yield { bytes: bytes.subarray(done, end), at };
     done = end;
-    last = at;
     if (done === bytes.length) return;
   }
-  // Written since the last record.
-  if (done < bytes.length) yield { bytes: bytes.subarray(done), at: last };
+  if (done < bytes.length) yield { bytes: bytes.subarray(done), at: latest };
 }
 
 /** The index of the first record behind an offset: a log of a week has 600,000. */

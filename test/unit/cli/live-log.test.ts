@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { ByteFeed } from '../../../cli/logs/byte-feed.ts';
+import { ByteFeed, textFeed } from '../../../cli/logs/byte-feed.ts';
 import type { LogMessage } from '../../../cli/logs/job-log.ts';
 import { lastLinesStart } from '../../../cli/logs/last-lines.ts';
 import { LiveLog } from '../../../cli/logs/live-log.ts';
@@ -33,6 +33,18 @@ function setUp(raw = false) {
   }, feed);
   return { log, got, live, feed };
 }
+
+it('what was written since the last record has the time of the answer', async () => {
+  const got: LogMessage[] = [];
+  const feed = textFeed(async (messages) => void got.push(...messages));
+  const status = jobStatus('train', 'one\ntwo\n');
+  const live = new LiveLog(async () => ({ ...status, log: { ...status.log, times: [[4, 5_000]] } }), feed);
+  await live.next(never);
+  expect(got).toEqual([
+    { text: 'one\n', at: 5_000 },
+    { text: 'two\n', at: status.now * 1_000 },
+  ]);
+});
 
 describe("a job's log on the instance", () => {
   it('is shown once, in answers of any size, also when the instance is silent in between', async () => {
