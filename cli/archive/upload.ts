@@ -133,7 +133,7 @@ export async function findArchive(
   return stored === null ? null : { bucket, key, ...stored };
 }
 
-/** The object at the archive's key, if S3 has computed the archive's checksum for it. Metadata is not asked: any uploader writes it. */
+/** The object at the archive's key, if S3 has computed the archive's checksum for it. Its metadata proves nothing: whoever uploads writes it. */
 async function findStored(
   s3: S3Client,
   archive: LocalArchive,
