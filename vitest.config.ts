@@ -22,6 +22,7 @@ export default defineConfig({
           include: ['test/{unit,contract}/**/*.test.ts'],
           // Modules are loaded once for each worker, not for each file: a third less CPU time.
           isolate: false,
+          setupFiles: ['test/support/seed.ts'],
           testTimeout: 60_000,
         },
       },
@@ -30,6 +31,7 @@ export default defineConfig({
         test: {
           name: 'processes',
           include: ['test/processes/**/*.test.ts'],
+          setupFiles: ['test/support/seed.ts'],
           testTimeout: 300_000,
           hookTimeout: 120_000,
         },

@@ -37,3 +37,8 @@ export function formatSize(bytes: number): string {
   }
   return unit === 0 ? `${bytes} B` : `${value.toFixed(1)} ${['B', 'KiB', 'MiB', 'GiB'][unit]}`;
 }
+
+/** Six digits at most. */
+export function formatNumber(value: number): string {
+  return String(Number(value.toPrecision(6)));
+}

@@ -1,5 +1,6 @@
 import { reduce, type SeriesPoint } from '../../core/metrics/series.ts';
 import { extent } from '../../core/report/ticks.ts';
+import { formatNumber } from '../../core/units.ts';
 
 /** A cell of braille has two columns and four rows of dots. */
 const ACROSS = 2;
@@ -51,11 +52,6 @@ export function drawChart(points: readonly SeriesPoint[], { width, height }: Cha
 function scale(value: number, low: number, high: number, dots: number): number {
   if (high === low) return Math.floor(dots / 2);
   return Math.min(dots - 1, Math.floor(((value - low) / (high - low)) * (dots - 1) + 0.5));
-}
-
-/** Six digits at most. */
-export function formatNumber(value: number): string {
-  return String(Number(value.toPrecision(6)));
 }
 
 class Canvas {

@@ -1,8 +1,9 @@
 import type { Point } from '../../core/metrics/point.ts';
 import { type Series, type SeriesPoint, summarize } from '../../core/metrics/series.ts';
+import { formatNumber } from '../../core/units.ts';
 import { toJson } from '../terminal/style.ts';
 import type { Terminal } from '../terminal/terminal.ts';
-import { drawChart, formatNumber } from './chart.ts';
+import { drawChart } from './chart.ts';
 
 /** Curves that are drawn when no metric is named. */
 const CURVES = 4;

@@ -35,6 +35,10 @@ const ending = {
   warnings: z.array(text),
 };
 
+const gap = about(z.optional(z.enum(['nan', 'inf', '-inf'])), 'of a value that is not a number');
+const point = { step: z.number(), value: about(or(z.number()), 'null for a gap'), gap };
+const latest = z.object({ name: text, ...point });
+
 export const runSchema = z.object({
   ...identity,
   startedAt: time,
@@ -51,6 +55,7 @@ export const runSchema = z.object({
   note: about(or(text), 'that the run was given'),
   startedBy: about(or(text), 'who or what started it, as recorded at the start: not verified'),
   costUsd: about(or(z.number()), 'estimate for runctl itself, without the instance; null: not known (yet)'),
+  metrics: about(z.array(latest), 'latest values of the training, as of the last poll'),
   isKept: about(z.boolean(), 'outputs, logs and manifest are saved'),
 });
 
@@ -92,10 +97,6 @@ const usage = z.object({
   ),
 });
 
-const gap = about(z.optional(z.enum(['nan', 'inf', '-inf'])), 'of a value that is not a number');
-const point = { step: z.number(), value: about(or(z.number()), 'null for a gap'), gap };
-const latest = z.object({ name: text, ...point });
-
 export const statusSchema = z.object({
   ...runSchema.shape,
   ...ending,
@@ -120,7 +121,6 @@ export const statusSchema = z.object({
   job: about(or(z.enum(JOBS)), 'the job that ran last'),
   lastLine: about(or(text), 'of the log of that job'),
   lastLineAt: about(or(time), 'when runctl read that line'),
-  metrics: about(z.array(latest), 'latest values of the training, as of the last poll'),
   usage: about(or(usage), 'of the instance and the training, as of the last poll; null: not known'),
   endsBy: about(or(time), 'when maxDuration ends the training, at the latest; null unless it trains'),
   manifest: about(or(z.record(z.string(), z.unknown())), 'the manifest, once it is saved'),

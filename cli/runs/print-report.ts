@@ -80,7 +80,6 @@ export function reportJson(report: RunReport, now: number): StatusOutput {
     job: report.job,
     lastLine: lastLine?.text ?? null,
     lastLineAt: isoTime(lastLine?.at ?? null),
-    metrics: report.metrics.map((value) => ({ ...value })),
     usage: report.usage && usageJson(report.usage),
     endsBy: isoTime(endsBy),
     manifest,

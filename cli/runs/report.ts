@@ -2,7 +2,6 @@ import type { CloudWatchLogsClient } from '@aws-sdk/client-cloudwatch-logs';
 import type { Execution } from '../../aws/executions.ts';
 import { isRunning } from '../../aws/executions.ts';
 import type { ErrorName } from '../../core/errors.ts';
-import type { LatestValue } from '../../core/metrics/latest.ts';
 import type { JobName } from '../../core/names.ts';
 import { estimateCost } from '../../core/outcome/cost.ts';
 import type { Manifest } from '../../core/outcome/manifest-schema.ts';
@@ -21,6 +20,7 @@ import {
   entryOf,
   labels,
   manifestOf,
+  metricsIn,
   projectOf,
   type RunSummary,
   requestedInstance,
@@ -46,8 +46,6 @@ export interface RunReport extends RunSummary {
   /** The job that ran last. */
   readonly job: JobName | null;
   readonly lastLine: LogMessage | null;
-  /** The latest values of the metrics that the log of the training reports. */
-  readonly metrics: readonly LatestValue[];
   /** The latest sample of what the training uses. */
   readonly usage: UsageSample | null;
   /** When maxDuration ends the training. */
@@ -126,7 +124,7 @@ async function ofExecution(runs: Runs, execution: Execution): Promise<RunReport>
     silentSince: isOver ? null : (newest(facts)?.silentSince ?? null),
     job: newest(facts)?.job ?? null,
     lastLine: null,
-    metrics: train?.metrics?.values ?? [],
+    metrics: train?.metrics?.values ?? (manifest ? metricsIn(manifest) : []),
     usage: train?.usage ?? null,
     endsBy: word.state === 'training' ? endOfTraining(events, spec) : null,
     ending: manifest ? endingIn(manifest) : endedWith(execution),
@@ -150,7 +148,6 @@ function ofManifest(manifest: Manifest): RunReport {
     silentSince: null,
     job: train ? 'train' : install ? 'install' : sync ? 'sync' : null,
     lastLine: null,
-    metrics: [],
     usage: null,
     endsBy: null,
     ending: endingIn(manifest),

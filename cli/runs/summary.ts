@@ -1,5 +1,6 @@
 import { type Execution, type Executions, isRunning, type ListedExecution } from '../../aws/executions.ts';
 import type { Outcome } from '../../core/errors.ts';
+import type { LatestValue } from '../../core/metrics/latest.ts';
 import { parseArchiveUri, projectFolder, UPLOAD_PREFIX } from '../../core/names.ts';
 import type { Manifest } from '../../core/outcome/manifest-schema.ts';
 import { entryText } from '../../core/spec/entry.ts';
@@ -18,7 +19,9 @@ import type { RunStore } from './store.ts';
 const SAVED_WITHIN_MS = 20 * 60_000;
 
 /** A run in a list, as --json prints it, with its times in epoch milliseconds. */
-export interface RunSummary extends Omit<RunOutput, 'startedAt' | 'endedAt' | 'seconds'> {
+export interface RunSummary extends Omit<RunOutput, 'startedAt' | 'endedAt' | 'seconds' | 'metrics'> {
+  /** The latest values of the training. Of a run that lasts: empty, see {@link latestMetrics}. */
+  readonly metrics: readonly LatestValue[];
   readonly startedAt: number;
   readonly endedAt: number | null;
 }
@@ -63,6 +66,7 @@ export async function summarize(
     ...labels(execution, spec),
     startedBy: startedBy(execution),
     costUsd: manifest?.cost.usd ?? null,
+    metrics: manifest === null ? [] : metricsIn(manifest),
     isKept,
   };
 }
@@ -107,14 +111,21 @@ export function summaryOf(manifest: Manifest): RunSummary {
     note: text('note'),
     startedBy: text('startedBy'),
     costUsd: manifest.cost.usd,
+    metrics: metricsIn(manifest),
     isKept: true,
   };
 }
 
+/** The latest values that a manifest has. */
+export function metricsIn({ metrics }: Manifest): LatestValue[] {
+  return metrics.map(({ gap, ...value }) => (gap === null ? value : { ...value, gap }));
+}
+
 /** What --json prints of it. @param now epoch milliseconds */
-export function toRunOutput({ startedAt, endedAt, ...run }: RunSummary, now: number): RunOutput {
+export function toRunOutput({ startedAt, endedAt, metrics, ...run }: RunSummary, now: number): RunOutput {
   return {
     ...run,
+    metrics: metrics.map((value) => ({ ...value })),
     startedAt: new Date(startedAt).toISOString(),
     endedAt: isoTime(endedAt),
     seconds: Math.max(0, (endedAt ?? now) - startedAt) / 1_000,

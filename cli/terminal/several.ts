@@ -2,7 +2,10 @@
 const AT_ONCE = 4;
 
 /** Maps items a few at a time, in their order; stops when the caller takes no more. */
-export async function* mapSeveral<T, R>(source: AsyncIterable<T>, map: (one: T) => Promise<R>): AsyncGenerator<R> {
+export async function* mapSeveral<T, R>(
+  source: AsyncIterable<T> | Iterable<T>,
+  map: (one: T) => Promise<R>,
+): AsyncGenerator<R> {
   const underWay: Promise<R>[] = [];
   const begin = (one: T) => {
     const result = map(one);

@@ -1,10 +1,9 @@
+import { headlineOf } from '../../core/metrics/headline.ts';
 import type { MetricsParser } from '../../core/metrics/parser.ts';
 import { SeriesSet, summarize } from '../../core/metrics/series.ts';
 import { lineChart } from '../../core/report/line-chart.ts';
 import type { MetricsView, MetricView } from './view.ts';
 
-/** Losses first: it is what people look for. */
-const HEADLINES = [/^(train[_/ -]?)?loss$/i, /loss/i];
 const SIZE = { width: 460, height: 180 };
 
 /** The metrics of a training, drawn once for all pages that show them. */
@@ -35,13 +34,4 @@ export class MetricCurves {
       return { ...summarize(one), svg: drawing };
     });
   }
-}
-
-/** The metric that stands for a training where there is room for one. */
-export function headlineOf<T extends { readonly name: string }>(metrics: readonly T[]): T | null {
-  for (const pattern of HEADLINES) {
-    const found = metrics.find(({ name }) => pattern.test(name));
-    if (found !== undefined) return found;
-  }
-  return metrics[0] ?? null;
 }

@@ -1,7 +1,7 @@
+import { headlineOf } from '../../core/metrics/headline.ts';
 import type { Runs } from '../runs/find.ts';
 import { type RunSummary, toRunOutput } from '../runs/summary.ts';
 import { atMost } from '../terminal/several.ts';
-import { headlineOf } from './metric-curves.ts';
 import { Refresher } from './refresher.ts';
 import type { RunWatch } from './run-watch.ts';
 import type { ListView } from './view.ts';
@@ -38,7 +38,7 @@ export class RunList {
       // Not waited for: the next view has it.
       void watch?.refreshStatus(0);
       const report = watch?.report ?? null;
-      const headline = headlineOf(report?.metrics ?? []);
+      const headline = headlineOf(report?.metrics ?? run.metrics);
       return {
         ...toRunOutput(run, now),
         ...describeWord(run.state),

@@ -66,6 +66,7 @@ export function advance(
     polls: previous?.polls ?? 0,
     pollFailures: previous?.pollFailures ?? 0,
     ...(previous?.again ? { again: true } : {}),
+    ...(previous?.metrics ? { metrics: previous.metrics } : {}),
     ...(status.usage ? { usage: status.usage } : {}),
   };
   return { snapshot, messages: next.messages, attempt: next.attempt };

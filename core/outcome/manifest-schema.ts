@@ -74,6 +74,19 @@ const manifest = (reading: Reading) => {
     polls: or(count, 0),
     pollFailures: or(count, 0),
     logBytes: or(count, 0),
+    /** Latest values of the training, as of the last poll that read its log. */
+    metrics: or(
+      z.array(
+        object({
+          name: z.string(),
+          step: z.number(),
+          value: or(z.nullable(z.number()), null),
+          /** Of a value that is not a number. */
+          gap: or(z.nullable(z.enum(['nan', 'inf', '-inf'])), null),
+        }),
+      ),
+      [],
+    ),
     outputs: or(
       object({
         archive: or(z.nullable(object({ key: z.string(), bytes: count, sha256 })), null),

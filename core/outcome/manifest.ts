@@ -77,6 +77,7 @@ export function buildManifest(parts: ManifestParts): Manifest {
     polls,
     pollFailures: sum('pollFailures'),
     logBytes: steps.reduce((total, step) => total + (step?.cursor.offset ?? 0), 0),
+    metrics: (facts.train?.metrics?.values ?? []).map(toMetric),
     outputs: outputsPart(execution.name, progress, inventory),
     logs: logsPart(execution.name, progress),
     cost: {
@@ -86,6 +87,12 @@ export function buildManifest(parts: ManifestParts): Manifest {
       note: 'Estimate of Step Functions and Lambda at list prices of us-east-1; not of the instance, S3 or CloudWatch.',
     },
   };
+}
+
+type LatestValue = NonNullable<JobSnapshot['metrics']>['values'][number];
+
+function toMetric({ name, step, value, gap }: LatestValue): Manifest['metrics'][number] {
+  return { name, step, value, gap: gap ?? null };
 }
 
 function jobPart(step: JobSnapshot | null): Manifest['jobs']['train'] {

@@ -18,8 +18,10 @@ const ARN = 'arn:aws:secretsmanager:eu-central-1:111122223333:secret:';
 const PIECES = ['ssm:', 'secretsmanager:', ARN, '/', 'team', '#', ':', '3', ' ', '\n', 'é', '+=.@-', 'x'.repeat(511)];
 
 it('the schema and the runner take the same references', async () => {
-  const mixed = fc.array(fc.constantFrom(...PIECES), { maxLength: 6 }).map((parts) => parts.join(''));
-  const texts = [...fc.sample(mixed, 2_000), 'ssm:/a', 'ssm:/a:3', `secretsmanager:${ARN}hf-AbCdEf#token`];
+  const pieces = (options: object) => fc.array(fc.constantFrom(...PIECES), options).map((parts) => parts.join(''));
+  const beginning = fc.constantFrom('ssm:/', `secretsmanager:${ARN}`);
+  const likely = fc.tuple(beginning, pieces({ minLength: 1, maxLength: 2 })).map((parts) => parts.join(''));
+  const texts = [...fc.sample(pieces({ maxLength: 6 }), 2_000), ...fc.sample(likely, 500)];
   const code = `from common.secrets import references
 print(json.dumps([references.parse(text) is not None for text in asked]))`;
   const runner = await python<boolean[]>(code, texts);

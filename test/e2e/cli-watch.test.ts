@@ -122,6 +122,8 @@ describe('runctl logs, status, list, stop, pull', () => {
       [second.id, 'stopped'],
       [first.id, 'succeeded'],
     ]);
+    expect(found[1]?.metrics).toMatchObject([{ name: 'loss' }]);
+    expect((await cli('list')).stdout).toMatch(/METRIC[\s\S]*loss [\d.]+ \(step \d+\)/);
 
     const pulled = await cli('pull', first.id, second.id, '--json');
     expect(outputOf('pull', pulled.stdout)).toMatchObject([

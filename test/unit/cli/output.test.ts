@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { EXIT, exitCodeOf, setUpError, usageError } from '../../../cli/errors.ts';
 import { errorOutput, wantsJson } from '../../../cli/output/error.ts';
-import { COLUMN_NAMES, printRuns } from '../../../cli/runs/columns.ts';
+import { argumentNamed } from '../../../cli/runs/arguments.ts';
+import { COLUMN_NAMES, type Column, columnNamed, printCsv, printRuns, sortRuns } from '../../../cli/runs/columns.ts';
 import { printReport, reportJson } from '../../../cli/runs/print-report.ts';
 import type { RunReport } from '../../../cli/runs/report.ts';
 import { type RunSummary, toRunOutput } from '../../../cli/runs/summary.ts';
@@ -32,6 +33,10 @@ const summary: RunSummary = {
   note: null,
   startedBy: 'anna',
   costUsd: null,
+  metrics: [
+    { name: 'loss', step: 3, value: 0.5 },
+    { name: 'grad', step: 3, value: null, gap: 'nan' },
+  ],
   isKept: false,
 };
 
@@ -47,10 +52,6 @@ const report: RunReport = {
   silentSince: null,
   job: 'train',
   lastLine: { text: 'epoch 3', at: NOW - 25 * MINUTE },
-  metrics: [
-    { name: 'loss', step: 3, value: 0.5 },
-    { name: 'grad', step: 3, value: null, gap: 'nan' },
-  ],
   usage: usageSample(),
   endsBy: NOW + 90 * MINUTE,
   ending: null,
@@ -150,7 +151,7 @@ describe('list', () => {
       state: 'queued',
       trainingSeconds: null,
     };
-    printRuns(terminal, [summary, other], ['run', 'state', 'args', 'training', 'queue', 'commit', 'by'], NOW);
+    printRuns(terminal, [summary, other], columns('run,state,args,training,queue,commit,by'), NOW);
     expect(
       written()
         .out.split('\n')
@@ -165,11 +166,58 @@ describe('list', () => {
 
   it('has a value for every column, and is JSON of the published schema', () => {
     const { terminal, written } = captured();
-    printRuns(terminal, [summary], COLUMN_NAMES, NOW);
+    printRuns(terminal, [summary], columns(COLUMN_NAMES.join(',')), NOW);
     expect(written().out).not.toContain('undefined');
     expect(outputOf('list', JSON.stringify([toRunOutput(summary, NOW)]))[0]).toMatchObject({ state: 'training' });
   });
+
+  it('compares runs by their arguments and metrics: as a table, as CSV, and sorted', () => {
+    const { terminal, written } = captured();
+    const runs = [
+      { ...summary, id: 'a', args: ['--lr', '0.1'], metrics: [{ name: 'val_loss', step: 9, value: 0.1234567 }] },
+      { ...summary, id: 'b', args: ['--lr=1e-3'], metrics: [{ name: 'val_loss', step: 9, value: null, gap: 'nan' }] },
+      { ...summary, id: 'c', args: [], note: 'a "quoted", long one', metrics: [] },
+      { ...summary, id: 'd', args: ['lr=-0.5'], metrics: [{ name: 'val_loss', step: 9, value: 0.01 }] },
+    ] satisfies RunSummary[];
+    const chosen = columns('run,args.lr,metric.val_loss,metric,note,duration,cost');
+    printRuns(terminal, runs, chosen.slice(0, 4), NOW);
+    printCsv(terminal, runs, chosen, NOW);
+    expect(written().out).toBe(`RUN  lr    val_loss  METRIC
+a    0.1   0.123457  val_loss 0.123457 (step 9)
+b    1e-3  nan       val_loss nan (step 9)
+c    -     -         -
+d    -0.5  0.01      val_loss 0.01 (step 9)
+run,args.lr,metric.val_loss,metric,note,duration,cost
+a,0.1,0.1234567,val_loss 0.1234567 (step 9),,600,
+b,1e-3,nan,val_loss nan (step 9),,600,
+c,,,,"a ""quoted"", long one",600,
+d,-0.5,0.01,val_loss 0.01 (step 9),,600,
+`);
+    const sorted = (name: string, descending: boolean) =>
+      sortRuns(runs, { column: columns(name)[0] as Column, descending }, NOW).map(({ id }) => id);
+    expect(sorted('metric.val_loss', false)).toEqual(['d', 'a', 'b', 'c']);
+    expect(sorted('metric.val_loss', true)).toEqual(['a', 'd', 'b', 'c']);
+    expect(sorted('args.lr', true)).toEqual(['a', 'b', 'd', 'c']);
+    expect(sorted('run', true)).toEqual(['d', 'c', 'b', 'a']);
+  });
+
+  it.each([
+    ['--lr 1 --lr 2', 'lr', '2'],
+    ['--learning-rate 3', 'learning_rate', '3'],
+    ['--amp --lr 2', 'amp', 'true'],
+    ['--momentum -0.9', 'momentum', '-0.9'],
+    ['optimizer.lr=0.3 +data=a=b', 'optimizer.lr', '0.3'],
+    ['optimizer.lr=0.3 +data=a=b', 'data', 'a=b'],
+    ['lr 5', 'lr', null],
+    ['--lr=', 'lr', ''],
+  ])('reads of the arguments %s that %s is %s', (args, name, value) => {
+    expect(argumentNamed(args.split(' '), name)).toBe(value);
+  });
 });
+
+function columns(names: string): Column[] {
+  return names.split(',').map((name) => columnNamed(name) as Column);
+}
 
 describe('an error with --json', () => {
   it('is a document with what to do and the exit code', () => {

@@ -226,6 +226,7 @@ describe('a list of runs', () => {
         queueSeconds: null,
         trainingSeconds: null,
         costUsd: null,
+        metrics: [],
         isKept: false,
       },
     ]);

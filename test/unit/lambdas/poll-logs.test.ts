@@ -112,6 +112,11 @@ describe('Poll logs of a training', () => {
     expect((await silent(watchInput(first))).metrics).toEqual(first.metrics);
   });
 
+  it('leaves the values to what polls later without reading metrics, as Finish run does', async () => {
+    const first = await pollTraining('epoch=1 loss=0.5\n');
+    expect((await poll(jobStatus('train', ''), first)).metrics).toEqual(first.metrics);
+  });
+
   it('reads no metrics of an install', async () => {
     const poll = createPollWithLatest(fakePorts(new FakeCommands(jobStatus('install', 'epoch=1 loss=0.5\n'))));
     expect(await poll(watchInput(jobStep('install')))).not.toHaveProperty('metrics');
