@@ -42,7 +42,7 @@ module.exports = {
     core('schedule'),
     core('logs', 'protocol'),
     core('workflow', 'protocol', 'spec', 'logs', 'metrics'),
-    core('job', 'protocol', 'logs', 'workflow', 'spec'),
+    core('job', 'protocol', 'logs', 'workflow', 'spec', 'metrics'),
     core('outcome', 'job', 'protocol', 'workflow', 'spec', 'logs'),
     core('notify', 'outcome', 'workflow', 'spec'),
     only('aws', 'aws/', ['aws/', 'core/']),

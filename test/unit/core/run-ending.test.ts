@@ -13,6 +13,7 @@ const stored = JSON.parse(STORED) as Record<string, unknown>;
 const completed = {
   ...stored,
   program: null,
+  metrics: [],
   archive: { ...(stored.archive as object), patchBytes: null },
   outputs: { ...(stored.outputs as object), leftOut: { count: 0, bytes: 0, files: [] }, others: [] },
 };
@@ -77,6 +78,25 @@ describe('a manifest', () => {
     const manifest = buildManifest({ ...parts, facts, outcome, progress: null, inventory: null, states: [] });
     expect(manifest.next).toBe(outcome.next);
     expect(manifest.next).toMatch(/requirements/);
+  });
+
+  it('has the latest values of the training', () => {
+    const values = [
+      { name: 'loss', step: 3, value: 0.5 },
+      { name: 'grad', step: 3, value: null, gap: 'nan' as const },
+    ];
+    const train = { ...endedStep('train', 0), metrics: { values, epoch: null, isMidLine: false } };
+    const facts = finishInput({ train });
+    const parts = { execution: { name: run.id, arn: run.arn, startedAt: run.startedAt }, input: {}, now: Date.now() };
+    const manifest = buildManifest({
+      ...parts,
+      facts,
+      outcome: decideOutcome(facts),
+      progress: null,
+      inventory: null,
+      states: [],
+    });
+    expect(manifestSchema.parse(manifest).metrics).toEqual([{ ...values[0], gap: null }, values[1]]);
   });
 
   it.each(Object.keys(stored).filter((key) => !['version', 'run', 'outcome'].includes(key)))(
