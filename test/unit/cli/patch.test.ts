@@ -24,7 +24,7 @@ describe('a patch', () => {
     timeout: 120_000,
   }, async () => {
     const property = fc.asyncProperty(sequence, async (rounds) => void (await playSequence(work, rounds)));
-    await fc.assert(property, { numRuns: 25 });
+    await fc.assert(property, { numRuns: 12 });
   });
 
   it('takes from the last archive what has not changed, without reading it', async () => {
@@ -185,7 +185,7 @@ describe('a patch', () => {
     await mkdir(join(project, 'src'));
     for (let index = 0; index < 100; index += 1)
       await writeFile(join(project, `src/f${index}.py`), content(9_000 + index, index));
-    await writeFile(join(project, 'large.bin'), content(3_000_000, 7));
+    await writeFile(join(project, 'large.bin'), content(1_000_000, 7));
     await writeFile(join(project, 'train.py'), 'print(1)\n');
     const pack = async () => {
       const packed = await packFolder(project, join(work, 'a.tar.gz'));
@@ -202,12 +202,13 @@ describe('a patch', () => {
   it('is sent in parts that S3 takes: none but the last is below 5 MiB', () => {
     const length = fc.integer({ min: 1, max: 30 });
     const segment = fc.tuple(fc.boolean(), length);
+    const sent = Buffer.alloc(30 * 512 * 1024);
     fc.assert(
       fc.property(fc.array(segment, { minLength: 1, maxLength: 40 }), (shape) => {
         let at = 0;
         const segments = shape.map(([kept, size]) => {
           const bytes = size * 512 * 1024;
-          if (!kept) return { bytes: Buffer.alloc(bytes, at) };
+          if (!kept) return { bytes: sent.subarray(0, bytes) };
           at += bytes;
           return { start: at - bytes, end: at };
         });

@@ -130,7 +130,7 @@ describe('a chart of any series', () => {
         }
         expect(svg).not.toMatch(/[\0-\x08\x0e-\x1f\u202e]/);
       }),
-      { numRuns: 500 },
+      { numRuns: 150 },
     );
   });
 });
