@@ -37,6 +37,7 @@ module.exports = {
     core('archive'),
     core('metrics'),
     core('report', 'metrics', 'outcome', 'protocol', 'workflow'),
+    core('results', 'metrics', 'report', 'outcome', 'protocol', 'logs'),
     core('spec', 'archive'),
     core('protocol'),
     core('schedule'),

@@ -14,6 +14,7 @@ import type { Section } from './report.ts';
 import { benchRuns } from './run.ts';
 import { benchSizes } from './sizes.ts';
 import { benchStartUp } from './start-up.ts';
+import { benchSummary } from './summary-cost.ts';
 import { benchUsage } from './usage-cost.ts';
 import { benchWatchCost } from './watch-cost.ts';
 
@@ -48,6 +49,10 @@ export const PARTS = {
   usage: {
     what: 'processor and disk that the samples of the usage cost the instance',
     alone: async ({ work, say }: Bench) => [await benchUsage(work, say)],
+  },
+  summary: {
+    what: 'time, memory and dollars of the metrics, report and summary of ended runs',
+    alone: async ({ work, say }: Bench) => [await benchSummary(work, say)],
   },
   watch: {
     what: 'events and dollars of an hour, 7 days and 30 days, computed',

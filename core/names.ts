@@ -66,6 +66,7 @@ export const OUTPUTS = {
   scheduleRole: 'ScheduleRoleArn',
   startFunction: 'StartFunctionArn',
   deadLetters: 'DeadLetterQueueArn',
+  summaryDeadLetters: 'SummaryDeadLetterQueueArn',
   notifications: 'NotificationTopicArn',
   program: 'ProgramUri',
 } as const;

@@ -20,6 +20,7 @@ import { Notifier } from './functions/notifier.ts';
 import { RunCount } from './functions/run-count.ts';
 import { Steps } from './functions/steps.ts';
 import { stopEndedRuns } from './functions/stop-trigger.ts';
+import { Summarizer } from './functions/summarizer.ts';
 import { UploadTrigger } from './functions/upload-trigger.ts';
 import { createManagedPolicies } from './iam/people.ts';
 import { type DocumentContent, documentOf } from './instance/document.ts';
@@ -57,7 +58,10 @@ export class RunctlStack extends Stack {
       removalPolicy: RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
     });
     const bucket = createUploadBucket(this);
-    const deadLetters = createDeadLetterQueue(this);
+    // Of what starts runs, cleans up after them, and notifies about them.
+    const deadLetters = createDeadLetterQueue(this, 'DeadLetters');
+    // Of what only makes files of a run that has its results: no reason to wake anybody.
+    const summaryDeadLetters = createDeadLetterQueue(this, 'SummaryDeadLetters');
     const topic = createNotificationTopic(this, config.notifyEmails);
     const steps = new Steps(this, { config, bucket, deadLetters, program: stored });
     // A function names the document's version that runs its program, so that version exists before it.
@@ -67,9 +71,15 @@ export class RunctlStack extends Stack {
     stopEndedRuns(this, { machine, stopRun: steps.stopRun, deadLetters });
     const uploads = new UploadTrigger(this, { config, bucket, machine, deadLetters });
     new Notifier(this, { config, bucket, topic, deadLetters });
+    new Summarizer(this, { config, bucket, deadLetters: summaryDeadLetters });
     new RunCount(this, { config, machine, deadLetters });
-    const alarms = createAlarms(this, { deadLetters, topic, silentMinutes: config.silentMinutes });
-    createDashboard(this, { machineArn: machine.stateMachineArn, deadLetters, alarms });
+    const alarms = createAlarms(this, {
+      deadLetters,
+      summaryDeadLetters,
+      topic,
+      silentMinutes: config.silentMinutes,
+    });
+    createDashboard(this, { machineArn: machine.stateMachineArn, deadLetters, summaryDeadLetters, alarms });
     const schedules = new Schedules(this, {
       schedules: config.schedules,
       machine,
@@ -85,6 +95,7 @@ export class RunctlStack extends Stack {
       scheduleRole: schedules.role.roleArn,
       startFunction: uploads.startRun.function.functionArn,
       deadLetters: deadLetters.queueArn,
+      summaryDeadLetters: summaryDeadLetters.queueArn,
       notifications: topic.topicArn,
       program: programUri(stored),
     };

@@ -140,6 +140,11 @@ export class AccountRuns {
     }
   }
 
+  /** Waits for a file of a run that is written after its end. */
+  async awaitFile(runId: string, name: string): Promise<Buffer> {
+    return await this.#waitFor(`${name} of ${runId}`, () => this.file(runId, name));
+  }
+
   async #waitFor<T>(what: string, find: () => Promise<T | null>): Promise<T> {
     const deadline = Date.now() + TIMEOUT_MS;
     while (Date.now() < deadline) {

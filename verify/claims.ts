@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { REPORT_FILE, SUMMARY_FILE } from '../core/results/files.ts';
+import { readSummary } from '../core/results/summary-schema.ts';
 import { type AccountRuns, sha256 } from './account-runs.ts';
 import { checkPermissions } from './permissions.ts';
 
@@ -33,13 +35,17 @@ export const CLAIMS: readonly Claim[] = [
   },
   {
     name: 'failure',
-    statement: 'A run whose script exits with 3 fails with TrainingFailed and exit code 3.',
+    statement:
+      'A run whose script exits with 3 fails with TrainingFailed and exit code 3. Its report and its summary are stored.',
     onAwsOnly: false,
     async check(runs) {
       const run = await runs.waitForEnd(await runs.start(['exit', '3']));
       assert.deepEqual([run.status, run.error, run.ending.exitCode], ['FAILED', 'TrainingFailed', 3]);
       assert.equal((await runs.manifest(run)).outcome, 'failed');
-      return `${run.runId}: ${run.error}, exit code 3`;
+      const summary = readSummary((await runs.awaitFile(run.runId, SUMMARY_FILE)).toString('utf8'));
+      assert.equal(summary?.log?.isWhole, true, 'the summary');
+      assert.notEqual(await runs.file(run.runId, REPORT_FILE), null, 'the report');
+      return `${run.runId}: ${run.error}, exit code 3, with a report`;
     },
   },
   {

@@ -1,10 +1,7 @@
-import { createHash } from 'node:crypto';
-import { PassThrough, type Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
-import { createGunzip } from 'node:zlib';
 import { type JobName, runFileKey } from '../../core/names.ts';
 import type { Manifest } from '../../core/outcome/manifest-schema.ts';
-import { setUpError } from '../errors.ts';
+import { DigestMismatch, gunzipped } from '../../core/results/gunzip.ts';
+import { type CliError, setUpError } from '../errors.ts';
 import type { RunStore } from '../runs/store.ts';
 
 /**
@@ -21,18 +18,23 @@ export async function openWholeLog(
   const key = runFileKey(run.id, `${job}.log.gz`);
   const object = await store.open(key, 0, signal);
   if (!object?.Body) return null;
-  const promised = run.manifest?.logs.find((log) => log.job === job)?.sha256;
-  return unpacked(object.Body as Readable, promised, key, signal);
+  const sha256 = run.manifest?.logs.find((log) => log.job === job)?.sha256 ?? null;
+  return unpacked(object.Body as AsyncIterable<Uint8Array>, key, { sha256, signal });
 }
 
-async function* unpacked(gzip: Readable, promised: string | undefined, key: string, signal: AbortSignal) {
-  const hash = createHash('sha256');
-  const through = new PassThrough();
-  gzip.on('data', (chunk: Uint8Array) => hash.update(chunk));
-  const copied = pipeline(gzip, createGunzip(), through, { signal });
-  copied.catch(() => undefined); // reported below, or by the stream that is read
-  for await (const chunk of through) yield chunk as Uint8Array;
-  await copied;
-  if (promised === undefined || hash.digest('hex') === promised) return;
-  throw setUpError(`The SHA-256 of ${key} differs from the manifest.`, 'Run the command again.');
+async function* unpacked(
+  gzip: AsyncIterable<Uint8Array>,
+  key: string,
+  options: { readonly sha256: string | null; readonly signal: AbortSignal },
+): AsyncGenerator<Uint8Array> {
+  try {
+    yield* gunzipped(gzip, options);
+  } catch (error) {
+    throw error instanceof DigestMismatch ? otherLog(key) : error;
+  }
+}
+
+/** The log in the bucket is not the one that the manifest names. */
+export function otherLog(key: string): CliError {
+  return setUpError(`The SHA-256 of ${key} differs from the manifest.`, 'Run the command again.');
 }

@@ -1,4 +1,4 @@
-import { reduce, type SeriesPoint } from '../../core/metrics/series.ts';
+import { type Points, reduce, type SeriesPoint } from '../../core/metrics/series.ts';
 import { extent } from '../../core/report/ticks.ts';
 import { formatNumber } from '../../core/units.ts';
 
@@ -20,7 +20,7 @@ export interface ChartSize {
 }
 
 /** Draws a curve in braille, with the range of its values and steps. Gaps are left blank. No lines: it has no number. */
-export function drawChart(points: readonly SeriesPoint[], { width, height }: ChartSize): string[] {
+export function drawChart(points: Points<SeriesPoint>, { width, height }: ChartSize): string[] {
   const drawn = reduce(points, width * 12);
   const numbers = drawn.filter((point): point is SeriesPoint & { value: number } => point.value !== null);
   if (numbers.length === 0) return [];

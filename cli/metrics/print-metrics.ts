@@ -39,7 +39,7 @@ const cell = (value: number | null) => (value === null ? '-' : formatNumber(valu
 export function printSeriesJson(terminal: Pick<Terminal, 'json'>, runs: readonly RunSeries[]): void {
   const document = runs.map(({ run, series }) => ({
     run,
-    metrics: series.map((one) => ({ ...summarize(one), values: one.points.map(toValue) })),
+    metrics: series.map((one) => ({ ...summarize(one), values: Array.from(one.points, toValue) })),
   }));
   terminal.json(document);
 }
@@ -51,7 +51,7 @@ function toValue({ step, value, gap, attempt }: SeriesPoint) {
 export const CSV_HEAD = 'run,metric,step,value,attempt';
 
 /** Names and ids have no comma and no quotation mark; a gap has the word that the log has. */
-export function toCsv(run: string, { name, step, value, gap, attempt }: Point): string {
+export function toCsv(run: string, { name, step, value, gap, attempt }: Omit<Point, 'offset'>): string {
   return [run, name, step, value ?? gap ?? '', attempt].join(',');
 }
 

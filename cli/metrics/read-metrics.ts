@@ -20,13 +20,3 @@ export async function readNewMetrics(
     if (atEnd) return any;
   }
 }
-
-/** Reads a whole log. */
-export async function readMetrics(
-  chunks: AsyncIterable<Uint8Array>,
-  parser: Pick<MetricsParser, 'push' | 'end'>,
-  onPoints: OnPoints,
-): Promise<void> {
-  for await (const chunk of chunks) onPoints(parser.push(chunk));
-  onPoints(parser.end());
-}

@@ -2,14 +2,16 @@ import { isRunning } from '../../aws/executions.ts';
 import { compileMetrics, InvalidMetric, type MetricDefinition } from '../../core/metrics/custom.ts';
 import { MetricsParser } from '../../core/metrics/parser.ts';
 import type { Point } from '../../core/metrics/point.ts';
+import { parserOfRun } from '../../core/metrics/run-parser.ts';
 import { SeriesSet } from '../../core/metrics/series.ts';
+import { addFilePoints } from '../../core/results/read-sources.ts';
 import { type RetryNotes, retryNotes, retryUntilReachable } from '../account/retry.ts';
 import type { Context } from '../context.ts';
 import { EXIT, type ExitCode, usageError } from '../errors.ts';
 import { JobLog, QUIET_READS } from '../logs/job-log.ts';
-import { openWholeLog } from '../logs/whole-log.ts';
 import { projectFor } from '../project/which-project.ts';
 import { type Run, Runs } from '../runs/find.ts';
+import { type EndedMetrics, openerOf, parseMetrics, readStoredMetrics } from '../runs/run-metrics.ts';
 import { endingOf } from '../runs/summary.ts';
 import { printDetached } from '../terminal/detach.ts';
 import { pollUntil } from '../terminal/poll.ts';
@@ -22,7 +24,7 @@ import {
   toJsonLine,
   toTextLine,
 } from './print-metrics.ts';
-import { readMetrics, readNewMetrics } from './read-metrics.ts';
+import { readNewMetrics } from './read-metrics.ts';
 
 const POLL_MS = 1_000;
 
@@ -46,21 +48,30 @@ export async function showMetrics(
   const createParser = parserOf(options);
   const runs = await Runs.of(context.account);
   const find = (id: string | undefined) => runs.find(id, () => projectFor(context, options));
-  if (options.follow) return await followMetrics(context, runs, await find(ids[0]), createParser(), options);
+  if (options.follow)
+    return await followMetrics(
+      context,
+      runs,
+      await find(ids[0]),
+      (createParser ?? (() => new MetricsParser()))(),
+      options,
+    );
   const found: RunSeries[] = [];
   for (const id of ids.length > 0 ? ids : [undefined]) {
     const run = await find(id);
-    const parser = createParser();
-    const points = new SeriesSet();
-    await readRun(context, runs, run, parser, (some) => points.add(some));
-    warnOfLimits(context, parser);
-    found.push({ run: run.id, series: points.all(options.name) });
+    const metrics = await readRun(context, runs, run, createParser);
+    warnOfLimits(context, metrics);
+    found.push({ run: run.id, series: metrics.series.all(options.name) });
   }
   print(context, found, options);
   return EXIT.succeeded;
 }
 
-function parserOf({ match = [] }: MetricsOptions): () => MetricsParser {
+/** null: the expressions of the run's spec count, as in what is stored. */
+type CreateParser = (() => MetricsParser) | null;
+
+function parserOf({ match = [] }: MetricsOptions): CreateParser {
+  if (match.length === 0) return null;
   const metrics: MetricDefinition[] = match.map((text) => {
     const equals = text.indexOf('=');
     if (equals < 1)
@@ -76,23 +87,33 @@ function parserOf({ match = [] }: MetricsOptions): () => MetricsParser {
   }
 }
 
-/** Of a run that is over the copy in S3 is read, which is whole; otherwise what CloudWatch has. */
+/** Of a run that is over, what summarize-run stored, or what the run left in S3, which is whole; otherwise what CloudWatch has. */
 async function readRun(
   context: Context,
   runs: Runs,
   run: Run,
-  parser: MetricsParser,
-  onPoints: (points: readonly Point[]) => void,
-): Promise<void> {
+  createParser: CreateParser,
+): Promise<Omit<EndedMetrics, 'hasLog'>> {
   const { signal, terminal } = context;
   const isOver = run.execution === null || !isRunning(run.execution);
   const manifest = isOver ? (run.manifest ?? (await runs.store.manifest(run.id))) : null;
-  const whole = isOver ? await openWholeLog(runs.store, { id: run.id, manifest }, 'train', signal) : null;
-  if (whole !== null) return await readMetrics(whole, parser, onPoints);
+  const newParser = createParser ?? (() => parserOfRun(manifest?.spec ?? null));
+  const open = openerOf(runs.store, run.id, signal);
+  if (isOver) {
+    const stored = manifest !== null && createParser === null ? await readStoredMetrics(open, manifest) : null;
+    const ended = stored ?? (await parseMetrics(open, { id: run.id, manifest }, newParser()));
+    if (ended.hasLog) return ended;
+  }
+  const parser = newParser();
+  const series = new SeriesSet();
   const notes = retryNotes((line) => terminal.note(line));
+  const onPoints = (points: readonly Point[]) => series.add(points);
   await readNewMetrics(await openLog(context, run), parser, onPoints, { notes, signal });
   // Of a run that goes on the last line may be half a line, and so half a number.
   if (isOver) onPoints(parser.end());
+  const { hasMoreSeries, skippedLines } = parser;
+  const files = isOver ? await addFilePoints(open, series) : null;
+  return { series, hasMoreSeries: hasMoreSeries || files?.hasMoreSeries === true, skippedLines };
 }
 
 async function openLog({ account }: Context, { id }: Run): Promise<JobLog> {
@@ -121,10 +142,12 @@ function print({ terminal }: Context, found: readonly RunSeries[], options: Metr
   }
 }
 
-function warnOfLimits({ terminal }: Context, parser: MetricsParser): void {
-  if (parser.hasMoreSeries) terminal.warn('the log has more than 64 metrics; the others are left out');
-  if (parser.skippedLines > 0)
-    terminal.warn(`${parser.skippedLines} lines of the log have more than 4 KB and were skipped`);
+function warnOfLimits(
+  { terminal }: Context,
+  { hasMoreSeries, skippedLines }: Pick<MetricsParser, 'hasMoreSeries' | 'skippedLines'>,
+): void {
+  if (hasMoreSeries) terminal.warn('the run has more than 64 metrics; the others are left out');
+  if (skippedLines > 0) terminal.warn(`${skippedLines} lines of the log have more than 4 KB and were skipped`);
 }
 
 /** Prints each value as it comes, and the curves at the end. */

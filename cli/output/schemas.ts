@@ -176,6 +176,7 @@ export const metricsSchema = z.array(
       z.object({
         name: text,
         points: about(count, 'how many'),
+        firstStep: z.number(),
         last: or(z.number()),
         gap: or(z.enum(['nan', 'inf', '-inf'])),
         lastStep: z.number(),
@@ -314,6 +315,7 @@ export type StatusOutput = z.infer<typeof statusSchema>;
 export type StartOutput = z.infer<typeof startSchema>;
 export type PlanOutput = z.infer<typeof planSchema>;
 export type PushOutput = z.infer<typeof pushSchema>;
+export type MetricsOutput = z.infer<typeof metricsSchema>;
 export type StopOutput = z.infer<typeof stopSchema>[number];
 export type PullOutput = z.infer<typeof pullSchema>[number];
 export type ReportOutput = z.infer<typeof reportSchema>;

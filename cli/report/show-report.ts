@@ -6,16 +6,16 @@ import { runFolder } from '../../core/names.ts';
 import type { Manifest } from '../../core/outcome/manifest-schema.ts';
 import { comparison, MOST_COMPARED } from '../../core/report/comparison.ts';
 import { type RunResults, runReport } from '../../core/report/report.ts';
+import { REPORT_FILE } from '../../core/results/files.ts';
 import type { Context } from '../context.ts';
 import { EXIT, type ExitCode, usageError } from '../errors.ts';
 import type { ReportOutput } from '../output/schemas.ts';
 import { projectFor } from '../project/which-project.ts';
 import { type Run, Runs } from '../runs/find.ts';
 import { PULL_FOLDER } from '../runs/pull.ts';
+import { openerOf, readStoredReport } from '../runs/run-metrics.ts';
 import { openBrowser } from '../ui/open-browser.ts';
 import { readResults } from './read-results.ts';
-
-const REPORT = 'report.html';
 
 export interface ReportOptions {
   readonly project?: string;
@@ -30,28 +30,39 @@ export async function showReport(context: Context, ids: readonly string[], optio
   if (ids.length > MOST_COMPARED)
     throw usageError(`${ids.length} runs were given; a report compares ${MOST_COMPARED} at most.`, 'Give fewer runs.');
   const runs = await Runs.of(account);
-  const found: RunResults[] = [];
-  for (const id of ids.length > 0 ? ids : [undefined]) {
-    const run = await runs.find(id, () => projectFor(context, options));
-    const manifest = await manifestOfEnded(runs, run);
-    found.push(
-      await terminal.working(`Reading the log of run ${run.id}`, () => readResults(runs.store, manifest, signal)),
-    );
-  }
-  const [first] = found;
+  const manifests: Manifest[] = [];
+  for (const id of ids.length > 0 ? ids : [undefined])
+    manifests.push(await manifestOfEnded(runs, await runs.find(id, () => projectFor(context, options))));
+  const [first] = manifests;
   if (first === undefined) return EXIT.usage;
-  const isOne = found.length === 1;
+  const isOne = manifests.length === 1;
   const file = resolve(
     folder,
-    options.output ?? (isOne ? join(PULL_FOLDER, runFolder(first.manifest.run.id), REPORT) : 'runctl-report.html'),
+    options.output ?? (isOne ? join(PULL_FOLDER, runFolder(first.run.id), REPORT_FILE) : 'runctl-report.html'),
   );
+  const html = isOne
+    ? ((await readStoredReport(openerOf(runs.store, first.run.id, signal), first)) ?? runReport(await results(first)))
+    : comparison(await several(manifests, results));
   await mkdir(dirname(file), { recursive: true });
-  await writeFile(file, isOne ? runReport(first) : comparison(found));
-  const output: ReportOutput = { file, runs: found.map(({ manifest }) => manifest.run.id) };
+  await writeFile(file, html);
+  const output: ReportOutput = { file, runs: manifests.map(({ run }) => run.id) };
   if (options.json) terminal.json(output);
   else terminal.print(relative(folder, file));
   if (options.open) openBrowser(pathToFileURL(file).href);
   return EXIT.succeeded;
+
+  async function results(manifest: Manifest): Promise<RunResults> {
+    return await terminal.working(`Reading the metrics of run ${manifest.run.id}`, () =>
+      readResults(runs.store, manifest, signal),
+    );
+  }
+}
+
+/** One after the other: each may be a log of a gigabyte. */
+async function several<T, R>(all: readonly T[], read: (one: T) => Promise<R>): Promise<R[]> {
+  const found: R[] = [];
+  for (const one of all) found.push(await read(one));
+  return found;
 }
 
 async function manifestOfEnded({ store }: Pick<Runs, 'store'>, run: Run): Promise<Manifest> {

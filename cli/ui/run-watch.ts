@@ -1,9 +1,10 @@
 import { isRunning } from '../../aws/executions.ts';
 import type { JobName } from '../../core/names.ts';
-import { readSamples } from '../report/read-results.ts';
+import { readUsage } from '../../core/results/read-sources.ts';
 import type { Run } from '../runs/find.ts';
 import { reportJson } from '../runs/print-report.ts';
 import { type ReportSources, type RunReport, reportOn } from '../runs/report.ts';
+import { openerOf } from '../runs/run-metrics.ts';
 import { mayBeActive } from '../runs/summary.ts';
 import { JobReader } from './job-reader.ts';
 import { Refresher } from './refresher.ts';
@@ -85,7 +86,7 @@ export class RunWatch {
 
   async #readWholeUsage(): Promise<void> {
     const whole = new UsageCurves();
-    const samples = await readSamples(this.#sources.runs.store, this.#run.id, this.#signal);
+    const samples = await readUsage(openerOf(this.#sources.runs.store, this.#run.id, this.#signal));
     for (const sample of samples) whole.add(sample);
     if (samples.length > 0) this.#usage = whole;
   }

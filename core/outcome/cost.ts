@@ -1,7 +1,7 @@
 /** List prices of us-east-1, in US dollars, on 2026-11-24; AWS's pricing pages of Step Functions and Lambda (arm64). */
 const TRANSITION = 0.025 / 1_000;
-const GB_SECOND = 0.0000133334;
-const INVOCATION = 0.2 / 1_000_000;
+export const GB_SECOND = 0.0000133334;
+export const INVOCATION = 0.2 / 1_000_000;
 
 /** A poll: Poll logs, Job ended? and Wait are a transition each, the function 512 MiB for about 2.5 s (1 to 3 s of SSM). */
 const POLL_TRANSITIONS = 3;

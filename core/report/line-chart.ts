@@ -1,4 +1,4 @@
-import { reduce } from '../metrics/series.ts';
+import { type Points, reduce } from '../metrics/series.ts';
 import { lineClass } from './chart-style.ts';
 import { escapeText } from './escape.ts';
 import { durationTicks, extent, formatNumber, linearTicks, logTicks, type Tick } from './ticks.ts';
@@ -10,7 +10,7 @@ export type ChartPoint =
 
 export interface ChartSeries {
   readonly label: string;
-  readonly points: readonly ChartPoint[];
+  readonly points: Points<ChartPoint>;
 }
 
 export interface ChartOptions {
@@ -50,7 +50,7 @@ export function lineChart(series: readonly ChartSeries[], options: ChartOptions)
   const legend = (options.legend ?? series.length > 1) ? drawLegend(drawn, width) : { rows: 0, svg: '' };
   const axes = chooseAxes(
     drawn,
-    series.some(({ points }) => points[0] !== undefined && hasTime(points[0])),
+    series.some(({ points }) => isTimed(points)),
     options,
   );
   const total = height + legend.rows * LEGEND_ROW;
@@ -85,9 +85,14 @@ interface Axis {
 
 const hasTime = (point: ChartPoint): point is Extract<ChartPoint, { readonly time: number }> => 'time' in point;
 
+function isTimed(points: Points<ChartPoint>): boolean {
+  const first = points.at(0);
+  return first !== undefined && hasTime(first);
+}
+
 /** Steps; times become seconds since the origin. What is not finite is a gap, or without a finite place left out. */
-function toXY(points: readonly ChartPoint[], { origin, mostPoints = DEFAULT_POINTS }: ChartOptions): XY[] {
-  const first = points[0];
+function toXY(points: Points<ChartPoint>, { origin, mostPoints = DEFAULT_POINTS }: ChartOptions): XY[] {
+  const first = points.at(0);
   const start = origin ?? (first !== undefined && hasTime(first) ? first.time : 0);
   return reduce(points, mostPoints).flatMap((point) => {
     const x = hasTime(point) ? (point.time - start) / 1_000 : point.step;

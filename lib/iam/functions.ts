@@ -6,6 +6,7 @@ import {
   ENABLED_TAG,
   INDEX_PREFIX,
   LOG_CHUNK_PREFIX,
+  MANIFEST,
   NOTIFIED_PREFIX,
   PATCH_PREFIX,
   RUN_LOG_GROUP,
@@ -15,6 +16,14 @@ import {
   WATCH_MACHINE,
 } from '../../core/names.ts';
 import { METRIC_NAMESPACE } from '../../core/notify/metrics.ts';
+import {
+  FILE_POINTS,
+  LOG_FILE,
+  METRICS_FILE,
+  REPORT_FILE,
+  SUMMARY_FILE,
+  USAGE_FILE,
+} from '../../core/results/files.ts';
 import type { Permission } from './permission.ts';
 
 /** Permissions of the Lambda functions, one function per task. A resource is `*` only where AWS supports no other. */
@@ -88,6 +97,19 @@ export function notifyRuns(bucket: Bucket, topicArn: string): Permission[] {
     { actions: ['s3:GetObject', 's3:PutObject'], resources: [bucket.arnForObjects(`${NOTIFIED_PREFIX}*`)] },
     { actions: ['s3:ListBucket'], resources: [bucket.bucketArn] },
     { actions: ['sns:Publish'], resources: [topicArn] },
+  ];
+}
+
+/** Reads what runs left of their metrics, and writes what it makes of it: not the manifest, and nothing of another name. */
+export function summarizeRuns(bucket: Bucket): Permission[] {
+  const ofRuns = (names: readonly string[]) => names.map((name) => bucket.arnForObjects(`${RUN_PREFIX}*/${name}`));
+  return [
+    { actions: ['s3:GetObject'], resources: ofRuns([MANIFEST, LOG_FILE, FILE_POINTS, USAGE_FILE, SUMMARY_FILE]) },
+    {
+      actions: ['s3:PutObject', 's3:AbortMultipartUpload'],
+      resources: ofRuns([METRICS_FILE, REPORT_FILE, SUMMARY_FILE]),
+    },
+    { actions: ['s3:ListBucket'], resources: [bucket.bucketArn] },
   ];
 }
 

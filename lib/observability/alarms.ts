@@ -10,9 +10,9 @@ import { runMetric } from './metrics.ts';
 /** Alarms for what a person should look into. They publish to the topic of the runs' notifications. */
 export function createAlarms(
   scope: Construct,
-  props: { deadLetters: IQueue; topic: ITopic; silentMinutes: number },
+  props: { deadLetters: IQueue; summaryDeadLetters: IQueue; topic: ITopic; silentMinutes: number },
 ): Alarm[] {
-  const { deadLetters, topic, silentMinutes } = props;
+  const { deadLetters, summaryDeadLetters, topic, silentMinutes } = props;
   const alarm = (name: string, metric: IMetric, threshold: number, alarmDescription: string) => {
     const created = new Alarm(scope, `Alarm-${name}`, {
       alarmName: `${STACK_NAME}-${name}`,
@@ -27,10 +27,8 @@ export function createAlarms(
     created.addAlarmAction(new SnsAction(topic));
     return created;
   };
-  const messages = deadLetters.metricApproximateNumberOfMessagesVisible({
-    statistic: 'Maximum',
-    period: Duration.minutes(5),
-  });
+  const messagesOf = (queue: IQueue) =>
+    queue.metricApproximateNumberOfMessagesVisible({ statistic: 'Maximum', period: Duration.minutes(5) });
   return [
     alarm(
       'failed-run',
@@ -40,9 +38,15 @@ export function createAlarms(
     ),
     alarm(
       'dead-letter',
-      messages,
+      messagesOf(deadLetters),
       1,
       'An event could not be processed: an upload may not have started a run, or an ended run may not have been cleaned up. Next: docs/reference/errors.md, Dead letters.',
+    ),
+    alarm(
+      'summary-dead-letter',
+      messagesOf(summaryDeadLetters),
+      1,
+      'The metrics, the report or the summary of a run could not be stored. The run itself is not affected. Next: docs/reference/errors.md, Dead letters.',
     ),
     alarm(
       'silent-run',

@@ -22,7 +22,7 @@ const THIRD = { width: 8, height: 6 };
 /** The CloudWatch dashboard `runctl-<region>`: how runs end, and what delays them. */
 export function createDashboard(
   scope: Construct,
-  props: { machineArn: string; deadLetters: IQueue; alarms: readonly IAlarm[] },
+  props: { machineArn: string; deadLetters: IQueue; summaryDeadLetters: IQueue; alarms: readonly IAlarm[] },
 ): Dashboard {
   const dashboard = new Dashboard(scope, 'Dashboard', {
     // Dashboards belong to the account, not to a region.
@@ -60,7 +60,13 @@ export function createDashboard(
   dashboard.addWidgets(
     graph('Polls without an answer', [runMetric('pollFailures', { statistic: 'Sum', period: HOUR })]),
     graph('Longest time without log, s', [runMetric('silence', { statistic: 'Maximum' })]),
-    graph('Dead letters', [props.deadLetters.metricApproximateNumberOfMessagesVisible({ statistic: 'Maximum' })]),
+    graph('Dead letters', [
+      props.deadLetters.metricApproximateNumberOfMessagesVisible({ statistic: 'Maximum', label: 'of runs' }),
+      props.summaryDeadLetters.metricApproximateNumberOfMessagesVisible({
+        statistic: 'Maximum',
+        label: 'of summaries',
+      }),
+    ]),
   );
   dashboard.addWidgets(new TextWidget({ width: 24, height: 2, markdown: links(scope, props.machineArn) }));
   return dashboard;

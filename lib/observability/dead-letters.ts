@@ -4,9 +4,9 @@ import type { IFunction } from 'aws-cdk-lib/aws-lambda';
 import { type IQueue, Queue, QueueEncryption } from 'aws-cdk-lib/aws-sqs';
 import type { Construct } from 'constructs';
 
-/** Receives the events that could not start a run, clean up after one, or notify about one. */
-export function createDeadLetterQueue(scope: Construct): Queue {
-  return new Queue(scope, 'DeadLetters', {
+/** Receives events that could not be processed. */
+export function createDeadLetterQueue(scope: Construct, id: string): Queue {
+  return new Queue(scope, id, {
     encryption: QueueEncryption.SQS_MANAGED,
     enforceSSL: true,
     retentionPeriod: Duration.days(14),

@@ -12,6 +12,7 @@ import {
   logChunkKey,
   logStream,
   MANAGED_POLICIES,
+  MANIFEST,
   NOTIFY_FUNCTION,
   notifiedKey,
   patchKey,
@@ -28,6 +29,14 @@ import {
   watchName,
 } from '../../core/names.ts';
 import { METRIC_NAMESPACE } from '../../core/notify/metrics.ts';
+import {
+  FILE_POINTS,
+  LOG_FILE,
+  METRICS_FILE,
+  REPORT_FILE,
+  SUMMARY_FILE,
+  USAGE_FILE,
+} from '../../core/results/files.ts';
 import { bundleLambdas, lambdaNames } from '../../lib/functions/bundle.ts';
 import { CALLED } from '../support/lib/function-calls.ts';
 import {
@@ -45,13 +54,15 @@ import { asList, synthesize } from '../support/lib/synth.ts';
 
 const aws = synthesize();
 afterAll(() => aws.remove());
-const { assets, bucket, deadLetters, scheduleRole, topic } = arnsOf(aws);
+const { assets, bucket, deadLetters, scheduleRole, summaryDeadLetters, topic } = arnsOf(aws);
 
 const uploads = archiveKey('demo', 'a'.repeat(64), UPLOAD_PREFIX);
 const archives = archiveKey('demo', 'a'.repeat(64));
 const patches = patchKey('demo', 'a'.repeat(64));
 const indexes = indexKey('demo', 'a'.repeat(64));
 const runs = runFileKey('demo-1', 'manifest.json');
+const results = [METRICS_FILE, REPORT_FILE, SUMMARY_FILE].map((name) => runFileKey('demo-1', name));
+const sources = [MANIFEST, LOG_FILE, FILE_POINTS, USAGE_FILE, SUMMARY_FILE].map((name) => runFileKey('demo-1', name));
 const pieces = logChunkKey('demo-1', 'train', 0);
 const notified = notifiedKey('demo-1/started');
 const fetched = fetchedKey('demo-1', '0123');
@@ -88,12 +99,14 @@ const WRITES: Readonly<Record<string, readonly string[]>> = {
   'finish-run': [pieces, runs],
   'stop-run': [pieces, runs],
   'notify-run': [notified],
+  'summarize-run': results,
   'verify-archive': [indexes],
   'assemble-archive': [archives],
 };
 const READS: Readonly<Record<string, readonly string[]>> = {
   ...WRITES,
   'notify-run': [notified, runs],
+  'summarize-run': sources,
   'verify-archive': [uploads, archives],
   'assemble-archive': [patches, archives],
   'sync-code': [uploads, archives, indexes],
@@ -106,7 +119,7 @@ const isEnd = (name: string) => name === 'finish-run' || name === 'stop-run';
 const REQUESTS: Readonly<Record<string, (name: string) => IamRequest[]>> = {
   GetObject: (name) => [...read(...of(READS, name)), ...readVersion(...of(READS, name)), ...LIST],
   HeadObject: (name) => [...read(...of(READS, name)), ...readVersion(...of(READS, name)), ...LIST],
-  GetRunFile: (name) => read(...of(READS, name)),
+  GetRunFile: (name) => [...read(...of(READS, name)), ...(name === 'summarize-run' ? LIST : [])],
   HeadRunFile: (name) => [...read(...of(READS, name)), ...LIST],
   GetProgram: () => on('s3:GetObject', `${assets}/runctl/${'a'.repeat(64)}.zip`),
   PutObject: (name) => of(WRITES, name).flatMap((key) => on('s3:PutObject', object(key))),
@@ -151,6 +164,7 @@ function ofLambda(name: string): IamRequest[] {
     ...on('logs:CreateLogStream', stream),
     ...on('logs:PutLogEvents', stream),
     ...(isByEvent ? on('sqs:SendMessage', deadLetters) : []),
+    ...(name === 'summarize-run' ? on('sqs:SendMessage', summaryDeadLetters) : []),
   ];
 }
 
@@ -239,6 +253,15 @@ describe.each(lambdaNames())('the role of %s', (name) => {
       }
     }
   });
+});
+
+it('summarize-run changes nothing of a run: it writes its own files alone, and reads neither outputs nor archives', () => {
+  const others = [MANIFEST, LOG_FILE, FILE_POINTS, USAGE_FILE, 'outputs.tar.gz', 'inventory.json', 'stopped.json'];
+  const writes = others.flatMap((name) => on('s3:PutObject', object(runFileKey('demo-1', name))));
+  const reads = read(runFileKey('demo-1', 'outputs.tar.gz'), uploads, archives);
+  const deletes = on('s3:DeleteObject', ...results.map(object));
+  const allowed = [...writes, ...reads, ...deletes].filter((one) => isAllowed(roleOf(aws, 'summarize-run'), one));
+  expect(allowed.map(text)).toEqual([]);
 });
 
 const CLI = fileURLToPath(new URL('../../cli', import.meta.url));

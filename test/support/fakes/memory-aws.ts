@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream';
 import type { CloudWatchLogsClient } from '@aws-sdk/client-cloudwatch-logs';
 import type { S3Client } from '@aws-sdk/client-s3';
 import type { HistoryEvent, SFNClient } from '@aws-sdk/client-sfn';
@@ -74,18 +75,55 @@ function toHistoryEvents({ kind, state, at, output }: StateEvent, withData: bool
 
 /** S3 with one bucket that has no versions. */
 export function memoryS3(objects: Map<string, Uint8Array>) {
+  return spiedS3(objects).client;
+}
+
+/** The same, with the commands that it was sent. */
+export function spiedS3(objects: Map<string, Uint8Array>) {
+  const uploads = new Map<string, Uint8Array[]>();
   return fakeClient<S3Client>({
     HeadObjectCommand: ({ Key }) => (objects.has(String(Key)) ? {} : awsError('NotFound')),
     GetObjectCommand({ Key }) {
       const object = objects.get(String(Key));
-      return object ? { Body: { transformToByteArray: async () => object } } : awsError('NoSuchKey');
+      return object ? { Body: bodyOf(object), ContentLength: object.length } : awsError('NoSuchKey');
     },
     PutObjectCommand({ Key, Body, IfNoneMatch }) {
       if (IfNoneMatch === '*' && objects.has(String(Key))) return awsError('PreconditionFailed');
-      objects.set(String(Key), Buffer.from(String(Body)));
+      objects.set(String(Key), Body instanceof Uint8Array ? Body : Buffer.from(String(Body)));
       return {};
     },
-  }).client;
+    CreateMultipartUploadCommand() {
+      const UploadId = `upload-${uploads.size}`;
+      uploads.set(UploadId, []);
+      return { UploadId };
+    },
+    UploadPartCommand({ UploadId, PartNumber, Body }) {
+      uploads.get(String(UploadId))?.splice(Number(PartNumber) - 1, 1, Body as Uint8Array);
+      return { ETag: `part-${PartNumber}` };
+    },
+    CompleteMultipartUploadCommand({ Key, UploadId, MultipartUpload }) {
+      const { Parts } = MultipartUpload as { Parts: { PartNumber: number; ETag: string }[] };
+      const parts = uploads.get(String(UploadId));
+      const isInOrder = Parts.every(
+        ({ PartNumber, ETag }, index) => PartNumber === index + 1 && ETag === `part-${PartNumber}`,
+      );
+      if (!parts || Parts.length !== parts.length || !isInOrder) return awsError('InvalidPart');
+      objects.set(String(Key), Buffer.concat(parts));
+      uploads.delete(String(UploadId));
+      return {};
+    },
+    AbortMultipartUploadCommand({ UploadId }) {
+      return uploads.delete(String(UploadId)) ? {} : awsError('NoSuchUpload');
+    },
+  });
+}
+
+function bodyOf(object: Uint8Array) {
+  const body = Readable.from([Buffer.from(object)], { objectMode: false });
+  return Object.assign(body, {
+    transformToByteArray: async () => object,
+    transformToString: async () => Buffer.from(object).toString('utf8'),
+  });
 }
 
 /** CloudWatch Logs with one group, which returns events in pages of two. */

@@ -31,6 +31,17 @@ export const CALLED = new Map<string, readonly string[]>([
   ['start-training', [...JOB, ...LOGS]],
   ['confirm-pid', [...JOB, ...LOGS, 'Invoke']],
   ['notify-run', [...FILES, 'HeadRunFile', 'Publish', 'PutMetricData']],
+  [
+    'summarize-run',
+    [
+      'GetRunFile',
+      'PutObject',
+      'CreateMultipartUpload',
+      'UploadPart',
+      'CompleteMultipartUpload',
+      'AbortMultipartUpload',
+    ],
+  ],
   ['count-runs', ['ListExecutions', 'PutMetricData']],
   ['poll-logs', [...JOB, ...LOGS, ...FILES, 'PutMetricData']],
   ['check-instance', ['DescribeInstances']],

@@ -143,6 +143,7 @@ export function arnsOf(aws: Synthesized) {
     bucket: arnOf(aws, idOf('AWS::S3::Bucket', /^Uploads/)),
     topic: arnOf(aws, idOf('AWS::SNS::Topic', /^Notifications/)),
     deadLetters: arnOf(aws, idOf('AWS::SQS::Queue', /^DeadLetters/)),
+    summaryDeadLetters: arnOf(aws, idOf('AWS::SQS::Queue', /^SummaryDeadLetters/)),
     scheduleRole: arnOf(aws, idOf('AWS::IAM::Role', /^SchedulesRole/)),
     assets: `arn:aws:s3:::cdk-hnb659fds-assets-${ACCOUNT}-${REGION}`,
   };

@@ -32,8 +32,8 @@ const ACCEPTED: readonly [finding: RegExp, reason: string][] = [
     'Access logs of a bucket with one writer cost more than they tell; CloudTrail data events are the account’s choice.',
   ],
   [
-    /^AwsSolutions-SQS3 runctl\/DeadLetters\/Resource$/,
-    'It is the dead-letter queue: cdk-nag looks for a redrive policy, and EventBridge and Lambda have none.',
+    /^AwsSolutions-SQS3 runctl\/(Summary)?DeadLetters\/Resource$/,
+    'They are the dead-letter queues: cdk-nag looks for a redrive policy, and EventBridge and Lambda have none.',
   ],
   [/^AwsSolutions-L1 /, 'nodejs22.x is a supported LTS runtime; a move to nodejs24.x is a change of its own.'],
   [/^AwsSolutions-SF2 /, 'Tracing costs per trace and shows what the execution history shows already.'],
@@ -76,6 +76,10 @@ const ACCEPTED: readonly [finding: RegExp, reason: string][] = [
   [
     /^AwsSolutions-IAM5\[Resource::<Uploads\w+\.Arn>\/(runs|pieces|notified|uploads|archives|patches|indexes|fetched)\/\*\] /,
     'What runs leave: keys begin with the run, which is not known before.',
+  ],
+  [
+    /^AwsSolutions-IAM5\[Resource::<Uploads\w+\.Arn>\/runs\/\*\/[\w.-]+\] runctl\/Summarizer\//,
+    'One file of every run.',
   ],
   [
     /^AwsSolutions-IAM5\[Resource::arn:<AWS::Partition>:states:.*:execution:\{.*\*\] runctl\/Run\/Machine\//,

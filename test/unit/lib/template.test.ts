@@ -114,6 +114,38 @@ describe('the stack', () => {
     expect(JSON.stringify(aws.of('AWS::Lambda::EventInvokeConfig'))).toContain('DeadLetters');
   });
 
+  it('stores the metrics of every run whose manifest is written, and loses no event to the queue of runs', () => {
+    const functionId = Object.entries(aws.resources).find(
+      ([, { Properties }]) => Properties.FunctionName === 'runctl-summarize-run',
+    )?.[0];
+    const rules = aws
+      .of('AWS::Events::Rule')
+      .filter(({ Properties }) => JSON.stringify(Properties).includes('Summarizer'));
+    expect(rules.map(({ Properties }) => Properties)).toMatchObject([
+      {
+        EventPattern: {
+          source: ['aws.s3'],
+          'detail-type': ['Object Created'],
+          detail: {
+            bucket: { name: [{ Ref: expect.stringContaining('Uploads') }] },
+            object: { key: [{ wildcard: 'runs/*/manifest.json' }] },
+          },
+        },
+        Targets: [
+          {
+            Arn: { 'Fn::GetAtt': [functionId, 'Arn'] },
+            DeadLetterConfig: { Arn: { 'Fn::GetAtt': [expect.stringMatching(/^SummaryDeadLetters/), 'Arn'] } },
+            RetryPolicy: { MaximumRetryAttempts: 185, MaximumEventAgeInSeconds: 86_400 },
+          },
+        ],
+      },
+    ]);
+    const configs = aws.of('AWS::Lambda::EventInvokeConfig').map(({ Properties }) => JSON.stringify(Properties));
+    const own = configs.filter((config) => config.includes(`"${functionId}"`));
+    expect(own).toHaveLength(1);
+    expect(own[0]).toContain('SummaryDeadLetters');
+  });
+
   it('notifies stop-run of runs that were stopped from outside, and loses no event', () => {
     const rules = aws.of('AWS::Events::Rule');
     expect(rules.find(({ Properties }) => isForStops(Properties))?.Properties).toMatchObject({
@@ -355,6 +387,7 @@ describe('the dashboard and the alarms', () => {
     expect(alarms).toMatchObject([
       { AlarmName: 'runctl-failed-run', Namespace: 'runctl', MetricName: 'FailedRuns', Statistic: 'Sum', Threshold: 1 },
       { AlarmName: 'runctl-dead-letter', Namespace: 'AWS/SQS', Statistic: 'Maximum', Threshold: 1 },
+      { AlarmName: 'runctl-summary-dead-letter', Namespace: 'AWS/SQS', Statistic: 'Maximum', Threshold: 1 },
       { AlarmName: 'runctl-silent-run', Namespace: 'runctl', MetricName: 'SilentSeconds', Threshold: 3_600 },
     ]);
     for (const alarm of alarms) {

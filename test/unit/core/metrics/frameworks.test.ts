@@ -21,7 +21,7 @@ function pointsOf(text: Uint8Array): Reference[] {
   return series
     .all()
     .flatMap(({ name, points }) =>
-      points.map(({ step, value, gap }): Reference => [name, step, value ?? gap ?? 'nothing']),
+      Array.from(points, ({ step, value, gap }): Reference => [name, step, value ?? gap ?? 'nothing']),
     );
 }
 

@@ -1,0 +1,110 @@
+import * as z from 'zod/mini';
+import type { MetricsParser } from '../metrics/parser.ts';
+import { isMetricName, MAX_SERIES } from '../metrics/point.ts';
+import { SeriesSet } from '../metrics/series.ts';
+import type { Manifest } from '../outcome/manifest-schema.ts';
+import { type UsageSample, usageSample } from '../protocol/answers.ts';
+import { FILE_POINTS, LOG_FILE, type OpenFile, USAGE_FILE } from './files.ts';
+import { gunzipped } from './gunzip.ts';
+import { readObjects } from './lines.ts';
+
+/** As the finisher keeps them (docs/reference/usage.md). */
+const MAX_FILE_POINTS = 4_000_000;
+/** The supervisor keeps 8,192 at most. */
+const MAX_SAMPLES = 100_000;
+
+const filePoint = z.object({
+  name: z.string().check(z.refine(isMetricName)),
+  step: z.number(),
+  value: z.nullable(z.number()),
+  gap: z.optional(z.enum(['nan', 'inf', '-inf'])),
+});
+
+/** The metrics of a run, from all that it left. */
+export interface RunMetrics {
+  readonly series: SeriesSet;
+  /** null: the run has no log of a training. */
+  readonly log: { readonly bytes: number; readonly isWhole: boolean; readonly skippedLines: number } | null;
+  /** Points of files that the training wrote. */
+  readonly filePoints: number;
+  /** The run has more than 64 metrics, and the others are left out. */
+  readonly hasMoreSeries: boolean;
+}
+
+/** Asked after each chunk of the log; the rest is left out then. @param points that are held */
+export type IsEnough = (points: number) => boolean;
+
+/**
+ * Reads the metrics in a run's log, and then those of files, which replace what the log has of the same step.
+ * @throws DigestMismatch when the log is not the one that the manifest names
+ */
+export async function readMetricSources(
+  open: OpenFile,
+  manifest: Pick<Manifest, 'logs'> | null,
+  parser: MetricsParser,
+  isEnough: IsEnough = () => false,
+): Promise<RunMetrics> {
+  const series = new SeriesSet();
+  const log = await readLog(open, manifest, { parser, series, isEnough });
+  const files = await addFilePoints(open, series);
+  return { series, log, ...files, hasMoreSeries: parser.hasMoreSeries || files.hasMoreSeries };
+}
+
+/** Adds the metrics that the training wrote to files. */
+export async function addFilePoints(
+  open: OpenFile,
+  series: SeriesSet,
+): Promise<Pick<RunMetrics, 'filePoints' | 'hasMoreSeries'>> {
+  let [filePoints, hasMoreSeries] = [0, false];
+  for await (const objects of readObjects(open, FILE_POINTS)) {
+    for (const object of objects) {
+      const point = z.safeParse(filePoint, object).data;
+      if (point === undefined) continue;
+      if (!series.has(point.name) && series.size >= MAX_SERIES) hasMoreSeries = true;
+      else {
+        const { gap, ...rest } = point;
+        series.add([{ ...rest, ...(gap === undefined ? {} : { gap }), attempt: 1 }]);
+        filePoints += 1;
+      }
+    }
+    if (filePoints >= MAX_FILE_POINTS) break;
+  }
+  return { filePoints, hasMoreSeries };
+}
+
+async function readLog(
+  open: OpenFile,
+  manifest: Pick<Manifest, 'logs'> | null,
+  reading: { readonly parser: MetricsParser; readonly series: SeriesSet; readonly isEnough: IsEnough },
+): Promise<RunMetrics['log']> {
+  const { parser, series, isEnough } = reading;
+  const gzip = await open(LOG_FILE);
+  if (gzip === null) return null;
+  let bytes = 0;
+  let isWhole = true;
+  const sha256 = manifest?.logs.find(({ job }) => job === 'train')?.sha256 ?? null;
+  for await (const chunk of gunzipped(gzip, { sha256 })) {
+    if (isEnough(series.count)) {
+      isWhole = false;
+      break;
+    }
+    series.add(parser.push(chunk));
+    bytes += chunk.length;
+  }
+  // Where the log is cut, the last line may be half a line, and so half a number.
+  if (isWhole) series.add(parser.end());
+  return { bytes, isWhole, skippedLines: parser.skippedLines };
+}
+
+/** The usage of a run that has ended; empty when it was not measured. */
+export async function readUsage(open: OpenFile): Promise<UsageSample[]> {
+  const samples: UsageSample[] = [];
+  for await (const objects of readObjects(open, USAGE_FILE)) {
+    for (const object of objects) {
+      const sample = z.safeParse(usageSample, { warning: null, ...object }).data;
+      if (sample !== undefined) samples.push(sample);
+    }
+    if (samples.length >= MAX_SAMPLES) break;
+  }
+  return samples;
+}
