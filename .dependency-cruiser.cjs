@@ -37,7 +37,7 @@ module.exports = {
     core('archive'),
     core('metrics'),
     core('report', 'metrics', 'outcome', 'protocol', 'workflow'),
-    core('spec', 'archive'),
+    core('spec', 'archive', 'metrics'),
     core('protocol'),
     core('schedule'),
     core('logs', 'protocol'),

@@ -10,6 +10,7 @@ import { benchBurst } from './log-burst.ts';
 import { benchLatency } from './log-latency.ts';
 import { benchPatches } from './patch.ts';
 import { benchPoll } from './poll-cost.ts';
+import { benchMetrics } from './poll-metrics.ts';
 import type { Section } from './report.ts';
 import { benchRuns } from './run.ts';
 import { benchSizes } from './sizes.ts';
@@ -48,6 +49,10 @@ export const PARTS = {
   usage: {
     what: 'processor and disk that the samples of the usage cost the instance',
     alone: async ({ work, say }: Bench) => [await benchUsage(work, say)],
+  },
+  metrics: {
+    what: 'speed of reading metrics, and whether that delays the log of a poll',
+    alone: ({ say }: Bench) => benchMetrics(say),
   },
   watch: {
     what: 'events and dollars of an hour, 7 days and 30 days, computed',

@@ -1,4 +1,5 @@
 import * as z from 'zod/mini';
+import { metricsOfSpec } from '../../core/metrics/custom.ts';
 import { MetricsParser } from '../../core/metrics/parser.ts';
 import { isMetricName } from '../../core/metrics/point.ts';
 import { SeriesSet } from '../../core/metrics/series.ts';
@@ -26,7 +27,8 @@ export async function readResults(store: LineStore, manifest: Manifest, signal: 
   const { id } = manifest.run;
   const series = new SeriesSet();
   const log = await openWholeLog(store, { id, manifest }, 'train', signal);
-  if (log !== null) await readMetrics(log, new MetricsParser(), (points) => series.add(points));
+  if (log !== null)
+    await readMetrics(log, new MetricsParser({ custom: metricsOfSpec(manifest.spec) }), (points) => series.add(points));
   for (const line of await readRecords(store, id, POINTS, signal)) {
     const point = z.safeParse(filePoint, line).data;
     if (point === undefined) continue;
