@@ -38,7 +38,7 @@ module.exports = {
     core('metrics'),
     core('report', 'metrics', 'outcome', 'protocol', 'workflow'),
     core('results', 'metrics', 'report', 'outcome', 'protocol', 'logs'),
-    core('spec', 'archive'),
+    core('spec', 'archive', 'metrics'),
     core('protocol'),
     core('schedule'),
     core('logs', 'protocol'),

@@ -18,11 +18,12 @@ export function createImpatientMeasure(): Measure {
 export function measureOver(cloudWatch: Pick<CloudWatchClient, 'send'>): Measure {
   return async (metrics) => {
     if (metrics.length === 0) return;
-    const MetricData = metrics.map(({ name, value, unit, outcome }) => ({
+    const MetricData = metrics.map(({ name, value, unit, outcome, project }) => ({
       MetricName: name,
       Value: value,
       Unit: unit,
       ...(outcome ? { Dimensions: [{ Name: 'Outcome', Value: outcome }] } : {}),
+      ...(project ? { Dimensions: [{ Name: 'Project', Value: project }] } : {}),
     }));
     const command = new PutMetricDataCommand({ Namespace: METRIC_NAMESPACE, MetricData });
     await withAwsErrors(`cloudwatch:PutMetricData to ${METRIC_NAMESPACE}`, cloudWatch.send(command));

@@ -10,6 +10,7 @@ import { benchBurst } from './log-burst.ts';
 import { benchLatency } from './log-latency.ts';
 import { benchPatches } from './patch.ts';
 import { benchPoll } from './poll-cost.ts';
+import { benchMetrics } from './poll-metrics.ts';
 import type { Section } from './report.ts';
 import { benchRuns } from './run.ts';
 import { benchSizes } from './sizes.ts';
@@ -53,6 +54,10 @@ export const PARTS = {
   summary: {
     what: 'time, memory and dollars of the metrics, report and summary of ended runs',
     alone: async ({ work, say }: Bench) => [await benchSummary(work, say)],
+  },
+  metrics: {
+    what: 'speed of reading metrics, and whether that delays the log of a poll',
+    alone: ({ say }: Bench) => benchMetrics(say),
   },
   watch: {
     what: 'events and dollars of an hour, 7 days and 30 days, computed',

@@ -3,7 +3,7 @@ import { createRunFiles } from '../aws/run-files.ts';
 import type { JobPorts } from '../core/job/job-status.ts';
 import { pollJob } from '../core/job/poll-job.ts';
 import { pollTraining } from '../core/job/poll-training.ts';
-import { pollMetrics } from '../core/notify/metrics.ts';
+import { headlineMetrics, pollMetrics } from '../core/notify/metrics.ts';
 import type { JobSnapshot, WatchInput } from '../core/workflow/data.ts';
 import { entry } from './adapters/entry.ts';
 import { requireEnv } from './adapters/environment.ts';
@@ -31,7 +31,7 @@ export function createPollWithLatest(ports: JobPorts) {
 export function withMetrics(poll: ReturnType<typeof createPoll>, measure: Measure, now: () => number): typeof poll {
   return async (input) => {
     const step = await poll(input);
-    await measure(pollMetrics(input.step, step, now()));
+    await measure([...pollMetrics(input.step, step, now()), ...headlineMetrics(input.spec, input.step, step)]);
     return step;
   };
 }

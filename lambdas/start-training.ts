@@ -1,7 +1,9 @@
 import type { JobPorts } from '../core/job/job-status.ts';
+import { withLatestMetrics } from '../core/job/latest-metrics.ts';
 import { startJob } from '../core/job/start-job.ts';
 import type { JobInput, JobSnapshot } from '../core/workflow/data.ts';
 import { entry } from './adapters/entry.ts';
+import { logger } from './adapters/logger.ts';
 import { createJobPorts } from './adapters/ports.ts';
 
 /** Starts the job `train`; the answer has its PID. */
@@ -23,7 +25,12 @@ export function createStart(ports: JobPorts) {
     } = input.spec;
     const entry = command ? { command } : module ? { module } : { script: script ?? '' };
     const train = { ...entry, args, env, secrets, python, environment, maxDuration, stopGrace, lingerGrace };
-    return startJob(ports, input, { job: 'train', work: { train } });
+    return withLatestMetrics(
+      ports,
+      input,
+      (recording) => startJob(recording, input, { job: 'train', work: { train } }),
+      (error) => logger.warn('the metrics of the log were not read', error),
+    );
   };
 }
 

@@ -63,6 +63,11 @@ environment: project
 # maxLogBytes: 1GiB  # sent to CloudWatch; the copy in S3 is always complete
 # user: ubuntu  # one that the instance's tag runctl:users names; default: the instance's
 
+# Metrics in the log that runctl does not recognize: a name, and an RE2 expression whose first group is the value.
+# metrics: [{"name": "score", "regex": "Score is ([0-9.]+)"}]
+# The metrics that lists show first, and that CloudWatch gets for alarms; three at most.
+# headline: ["val_loss"]
+
 # A name and a note for each run, in lists; mostly given as --name and --note.
 # name: baseline
 # note: what the run is about

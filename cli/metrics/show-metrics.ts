@@ -1,17 +1,25 @@
 import { isRunning } from '../../aws/executions.ts';
-import { compileMetrics, InvalidMetric, type MetricDefinition } from '../../core/metrics/custom.ts';
+import {
+  type CustomMetrics,
+  compileMetrics,
+  InvalidMetric,
+  joinMetrics,
+  metricsOfSpec,
+} from '../../core/metrics/custom.ts';
+import { byHeadline, headlinesIn } from '../../core/metrics/headline.ts';
 import { MetricsParser } from '../../core/metrics/parser.ts';
 import type { Point } from '../../core/metrics/point.ts';
-import { parserOfRun } from '../../core/metrics/run-parser.ts';
 import { SeriesSet } from '../../core/metrics/series.ts';
 import { addFilePoints } from '../../core/results/read-sources.ts';
 import { type RetryNotes, retryNotes, retryUntilReachable } from '../account/retry.ts';
 import type { Context } from '../context.ts';
 import { EXIT, type ExitCode, usageError } from '../errors.ts';
 import { JobLog, QUIET_READS } from '../logs/job-log.ts';
+import { metricOf } from '../project/spec-options.ts';
 import { projectFor } from '../project/which-project.ts';
 import { type Run, Runs } from '../runs/find.ts';
 import { type EndedMetrics, openerOf, parseMetrics, readStoredMetrics } from '../runs/run-metrics.ts';
+import { specOfRun } from '../runs/run-spec.ts';
 import { endingOf } from '../runs/summary.ts';
 import { printDetached } from '../terminal/detach.ts';
 import { pollUntil } from '../terminal/poll.ts';
@@ -37,6 +45,11 @@ export interface MetricsOptions {
   readonly csv?: true;
 }
 
+/** With the headline metrics of the run's spec. */
+interface FoundSeries extends RunSeries {
+  readonly chosen: readonly string[];
+}
+
 /** What `runctl metrics` does. */
 export async function showMetrics(
   context: Context,
@@ -45,62 +58,50 @@ export async function showMetrics(
 ): Promise<ExitCode> {
   if (options.follow && ids.length > 1)
     throw usageError(`--follow takes one run, not ${ids.length}.`, 'Leave out --follow, or name one run.');
-  const createParser = parserOf(options);
+  const matches = matchesIn(options);
   const runs = await Runs.of(context.account);
   const find = (id: string | undefined) => runs.find(id, () => projectFor(context, options));
-  if (options.follow)
-    return await followMetrics(
-      context,
-      runs,
-      await find(ids[0]),
-      (createParser ?? (() => new MetricsParser()))(),
-      options,
-    );
-  const found: RunSeries[] = [];
+  const parserFor = (spec: unknown) => new MetricsParser({ custom: joinMetrics(metricsOfSpec(spec), matches) });
+  if (options.follow) return await followMetrics(context, runs, await find(ids[0]), parserFor, options);
+  const found: FoundSeries[] = [];
   for (const id of ids.length > 0 ? ids : [undefined]) {
     const run = await find(id);
-    const metrics = await readRun(context, runs, run, createParser);
+    const spec = await specOfRun(runs, run);
+    const isAsStored = options.match === undefined;
+    const metrics = await readRun(context, runs, run, { newParser: () => parserFor(spec), isAsStored });
     warnOfLimits(context, metrics);
-    found.push({ run: run.id, series: metrics.series.all(options.name) });
+    found.push({ run: run.id, series: metrics.series.all(options.name), chosen: headlinesIn(spec) });
   }
   print(context, found, options);
   return EXIT.succeeded;
 }
 
-/** null: the expressions of the run's spec count, as in what is stored. */
-type CreateParser = (() => MetricsParser) | null;
-
-function parserOf({ match = [] }: MetricsOptions): CreateParser {
-  if (match.length === 0) return null;
-  const metrics: MetricDefinition[] = match.map((text) => {
-    const equals = text.indexOf('=');
-    if (equals < 1)
-      throw usageError(`--match ${JSON.stringify(text)} has no name.`, "Give it as --match 'name=expression'.");
-    return { name: text.slice(0, equals), regex: text.slice(equals + 1) };
-  });
+/** Of `--match`. */
+function matchesIn({ match = [] }: MetricsOptions): CustomMetrics {
   try {
-    const custom = compileMetrics(metrics);
-    return () => new MetricsParser({ custom });
+    return compileMetrics(match.map((text) => metricOf(text, '--match')));
   } catch (error) {
     if (!(error instanceof InvalidMetric)) throw error;
     throw usageError(`--match: ${error.message}.`, 'Expressions are those of RE2, with one group for the value.');
   }
 }
 
-/** Of a run that is over, what summarize-run stored, or what the run left in S3, which is whole; otherwise what CloudWatch has. */
+/**
+ * Of a run that is over, what summarize-run stored, or what the run left in S3, which is whole; otherwise what CloudWatch has.
+ * @param reading `isAsStored`: what is stored was made by the same parser
+ */
 async function readRun(
   context: Context,
   runs: Runs,
   run: Run,
-  createParser: CreateParser,
+  { newParser, isAsStored }: { readonly newParser: () => MetricsParser; readonly isAsStored: boolean },
 ): Promise<Omit<EndedMetrics, 'hasLog'>> {
   const { signal, terminal } = context;
   const isOver = run.execution === null || !isRunning(run.execution);
   const manifest = isOver ? (run.manifest ?? (await runs.store.manifest(run.id))) : null;
-  const newParser = createParser ?? (() => parserOfRun(manifest?.spec ?? null));
   const open = openerOf(runs.store, run.id, signal);
   if (isOver) {
-    const stored = manifest !== null && createParser === null ? await readStoredMetrics(open, manifest) : null;
+    const stored = manifest !== null && isAsStored ? await readStoredMetrics(open, manifest) : null;
     const ended = stored ?? (await parseMetrics(open, { id: run.id, manifest }, newParser()));
     if (ended.hasLog) return ended;
   }
@@ -120,7 +121,7 @@ async function openLog({ account }: Context, { id }: Run): Promise<JobLog> {
   return new JobLog(account.logs, { group: await account.output('logGroup'), runId: id, job: 'train' });
 }
 
-function print({ terminal }: Context, found: readonly RunSeries[], options: MetricsOptions): void {
+function print({ terminal }: Context, found: readonly FoundSeries[], options: MetricsOptions): void {
   if (options.json) {
     printSeriesJson(terminal, found);
     return;
@@ -131,9 +132,10 @@ function print({ terminal }: Context, found: readonly RunSeries[], options: Metr
       for (const { name, points } of series) for (const point of points) terminal.print(toCsv(run, { name, ...point }));
     return;
   }
-  for (const { run, series } of found) {
+  for (const { run, series, chosen } of found) {
     if (found.length > 1) terminal.print(terminal.colors.bold(`Run ${run}`));
-    if (series.length > 0) printSeries(terminal, { run, series }, options.name !== undefined);
+    if (series.length > 0)
+      printSeries(terminal, { run, series: byHeadline(series, chosen) }, options.name !== undefined);
     else
       terminal.note(
         `The log of run ${run} has no ${options.name?.join(', ') ?? 'metrics'} that runctl recognizes. ` +
@@ -155,7 +157,7 @@ async function followMetrics(
   context: Context,
   runs: Runs,
   run: Run,
-  parser: MetricsParser,
+  parserFor: (spec: unknown) => MetricsParser,
   options: MetricsOptions,
 ): Promise<ExitCode> {
   const { terminal, signal } = context;
@@ -169,44 +171,60 @@ async function followMetrics(
       else terminal.print(options.csv ? toCsv(run.id, point) : toTextLine(point));
     }
   };
-  const ending = await readUntilEnd(context, runs, run, {
-    parser,
+  const { ending, parser, chosen } = await readUntilEnd(context, runs, run, {
+    parserFor,
     onPoints,
     notes: retryNotes(terminal.note.bind(terminal)),
   });
   onPoints(parser.end());
   warnOfLimits(context, parser);
   signal.throwIfAborted();
-  if (!options.json && !options.csv) print(context, [{ run: run.id, series: points.all(options.name) }], options);
+  if (!options.json && !options.csv)
+    print(context, [{ run: run.id, series: points.all(options.name), chosen }], options);
   return ending === 'succeeded' ? EXIT.succeeded : EXIT.runFailed;
 }
 
-/** @returns the run's outcome */
+/** @returns the run's outcome, the parser that has read its log, and the headline metrics of its spec */
 async function readUntilEnd(
   context: Context,
-  { executions }: Runs,
+  runs: Runs,
   run: Run,
-  reading: { parser: MetricsParser; onPoints: (points: readonly Point[]) => void; notes: RetryNotes },
-): Promise<string | null> {
+  reading: {
+    parserFor: (spec: unknown) => MetricsParser;
+    onPoints: (points: readonly Point[]) => void;
+    notes: RetryNotes;
+  },
+): Promise<{ ending: string | null; parser: MetricsParser; chosen: readonly string[] }> {
   const { signal, terminal } = context;
-  const { parser, onPoints, notes } = reading;
+  const { parserFor, onPoints, notes } = reading;
+  const { executions } = runs;
   const log = await openLog(context, run);
   let { execution } = run;
+  let parser: MetricsParser | null = null;
+  let chosen: readonly string[] = [];
   let quiet = 0;
-  const read = async () => {
+  const read = async (): Promise<MetricsParser | undefined> => {
     // Before the log, so that what the run wrote before it ended is included.
     if (execution !== null && isRunning(execution))
       execution = (await retryUntilReachable(() => executions.describe(run.arn, signal), notes, signal)) ?? execution;
-    const any = await readNewMetrics(log, parser, onPoints, { notes, signal });
     const isOver = execution === null || !isRunning(execution);
+    if (parser === null) {
+      const spec = await retryUntilReachable(() => specOfRun(runs, run), notes, signal);
+      // Without a spec, which may describe metrics, there is no training yet.
+      if (spec === null && !isOver) return undefined;
+      parser = parserFor(spec);
+      chosen = headlinesIn(spec);
+    }
+    const any = await readNewMetrics(log, parser, onPoints, { notes, signal });
     quiet = any || !isOver ? 0 : quiet + 1;
-    return quiet < QUIET_READS ? undefined : true;
+    return quiet < QUIET_READS ? undefined : parser;
   };
   try {
-    await pollUntil(POLL_MS, read, signal);
+    const finished = await pollUntil(POLL_MS, read, signal);
+    const ending = execution === null ? run.manifest?.outcome : endingOf(execution)?.outcome;
+    return { ending: ending ?? null, parser: finished, chosen };
   } catch (error) {
     if (signal.aborted) printDetached(terminal, run.id);
     throw error;
   }
-  return execution === null ? (run.manifest?.outcome ?? null) : (endingOf(execution)?.outcome ?? null);
 }

@@ -1,4 +1,5 @@
 import { type Command, Option } from 'commander';
+import type { MetricDefinition } from '../../core/metrics/custom.ts';
 import type { SpecInput } from '../../core/spec/spec.ts';
 // The file, not the schema it is generated from: `--help` must not wait for zod.
 import specSchema from '../../runctl.schema.json' with { type: 'json' };
@@ -17,7 +18,7 @@ interface Property {
 /** Given after `--`, not as an option. */
 const AFTER_DASHES = 'args';
 /** Options that are not named like their key: each use gives one of several values. */
-export const FLAGS: Partial<Record<string, string>> = { secrets: 'secret' };
+export const FLAGS: Partial<Record<string, string>> = { secrets: 'secret', metrics: 'metric' };
 const properties: Record<keyof SpecInput, Property> = specSchema.properties as Record<keyof SpecInput, Property>;
 
 /** Gives a command an option for each key of the run spec: `maxDuration` is `--max-duration`. */
@@ -30,6 +31,8 @@ function specOption(key: string, { anyOf, type = anyOf?.[0]?.type, description, 
   const flag = `--${(FLAGS[key] ?? key).replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
   if (key === 'secrets')
     return new Option(`${flag} <NAME=reference>`, `${description} Can be repeated.`).argParser(collectSecret);
+  if (key === 'metrics')
+    return new Option(`${flag} <name=regex>`, `${description} Can be repeated.`).argParser(collectMetric);
   if (type === 'object')
     return new Option(`${flag} <NAME=value>`, `${description} Can be repeated.`).argParser(collectPair);
   if (type === 'boolean') return new Option(flag, description);
@@ -40,6 +43,21 @@ function specOption(key: string, { anyOf, type = anyOf?.[0]?.type, description, 
 
 function collect(value: string, before: readonly string[] = []): string[] {
   return [...before, value];
+}
+
+/** @throws CliError for a text without a name */
+export function metricOf(text: string, flag: string): MetricDefinition {
+  const equals = text.indexOf('=');
+  if (equals < 1)
+    throw usageError(
+      `${flag} ${JSON.stringify(text)} has no name.`,
+      `Write it like this: ${flag} 'score=Score is ([0-9.]+)'`,
+    );
+  return { name: text.slice(0, equals), regex: text.slice(equals + 1) };
+}
+
+function collectMetric(value: string, before: readonly MetricDefinition[] = []): MetricDefinition[] {
+  return [...before, metricOf(value, '--metric')];
 }
 
 /** Without the words themselves: they may be the secret. */

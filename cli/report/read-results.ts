@@ -1,4 +1,5 @@
-import { parserOfRun } from '../../core/metrics/run-parser.ts';
+import { metricsOfSpec } from '../../core/metrics/custom.ts';
+import { MetricsParser } from '../../core/metrics/parser.ts';
 import type { Manifest } from '../../core/outcome/manifest-schema.ts';
 import type { RunResults } from '../../core/report/report.ts';
 import { usageCharts } from '../../core/report/usage.ts';
@@ -12,6 +13,6 @@ export async function readResults(store: LineStore, manifest: Manifest, signal: 
   const open = openerOf(store, id, signal);
   const { series } =
     (await readStoredMetrics(open, manifest)) ??
-    (await parseMetrics(open, { id, manifest }, parserOfRun(manifest.spec)));
+    (await parseMetrics(open, { id, manifest }, new MetricsParser({ custom: metricsOfSpec(manifest.spec) })));
   return { manifest, series: series.all(), usage: usageCharts(await readUsage(open)) };
 }

@@ -57,8 +57,8 @@ const FIXED = {
   note: words(({ note }) => note),
   by: { value: ({ startedBy }) => startedBy },
   metric: {
-    value: (run) => metricText(headlineOf(run.metrics), String),
-    text: (run) => metricText(headlineOf(run.metrics), formatNumber),
+    value: ({ metrics, headlines }) => metricText(headlineOf(metrics, headlines), String),
+    text: ({ metrics, headlines }) => metricText(headlineOf(metrics, headlines), formatNumber),
   },
   cost: {
     value: ({ costUsd }) => costUsd,

@@ -1,3 +1,4 @@
+import { byHeadline } from '../../core/metrics/headline.ts';
 import type { LatestValue } from '../../core/metrics/latest.ts';
 import type { JobProgress, UsageSample } from '../../core/protocol/answers.ts';
 import { formatDuration, formatSize } from '../../core/units.ts';
@@ -44,7 +45,7 @@ export function printReport(terminal: Terminal, report: RunReport, now: number):
     row('install', report.job === 'install' && report.install ? progressLine(report.install) : null);
     row('silent', report.silentSince === null ? null : silence(report.silentSince, now));
   }
-  row('metrics', report.metrics.length === 0 ? null : metricsLine(report.metrics));
+  row('metrics', report.metrics.length === 0 ? null : metricsLine(byHeadline(report.metrics, report.headlines)));
   row('usage', ending || report.usage === null ? null : usageLine(report.usage));
   row('last line', lastLine(report, now));
   row('others', report.manifest && notCollected(report.manifest));
@@ -53,7 +54,7 @@ export function printReport(terminal: Terminal, report: RunReport, now: number):
 
 /** The same for scripts. */
 export function reportJson(report: RunReport, now: number): StatusOutput {
-  const { ending, queue, silentSince, lastLine, endsBy, manifest, costSoFarUsd: _, ...rest } = report;
+  const { ending, queue, silentSince, lastLine, endsBy, manifest, costSoFarUsd: _, spec: __, ...rest } = report;
   const second = (time: number | null) => (time === null ? null : new Date(time * 1_000).toISOString());
   return {
     ...toRunOutput(rest, now),

@@ -2,6 +2,7 @@ import type { CloudWatchLogsClient } from '@aws-sdk/client-cloudwatch-logs';
 import type { Execution } from '../../aws/executions.ts';
 import { isRunning } from '../../aws/executions.ts';
 import type { ErrorName } from '../../core/errors.ts';
+import { headlinesIn } from '../../core/metrics/headline.ts';
 import type { JobName } from '../../core/names.ts';
 import { estimateCost } from '../../core/outcome/cost.ts';
 import type { Manifest } from '../../core/outcome/manifest-schema.ts';
@@ -52,6 +53,8 @@ export interface RunReport extends RunSummary {
   readonly endsBy: number | null;
   readonly ending: (RunEnding & { readonly error: ErrorName | null }) | null;
   readonly warnings: readonly string[];
+  /** As Verify archive resolved it; null: not yet. */
+  readonly spec: Readonly<object> | null;
   readonly manifest: Manifest | null;
   /** Estimate for runctl itself, without the instance, until now or until the end; null: not known. */
   readonly costSoFarUsd: number | null;
@@ -125,8 +128,10 @@ async function ofExecution(runs: Runs, execution: Execution): Promise<RunReport>
     job: newest(facts)?.job ?? null,
     lastLine: null,
     metrics: train?.metrics?.values ?? (manifest ? metricsIn(manifest) : []),
+    headlines: headlinesIn(spec ?? manifest?.spec),
     usage: train?.usage ?? null,
     endsBy: word.state === 'training' ? endOfTraining(events, spec) : null,
+    spec: spec ?? manifest?.spec ?? null,
     ending: manifest ? endingIn(manifest) : endedWith(execution),
     warnings: manifest?.warnings ?? endingOf(execution)?.warnings ?? [...facts.warnings, ...idleWarning(train)],
     manifest,
@@ -152,6 +157,7 @@ function ofManifest(manifest: Manifest): RunReport {
     endsBy: null,
     ending: endingIn(manifest),
     warnings: manifest.warnings,
+    spec: manifest.spec,
     manifest,
     costSoFarUsd: manifest.cost.usd,
   };

@@ -1,5 +1,6 @@
 import { type Execution, type Executions, isRunning, type ListedExecution } from '../../aws/executions.ts';
 import type { Outcome } from '../../core/errors.ts';
+import { headlinesIn } from '../../core/metrics/headline.ts';
 import type { LatestValue } from '../../core/metrics/latest.ts';
 import { parseArchiveUri, projectFolder, UPLOAD_PREFIX } from '../../core/names.ts';
 import type { Manifest } from '../../core/outcome/manifest-schema.ts';
@@ -22,6 +23,8 @@ const SAVED_WITHIN_MS = 20 * 60_000;
 export interface RunSummary extends Omit<RunOutput, 'startedAt' | 'endedAt' | 'seconds' | 'metrics'> {
   /** The latest values of the training. Of a run that lasts: empty, see {@link latestMetrics}. */
   readonly metrics: readonly LatestValue[];
+  /** The headline metrics of its spec. */
+  readonly headlines: readonly string[];
   readonly startedAt: number;
   readonly endedAt: number | null;
 }
@@ -67,6 +70,7 @@ export async function summarize(
     startedBy: startedBy(execution),
     costUsd: manifest?.cost.usd ?? null,
     metrics: manifest === null ? [] : metricsIn(manifest),
+    headlines: headlinesIn(manifest?.spec ?? spec ?? inputOf(execution)),
     isKept,
   };
 }
@@ -112,6 +116,7 @@ export function summaryOf(manifest: Manifest): RunSummary {
     startedBy: text('startedBy'),
     costUsd: manifest.cost.usd,
     metrics: metricsIn(manifest),
+    headlines: headlinesIn(manifest.spec),
     isKept: true,
   };
 }
@@ -122,7 +127,7 @@ export function metricsIn({ metrics }: Manifest): LatestValue[] {
 }
 
 /** What --json prints of it. @param now epoch milliseconds */
-export function toRunOutput({ startedAt, endedAt, metrics, ...run }: RunSummary, now: number): RunOutput {
+export function toRunOutput({ startedAt, endedAt, metrics, headlines: _, ...run }: RunSummary, now: number): RunOutput {
   return {
     ...run,
     metrics: metrics.map((value) => ({ ...value })),

@@ -1,4 +1,6 @@
 import type { CloudWatchLogsClient } from '@aws-sdk/client-cloudwatch-logs';
+import { metricsOfSpec } from '../../core/metrics/custom.ts';
+import { headlinesIn } from '../../core/metrics/headline.ts';
 import { MetricsParser } from '../../core/metrics/parser.ts';
 import type { JobName } from '../../core/names.ts';
 import type { Manifest } from '../../core/outcome/manifest-schema.ts';
@@ -12,8 +14,9 @@ import { MetricCurves } from './metric-curves.ts';
 /** Reads the log of one job from its beginning on: its last lines for the page, and the metrics in all of it. */
 export class JobReader {
   readonly tail = new LogTail();
-  readonly metrics = new MetricCurves();
-  readonly #parser = new MetricsParser();
+  readonly metrics: MetricCurves;
+  readonly #spec: () => unknown;
+  #parser: MetricsParser | null = null;
   readonly #log: JobLog;
   readonly #run: { readonly id: string; readonly job: JobName };
   readonly #store: Pick<RunStore, 'open'>;
@@ -21,6 +24,7 @@ export class JobReader {
   #quiet = 0;
   #isWhole = false;
 
+  /** @param spec of the run, as it is known at the first read: the metrics that it describes, and those that come first */
   constructor(
     sources: {
       readonly logs: Pick<CloudWatchLogsClient, 'send'>;
@@ -28,8 +32,11 @@ export class JobReader {
       readonly store: Pick<RunStore, 'open'>;
     },
     run: { readonly id: string; readonly job: JobName },
+    spec: () => unknown = () => null,
   ) {
     this.#run = run;
+    this.#spec = spec;
+    this.metrics = new MetricCurves(() => headlinesIn(spec()));
     this.#store = sources.store;
     this.#log = new JobLog(sources.logs, { group: sources.logGroup, runId: run.id, job: run.job });
   }
@@ -54,7 +61,7 @@ export class JobReader {
       any ||= messages.length > 0;
       this.#hasBegun ||= any;
       this.tail.add(messages);
-      for (const { text } of messages) this.metrics.add(this.#parser.push(Buffer.from(text)));
+      for (const { text } of messages) this.#parse(Buffer.from(text));
     }
     return any;
   }
@@ -66,7 +73,7 @@ export class JobReader {
     this.#hasBegun = true;
     const feed = textFeed(async (messages) => this.tail.add(messages));
     for await (const chunk of chunks) {
-      this.metrics.add(this.#parser.push(chunk));
+      this.#parse(chunk);
       await feed.push(chunk, Date.now(), signal);
     }
     await feed.end(Date.now(), signal);
@@ -74,9 +81,14 @@ export class JobReader {
     return true;
   }
 
+  #parse(chunk: Uint8Array): void {
+    this.#parser ??= new MetricsParser({ custom: metricsOfSpec(this.#spec()) });
+    this.metrics.add(this.#parser.push(chunk));
+  }
+
   #end(): void {
     this.tail.end();
-    this.metrics.add(this.#parser.end());
+    this.metrics.add(this.#parser?.end() ?? []);
     this.#isWhole = true;
   }
 }

@@ -1,4 +1,4 @@
-import { headlineOf } from '../../core/metrics/headline.ts';
+import { byHeadline } from '../../core/metrics/headline.ts';
 import type { MetricsParser } from '../../core/metrics/parser.ts';
 import { SeriesSet, summarize } from '../../core/metrics/series.ts';
 import { lineChart } from '../../core/report/line-chart.ts';
@@ -9,8 +9,14 @@ const SIZE = { width: 460, height: 180 };
 /** The metrics of a training, drawn once for all pages that show them. */
 export class MetricCurves {
   readonly #series = new SeriesSet();
+  readonly #chosen: () => readonly string[];
   #count = 0;
   #drawn: { readonly count: number; readonly views: readonly MetricView[] } = { count: 0, views: [] };
+
+  /** @param chosen the headline metrics of the run's spec */
+  constructor(chosen: () => readonly string[] = () => []) {
+    this.#chosen = chosen;
+  }
 
   add(points: ReturnType<MetricsParser['push']>): void {
     this.#series.add(points);
@@ -26,10 +32,7 @@ export class MetricCurves {
   }
 
   #draw(): MetricView[] {
-    const all = this.#series.all();
-    const first = headlineOf(all)?.name;
-    const sorted = [...all].sort((a, b) => Number(b.name === first) - Number(a.name === first));
-    return sorted.map((one) => {
+    return byHeadline(this.#series.all(), this.#chosen()).map((one) => {
       const drawing = lineChart([{ label: one.name, points: one.points }], { title: one.name, ...SIZE });
       return { ...summarize(one), svg: drawing };
     });

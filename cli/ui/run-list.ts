@@ -38,7 +38,7 @@ export class RunList {
       // Not waited for: the next view has it.
       void watch?.refreshStatus(0);
       const report = watch?.report ?? null;
-      const headline = headlineOf(report?.metrics ?? run.metrics);
+      const headline = headlineOf(report?.metrics ?? run.metrics, run.headlines);
       return {
         ...toRunOutput(run, now),
         ...describeWord(run.state),

@@ -95,11 +95,14 @@ export class RunWatch {
     const existing = this.#logs.get(job);
     if (existing) return existing;
     const { logs, logGroup, runs } = this.#sources;
-    const reader = new JobReader({ logs, logGroup, store: runs.store }, { id: this.#run.id, job });
-    const refresher = new Refresher(LOG_MS, () => {
+    const sources = { logs, logGroup, store: runs.store };
+    const reader = new JobReader(sources, { id: this.#run.id, job }, () => this.report?.spec);
+    const refresher = new Refresher(LOG_MS, async () => {
+      // The spec says what metrics the log of a training has.
+      if (job === 'train' && this.report === null) return true;
       const { execution, manifest } = this.#run;
       const isOver = execution === null || !isRunning(execution);
-      return reader.read(isOver, manifest ?? this.report?.manifest ?? null, this.#signal);
+      return await reader.read(isOver, manifest ?? this.report?.manifest ?? null, this.#signal);
     });
     const log = { reader, refresher };
     this.#logs.set(job, log);

@@ -9,7 +9,11 @@ const ITEM = new RegExp(String.raw`^([^:]{1,80}?)\s*:\s*(${NUMBER})(?:\s*\+\s*[\
 
 /** @returns null for a line of another form */
 export function readRound(line: string): Readings | null {
-  const match = XGBOOST_ROUND.exec(line) ?? LIGHTGBM_ITERATION.exec(line);
+  const match = line.includes(']\t')
+    ? (XGBOOST_ROUND.exec(line) ?? LIGHTGBM_ITERATION.exec(line))
+    : line.startsWith('[LightGBM]')
+      ? LIGHTGBM_ITERATION.exec(line)
+      : null;
   if (match === null) return null;
   const readings: Reading[] = [];
   for (const item of (match[2] ?? '').split(/\t|, /)) {

@@ -1,6 +1,6 @@
 import { isMetricName, type Reading } from './point.ts';
 import { type Count, findCount, MARK } from './steps.ts';
-import { isListOfSettings, isMeasure, isNoise, NUMBER, parseValue } from './values.ts';
+import { isListOfSettings, isMeasure, isNoise, NUMBER, parseValue, remembered } from './values.ts';
 
 /** Lines for people: `epoch 3: loss=0.4 acc: 0.9`, `iter 10: loss 4.2, time 12ms`, `Epoch [1/5], Step [100/600], Loss: 0.5`. */
 
@@ -21,26 +21,57 @@ const SOURCE = /\.(?:py|ipynb|cc|cpp|cu|h)$/;
 /** Before the first name of a line; it belongs to the names behind as well: `val Loss: 0.5 Acc: 0.9`. */
 const PHASE = /^(train|training|val|valid|validation|test|eval)\s+(?=\S)/i;
 
+/** A name of one word behind a blank or a delimiter, as most are: the same as the long way finds, and faster. */
+const ONE_WORD = new RegExp(String.raw`^( |[,;|\t${MARK}] ?)?([A-Za-z_][\w./@-]*)$`);
+
+interface Named {
+  readonly name: string;
+  /** There is a delimiter between the name and the value before. */
+  readonly isApart: boolean;
+  readonly phase: string | null;
+}
+
 /** The pairs `name=value` and `name: value` of a line. */
 export function readPairs(line: string): Reading[] {
   const readings: Reading[] = [];
   let from = 0;
   let phase: string | null = null;
-  for (const match of line.matchAll(PAIR)) {
+  PAIR.lastIndex = 0;
+  for (let match = PAIR.exec(line); match !== null; match = PAIR.exec(line)) {
     const before = line.slice(from, match.index);
     from = match.index + match[0].length;
-    if (NOT_VALUE.test(line.slice(from, from + 10))) continue;
-    const parts = before.replace(/^%/, '').split(DELIMITER);
-    let name = lastWords(parts.at(-1) ?? '');
-    const value = parseValue((match[1] ?? '').replaceAll(',', ''));
-    if (name === null || value === null) continue;
-    const found = PHASE.exec(name)?.[1] ?? null;
-    if (readings.length === 0) phase = found;
-    else if (phase !== null && found === null && parts.length === 1) name = `${phase} ${name}`;
+    if (isNotValue(line, from)) continue;
+    const named = nameBefore(before);
+    const text = match[1] ?? '';
+    const value = parseValue(text.includes(',') ? text.replaceAll(',', '') : text);
+    if (named === null || value === null) continue;
+    let { name } = named;
+    if (readings.length === 0) phase = named.phase;
+    else if (phase !== null && named.phase === null && !named.isApart) name = `${phase} ${name}`;
     if (isMetricName(name) && !isNoise(name)) readings.push({ name, value });
   }
   return readings;
 }
+
+function isNotValue(line: string, from: number): boolean {
+  // A slash, a comma, or one of the blanks: most values have something else, or nothing, behind them.
+  const next = line.charCodeAt(from);
+  if (next !== 0x2f && next !== 0x2c && !(next <= 0x20) && !(next > 0x7f)) return false;
+  return NOT_VALUE.test(line.slice(from, from + 10));
+}
+
+/** null: there is no name. */
+function nameBefore(text: string): Named | null {
+  const [, delimiter = '', word] = ONE_WORD.exec(text) ?? [];
+  if (word !== undefined) {
+    return isName(word) ? { name: word, isApart: delimiter !== '' && delimiter !== ' ', phase: null } : null;
+  }
+  const parts = text.replace(/^%/, '').split(DELIMITER);
+  const name = lastWords(parts.at(-1) ?? '');
+  return name === null ? null : { name, isApart: parts.length > 1, phase: PHASE.exec(name)?.[1] ?? null };
+}
+
+const isName = remembered((word) => !PROSE.test(word) && !SOURCE.test(word));
 
 /** The words at the end of a text, as far as they can be a name. */
 function lastWords(text: string): string | null {
@@ -64,10 +95,13 @@ const NEXT_ITEM = new RegExp(
   'y',
 );
 
+/** Of every text that has one. */
+const MAY_HAVE_ITEM = /[\w./@-]\s+[+-]?(?:[\d.]|nan|inf)/i;
 const BETWEEN_ITEMS = new RegExp(String.raw`[\s${MARK}]-\s|,(?!\d{3})|[|;\t${MARK}]`);
 
 /** The items `name value`, between commas, bars or tabs. Only measures: prose has words and numbers too. */
 export function readItems(text: string): Reading[] {
+  if (!MAY_HAVE_ITEM.test(text)) return [];
   return text.split(BETWEEN_ITEMS).flatMap((item) => {
     const match = ITEM.exec(item);
     return match === null ? readRunOn(item) : named(match[1], match[2]);
@@ -103,12 +137,15 @@ export interface CountedLine {
 export function readLine(line: string): CountedLine | null {
   const count = findCount(line);
   if (count === null) return null;
-  return { count, readings: isListOfSettings(line) ? [] : readBoth(count.rest) };
+  const readings = readBoth(count.rest);
+  return { count, readings: readings.length > 0 && isListOfSettings(line) ? [] : readings };
 }
 
 /** Pairs and items. */
 export function readBoth(text: string): Reading[] {
   const pairs = readPairs(text);
+  const items = readItems(text);
+  if (items.length === 0) return pairs;
   const names = new Set(pairs.map(({ name }) => name));
-  return [...pairs, ...readItems(text).filter(({ name }) => !names.has(name))];
+  return [...pairs, ...items.filter(({ name }) => !names.has(name))];
 }

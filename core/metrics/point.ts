@@ -32,8 +32,8 @@ export interface Readings {
 export const MAX_SERIES = 64;
 /** UTF-8 bytes of a line; a longer one is skipped. */
 export const MAX_LINE_BYTES = 4_096;
-const NAME = /^[A-Za-z0-9_./@ -]{1,64}$/;
+const NAME = /^(?! )[A-Za-z0-9_./@ -]{1,64}(?<! )$/;
 
 export function isMetricName(name: string): boolean {
-  return NAME.test(name) && name.trim() === name && name !== '';
+  return NAME.test(name);
 }

@@ -8,15 +8,19 @@ export function readJson(line: string): Readings | null {
   const start = line.indexOf('{');
   if (start === -1 || !line.endsWith('}')) return null;
   const text = line.slice(start);
+  if (!OBJECT.test(text)) return null;
   const parsed = parseJson(text);
   return parsed === null ? null : fromKeys(numbersOf(parsed, ''));
 }
 
+/** How an object begins: to try what is none costs more than to read what is one. */
+const OBJECT = /^\{\s*["}]/;
 /** Python's json.dumps writes NaN and Infinity, which JSON does not have. */
 const PYTHON_NUMBERS = /([:[,]\s*)(-?(?:NaN|Infinity))(?=\s*[,}\]])/g;
 
 function parseJson(text: string): object | null {
-  for (const candidate of [text, text.replace(PYTHON_NUMBERS, '$1"\u0000$2"')]) {
+  const ofPython = /NaN|Infinity/.test(text) ? [text.replace(PYTHON_NUMBERS, '$1"\u0000$2"')] : [];
+  for (const candidate of [text, ...ofPython]) {
     try {
       return JSON.parse(candidate) as object;
     } catch {
@@ -60,19 +64,21 @@ export function readPythonDict(line: string): Readings | null {
     const entry = ENTRY.exec(body);
     if (entry === null) return null;
     // The Trainer of Transformers 5 prints its numbers as strings.
-    const value = parseValue((entry[3] ?? '').trim().replace(/^(['"])(.*)\1$/, '$2'));
+    const value = parseValue(unquoted((entry[3] ?? '').trim()));
     if (value !== null) keys.set(entry[2] ?? '', value);
   }
   return keys.size === 0 ? null : fromKeys(keys);
 }
 
+function unquoted(text: string): string {
+  return text.startsWith("'") || text.startsWith('"') ? text.replace(/^(['"])(.*)\1$/, '$2') : text;
+}
+
 /** A record without a step counts only where its numbers are measures of a model. */
 function fromKeys(keys: Map<string, Value>): Readings {
   const step = stepOf(keys);
-  const names = [...keys.keys()];
   // Without a step the settings of a run are a record, too.
-  if (step === null && (names.some(isSetting) || !names.some((name) => isMeasure(name) && !isRate(name))))
-    return { step, readings: [] };
+  if (step === null && !areMeasures([...keys.keys()])) return { step, readings: [] };
   const readings: Reading[] = [];
   for (const [name, value] of keys) {
     const last = name.slice(name.lastIndexOf('/') + 1);
@@ -80,6 +86,10 @@ function fromKeys(keys: Map<string, Value>): Readings {
     readings.push({ name, value });
   }
   return { step, readings };
+}
+
+function areMeasures(names: readonly string[]): boolean {
+  return !names.some(isSetting) && names.some((name) => isMeasure(name) && !isRate(name));
 }
 
 const isRate = (name: string) => /^(?:lr|learning_rate)$/i.test(name);

@@ -1,3 +1,5 @@
+import type { ParserState, Progress } from './state.ts';
+
 /** The epoch and the count of steps on a line: `epoch 3`, `Epoch [1/5], Step [100/600]`, `Train Epoch: 1 [640/60000 (1%)]`. */
 
 /** A count may have commas between thousands. */
@@ -5,15 +7,17 @@ const WHOLE = String.raw`\d{1,3}(?:,\d{3})+|\d{1,15}`;
 const COUNT = String.raw`[\s:=#]*[[(]?\s*(${WHOLE})(?:\.0)?(?![\w.])(?:\s*(?:\/|of)\s*(${WHOLE}))?\s*[\])]?`;
 /** Of the epochs of a run there is a total, `epochs=10`: no count. */
 const EPOCH = new RegExp(
-  String.raw`(?<![\w/-])(?:train(?:ing)?\s+)?(?:epoch|ep(?=[\s:=#]*[[(]?\s*\d))(?:\((train|val|test)\))?(?!s)${COUNT}`,
+  String.raw`\b(?<![/-])(?:train(?:ing)?\s+)?(?:epoch|ep(?=[\s:=#]*[[(]?\s*\d))(?:\((train|val|test)\))?(?!s)${COUNT}`,
   'i',
 );
+/** Of every line that EPOCH finds something on, and faster: most lines have none. */
+const MAY_HAVE_EPOCH = /\bep/i;
 /** timm: `Train: 1 [  50/1251 (  4%)]`. Tutorials of PyTorch: `[1/5][50/1583]` and `[1,  2000]`. */
 const TRAIN = new RegExp(String.raw`^Train():\s+(${WHOLE})()(?=\s+\[)`);
 const BRACKETS = /^\s*\[()(\d{1,9})(?:\/(\d{1,9})\](?=\s*\[\s*\d+\/)|(?=,\s*\d+\]))/;
 const NAMES = 'iteration|iter|step|(?:mini-?)?batch|round|update|episode|generation|timestep';
 const STEP = new RegExp(
-  String.raw`(?<![\w/-])(?:global[_ ]step|(?:${NAMES})(?:s(?!\s*=))?(?:\((?:train|val|test)\))?)${COUNT}`,
+  String.raw`\b(?<![/-])(?:global[_ ]step|(?:${NAMES})(?:s(?!\s*=))?(?:\((?:train|val|test)\))?)${COUNT}`,
   'i',
 );
 /** clu: `logging_writer.py:48] [100] loss=0.5`. */
@@ -40,11 +44,12 @@ export interface Count {
   readonly rest: string;
 }
 
-const toCount = (text: string | undefined) => (text === undefined ? null : Number(text.replaceAll(',', '')));
+const toCount = (text: string | undefined) =>
+  text === undefined ? null : Number(text.includes(',') ? text.replaceAll(',', '') : text);
 
 /** null: the line has none. */
 export function findCount(line: string): Count | null {
-  const epoch = EPOCH.exec(line) ?? TRAIN.exec(line) ?? BRACKETS.exec(line);
+  const epoch = (MAY_HAVE_EPOCH.test(line) ? EPOCH.exec(line) : null) ?? TRAIN.exec(line) ?? BRACKETS.exec(line);
   let rest = epoch === null ? line : cut(line, epoch);
   const counted =
     (rest.includes('num_updates') ? UPDATES.exec(rest) : null) ??
@@ -69,26 +74,29 @@ export function findCount(line: string): Count | null {
 
 /** Of a line that has no word for it: `loss: 2.3  [   64/60000]`, `[10/100] loss: 0.5`. */
 export function findPart(line: string): Omit<Count, 'epoch' | 'hasEpochs'> | null {
-  const part = PART_BEHIND.exec(line) ?? PART_BEFORE.exec(line);
+  const part = line.includes('[') ? (PART_BEHIND.exec(line) ?? PART_BEFORE.exec(line)) : null;
   return part === null ? null : { step: Number(part[1]), total: Number(part[2]), rest: cut(line, part) };
 }
 
 const cut = (line: string, { index, 0: text }: RegExpExecArray) =>
   line.slice(0, index) + MARK + line.slice(index + text.length);
 
-interface Progress {
-  readonly epoch: number;
-  readonly step: number;
-  /** Between the last two counts. */
-  readonly interval: number;
-  /** Steps of the epochs before. */
-  readonly before: number;
-}
-
 /** Counts steps over epochs, for logs that count them within each. */
 export class StepCounter {
-  #hasEpochZero = false;
-  readonly #progress = new Map<string, Progress>();
+  #hasEpochZero: boolean;
+  readonly #progress: Map<string, Progress>;
+
+  constructor({ hasEpochZero = false, progress = [] }: ParserState = {}) {
+    this.#hasEpochZero = hasEpochZero;
+    this.#progress = new Map(progress);
+  }
+
+  get state(): Pick<ParserState, 'hasEpochZero' | 'progress'> {
+    return {
+      ...(this.#hasEpochZero ? { hasEpochZero: true } : {}),
+      ...(this.#progress.size > 0 ? { progress: [...this.#progress] } : {}),
+    };
+  }
 
   /** null: the line has a count that cannot be one. */
   stepOf(name: string, { epoch, hasEpochs, step, total }: Omit<Count, 'rest'>): number | null {

@@ -1,4 +1,5 @@
-import { isMetricName, type Reading, type Readings } from './point.ts';
+import { isMetricName, type Reading, type Readings, type Value } from './point.ts';
+import type { BoxState, TableState } from './state.ts';
 import { EPOCH_KEYS, isMeasure, isNoise, parseValue, STEP_KEYS } from './values.ts';
 
 /** Tables that have a line for each epoch or step, below the names of their columns: those of fastai, skorch, scikit-learn, spaCy, and CSV. */
@@ -14,7 +15,7 @@ const OTHER_LINES = 100;
 
 type Separator = '|' | ',' | '\t' | ' ';
 
-interface Table {
+export interface Table {
   readonly separator: Separator;
   readonly names: readonly string[];
   readonly step: number;
@@ -24,6 +25,19 @@ export class TableReader {
   #table: Table | null = null;
   #others = 0;
   #last = Number.NEGATIVE_INFINITY;
+
+  constructor(state: TableState | null = null) {
+    if (state === null) return;
+    this.#table = state;
+    this.#others = state.others;
+    this.#last = state.last ?? Number.NEGATIVE_INFINITY;
+  }
+
+  /** null: no table is open. */
+  get state(): TableState | null {
+    const last = Number.isFinite(this.#last) ? this.#last : null;
+    return this.#table === null ? null : { ...this.#table, others: this.#others, last };
+  }
 
   /** @returns null for a line that is not of a table */
   read(line: string): Readings | null {
@@ -91,36 +105,52 @@ const BOX_ROWS = 200;
 
 /** The boxes of Stable-Baselines3: a line for each name, in groups, between two edges. The step is one of the values. */
 export class BoxReader {
-  #rows: Map<string, string> | null = null;
+  #rows: Map<string, Value> | null = null;
+  /** Rows of the box, of which some have no value that is kept. */
+  #size = 0;
   #group = '';
+
+  constructor(state: BoxState | null = null) {
+    if (state === null) return;
+    [this.#rows, this.#size, this.#group] = [new Map(state.rows), state.size, state.group];
+  }
+
+  /** null: no box is open. */
+  get state(): BoxState | null {
+    return this.#rows && { rows: [...this.#rows], size: this.#size, group: this.#group };
+  }
+
+  /** A part of the log is not read: whatever box is open has lost rows. */
+  skip(): void {
+    this.#rows = null;
+  }
 
   /** @returns null for a line that ends no box */
   read(line: string): Readings | null {
     if (BOX_EDGE.test(line)) {
       const rows = this.#rows;
-      [this.#rows, this.#group] = [new Map(), ''];
+      [this.#rows, this.#size, this.#group] = [new Map(), 0, ''];
       return rows === null || rows.size === 0 ? null : readBox(rows);
     }
     if (this.#rows === null) return null;
-    const [row, name = '', value = ''] = BOX_ROW.exec(line) ?? [];
-    if (row === undefined || this.#rows.size >= BOX_ROWS) this.#rows = null;
-    else if (value === '') this.#group = name.endsWith('/') ? name : '';
-    else this.#rows.set(this.#group + name, value);
+    const [row, name = '', text = ''] = BOX_ROW.exec(line) ?? [];
+    if (row === undefined || this.#size >= BOX_ROWS) this.#rows = null;
+    else if (text === '') this.#group = name.endsWith('/') ? name : '';
+    else this.#keep(this.#group + name, parseValue(text));
     return null;
   }
 
-  get isOpen(): boolean {
-    return this.#rows !== null && this.#rows.size > 0;
+  #keep(name: string, value: Value | null): void {
+    this.#size += 1;
+    if (value !== null && isMetricName(name)) this.#rows?.set(name, value);
+    else this.#rows?.delete(name);
   }
 }
 
-function readBox(rows: ReadonlyMap<string, string>): Readings | null {
+function readBox(rows: ReadonlyMap<string, Value>): Readings | null {
   const key = BOX_STEPS.find((name) => rows.has(name));
-  const step = parseValue(rows.get(key ?? '') ?? '');
+  const step = rows.get(key ?? '');
   if (typeof step !== 'number') return null;
-  const readings = [...rows].flatMap(([name, text]): Reading[] => {
-    const value = parseValue(text);
-    return value === null || name.startsWith('time/') || !isMetricName(name) ? [] : [{ name, value }];
-  });
-  return { step, readings };
+  const readings = [...rows].filter(([name]) => !name.startsWith('time/'));
+  return { step, readings: readings.map(([name, value]) => ({ name, value })) };
 }

@@ -3,17 +3,37 @@ import type { Value } from './point.ts';
 /** A number as programs print it. No group repeats inside another, so matching a line takes time in proportion to it. */
 export const NUMBER = String.raw`[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?|[+-]?(?:[nN][aA][nN]|[iI]nf(?:inity)?)`;
 const WHOLE_NUMBER = new RegExp(`^(?:${NUMBER})$`);
+/** Most numbers. */
+const PLAIN = /^-?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?$/;
 /** What NumPy and PyTorch put around a number. */
 const WRAPPED = /^(?:np\.|numpy\.)?(?:float\d*|int\d*|tensor|array)\((.*?)(?:,[^()]*)?\)$/;
 
 /** null: not a number. A number beyond the range of a double counts as infinite. */
 export function parseValue(text: string): Value | null {
+  if (PLAIN.test(text)) return toValue(Number(text));
   const inner = WRAPPED.exec(text)?.[1] ?? text;
   if (!WHOLE_NUMBER.test(inner)) return null;
   const lower = inner.toLowerCase().replace(/^\+/, '');
   if (lower.endsWith('nan')) return 'nan';
   if (lower.startsWith('inf')) return 'inf';
   return lower.startsWith('-inf') ? '-inf' : toValue(Number(inner));
+}
+
+/** Names that a log has again and again, in bounded number. */
+const REMEMBERED = 1_000;
+const LONGEST_REMEMBERED = 200;
+
+/** The same answer for the same name, without asking again: logs have few names, and each a thousand times. */
+export function remembered(is: (name: string) => boolean): (name: string) => boolean {
+  const known = new Map<string, boolean>();
+  return (name) => {
+    const before = known.get(name);
+    if (before !== undefined) return before;
+    const answer = is(name);
+    if (known.size >= REMEMBERED) known.clear();
+    if (name.length <= LONGEST_REMEMBERED) known.set(name, answer);
+    return answer;
+  };
 }
 
 export function toValue(number: number): Value {
@@ -57,12 +77,12 @@ const TIME = /(?:^|[_ ])time(?:$| taken$)/;
 const SETTINGS =
   '(?:(?:num_|max_|n_|num_train_)?epochs|max_steps|max_iters|seed|num_workers|hidden_(?:size|dim)|(?:num|n)_layers|dropout|weight_decay|optimizer)';
 const SETTING = new RegExp(`^${SETTINGS}$`, 'i');
-const SETTING_ON_LINE = new RegExp(String.raw`(?<![\w/.-])${SETTINGS}['"]?\s?[=:]`, 'i');
+const SETTING_ON_LINE = new RegExp(String.raw`\b(?<![/.-])${SETTINGS}['"]?\s?[=:]`, 'i');
 
-export function isNoise(name: string): boolean {
+export const isNoise = remembered((name) => {
   const lower = name.toLowerCase();
   return NOT_METRICS.has(lower) || TIME.test(lower);
-}
+});
 
 /** Whether a record with this name in it lists the settings of a run. */
 export function isSetting(name: string): boolean {
@@ -75,14 +95,15 @@ export function isListOfSettings(line: string): boolean {
 }
 
 /** Whether a name is one that a measure of a model has. */
-export function isMeasure(name: string): boolean {
-  return MEASURE.test(name);
-}
+export const isMeasure = remembered((name) => MEASURE.test(name));
 
-/** The step among the keys of a record: a count of steps before a count of epochs. */
+/** As they are and with a capital, a count of steps before a count of epochs. */
+const COUNT_KEYS = [...STEP_KEYS, ...EPOCH_KEYS].flatMap((key) => [key, `${key[0]?.toUpperCase()}${key.slice(1)}`]);
+
+/** The step among the keys of a record. */
 export function stepOf(keys: ReadonlyMap<string, Value>): number | null {
-  for (const key of [...STEP_KEYS, ...EPOCH_KEYS]) {
-    const value = keys.get(key) ?? keys.get(key[0]?.toUpperCase() + key.slice(1));
+  for (const key of COUNT_KEYS) {
+    const value = keys.get(key);
     if (typeof value === 'number') return value;
   }
   return null;

@@ -23,10 +23,13 @@ export const METRICS = {
 } as const;
 
 export interface Metric {
-  readonly name: (typeof METRICS)[keyof typeof METRICS];
+  /** One of METRICS; of a metric with a project the name that its log has. */
+  readonly name: string;
   readonly value: number;
-  readonly unit: 'Count' | 'Seconds';
+  readonly unit: 'Count' | 'Seconds' | 'None';
+  /** The dimension, if it has one. */
   readonly outcome?: Outcome;
+  readonly project?: string;
 }
 
 /** A silence that is worth a number: steps of an epoch are quiet for minutes. Seconds. */
@@ -58,6 +61,30 @@ export function pollMetrics(before: JobSnapshot, after: JobSnapshot, now: number
     ...(failures > 0 ? [{ name: METRICS.pollFailures, value: failures, unit: 'Count' } as const] : []),
     ...(silence >= SILENCE ? [{ name: METRICS.silence, value: silence, unit: 'Seconds' } as const] : []),
   ];
+}
+
+/** CloudWatch refuses a call with a number beyond 2^360, and takes one nearer to 0 than 8.5e-109 for nothing. */
+const LARGEST = 2 ** 359;
+const SMALLEST = 1e-108;
+
+/**
+ * The latest values of the headline metrics, of a poll that read new ones, and of the last poll of a training. One call of $0.00001 for a
+ * poll, and $0.30 a month for each name of a project while it is written: which names is the spec's choice, and not the log's.
+ */
+export function headlineMetrics(
+  { project, headline }: { readonly project: string; readonly headline?: readonly string[] },
+  before: JobSnapshot,
+  after: JobSnapshot,
+): Metric[] {
+  const latest = ({ metrics }: JobSnapshot, name: string) => metrics?.values.find((metric) => metric.name === name);
+  return (headline ?? []).flatMap((name) => {
+    const [old, now] = [latest(before, name), latest(after, name)];
+    const isNew = now?.step !== old?.step || now?.value !== old?.value || after.ended;
+    const value = Math.abs(now?.value ?? Number.NaN) < SMALLEST ? 0 : now?.value;
+    // NaN and infinite values, which are gaps, are refused too.
+    const isSent = isNew && typeof value === 'number' && Math.abs(value) <= LARGEST;
+    return isSent ? [{ name, value, unit: 'None', project } as const] : [];
+  });
 }
 
 /** A job whose log CloudWatch takes no more of may well be writing. */

@@ -1,9 +1,10 @@
+import { byHeadline, headlinesIn } from '../metrics/headline.ts';
 import { type Series, summarize } from '../metrics/series.ts';
 import type { Manifest } from '../outcome/manifest-schema.ts';
 import { formatDuration } from '../units.ts';
 import { html, page, type SafeHtml, trusted } from './html.ts';
 import { lineChart } from './line-chart.ts';
-import { entryText, POINTS_OF_MANY, type RunResults, sortSeries, textOf } from './report.ts';
+import { entryText, POINTS_OF_MANY, type RunResults, textOf } from './report.ts';
 import { formatNumber } from './ticks.ts';
 
 /** At most so many runs in one comparison: more curves than that cannot be told apart. */
@@ -12,7 +13,11 @@ export const MOST_COMPARED = 16;
 /** One HTML file that compares runs: what differs, and the metrics of all in common charts. */
 export function comparison(runs: readonly RunResults[]): string {
   const names = [...new Set(runs.flatMap(({ series }) => series.map(({ name }) => name)))];
-  const sorted = sortSeries(names.map((name) => ({ name, points: [] })));
+  const chosen = [...new Set(runs.flatMap(({ manifest }) => headlinesIn(manifest.spec)))];
+  const sorted = byHeadline(
+    names.map((name) => ({ name })),
+    chosen,
+  );
   const cards = sorted.map(({ name }) => {
     const curves = runs.flatMap(({ manifest, series }) =>
       series.filter((one) => one.name === name).map(({ points }) => ({ label: manifest.run.id, points })),
@@ -43,7 +48,7 @@ ${metrics}`,
 function differences(runs: readonly RunResults[]): SafeHtml {
   const rows = new Map<string, (string | null)[]>();
   runs.forEach(({ manifest, series }, index) => {
-    for (const [key, value] of [...describe(manifest), ...lastValues(series)]) {
+    for (const [key, value] of [...describe(manifest), ...lastValues(series, headlinesIn(manifest.spec))]) {
       const row = rows.get(key) ?? Array.from({ length: runs.length }, () => null);
       row[index] = value;
       rows.set(key, row);
@@ -78,8 +83,8 @@ function describe(manifest: Manifest): [string, string][] {
   return rows.filter((row): row is [string, string] => row[1] !== null);
 }
 
-function lastValues(series: readonly Series[]): [string, string][] {
-  return sortSeries(series).map((one) => {
+function lastValues(series: readonly Series[], chosen: readonly string[]): [string, string][] {
+  return byHeadline(series, chosen).map((one) => {
     const { last, gap } = summarize(one);
     return [`metric.${one.name}`, last === null ? (gap ?? '–') : formatNumber(last)];
   });

@@ -1,3 +1,4 @@
+import { byHeadline, headlinesIn } from '../metrics/headline.ts';
 import type { Series } from '../metrics/series.ts';
 import { summarize } from '../metrics/series.ts';
 import type { Manifest } from '../outcome/manifest-schema.ts';
@@ -16,8 +17,6 @@ export interface RunResults {
   readonly usage: readonly UsageChart[];
 }
 
-/** Losses first: they are what people look for. */
-const FIRST = [/^(train[_/ -]?)?loss$/i, /val.*loss|loss.*val|eval.*loss/i, /loss/i, /acc/i];
 /** So that 64 series of any length fit into 500 KB. */
 export const POINTS_OF_MANY = 160;
 const POINTS_OF_FEW = 400;
@@ -37,7 +36,7 @@ ${outcome(manifest)}
 </header>
 ${facts(manifest)}
 ${isFailure(manifest.outcome) ? endingSection(manifest) : null}
-${metricSection(series)}
+${metricSection(byHeadline(series, headlinesIn(manifest.spec)))}
 ${usageSection(usage)}
 ${isFailure(manifest.outcome) ? null : endingSection(manifest)}
 ${timeline(manifest)}
@@ -78,10 +77,10 @@ function facts(manifest: Manifest): SafeHtml {
   return html`<dl class="facts">${shown.map(([label, value]) => html`<div><dt>${label}</dt><dd>${value}</dd></div>`)}</dl>`;
 }
 
-function metricSection(all: readonly Series[]): SafeHtml {
-  if (all.length === 0)
+/** @param sorted the most important one first */
+function metricSection(sorted: readonly Series[]): SafeHtml {
+  if (sorted.length === 0)
     return html`<h2>Metrics</h2><p class="quiet">The log of the training has no metrics that runctl recognizes.</p>`;
-  const sorted = sortSeries(all);
   const mostPoints = sorted.length > MANY ? POINTS_OF_MANY : POINTS_OF_FEW;
   const cards = sorted.map((one) => {
     const { name, points } = one;
@@ -152,14 +151,6 @@ function packages({ packages: found }: Manifest): SafeHtml | null {
   if (names.length === 0) return null;
   const text = names.map(([name, version]) => `${name}==${version}`).join('\n');
   return html`<h2>Packages</h2><details><summary>${names.length} ${names.length === 1 ? 'package' : 'packages'}</summary><pre>${text}</pre></details>`;
-}
-
-export function sortSeries<T extends Pick<Series, 'name'>>(series: readonly T[]): T[] {
-  const rank = ({ name }: T) => {
-    const at = FIRST.findIndex((pattern) => pattern.test(name));
-    return at < 0 ? FIRST.length : at;
-  };
-  return [...series].sort((a, b) => rank(a) - rank(b));
 }
 
 export function entryText(spec: Manifest['spec']): string | null {

@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { createGzip } from 'node:zlib';
-import { parserOfRun } from '../metrics/run-parser.ts';
+import { metricsOfSpec } from '../metrics/custom.ts';
+import { MetricsParser } from '../metrics/parser.ts';
 import { summarize } from '../metrics/series.ts';
 import { MANIFEST, runFileKey } from '../names.ts';
 import { type Manifest, readManifest } from '../outcome/manifest-schema.ts';
@@ -55,7 +56,7 @@ async function write(
   const { series, log, filePoints, hasMoreSeries } = await readMetricSources(
     files.open,
     manifest,
-    parserOfRun(manifest.spec),
+    new MetricsParser({ custom: metricsOfSpec(manifest.spec) }),
     isEnough,
   );
   const all = series.all();

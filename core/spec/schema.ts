@@ -1,6 +1,7 @@
 import * as z from 'zod/mini';
 import { parseDuration } from '../units.ts';
 import { BadCommand, commandProblem, commandWords } from './entry.ts';
+import { headlineSchema, metricsSchema } from './metrics.ts';
 import { expandBraces, MAX_ALTERNATIVES } from './output-globs.ts';
 import { badRequirements } from './requirements.ts';
 import { secretsSchema } from './secrets.ts';
@@ -211,6 +212,8 @@ export const specSchema = z.partial(
         'must be a list, or a map with from and patterns',
       )
       .check(z.describe('Globs of files that are collected.')),
+    metrics: metricsSchema,
+    headline: headlineSchema,
     allowRemovals: z
       .boolean()
       .check(z.describe('Allow a sync to remove more than 100 files, or 100 MB, that the archive no longer contains.')),

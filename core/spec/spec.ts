@@ -1,5 +1,6 @@
 import { closest, distance } from 'fastest-levenshtein';
 import type * as z from 'zod/mini';
+import type { MetricDefinition } from '../metrics/custom.ts';
 import { parseDuration, parseSize } from '../units.ts';
 import { ENTRY_KEYS, requestedEntry } from './entry.ts';
 import { type SpecInput, specSchema } from './schema.ts';
@@ -16,7 +17,7 @@ export const DEFAULT_OUTPUTS: readonly string[] = ['outputs/**'];
 /** Where trainings save checkpoints: `pull` of a run that goes on brings them too. */
 export const CHECKPOINTS = 'checkpoints/**';
 
-const RESERVED = ['checkpoints', 'metrics', 'onFinish'];
+const RESERVED = ['checkpoints', 'onFinish'];
 /** A message names at most so many things that are wrong: it travels in the execution's cause. */
 const PROBLEMS_SHOWN = 10;
 /** What a run was asked, after merging and defaults. Durations in seconds, sizes in bytes; null: found out later. */
@@ -45,6 +46,10 @@ export interface RunSpec {
   readonly outputs: readonly string[];
   /** `run`: only files that the run created or changed; `all`: also older ones. */
   readonly outputsFrom: 'run' | 'all';
+  /** Metrics in the log that runctl does not recognize by itself. */
+  readonly metrics: readonly MetricDefinition[];
+  /** The metrics that stand for the training, the most important one first. */
+  readonly headline: readonly string[];
   readonly allowRemovals: boolean;
   readonly takeOver: boolean;
   readonly user: string | null;
@@ -207,6 +212,8 @@ export function resolveSpec(...sources: readonly SpecInput[]): RunSpec {
     maxLogBytes: parseSize(spec.maxLogBytes ?? '1GiB'),
     outputs: outputPatterns(spec),
     outputsFrom: (isList(spec.outputs) ? undefined : spec.outputs?.from) ?? 'run',
+    metrics: spec.metrics ?? [],
+    headline: spec.headline ?? [],
     allowRemovals: spec.allowRemovals ?? false,
     takeOver: spec.takeOver ?? false,
     user: spec.user ?? null,

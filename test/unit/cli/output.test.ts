@@ -33,6 +33,7 @@ const summary: RunSummary = {
   note: null,
   startedBy: 'anna',
   costUsd: null,
+  headlines: [],
   metrics: [
     { name: 'loss', step: 3, value: 0.5 },
     { name: 'grad', step: 3, value: null, gap: 'nan' },
@@ -41,6 +42,7 @@ const summary: RunSummary = {
 };
 
 const report: RunReport = {
+  spec: null,
   ...summary,
   projectFrom: 'runctl.yaml',
   instanceType: 'g5.xlarge',
@@ -169,6 +171,19 @@ describe('list', () => {
     printRuns(terminal, [summary], columns(COLUMN_NAMES.join(',')), NOW);
     expect(written().out).not.toContain('undefined');
     expect(outputOf('list', JSON.stringify([toRunOutput(summary, NOW)]))[0]).toMatchObject({ state: 'training' });
+  });
+
+  it('shows the headline metric that the spec names, in a list and first in the status', () => {
+    const metrics = ['loss', 'val_loss'].map((name) => ({ name, step: 9, value: 0.5 }));
+    const shown = (headlines: readonly string[]) =>
+      columns('metric').map(({ value }) => value({ ...summary, metrics, headlines }, NOW));
+    expect(shown([])).toEqual(['loss 0.5 (step 9)']);
+    expect(shown(['val_loss'])).toEqual(['val_loss 0.5 (step 9)']);
+    expect(shown(['other'])).toEqual(['loss 0.5 (step 9)']);
+    const { terminal, written } = captured();
+    printReport(terminal, { ...report, metrics, headlines: ['val_loss'] }, NOW);
+    expect(written().out).toMatch(/metrics +val_loss 0.5 \(step 9\), loss 0.5 \(step 9\)/);
+    expect(reportJson({ ...report, spec: { headline: ['x'] } }, NOW)).not.toHaveProperty('spec');
   });
 
   it('compares runs by their arguments and metrics: as a table, as CSV, and sorted', () => {

@@ -227,6 +227,7 @@ describe('a list of runs', () => {
         trainingSeconds: null,
         costUsd: null,
         metrics: [],
+        headlines: [],
         isKept: false,
       },
     ]);

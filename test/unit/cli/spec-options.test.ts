@@ -23,7 +23,7 @@ function read(...argv: string[]): SpecInput {
 describe('the options of the run spec', () => {
   it('are one for each key', () => {
     const flags = addSpecOptions(new Command()).options.map((option) => option.attributeName());
-    const keys = flags.map((flag) => (flag === 'secret' ? 'secrets' : flag));
+    const keys = flags.map((flag) => ({ secret: 'secrets', metric: 'metrics' })[flag] ?? flag);
     expect([...keys, 'args'].sort()).toEqual(Object.keys(specSchema.shape).sort());
   });
 
@@ -54,6 +54,28 @@ describe('the options of the run spec', () => {
     expect(() => read('--instance', 'mine')).toThrow(/the options: instance is an id/);
     expect(() => read('--install', 'perhaps')).toThrow(/Allowed choices are best-effort/);
     expect(() => read('--env', 'A')).toThrow('"A" is not NAME=value.');
+  });
+
+  it('take metrics one by one, by name and expression', () => {
+    const spec = read(
+      '--metric',
+      'score=Score=([0-9.]+)',
+      '--metric',
+      'b=(.)',
+      '--headline',
+      'score',
+      '--headline',
+      'b',
+    );
+    expect(spec).toEqual({
+      metrics: [
+        { name: 'score', regex: 'Score=([0-9.]+)' },
+        { name: 'b', regex: '(.)' },
+      ],
+      headline: ['score', 'b'],
+    });
+    expect(() => read('--metric', '=(.)')).toThrow('--metric "=(.)" has no name.');
+    expect(() => read('--metric', 'a=.')).toThrow(/the options: metrics\.0\.regex has no group/);
   });
 
   it('take references to secrets one by one, and repeat no word that may be the secret itself', () => {

@@ -2,7 +2,7 @@ import type { CloudWatchClient } from '@aws-sdk/client-cloudwatch';
 import { describe, expect, it } from 'vitest';
 import { type Measure, measureOver } from '../../../aws/metrics.ts';
 import { OUTCOMES } from '../../../core/errors.ts';
-import { pollMetrics, runMetrics } from '../../../core/notify/metrics.ts';
+import { headlineMetrics, pollMetrics, runMetrics } from '../../../core/notify/metrics.ts';
 import { quietly } from '../../../lambdas/adapters/ports.ts';
 import { createCount } from '../../../lambdas/count-runs.ts';
 import { withMetrics } from '../../../lambdas/poll-logs.ts';
@@ -64,7 +64,77 @@ describe('the metrics of a poll', () => {
   });
 });
 
+describe('the headline metrics of a poll', () => {
+  const at = (step: number, value: number | null, changes = {}) =>
+    jobStep('train', {
+      metrics: {
+        values: [
+          { name: 'loss', step, value },
+          { name: 'lr', step, value: 1 },
+        ],
+        isMidLine: false,
+      },
+      ...changes,
+    });
+  const spec = { project: 'digits', headline: ['loss', 'val_loss'] };
+  const sent = (before: ReturnType<typeof at>, after: ReturnType<typeof at>, of: object = spec) =>
+    headlineMetrics({ project: 'digits', ...of }, before, after);
+  const loss = (value: number) => [{ name: 'loss', value, unit: 'None', project: 'digits' }];
+
+  it('are what the spec names, of the project and not of the run, when the poll read a new value', () => {
+    expect(sent(jobStep('train'), at(1, 0.5))).toEqual(loss(0.5));
+    expect(sent(at(1, 0.5), at(2, 0.5))).toEqual(loss(0.5));
+    expect(sent(at(1, 0.5), at(1, 0.25))).toEqual(loss(0.25));
+    expect(sent(at(1, 0.5), at(1, 0.5))).toEqual([]);
+  });
+
+  it('are none without the key, as in a run that began before it was known', () => {
+    expect(sent(jobStep('train'), at(1, 0.5), { headline: [] })).toEqual([]);
+    expect(sent(jobStep('train'), at(1, 0.5), { headline: undefined })).toEqual([]);
+    expect(sent(jobStep('install'), jobStep('install'))).toEqual([]);
+  });
+
+  it('are sent once more when the training has ended', () => {
+    expect(sent(at(1, 0.5), at(1, 0.5, { ended: true }))).toEqual(loss(0.5));
+  });
+
+  it.each([[null], [1e308], [-1e308], [2 ** 361]])('leave out %s, with which CloudWatch refuses all', (value) => {
+    expect(sent(at(1, 0.5), at(2, value, { ended: true }))).toEqual([]);
+  });
+
+  it.each([
+    [1e-300, 0],
+    [-5e-324, 0],
+    [-1e100, -1e100],
+  ])('report %s as %s', (value, reported) => {
+    expect(sent(at(1, 0.5), at(2, value))).toEqual(loss(reported));
+  });
+
+  it('are in the call of the poll', async () => {
+    const calls: unknown[] = [];
+    const input = watchInput(jobStep('train'));
+    const poll = withMetrics(
+      () => Promise.resolve(at(1, 0.5, { pollFailures: 1 })),
+      (metrics) => Promise.resolve(void calls.push(metrics)),
+      () => NOW,
+    );
+    await poll({ ...input, spec: { ...input.spec, headline: ['loss'] } });
+    expect(calls).toMatchObject([[{ name: 'PollFailures' }, { name: 'loss', project: input.spec.project }]]);
+  });
+});
+
 describe('CloudWatch', () => {
+  it('has the values of a project under its name', async () => {
+    const { client, sent } = fakeClient<CloudWatchClient>({ PutMetricDataCommand: () => ({}) });
+    await measureOver(client)([{ name: 'val_loss', value: 0.5, unit: 'None', project: 'digits' }]);
+    expect(sent[0]?.input).toEqual({
+      Namespace: 'runctl',
+      MetricData: [
+        { MetricName: 'val_loss', Value: 0.5, Unit: 'None', Dimensions: [{ Name: 'Project', Value: 'digits' }] },
+      ],
+    });
+  });
+
   it('gets all of them in one call, and none in none', async () => {
     const { client, sent } = fakeClient<CloudWatchClient>({ PutMetricDataCommand: () => ({}) });
     await measureOver(client)([]);

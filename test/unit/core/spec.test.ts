@@ -60,6 +60,16 @@ const good: { [Key in keyof Required<SpecInput>]: NonNullable<SpecInput[Key]>[] 
     { from: 'run', patterns: ['x'] },
   ],
   include: [[], ['../common', 'a/b.py']],
+  metrics: [
+    [],
+    [{ name: 'val_loss', regex: 'Validation: (\\d+\\.\\d+)' }],
+    [
+      { name: 'a', regex: '(.)' },
+      { name: 'a', regex: `(${'x'.repeat(498)})` },
+    ],
+    Array.from({ length: 40 }, (_, index) => ({ name: `m${index}`, regex: '(?i)m is ([0-9.eE+-]+)' })),
+  ],
+  headline: [[], ['val_loss'], ['val loss', 'eval/acc@1', 'x'.repeat(64)]],
   allowRemovals: [true, false],
   takeOver: [true, false],
   user: ['ubuntu', 'ec2-user', '_x'],
@@ -69,6 +79,30 @@ const good: { [Key in keyof Required<SpecInput>]: NonNullable<SpecInput[Key]>[] 
 };
 
 const bad: [key: keyof SpecInput, value: unknown, says: RegExp][] = [
+  ['metrics', { loss: '(.)' }, /metrics must be a list/],
+  ['metrics', [{ name: 'a' }], /metrics\.0\.regex must be a string/],
+  ['metrics', [{ name: 'a', regex: '(.)', unit: 's' }], /metrics\.0 has the unknown key "unit"/],
+  ['metrics', [{ name: '<b>', regex: '(.)' }], /metrics\.0\.name is "<b>"; a metric has 1 to 64 of the characters/],
+  ['metrics', [{ name: ' a', regex: '(.)' }], /metrics\.0\.name is " a"/],
+  ['metrics', [{ name: 'a', regex: '' }], /metrics\.0\.regex is empty/],
+  ['metrics', [{ name: 'a', regex: 'loss' }], /metrics\.0\.regex has no group for the value; put it in parentheses/],
+  [
+    'metrics',
+    [
+      { name: 'a', regex: '(.)' },
+      { name: 'b', regex: '(' },
+    ],
+    /metrics\.1\.regex is not one that RE2 accepts: .*missing closing \)/,
+  ],
+  ['metrics', [{ name: 'a', regex: '(?<!x)(.)' }], /metrics\.0\.regex is not one that RE2 accepts/],
+  ['metrics', [{ name: 'a', regex: `(${'x'.repeat(499)})` }], /metrics\.0\.regex has more than 500 characters/],
+  ['metrics', [{ name: 'a', regex: `(${'a{1000}'.repeat(3)})` }], /metrics\.0\.regex makes the expressions too large/],
+  ['metrics', [{ name: 'a', regex: '('.repeat(501) }], /metrics\.0\.regex has more than 500 characters$/],
+  ['metrics', Array.from({ length: 41 }, () => ({ name: 'a', regex: '(' })), /metrics has more than 40 items$/],
+  ['headline', 'loss', /headline must be a list/],
+  ['headline', ['a', 'b', 'c', 'd'], /headline has more than 3 items/],
+  ['headline', ['a', 'a'], /headline has a name twice/],
+  ['headline', ['loss$'], /headline\.0 is "loss\$"; a metric has/],
   ['name', 'x'.repeat(65), /name has more than 64 characters/],
   ['note', 'a\nb', /note has a control character/],
   ['startedBy', 'a\x1b[2J', /startedBy has a control character/],
@@ -197,7 +231,7 @@ describe('parseSpec', () => {
     ['__proto__x', /unknown key "__proto__x"/],
   ])('refuses the unknown key %s', (key, says) => expect(refusal({ [key]: 1 })).toMatch(says));
 
-  it.each(['checkpoints', 'metrics', 'onFinish'])('refuses %s, which is reserved', (key) => {
+  it.each(['checkpoints', 'onFinish'])('refuses %s, which is reserved', (key) => {
     expect(refusal({ [key]: {} })).toMatch(new RegExp(`${key} is reserved`));
   });
 
@@ -286,6 +320,8 @@ describe('resolveSpec', () => {
       maxLogBytes: 1024 ** 3,
       outputs: ['outputs/**'],
       outputsFrom: 'run',
+      metrics: [],
+      headline: [],
       allowRemovals: false,
       takeOver: false,
       user: null,

@@ -132,6 +132,21 @@ describe('Poll logs of a training', () => {
     expect(metrics?.values).toHaveLength(1);
   });
 
+  it('reads what the expressions of the spec match; a run that began before there were any has none', async () => {
+    const metrics = [{ name: 'score', regex: 'Score is ([0-9.]+)' }];
+    const read = async (of: object) => {
+      const commands = new FakeCommands(jobStatus('train', 'Score is 3\nScore is 4\nstep=5 loss=1\n'));
+      const input = watchInput(jobStep('train'));
+      return await createPollWithLatest(fakePorts(commands))({ ...input, spec: { ...spec, ...of } });
+    };
+    const loss = { name: 'loss', step: 5, value: 1 };
+    const found = [{ name: 'score', step: 2, value: 4 }, loss];
+    expect((await read({ metrics })).metrics?.values).toEqual(found);
+    expect((await read({ metrics: undefined })).metrics?.values).toEqual([loss]);
+    expect((await read({ metrics: [{ name: 'score', regex: '(' }] })).metrics?.values).toEqual([loss]);
+    expect((await read({ metrics })).metrics?.values).toEqual(found);
+  });
+
   it('does not read the end of a line whose beginning another attempt has sent', async () => {
     const step = await pollTraining(
       '1 step=5 loss=9\nstep=6 loss=1\n',

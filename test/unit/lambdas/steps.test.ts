@@ -245,6 +245,14 @@ describe('Start training', () => {
     ]);
   });
 
+  it('reads the metrics in the first of the log, of which the rest may be; so does Confirm PID', async () => {
+    const started = await createStart(fakePorts(new FakeCommands(jobStatus('train', 'Epoch 7/9\n'))))(jobInput());
+    const commands = new FakeCommands(jobStatus('train', 'Epoch 7/9\nLoss: 0.5\n'));
+    const confirm = createConfirm({ ...fakePorts(commands), notify: fakeNotify().notify });
+    const step = await confirm(watchInput(started));
+    expect(step.metrics?.values).toEqual([{ name: 'Loss', step: 7, value: 0.5 }]);
+  });
+
   it('prefers the user of the spec to the one of the tag', async () => {
     const commands = new FakeCommands(jobStatus('train', ''), jobStatus('train', ''));
     const start = createStart(fakePorts(commands));

@@ -140,6 +140,16 @@ describe('summarize-run', () => {
     expect(summary()).toMatchObject({ filePoints: 62, hasMoreSeries: true });
   });
 
+  it('takes the expressions of the spec, and leaves out those of a run that was rejected for them', async () => {
+    const spec = { project: 'digits', metrics: [{ name: 'mine', regex: 'acc=0\\.(\\d)' }] };
+    const good = rig(endedRun({ manifest: { spec } }));
+    await good.summarize(written());
+    expect(good.summary()?.series.map(({ name, max }) => [name, max])).toContainEqual(['mine', 9]);
+    const wrong = rig(endedRun({ manifest: { spec: { metrics: [{ name: 'mine', regex: '(' }, 7, null] } } }));
+    await wrong.summarize(written());
+    expect(wrong.summary()?.series.map(({ name }) => name)).toEqual(['loss', 'acc', 'lr']);
+  });
+
   it('reads over lines of files that are not points', async () => {
     const bad = [{ name: 'a"b', step: 1, value: 1 }, { name: 'lr', step: '1', value: 1 }, ['lr', 1, 1], { name: 'lr' }];
     const { summarize, summary } = rig(endedRun({ log: null, points: [...bad, { name: 'lr', step: 2, value: 3 }] }));

@@ -5,7 +5,8 @@ import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { bundleLambdas, lambdaNames } from '../../../lib/functions/bundle.ts';
 
-const MOST_BYTES = 670 * 1024;
+/** The engine for expressions of people has 150 KB of those that read a spec, or a training's log. */
+const MOST_BYTES = 840 * 1024;
 let folder = '';
 
 beforeAll(async () => {

@@ -23,7 +23,7 @@ function write(): { stream: NodeJS.WriteStream; text: () => string } {
 }
 
 /** An account with the run `digits-1`. @param stored its log is in S3 as well as in CloudWatch */
-function rig(statuses: readonly string[], { stored = false, pieces = [LOG] } = {}) {
+function rig(statuses: readonly string[], { stored = false, pieces = [LOG], spec = {} } = {}) {
   const [out, err] = [write(), write()];
   const waiting = [...statuses];
   const left = [...pieces];
@@ -34,7 +34,17 @@ function rig(statuses: readonly string[], { stored = false, pieces = [LOG] } = {
       const output = JSON.stringify({ outcome: 'succeeded', message: 'Done.' });
       return { executionArn, name: 'digits-1', status, startDate: new Date(0), input: '{}', output };
     },
+    GetExecutionHistoryCommand: () => ({
+      events: [
+        {
+          type: 'TaskStateExited',
+          timestamp: new Date(0),
+          stateExitedEventDetails: { name: 'Verify archive', output: JSON.stringify(verified) },
+        },
+      ],
+    }),
   });
+  const verified = { ...samples.verified, spec: { ...samples.verified.spec, ...spec } };
   const s3 = fakeClient<S3Client>({
     GetObjectCommand: ({ Key }) =>
       stored && Key === 'runs/digits-1/train.log.gz' ? { Body: Readable.from(gzipSync(LOG)) } : awsError('NoSuchKey'),
@@ -111,6 +121,30 @@ describe('runctl metrics', () => {
       [3, null],
       [4, 1],
     ]);
+  });
+
+  it.each([['SUCCEEDED'], ['RUNNING']])('reads what the expressions of the spec match (%s)', async (status) => {
+    const spec = { metrics: [{ name: 'mine', regex: 'acc=0\\.(\\d)' }] };
+    const { out } = await rig([status], { spec }).show({ csv: true, name: ['mine'] });
+    expect(out).toContain('digits-1,mine,1,7,1\n');
+    const { out: both } = await rig([status], { spec }).show({
+      csv: true,
+      name: ['mine'],
+      match: ['mine=loss=0\\.(2)'],
+    });
+    expect(both.split('\n')).toEqual(['run,metric,step,value,attempt', 'digits-1,mine,2,2,1', '']);
+  });
+
+  it('follows a run with the expressions of its spec', async () => {
+    const spec = { metrics: [{ name: 'mine', regex: 'acc=0\\.(\\d)' }] };
+    const { out } = await rig(['RUNNING', 'SUCCEEDED'], { spec }).show({ csv: true, follow: true, name: ['mine'] });
+    expect(out).toContain('digits-1,mine,2,8,1\n');
+  });
+
+  it('shows the headline metric of the spec first', async () => {
+    const { out } = await rig(['SUCCEEDED'], { spec: { headline: ['acc'] } }).show();
+    expect(out.indexOf('\nacc ')).toBeGreaterThan(0);
+    expect(out.indexOf('\nacc ')).toBeLessThan(out.indexOf('\nloss '));
   });
 
   it('reads what an expression matches', async () => {

@@ -46,7 +46,7 @@ const exited = (name: string, output: object) => ({
 });
 
 /** A run that trains, or of which S3 has nothing; `log`: the pages that CloudWatch gives. */
-function setUp(log: readonly string[], status = 'RUNNING') {
+function setUp(log: readonly string[], status = 'RUNNING', spec: object = {}, history: Promise<void> | null = null) {
   const stopped: unknown[] = [];
   let isAway = false;
   const unlessAway = (reply: object) => (isAway ? awsError('ECONNREFUSED') : reply);
@@ -59,7 +59,7 @@ function setUp(log: readonly string[], status = 'RUNNING') {
     ...(status === 'RUNNING' ? {} : { stopDate: new Date(samples.run.startedAt) }),
   };
   const events = [
-    exited('Verify archive', samples.verified),
+    exited('Verify archive', { ...samples.verified, spec: { ...samples.spec, ...spec } }),
     exited('Find instance', samples.instance),
     exited('Start training', samples.jobStep('train', { pid: 4711, polls: 3, usage: USAGE })),
   ];
@@ -67,8 +67,10 @@ function setUp(log: readonly string[], status = 'RUNNING') {
     ListExecutionsCommand: () => unlessAway({ executions: [execution] }),
     DescribeExecutionCommand: ({ executionArn }) =>
       unlessAway(executionArn === ARN ? execution : awsError('ExecutionDoesNotExist')),
-    GetExecutionHistoryCommand: ({ reverseOrder }) =>
-      unlessAway({ events: reverseOrder ? [...events].reverse() : events }),
+    GetExecutionHistoryCommand: ({ reverseOrder }) => {
+      const reply = unlessAway({ events: reverseOrder ? [...events].reverse() : events });
+      return history === null ? reply : history.then(() => reply);
+    },
     StopExecutionCommand: ({ executionArn }) => {
       stopped.push(executionArn);
       return {};
@@ -157,6 +159,26 @@ describe('a run on the page', () => {
     const view = await desk.run(samples.run.id, FIRST, WAIT_MS);
     expect(view.trouble?.message).toContain('logs:GetLogEvents');
     expect([view.status?.pid, view.log.total]).toEqual([4711, 2]);
+  });
+
+  it('has the metrics that its spec describes, and first those that it chooses', async () => {
+    const spec = { metrics: [{ name: 'mine', regex: '"loss": ([0-9.]+)' }], headline: ['val_loss', 'mine'] };
+    let answer: () => void = () => undefined;
+    const history = new Promise<void>((resolve) => {
+      answer = resolve;
+    });
+    const { desk } = setUp(LOG, 'RUNNING', spec, history);
+    // What is read before the spec is known would lack them.
+    await desk.run(samples.run.id, FIRST, 100);
+    answer();
+    const series = async () => (await desk.run(samples.run.id, FIRST, WAIT_MS)).metrics.series;
+    await expect
+      .poll(async () => (await series())?.map(({ name, last }) => [name, last]), { timeout: 10_000 })
+      .toEqual([
+        ['val_loss', null],
+        ['mine', 0.25],
+        ['loss', 0.25],
+      ]);
   });
 
   it('is not found by the name of none', async () => {

@@ -216,6 +216,72 @@ describe('attacks', () => {
   });
 });
 
+describe('attacks on the expressions of people', () => {
+  const within = (regexes: readonly string[], text: string) => {
+    const custom = compileMetrics(regexes.map((regex, index) => ({ name: `m${index}`, regex })));
+    const parser = new MetricsParser({ custom });
+    const began = process.cpuUsage();
+    const points = [...parser.push(Buffer.from(text)), ...parser.end()];
+    const { user, system } = process.cpuUsage(began);
+    return { points, ms: (user + system) / 1_000 };
+  };
+  const line = 'ab'.repeat(2_000);
+
+  it.each([
+    ['nested repetitions', ['(a+)+$', '(?:(?:a|b)+)+(c)', '(a*)*(b*)*(c)']],
+    ['a large automaton', ['(a|b)*a(a|b){400}']],
+    ['many counted classes', ['(?i)(\\pL{400})\\d', '([^c]{500})c']],
+    ['all forty', Array.from({ length: 40 }, () => '(?:a|ab|b)*?([0-9])$')],
+    ['any character', Array.from({ length: 40 }, () => '.*.*.*([0-9])')],
+  ])('take a second for a line of 4 KB at most: %s', (_, regexes) => {
+    expect(within(regexes, `1 ${line}\n`.repeat(3)).ms).toBeLessThan(9_000);
+  });
+
+  it.each([
+    ['(a{1000}){1000}(x)'],
+    [`(${'a{1000}'.repeat(70)})`],
+    ['((a{0,50}){0,50})'],
+    [`(${'\\pL{1000}'.repeat(40)})`],
+  ])('are not compiled when they are too large: %s', (regex) => {
+    const began = performance.now();
+    expect(() => compileMetrics([{ name: 'a', regex }])).toThrow(/makes the expressions too large|not one that RE2/);
+    expect(performance.now() - began).toBeLessThan(10_000);
+  });
+
+  it('are too large together, whichever is too many', () => {
+    const regexes = (count: number) => Array.from({ length: count }, () => ({ name: 'a', regex: '(x{400})' }));
+    expect(() => compileMetrics(regexes(4))).not.toThrow();
+    expect(() => compileMetrics(regexes(5))).toThrow(/too large/);
+  });
+
+  it('find no value in a line of 10 MB, in half a line, and in escape codes', () => {
+    const text = `m0=${'1'.repeat(10_000_000)}\n\u001b]0;m0=7\u0007m0=\u001b[31m3\u001b[0m\u0000\nm0=nan\nm0=-inf\nm0=1e308\nm0=1e999\n`;
+    const { points } = within(['m0=(\\S+)'], text);
+    expect(points.map(({ step, value, gap }) => [step, value ?? gap])).toEqual([
+      [1, 3],
+      [2, 'nan'],
+      [3, '-inf'],
+      [4, 1e308],
+      [5, 'inf'],
+    ]);
+  });
+
+  it('give values only: a group with other text, or none, is not one', () => {
+    const { points } = within(['m=(.*)', 'n=(\\d)?'], 'm=1; rm 1\nm=__proto__1\nm=0x10\nn= 1\nm=\u0661\n');
+    expect(points).toEqual([]);
+  });
+});
+
+it('counts steps of the metrics that are kept alone, however many names a log has', () => {
+  const parser = new MetricsParser();
+  for (let line = 0; line < 2_000; line += 1) {
+    const names = Array.from({ length: 100 }, (_, index) => `n${line * 100 + index}=1`).join(' ');
+    parser.push(Buffer.from(`epoch ${line} step 7 ${names}\n`));
+  }
+  expect(parser.state.progress).toHaveLength(MAX_SERIES);
+  expect(JSON.stringify(parser.state).length).toBeLessThan(10_000);
+});
+
 function tenNames(line: number): string {
   return Array.from({ length: 10 }, (_, index) => `n${line * 10 + index}=1`).join(' ');
 }
@@ -242,12 +308,12 @@ describe('metrics of people', () => {
   });
 
   it.each([
-    ['a name', [{ name: '<b>', regex: '(.)' }], /is not a name/],
+    ['a name', [{ name: '<b>', regex: '(.)' }], /the name is "<b>"; a metric has/],
     ['no group', [{ name: 'a', regex: '.' }], /no group/],
     ['a look-behind or back-reference', [{ name: 'a', regex: '(a)\\1' }], /not one that RE2 accepts/],
     ['a bomb', [{ name: 'a', regex: '((a{1000}){1000}){1000}' }], /not one that RE2 accepts/],
     ['length', [{ name: 'a', regex: `(${'a'.repeat(500)})` }], /more than 500/],
-    ['number', Array.from({ length: 41 }, () => ({ name: 'a', regex: '(.)' })), /41 items/],
+    ['number', Array.from({ length: 41 }, () => ({ name: 'a', regex: '(.)' })), /there are 41 metrics; 40 are allowed/],
   ])('are refused for %s', (_, definitions, message) => {
     expect(() => compileMetrics(definitions)).toThrow(InvalidMetric);
     expect(() => compileMetrics(definitions)).toThrow(message);

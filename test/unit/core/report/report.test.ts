@@ -30,6 +30,17 @@ function series(name: string, values: readonly (number | null)[]): Series {
 const textOf = (html: string) => elements(html, 'body')[0]?.text ?? '';
 
 describe('a report of a run', () => {
+  it('begins with the headline metrics of the spec, as a comparison does', () => {
+    const spec = { headline: ['score', 'acc'] };
+    const run = {
+      manifest: manifest({ spec }),
+      series: ['loss', 'acc', 'score'].map((name) => series(name, [1, 2])),
+      usage: [],
+    };
+    for (const html of [runReport(run), comparison([run, run])])
+      expect(elements(html, 'h3').map(({ text }) => text)).toEqual(['score', 'acc', 'loss']);
+  });
+
   it('answers where the loss is, whether the GPU was busy, what it cost, and why it failed', () => {
     const text = textOf(
       runReport({
