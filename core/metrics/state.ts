@@ -1,5 +1,4 @@
 import type { Value } from './point.ts';
-import type { Table } from './tables.ts';
 
 /** Of one metric: where its count of steps over epochs is. */
 export interface Progress {
@@ -9,6 +8,16 @@ export interface Progress {
   readonly interval: number;
   /** Steps of the epochs before. */
   readonly before: number;
+}
+
+export type Separator = '|' | ',' | '\t' | ' ';
+
+/** The columns of a table that has a line for each epoch or step. */
+export interface Table {
+  readonly separator: Separator;
+  readonly names: readonly string[];
+  /** Index of the column that counts. */
+  readonly step: number;
 }
 
 export interface TableState extends Table {

@@ -1,5 +1,5 @@
 import { isMetricName, type Reading, type Readings, type Value } from './point.ts';
-import type { BoxState, TableState } from './state.ts';
+import type { BoxState, Separator, Table, TableState } from './state.ts';
 import { EPOCH_KEYS, isMeasure, isNoise, parseValue, STEP_KEYS } from './values.ts';
 
 /** Tables that have a line for each epoch or step, below the names of their columns: those of fastai, skorch, scikit-learn, spaCy, and CSV. */
@@ -12,14 +12,6 @@ const COLUMN = /^(?:#|[A-Za-z_][^,:]*)$/;
 const RULE = /^[\s|+:=-]*$/;
 /** Other lines between the lines of a table: behind more of them it is over. */
 const OTHER_LINES = 100;
-
-type Separator = '|' | ',' | '\t' | ' ';
-
-export interface Table {
-  readonly separator: Separator;
-  readonly names: readonly string[];
-  readonly step: number;
-}
 
 export class TableReader {
   #table: Table | null = null;
