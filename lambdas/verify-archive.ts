@@ -1,5 +1,6 @@
 import { type ArchiveStore, createArchiveStore, createIndexStore } from '../aws/archive-store.ts';
 import { encodeIndex } from '../core/archive/archive-index.ts';
+import { believableSent } from '../core/archive/sent.ts';
 import { type ArchiveCaps, type ArchiveReport, verifyArchive } from '../core/archive/verify.ts';
 import { RunError } from '../core/errors.ts';
 import {
@@ -73,10 +74,11 @@ export function createVerify({
       caps,
       capture: { names: [SPEC_FILE, PACKAGE_FILE], maxBytes: CONFIG_FILE_BYTES },
     });
-    if (asked.sha256 !== undefined && asked.sha256 !== report.sha256) {
+    for (const { sha256 } of [asked, fromMetadata]) {
+      if (sha256 === undefined || sha256 === report.sha256) continue;
       throw new RunError(
         'ArchiveChanged',
-        `${archiveUri(location)} has the SHA-256 ${report.sha256}, and the run was started for ${asked.sha256}.`,
+        `${archiveUri(location)} has the SHA-256 ${report.sha256}, and the run was started for ${sha256}.`,
       );
     }
     const sources = [readSpecFile(report), fromMetadata, asked];
@@ -107,6 +109,11 @@ export function createVerify({
         gitCommit: report.git?.commit ?? null,
         gitDirty: report.git?.dirty ?? null,
         patchBytes: assembled?.patchBytes ?? null,
+        sent: believableSent(asked.sent ?? fromMetadata.sent, {
+          bytes: report.bytes,
+          files: report.files.length,
+          patchBytes: assembled?.patchBytes ?? null,
+        }),
         indexed,
       },
       warnings: secretLookingNames(spec.env).map(secretWarning),

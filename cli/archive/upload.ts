@@ -65,6 +65,47 @@ export async function uploadArchive(
   return { bucket, key, versionId, runId: executionNameForUpload({ bucket, key, version: versionId ?? '' }) };
 }
 
+/** Copies an archive within S3 so that it starts a run. */
+export async function copyUpload(
+  s3: Pick<S3Client, 'send'>,
+  { sha256 }: Pick<LocalArchive, 'sha256'>,
+  from: ArchiveLocation,
+  to: { readonly project: string; readonly spec: SpecInput },
+): Promise<StartingUpload> {
+  const { bucket } = from;
+  const key = archiveKey(to.project, sha256, UPLOAD_PREFIX);
+  const { VersionId } = await s3.send(
+    new CopyObjectCommand({
+      Bucket: bucket,
+      Key: key,
+      CopySource: copySource(from),
+      MetadataDirective: 'REPLACE',
+      Metadata: { [METADATA_KEY]: specMetadata(to.spec) },
+      TaggingDirective: 'REPLACE',
+    }),
+  );
+  const versionId = VersionId ?? null;
+  return { bucket, key, versionId, runId: executionNameForUpload({ bucket, key, version: versionId ?? '' }) };
+}
+
+/** Whether the person may read archives: who may only upload gets the same answer for one that exists and one that does not. */
+export async function mayReuse(
+  s3: Pick<S3Client, 'send'>,
+  { sha256 }: Pick<LocalArchive, 'sha256'>,
+  to: { readonly bucket: string; readonly project: string },
+  { signal }: UploadOptions = {},
+): Promise<boolean> {
+  const head = new HeadObjectCommand({ Bucket: to.bucket, Key: archiveKey(to.project, sha256) });
+  try {
+    await s3.send(head, signal ? { abortSignal: signal } : {});
+    return true;
+  } catch (error) {
+    if (httpStatus(error) === 403) return false;
+    if (httpStatus(error) === 404) return true;
+    throw error;
+  }
+}
+
 /**
  * Uploads a whole archive to where it starts nothing. An object that is at its key already is left alone: the archive gets a
  * key of its own.

@@ -67,12 +67,14 @@ async function push(context: Context, options: PushOptions): Promise<ExitCode> {
       `Packed ${packed.files.length} files (${formatSize(packed.bytes)}) into ${formatSize(packed.archiveBytes)}`,
     );
     const patch = options.full === true ? ('none' as const) : ('at-once' as const);
-    const to = { bucket, project: name.value, start: options.start === true ? flags : null, patch, expires: false };
-    const sent = await send(context, archive, to);
+    const isStart = options.start === true;
+    const to = { bucket, project: name.value, patch, expires: isStart };
+    const start = isStart ? { spec: flags, changedFiles: packed.changedFiles } : null;
+    const sent = await send(context, archive, { ...to, start });
     const uri = archiveUri(sent);
     terminal.note(sentLine(packed, sent));
     if (sent.reused) terminal.note('The same archive is already uploaded.');
-    const start = `runctl run --project ${name.value} --archive '${uri}' --sha256 ${archive.sha256}`;
+    const command = `runctl run --project ${name.value} --archive '${uri}' --sha256 ${archive.sha256}`;
     if (options.json) {
       const output: PushOutput = {
         archive: uri,
@@ -94,7 +96,7 @@ async function push(context: Context, options: PushOptions): Promise<ExitCode> {
       terminal.print(uri);
       terminal.note(
         sent.runId === null
-          ? `To start a run: ${start}`
+          ? `To start a run: ${command}`
           : `The upload starts run ${sent.runId}. To follow it: runctl logs -f ${sent.runId}`,
       );
     }

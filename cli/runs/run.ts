@@ -123,6 +123,7 @@ async function sendFolder(context: Context, flags: SpecInput, options: RunOption
       archive: archiveUri(sent),
       sha256: archive.sha256,
       ...(sent.patch === null ? {} : { patch: archiveUri(sent.patch) }),
+      sent: { bytes: sent.sentBytes, changedFiles: packed.changedFiles },
     };
   });
 }

@@ -190,13 +190,18 @@ describe('Verify archive with a SHA-256 in the input', () => {
     await expect(answer).rejects.toMatchObject({ name: 'ArchiveChanged', message: expect.stringContaining(wanted) });
   });
 
-  it.each(['runctl.yaml', 'metadata'])('takes none from %s', async (source) => {
-    const spec = `{"sha256": "${'0'.repeat(64)}"}`;
-    const { answer } =
-      source === 'metadata'
-        ? verify(files, { archive: KEY }, spec)
-        : verify({ ...files, 'runctl.yaml': spec }, { archive: KEY });
-    await expect(answer).rejects.toThrow(/sha256 is valid in the execution's input only/);
+  it('compares also with that of the upload’s metadata', async () => {
+    const other = `{"sha256": "${'0'.repeat(64)}"}`;
+    const { sha256 } = (await verify(files).answer).archive;
+    await expect(verify(files, { archive: KEY, sha256 }, other).answer).rejects.toMatchObject({
+      name: 'ArchiveChanged',
+    });
+    await verify(files, { archive: KEY }, `{"sha256": "${sha256}"}`).answer;
+  });
+
+  it.each(['sha256: "', 'sent: {bytes: 1} # '])('takes none from runctl.yaml: %s', async (key) => {
+    const { answer } = verify({ ...files, 'runctl.yaml': `${key}${'0'.repeat(64)}"` }, { archive: KEY });
+    await expect(answer).rejects.toThrow(/runctl\.yaml: (sha256|sent) is valid in the execution's input only/);
   });
 
   it.each(['runs/a/outputs.tar.gz', 'pieces/x.tar.gz', 'code.tar.gz'])(
@@ -207,4 +212,28 @@ describe('Verify archive with a SHA-256 in the input', () => {
       );
     },
   );
+});
+
+describe('what the command says that it sent', () => {
+  const files = { 'train.py': 'x = 1\n', 'b.py': '' };
+  const sentOf = async (sent: object, metadata: string | null = null) =>
+    (await verify(files, { archive: KEY, ...sent }, metadata).answer).archive.sent;
+
+  it('is recorded, from the input or the metadata of an upload', async () => {
+    expect(await sentOf({})).toBeNull();
+    expect(await sentOf({ sent: { bytes: 12, changedFiles: 2 } })).toEqual({ bytes: 12, changedFiles: 2 });
+    expect(await sentOf({ sent: { bytes: 0 } })).toEqual({ bytes: 0, changedFiles: null });
+    expect(await sentOf({}, '{"sent": {"bytes": 7, "changedFiles": 1}}')).toEqual({ bytes: 7, changedFiles: 1 });
+  });
+
+  it.each([{ bytes: 1_000_000 }, { bytes: 5, changedFiles: 3 }])(
+    'is not believed when it cannot be: %j',
+    async (sent) => {
+      expect(await sentOf({ sent })).toBeNull();
+    },
+  );
+
+  it.each([-1, 1.5, 'x', null])('is refused when it is not a count: %j', async (bytes) => {
+    await expect(sentOf({ sent: { bytes } })).rejects.toMatchObject({ name: 'InvalidSpec' });
+  });
 });
