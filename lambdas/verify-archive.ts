@@ -1,9 +1,11 @@
 import { type ArchiveStore, createArchiveStore, createIndexStore } from '../aws/archive-store.ts';
 import { encodeIndex } from '../core/archive/archive-index.ts';
+import { isOlder } from '../core/archive/unused.ts';
 import { believableSent } from '../core/archive/sent.ts';
 import { type ArchiveCaps, type ArchiveReport, verifyArchive } from '../core/archive/verify.ts';
 import { RunError } from '../core/errors.ts';
 import {
+  ARCHIVE_DAYS,
   ARCHIVE_PREFIX,
   type ArchiveLocation,
   archiveProject,
@@ -40,8 +42,13 @@ interface Ports {
   readonly archives: ArchiveStore;
   readonly caps: ArchiveCaps;
   readonly durationLimits: DurationLimits;
-  /** Writes the index of an archive. */
-  readonly indexes: { put(bucket: string, key: string, index: Buffer, of: ArchiveLocation): Promise<void> };
+  /** Writes the index of an archive, and that a run uses one. */
+  readonly indexes: {
+    put(bucket: string, key: string, index: Buffer, of: ArchiveLocation): Promise<void>;
+    noteUse(bucket: string, archiveKey: string): Promise<void>;
+  };
+  /** Epoch milliseconds. Default: the clock. */
+  readonly now?: () => number;
   readonly program: Omit<RunProgram, 'documentVersion'>;
   /** The number of the document's version that runs a program. */
   readonly documentVersion: (sha256: string) => Promise<string>;
@@ -57,6 +64,7 @@ export function createVerify({
   program,
   documentVersion,
   uploadBucket,
+  now = Date.now,
 }: Ports) {
   return async ({ execution, input, assembled }: VerifyInput): Promise<VerifyOutput> => {
     if (!isRunId(execution.name))
@@ -69,6 +77,7 @@ export function createVerify({
     // Exactly the version that Assemble archive wrote.
     const location = assembled ? { ...named, versionId: assembled.versionId } : named;
     const object = await archives.open(location);
+    await refuseExpired(archives, { ...location, versionId: object.versionId }, object.modifiedAt, now());
     const fromMetadata = readSpecMetadata(object.metadata);
     const report = await verifyArchive(object.body, {
       caps,
@@ -83,6 +92,7 @@ export function createVerify({
     }
     const sources = [readSpecFile(report), fromMetadata, asked];
     const indexed = await writeIndex(indexes, { ...location, versionId: object.versionId }, report);
+    await noteUse(indexes, location);
     const spec = limitDurations(resolveSpec(...sources), durationLimits, ...sources);
     const files = projectFiles(report);
     const chosen = chooseEntry(files, spec);
@@ -140,6 +150,30 @@ async function writeIndex(
     logger.warn('the index was not written', { error: error instanceof Error ? error.message : String(error) });
     return false;
   }
+}
+
+/** Keeps the archive from expiring. The run does not depend on it: its version is there until it has synced. */
+async function noteUse(indexes: Ports['indexes'], { bucket, key }: ArchiveLocation): Promise<void> {
+  if (!key.startsWith(ARCHIVE_PREFIX)) return;
+  try {
+    await indexes.noteUse(bucket, key);
+  } catch (error) {
+    logger.warn('the use was not noted', { error: error instanceof Error ? error.message : String(error) });
+  }
+}
+
+/**
+ * Refuses an old archive that was deleted: its version is there for VERSION_DAYS after that, which a run may spend in the queue.
+ * @throws RunError ArchiveNotFound
+ */
+async function refuseExpired(
+  archives: Pick<ArchiveStore, 'currentVersion'>,
+  location: ArchiveLocation,
+  modifiedAt: number | null,
+  now: number,
+): Promise<void> {
+  if (!location.key.startsWith(ARCHIVE_PREFIX) || modifiedAt === null) return;
+  if (isOlder({ modifiedAt }, ARCHIVE_DAYS, now)) await archives.currentVersion({ ...location, versionId: null });
 }
 
 function locate(asked: SpecInput, uploadBucket: string): ArchiveLocation {

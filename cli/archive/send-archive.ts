@@ -8,9 +8,9 @@ import type { AssembleNow } from './assemble-now.ts';
 import type { Packed } from './pack.ts';
 import { sendPatch } from './send-patch.ts';
 import {
+  copyArchive,
   copyUpload,
   findArchive,
-  keepArchive,
   type LocalArchive,
   mayReuse,
   putArchive,
@@ -116,9 +116,10 @@ async function withoutUpload(
 ): Promise<{ found: Sent | null; wasted: number }> {
   const existing = await findArchive(s3, archive, to, options);
   if (existing) {
-    const { expires, ...location } = existing;
-    const isShort = expires && !to.expires;
-    const kept = isShort ? await keepArchive(s3, location, { project: to.project, sha256: archive.sha256 }) : location;
+    const { bucket, key, versionId } = existing;
+    const location = { bucket, key, versionId };
+    const isShort = existing.isOld || (existing.expires && !to.expires);
+    const kept = isShort ? await copyArchive(s3, location, { ...to, sha256: archive.sha256 }) : location;
     return { found: { ...NOTHING_SENT, ...kept, stored: kept, reused: true }, wasted: 0 };
   }
   const sent = to.patch === 'none' ? null : await sendPatch(s3, archive, to, options);

@@ -127,27 +127,30 @@ export async function putArchive(
   return { bucket, key: ownKey, versionId: await putNew(ownKey) };
 }
 
-/** Copies an archive within S3 to a key of its own, where it does not expire. */
-export async function keepArchive(
+/** Copies an archive within S3 to a key of its own, where it is new. */
+export async function copyArchive(
   s3: Pick<S3Client, 'send'>,
   archive: ArchiveLocation,
-  to: { readonly project: string; readonly sha256: string },
+  to: { readonly project: string; readonly sha256: string; readonly expires: boolean },
 ): Promise<ArchiveLocation> {
   const { bucket } = archive;
   const source = { Bucket: bucket, Key: archive.key, ...(archive.versionId ? { VersionId: archive.versionId } : {}) };
   const { Metadata = {} } = await s3.send(new HeadObjectCommand(source));
   const { [EXPIRING.metadata]: _mark, ...metadata } = Metadata;
   const key = ownArchiveKey(to.project, to.sha256);
-  const { VersionId } = await s3.send(
-    new CopyObjectCommand({
-      Bucket: bucket,
-      Key: key,
-      CopySource: copySource(archive),
-      MetadataDirective: 'REPLACE',
-      Metadata: metadata,
-      TaggingDirective: 'REPLACE',
-    }),
-  );
+  const copy = (marks: Partial<ReturnType<typeof expiring>>) =>
+    s3.send(
+      new CopyObjectCommand({
+        Bucket: bucket,
+        Key: key,
+        CopySource: copySource(archive),
+        MetadataDirective: 'REPLACE',
+        Metadata: { ...metadata, ...marks.Metadata },
+        TaggingDirective: 'REPLACE',
+        ...(marks.Tagging === undefined ? {} : { Tagging: marks.Tagging }),
+      }),
+    );
+  const { VersionId } = to.expires ? await orUnmarked(() => copy(expiring()), () => copy({})) : await copy({});
   return { bucket, key, versionId: VersionId ?? null };
 }
 
@@ -180,16 +183,16 @@ async function findStored(
   archive: LocalArchive,
   { bucket, key }: { bucket: string; key: string },
   signal?: AbortSignal,
-): Promise<{ versionId: string | null; expires: boolean } | null> {
+): Promise<Omit<StoredArchive, 'bucket' | 'key'> | null> {
   const head = await unlessMissing(
     s3.send(
       new HeadObjectCommand({ Bucket: bucket, Key: key, ChecksumMode: 'ENABLED' }),
       signal ? { abortSignal: signal } : {},
     ),
   );
-  if (head?.ContentLength !== archive.bytes || isOld(head)) return null;
+  if (head?.ContentLength !== archive.bytes) return null;
   if (head.ChecksumSHA256 !== (await checksumOf(archive))) return null;
-  return { versionId: head.VersionId ?? null, expires: expires(head) };
+  return { versionId: head.VersionId ?? null, expires: expires(head), isOld: isOld(head) };
 }
 
 /**
@@ -220,15 +223,20 @@ async function put(
   to: PutTo,
   options: UploadOptions,
 ): Promise<string | null> {
-  if (to.expires === true) {
-    try {
-      return await putOnce(s3, archive, to, options);
-    } catch (error) {
-      // Whoever may not tag objects uploads an archive that stays.
-      if (httpStatus(error) !== 403) throw error;
-    }
+  const unmarked = () => putOnce(s3, archive, { ...to, expires: false }, options);
+  return to.expires === true
+    ? await orUnmarked(() => putOnce(s3, archive, to, options), unmarked)
+    : await unmarked();
+}
+
+/** Whoever may not tag objects writes an archive that stays until it is not used. */
+async function orUnmarked<T>(marked: () => Promise<T>, unmarked: () => Promise<T>): Promise<T> {
+  try {
+    return await marked();
+  } catch (error) {
+    if (httpStatus(error) !== 403) throw error;
+    return await unmarked();
   }
-  return await putOnce(s3, archive, { ...to, expires: false }, options);
 }
 
 interface PutTo {

@@ -10,6 +10,7 @@ import { hasResults } from '../../core/workflow/vocabulary.ts';
 import { callerName } from '../account/identity.ts';
 import { resolveInstance } from '../account/instance.ts';
 import { retryNotes } from '../account/retry.ts';
+import { checkIncludes } from '../archive/check-includes.ts';
 import {
   checkScript,
   entryFrom,
@@ -90,6 +91,7 @@ async function sendFolder(context: Context, flags: SpecInput, options: RunOption
     spec,
     flags.requirements === undefined ? 'runctl.yaml' : '--requirements',
   );
+  await checkIncludes(code, requirements?.value ?? null, spec);
   // One after the other: a stack that is missing is the first thing to say.
   const bucket = await account.output('bucket');
   const instance = await findInstance(context, project, spec.user);

@@ -1,10 +1,12 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { checkIncludes } from '../../../cli/archive/check-includes.ts';
 import { checkScript, findRequirements } from '../../../cli/archive/code.ts';
 import { checkRequirements } from '../../../cli/doctor/requirements.ts';
 import { planRows } from '../../../cli/runs/plan.ts';
+import type { SpecInput } from '../../../core/spec/spec.ts';
 
 let folder: string;
 beforeEach(() => {
@@ -45,6 +47,57 @@ describe('the requirements of a folder', () => {
       checkScript({ folder, listing } as unknown as Parameters<typeof checkScript>[0], { requirements }, 'runctl.yaml');
     expect(check('deps/pyproject.toml[train]')).toThrow('The requirements file deps/pyproject.toml is not among');
     expect(check('./uv.lock')).toThrow('The requirements file pyproject.toml is not among');
+  });
+});
+
+describe('the files that a requirements.txt includes', () => {
+  /** @param files their text; null: on the disk, but not packed */
+  async function check(files: Record<string, string | Buffer | null>, spec: SpecInput = {}) {
+    for (const [name, text] of Object.entries(files)) {
+      mkdirSync(dirname(join(folder, name)), { recursive: true });
+      writeFileSync(join(folder, name), text ?? '');
+    }
+    const names = Object.keys(files).filter((name) => files[name] !== null);
+    const listing = { files: names.map((name) => ({ name, path: join(folder, name) })), outputs: [] };
+    const code = { folder, listing } as unknown as Parameters<typeof checkIncludes>[0];
+    return await checkIncludes(code, spec.requirements ?? 'requirements.txt', spec);
+  }
+
+  it.each([
+    ['-r base.txt', 'base.txt'],
+    ['numpy\n--requirement=deps/gpu.txt # for the GPU', 'deps/gpu.txt'],
+    ['-cconstraints.txt', 'constraints.txt'],
+    ['--constraint \\\n  c.txt', 'c.txt'],
+    ['-r ../base.txt', '../base.txt'],
+    ['-r "a b.txt"', 'a b.txt'],
+  ])('are looked for before anything is sent: %j', async (text, missing) => {
+    await expect(check({ 'requirements.txt': text, 'train.py': '' })).rejects.toMatchObject({
+      exitCode: 2,
+      message: `requirements.txt includes ${missing}, which is not among the files to upload.`,
+    });
+  });
+
+  it('may include others, and are not packed when an ignore file says so', async () => {
+    const files = { 'requirements.txt': '-r deps/a.txt', 'deps/a.txt': '-r b.txt\n-r ../requirements.txt' };
+    await check({ ...files, 'deps/b.txt': 'numpy' });
+    await expect(check({ ...files, 'deps/b.txt': null })).rejects.toThrow('deps/a.txt includes deps/b.txt');
+    await check({ ...files, 'deps/b.txt': null }, { install: 'skip' });
+  });
+
+  it('are found in the text of PowerShell, and with the variables of env', async () => {
+    const utf16 = Buffer.concat([Buffer.from([0xff, 0xfe]), Buffer.from('-r ${DEPS}.txt\r\n', 'utf16le')]);
+    await expect(check({ 'requirements.txt': utf16 }, { env: { DEPS: 'x' } })).rejects.toThrow('includes x.txt');
+  });
+
+  it.each(['-r https://example.com/r.txt', '-r /opt/r.txt', '-r ${HOME}/r.txt', '# -r x.txt', 'numpy -r x', '-e .'])(
+    'are left to the instance where only it can know: %s',
+    async (text) => {
+      await check({ 'requirements.txt': text, 'train.py': '' });
+    },
+  );
+
+  it('are not looked for in other formats', async () => {
+    await check({ 'pyproject.toml': '-r x.txt', 'train.py': '' }, { requirements: 'pyproject.toml[train]' });
   });
 });
 

@@ -113,15 +113,28 @@ describe('an archive for a run alone', () => {
   });
 
   it.each([
-    [59, true],
-    [61, false],
-  ])('that was stored %i days ago is used again: %s', async (days, reused) => {
-    const { client } = fakeClient<S3Client>({
+    [59, []],
+    [61, [{ Tagging: 'runctl-expires=yes', Metadata: { expires: 'yes' } }]],
+  ])('that was stored %i days ago is used again, an old one as a copy', async (days, copies) => {
+    const { client, sent } = fakeClient<S3Client>({
       HeadObjectCommand: ({ Key }) => (String(Key).startsWith('indexes/') ? NOT_FOUND : stored(days)),
-      PutObjectCommand: () => ({ VersionId: 'v2' }),
+      CopyObjectCommand: () => ({ VersionId: 'v2' }),
     });
-    Object.assign(client, CONFIG);
-    expect(await storeArchive(client as S3Client, archive(bytes), TO)).toMatchObject({ reused });
+    const result = await storeArchive(client as S3Client, archive(bytes), TO);
+    expect(result).toMatchObject({ reused: true, sentBytes: 0, versionId: copies.length === 0 ? 'v1' : 'v2' });
+    const copied = sent.filter(({ name }) => name === 'CopyObjectCommand').map(({ input }) => input);
+    expect(copied).toMatchObject(copies);
+  });
+
+  it('is copied without the mark by a person who may not tag', async () => {
+    const { client } = fakeClient<S3Client>({
+      HeadObjectCommand: ({ Key }) => (String(Key).startsWith('indexes/') ? NOT_FOUND : stored(61)),
+      CopyObjectCommand: ({ Tagging }) =>
+        Tagging === undefined
+          ? { VersionId: 'v3' }
+          : Object.assign(new Error('no'), { $metadata: { httpStatusCode: 403 } }),
+    });
+    expect(await storeArchive(client as S3Client, archive(bytes), TO)).toMatchObject({ versionId: 'v3' });
   });
 
   it('is copied for a push or a schedule, which others name', async () => {
