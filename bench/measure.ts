@@ -9,6 +9,7 @@ import { BenchCloud } from './cloud.ts';
 import { benchBurst } from './log-burst.ts';
 import { benchLatency } from './log-latency.ts';
 import { benchPatches } from './patch.ts';
+import { benchPush } from './push.ts';
 import { benchPoll } from './poll-cost.ts';
 import { benchMetrics } from './poll-metrics.ts';
 import type { Section } from './report.ts';
@@ -42,6 +43,10 @@ export const PARTS = {
   patch: {
     what: 'bytes sent after edits of a project, beside rsync where it is installed',
     alone: ({ work, say, signal }: Bench) => benchPatches(work, say, signal),
+  },
+  push: {
+    what: 'whole processes of `runctl push`, beside `tar czf`',
+    alone: ({ work, say, signal }: Bench) => benchPush(work, say, signal),
   },
   poll: {
     what: 'processor and disk that one poll costs the instance',

@@ -56,12 +56,18 @@ async function push(context: Context, options: PushOptions): Promise<ExitCode> {
   const flags: SpecInput = specOf(options);
   const { name, file: spec } = await findProject(folder, flags);
   const includeSecrets = options.includeSecrets === true;
-  const [code, bucket] = await Promise.all([
-    readCode(folder, { includeSecrets, spec }, terminal),
-    account.output('bucket'),
-  ]);
+  const code = await readCode(folder, { includeSecrets, spec }, terminal);
+  // Asked while the code is packed, which ends when there is no stack.
+  const unusable = new AbortController();
+  const asked = account.output('bucket').catch((error: unknown) => {
+    unusable.abort(error);
+    throw error;
+  });
+  asked.catch(() => undefined); // reported where it is awaited, or by the packing
   for (const warning of await lineEndWarnings(code.listing.files)) terminal.warn(warning);
-  return await withArchive(code, { includeSecrets, signal }, async (archive, packed) => {
+  const packing = { includeSecrets, signal: AbortSignal.any([signal, unusable.signal]) };
+  return await withArchive(code, packing, async (archive, packed) => {
+    const bucket = await asked;
     for (const warning of packWarnings(packed)) terminal.warn(warning);
     terminal.note(
       `Packed ${packed.files.length} files (${formatSize(packed.bytes)}) into ${formatSize(packed.archiveBytes)}`,
