@@ -125,7 +125,7 @@ const TOOLING = ['setup.py', 'conftest.py', 'noxfile.py', 'tasks.py', 'fabfile.p
 /** Candidates that the file names. */
 const SHOWN = 10;
 
-/** The script that a run would choose; else the only Python file at the top, else the only shell script there. */
+/** The script that a run would choose; else the only Python file at the top, else the only shell script with train in its name. */
 function findScript(names: readonly string[], module: string | null): { script: string | null; candidates: string[] } {
   try {
     return { script: chooseScript(names, null).script, candidates: [] };
@@ -134,7 +134,9 @@ function findScript(names: readonly string[], module: string | null): { script: 
     const python = error.candidates.filter((name) => !TOOLING.includes(name));
     const shell = names.filter((name) => /^[^/]+\.sh$/.test(name)).sort();
     const atTop = python.filter((name) => !name.includes('/'));
-    const [only, ...others] = atTop.length === 0 && module === null ? shell : atTop;
+    // Others build containers or start servers more often than they train.
+    const training = shell.filter((name) => /train/i.test(name));
+    const [only, ...others] = atTop.length === 0 && module === null ? training : atTop;
     if (only !== undefined && others.length === 0) return { script: only, candidates: [] };
     return { script: null, candidates: module === null ? [...python, ...shell].slice(0, SHOWN) : [] };
   }

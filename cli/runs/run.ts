@@ -21,6 +21,7 @@ import {
   withArchive,
   withoutPackingKeys,
 } from '../archive/code.ts';
+import { ownScriptWarning } from '../archive/own-script.ts';
 import { send, sentLine } from '../archive/send-archive.ts';
 import type { Context } from '../context.ts';
 import { EXIT, type ExitCode, exitCodeOf, usageError } from '../errors.ts';
@@ -92,6 +93,8 @@ async function sendFolder(context: Context, flags: SpecInput, options: RunOption
     flags.requirements === undefined ? 'runctl.yaml' : '--requirements',
   );
   await checkIncludes(code, requirements?.value ?? null, spec);
+  const warning = await ownScriptWarning(code, spec);
+  if (warning !== null) terminal.warn(warning);
   // One after the other: a stack that is missing is the first thing to say.
   const bucket = await account.output('bucket');
   const instance = await findInstance(context, project, spec.user);

@@ -1,9 +1,11 @@
+import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { checkIncludes } from '../../../cli/archive/check-includes.ts';
 import { checkScript, findRequirements } from '../../../cli/archive/code.ts';
+import { ownScriptWarning } from '../../../cli/archive/own-script.ts';
 import { checkRequirements } from '../../../cli/doctor/requirements.ts';
 import { planRows } from '../../../cli/runs/plan.ts';
 import type { SpecInput } from '../../../core/spec/spec.ts';
@@ -126,5 +128,25 @@ describe('what shows them', () => {
       planRows({ ...plan, requirements }).find(([label]) => label === 'install')?.[1];
     expect(row({ value: 'uv.lock', from: DEFAULT })).toBe(`uv.lock  (${DEFAULT})`);
     expect(row(null)).toBeUndefined(); // the archive decides
+  });
+});
+
+describe('a command that is a script of the project', () => {
+  const warn = async (command: string) => {
+    writeFileSync(join(folder, 'pyproject.toml'), `${PYPROJECT}[project.scripts]\nfit = "pkg.cli:main"\n`);
+    const files = [{ name: 'pyproject.toml', path: join(folder, 'pyproject.toml') }];
+    const code = { folder, listing: { files, outputs: [] } } as unknown as Parameters<typeof ownScriptWarning>[0];
+    return await ownScriptWarning(code, { command });
+  };
+
+  it('is shown with a command that needs no installation', async () => {
+    expect(await warn('torchrun fit')).toBeNull();
+    const text = (await warn('fit --lr 1')) ?? '';
+    expect(text).toMatch(/^fit is a script of pyproject\.toml/);
+    mkdirSync(join(folder, 'src', 'pkg'), { recursive: true });
+    writeFileSync(join(folder, 'src', 'pkg', 'cli.py'), 'import sys\ndef main():\n    return int(sys.argv[1])\n');
+    const [, words = ''] = / command: (\[.*\])$/.exec(text) ?? [];
+    const [, ...args] = JSON.parse(words) as string[];
+    expect(spawnSync('python3', [...args, '5'], { cwd: folder }).status).toBe(5);
   });
 });
