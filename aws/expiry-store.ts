@@ -37,7 +37,10 @@ export function expiryStoreOver(s3: S3, bucket: string): ExpiryStore {
       let token: string | undefined;
       do {
         const list = new ListObjectsV2Command({ Bucket: bucket, Prefix: prefix, ContinuationToken: token });
-        const { Contents = [], NextContinuationToken } = await withAwsErrors(`s3:ListBucket of ${bucket}`, s3.send(list));
+        const { Contents = [], NextContinuationToken } = await withAwsErrors(
+          `s3:ListBucket of ${bucket}`,
+          s3.send(list),
+        );
         for (const { Key = '', LastModified } of Contents)
           found.push({ key: Key, modifiedAt: LastModified?.getTime() ?? Number.POSITIVE_INFINITY });
         token = NextContinuationToken;

@@ -1,4 +1,9 @@
-import { GetScheduleCommand, type GetScheduleCommandOutput, ListSchedulesCommand, type SchedulerClient } from '@aws-sdk/client-scheduler';
+import {
+  GetScheduleCommand,
+  type GetScheduleCommandOutput,
+  ListSchedulesCommand,
+  type SchedulerClient,
+} from '@aws-sdk/client-scheduler';
 import { SCHEDULE_GROUP } from '../core/names.ts';
 import { unless, withAwsErrors } from './errors.ts';
 

@@ -1,7 +1,7 @@
 import { type ArchiveStore, createArchiveStore, createIndexStore } from '../aws/archive-store.ts';
 import { encodeIndex } from '../core/archive/archive-index.ts';
-import { isOlder } from '../core/archive/unused.ts';
 import { believableSent } from '../core/archive/sent.ts';
+import { isOlder } from '../core/archive/unused.ts';
 import { type ArchiveCaps, type ArchiveReport, verifyArchive } from '../core/archive/verify.ts';
 import { RunError } from '../core/errors.ts';
 import {

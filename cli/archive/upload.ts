@@ -150,7 +150,12 @@ export async function copyArchive(
         ...(marks.Tagging === undefined ? {} : { Tagging: marks.Tagging }),
       }),
     );
-  const { VersionId } = to.expires ? await orUnmarked(() => copy(expiring()), () => copy({})) : await copy({});
+  const { VersionId } = to.expires
+    ? await orUnmarked(
+        () => copy(expiring()),
+        () => copy({}),
+      )
+    : await copy({});
   return { bucket, key, versionId: VersionId ?? null };
 }
 
@@ -224,9 +229,7 @@ async function put(
   options: UploadOptions,
 ): Promise<string | null> {
   const unmarked = () => putOnce(s3, archive, { ...to, expires: false }, options);
-  return to.expires === true
-    ? await orUnmarked(() => putOnce(s3, archive, to, options), unmarked)
-    : await unmarked();
+  return to.expires === true ? await orUnmarked(() => putOnce(s3, archive, to, options), unmarked) : await unmarked();
 }
 
 /** Whoever may not tag objects writes an archive that stays until it is not used. */

@@ -123,10 +123,7 @@ export class Walk {
     this.#visited += 1;
     if (this.#visited % VISITS_IN_A_ROW === 0) await setImmediate();
     // An answer of the file system takes less time than waiting for it.
-    const own = await this.#read(
-      name,
-      new Promise<Stats>((resolve) => resolve(lstatSync(path))),
-    );
+    const own = await this.#read(name, new Promise<Stats>((resolve) => resolve(lstatSync(path))));
     if (own === undefined) return;
     const isLink = own.isSymbolicLink();
     const rule = this.#ruleFor(name, own, inherited);

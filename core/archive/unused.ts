@@ -40,7 +40,9 @@ export function claimsOf(
   return {
     named: inputs.flatMap((input) => archivesIn(input, bucket)),
     used: new Set(uses.map((key) => key.slice(USE_PREFIX.length))),
-    verified: new Set(indexes.map((key) => key.slice(INDEX_PREFIX.length).replace(/([^/]*)$/, (name) => name.slice(0, DIGITS)))),
+    verified: new Set(
+      indexes.map((key) => key.slice(INDEX_PREFIX.length).replace(/([^/]*)$/, (name) => name.slice(0, DIGITS))),
+    ),
   };
 }
 

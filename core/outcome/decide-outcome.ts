@@ -155,7 +155,8 @@ function judgeTraining(train: JobSnapshot): Verdict {
   const why = result?.error ? ` ${result.error.message}.` : '';
   const code = `exit code ${exit?.code ?? 'unknown'}`;
   const how = when === '' ? `Training ended with ${code}.` : `The script ended${when} with ${code}.`;
-  const cause = memoryError(train) ?? relativeImport(train) ?? moduleNotFound(train) ?? failedWorker(train) ?? killedChild(train);
+  const cause =
+    memoryError(train) ?? relativeImport(train) ?? moduleNotFound(train) ?? failedWorker(train) ?? killedChild(train);
   return verdict('TrainingFailed', `${how}${why}${cause?.message ?? ''}`, cause?.next);
 }
 

@@ -1,5 +1,5 @@
-import { byHeadline, headlinesIn } from '../metrics/headline.ts';
 import { sentText } from '../archive/sent.ts';
+import { byHeadline, headlinesIn } from '../metrics/headline.ts';
 import type { Series } from '../metrics/series.ts';
 import { summarize } from '../metrics/series.ts';
 import type { Manifest } from '../outcome/manifest-schema.ts';

@@ -1,5 +1,5 @@
-import { GetObjectTaggingCommand, ListObjectsV2Command, S3Client } from '@aws-sdk/client-s3';
 import { InvokeCommand, LambdaClient } from '@aws-sdk/client-lambda';
+import { GetObjectTaggingCommand, ListObjectsV2Command, S3Client } from '@aws-sdk/client-s3';
 import { SchedulerClient } from '@aws-sdk/client-scheduler';
 import { expect, it } from 'vitest';
 import { expiryStoreOver } from '../../aws/expiry-store.ts';
@@ -60,9 +60,7 @@ it('archives expire when no schedule names them and no run used them lately', as
   expect(await tagsOf(archive)).toEqual([]);
 
   // A run notes what it uses.
-  await cloud.finished(
-    (JSON.parse(await call('run', '--yes', '--json', '--archive', archive)) as { arn: string }).arn,
-  );
+  await cloud.finished((JSON.parse(await call('run', '--yes', '--json', '--archive', archive)) as { arn: string }).arn);
   const { Contents = [] } = await s3.send(
     new ListObjectsV2Command({ Bucket: cloud.bucket, Prefix: `${USE_PREFIX}${mine}` }),
   );

@@ -43,7 +43,9 @@ export class VersionedS3 {
       CopyObjectCommand: ({ Key, CopySource, Metadata, Tagging }) => {
         const [path = '', VersionId] = String(CopySource).split('?versionId=');
         const from = decodeURIComponent(path.slice(path.indexOf('/') + 1));
-        return this.read({ Key: from, VersionId }, ({ body }) => this.put(String(Key), body as Buffer, Metadata, Tagging));
+        return this.read({ Key: from, VersionId }, ({ body }) =>
+          this.put(String(Key), body as Buffer, Metadata, Tagging),
+        );
       },
       ListObjectsV2Command: ({ Prefix }) => ({
         Contents: this.keys(String(Prefix)).map((Key) => ({
@@ -89,7 +91,9 @@ export class VersionedS3 {
         rules.filter(
           ({ Prefix = '', TagFilters = [] }) =>
             key.startsWith(Prefix) &&
-            TagFilters.every((wanted) => version.tags.some((tag) => tag.Key === wanted.Key && tag.Value === wanted.Value)),
+            TagFilters.every((wanted) =>
+              version.tags.some((tag) => tag.Key === wanted.Key && tag.Value === wanted.Value),
+            ),
         );
       const current = this.current(key);
       const isOver = ({ ExpirationInDays: most }: LifecycleRule) =>
@@ -136,7 +140,9 @@ function describe({ id, body, metadata, modifiedAt }: Version) {
   return {
     VersionId: id,
     ContentLength: body?.length ?? 0,
-    ChecksumSHA256: createHash('sha256').update(body ?? '').digest('base64'),
+    ChecksumSHA256: createHash('sha256')
+      .update(body ?? '')
+      .digest('base64'),
     LastModified: new Date(modifiedAt),
     Metadata: metadata,
   };

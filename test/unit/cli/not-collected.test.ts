@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { readPlaced, readPulled } from '../../../cli/archive/pulled.ts';
 import { notCollected } from '../../../cli/runs/not-collected.ts';
-import { outputMatcher } from '../../../core/spec/output-globs.ts';
 import type { Manifest } from '../../../core/outcome/manifest-schema.ts';
+import { outputMatcher } from '../../../core/spec/output-globs.ts';
 
 const about = (...others: { folder: string; files: number; bytes: number }[]) =>
   notCollected({ run: { id: 'demo-1' }, outputs: { others } } as unknown as Manifest);

@@ -33,7 +33,8 @@ beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'runctl-expire-'));
   const aws = synthesize();
   const [bucket] = aws.of('AWS::S3::Bucket');
-  rules = (bucket?.Properties.LifecycleConfiguration as { Rules: LifecycleRule[] }).Rules;
+  const { Rules } = bucket?.Properties.LifecycleConfiguration as { Rules: LifecycleRule[] };
+  rules = Rules;
   aws.remove();
 }, 120_000);
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -76,11 +77,20 @@ class World {
   async store(content: number, expires: boolean): Promise<ArchiveLocation> {
     const parts = [file('train.py', `x = ${content}\n`), END].map((part) => Buffer.from(part));
     const data =
-      content % 2 === 0 ? Buffer.concat(parts.map((part) => compressMember(part))) : compressMember(Buffer.concat(parts));
+      content % 2 === 0
+        ? Buffer.concat(parts.map((part) => compressMember(part)))
+        : compressMember(Buffer.concat(parts));
     const path = join(folder, 'code.tar.gz');
     writeFileSync(path, data);
     const sha256 = createHash('sha256').update(data).digest('hex');
-    const archive = { file: path, sha256, bytes: data.length, members: [], previous: null, keep: async () => undefined };
+    const archive = {
+      file: path,
+      sha256,
+      bytes: data.length,
+      members: [],
+      previous: null,
+      keep: async () => undefined,
+    };
     const to = { bucket: 'mine', project: PROJECT, patch: 'none', expires, assemble: null } as const;
     const { bucket, key, versionId } = await storeArchive(this.s3.client, archive, to);
     return { bucket, key, versionId };
