@@ -32,9 +32,9 @@ let folder: string;
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'runctl-expire-'));
   const aws = synthesize();
-  const [bucket] = aws.of('AWS::S3::Bucket');
-  const { Rules } = bucket?.Properties.LifecycleConfiguration as { Rules: LifecycleRule[] };
-  rules = Rules;
+  rules = aws
+    .of('AWS::S3::Bucket')
+    .flatMap(({ Properties }) => (Properties.LifecycleConfiguration as { Rules: LifecycleRule[] }).Rules);
   aws.remove();
 }, 120_000);
 afterAll(() => rmSync(folder, { recursive: true }));
