@@ -1,7 +1,7 @@
 import { GetObjectCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 import { RunError } from '../core/errors.ts';
-import { type ArchiveLocation, archiveUri, INDEX_METADATA, METADATA_KEY } from '../core/names.ts';
+import { type ArchiveLocation, archiveUri, INDEX_METADATA, METADATA_KEY, useKey } from '../core/names.ts';
 import { toAwsError, withAwsErrors } from './errors.ts';
 import { getObject, headObject, objectInput } from './objects.ts';
 import { CLIENT_SETTINGS } from './settings.ts';
@@ -12,6 +12,8 @@ const URL_SECONDS = 300;
 export interface OpenArchive {
   readonly versionId: string | null;
   readonly size: number;
+  /** Epoch milliseconds; null: S3 did not say. */
+  readonly modifiedAt: number | null;
   /** The upload's `x-amz-meta-runctl`, or null. */
   readonly metadata: string | null;
   readonly body: AsyncIterable<Uint8Array>;
@@ -49,6 +51,7 @@ export function archiveStoreOver(
       return {
         versionId: object.VersionId ?? location.versionId,
         size: object.ContentLength ?? 0,
+        modifiedAt: object.LastModified?.getTime() ?? null,
         metadata: object.Metadata?.[METADATA_KEY] ?? null,
         body: readBody(object.Body as AsyncIterable<Uint8Array>, location),
       };
@@ -78,6 +81,12 @@ export function createIndexStore(s3: Pick<S3Client, 'send'> = new S3Client(CLIEN
       const sent = s3.send(
         new PutObjectCommand({ Bucket: bucket, Key: key, Body: index, ContentType: 'application/gzip', Metadata }),
       );
+      await withAwsErrors(`s3:PutObject of s3://${bucket}/${key}`, sent);
+    },
+    /** Notes that a run uses an archive. */
+    async noteUse(bucket: string, archiveKey: string): Promise<void> {
+      const key = useKey(archiveKey);
+      const sent = s3.send(new PutObjectCommand({ Bucket: bucket, Key: key, Body: '' }));
       await withAwsErrors(`s3:PutObject of s3://${bucket}/${key}`, sent);
     },
   };

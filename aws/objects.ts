@@ -19,7 +19,7 @@ export interface ObjectLocation {
 }
 
 /** There is no such object; HEAD has no body that could name the error. A delete marker does not allow GET. */
-const GONE = ['NoSuchKey', 'NoSuchVersion', 'NoSuchBucket', 'NotFound', 'MethodNotAllowed'];
+export const GONE = ['NoSuchKey', 'NoSuchVersion', 'NoSuchBucket', 'NotFound', 'MethodNotAllowed'];
 /** Another request was first: the condition If-None-Match did not hold, or both were under way. */
 const NOT_FIRST = ['PreconditionFailed', 'ConditionalRequestConflict'];
 

@@ -11,6 +11,7 @@ import { benchLatency } from './log-latency.ts';
 import { benchPatches } from './patch.ts';
 import { benchPoll } from './poll-cost.ts';
 import { benchMetrics } from './poll-metrics.ts';
+import { benchPush } from './push.ts';
 import type { Section } from './report.ts';
 import { benchRuns } from './run.ts';
 import { benchSizes } from './sizes.ts';
@@ -42,6 +43,10 @@ export const PARTS = {
   patch: {
     what: 'bytes sent after edits of a project, beside rsync where it is installed',
     alone: ({ work, say, signal }: Bench) => benchPatches(work, say, signal),
+  },
+  push: {
+    what: 'whole processes of `runctl push`, beside `tar czf`',
+    alone: ({ work, say, signal }: Bench) => benchPush(work, say, signal),
   },
   poll: {
     what: 'processor and disk that one poll costs the instance',

@@ -15,14 +15,16 @@ export const PATCH_PREFIX = 'patches/';
 /** The members of archives that were verified, written by functions only. */
 export const INDEX_PREFIX = 'indexes/';
 /**
- * Marks an archive that was uploaded for a run alone: it expires ARCHIVE_DAYS after that. The tag is for S3's lifecycle rule;
- * HeadObject shows the metadata.
+ * Marks an archive that expires when it is ARCHIVE_DAYS old: one that was uploaded for a run alone, or that nothing names any
+ * more. The tag is for S3's lifecycle rule; HeadObject shows the metadata, which only the first ones have.
  */
 export const EXPIRING = { tag: { key: 'runctl-expires', value: 'yes' }, metadata: 'expires' } as const;
 export const EXPIRING_TAGGING = `${EXPIRING.tag.key}=${EXPIRING.tag.value}`;
 export const ARCHIVE_DAYS = 90;
-/** An older one is sent again: whatever a run names is there for 30 more days. */
+/** An older one is copied, within S3, when it is used again: what is named today is not about to expire. */
 export const ARCHIVE_REUSE_DAYS = 60;
+/** A run names the version of its archive, waits 30 days at most, and syncs: that version is there for some days more. */
+export const VERSION_DAYS = 37;
 export const ARCHIVE_SUFFIX = '.tar.gz';
 export const RUN_LOG_GROUP = '/runctl/runs';
 /** The functions' document: runs any request. */
@@ -155,6 +157,14 @@ export function indexKey(project: string, sha256: string): string {
   return `${INDEX_PREFIX}${project}/${sha256}.json.gz`;
 }
 
+/** Notes that runs used an archive, written by functions only. Expire ARCHIVE_DAYS after the last one. */
+export const USE_PREFIX = 'used/';
+
+/** @param key of an archive */
+export function useKey(key: string): string {
+  return `${USE_PREFIX}${key}`;
+}
+
 export function patchKey(project: string, sha256: string): string {
   return `${PATCH_PREFIX}${project}/${sha256}`;
 }
@@ -189,9 +199,9 @@ export function archiveProject(key: string): string | null {
   return project ?? null;
 }
 
-/** Makes a project name of a folder's or a package's name; null when nothing usable is left. */
+/** Makes a project name of a folder's or a package's name, accents taken off; null when nothing usable is left. */
 export function toProjectName(text: string): string | null {
-  const name = safe(text, 63)
+  const name = safe(text.normalize('NFKD').replace(/\p{M}/gu, ''), 63)
     .toLowerCase()
     .replace(/^[^a-z0-9]+/, '');
   return name === '' ? null : name;

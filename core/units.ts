@@ -27,6 +27,11 @@ export function formatCount(value: number): string {
   return value.toLocaleString('en-US');
 }
 
+/** `1 file`, `2,004 files`. @param noun in the singular; its plural has an s */
+export function formatNumberOf(count: number, noun: string): string {
+  return `${formatCount(count)} ${noun}${count === 1 ? '' : 's'}`;
+}
+
 /** Bytes → `512 B`, `12.3 MiB`. */
 export function formatSize(bytes: number): string {
   let value = bytes;

@@ -1,8 +1,11 @@
 import { type ArchiveStore, createArchiveStore, createIndexStore } from '../aws/archive-store.ts';
 import { encodeIndex } from '../core/archive/archive-index.ts';
+import { believableSent } from '../core/archive/sent.ts';
+import { isOlder } from '../core/archive/unused.ts';
 import { type ArchiveCaps, type ArchiveReport, verifyArchive } from '../core/archive/verify.ts';
 import { RunError } from '../core/errors.ts';
 import {
+  ARCHIVE_DAYS,
   ARCHIVE_PREFIX,
   type ArchiveLocation,
   archiveProject,
@@ -39,8 +42,13 @@ interface Ports {
   readonly archives: ArchiveStore;
   readonly caps: ArchiveCaps;
   readonly durationLimits: DurationLimits;
-  /** Writes the index of an archive. */
-  readonly indexes: { put(bucket: string, key: string, index: Buffer, of: ArchiveLocation): Promise<void> };
+  /** Writes the index of an archive, and that a run uses one. */
+  readonly indexes: {
+    put(bucket: string, key: string, index: Buffer, of: ArchiveLocation): Promise<void>;
+    noteUse(bucket: string, archiveKey: string): Promise<void>;
+  };
+  /** Epoch milliseconds. Default: the clock. */
+  readonly now?: () => number;
   readonly program: Omit<RunProgram, 'documentVersion'>;
   /** The number of the document's version that runs a program. */
   readonly documentVersion: (sha256: string) => Promise<string>;
@@ -56,6 +64,7 @@ export function createVerify({
   program,
   documentVersion,
   uploadBucket,
+  now = Date.now,
 }: Ports) {
   return async ({ execution, input, assembled }: VerifyInput): Promise<VerifyOutput> => {
     if (!isRunId(execution.name))
@@ -68,19 +77,22 @@ export function createVerify({
     // Exactly the version that Assemble archive wrote.
     const location = assembled ? { ...named, versionId: assembled.versionId } : named;
     const object = await archives.open(location);
+    await refuseExpired(archives, { ...location, versionId: object.versionId }, object.modifiedAt, now());
     const fromMetadata = readSpecMetadata(object.metadata);
     const report = await verifyArchive(object.body, {
       caps,
       capture: { names: [SPEC_FILE, PACKAGE_FILE], maxBytes: CONFIG_FILE_BYTES },
     });
-    if (asked.sha256 !== undefined && asked.sha256 !== report.sha256) {
+    for (const { sha256 } of [asked, fromMetadata]) {
+      if (sha256 === undefined || sha256 === report.sha256) continue;
       throw new RunError(
         'ArchiveChanged',
-        `${archiveUri(location)} has the SHA-256 ${report.sha256}, and the run was started for ${asked.sha256}.`,
+        `${archiveUri(location)} has the SHA-256 ${report.sha256}, and the run was started for ${sha256}.`,
       );
     }
     const sources = [readSpecFile(report), fromMetadata, asked];
     const indexed = await writeIndex(indexes, { ...location, versionId: object.versionId }, report);
+    await noteUse(indexes, location);
     const spec = limitDurations(resolveSpec(...sources), durationLimits, ...sources);
     const files = projectFiles(report);
     const chosen = chooseEntry(files, spec);
@@ -107,6 +119,11 @@ export function createVerify({
         gitCommit: report.git?.commit ?? null,
         gitDirty: report.git?.dirty ?? null,
         patchBytes: assembled?.patchBytes ?? null,
+        sent: believableSent(asked.sent ?? fromMetadata.sent, {
+          bytes: report.bytes,
+          files: report.files.length,
+          patchBytes: assembled?.patchBytes ?? null,
+        }),
         indexed,
       },
       warnings: secretLookingNames(spec.env).map(secretWarning),
@@ -133,6 +150,30 @@ async function writeIndex(
     logger.warn('the index was not written', { error: error instanceof Error ? error.message : String(error) });
     return false;
   }
+}
+
+/** Keeps the archive from expiring. The run does not depend on it: its version is there until it has synced. */
+async function noteUse(indexes: Ports['indexes'], { bucket, key }: ArchiveLocation): Promise<void> {
+  if (!key.startsWith(ARCHIVE_PREFIX)) return;
+  try {
+    await indexes.noteUse(bucket, key);
+  } catch (error) {
+    logger.warn('the use was not noted', { error: error instanceof Error ? error.message : String(error) });
+  }
+}
+
+/**
+ * Refuses an old archive that was deleted: its version is there for VERSION_DAYS after that, which a run may spend in the queue.
+ * @throws RunError ArchiveNotFound
+ */
+async function refuseExpired(
+  archives: Pick<ArchiveStore, 'currentVersion'>,
+  location: ArchiveLocation,
+  modifiedAt: number | null,
+  now: number,
+): Promise<void> {
+  if (!location.key.startsWith(ARCHIVE_PREFIX) || modifiedAt === null) return;
+  if (isOlder({ modifiedAt }, ARCHIVE_DAYS, now)) await archives.currentVersion({ ...location, versionId: null });
 }
 
 function locate(asked: SpecInput, uploadBucket: string): ArchiveLocation {

@@ -16,6 +16,7 @@ import {
   VERBS_FOR_PEOPLE,
 } from '../core/names.ts';
 import { type Config, readConfig } from './config.ts';
+import { ArchiveExpiry } from './functions/archive-expiry.ts';
 import { Notifier } from './functions/notifier.ts';
 import { RunCount } from './functions/run-count.ts';
 import { Steps } from './functions/steps.ts';
@@ -72,6 +73,7 @@ export class RunctlStack extends Stack {
     const uploads = new UploadTrigger(this, { config, bucket, machine, deadLetters });
     new Notifier(this, { config, bucket, topic, deadLetters });
     new Summarizer(this, { config, bucket, deadLetters: summaryDeadLetters });
+    new ArchiveExpiry(this, { config, bucket, deadLetters });
     new RunCount(this, { config, machine, deadLetters });
     const alarms = createAlarms(this, {
       deadLetters,

@@ -17,10 +17,10 @@ export class AssembleNow {
     archive: Pick<LocalArchive, 'sha256' | 'bytes'>,
     to: ArchiveLocation,
     patch: ArchiveLocation,
-    signal?: AbortSignal,
+    { expires, signal }: { readonly expires: boolean; readonly signal?: AbortSignal | undefined },
   ): Promise<ArchiveLocation | null> {
     const input = { archive: archiveUri(to), patch: archiveUri(patch), sha256: archive.sha256 };
-    const Payload = Buffer.from(JSON.stringify({ execution: { name: 'push' }, input, keep: true }));
+    const Payload = Buffer.from(JSON.stringify({ execution: { name: 'push' }, input, keep: !expires }));
     try {
       const answer = await this.lambda.send(
         new InvokeCommand({ FunctionName: ASSEMBLE_FUNCTION, Payload }),

@@ -20,6 +20,8 @@ import {
 export interface StoredArchive extends ArchiveLocation {
   /** It was uploaded for a run alone. */
   readonly expires: boolean;
+  /** It may be gone before a run that is started now is a month old. */
+  readonly isOld: boolean;
 }
 
 /** Archives that a function has verified, by the indexes that it wrote. Who may only upload may not read them: then none is known. */
@@ -60,14 +62,17 @@ export class KnownArchives {
     return (await this.check({ bucket, ...index }, index.bytes)) === null ? null : index;
   }
 
-  /** The same archive, if it is still there and does not expire soon. Null without a version, which could be replaced. */
+  /** The same archive, if it is still there. Null without a version, which could be replaced. */
   async check({ bucket, key, versionId }: ArchiveLocation, bytes: number): Promise<StoredArchive | null> {
     if (versionId === null) return null;
     const head = new HeadObjectCommand({ Bucket: bucket, Key: key, VersionId: versionId });
     // 400 answers what cannot be a version.
     const found = await unlessMissing(this.s3.send(head, this.options()), 400);
-    if (found?.ContentLength !== bytes || isOld(found)) return null;
-    return { bucket, key, versionId, expires: expires(found) };
+    if (found?.ContentLength !== bytes) return null;
+    // A version is there for a while after its archive has expired.
+    const current = isOld(found) ? new HeadObjectCommand({ Bucket: bucket, Key: key }) : null;
+    if (current !== null && (await unlessMissing(this.s3.send(current, this.options()))) === null) return null;
+    return { bucket, key, versionId, expires: expires(found), isOld: isOld(found) };
   }
 
   private options(): { abortSignal?: AbortSignal } {
@@ -92,8 +97,7 @@ export function expires({ Metadata }: Head): boolean {
   return Metadata?.[EXPIRING.metadata] !== undefined;
 }
 
-/** Whether it may be gone before a run that is started now is a month old. */
-export function isOld(head: Head, now = Date.now()): boolean {
-  const age = now - (head.LastModified?.getTime() ?? now);
-  return expires(head) && age > ARCHIVE_REUSE_DAYS * 86_400_000;
+/** Whether it expires soon, unless something names it. @param now epoch ms */
+export function isOld({ LastModified }: Head, now = Date.now()): boolean {
+  return now - (LastModified?.getTime() ?? now) > ARCHIVE_REUSE_DAYS * 86_400_000;
 }

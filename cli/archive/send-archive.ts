@@ -1,17 +1,20 @@
 import { withAwsErrors } from '../../aws/errors.ts';
+import { sentText } from '../../core/archive/sent.ts';
 import type { ArchiveLocation } from '../../core/names.ts';
 import type { SpecInput } from '../../core/spec/spec.ts';
-import { formatCount, formatSize } from '../../core/units.ts';
 import type { Context } from '../context.ts';
 import { TransferText } from '../terminal/transfer-text.ts';
 import type { AssembleNow } from './assemble-now.ts';
 import type { Packed } from './pack.ts';
 import { sendPatch } from './send-patch.ts';
 import {
+  copyArchive,
+  copyUpload,
   findArchive,
-  keepArchive,
   type LocalArchive,
+  mayReuse,
   putArchive,
+  specMetadata,
   type UploadOptions,
   uploadArchive,
 } from './upload.ts';
@@ -25,13 +28,15 @@ export interface Sent extends ArchiveLocation {
   readonly sentBytes: number;
   /** What Assemble archive makes the archive of; null: the archive itself is stored. */
   readonly patch: ArchiveLocation | null;
+  /** Where the archive is whole and may be the base of patches; null: nowhere yet, or below uploads/. */
+  readonly stored: ArchiveLocation | null;
 }
 
 export interface SendTo {
   readonly bucket: string;
   readonly project: string;
-  /** The spec of the run that the upload starts; null when it starts none. */
-  readonly start: SpecInput | null;
+  /** The spec of the run that the upload starts, and what its manifest will say; null when it starts none. */
+  readonly start: { readonly spec: SpecInput; readonly changedFiles: number | null } | null;
   /**
    * `for-run`: a run follows, which assembles the archive of a patch. `at-once`: the archive has to be whole at the end.
    * `none`: the whole archive is sent.
@@ -51,64 +56,106 @@ export async function send(
     const text = new TransferText('Uploading');
     const options = { signal, onProgress: (bytes: number, total: number) => update(text.at(bytes, total)) };
     const action = `s3:PutObject to ${to.bucket}`;
-    if (to.start !== null) return await withAwsErrors(action, start(account.s3, archive, to, options));
-    if (to.patch !== 'at-once')
-      return await withAwsErrors(action, storeArchive(account.s3, archive, { ...to, assemble: null }, options));
+    const { start } = to;
+    const store = (assemble: StoreTo['assemble']) =>
+      start === null
+        ? storeArchive(account.s3, archive, { ...to, assemble }, options)
+        : startUpload(account.s3, archive, { ...to, assemble, start }, options);
+    if (to.patch !== 'at-once') return await withAwsErrors(action, store(null));
     const { withAssembleNow } = await import('./assemble-now.ts');
-    const sending = withAssembleNow(account, (assemble) =>
-      storeArchive(account.s3, archive, { ...to, assemble }, options),
-    );
-    return await withAwsErrors(action, sending);
+    return await withAwsErrors(action, withAssembleNow(account, store));
   });
-  await archive.keep(sent.patch === null && sent.runId === null ? sent : null);
+  await archive.keep(sent.stored);
   return sent;
 }
 
-/** `3 of 2,004 files changed, 4.1 KiB of 31.9 MiB sent` */
-export function sentLine(packed: Pick<Packed, 'changedFiles' | 'files' | 'archiveBytes'>, sent: Sent): string {
-  const files =
-    packed.changedFiles === null
-      ? ''
-      : `${formatCount(packed.changedFiles)} of ${formatCount(packed.files.length)} files changed, `;
-  return `${files}${formatSize(sent.sentBytes)} of ${formatSize(packed.archiveBytes)} sent`;
+/** What was sent, as the command and the manifest say it. */
+export function sentLine(
+  { changedFiles, files, archiveBytes }: Pick<Packed, 'changedFiles' | 'files' | 'archiveBytes'>,
+  { sentBytes }: Sent,
+): string {
+  return sentText({ bytes: sentBytes, changedFiles }, { bytes: archiveBytes, files: files.length });
 }
 
 type Store = Pick<Context['account'], 's3'>['s3'];
 
-/**
- * Stores an archive where it starts nothing, unless the same is stored already.
- * @param to `assemble` makes archives of patches at once; without it, a run does
- */
+/** `assemble` makes archives of patches at once; without it, a run does. */
+type StoreTo = Omit<SendTo, 'start'> & { readonly assemble: Pick<AssembleNow, 'assemble'> | null };
+
+const NOTHING_SENT = { reused: false, runId: null, sentBytes: 0, patch: null };
+
+/** Stores an archive where it starts nothing, unless the same is stored already. */
 export async function storeArchive(
   s3: Store,
   archive: LocalArchive,
-  to: Omit<SendTo, 'start'> & { readonly assemble: Pick<AssembleNow, 'assemble'> | null },
+  to: StoreTo,
   options: UploadOptions = {},
 ): Promise<Sent> {
-  const none = { reused: false, runId: null, sentBytes: 0, patch: null };
-  const existing = await findArchive(s3, archive, to, options);
-  if (existing) {
-    const { expires, ...location } = existing;
-    const isShort = expires && !to.expires;
-    const kept = isShort ? await keepArchive(s3, location, { project: to.project, sha256: archive.sha256 }) : location;
-    return { ...none, ...kept, reused: true };
-  }
-  const sent = to.patch === 'none' ? null : await sendPatch(s3, archive, to, options);
-  if (sent !== null && to.assemble === null) {
-    const { bytes, ...patch } = sent;
-    return { ...none, ...patch, sentBytes: bytes };
-  }
-  if (sent !== null && to.assemble !== null) {
-    const target = { bucket: sent.bucket, key: sent.key, versionId: null };
-    const made = await to.assemble.assemble(archive, target, { ...sent.patch, versionId: null }, options.signal);
-    if (made !== null) return { ...none, ...made, sentBytes: sent.bytes };
-  }
-  const whole = await putArchive(s3, archive, to, options);
-  return { ...none, ...whole, sentBytes: archive.bytes + (sent?.bytes ?? 0) };
+  const { found, wasted } = await withoutUpload(s3, archive, to, options);
+  return found ?? (await storeWhole(s3, archive, to, wasted, options));
 }
 
-async function start(s3: Store, archive: LocalArchive, to: SendTo, options: UploadOptions): Promise<Sent> {
-  const spec = to.start ?? {};
-  const upload = await uploadArchive(s3, archive, { bucket: to.bucket, project: to.project, spec }, options);
-  return { ...upload, reused: false, sentBytes: archive.bytes, patch: null };
+/** @param wasted bytes that were sent in vain */
+async function storeWhole(
+  s3: Store,
+  archive: LocalArchive,
+  to: StoreTo,
+  wasted: number,
+  options: UploadOptions,
+): Promise<Sent> {
+  const stored = await putArchive(s3, archive, to, options);
+  return { ...NOTHING_SENT, ...stored, stored, sentBytes: archive.bytes + wasted };
+}
+
+/** Finds the archive, or sends a patch of an earlier one. @returns `found`: null when the archive itself has to be sent */
+async function withoutUpload(
+  s3: Store,
+  archive: LocalArchive,
+  to: StoreTo,
+  options: UploadOptions,
+): Promise<{ found: Sent | null; wasted: number }> {
+  const existing = await findArchive(s3, archive, to, options);
+  if (existing) {
+    const { bucket, key, versionId } = existing;
+    const location = { bucket, key, versionId };
+    const isShort = existing.isOld || (existing.expires && !to.expires);
+    const kept = isShort ? await copyArchive(s3, location, { ...to, sha256: archive.sha256 }) : location;
+    return { found: { ...NOTHING_SENT, ...kept, stored: kept, reused: true }, wasted: 0 };
+  }
+  const sent = to.patch === 'none' ? null : await sendPatch(s3, archive, to, options);
+  if (sent === null) return { found: null, wasted: 0 };
+  const { bytes, ...patched } = sent;
+  if (to.assemble === null)
+    return { found: { ...NOTHING_SENT, ...patched, stored: null, sentBytes: bytes }, wasted: 0 };
+  const target = { bucket: sent.bucket, key: sent.key, versionId: null };
+  const patch = { ...sent.patch, versionId: null };
+  const made = await to.assemble.assemble(archive, target, patch, { expires: to.expires, signal: options.signal });
+  if (made === null) return { found: null, wasted: bytes };
+  return { found: { ...NOTHING_SENT, ...made, stored: made, sentBytes: bytes }, wasted: 0 };
+}
+
+/**
+ * Stores an archive so that it starts a run: first where it starts nothing, which takes what an earlier archive has not, then
+ * by a copy within S3. Who may only upload, and with `patch: 'none'`, the archive itself is uploaded.
+ */
+export async function startUpload(
+  s3: Store,
+  archive: LocalArchive,
+  to: StoreTo & { readonly start: NonNullable<SendTo['start']> },
+  options: UploadOptions = {},
+): Promise<Sent> {
+  const { changedFiles, spec } = to.start;
+  const where = (bytes: number) => ({
+    bucket: to.bucket,
+    project: to.project,
+    spec: { ...spec, sha256: archive.sha256, sent: { bytes, changedFiles } },
+  });
+  specMetadata(where(0).spec); // throws before anything is sent
+  if (to.patch === 'none' || !(await mayReuse(s3, archive, to, options))) {
+    const upload = await uploadArchive(s3, archive, where(archive.bytes), options);
+    return { ...NOTHING_SENT, ...upload, stored: null, sentBytes: archive.bytes };
+  }
+  const sent = await storeArchive(s3, archive, to, options);
+  const upload = await copyUpload(s3, archive, sent, where(sent.sentBytes));
+  return { ...sent, ...upload, stored: { bucket: sent.bucket, key: sent.key, versionId: sent.versionId } };
 }

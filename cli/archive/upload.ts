@@ -65,6 +65,47 @@ export async function uploadArchive(
   return { bucket, key, versionId, runId: executionNameForUpload({ bucket, key, version: versionId ?? '' }) };
 }
 
+/** Copies an archive within S3 so that it starts a run. */
+export async function copyUpload(
+  s3: Pick<S3Client, 'send'>,
+  { sha256 }: Pick<LocalArchive, 'sha256'>,
+  from: ArchiveLocation,
+  to: { readonly project: string; readonly spec: SpecInput },
+): Promise<StartingUpload> {
+  const { bucket } = from;
+  const key = archiveKey(to.project, sha256, UPLOAD_PREFIX);
+  const { VersionId } = await s3.send(
+    new CopyObjectCommand({
+      Bucket: bucket,
+      Key: key,
+      CopySource: copySource(from),
+      MetadataDirective: 'REPLACE',
+      Metadata: { [METADATA_KEY]: specMetadata(to.spec) },
+      TaggingDirective: 'REPLACE',
+    }),
+  );
+  const versionId = VersionId ?? null;
+  return { bucket, key, versionId, runId: executionNameForUpload({ bucket, key, version: versionId ?? '' }) };
+}
+
+/** Whether the person may read archives: who may only upload gets the same answer for one that exists and one that does not. */
+export async function mayReuse(
+  s3: Pick<S3Client, 'send'>,
+  { sha256 }: Pick<LocalArchive, 'sha256'>,
+  to: { readonly bucket: string; readonly project: string },
+  { signal }: UploadOptions = {},
+): Promise<boolean> {
+  const head = new HeadObjectCommand({ Bucket: to.bucket, Key: archiveKey(to.project, sha256) });
+  try {
+    await s3.send(head, signal ? { abortSignal: signal } : {});
+    return true;
+  } catch (error) {
+    if (httpStatus(error) === 403) return false;
+    if (httpStatus(error) === 404) return true;
+    throw error;
+  }
+}
+
 /**
  * Uploads a whole archive to where it starts nothing. An object that is at its key already is left alone: the archive gets a
  * key of its own.
@@ -86,27 +127,35 @@ export async function putArchive(
   return { bucket, key: ownKey, versionId: await putNew(ownKey) };
 }
 
-/** Copies an archive within S3 to a key of its own, where it does not expire. */
-export async function keepArchive(
+/** Copies an archive within S3 to a key of its own, where it is new. */
+export async function copyArchive(
   s3: Pick<S3Client, 'send'>,
   archive: ArchiveLocation,
-  to: { readonly project: string; readonly sha256: string },
+  to: { readonly project: string; readonly sha256: string; readonly expires: boolean },
 ): Promise<ArchiveLocation> {
   const { bucket } = archive;
   const source = { Bucket: bucket, Key: archive.key, ...(archive.versionId ? { VersionId: archive.versionId } : {}) };
   const { Metadata = {} } = await s3.send(new HeadObjectCommand(source));
   const { [EXPIRING.metadata]: _mark, ...metadata } = Metadata;
   const key = ownArchiveKey(to.project, to.sha256);
-  const { VersionId } = await s3.send(
-    new CopyObjectCommand({
-      Bucket: bucket,
-      Key: key,
-      CopySource: copySource(archive),
-      MetadataDirective: 'REPLACE',
-      Metadata: metadata,
-      TaggingDirective: 'REPLACE',
-    }),
-  );
+  const copy = (marks: Partial<ReturnType<typeof expiring>>) =>
+    s3.send(
+      new CopyObjectCommand({
+        Bucket: bucket,
+        Key: key,
+        CopySource: copySource(archive),
+        MetadataDirective: 'REPLACE',
+        Metadata: { ...metadata, ...marks.Metadata },
+        TaggingDirective: 'REPLACE',
+        ...(marks.Tagging === undefined ? {} : { Tagging: marks.Tagging }),
+      }),
+    );
+  const { VersionId } = to.expires
+    ? await orUnmarked(
+        () => copy(expiring()),
+        () => copy({}),
+      )
+    : await copy({});
   return { bucket, key, versionId: VersionId ?? null };
 }
 
@@ -139,16 +188,16 @@ async function findStored(
   archive: LocalArchive,
   { bucket, key }: { bucket: string; key: string },
   signal?: AbortSignal,
-): Promise<{ versionId: string | null; expires: boolean } | null> {
+): Promise<Omit<StoredArchive, 'bucket' | 'key'> | null> {
   const head = await unlessMissing(
     s3.send(
       new HeadObjectCommand({ Bucket: bucket, Key: key, ChecksumMode: 'ENABLED' }),
       signal ? { abortSignal: signal } : {},
     ),
   );
-  if (head?.ContentLength !== archive.bytes || isOld(head)) return null;
+  if (head?.ContentLength !== archive.bytes) return null;
   if (head.ChecksumSHA256 !== (await checksumOf(archive))) return null;
-  return { versionId: head.VersionId ?? null, expires: expires(head) };
+  return { versionId: head.VersionId ?? null, expires: expires(head), isOld: isOld(head) };
 }
 
 /**
@@ -179,15 +228,18 @@ async function put(
   to: PutTo,
   options: UploadOptions,
 ): Promise<string | null> {
-  if (to.expires === true) {
-    try {
-      return await putOnce(s3, archive, to, options);
-    } catch (error) {
-      // Whoever may not tag objects uploads an archive that stays.
-      if (httpStatus(error) !== 403) throw error;
-    }
+  const unmarked = () => putOnce(s3, archive, { ...to, expires: false }, options);
+  return to.expires === true ? await orUnmarked(() => putOnce(s3, archive, to, options), unmarked) : await unmarked();
+}
+
+/** Whoever may not tag objects writes an archive that stays until it is not used. */
+async function orUnmarked<T>(marked: () => Promise<T>, unmarked: () => Promise<T>): Promise<T> {
+  try {
+    return await marked();
+  } catch (error) {
+    if (httpStatus(error) !== 403) throw error;
+    return await unmarked();
   }
-  return await putOnce(s3, archive, { ...to, expires: false }, options);
 }
 
 interface PutTo {

@@ -1,6 +1,7 @@
-import type { Stats } from 'node:fs';
+import { lstatSync, type Stats } from 'node:fs';
 import { lstat, realpath, stat } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { SPEC_FILE } from '../../core/spec/archive-spec.ts';
 import { OWN_IGNORE_FILE, readScope, type Scope, verdict } from './ignore-rules.ts';
 import { PackError } from './pack-error.ts';
@@ -9,6 +10,9 @@ import { readPulled } from './pulled.ts';
 import type { ScanCounter } from './scan.ts';
 import { isSecretName } from './secrets.ts';
 import type { Child, Source } from './sources.ts';
+
+/** Between them signals and the progress have their turn. */
+const VISITS_IN_A_ROW = 256;
 
 export interface ProjectFile {
   /** Path in the archive, `/` between its parts. */
@@ -66,6 +70,7 @@ export class Walk {
   readonly #top: string;
   readonly #source: Source;
   readonly #options: WalkOptions;
+  #visited = 0;
 
   /** @param top real path */
   constructor(top: string, source: Source, options: WalkOptions) {
@@ -115,7 +120,10 @@ export class Walk {
     if (PRIVATE.has(child.name)) return;
     const onlyTracked = inherited.onlyTracked || NEVER.has(child.name);
     if (onlyTracked && !this.#source.mayTrack) return;
-    const own = await this.#read(name, lstat(path));
+    this.#visited += 1;
+    if (this.#visited % VISITS_IN_A_ROW === 0) await setImmediate();
+    // An answer of the file system takes less time than waiting for it.
+    const own = await this.#read(name, new Promise<Stats>((resolve) => resolve(lstatSync(path))));
     if (own === undefined) return;
     const isLink = own.isSymbolicLink();
     const rule = this.#ruleFor(name, own, inherited);

@@ -56,23 +56,31 @@ async function push(context: Context, options: PushOptions): Promise<ExitCode> {
   const flags: SpecInput = specOf(options);
   const { name, file: spec } = await findProject(folder, flags);
   const includeSecrets = options.includeSecrets === true;
-  const [code, bucket] = await Promise.all([
-    readCode(folder, { includeSecrets, spec }, terminal),
-    account.output('bucket'),
-  ]);
+  const code = await readCode(folder, { includeSecrets, spec }, terminal);
+  // Asked while the code is packed, which ends when there is no stack.
+  const unusable = new AbortController();
+  const asked = account.output('bucket').catch((error: unknown) => {
+    unusable.abort(error);
+    throw error;
+  });
+  asked.catch(() => undefined); // reported where it is awaited, or by the packing
   for (const warning of await lineEndWarnings(code.listing.files)) terminal.warn(warning);
-  return await withArchive(code, { includeSecrets, signal }, async (archive, packed) => {
+  const packing = { includeSecrets, signal: AbortSignal.any([signal, unusable.signal]) };
+  return await withArchive(code, packing, async (archive, packed) => {
+    const bucket = await asked;
     for (const warning of packWarnings(packed)) terminal.warn(warning);
     terminal.note(
       `Packed ${packed.files.length} files (${formatSize(packed.bytes)}) into ${formatSize(packed.archiveBytes)}`,
     );
     const patch = options.full === true ? ('none' as const) : ('at-once' as const);
-    const to = { bucket, project: name.value, start: options.start === true ? flags : null, patch, expires: false };
-    const sent = await send(context, archive, to);
+    const isStart = options.start === true;
+    const to = { bucket, project: name.value, patch, expires: isStart };
+    const start = isStart ? { spec: flags, changedFiles: packed.changedFiles } : null;
+    const sent = await send(context, archive, { ...to, start });
     const uri = archiveUri(sent);
     terminal.note(sentLine(packed, sent));
     if (sent.reused) terminal.note('The same archive is already uploaded.');
-    const start = `runctl run --project ${name.value} --archive '${uri}' --sha256 ${archive.sha256}`;
+    const command = `runctl run --project ${name.value} --archive '${uri}' --sha256 ${archive.sha256}`;
     if (options.json) {
       const output: PushOutput = {
         archive: uri,
@@ -94,7 +102,7 @@ async function push(context: Context, options: PushOptions): Promise<ExitCode> {
       terminal.print(uri);
       terminal.note(
         sent.runId === null
-          ? `To start a run: ${start}`
+          ? `To start a run: ${command}`
           : `The upload starts run ${sent.runId}. To follow it: runctl logs -f ${sent.runId}`,
       );
     }

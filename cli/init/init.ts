@@ -31,8 +31,9 @@ export async function initProject(
   refuseOtherSpecFiles(await readdir(folder));
   const name = await nameProject(folder, {}, {});
   const names = await namesIn(folder);
-  const { script, candidates } = findScript(names);
-  const module = script === null ? findModule(names) : null;
+  const onlyModule = findModule(names);
+  const { script, candidates } = findScript(names, onlyModule);
+  const module = script === null ? onlyModule : null;
   const requirements = await findRequirements(folder, names, {}, SPEC_FILE);
   const instance = await suggestInstance(context.account.ec2, name.value);
   const schema = `${PRIVATE_FOLDER}/${SCHEMA}`;
@@ -119,14 +120,24 @@ function findModule(names: readonly string[]): string | null {
   return packages.length === 1 ? (packages[0] ?? null) : null;
 }
 
-/** The script that a run would choose; else the only Python file at the top. */
-function findScript(names: readonly string[]): { script: string | null; candidates: readonly string[] } {
+/** Python files at the top that configure tools. */
+const TOOLING = ['setup.py', 'conftest.py', 'noxfile.py', 'tasks.py', 'fabfile.py'];
+/** Candidates that the file names. */
+const SHOWN = 10;
+
+/** The script that a run would choose; else the only Python file at the top, else the only shell script with train in its name. */
+function findScript(names: readonly string[], module: string | null): { script: string | null; candidates: string[] } {
   try {
     return { script: chooseScript(names, null).script, candidates: [] };
   } catch (error) {
     if (!(error instanceof ScriptNotFound)) throw error;
-    const { candidates } = error;
-    const atTop = candidates.filter((name) => !name.includes('/'));
-    return atTop.length === 1 ? { script: atTop[0] ?? null, candidates: [] } : { script: null, candidates };
+    const python = error.candidates.filter((name) => !TOOLING.includes(name));
+    const shell = names.filter((name) => /^[^/]+\.sh$/.test(name)).sort();
+    const atTop = python.filter((name) => !name.includes('/'));
+    // Others build containers or start servers more often than they train.
+    const training = shell.filter((name) => /train/i.test(name));
+    const [only, ...others] = atTop.length === 0 && module === null ? training : atTop;
+    if (only !== undefined && others.length === 0) return { script: only, candidates: [] };
+    return { script: null, candidates: module === null ? [...python, ...shell].slice(0, SHOWN) : [] };
   }
 }

@@ -15,15 +15,15 @@ interface Property {
   readonly enum?: readonly string[];
 }
 
-/** Given after `--`, not as an option. */
-const AFTER_DASHES = 'args';
+/** Given after `--`, and by the command itself. */
+const NO_OPTIONS: readonly string[] = ['args', 'sent'];
 /** Options that are not named like their key: each use gives one of several values. */
 export const FLAGS: Partial<Record<string, string>> = { secrets: 'secret', metrics: 'metric' };
 const properties: Record<keyof SpecInput, Property> = specSchema.properties as Record<keyof SpecInput, Property>;
 
 /** Gives a command an option for each key of the run spec: `maxDuration` is `--max-duration`. */
 export function addSpecOptions(command: Command, keys = Object.keys(properties) as (keyof SpecInput)[]): Command {
-  for (const key of keys) if (key !== AFTER_DASHES) command.addOption(specOption(key, properties[key]));
+  for (const key of keys) if (!NO_OPTIONS.includes(key)) command.addOption(specOption(key, properties[key]));
   return command;
 }
 

@@ -4,7 +4,7 @@ import { isRunning } from '../../aws/executions.ts';
 import { JOBS, MANIFEST, runFileKey, runFolder } from '../../core/names.ts';
 import { OUTPUTS_ARCHIVE } from '../../core/outcome/manifest.ts';
 import type { Manifest } from '../../core/outcome/manifest-schema.ts';
-import { formatSize } from '../../core/units.ts';
+import { formatNumberOf, formatSize } from '../../core/units.ts';
 import type { Context, WorkContext } from '../context.ts';
 import { CliError, EXIT, type ExitCode, setUpError } from '../errors.ts';
 import type { PullOutput } from '../output/schemas.ts';
@@ -97,11 +97,12 @@ async function pullEnded(pull: Pull, manifest: Manifest): Promise<PullOutput> {
   files.set(MANIFEST, manifestFile);
   const { same, overwritten } = await place(pull, files);
   await record(pull, digests);
-  const outputs = options.unpack ? `${manifest.outputs.count} outputs` : OUTPUTS_ARCHIVE;
-  const existing = same.length > 0 ? `; ${same.length} files were already there` : '';
-  const fromInstance = also > 0 ? `, ${also} files from the instance` : '';
+  const outputs = options.unpack ? formatNumberOf(manifest.outputs.count, 'output') : OUTPUTS_ARCHIVE;
+  const were = same.length === 1 ? 'was' : 'were';
+  const existing = same.length > 0 ? `; ${formatNumberOf(same.length, 'file')} ${were} already there` : '';
+  const fromInstance = also > 0 ? `, ${formatNumberOf(also, 'file')} from the instance` : '';
   terminal.note(
-    `Run ${run.id} (${manifest.outcome}): ${manifest.logs.length} logs, ${manifest.outputs.archive ? outputs : 'no outputs'}${fromInstance}, the manifest${existing}`,
+    `Run ${run.id} (${manifest.outcome}): ${formatNumberOf(manifest.logs.length, 'log')}, ${manifest.outputs.archive ? outputs : 'no outputs'}${fromInstance}, the manifest${existing}`,
   );
   const others = patterns.length === 0 ? notCollected(manifest) : null;
   if (others !== null) terminal.note(others);

@@ -10,6 +10,7 @@ import { hasResults } from '../../core/workflow/vocabulary.ts';
 import { callerName } from '../account/identity.ts';
 import { resolveInstance } from '../account/instance.ts';
 import { retryNotes } from '../account/retry.ts';
+import { checkIncludes } from '../archive/check-includes.ts';
 import {
   checkScript,
   entryFrom,
@@ -20,6 +21,7 @@ import {
   withArchive,
   withoutPackingKeys,
 } from '../archive/code.ts';
+import { ownScriptWarning } from '../archive/own-script.ts';
 import { send, sentLine } from '../archive/send-archive.ts';
 import type { Context } from '../context.ts';
 import { EXIT, type ExitCode, exitCodeOf, usageError } from '../errors.ts';
@@ -90,6 +92,9 @@ async function sendFolder(context: Context, flags: SpecInput, options: RunOption
     spec,
     flags.requirements === undefined ? 'runctl.yaml' : '--requirements',
   );
+  await checkIncludes(code, requirements?.value ?? null, spec);
+  const warning = await ownScriptWarning(code, spec);
+  if (warning !== null) terminal.warn(warning);
   // One after the other: a stack that is missing is the first thing to say.
   const bucket = await account.output('bucket');
   const instance = await findInstance(context, project, spec.user);
@@ -123,6 +128,7 @@ async function sendFolder(context: Context, flags: SpecInput, options: RunOption
       archive: archiveUri(sent),
       sha256: archive.sha256,
       ...(sent.patch === null ? {} : { patch: archiveUri(sent.patch) }),
+      sent: { bytes: sent.sentBytes, changedFiles: packed.changedFiles },
     };
   });
 }

@@ -2,13 +2,14 @@ import { randomBytes } from 'node:crypto';
 import { HeadObjectCommand, type S3Client } from '@aws-sdk/client-s3';
 import { errorName, withAwsErrors } from '../../aws/errors.ts';
 import { type ArchiveLocation, archiveUri, parseArchiveUri } from '../../core/names.ts';
-import { withoutInclude } from '../../core/spec/archive-spec.ts';
+import { SPEC_FILE, withoutInclude } from '../../core/spec/archive-spec.ts';
 import { mergeSpecs, type SpecInput } from '../../core/spec/spec.ts';
 import { formatSize } from '../../core/units.ts';
-import { checkScript, entryFrom, packWarnings, readCode, withArchive } from '../archive/code.ts';
-import { expires, type StoredArchive } from '../archive/known-archives.ts';
+import { checkIncludes } from '../archive/check-includes.ts';
+import { checkScript, entryFrom, findRequirements, packWarnings, readCode, withArchive } from '../archive/code.ts';
+import { expires, isOld, type StoredArchive } from '../archive/known-archives.ts';
 import { send, sentLine } from '../archive/send-archive.ts';
-import { keepArchive } from '../archive/upload.ts';
+import { copyArchive } from '../archive/upload.ts';
 import type { Context } from '../context.ts';
 import { usageError } from '../errors.ts';
 import type { Project } from '../project/project.ts';
@@ -43,18 +44,18 @@ export async function withScheduledCode<T>(
     withoutInclude(flags, 'the options');
     const pinned = await pinArchive(account.s3, flags.archive, bucket);
     const digest = flags.sha256 === undefined ? {} : { sha256: flags.sha256 };
-    const upload = async () => {
-      // What could expire is copied, so that it is there as long as the schedule.
-      if (isKept(pinned.key) && !pinned.expires) return { ...pinned, ...digest };
-      const name = { project: project.name.value, sha256: flags.sha256 ?? randomBytes(32).toString('hex') };
-      const kept = keepArchive(account.s3, pinned, name);
-      return { ...(await withAwsErrors(`s3:PutObject to ${bucket}`, kept)), ...digest };
-    };
+    const upload = async () => ({
+      ...(await keepPinned(account.s3, pinned, project.name.value, flags.sha256)),
+      ...digest,
+    });
     return await use({ description: archiveUri(pinned), upload });
   }
   const spec = mergeSpecs(project.file, flags);
   const code = await readCode(folder, { includeSecrets, spec }, terminal);
   checkScript(code, spec, entryFrom(flags));
+  const names = code.listing.files.map((file) => file.name);
+  const requirements = await findRequirements(folder, names, spec, SPEC_FILE);
+  await checkIncludes(code, requirements?.value ?? null, spec);
   return await withArchive(code, { includeSecrets, signal }, async (archive, packed) => {
     for (const warning of packWarnings(packed)) terminal.warn(warning);
     return await use({
@@ -67,6 +68,19 @@ export async function withScheduledCode<T>(
       },
     });
   });
+}
+
+/** What could expire, or be replaced, is copied, so that it is there as long as the schedule. */
+export async function keepPinned(
+  s3: Pick<S3Client, 'send'>,
+  pinned: StoredArchive,
+  project: string,
+  sha256 = randomBytes(32).toString('hex'),
+): Promise<ArchiveLocation> {
+  const { bucket, key, versionId } = pinned;
+  if (isKept(key) && !pinned.expires && !pinned.isOld) return { bucket, key, versionId };
+  const copy = copyArchive(s3, pinned, { project, sha256, expires: false });
+  return await withAwsErrors(`s3:PutObject to ${bucket}`, copy);
 }
 
 /** Whether runctl wrote the object: nobody replaces it, so that its version does not expire as a replaced one does. */
@@ -87,7 +101,7 @@ export async function pinArchive(s3: Pick<S3Client, 'send'>, uri: string, bucket
   const version = versionId === null ? {} : { VersionId: versionId };
   try {
     const head = await s3.send(new HeadObjectCommand({ Bucket: bucket, Key: key, ...version }));
-    return { bucket, key, versionId: head.VersionId ?? null, expires: expires(head) };
+    return { bucket, key, versionId: head.VersionId ?? null, expires: expires(head), isOld: isOld(head) };
   } catch (error) {
     if (['NotFound', 'NoSuchKey'].includes(errorName(error)))
       throw usageError(`${uri} does not exist.`, 'Upload the archive: runctl push');

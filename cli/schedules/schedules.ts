@@ -2,12 +2,11 @@ import {
   CreateScheduleCommand,
   type CreateScheduleCommandInput,
   DeleteScheduleCommand,
-  GetScheduleCommand,
-  ListSchedulesCommand,
   type SchedulerClient,
   UpdateScheduleCommand,
 } from '@aws-sdk/client-scheduler';
 import { errorName, withAwsErrors } from '../../aws/errors.ts';
+import { getSchedule, scheduleNames } from '../../aws/schedules.ts';
 import { SCHEDULE_GROUP } from '../../core/names.ts';
 import { readSchedule } from '../../core/schedule/expression.ts';
 import { scheduledStart, specInTarget } from '../../core/schedule/scheduled-start.ts';
@@ -86,38 +85,21 @@ function inputOf(schedule: NewSchedule): CreateScheduleCommandInput {
 
 /** All schedules that start runs, sorted by name. */
 export async function listSchedules(client: Client): Promise<ScheduleRow[]> {
-  const names: string[] = [];
-  let NextToken: string | undefined;
-  do {
-    const list = client.send(new ListSchedulesCommand({ GroupName: SCHEDULE_GROUP, NextToken }));
-    const page = await withAwsErrors('scheduler:ListSchedules', list);
-    names.push(...(page.Schedules ?? []).map(({ Name = '' }) => Name));
-    NextToken = page.NextToken;
-  } while (NextToken);
   const rows: ScheduleRow[] = [];
-  for (const name of names.sort()) rows.push(...(await getSchedule(client, name)));
-  return rows;
-}
-
-/** The schedule; empty when it was deleted meanwhile. */
-async function getSchedule(client: Client, Name: string): Promise<ScheduleRow[]> {
-  try {
-    const found = await client.send(new GetScheduleCommand({ Name, GroupName: SCHEDULE_GROUP }));
-    return [
-      {
-        fullName: Name,
-        expression: found.ScheduleExpression ?? '',
-        timezone: found.ScheduleExpressionTimezone ?? 'UTC',
-        spec: specInTarget(JSON.parse(found.Target?.Input ?? '{}')) as SpecInput,
-        enabled: found.State !== 'DISABLED',
-        ownedByStack: found.Description !== MADE_BY,
-        createdAt: found.CreationDate?.getTime() ?? 0,
-      },
-    ];
-  } catch (error) {
-    if (errorName(error) === 'ResourceNotFoundException') return [];
-    return await withAwsErrors(`scheduler:GetSchedule ${Name}`, Promise.reject(error));
+  for (const name of await scheduleNames(client)) {
+    const found = await getSchedule(client, name);
+    if (found === null) continue;
+    rows.push({
+      fullName: name,
+      expression: found.ScheduleExpression ?? '',
+      timezone: found.ScheduleExpressionTimezone ?? 'UTC',
+      spec: specInTarget(JSON.parse(found.Target?.Input ?? '{}')) as SpecInput,
+      enabled: found.State !== 'DISABLED',
+      ownedByStack: found.Description !== MADE_BY,
+      createdAt: found.CreationDate?.getTime() ?? 0,
+    });
   }
+  return rows;
 }
 
 export async function removeSchedule(client: Client, Name: string): Promise<void> {

@@ -155,7 +155,8 @@ function judgeTraining(train: JobSnapshot): Verdict {
   const why = result?.error ? ` ${result.error.message}.` : '';
   const code = `exit code ${exit?.code ?? 'unknown'}`;
   const how = when === '' ? `Training ended with ${code}.` : `The script ended${when} with ${code}.`;
-  const cause = memoryError(train) ?? relativeImport(train) ?? moduleNotFound(train) ?? killedChild(train);
+  const cause =
+    memoryError(train) ?? relativeImport(train) ?? moduleNotFound(train) ?? failedWorker(train) ?? killedChild(train);
   return verdict('TrainingFailed', `${how}${why}${cause?.message ?? ''}`, cause?.next);
 }
 
@@ -211,6 +212,19 @@ function moduleNotFound({ tail }: JobSnapshot): { message: string; next: string 
     message: ` Python has no module ${module}.`,
     next: `Add the package of ${module} to the requirements. If it is your own code, check that its files are packed, and that its folder is on the module path (env: PYTHONPATH).`,
   };
+}
+
+/** The worker that failed first, as torchrun reports it: it exits with 1 itself, whatever its workers did. */
+function failedWorker({ tail }: JobSnapshot): { message: string; next?: string } | null {
+  const lines = tail ?? [];
+  const report = lines.slice(lines.findLastIndex((line) => line.startsWith('Root Cause (first observed failure):')));
+  const find = (pattern: RegExp) => report.map((line) => pattern.exec(line)?.[1]).find((found) => found !== undefined);
+  const [rank, code] = [find(/^\s*rank\s*: (\d+)/), find(/^\s*exitcode\s*: (-?\d+) \(pid/)];
+  if (report.length === lines.length || rank === undefined || code === undefined) return null;
+  const signal = CHILD_SIGNALS[-Number(code)];
+  const how = Number(code) >= 0 ? `with exit code ${code}` : `by ${signal ?? `signal ${-Number(code)}`}`;
+  const message = ` The worker of rank ${rank} ended first, ${how}.`;
+  return signal === undefined ? { message } : { message, next: signal in CRASHES ? SHOW_CRASH : KILLED_CHILD };
 }
 
 /**

@@ -47,6 +47,8 @@ const manifest = (reading: Reading) => {
           gitDirty: or(z.nullable(z.boolean()), null),
           /** What was uploaded instead of it; null: all of it, or it was stored already. */
           patchBytes: or(z.nullable(count), null),
+          /** As the command that started the run says, not verified; null: it did not say, or it cannot be. */
+          sent: or(z.nullable(object({ bytes: count, changedFiles: or(z.nullable(count), null) })), null),
         }),
       ),
       null,

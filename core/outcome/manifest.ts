@@ -59,6 +59,7 @@ export function buildManifest(parts: ManifestParts): Manifest {
       gitCommit: archive.gitCommit,
       gitDirty: archive.gitDirty,
       patchBytes: archive.patchBytes ?? null,
+      sent: archive.sent ?? null,
     },
     instance: instance && {
       id: instance.id,

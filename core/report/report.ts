@@ -1,3 +1,4 @@
+import { sentText } from '../archive/sent.ts';
 import { byHeadline, headlinesIn } from '../metrics/headline.ts';
 import type { Series } from '../metrics/series.ts';
 import { summarize } from '../metrics/series.ts';
@@ -65,6 +66,7 @@ function facts(manifest: Manifest): SafeHtml {
       'commit',
       commit === null ? null : `${commit.slice(0, 12)}${archive?.gitDirty ? ' with uncommitted changes' : ''}`,
     ],
+    ['upload', archive?.sent ? sentText(archive.sent, archive) : null],
     ['python', python === null ? null : python.version],
     ['exit code', manifest.exitCode === null ? null : String(manifest.exitCode)],
     ['signal', manifest.signal],

@@ -11,6 +11,11 @@ export const SPEC_FILE = 'runctl.yaml';
 export const CONFIG_FILE_BYTES = 256 * 1024;
 export const DEFAULT_PROJECT = 'runctl';
 
+/** What a file of the archive and the metadata of an upload cannot say. */
+const OF_THE_INPUT = ['archive', 'patch', 'startedBy'] as const;
+/** What only the archive as a whole has. */
+const OF_THE_UPLOAD = ['sha256', 'sent'] as const;
+
 /** What somebody may have named runctl.yaml instead. */
 const OTHER_SPEC_FILE = /^\.?runctl\.(ya?ml|json|toml)(\.txt)?$/i;
 
@@ -51,7 +56,7 @@ export function parseSpecFile(text: string): SpecInput {
   } catch (error) {
     throw new InvalidSpec(`${SPEC_FILE} is not YAML: ${error instanceof Error ? error.message : String(error)}`);
   }
-  return withoutArchive(parseSpec(value, SPEC_FILE), SPEC_FILE);
+  return without([...OF_THE_INPUT, ...OF_THE_UPLOAD], parseSpec(value, SPEC_FILE), SPEC_FILE);
 }
 
 /**
@@ -67,7 +72,7 @@ export function readSpecMetadata(metadata: string | null): SpecInput {
   } catch {
     throw new InvalidSpec(`${source} is not JSON`);
   }
-  return withoutInclude(withoutArchive(parseSpec(value, source), source), source);
+  return withoutInclude(without(OF_THE_INPUT, parseSpec(value, source), source), source);
 }
 
 /**
@@ -81,8 +86,8 @@ export function withoutInclude(spec: SpecInput, source: string): SpecInput {
   );
 }
 
-function withoutArchive(spec: SpecInput, source: string): SpecInput {
-  for (const key of ['archive', 'sha256', 'patch', 'startedBy'] as const) {
+function without(keys: readonly (keyof SpecInput)[], spec: SpecInput, source: string): SpecInput {
+  for (const key of keys) {
     if (spec[key] !== undefined) throw new InvalidSpec(`${source}: ${key} is valid in the execution's input only`);
   }
   return spec;

@@ -10,6 +10,7 @@ import { secretsSchema } from './secrets.ts';
 const PATH_BYTES = 1024;
 
 const text = z.string();
+const count = z.int('is a whole number').check(z.nonnegative('is not negative'));
 
 const duration = (description: string, most?: { seconds: number; text: string }) =>
   text.check(
@@ -103,7 +104,9 @@ export const specSchema = z.partial(
     ),
     sha256: text.check(
       z.regex(/^[0-9a-f]{64}$/, 'is the hex SHA-256 of the archive'),
-      z.describe('SHA-256 of the archive: a run of any other bytes is refused. Only in StartExecution input.'),
+      z.describe(
+        "SHA-256 of the archive: a run of any other bytes is refused. Only in StartExecution input and an upload's metadata.",
+      ),
     ),
     patch: text.check(
       z.regex(/^s3:\/\/[^/]+\/patches\/.+/s, 'looks like s3://bucket/patches/…, with an optional ?versionId='),
@@ -111,6 +114,13 @@ export const specSchema = z.partial(
         'A patch that makes the archive of an earlier one, as `runctl run` uploads it; needs sha256. Only in StartExecution input.',
       ),
     ),
+    sent: z
+      .strictObject({ bytes: count, changedFiles: z.optional(z.nullable(count)) })
+      .check(
+        z.describe(
+          "What the command says that it uploaded, for the manifest; not verified. Only in StartExecution input and an upload's metadata.",
+        ),
+      ),
     project: text.check(
       z.regex(/^[a-z0-9][a-z0-9._-]{0,62}$/, 'is 1 to 63 of a-z 0-9 . _ - and begins with a letter or digit'),
       z.describe('Name of the code; also its folder on the instance, <home>/<project>.'),

@@ -1,3 +1,4 @@
+import type { Sent } from '../archive/sent.ts';
 import type { ErrorName } from '../errors.ts';
 import type { LatestMetrics } from '../metrics/latest.ts';
 import type { JobName } from '../names.ts';
@@ -62,6 +63,8 @@ export interface VerifiedArchive {
   readonly gitDirty: boolean | null;
   /** Bytes of the patch that it was assembled from; null: it was uploaded whole. Left out as `indexed`. */
   readonly patchBytes?: number | null;
+  /** What the command says that it sent; null: unknown, or not believable. Left out as `indexed`. */
+  readonly sent?: Sent | null;
   /** Its index was written. Left out by a run that began with an older version. */
   readonly indexed?: boolean;
 }

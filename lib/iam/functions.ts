@@ -12,7 +12,10 @@ import {
   RUN_LOG_GROUP,
   RUN_MACHINE,
   RUN_PREFIX,
+  SCHEDULE_GROUP,
+  scheduleName,
   UPLOAD_PREFIX,
+  USE_PREFIX,
   WATCH_MACHINE,
 } from '../../core/names.ts';
 import { METRIC_NAMESPACE } from '../../core/notify/metrics.ts';
@@ -133,9 +136,29 @@ export function assembleArchives(bucket: Bucket): Permission[] {
   ];
 }
 
-/** Writes down the members of an archive that was verified. */
+/** Writes down the members of an archive that was verified, and that a run used it. */
 export function writeIndexes(bucket: Bucket): Permission {
-  return { actions: ['s3:PutObject'], resources: [bucket.arnForObjects(`${INDEX_PREFIX}*`)] };
+  const resources = [INDEX_PREFIX, USE_PREFIX].map((prefix) => bucket.arnForObjects(`${prefix}*`));
+  return { actions: ['s3:PutObject'], resources };
+}
+
+/** Finds archives that nothing names, and marks them; the bucket's lifecycle rule deletes what is marked. */
+export function expireArchives(stack: Stack, bucket: Bucket): Permission[] {
+  const resourceName = `${SCHEDULE_GROUP}/${scheduleName('*')}`;
+  const verbs = ['Get', 'Put', 'Delete'];
+  return [
+    { actions: ['s3:ListBucket'], resources: [bucket.bucketArn] },
+    {
+      actions: ['s3:GetObject', ...verbs.map((verb) => `s3:${verb}ObjectVersionTagging`)],
+      resources: [bucket.arnForObjects(`${ARCHIVE_PREFIX}*`)],
+    },
+    // Has no resource-level permissions.
+    { actions: ['scheduler:ListSchedules'], resources: ['*'] },
+    {
+      actions: ['scheduler:GetSchedule'],
+      resources: [stack.formatArn({ service: 'scheduler', resource: 'schedule', resourceName })],
+    },
+  ];
 }
 
 /** The Describe calls have no resource-level permissions. */

@@ -10,16 +10,15 @@ import {
   LOG_CHUNK_PREFIX,
   NOTIFIED_PREFIX,
   PATCH_PREFIX,
+  USE_PREFIX,
+  VERSION_DAYS,
 } from '../../core/names.ts';
 
-/** Versions that were replaced, and multipart uploads that were not completed. */
-const OLD_VERSIONS = Duration.days(30);
+/** Versions that were replaced or deleted, and multipart uploads that were not completed. */
+const OLD_VERSIONS = Duration.days(VERSION_DAYS);
 const UNFINISHED_UPLOADS = Duration.days(2);
 /** Log chunks are shipped within seconds; records of sent notifications are needed for minutes, when S3 delivers an event twice. */
 const TEMPORARY = Duration.days(1);
-/** A run names the version of its archive, and may wait in the queue while that expires. */
-const WAITING_RUNS = Duration.days(7);
-
 /** Holds archives, logs and outputs. It is retained when the stack is deleted, because it holds people's results. */
 export function createUploadBucket(scope: Construct): Bucket {
   const bucket = new Bucket(scope, 'Uploads', {
@@ -38,12 +37,16 @@ export function createUploadBucket(scope: Construct): Bucket {
         noncurrentVersionExpiration: TEMPORARY,
       })),
       // Written again by every run of the archive.
-      { prefix: INDEX_PREFIX, expiration: Duration.days(ARCHIVE_DAYS), noncurrentVersionExpiration: TEMPORARY },
+      ...[INDEX_PREFIX, USE_PREFIX].map((prefix) => ({
+        prefix,
+        expiration: Duration.days(ARCHIVE_DAYS),
+        noncurrentVersionExpiration: TEMPORARY,
+      })),
       {
         prefix: ARCHIVE_PREFIX,
         tagFilters: { [EXPIRING.tag.key]: EXPIRING.tag.value },
         expiration: Duration.days(ARCHIVE_DAYS),
-        noncurrentVersionExpiration: WAITING_RUNS,
+        noncurrentVersionExpiration: OLD_VERSIONS,
       },
       { noncurrentVersionExpiration: OLD_VERSIONS, abortIncompleteMultipartUploadAfter: UNFINISHED_UPLOADS },
     ],

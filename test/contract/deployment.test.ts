@@ -54,8 +54,8 @@ describe('states and handlers', () => {
       }
       return tasks.map(([name]) => kebab(name));
     });
-    // Those that are no state: one starts the machine, one ends what it left, three report on it.
-    const others = ['notify-run', 'summarize-run', 'count-runs', 'start-run', 'stop-run'];
+    // Those that are no state: one starts the machine, one ends what it left, three report on it, one sweeps.
+    const others = ['expire-archives', 'notify-run', 'summarize-run', 'count-runs', 'start-run', 'stop-run'];
     expect([...states, ...others].sort()).toEqual(lambdaNames().sort());
   });
 });
@@ -76,7 +76,7 @@ describe.each(lambdaNames())('%s', (name) => {
   it('makes the SDK calls that are listed here', () => {
     const sent = new Set(called.flatMap((text) => all(text, /new (\w+)Command\(/g)));
     // A handler may use a part of a client: what it uses is among what its clients can do.
-    const listed = (CALLED.get(name) ?? []).map((call) => call.replace(/RunFile|Program/, 'Object'));
+    const listed = (CALLED.get(name) ?? []).map((call) => call.replace(/RunFile|Program|Archive$/, 'Object'));
     expect(listed.filter((call) => !sent.has(call))).toEqual([]);
     const unused = [...sent].filter((call) => !listed.includes(call));
     for (const call of unused) {

@@ -73,7 +73,7 @@ its JSON Schema. Keys are only added within \`version\` 1, and old manifests sta
 | \`outcome\`, \`error\`, \`message\`, \`next\` | how it ended, and what to do |
 | \`exitCode\`, \`signal\`, \`pid\`, \`lastLines\`, \`warnings\` | of the training |
 | \`spec\` | as resolved; values that look like secrets are \`***\` |
-| \`archive\` | \`{bucket, key, versionId, sha256, bytes, files, gitCommit, gitDirty}\` |
+| \`archive\` | \`{bucket, key, versionId, sha256, bytes, files, gitCommit, gitDirty, patchBytes, sent}\`. \`patchBytes\`: what was uploaded in its place, measured. \`sent\`: \`{bytes, changedFiles}\` as the command says; null when it did not, or when that cannot be |
 | \`instance\`, \`python\`, \`packages\` | what it ran on, and with |
 | \`jobs\` | \`sync\`, \`install\`, \`train\`: state, exit code, signal, peak memory, polls, log bytes, result |
 | \`states\` | time in each state |

@@ -25,6 +25,7 @@ import {
   STOP_FUNCTION,
   scheduleName,
   UPLOAD_PREFIX,
+  useKey,
   WATCH_MACHINE,
   watchName,
 } from '../../core/names.ts';
@@ -60,6 +61,7 @@ const uploads = archiveKey('demo', 'a'.repeat(64), UPLOAD_PREFIX);
 const archives = archiveKey('demo', 'a'.repeat(64));
 const patches = patchKey('demo', 'a'.repeat(64));
 const indexes = indexKey('demo', 'a'.repeat(64));
+const uses = useKey(archives);
 const runs = runFileKey('demo-1', 'manifest.json');
 const results = [METRICS_FILE, REPORT_FILE, SUMMARY_FILE].map((name) => runFileKey('demo-1', name));
 const sources = [MANIFEST, LOG_FILE, FILE_POINTS, USAGE_FILE, SUMMARY_FILE].map((name) => runFileKey('demo-1', name));
@@ -100,7 +102,7 @@ const WRITES: Readonly<Record<string, readonly string[]>> = {
   'stop-run': [pieces, runs],
   'notify-run': [notified],
   'summarize-run': results,
-  'verify-archive': [indexes],
+  'verify-archive': [indexes, uses],
   'assemble-archive': [archives],
 };
 const READS: Readonly<Record<string, readonly string[]>> = {
@@ -121,6 +123,13 @@ const REQUESTS: Readonly<Record<string, (name: string) => IamRequest[]>> = {
   HeadObject: (name) => [...read(...of(READS, name)), ...readVersion(...of(READS, name)), ...LIST],
   GetRunFile: (name) => [...read(...of(READS, name)), ...(name === 'summarize-run' ? LIST : [])],
   HeadRunFile: (name) => [...read(...of(READS, name)), ...LIST],
+  HeadArchive: () => [...read(archives), ...LIST],
+  ListObjectsV2: () => LIST,
+  GetObjectTagging: () => on('s3:GetObjectVersionTagging', object(archives)),
+  PutObjectTagging: () => on('s3:PutObjectVersionTagging', object(archives)),
+  DeleteObjectTagging: () => on('s3:DeleteObjectVersionTagging', object(archives)),
+  ListSchedules: () => on('scheduler:ListSchedules', '*'),
+  GetSchedule: () => on('scheduler:GetSchedule', schedule),
   GetProgram: () => on('s3:GetObject', `${assets}/runctl/${'a'.repeat(64)}.zip`),
   PutObject: (name) => of(WRITES, name).flatMap((key) => on('s3:PutObject', object(key))),
   // Assemble archive tags what it writes.
@@ -159,7 +168,7 @@ const REQUESTS: Readonly<Record<string, (name: string) => IamRequest[]>> = {
 /** What Lambda itself does with a function's role. */
 function ofLambda(name: string): IamRequest[] {
   const stream = arn('logs', `log-group:/aws/lambda/${STACK_NAME}-${name}:log-stream:2026/11/26/[$LATEST]0123`);
-  const isByEvent = ['notify-run', 'count-runs', 'start-run', 'stop-run'].includes(name);
+  const isByEvent = ['expire-archives', 'notify-run', 'count-runs', 'start-run', 'stop-run'].includes(name);
   return [
     ...on('logs:CreateLogStream', stream),
     ...on('logs:PutLogEvents', stream),
@@ -217,7 +226,7 @@ function expectExactly(statements: readonly Statement[], needed: readonly IamReq
 /** Clients of the SDK's credential providers, which a function's role does not use; S3 Express, which has no such bucket here. */
 const OF_THE_SDK = ['CreateToken', 'GetRoleCredentials', 'AssumeRole', 'CreateOAuth2Token', 'CreateSession'];
 /** The SDK's call behind a name that stands for one use of it. */
-const sdkCall = (call: string) => call.replace(/RunFile|Program/, 'Object');
+const sdkCall = (call: string) => call.replace(/RunFile|Program|Archive$/, 'Object');
 
 const bundles = mkdtempSync(join(tmpdir(), 'runctl-bundles-'));
 beforeAll(() => bundleLambdas(bundles), 120_000);
@@ -303,9 +312,9 @@ const OF_PEOPLE: Readonly<Record<string, readonly (readonly [readonly Policy[], 
     // An archive for a run alone is tagged.
     [ALL, on('s3:PutObjectTagging', object(archives))],
   ],
-  // `push` and `schedule add` copy an archive that would expire.
+  // `push` and `schedule add` copy an archive that would expire, `push --start` to where it starts a run.
   CopyObject: [
-    [ALL, on('s3:PutObject', object(archives))],
+    [ALL, on('s3:PutObject', object(archives), object(uploads))],
     [WATCHERS, [...read(archives), ...readVersion(archives)]],
     [OPERATORS, [...read(uploads), ...readVersion(uploads)]],
   ],

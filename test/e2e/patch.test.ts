@@ -75,7 +75,9 @@ describe('a folder that is trained again', () => {
     expect(await cloud.log(edited.run.id, 'sync')).toMatch(/^Fetching .* in 1 range; the rest is in the archive/m);
     const { fetched } = (await cloud.manifest(edited.run.arn))?.jobs.sync?.result ?? {};
     expect(fetched).toBeLessThan(200_000);
-    expect((await cloud.manifest(edited.run.arn))?.archive?.patchBytes).toBeLessThan(10_000);
+    const { patchBytes, sent } = (await cloud.manifest(edited.run.arn))?.archive ?? {};
+    expect(patchBytes).toBeLessThan(10_000);
+    expect(sent).toEqual({ bytes: patchBytes, changedFiles: 1 });
 
     // The same again needs no patch, since the archive that was made is known.
     const same = await train();
@@ -122,6 +124,21 @@ describe('a folder that is trained again', () => {
     expect(pushed.sent).toMatch(/^0 of 5 files changed, 0 B of/);
     expect(pushed.run.states).not.toContain('Assemble archive');
     expect(await cloud.log(pushed.run.id, 'train')).toContain(expected());
+
+    // An upload that starts a run by itself is made of an archive, too.
+    writeFileSync(join(folder, 'lib/part.py'), 'VALUE = 7777777\nprint("uploaded")\n');
+    const { stdout, stderr } = await runctl(folder, ['push', '--start', '--json'], env);
+    expect(stderr).toMatch(/^1 of 5 files changed, [\d.]+ B of 13\.\d MiB sent$/m);
+    const started = outputOf('push', stdout);
+    expect(parseArchiveUri(started.archive)?.key).toMatch(/^uploads\//);
+    const uploaded = await cloud.finished(await cloud.runAppears(parseArchiveUri(started.archive)?.key ?? ''));
+    expect(uploaded.id).toBe(started.runId);
+    expect(await cloud.log(uploaded.id, 'train')).toContain('uploaded');
+    expect((await cloud.manifest(uploaded.arn))?.archive).toMatchObject({
+      sha256: started.sha256,
+      patchBytes: null,
+      sent: { bytes: started.sentBytes, changedFiles: 1 },
+    });
 
     // What was assembled is an archive like any other: GNU tar reads it.
     const { key = '' } = parseArchiveUri(elsewhere.input.archive) ?? {};

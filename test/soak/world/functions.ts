@@ -95,7 +95,7 @@ function handlers(services: Services, invocation: Invocation): Readonly<Record<s
       archives,
       caps: DEFAULT_CAPS,
       durationLimits: {},
-      indexes: { put: () => Promise.resolve() },
+      indexes: { put: () => Promise.resolve(), noteUse: () => Promise.resolve() },
       program: PROGRAM,
       documentVersion: () => Promise.resolve(services.ssm.documentVersion),
       uploadBucket: BUCKET,

@@ -44,7 +44,7 @@ export function fakeNotify(): { notify: Notify; notified: RunProgressEvent[] } {
 /** One stored upload. */
 export class FakeArchives implements ArchiveStore {
   readonly opened: unknown[] = [];
-  object: OpenArchive = { versionId: 'v1', size: 0, metadata: null, body: emptyBody() };
+  object: OpenArchive = { versionId: 'v1', size: 0, modifiedAt: null, metadata: null, body: emptyBody() };
   version: string | null = 'v-now';
 
   missing = false;

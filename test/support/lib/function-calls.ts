@@ -23,7 +23,8 @@ export const CALLED = new Map<string, readonly string[]>([
       'AbortMultipartUpload',
     ],
   ],
-  ['verify-archive', ['GetObject', 'PutObject', 'GetDocument']],
+  // HeadObject: an old archive may have expired.
+  ['verify-archive', ['GetObject', 'HeadObject', 'PutObject', 'GetDocument']],
   ['find-instance', ['DescribeInstances', 'DescribeInstanceInformation']],
   // GetObject: the presigned URL carries this role's permission.
   ['sync-code', [...JOB, ...LOGS, 'GetObject', 'Invoke']],
@@ -40,6 +41,18 @@ export const CALLED = new Map<string, readonly string[]>([
       'UploadPart',
       'CompleteMultipartUpload',
       'AbortMultipartUpload',
+    ],
+  ],
+  [
+    'expire-archives',
+    [
+      'ListObjectsV2',
+      'HeadArchive',
+      'GetObjectTagging',
+      'PutObjectTagging',
+      'DeleteObjectTagging',
+      'ListSchedules',
+      'GetSchedule',
     ],
   ],
   ['count-runs', ['ListExecutions', 'PutMetricData']],

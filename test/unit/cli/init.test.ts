@@ -44,7 +44,7 @@ describe('runctl init', () => {
     expect(parseSpecFile(text)).toEqual({ project: 'my-nets', script: 'train.py', environment: 'project' });
     const uncommented = text.replace(/^# (\w+: .*)$/gm, '$1');
     const keys = Object.keys(specSchema.shape).filter(
-      (key) => !['archive', 'sha256', 'patch', 'startedBy'].includes(key),
+      (key) => !['archive', 'sha256', 'patch', 'sent', 'startedBy'].includes(key),
     );
     expect(Object.keys(parseYaml(uncommented) as object).sort()).toEqual(keys.sort());
     // A run starts one of the three.
@@ -70,6 +70,25 @@ describe('runctl init', () => {
     const text = await init(true);
     expect(parseSpecFile(text).script).toBeUndefined();
     expect(text).toContain('Found: "eval.py", "fit.py", "lib/model.py"\n# script: eval.py\n');
+  });
+
+  it('names the only shell script, where there is nothing in Python to run', async () => {
+    put('train.sh');
+    put('setup.py');
+    put('lib/model.py');
+    expect(parseSpecFile(await init()).script).toBe('train.sh');
+    put('run.sh');
+    expect(parseSpecFile(await init(true)).script).toBe('train.sh');
+    put('pretrain.sh');
+    const text = await init(true);
+    expect(parseSpecFile(text).script).toBeUndefined();
+    expect(text).toContain('Found: "lib/model.py", "pretrain.sh", "run.sh", "train.sh"\n');
+    put('fit.py');
+    expect(parseSpecFile(await init(true)).script).toBe('fit.py');
+    rmSync(join(folder, 'fit.py'));
+    rmSync(join(folder, 'pretrain.sh'));
+    put('src/nets/__main__.py');
+    expect(parseSpecFile(await init(true))).toMatchObject({ module: 'nets' });
   });
 
   it('names the only package that Python can run, when there is no script', async () => {

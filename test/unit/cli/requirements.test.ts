@@ -1,10 +1,14 @@
+import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { checkIncludes } from '../../../cli/archive/check-includes.ts';
 import { checkScript, findRequirements } from '../../../cli/archive/code.ts';
+import { ownScriptWarning } from '../../../cli/archive/own-script.ts';
 import { checkRequirements } from '../../../cli/doctor/requirements.ts';
 import { planRows } from '../../../cli/runs/plan.ts';
+import type { SpecInput } from '../../../core/spec/spec.ts';
 
 let folder: string;
 beforeEach(() => {
@@ -48,6 +52,57 @@ describe('the requirements of a folder', () => {
   });
 });
 
+describe('the files that a requirements.txt includes', () => {
+  /** @param files their text; null: on the disk, but not packed */
+  async function check(files: Record<string, string | Buffer | null>, spec: SpecInput = {}) {
+    for (const [name, text] of Object.entries(files)) {
+      mkdirSync(dirname(join(folder, name)), { recursive: true });
+      writeFileSync(join(folder, name), text ?? '');
+    }
+    const names = Object.keys(files).filter((name) => files[name] !== null);
+    const listing = { files: names.map((name) => ({ name, path: join(folder, name) })), outputs: [] };
+    const code = { folder, listing } as unknown as Parameters<typeof checkIncludes>[0];
+    return await checkIncludes(code, spec.requirements ?? 'requirements.txt', spec);
+  }
+
+  it.each([
+    ['-r base.txt', 'base.txt'],
+    ['numpy\n--requirement=deps/gpu.txt # for the GPU', 'deps/gpu.txt'],
+    ['-cconstraints.txt', 'constraints.txt'],
+    ['--constraint \\\n  c.txt', 'c.txt'],
+    ['-r ../base.txt', '../base.txt'],
+    ['-r "a b.txt"', 'a b.txt'],
+  ])('are looked for before anything is sent: %j', async (text, missing) => {
+    await expect(check({ 'requirements.txt': text, 'train.py': '' })).rejects.toMatchObject({
+      exitCode: 2,
+      message: `requirements.txt includes ${missing}, which is not among the files to upload.`,
+    });
+  });
+
+  it('may include others, and are not packed when an ignore file says so', async () => {
+    const files = { 'requirements.txt': '-r deps/a.txt', 'deps/a.txt': '-r b.txt\n-r ../requirements.txt' };
+    await check({ ...files, 'deps/b.txt': 'numpy' });
+    await expect(check({ ...files, 'deps/b.txt': null })).rejects.toThrow('deps/a.txt includes deps/b.txt');
+    await check({ ...files, 'deps/b.txt': null }, { install: 'skip' });
+  });
+
+  it('are found in the text of PowerShell, and with the variables of env', async () => {
+    const utf16 = Buffer.concat([Buffer.from([0xff, 0xfe]), Buffer.from(['-r ', '{DEPS}.txt\r\n'].join('$'), 'utf16le')]);
+    await expect(check({ 'requirements.txt': utf16 }, { env: { DEPS: 'x' } })).rejects.toThrow('includes x.txt');
+  });
+
+  it.each(['-r https://example.com/r.txt', '-r /opt/r.txt', ['-r ', '{HOME}/r.txt'].join('$'), '# -r x.txt', 'numpy -r x', '-e .'])(
+    'are left to the instance where only it can know: %s',
+    async (text) => {
+      await check({ 'requirements.txt': text, 'train.py': '' });
+    },
+  );
+
+  it('are not looked for in other formats', async () => {
+    await check({ 'pyproject.toml': '-r x.txt', 'train.py': '' }, { requirements: 'pyproject.toml[train]' });
+  });
+});
+
 describe('what shows them', () => {
   it('is a check of doctor', async () => {
     writeFileSync(join(folder, 'requirements.txt'), 'numpy\n');
@@ -73,5 +128,25 @@ describe('what shows them', () => {
       planRows({ ...plan, requirements }).find(([label]) => label === 'install')?.[1];
     expect(row({ value: 'uv.lock', from: DEFAULT })).toBe(`uv.lock  (${DEFAULT})`);
     expect(row(null)).toBeUndefined(); // the archive decides
+  });
+});
+
+describe('a command that is a script of the project', () => {
+  const warn = async (command: string) => {
+    writeFileSync(join(folder, 'pyproject.toml'), `${PYPROJECT}[project.scripts]\nfit = "pkg.cli:main"\n`);
+    const files = [{ name: 'pyproject.toml', path: join(folder, 'pyproject.toml') }];
+    const code = { folder, listing: { files, outputs: [] } } as unknown as Parameters<typeof ownScriptWarning>[0];
+    return await ownScriptWarning(code, { command });
+  };
+
+  it('is shown with a command that needs no installation', async () => {
+    expect(await warn('torchrun fit')).toBeNull();
+    const text = (await warn('fit --lr 1')) ?? '';
+    expect(text).toMatch(/^fit is a script of pyproject\.toml/);
+    mkdirSync(join(folder, 'src', 'pkg'), { recursive: true });
+    writeFileSync(join(folder, 'src', 'pkg', 'cli.py'), 'import sys\ndef main():\n    return int(sys.argv[1])\n');
+    const [, words = ''] = / command: (\[.*\])$/.exec(text) ?? [];
+    const [, ...args] = JSON.parse(words) as string[];
+    expect(spawnSync('python3', [...args, '5'], { cwd: folder }).status).toBe(5);
   });
 });

@@ -24,7 +24,7 @@ describe('the options of the run spec', () => {
   it('are one for each key', () => {
     const flags = addSpecOptions(new Command()).options.map((option) => option.attributeName());
     const keys = flags.map((flag) => ({ secret: 'secrets', metric: 'metrics' })[flag] ?? flag);
-    expect([...keys, 'args'].sort()).toEqual(Object.keys(specSchema.shape).sort());
+    expect([...keys, 'args', 'sent'].sort()).toEqual(Object.keys(specSchema.shape).sort());
   });
 
   it('give a spec, checked as everywhere; what stands after -- is the script’s', () => {

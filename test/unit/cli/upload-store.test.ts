@@ -6,8 +6,9 @@ import type { LambdaClient } from '@aws-sdk/client-lambda';
 import type { S3Client } from '@aws-sdk/client-s3';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { AssembleNow } from '../../../cli/archive/assemble-now.ts';
-import { storeArchive } from '../../../cli/archive/send-archive.ts';
+import { startUpload, storeArchive } from '../../../cli/archive/send-archive.ts';
 import { checksumOf } from '../../../cli/archive/upload.ts';
+import { executionNameForUpload } from '../../../core/names.ts';
 import { fakeClient } from '../../support/fakes/sdk-client.ts';
 
 const sha256 = (data: Uint8Array) => createHash('sha256').update(data).digest();
@@ -112,15 +113,28 @@ describe('an archive for a run alone', () => {
   });
 
   it.each([
-    [59, true],
-    [61, false],
-  ])('that was stored %i days ago is used again: %s', async (days, reused) => {
-    const { client } = fakeClient<S3Client>({
+    [59, []],
+    [61, [{ Tagging: 'runctl-expires=yes', Metadata: { expires: 'yes' } }]],
+  ])('that was stored %i days ago is used again, an old one as a copy', async (days, copies) => {
+    const { client, sent } = fakeClient<S3Client>({
       HeadObjectCommand: ({ Key }) => (String(Key).startsWith('indexes/') ? NOT_FOUND : stored(days)),
-      PutObjectCommand: () => ({ VersionId: 'v2' }),
+      CopyObjectCommand: () => ({ VersionId: 'v2' }),
     });
-    Object.assign(client, CONFIG);
-    expect(await storeArchive(client as S3Client, archive(bytes), TO)).toMatchObject({ reused });
+    const result = await storeArchive(client as S3Client, archive(bytes), TO);
+    expect(result).toMatchObject({ reused: true, sentBytes: 0, versionId: copies.length === 0 ? 'v1' : 'v2' });
+    const copied = sent.filter(({ name }) => name === 'CopyObjectCommand').map(({ input }) => input);
+    expect(copied).toMatchObject(copies);
+  });
+
+  it('is copied without the mark by a person who may not tag', async () => {
+    const { client } = fakeClient<S3Client>({
+      HeadObjectCommand: ({ Key }) => (String(Key).startsWith('indexes/') ? NOT_FOUND : stored(61)),
+      CopyObjectCommand: ({ Tagging }) =>
+        Tagging === undefined
+          ? { VersionId: 'v3' }
+          : Object.assign(new Error('no'), { $metadata: { httpStatusCode: 403 } }),
+    });
+    expect(await storeArchive(client as S3Client, archive(bytes), TO)).toMatchObject({ versionId: 'v3' });
   });
 
   it('is copied for a push or a schedule, which others name', async () => {
@@ -139,6 +153,58 @@ describe('an archive for a run alone', () => {
       Metadata: { runctl: '{}' },
     });
     expect(sent.at(-1)?.input.Tagging).toBeUndefined();
+  });
+});
+
+describe('an upload that starts a run', () => {
+  const bytes = Buffer.from('code');
+  const START = { ...TO, patch: 'at-once', start: { spec: { name: 'a' }, changedFiles: 2 } } as const;
+
+  function start(heads: number, archived: object | Error = { VersionId: 'v1' }) {
+    const puts: Record<string, unknown>[] = [];
+    const missing = Object.assign(new Error('no'), { $metadata: { httpStatusCode: heads } });
+    const { client, sent } = fakeClient<S3Client>({
+      HeadObjectCommand: () => missing,
+      ListObjectsV2Command: () => missing,
+      PutObjectCommand(input) {
+        puts.push(input);
+        return archived;
+      },
+      CopyObjectCommand: () => ({ VersionId: 'v2' }),
+    });
+    Object.assign(client, CONFIG);
+    const local = archive(bytes);
+    return { local, puts, sent, started: startUpload(client as S3Client, local, START) };
+  }
+  const specOf = (metadata: unknown) => JSON.parse((metadata as { runctl: string }).runctl) as object;
+
+  it('is stored as an archive first, and copied: later ones take from it what has not changed', async () => {
+    const { local, puts, sent, started } = start(404);
+    const result = await started;
+    expect(puts.map(({ Key, Tagging }) => [Key, Tagging])).toEqual([
+      [`archives/demo/${local.sha256.slice(0, 16)}.tar.gz`, 'runctl-expires=yes'],
+    ]);
+    const copy = sent.at(-1)?.input ?? {};
+    expect(copy).toMatchObject({
+      Key: `uploads/demo/${local.sha256.slice(0, 16)}.tar.gz`,
+      CopySource: `mine/${puts[0]?.Key}?versionId=v1`,
+      MetadataDirective: 'REPLACE',
+    });
+    expect(copy.Tagging).toBeUndefined();
+    expect(specOf(copy.Metadata)).toEqual({
+      name: 'a',
+      sha256: local.sha256,
+      sent: { bytes: 4, changedFiles: 2 },
+    });
+    expect(result).toMatchObject({ key: copy.Key, versionId: 'v2', stored: { key: puts[0]?.Key, versionId: 'v1' } });
+    expect(result.runId).toBe(executionNameForUpload({ bucket: 'mine', key: String(copy.Key), version: 'v2' }));
+  });
+
+  it('is uploaded once, and whole, by a person who may only upload', async () => {
+    const { local, puts, started } = start(403);
+    expect(await started).toMatchObject({ sentBytes: 4, stored: null, runId: expect.any(String) });
+    expect(puts.map(({ Key }) => Key)).toEqual([`uploads/demo/${local.sha256.slice(0, 16)}.tar.gz`]);
+    expect(specOf(puts[0]?.Metadata)).toMatchObject({ sha256: local.sha256, sent: { bytes: 4, changedFiles: 2 } });
   });
 });
 

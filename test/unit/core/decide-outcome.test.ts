@@ -249,6 +249,28 @@ describe('decideOutcome', () => {
     expect(causeOf(output).next).toMatch(next);
   });
 
+  it.each([
+    ['7', /The worker of rank 2 ended first, with exit code 7\.$/, /^Read the last lines/],
+    ['-11', /The worker of rank 2 ended first, by SIGSEGV\.$/, /PYTHONFAULTHANDLER/],
+    ['-9', /The worker of rank 2 ended first, by SIGKILL\.$/, /more memory/],
+    ['-15', /The worker of rank 2 ended first, by signal 15\.$/, /^Read the last lines/],
+  ])('names the worker that failed first, when torchrun says so: %s', (code, message, next) => {
+    // As torchrun of PyTorch 2.13 prints it.
+    const worker = (rank: number, exit: string) => [
+      '  host      : localhost',
+      `  rank      : ${rank} (local_rank: ${rank})`,
+      `  exitcode  : ${exit} (pid: 27438)  (SIGTERM)`,
+      '  error_file: <N/A>',
+    ];
+    const first = ['Root Cause (first observed failure):', '[0]:', ...worker(2, code), '='.repeat(60)];
+    const tail = ['train.py FAILED', 'Failures:', '[1]:', ...worker(0, '-15'), '-'.repeat(60), ...first];
+    const { message: said, next: does } = decideOutcome(finishInput({ train: endedStep('train', 1, { tail }) }));
+    expect(said).toMatch(message);
+    expect(does).toMatch(next);
+    const others = decideOutcome(finishInput({ train: endedStep('train', 1, { tail: tail.slice(0, -8) }) }));
+    expect(others.message).toBe('Training ended with exit code 1.');
+  });
+
   it('names the missing module, whatever the install did', () => {
     const tail = ['Traceback', "ModuleNotFoundError: No module named 'torch.utils'"];
     const output = decideOutcome(finishInput({ install: null, train: endedStep('train', 1, { tail }) }));

@@ -14,7 +14,7 @@ const completed = {
   ...stored,
   program: null,
   metrics: [],
-  archive: { ...(stored.archive as object), patchBytes: null },
+  archive: { ...(stored.archive as object), patchBytes: null, sent: null },
   outputs: { ...(stored.outputs as object), leftOut: { count: 0, bytes: 0, files: [] }, others: [] },
 };
 

@@ -17,6 +17,7 @@ const good: { [Key in keyof Required<SpecInput>]: NonNullable<SpecInput[Key]>[] 
   archive: ['s3://bucket/key.tar.gz', 's3://b/a b/ü+".tar.gz?versionId=abc'],
   sha256: ['0123456789abcdef'.repeat(4)],
   patch: ['s3://bucket/patches/demo/0123', 's3://bucket/patches/demo/0123?versionId=abc'],
+  sent: [{ bytes: 0 }, { bytes: 4_100, changedFiles: null }, { bytes: 4_100, changedFiles: 3 }],
   project: ['a', 'my-project_1.0', 'x'.repeat(63)],
   instance: ['i-01234567', 'i-0123456789abcdef0', 'tag:Project=demo', 'tag:a b=c=d'],
   script: [
@@ -105,6 +106,9 @@ const bad: [key: keyof SpecInput, value: unknown, says: RegExp][] = [
   ['headline', ['loss$'], /headline\.0 is "loss\$"; a metric has/],
   ['name', 'x'.repeat(65), /name has more than 64 characters/],
   ['note', 'a\nb', /note has a control character/],
+  ['sent', { bytes: -1 }, /sent\.bytes is not negative/],
+  ['sent', { bytes: 1, changedFiles: 0.5 }, /sent\.changedFiles/],
+  ['sent', { bytes: 1, files: 2 }, /sent has the unknown key/],
   ['startedBy', 'a\x1b[2J', /startedBy has a control character/],
   ['patch', 's3://bucket/archives/demo/0123', /patch looks like s3:\/\/bucket\/patches/],
   ['archive', 'bucket/key', /archive looks like s3:/],

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { DEFAULT_CAPS } from '../../../core/archive/caps.ts';
+import { RunError } from '../../../core/errors.ts';
 import type { ArchiveLocation } from '../../../core/names.ts';
 import { createVerify } from '../../../lambdas/verify-archive.ts';
 import { FakeArchives } from '../../support/fakes/ports.ts';
@@ -14,24 +15,31 @@ function verify(
   input: unknown = { archive: KEY },
   metadata: string | null = null,
   name = run.id,
+  modifiedAt: number | null = null,
+  isDeleted = false,
 ) {
   const archives = new FakeArchives();
   const written: [string, string, Buffer, ArchiveLocation][] = [];
+  const used: string[] = [];
   const upload = tgz(...Object.entries(files).map(([name, text]) => file(name, text)), END);
-  archives.object = { versionId: 'v7', size: upload.length, metadata, body: chunked(upload, 100) };
+  archives.object = { versionId: 'v7', size: upload.length, modifiedAt, metadata, body: chunked(upload, 100) };
+  if (isDeleted) archives.currentVersion = () => Promise.reject(new RunError('ArchiveNotFound', 'gone'));
   const { sha256, bucket, key } = run.program;
   const documentVersion = (asked: string) => Promise.resolve(asked === sha256 ? '3' : 'of another program');
   const step = createVerify({
     archives,
     caps: DEFAULT_CAPS,
-    indexes: { put: async (...index) => void written.push(index) },
+    indexes: {
+      put: async (...index) => void written.push(index),
+      noteUse: async (_, key) => void used.push(key),
+    },
     durationLimits: { maxDuration: '2h', maxWait: '36h' },
     program: { sha256, bucket, key },
     documentVersion,
     uploadBucket: 'mine',
   });
   const execution = { name, arn: run.arn, startedAt: run.startedAt };
-  return { answer: step({ execution, input }), archives, written };
+  return { answer: step({ execution, input }), archives, written, used };
 }
 
 describe('Verify archive', () => {
@@ -190,13 +198,18 @@ describe('Verify archive with a SHA-256 in the input', () => {
     await expect(answer).rejects.toMatchObject({ name: 'ArchiveChanged', message: expect.stringContaining(wanted) });
   });
 
-  it.each(['runctl.yaml', 'metadata'])('takes none from %s', async (source) => {
-    const spec = `{"sha256": "${'0'.repeat(64)}"}`;
-    const { answer } =
-      source === 'metadata'
-        ? verify(files, { archive: KEY }, spec)
-        : verify({ ...files, 'runctl.yaml': spec }, { archive: KEY });
-    await expect(answer).rejects.toThrow(/sha256 is valid in the execution's input only/);
+  it('compares also with that of the upload’s metadata', async () => {
+    const other = `{"sha256": "${'0'.repeat(64)}"}`;
+    const { sha256 } = (await verify(files).answer).archive;
+    await expect(verify(files, { archive: KEY, sha256 }, other).answer).rejects.toMatchObject({
+      name: 'ArchiveChanged',
+    });
+    await verify(files, { archive: KEY }, `{"sha256": "${sha256}"}`).answer;
+  });
+
+  it.each(['sha256: "', 'sent: {bytes: 1} # '])('takes none from runctl.yaml: %s', async (key) => {
+    const { answer } = verify({ ...files, 'runctl.yaml': `${key}${'0'.repeat(64)}"` }, { archive: KEY });
+    await expect(answer).rejects.toThrow(/runctl\.yaml: (sha256|sent) is valid in the execution's input only/);
   });
 
   it.each(['runs/a/outputs.tar.gz', 'pieces/x.tar.gz', 'code.tar.gz'])(
@@ -207,4 +220,58 @@ describe('Verify archive with a SHA-256 in the input', () => {
       );
     },
   );
+});
+
+describe('what the command says that it sent', () => {
+  const files = { 'train.py': 'x = 1\n', 'b.py': '' };
+  const sentOf = async (sent: object, metadata: string | null = null) =>
+    (await verify(files, { archive: KEY, ...sent }, metadata).answer).archive.sent;
+
+  it('is recorded, from the input or the metadata of an upload', async () => {
+    expect(await sentOf({})).toBeNull();
+    expect(await sentOf({ sent: { bytes: 12, changedFiles: 2 } })).toEqual({ bytes: 12, changedFiles: 2 });
+    expect(await sentOf({ sent: { bytes: 0 } })).toEqual({ bytes: 0, changedFiles: null });
+    expect(await sentOf({}, '{"sent": {"bytes": 7, "changedFiles": 1}}')).toEqual({ bytes: 7, changedFiles: 1 });
+  });
+
+  it.each([{ bytes: 1_000_000 }, { bytes: 5, changedFiles: 3 }])(
+    'is not believed when it cannot be: %j',
+    async (sent) => {
+      expect(await sentOf({ sent })).toBeNull();
+    },
+  );
+
+  it.each([-1, 1.5, 'x', null])('is refused when it is not a count: %j', async (bytes) => {
+    await expect(sentOf({ sent: { bytes } })).rejects.toMatchObject({ name: 'InvalidSpec' });
+  });
+});
+
+describe('an archive that runctl stored', () => {
+  const files = { 'train.py': 'x = 1\n' };
+  const stored = { archive: 's3://mine/archives/vision/0123.tar.gz' };
+  const daysAgo = (days: number) => Date.now() - days * 86_400_000;
+
+  it('is noted as used; an upload, which does not expire, is not', async () => {
+    const run = verify(files, stored);
+    await run.answer;
+    expect(run.used).toEqual(['archives/vision/0123.tar.gz']);
+    const upload = verify(files);
+    await upload.answer;
+    expect(upload.used).toEqual([]);
+  });
+
+  it.each([
+    [91, true, false],
+    [91, false, true],
+    [89, true, true],
+  ])('%i days ago and is gone (%s) is accepted: %s', async (days, isGone, isAccepted) => {
+    const pinned = { archive: `${stored.archive}?versionId=v7` };
+    const { answer } = verify(files, pinned, null, run.id, daysAgo(days), isGone);
+    expect(
+      await answer.then(
+        () => true,
+        (error: Error) => (error.name === 'ArchiveNotFound' ? false : Promise.reject(error)),
+      ),
+    ).toBe(isAccepted);
+  });
 });

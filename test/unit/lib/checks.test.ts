@@ -38,8 +38,8 @@ const ACCEPTED: readonly [finding: RegExp, reason: string][] = [
   [/^AwsSolutions-L1 /, 'nodejs22.x is a supported LTS runtime; a move to nodejs24.x is a change of its own.'],
   [/^AwsSolutions-SF2 /, 'Tracing costs per trace and shows what the execution history shows already.'],
   [
-    /^AwsSolutions-IAM5\[Resource::\*\] runctl\/(Steps|Notifier|RunCount)\//,
-    'Describe calls, GetCommandInvocation and PutMetricData have no resource-level permissions.',
+    /^AwsSolutions-IAM5\[Resource::\*\] runctl\/(Steps|Notifier|RunCount|ArchiveExpiry)\//,
+    'Describe calls, GetCommandInvocation, ListSchedules and PutMetricData have no resource-level permissions.',
   ],
   [
     /^AwsSolutions-IAM5\[Resource::\*\] runctl\/Access-(watch|operator)\//,
@@ -74,7 +74,7 @@ const ACCEPTED: readonly [finding: RegExp, reason: string][] = [
     'Executions of these two machines.',
   ],
   [
-    /^AwsSolutions-IAM5\[Resource::<Uploads\w+\.Arn>\/(runs|pieces|notified|uploads|archives|patches|indexes|fetched)\/\*\] /,
+    /^AwsSolutions-IAM5\[Resource::<Uploads\w+\.Arn>\/(runs|pieces|notified|uploads|archives|patches|indexes|used|fetched)\/\*\] /,
     'What runs leave: keys begin with the run, which is not known before.',
   ],
   [

@@ -65,22 +65,22 @@ describe('the stack', () => {
             NoncurrentVersionExpiration: { NoncurrentDays: 1 },
             Status: 'Enabled',
           })),
-          {
-            Prefix: 'indexes/',
+          ...['indexes/', 'used/'].map((Prefix) => ({
+            Prefix,
             ExpirationInDays: 90,
             NoncurrentVersionExpiration: { NoncurrentDays: 1 },
             Status: 'Enabled',
-          },
-          // Only what was uploaded for a run: not what people or schedules name.
+          })),
+          // Only what was uploaded for a run, or is not used any more: not what people or schedules name.
           {
             Prefix: 'archives/',
             TagFilters: [{ Key: 'runctl-expires', Value: 'yes' }],
             ExpirationInDays: 90,
-            NoncurrentVersionExpiration: { NoncurrentDays: 7 },
+            NoncurrentVersionExpiration: { NoncurrentDays: 37 },
             Status: 'Enabled',
           },
           {
-            NoncurrentVersionExpiration: { NoncurrentDays: 30 },
+            NoncurrentVersionExpiration: { NoncurrentDays: 37 },
             AbortIncompleteMultipartUpload: { DaysAfterInitiation: 2 },
             Status: 'Enabled',
           },

@@ -1,0 +1,67 @@
+import { readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { projectRoot } from '../local/cloud/paths.ts';
+import { bestOf, timed } from './processes.ts';
+import { writeProject } from './project.ts';
+import { PushStore } from './push-store.ts';
+import { atMost, type Section } from './report.ts';
+
+const FILES = 2_000;
+const BYTES = 32 * 1024 * 1024;
+const ROUNDS = 7;
+/** Of the time that tar takes. */
+const EDIT_SHARE = 0.25;
+
+/** Times whole processes of `runctl push`, to a store on loopback that keeps what it gets in memory, beside `tar czf`. */
+export async function benchPush(work: string, say: (line: string) => void, signal: AbortSignal): Promise<Section[]> {
+  say(`runctl push of ${FILES} files, ${ROUNDS} times each`);
+  const project = join(work, 'pushed');
+  await writeProject(project, FILES, BYTES);
+  const store = await PushStore.start();
+  const { PATH = '' } = process.env;
+  const env = { PATH, HOME: work, ...store.variables };
+  const push = async (...options: string[]) => {
+    signal.throwIfAborted();
+    const args = [join(projectRoot, 'bin', 'runctl.js'), 'push', '--project', 'bench', ...options];
+    return (await timed(process.execPath, args, { cwd: project, env })).ms;
+  };
+  const edited = join(project, 'pkg1', 'part1', 'module1.py');
+  let edits = 0;
+  try {
+    await push(); // may bundle the command
+    const best = await bestOf(ROUNDS, {
+      tar: async () => (await timed('tar', ['czf', join(work, 'theirs.tar.gz'), '-C', project, '.'])).ms,
+      push: async () => {
+        await rm(join(project, '.runctl'), { recursive: true });
+        store.forget();
+        return await push();
+      },
+      edit: async () => {
+        edits += 1;
+        await writeFile(edited, `learning_rate = ${edits}\n${await readFile(edited, 'utf8')}`);
+        return await push();
+      },
+      same: () => push(),
+    });
+    const ratio = (name: string, ms: number, most: number) => ({
+      name,
+      value: ms / best.tar,
+      unit: 'x' as const,
+      target: atMost(most),
+      note: `${Math.round(ms)} ms`,
+    });
+    return [
+      {
+        title: `runctl push of ${FILES} files, 32 MB, whole process (best of ${ROUNDS}, in turns), of the time of tar czf`,
+        rows: [
+          { name: 'tar czf', value: best.tar, unit: 'ms', target: null },
+          ratio('without an earlier archive', best.push, 1),
+          ratio('one line changed', best.edit, EDIT_SHARE),
+          ratio('nothing changed', best.same, EDIT_SHARE),
+        ],
+      },
+    ];
+  } finally {
+    await store.stop();
+  }
+}
