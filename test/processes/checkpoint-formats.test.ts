@@ -124,6 +124,6 @@ describe('a pinned checkpoint', () => {
     expect(seen.overwriting).toEqual([true, true]);
   });
   it('may have many files', () => {
-    expect(seen.many).toEqual([1200, true]);
+    expect(seen.many).toEqual([700, true]);
   });
 });

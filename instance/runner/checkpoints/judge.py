@@ -23,12 +23,12 @@ _MAX_SEARCH_S = 10.0
 
 
 def look(
-    project: str, listing: Listing | None, folder: str | None, everywhere: bool, judge: dict[str, Any]
+    project: str, listing: Listing | None, folder: str | None, everywhere: bool, expected: dict[str, str | None]
 ) -> dict[str, Any]:
-    """One look: {units: [{name, signature, bytes, modified, open, why, tag, verdict}], warnings, seconds}.
+    """One look: {units: [{name, signature, digest, bytes, modified, open, why, verdict}], warnings, seconds}.
 
-    everywhere: also in the rest of the project. judge: the signatures, by name, of the units whose format is to be
-    checked; `verdict` is [format, why] of those, else null.
+    everywhere: also in the rest of the project. expected: of Tracker.expected; `verdict` is [format, why] of the units
+    that are to be judged and are as expected, else null.
     """
     began = time.monotonic()
     search = Search(project, listing, folder)
@@ -37,22 +37,21 @@ def look(
         for unit in search.other_units(_MAX_SEARCH_S):
             found.setdefault(unit.name, unit)
     seconds = time.monotonic() - began
-    for name in judge:  # those that only the search of everything finds
+    for name in expected:  # those that only the search of everything finds
         unit = None if name in found else search.again(name)
         if unit is not None:
             found[name] = unit
-    in_use = open_files.for_writing() if found else frozenset()
-    described = [_describe(project, unit, in_use, judge.get(unit.name)) for unit in found.values()]
+    in_use = open_files.for_writing() if expected else frozenset()
+    described = [_describe(project, unit, in_use, expected.get(unit.name)) for unit in found.values()]
     return {"units": described, "warnings": search.warnings, "seconds": seconds}
 
 
-def _describe(
-    project: str, unit: Unit, in_use: frozenset[tuple[int, int]], expected: list[Any] | None
-) -> dict[str, Any]:
+def _describe(project: str, unit: Unit, in_use: frozenset[tuple[int, int]], expected: str | None) -> dict[str, Any]:
     is_open = any((file.device, file.inode) in in_use for file in unit.files)
     signature = units.signature(unit)
     verdict = None
-    if expected == signature and not is_open and unit.why is None:
+    digest = units.digest(signature)
+    if expected == digest and not is_open and unit.why is None:
         verdict = list(check_unit(project, unit))
         # What was judged is what was seen before: a change meanwhile has another size, time or file.
         again = [_state_of(project, file.path) for file in unit.files]
@@ -61,11 +60,11 @@ def _describe(
     return {
         "name": unit.name,
         "signature": signature,
+        "digest": digest,
         "bytes": unit.bytes,
         "modified": unit.modified_ns,
         "open": is_open,
         "why": unit.why,
-        "tag": unit.tag,
         "verdict": verdict,
     }
 
@@ -97,19 +96,19 @@ def _state_of(project: str, path: str) -> tuple[int, int, int] | None:
 class Tracker:
     """What the looks so far have shown. Times are of time.monotonic().
 
-    done: signatures, by name, of what has been sent or must not be.
+    done: digests, by name, of what has been sent or must not be.
     """
 
-    def __init__(self, done: dict[str, Any] | None = None) -> None:
-        self.done: dict[str, Any] = dict(done or {})
+    def __init__(self, done: dict[str, str] | None = None) -> None:
+        self.done: dict[str, str] = dict(done or {})
         self._seen: dict[str, _Seen] = {}
 
-    def to_judge(self, now: float) -> dict[str, Any]:
-        """The signatures of the units whose format the next look is to check, by name."""
+    def expected(self, now: float, quiet: float = QUIET_S) -> dict[str, str | None]:
+        """The units, by name, that may soon be complete; with the digest of those that the next look is to judge."""
         return {
-            name: seen.signature
+            name: seen.digest if seen.verdict is None and now - seen.since >= quiet else None
             for name, seen in self._seen.items()
-            if seen.verdict is None and now - seen.since >= QUIET_S and self.done.get(name) != seen.signature
+            if self.done.get(name) != seen.digest and (seen.verdict is None or seen.verdict.why is None)
         }
 
     def see(self, looked: Iterable[dict[str, Any]], now: float, everywhere: bool = True) -> None:
@@ -119,29 +118,34 @@ class Tracker:
             name = item["name"]
             present.add(name)
             seen = self._seen.get(name)
-            if seen is None or seen.signature != item["signature"]:
-                self._seen[name] = seen = _Seen(item["signature"], now)
+            if seen is None or seen.digest != item["digest"]:
+                self._seen[name] = seen = _Seen(item["digest"], now)
             seen.item = item
             if item["verdict"] is not None:
                 seen.verdict = Verdict(*item["verdict"])
         if everywhere:
             self._seen = {name: seen for name, seen in self._seen.items() if name in present}
 
-    def complete(self, now: float) -> list[dict[str, Any]]:
+    def complete(self, now: float, quiet: float = QUIET_S) -> list[dict[str, Any]]:
         """The units that are complete and not done, the newest first: the look's item with format and marked.
 
-        marked: its format is not known, so nothing but the quiet speaks for it.
+        marked: its format is not known, so nothing but the quiet speaks for it. quiet: seconds; 0 when nothing can
+        write it any more.
         """
         found = []
         for name, seen in self._seen.items():
-            if seen.verdict is None or self.done.get(name) == seen.signature:
+            if seen.verdict is None or self.done.get(name) == seen.digest:
                 continue
             if seen.item["open"] or seen.item["why"] is not None or seen.verdict.why is not None:
                 continue
             is_known = seen.verdict.format is not None
-            if now - seen.since >= (QUIET_S if is_known else UNKNOWN_QUIET_S):
+            if now - seen.since >= (quiet if is_known else UNKNOWN_QUIET_S):
                 found.append(dict(seen.item, format=seen.verdict.format or "unknown", marked=not is_known))
         return sorted(found, key=lambda item: (-item["modified"], item["name"]))
+
+    def forget_gone(self) -> None:
+        """Forgets what was done of units that are gone."""
+        self.done = {name: signature for name, signature in self.done.items() if name in self._seen}
 
     def damaged(self, now: float, seconds: float) -> dict[str, str]:
         """What is missing in the units that have not changed for so long and are not complete, by name."""
@@ -154,13 +158,13 @@ class Tracker:
     def is_pending(self) -> bool:
         """Whether a unit may soon be complete."""
         return any(
-            self.done.get(name) != seen.signature and (seen.verdict is None or seen.verdict.why is None)
+            self.done.get(name) != seen.digest and (seen.verdict is None or seen.verdict.why is None)
             for name, seen in self._seen.items()
         )
 
 
 class _Seen:
-    def __init__(self, signature: list[Any], since: float) -> None:
-        self.signature, self.since = signature, since
+    def __init__(self, digest: str, since: float) -> None:
+        self.digest, self.since = digest, since
         self.verdict: Verdict | None = None
         self.item: dict[str, Any] = {}

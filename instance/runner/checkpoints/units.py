@@ -5,6 +5,8 @@ Runs as the user.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import re
 import stat
@@ -28,7 +30,7 @@ _MAX_TAG_BYTES = 200
 #: Folders of DeepSpeed and Megatron, which always have a marker.
 _TAGGED = re.compile(r"^(global_step\d+|iter_\d{7})$")
 #: Of one unit, and of one search.
-MAX_FILES = 2_000
+MAX_FILES = 1_000
 _MAX_UNITS = 500
 _TF_PART = re.compile(r"^(.+)\.(index|data-\d{5}-of-\d{5})$")
 _SHARD_INDEX = re.compile(r"^(.+?)(\.[a-z]+)\.index\.json$")
@@ -229,6 +231,11 @@ def is_temporary(name: str, inside: bool = False) -> bool:
 def signature(unit: Unit) -> list[Any]:
     """Equal for two looks between which nothing of it was changed; as JSON."""
     return [list(file) for file in sorted(unit.files)]
+
+
+def digest(signature: list[Any]) -> str:
+    """Stands for a signature where many are kept."""
+    return hashlib.sha256(json.dumps(signature).encode("ascii")).hexdigest()
 
 
 def series(name: str) -> str:
