@@ -1,3 +1,4 @@
+import { type CheckpointStore, checkpointGrant } from '../checkpoints/commit.ts';
 import { type JobName, logChunkKey } from '../names.ts';
 import type { JobStatus } from '../protocol/answers.ts';
 import type { PollRequest } from '../protocol/messages.ts';
@@ -12,6 +13,9 @@ export interface JobPorts {
   readonly logs: LogStore;
   /** Carries what is too much for answers; null for steps that need only the first of a log. */
   readonly chunks: LogChunks | null;
+  /** Where checkpoints are committed; left out by steps that do not. */
+  readonly checkpoints?: CheckpointStore;
+  readonly onCheckpointError?: (error: Error) => void;
   /** Whether a run's execution is over. */
   readonly hasEnded: (executionArn: string) => Promise<boolean>;
   /** Epoch milliseconds. */
@@ -23,6 +27,8 @@ export async function requestJobStatus(ports: JobPorts, input: JobInput, job: Jo
   const { run, instance, step } = input;
   const { offset } = cursorOf(step);
   const put = ports.chunks && needsChunk(step) ? await ports.chunks.presignPut(logChunkKey(run.id, job, offset)) : null;
+  const sends = ports.checkpoints && job === 'train' && (input.spec.checkpoints?.keep ?? 0) > 0;
+  const checkpoints = ports.checkpoints && sends ? await checkpointGrant(ports.checkpoints, input) : null;
   const request: PollRequest = {
     ...jobRequestBase(input),
     verb: 'poll',
@@ -30,6 +36,7 @@ export async function requestJobStatus(ports: JobPorts, input: JobInput, job: Jo
     offset,
     maxBytes: maxLogBytesToRequest(step, put === null ? ANSWER_BYTES : CHUNK_BYTES),
     ...(put === null ? {} : { put }),
+    ...(checkpoints === null ? {} : { checkpoints }),
   };
   return accept('poll', await ports.commands.ask(instance.id, run.program, request));
 }

@@ -79,6 +79,11 @@ describe('the stack', () => {
             NoncurrentVersionExpiration: { NoncurrentDays: 7 },
             Status: 'Enabled',
           },
+          ...['checkpoint-data/', 'checkpoints/'].map((Prefix) => ({
+            Prefix,
+            NoncurrentVersionExpiration: { NoncurrentDays: 1 },
+            Status: 'Enabled',
+          })),
           {
             NoncurrentVersionExpiration: { NoncurrentDays: 30 },
             AbortIncompleteMultipartUpload: { DaysAfterInitiation: 2 },
