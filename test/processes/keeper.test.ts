@@ -124,6 +124,24 @@ describe('a training that saves checkpoints', () => {
   });
 });
 
+describe('the environment of a training', () => {
+  it.each([
+    ['the usual folder', null, {}, 'checkpoints'],
+    ['the folder of the spec', { ...REQUEST, folder: 'state/x' }, {}, 'state/x'],
+    ["the run's own variable", REQUEST, { SM_CHECKPOINT_DIR: '/mnt/x', RUNCTL_CHECKPOINT_DIR: '/mnt/x' }, null],
+  ])('names the folder of checkpoints: %s', async (_, checkpoints, env, folder) => {
+    const box = instance();
+    const names = ['RUNCTL_CHECKPOINT_DIR', 'SM_CHECKPOINT_DIR', 'AIP_CHECKPOINT_DIR', 'RUNCTL_ATTEMPT'];
+    box.write('train.py', `import os\nfor name in ${JSON.stringify(names)}:\n    print(os.environ[name])\n`);
+    const run = box.giveLease(box.run());
+    await box.start(run, { train: { ...TRAIN, checkpoints, env } });
+    await box.ended(run, 'train');
+    const usual = join(box.project, folder ?? 'checkpoints');
+    const named = folder === null ? '/mnt/x' : usual;
+    expect(box.logOf(run, 'train').toString().trimEnd().split('\n')).toEqual([named, named, usual, '1']);
+  });
+});
+
 describe('a keeper', () => {
   it('is not started without a request for it, nor by a poll without a right', async () => {
     const box = instance();
