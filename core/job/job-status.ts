@@ -1,7 +1,7 @@
 import { type CheckpointStore, checkpointGrant } from '../checkpoints/commit.ts';
 import { type JobName, logChunkKey } from '../names.ts';
 import type { JobStatus } from '../protocol/answers.ts';
-import type { PollRequest } from '../protocol/messages.ts';
+import type { CheckpointGrant, PollRequest } from '../protocol/messages.ts';
 import type { JobInput } from '../workflow/data.ts';
 import { accept, type InstanceCommands, requestBase } from './instance-commands.ts';
 import { ANSWER_BYTES, CHUNK_BYTES, type LogChunks, maxLogBytesToRequest, needsChunk } from './log-chunks.ts';
@@ -27,8 +27,7 @@ export async function requestJobStatus(ports: JobPorts, input: JobInput, job: Jo
   const { run, instance, step } = input;
   const { offset } = cursorOf(step);
   const put = ports.chunks && needsChunk(step) ? await ports.chunks.presignPut(logChunkKey(run.id, job, offset)) : null;
-  const sends = ports.checkpoints && job === 'train' && (input.spec.checkpoints?.keep ?? 0) > 0;
-  const checkpoints = ports.checkpoints && sends ? await checkpointGrant(ports.checkpoints, input) : null;
+  const checkpoints = job === 'train' ? await grantOf(ports, input) : null;
   const request: PollRequest = {
     ...jobRequestBase(input),
     verb: 'poll',
@@ -39,6 +38,17 @@ export async function requestJobStatus(ports: JobPorts, input: JobInput, job: Jo
     ...(checkpoints === null ? {} : { checkpoints }),
   };
   return accept('poll', await ports.commands.ask(instance.id, run.program, request));
+}
+
+/** The right to send checkpoints. Without it they wait for the next poll, which the log does not do. */
+async function grantOf({ checkpoints, onCheckpointError }: JobPorts, input: JobInput): Promise<CheckpointGrant | null> {
+  if (!checkpoints || !input.spec.checkpoints || input.spec.checkpoints.keep === 0) return null;
+  try {
+    return await checkpointGrant(checkpoints, input);
+  } catch (error) {
+    onCheckpointError?.(error as Error);
+    return null;
+  }
 }
 
 export function jobRequestBase({ run, instance, spec }: JobInput) {
