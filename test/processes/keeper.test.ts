@@ -95,7 +95,7 @@ describe('a training that saves checkpoints', () => {
 
   it('that comes faster than it is sent: the newest is sent, and it is said once', async () => {
     const box = instance();
-    const script = 'for n in range(4):\n    save(f"checkpoints/epoch-{n}.pt")\n    time.sleep(0.1)\ntime.sleep(300)';
+    const script = 'for n in range(4):\n    save(f"checkpoints/epoch-{n}.pt")\n    time.sleep(0.01)\ntime.sleep(300)';
     const run = await started(box, script);
     const report = await untilReport(box, run, ({ units }) => units.length > 0);
     expect(report.units.map(({ name }) => name)).toEqual(['checkpoints/epoch-3.pt']);
@@ -196,6 +196,14 @@ describe('a keeper', () => {
     const report = await untilReport(box, run, ({ units }) => units.length > 0);
     expect(report.units).toHaveLength(1);
     expect(store().tried.filter((key) => key.startsWith('1/data/'))).toHaveLength(4);
+  });
+
+  it('is done in the first poll after the end of a training without checkpoints', async () => {
+    const box = instance();
+    const run = await started(box, 'print("no checkpoint")');
+    await box.ended(run, 'train');
+    const status = await box.poll(run, 'train', { checkpoints: store().grant() });
+    expect(status.checkpoints).toEqual({ state: 'done', units: [], uploading: null, warnings: [] });
   });
 
   it('ends a while after its training, when S3 takes nothing', async () => {

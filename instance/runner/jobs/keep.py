@@ -12,6 +12,9 @@ from jobs import launch
 #: A keeper that ends so often is not started again.
 _MAX_STARTS = 50
 _GRACE_S = 2
+#: A poll of a training that has ended waits so long for its keeper.
+_MAX_WAIT_S = 3.0
+_CHECK_INTERVAL_S = 0.05
 _DONE: dict[str, Any] = {"state": "done", "units": [], "uploading": None, "warnings": []}
 
 
@@ -41,12 +44,23 @@ def refresh(folder: str, unit: str, status: dict[str, Any], grant: dict[str, Any
         return dict(report, units=[item for item in report["units"] if item["seq"] > grant["committed"]])
     keeper_files.write_grant(folder, grant)
     if keeper_files.is_working(folder):
-        return report or dict(_DONE, state="watching")
+        return _latest(folder, status)
     end = status["exit"]["endedAt"] if status["exit"] else None
     may_start = status["state"] == "running" or (end is not None and time.time() - end < keeper_files.DRAIN_S)
     if may_start and _start(folder, unit):
-        return report or dict(_DONE, state="watching")
+        return _latest(folder, status)
     return dict(report or _DONE, state="done")
+
+
+def _latest(folder: str, status: dict[str, Any]) -> dict[str, Any]:
+    """The report of a keeper that works. When its training has ended, it is mostly done in a moment."""
+    until = time.monotonic() + (0 if status["state"] == "running" else _MAX_WAIT_S)
+    while True:
+        report = marker.read(keeper_files.path(folder, keeper_files.REPORT))
+        is_done = report is not None and report["state"] == "done"
+        if is_done or time.monotonic() >= until:
+            return report or dict(_DONE, state="watching")
+        time.sleep(_CHECK_INTERVAL_S)
 
 
 def _start(folder: str, unit: str) -> bool:
