@@ -56,8 +56,18 @@ export function printReport(terminal: Terminal, report: RunReport, now: number):
 
 /** The same for scripts. */
 export function reportJson(report: RunReport, now: number): StatusOutput {
-  const { ending, queue, silentSince, lastLine, endsBy, manifest, checkpoints, costSoFarUsd: _, spec: __, ...rest } =
-    report;
+  const {
+    ending,
+    queue,
+    silentSince,
+    lastLine,
+    endsBy,
+    manifest,
+    checkpoints,
+    costSoFarUsd: _,
+    spec: __,
+    ...rest
+  } = report;
   const second = (time: number | null) => (time === null ? null : new Date(time * 1_000).toISOString());
   return {
     ...toRunOutput(rest, now),
