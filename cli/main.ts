@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { VERSION } from '../core/version.ts';
+import { addCheckpointsCommand } from './commands/checkpoints.ts';
 import { addDeployCommand } from './commands/deploy.ts';
 import { addDoctorCommand } from './commands/doctor.ts';
 import { addInitCommand } from './commands/init.ts';
@@ -35,6 +36,7 @@ export function createProgram(): Command {
   addRunCommand(program);
   addLogsCommand(program);
   addMetricsCommand(program);
+  addCheckpointsCommand(program);
   addReportCommand(program);
   addStatusCommand(program);
   addListCommand(program);

@@ -1,3 +1,4 @@
+import { createCheckpointStore } from '../aws/checkpoint-store.ts';
 import type { Measure } from '../aws/metrics.ts';
 import { createRunFiles } from '../aws/run-files.ts';
 import type { JobPorts } from '../core/job/job-status.ts';
@@ -39,7 +40,13 @@ export function withMetrics(poll: ReturnType<typeof createPoll>, measure: Measur
 export const handler = entry(
   (input: WatchInput) => input.run.id,
   () => {
-    const chunks = createRunFiles(requireEnv('uploadBucket'));
-    return withMetrics(createPollWithLatest({ ...createJobPorts(), chunks }), createQuietMeasure(), Date.now);
+    const bucket = requireEnv('uploadBucket');
+    const ports = {
+      ...createJobPorts(),
+      chunks: createRunFiles(bucket),
+      checkpoints: createCheckpointStore(bucket),
+      onCheckpointError: (error: Error) => logger.warn('a checkpoint was not committed', error),
+    };
+    return withMetrics(createPollWithLatest(ports), createQuietMeasure(), Date.now);
   },
 );

@@ -22,9 +22,12 @@ export function createStart(ports: JobPorts) {
       stopGrace,
       lingerGrace = 60,
       environment = 'shared',
+      checkpoints: { path, keep, every } = { path: null, keep: 0, every: 0 },
     } = input.spec;
     const entry = command ? { command } : module ? { module } : { script: script ?? '' };
-    const train = { ...entry, args, env, secrets, python, environment, maxDuration, stopGrace, lingerGrace };
+    const checkpoints = keep > 0 ? { folder: path, every, firstSeq: 1 } : null;
+    const limits = { maxDuration, stopGrace, lingerGrace };
+    const train = { ...entry, args, env, secrets, python, environment, ...limits, checkpoints };
     return withLatestMetrics(
       ports,
       input,

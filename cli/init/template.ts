@@ -46,6 +46,9 @@ environment: project
 # \`runctl pull\` downloads them.
 # outputs: ["outputs/**"]
 
+# Checkpoints that are sent to S3 while the training runs: a folder, or false for none.
+# checkpoints: {path: checkpoints, keep: 3, every: 0s}
+
 # Folders beside this one that are packed with it: ../common becomes common/.
 # include: ["../common"]
 

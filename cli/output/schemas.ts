@@ -122,8 +122,39 @@ export const statusSchema = z.object({
   lastLine: about(or(text), 'of the log of that job'),
   lastLineAt: about(or(time), 'when runctl read that line'),
   usage: about(or(usage), 'of the instance and the training, as of the last poll; null: not known'),
+  checkpoint: about(
+    or(z.object({ seq: count, name: text, format: text, bytes: count, marked: z.boolean(), committedAt: time })),
+    'the newest one in S3, as of the last poll; null: none is known',
+  ),
   endsBy: about(or(time), 'when maxDuration ends the training, at the latest; null unless it trains'),
   manifest: about(or(z.record(z.string(), z.unknown())), 'the manifest, once it is saved'),
+});
+
+export const checkpointsSchema = z.object({
+  id: about(text, 'the run id'),
+  lineage: about(text, 'the first of the runs that continue one another'),
+  project: or(text),
+  latest: about(or(count), 'number of the newest; null: there is none'),
+  uploading: about(or(text), 'the one that was being sent at the last poll'),
+  checkpoints: about(
+    z.array(
+      z.object({
+        seq: about(count, 'grows with each checkpoint'),
+        run: about(text, 'that wrote it'),
+        name: about(text, 'its path in the project'),
+        format: text,
+        marked: about(z.boolean(), 'the format is not known: it was complete as far as runctl can tell'),
+        bytes: count,
+        modified: time,
+        committedAt: time,
+        files: about(
+          z.array(z.object({ path: text, uris: z.array(text) })),
+          'with the objects that they are stored in; a large file has several',
+        ),
+      }),
+    ),
+    'the newest first',
+  ),
 });
 
 export const startSchema = z.object({
@@ -297,6 +328,7 @@ export const OUTPUTS = {
   logs: logLineSchema,
   metrics: metricsSchema,
   'metrics --follow': metricLineSchema,
+  checkpoints: checkpointsSchema,
   stop: stopSchema,
   pull: pullSchema,
   report: reportSchema,
@@ -312,6 +344,7 @@ export const OUTPUTS = {
 
 export type RunOutput = z.infer<typeof runSchema>;
 export type StatusOutput = z.infer<typeof statusSchema>;
+export type CheckpointsOutput = z.infer<typeof checkpointsSchema>;
 export type StartOutput = z.infer<typeof startSchema>;
 export type PlanOutput = z.infer<typeof planSchema>;
 export type PushOutput = z.infer<typeof pushSchema>;

@@ -7,6 +7,7 @@ import type { Terminal } from '../terminal/terminal.ts';
 import { formatTime, isoTime } from '../terminal/times.ts';
 import { colorWord } from '../terminal/word-color.ts';
 import { queueText } from './activity.ts';
+import { ageOf } from './checkpoints.ts';
 import { quoted } from './columns.ts';
 import { notCollected } from './not-collected.ts';
 import type { Queue, RunReport } from './report.ts';
@@ -47,6 +48,7 @@ export function printReport(terminal: Terminal, report: RunReport, now: number):
   }
   row('metrics', report.metrics.length === 0 ? null : metricsLine(byHeadline(report.metrics, report.headlines)));
   row('usage', ending || report.usage === null ? null : usageLine(report.usage));
+  row('saved', savedLine(report, now));
   row('last line', lastLine(report, now));
   row('others', report.manifest && notCollected(report.manifest));
   for (const warning of report.warnings) row('warning', colors.yellow(warning));
@@ -54,7 +56,18 @@ export function printReport(terminal: Terminal, report: RunReport, now: number):
 
 /** The same for scripts. */
 export function reportJson(report: RunReport, now: number): StatusOutput {
-  const { ending, queue, silentSince, lastLine, endsBy, manifest, costSoFarUsd: _, spec: __, ...rest } = report;
+  const {
+    ending,
+    queue,
+    silentSince,
+    lastLine,
+    endsBy,
+    manifest,
+    checkpoints,
+    costSoFarUsd: _,
+    spec: __,
+    ...rest
+  } = report;
   const second = (time: number | null) => (time === null ? null : new Date(time * 1_000).toISOString());
   return {
     ...toRunOutput(rest, now),
@@ -82,9 +95,17 @@ export function reportJson(report: RunReport, now: number): StatusOutput {
     lastLine: lastLine?.text ?? null,
     lastLineAt: isoTime(lastLine?.at ?? null),
     usage: report.usage && usageJson(report.usage),
+    checkpoint: checkpoints?.latest ? { ...checkpoints.latest } : null,
     endsBy: isoTime(endsBy),
     manifest,
   };
+}
+
+/** The newest one in S3, and its age. */
+function savedLine({ checkpoints, ending }: RunReport, now: number): string | null {
+  const latest = checkpoints?.latest;
+  if (latest) return `${latest.name}, ${formatSize(latest.bytes)}, sent to S3 ${ageOf(latest.committedAt, now)} ago`;
+  return checkpoints?.uploading && !ending ? `${checkpoints.uploading.name} is being sent` : null;
 }
 
 function stateLine(terminal: Terminal, { state, ending, startedAt, endedAt }: RunReport, now: number): string {

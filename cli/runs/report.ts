@@ -7,7 +7,7 @@ import type { JobName } from '../../core/names.ts';
 import { estimateCost } from '../../core/outcome/cost.ts';
 import type { Manifest } from '../../core/outcome/manifest-schema.ts';
 import type { JobProgress, UsageSample } from '../../core/protocol/answers.ts';
-import type { JobSnapshot, RunFacts } from '../../core/workflow/data.ts';
+import type { CheckpointProgress, JobSnapshot, RunFacts } from '../../core/workflow/data.ts';
 import { type StateEvent, type StateTime, stateTimes } from '../../core/workflow/history.ts';
 import { errorNamed, type RunEnding } from '../../core/workflow/run-ending.ts';
 import { RUN_STATES } from '../../core/workflow/states.ts';
@@ -49,6 +49,8 @@ export interface RunReport extends RunSummary {
   readonly lastLine: LogMessage | null;
   /** The latest sample of what the training uses. */
   readonly usage: UsageSample | null;
+  /** What is known of the training's checkpoints in S3. */
+  readonly checkpoints: CheckpointProgress | null;
   /** When maxDuration ends the training. */
   readonly endsBy: number | null;
   readonly ending: (RunEnding & { readonly error: ErrorName | null }) | null;
@@ -130,10 +132,11 @@ async function ofExecution(runs: Runs, execution: Execution): Promise<RunReport>
     metrics: train?.metrics?.values ?? (manifest ? metricsIn(manifest) : []),
     headlines: headlinesIn(spec ?? manifest?.spec),
     usage: train?.usage ?? null,
+    checkpoints: train?.checkpoints ?? null,
     endsBy: word.state === 'training' ? endOfTraining(events, spec) : null,
     spec: spec ?? manifest?.spec ?? null,
     ending: manifest ? endingIn(manifest) : endedWith(execution),
-    warnings: manifest?.warnings ?? endingOf(execution)?.warnings ?? [...facts.warnings, ...idleWarning(train)],
+    warnings: manifest?.warnings ?? endingOf(execution)?.warnings ?? [...facts.warnings, ...warningsOf(train)],
     manifest,
     costSoFarUsd: manifest?.cost.usd ?? costSoFar(facts, states),
   };
@@ -154,6 +157,7 @@ function ofManifest(manifest: Manifest): RunReport {
     job: train ? 'train' : install ? 'install' : sync ? 'sync' : null,
     lastLine: null,
     usage: null,
+    checkpoints: null,
     endsBy: null,
     ending: endingIn(manifest),
     warnings: manifest.warnings,
@@ -174,9 +178,9 @@ function endOfTraining(events: readonly StateEvent[], spec: RunFacts['spec']): n
   return began === undefined || spec === null ? null : began.at + spec.maxDuration * 1_000;
 }
 
-/** The manifest of an ended run has it among its warnings. */
-function idleWarning(train: JobSnapshot | null): readonly string[] {
-  return train?.usage?.warning ? [train.usage.warning] : [];
+/** The manifest of an ended run has them among its warnings. */
+function warningsOf(train: JobSnapshot | null): readonly string[] {
+  return [...(train?.usage?.warning ? [train.usage.warning] : []), ...(train?.checkpoints?.warnings ?? [])];
 }
 
 function newest({ sync, install, train }: RunFacts): JobSnapshot | null {

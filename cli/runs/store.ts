@@ -56,6 +56,11 @@ export class RunStore {
     return objects.map(({ key, bytes }) => ({ name: key.slice(prefix.length), bytes }));
   }
 
+  /** The keys with this beginning; at most 1,000. */
+  async keys(prefix: string): Promise<string[]> {
+    return (await listObjects(this.#s3, this.bucket, prefix)).objects.map(({ key }) => key);
+  }
+
   /** Ids of runs with this beginning; at most 1,000. */
   async idsBeginning(text: string): Promise<string[]> {
     const { prefixes } = await listObjects(this.#s3, this.bucket, `${RUN_PREFIX}${text}`, '/');

@@ -1,6 +1,7 @@
+import { type CheckpointStore, checkpointGrant } from '../checkpoints/commit.ts';
 import { type JobName, logChunkKey } from '../names.ts';
 import type { JobStatus } from '../protocol/answers.ts';
-import type { PollRequest } from '../protocol/messages.ts';
+import type { CheckpointGrant, PollRequest } from '../protocol/messages.ts';
 import type { JobInput } from '../workflow/data.ts';
 import { accept, type InstanceCommands, requestBase } from './instance-commands.ts';
 import { ANSWER_BYTES, CHUNK_BYTES, type LogChunks, maxLogBytesToRequest, needsChunk } from './log-chunks.ts';
@@ -12,6 +13,9 @@ export interface JobPorts {
   readonly logs: LogStore;
   /** Carries what is too much for answers; null for steps that need only the first of a log. */
   readonly chunks: LogChunks | null;
+  /** Where checkpoints are committed; left out by steps that do not. */
+  readonly checkpoints?: CheckpointStore;
+  readonly onCheckpointError?: (error: Error) => void;
   /** Whether a run's execution is over. */
   readonly hasEnded: (executionArn: string) => Promise<boolean>;
   /** Epoch milliseconds. */
@@ -23,6 +27,7 @@ export async function requestJobStatus(ports: JobPorts, input: JobInput, job: Jo
   const { run, instance, step } = input;
   const { offset } = cursorOf(step);
   const put = ports.chunks && needsChunk(step) ? await ports.chunks.presignPut(logChunkKey(run.id, job, offset)) : null;
+  const checkpoints = job === 'train' ? await grantOf(ports, input) : null;
   const request: PollRequest = {
     ...jobRequestBase(input),
     verb: 'poll',
@@ -30,8 +35,20 @@ export async function requestJobStatus(ports: JobPorts, input: JobInput, job: Jo
     offset,
     maxBytes: maxLogBytesToRequest(step, put === null ? ANSWER_BYTES : CHUNK_BYTES),
     ...(put === null ? {} : { put }),
+    ...(checkpoints === null ? {} : { checkpoints }),
   };
   return accept('poll', await ports.commands.ask(instance.id, run.program, request));
+}
+
+/** The right to send checkpoints. Without it they wait for the next poll, which the log does not do. */
+async function grantOf({ checkpoints, onCheckpointError }: JobPorts, input: JobInput): Promise<CheckpointGrant | null> {
+  if (!checkpoints || !input.spec.checkpoints || input.spec.checkpoints.keep === 0) return null;
+  try {
+    return await checkpointGrant(checkpoints, input);
+  } catch (error) {
+    onCheckpointError?.(error as Error);
+    return null;
+  }
 }
 
 export function jobRequestBase({ run, instance, spec }: JobInput) {

@@ -1,3 +1,4 @@
+import { commitCheckpoints, drain, progressOf } from '../checkpoints/commit.ts';
 import { type ErrorName, RunError } from '../errors.ts';
 import type { JobName } from '../names.ts';
 import type { JobStatus } from '../protocol/answers.ts';
@@ -40,11 +41,40 @@ export async function pollJob(
   try {
     const snapshot = await shipLog(ports, input, status, began);
     const confirmed = snapshot.confirmed || snapshot.state === 'running' || snapshot.ok;
-    return { ...snapshot, confirmed, polls: input.step.polls + 1 };
+    const polled = { ...snapshot, confirmed, polls: input.step.polls + 1 };
+    return await withCheckpoints(ports, input, status, polled);
   } catch (error) {
     // Not ServiceUnavailable: CloudWatch may have part of the log, and only a retry of this state reads that back.
     return countSilence(error, ['AgentSilent']);
   }
+}
+
+/** How long a poll commits checkpoints, ms. A function has 180 s. */
+const COMMIT_MS = 30_000;
+/** Seconds until the next poll of a training that has ended, while its last checkpoints are sent. */
+const DRAIN_WAIT_S = 3;
+
+/** Commits what the instance has sent. A run does not fail because its checkpoints cannot be committed: the next poll tries again. */
+async function withCheckpoints(
+  ports: JobPorts,
+  input: WatchInput,
+  status: JobStatus,
+  snapshot: JobSnapshot,
+): Promise<JobSnapshot> {
+  const { checkpoints: store } = ports;
+  const report = status.checkpoints;
+  const before = input.step.checkpoints;
+  if (!store || report === null) return before ? { ...snapshot, checkpoints: before } : snapshot;
+  let progress = progressOf(input);
+  try {
+    progress = await commitCheckpoints(store, input, report, { now: ports.now, until: ports.now() + COMMIT_MS });
+  } catch (error) {
+    ports.onCheckpointError?.(error as Error);
+  }
+  if (!snapshot.ended) return { ...snapshot, checkpoints: progress };
+  const draining = drain(progress, report, ports.now() / 1_000);
+  const wait = draining.isOver ? {} : { ended: false, wait: DRAIN_WAIT_S };
+  return { ...snapshot, ...wait, checkpoints: draining.progress };
 }
 
 function stillSilent({ instance, step, context }: WatchInput, now: number, message: string): JobSnapshot {

@@ -35,7 +35,7 @@ export function decideOutcome(
   interrupted: Interruption = null,
   runId: string = RUN_ID_PLACEHOLDER,
 ): RunOutcome {
-  const warnings = [...input.warnings, ...installWarning(input)];
+  const warnings = [...input.warnings, ...installWarning(input), ...(input.train?.checkpoints?.warnings ?? [])];
   const verdict = interrupted ? judgeInterrupted(input, interrupted) : judge(input);
   const { name, step } = verdict;
   const advice = name === null ? null : (missingModule(input, step) ?? verdict.next ?? ERRORS[name].next);

@@ -96,6 +96,37 @@ export const usageSample = z.object({
 });
 export type UsageSample = DeepReadonly<z.infer<typeof usageSample>>;
 
+const line = z.string().check(z.maxLength(400));
+/** A checkpoint that is in S3 as a whole. */
+const sentCheckpoint = z.object({
+  seq: size,
+  /** Its path in the project. */
+  name: line,
+  format: z.string().check(z.regex(/^[a-z0-9-]{1,40}$/)),
+  /** Its format is not known: nothing but the quiet says that it is complete. */
+  marked: z.boolean(),
+  bytes: size,
+  files: size,
+  /** Nanoseconds since the epoch: the last change of it. */
+  modified: z.number().check(z.nonnegative()),
+  completeSince: z.number(),
+  /** That sending it took. */
+  seconds: z.number().check(z.nonnegative()),
+  /** The object that lists its files: its key behind the grant's prefix and the number. */
+  listing: z.object({ key: line, bytes: size, etag: z.string().check(z.regex(/^[0-9a-f]{32}$/)) }),
+});
+export type SentCheckpoint = DeepReadonly<z.infer<typeof sentCheckpoint>>;
+
+const keeperReport = z.object({
+  /** `draining`: the training has ended, and the last ones are sent. `done`: no more comes. */
+  state: z.enum(['watching', 'draining', 'done']),
+  /** Sent, and not committed as far as the instance knows; the oldest first. */
+  units: z.array(sentCheckpoint).check(z.maxLength(20)),
+  uploading: z.nullable(z.object({ name: line, bytes: size, since: z.number() })),
+  warnings: z.array(line).check(z.maxLength(10)),
+});
+export type KeeperReport = DeepReadonly<z.infer<typeof keeperReport>>;
+
 const jobStatus = z.object({
   job: z.enum(JOBS),
   state: jobState,
@@ -109,6 +140,8 @@ const jobStatus = z.object({
   progress: z.nullable(jobProgress),
   /** Of a training, the latest sample. It is for people: one that is not valid counts as none. */
   usage: z.catch(z._default(z.nullable(usageSample), null), null),
+  /** Of a training whose request had a right to send checkpoints: what its keeper reports. */
+  checkpoints: z.catch(z._default(z.nullable(keeperReport), null), null),
   result: z.nullable(jobResult),
   log: z.object({
     offset: z.int(),

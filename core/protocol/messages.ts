@@ -57,6 +57,31 @@ export interface TrainLimits {
   readonly stopGrace: number;
   /** Seconds; left out: 60. */
   readonly lingerGrace?: number;
+  /** Which checkpoints are sent to S3 while it runs; left out or null: none. */
+  readonly checkpoints?: CheckpointsRequest | null;
+}
+
+export interface CheckpointsRequest {
+  /** In the project; null: the usual places. */
+  readonly folder: string | null;
+  /** Seconds between two of a series; 0: all that can be sent in time. */
+  readonly every: number;
+  /** Of the first one: the sequence numbers of a lineage go on. */
+  readonly firstSeq: number;
+}
+
+/** The right to send checkpoints for as long as S3 accepts its policy, 300 s. */
+export interface CheckpointGrant {
+  readonly url: string;
+  /** Of the form, the signed policy among them; the instance adds `key` and `Content-MD5`. */
+  readonly fields: Readonly<Record<string, string>>;
+  /** Of every key. */
+  readonly prefix: string;
+  /** Checkpoints up to this number are committed. */
+  readonly committed: number;
+  /** A file of more bytes is sent in parts. */
+  readonly wholeBytes: number;
+  readonly partBytes: number;
 }
 
 export interface RequestBase {
@@ -111,6 +136,8 @@ export type PollRequest = RequestBase &
     readonly put?: string;
     /** With the times of the log; left out: no. */
     readonly times?: boolean;
+    /** Of a training; left out or null: checkpoints wait. */
+    readonly checkpoints?: CheckpointGrant | null;
   };
 export type StopRequest = RequestBase & { readonly verb: 'stop'; readonly grace: number; readonly reason: string };
 /** Which of the files that match `outputs` are collected. */

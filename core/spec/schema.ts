@@ -45,6 +45,9 @@ function hasControlCharacter(value: string): boolean {
 
 const SCRIPT = 'Entry script in the project: .py, or .sh. Default: the only one of train.py, main.py at the top.';
 
+const CHECKPOINT_FOLDER =
+  'Folder in the project whose entries are checkpoints. Default: checkpoints/, checkpoint-* below outputs/, and *.ckpt.';
+
 const REQUIREMENTS =
   'What is installed: requirements.txt, pyproject.toml[extra], uv.lock, pylock.toml or environment.yml. Default: the first of uv.lock, pylock.toml, requirements.txt, pyproject.toml with dependencies.';
 
@@ -224,6 +227,32 @@ export const specSchema = z.partial(
       .check(z.describe('Globs of files that are collected.')),
     metrics: metricsSchema,
     headline: headlineSchema,
+    checkpoints: z
+      .union(
+        [
+          relativePath(CHECKPOINT_FOLDER),
+          z.boolean().check(z.refine((value) => !value, 'must be a folder, a map, or false')),
+          z.strictObject({
+            path: z.optional(relativePath(CHECKPOINT_FOLDER)),
+            keep: z.optional(
+              z
+                .int()
+                .check(
+                  z.minimum(1, 'is 1 at least'),
+                  z.maximum(100, 'is 100 at most'),
+                  z.describe('How many of a series are kept in S3. Default: 3.'),
+                ),
+            ),
+            every: z.optional(
+              duration('Shortest time between two checkpoints of a series that are sent, e.g. 10m. Default: 0s.'),
+            ),
+          }),
+        ],
+        'must be a folder, a map, or false',
+      )
+      .check(
+        z.describe('Checkpoints that are sent to S3 while the training runs: a folder, a map, or false for none.'),
+      ),
     allowRemovals: z
       .boolean()
       .check(z.describe('Allow a sync to remove more than 100 files, or 100 MB, that the archive no longer contains.')),

@@ -17,7 +17,7 @@ export const DEFAULT_OUTPUTS: readonly string[] = ['outputs/**'];
 /** Where trainings save checkpoints: `pull` of a run that goes on brings them too. */
 export const CHECKPOINTS = 'checkpoints/**';
 
-const RESERVED = ['checkpoints', 'onFinish'];
+const RESERVED = ['onFinish'];
 /** A message names at most so many things that are wrong: it travels in the execution's cause. */
 const PROBLEMS_SHOWN = 10;
 /** What a run was asked, after merging and defaults. Durations in seconds, sizes in bytes; null: found out later. */
@@ -50,11 +50,31 @@ export interface RunSpec {
   readonly metrics: readonly MetricDefinition[];
   /** The metrics that stand for the training, the most important one first. */
   readonly headline: readonly string[];
+  /** Which checkpoints are kept in S3 while it trains. A run of an older version has none. */
+  readonly checkpoints?: CheckpointSpec;
   readonly allowRemovals: boolean;
   readonly takeOver: boolean;
   readonly user: string | null;
   readonly name: string | null;
   readonly note: string | null;
+}
+
+export interface CheckpointSpec {
+  /** A folder in the project; null: the usual places. */
+  readonly path: string | null;
+  /** Of each series; 0: none are sent. */
+  readonly keep: number;
+  /** Seconds between two of a series. */
+  readonly every: number;
+}
+
+const KEPT_CHECKPOINTS = 3;
+
+function checkpointSpec(given: SpecInput['checkpoints']): CheckpointSpec {
+  if (typeof given === 'boolean') return { path: null, keep: 0, every: 0 };
+  const { path, keep = KEPT_CHECKPOINTS, every = '0s' } = typeof given === 'string' ? { path: given } : (given ?? {});
+  const folder = path === undefined ? null : withoutDotSlash(path).replace(/\/+$/, '');
+  return { path: folder === '' ? null : folder, keep, every: parseDuration(every) };
 }
 
 /** The patterns of `outputs`, however they are given. */
@@ -214,6 +234,7 @@ export function resolveSpec(...sources: readonly SpecInput[]): RunSpec {
     outputsFrom: (isList(spec.outputs) ? undefined : spec.outputs?.from) ?? 'run',
     metrics: spec.metrics ?? [],
     headline: spec.headline ?? [],
+    checkpoints: checkpointSpec(spec.checkpoints),
     allowRemovals: spec.allowRemovals ?? false,
     takeOver: spec.takeOver ?? false,
     user: spec.user ?? null,

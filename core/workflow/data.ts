@@ -182,6 +182,33 @@ export interface JobSnapshot {
   readonly metrics?: LatestMetrics;
   /** Of a training: the latest sample of what it uses. */
   readonly usage?: UsageSample;
+  /** Of a training: its checkpoints. Missing before the first report, and of a run without. */
+  readonly checkpoints?: CheckpointProgress;
+}
+
+/** What is known of a training's checkpoints. */
+export interface CheckpointProgress {
+  /** The first run of those that continue one another. */
+  readonly lineage: string;
+  /** Up to this number, all are committed or given up. */
+  readonly committed: number;
+  readonly latest: CommittedCheckpoint | null;
+  /** Those that are in the bucket. */
+  readonly kept: readonly { readonly seq: number; readonly series: string }[];
+  readonly uploading: { readonly name: string; readonly bytes: number; readonly since: number } | null;
+  readonly warnings: readonly string[];
+  /** Epoch seconds since when the training has ended and its last checkpoints are sent. */
+  readonly drainingSince: number | null;
+}
+
+export interface CommittedCheckpoint {
+  readonly seq: number;
+  readonly name: string;
+  readonly format: string;
+  readonly bytes: number;
+  readonly marked: boolean;
+  /** ISO 8601, UTC. */
+  readonly committedAt: string;
 }
 
 /** Input of every state that sends requests to the instance. */

@@ -22,6 +22,10 @@ def main(words: list[str]) -> int:
         from jobs import supervisor
 
         return supervisor.main(words[1])
+    if work == "keep":
+        from checkpoints import keeper
+
+        return keeper.main(words[1])
     if work == "stop":
         from jobs import orphan_stopper
 

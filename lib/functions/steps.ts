@@ -23,6 +23,7 @@ import {
   describeRuns,
   fetchProgram,
   invokeFunction,
+  keepCheckpoints,
   keepRunFiles,
   measure,
   readArchives,
@@ -149,7 +150,7 @@ export class Steps extends Construct {
       ...jobStep,
       description: 'Requests the status of a job and ships its log to CloudWatch',
       environment: { ...jobStep.environment, uploadBucket: bucket.bucketName },
-      permissions: [...jobStep.permissions, ...carryLogChunks(bucket), measure()],
+      permissions: [...jobStep.permissions, ...carryLogChunks(bucket), ...keepCheckpoints(bucket), measure()],
       memory: LOG_MEMORY,
     });
     this.checkInstance = new StepLambda(this, 'check-instance', {

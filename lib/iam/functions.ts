@@ -1,5 +1,6 @@
 import { ArnFormat, type Stack } from 'aws-cdk-lib';
 import type { Bucket } from 'aws-cdk-lib/aws-s3';
+import { CHECKPOINT_DATA_PREFIX, CHECKPOINT_PREFIX } from '../../core/checkpoints/keys.ts';
 import {
   ARCHIVE_PREFIX,
   ASSET_PREFIX,
@@ -83,6 +84,15 @@ function logGroupArn(stack: Stack, resourceName: string): string {
 /** Lets an instance PUT log on its way to CloudWatch, by presigned URL, and reads it. */
 export function carryLogChunks(bucket: Bucket): Permission[] {
   return [{ actions: ['s3:PutObject', 's3:GetObject'], resources: [bucket.arnForObjects(`${LOG_CHUNK_PREFIX}*`)] }];
+}
+
+/** Lets the instance of a training POST its checkpoints, and commits, keeps and removes them. */
+export function keepCheckpoints(bucket: Bucket): Permission[] {
+  const resources = [CHECKPOINT_DATA_PREFIX, CHECKPOINT_PREFIX].map((prefix) => bucket.arnForObjects(`${prefix}*`));
+  return [
+    { actions: ['s3:PutObject', 's3:GetObject', 's3:DeleteObject'], resources },
+    { actions: ['s3:ListBucket'], resources: [bucket.bucketArn] },
+  ];
 }
 
 /** What a run leaves behind: written by the instance, by presigned URL, and by the function itself. */

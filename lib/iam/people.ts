@@ -1,6 +1,7 @@
 import { ArnFormat, Aws, type Stack } from 'aws-cdk-lib';
 import { ManagedPolicy } from 'aws-cdk-lib/aws-iam';
 import type { Bucket } from 'aws-cdk-lib/aws-s3';
+import { CHECKPOINT_DATA_PREFIX, CHECKPOINT_PREFIX } from '../../core/checkpoints/keys.ts';
 import {
   ARCHIVE_PREFIX,
   ASSEMBLE_FUNCTION,
@@ -110,6 +111,11 @@ function watchRuns(stack: Stack, bucket: Bucket): Permission[] {
     readHistories(stack),
     { actions: ['logs:GetLogEvents'], resources: [runLogStreams(stack)] },
     { actions: ['s3:GetObject'], resources: [bucket.arnForObjects(`${RUN_PREFIX}*`)] },
+    // To list and fetch the checkpoints of a training.
+    {
+      actions: ['s3:GetObject'],
+      resources: [CHECKPOINT_PREFIX, CHECKPOINT_DATA_PREFIX].map((prefix) => bucket.arnForObjects(`${prefix}*`)),
+    },
     { actions: ['s3:ListBucket'], resources: [bucket.bucketArn] },
     // To find the instance of a run and its SSM agent. No resource-level permissions.
     { actions: ['ec2:DescribeInstances', 'ssm:DescribeInstanceInformation'], resources: ['*'] },

@@ -1,6 +1,7 @@
 import { Duration, RemovalPolicy } from 'aws-cdk-lib';
 import { BlockPublicAccess, Bucket, BucketEncryption, type CfnBucket } from 'aws-cdk-lib/aws-s3';
 import type { Construct } from 'constructs';
+import { CHECKPOINT_DATA_PREFIX, CHECKPOINT_PREFIX } from '../../core/checkpoints/keys.ts';
 import {
   ARCHIVE_DAYS,
   ARCHIVE_PREFIX,
@@ -48,6 +49,11 @@ export function createUploadBucket(scope: Construct): Bucket {
         expiration: Duration.days(ARCHIVE_DAYS),
         noncurrentVersionExpiration: OLD_VERSIONS,
       },
+      // What retention has removed: checkpoints are large.
+      ...[CHECKPOINT_DATA_PREFIX, CHECKPOINT_PREFIX].map((prefix) => ({
+        prefix,
+        noncurrentVersionExpiration: TEMPORARY,
+      })),
       { noncurrentVersionExpiration: OLD_VERSIONS, abortIncompleteMultipartUploadAfter: UNFINISHED_UPLOADS },
     ],
   });

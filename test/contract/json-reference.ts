@@ -24,6 +24,7 @@ const NOTES: Readonly<Record<keyof typeof OUTPUTS, string>> = {
   status: 'All keys of a run in `list`, and more.',
   logs: 'One object a line.',
   metrics: 'A list, in the order of the ids. Of each run:',
+  checkpoints: '',
   'metrics --follow': 'One object a line, for each value:',
   stop: 'A list, in the order of the ids. Of each run:',
   pull: 'A list, in the order of the ids. Of each run:',

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { dataPrefix, manifestKey } from '../../core/checkpoints/keys.ts';
 import {
   ASSEMBLE_FUNCTION,
   archiveKey,
@@ -66,6 +67,8 @@ const runs = runFileKey('demo-1', 'manifest.json');
 const results = [METRICS_FILE, REPORT_FILE, SUMMARY_FILE].map((name) => runFileKey('demo-1', name));
 const sources = [MANIFEST, LOG_FILE, FILE_POINTS, USAGE_FILE, SUMMARY_FILE].map((name) => runFileKey('demo-1', name));
 const pieces = logChunkKey('demo-1', 'train', 0);
+const checkpointData = `${dataPrefix('demo', 'demo-1')}1/data/checkpoints/a.pt`;
+const checkpoints = manifestKey('demo', 'demo-1', 1);
 const notified = notifiedKey('demo-1/started');
 const fetched = fetchedKey('demo-1', '0123');
 
@@ -97,7 +100,7 @@ const LIST = on('s3:ListBucket', bucket);
 
 /** Where in the bucket a function writes and reads. */
 const WRITES: Readonly<Record<string, readonly string[]>> = {
-  'poll-logs': [pieces],
+  'poll-logs': [pieces, checkpointData, checkpoints],
   'finish-run': [pieces, runs],
   'stop-run': [pieces, runs],
   'notify-run': [notified],
@@ -131,6 +134,7 @@ const REQUESTS: Readonly<Record<string, (name: string) => IamRequest[]>> = {
   ListSchedules: () => on('scheduler:ListSchedules', '*'),
   GetSchedule: () => on('scheduler:GetSchedule', schedule),
   GetProgram: () => on('s3:GetObject', `${assets}/runctl/${'a'.repeat(64)}.zip`),
+  DeleteObjects: () => on('s3:DeleteObject', object(checkpointData), object(checkpoints)),
   PutObject: (name) => of(WRITES, name).flatMap((key) => on('s3:PutObject', object(key))),
   // Assemble archive tags what it writes.
   CreateMultipartUpload: (name) =>
@@ -324,7 +328,7 @@ const OF_PEOPLE: Readonly<Record<string, readonly (readonly [readonly Policy[], 
     [OPERATORS, [...read(uploads), ...readVersion(uploads)]],
   ],
   GetObject: [
-    [WATCHERS, read(runs, indexes)],
+    [WATCHERS, read(runs, indexes, checkpoints, checkpointData)],
     [OPERATORS, [...on('s3:GetObject', `${assets}/runctl/${'a'.repeat(64)}.zip`), ...read(fetched)]],
   ],
   // Signed for an instance.
@@ -365,8 +369,8 @@ const OF_PEOPLE: Readonly<Record<string, readonly (readonly [readonly Policy[], 
 
 /** Nobody may do these: forge a result, read or replace what others trained, run other documents, remove what is kept. */
 const FORBIDDEN: readonly IamRequest[] = [
-  ...[runs, pieces, notified, indexes].flatMap((key) => on('s3:PutObject', object(key))),
-  ...[runs, uploads, archives].flatMap((key) => on('s3:DeleteObject', object(key))),
+  ...[runs, pieces, notified, indexes, checkpointData, checkpoints].flatMap((key) => on('s3:PutObject', object(key))),
+  ...[runs, uploads, archives, checkpointData, checkpoints].flatMap((key) => on('s3:DeleteObject', object(key))),
   ...sendBy(RUN_DOCUMENT).slice(0, 1),
   ...sendBy('AWS-RunShellScript').slice(0, 1),
   ...on('states:StopExecution', WATCH),

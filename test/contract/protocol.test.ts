@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { RunError } from '../../core/errors.ts';
 import { checkAnswer, type Verb } from '../../core/protocol/answers.ts';
 import {
+  type CheckpointGrant,
   type CollectRequest,
   type InstallRequest,
   MAX_REQUEST_BYTES,
@@ -88,13 +89,22 @@ const train: Required<TrainRequest> = {
   stopGrace: 0,
   environment: 'project',
   lingerGrace: 60,
+  checkpoints: { folder: 'checkpoints', every: 0, firstSeq: 1 },
+};
+const grant: CheckpointGrant = {
+  url: 'https://x',
+  fields: { policy: 'p' },
+  prefix: 'checkpoint-data/demo/run/',
+  committed: 0,
+  wholeBytes: 5e9,
+  partBytes: 1e8,
 };
 const starts: Record<string, StartRequest> = {
   sync: { ...start, job: 'sync', sync },
   install: { ...start, job: 'install', install },
   train: { ...start, job: 'train', train },
 };
-const poll: PollRequest = { ...base, ...window, verb: 'poll', job: 'train' };
+const poll: PollRequest = { ...base, ...window, verb: 'poll', job: 'train', checkpoints: grant };
 const stop: StopRequest = { ...base, verb: 'stop', grace: 30, reason: 'stop' };
 const release: ReleaseRequest = { ...base, verb: 'release' };
 const finisher = { wait: 8 } as const;
@@ -120,6 +130,7 @@ const OPTIONAL = [
   'allowRemovals',
   'takeOver',
   'index',
+  'checkpoints',
 ];
 
 describe('requests', () => {
@@ -152,6 +163,20 @@ describe('requests', () => {
     expect(understood(wrong.map((fields) => ({ ...starts.sync, sync: { ...sync, ...fields } })))).toEqual(
       wrong.map((fields) => `sync.${Object.keys(fields)[0]} has the wrong type`),
     );
+  });
+
+  it('the parts of what is said about checkpoints are checked', () => {
+    const { folder: _folder, ...rest } = train.checkpoints ?? {};
+    const works = [null, rest, { folder: null, ...rest }, { folder: '/etc', ...rest }, { folder: 'a/../..', ...rest }];
+    const trains = works.map((checkpoints) => ({ ...starts.train, train: { ...train, checkpoints } }));
+    const outside = 'train.checkpoints.folder is not a folder in the project';
+    expect(understood(trains)).toEqual([null, 'train.checkpoints.folder is missing', null, outside, outside]);
+    const keys = Object.keys(grant);
+    const polls = keys.map((key) => ({ ...poll, checkpoints: { ...grant, [key]: undefined } }));
+    expect(understood(polls)).toEqual(keys.map((key) => `checkpoints.${key} is missing`));
+    expect(understood([{ ...poll, checkpoints: { ...grant, fields: { a: 1 } } }])).toEqual([
+      'checkpoints.fields has the wrong type',
+    ]);
   });
 
   it('a training starts exactly one of script, module and command', () => {
@@ -206,7 +231,7 @@ describe('answers', () => {
   it.each(
     (Object.entries(answers) as [Verb, object][]).flatMap(([verb, answer]) =>
       Object.keys(answer)
-        .filter((key) => key !== 'queue' && key !== 'usage') // An older runner does not know them.
+        .filter((key) => !['queue', 'usage', 'checkpoints'].includes(key)) // An older runner does not know them.
         .map((key) => [verb, key] as const),
     ),
   )('to %s without %s are a defect of the runner, with the name of the key', (verb, key) => {
@@ -217,8 +242,8 @@ describe('answers', () => {
 
   it('of a runner that is older lack what it did not know', () => {
     const { put, ...log } = status.log;
-    const { queue, usage, ...older } = { ...status, log };
-    expect(checkAnswer('poll', older)).toEqual({ ...status, queue: null, usage: null });
+    const { queue, usage, checkpoints, ...older } = { ...status, log };
+    expect(checkAnswer('poll', older)).toEqual({ ...status, queue: null, usage: null, checkpoints: null });
   });
 
   it.each(['a text', { name: 5, message: 'm' }, null])('have no error where the process of a job wrote %j', (error) => {

@@ -46,7 +46,7 @@ def run(
         data = _read(readable, None if seconds is None else time.monotonic() + seconds, most)
     finally:
         os.close(readable)
-        _end(pid)
+        end(pid)
     try:
         return json.loads(data.decode("ascii"))
     except ValueError:
@@ -88,7 +88,7 @@ def _read(readable: int, deadline: float | None, most: int) -> bytes:
     raise RuntimeError(f"its answer is longer than {most} bytes")
 
 
-def _end(pid: int) -> None:
+def end(pid: int) -> None:
     """Kills it, if it has not ended. A process that is stopped can be killed as well."""
     os.kill(pid, signal.SIGKILL)
     deadline = time.monotonic() + _MAX_KILL_S

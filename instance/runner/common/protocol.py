@@ -40,6 +40,16 @@ _OF_VERB = {
     "release": {},
     "fetch": {"id": _TEXT, "wait": _NUMBER, "outputs": (list,), "maxBytes": _NUMBER},
 }
+#: A right to send checkpoints, with which a poll comes.
+_OF_GRANT = {
+    "url": _TEXT,
+    "fields": (dict,),
+    "prefix": _TEXT,
+    "committed": (int,),
+    "wholeBytes": (int,),
+    "partBytes": (int,),
+}
+_OF_CHECKPOINTS = {"folder": _MAYBE_TEXT, "every": _NUMBER, "firstSeq": (int,)}
 _OF_JOB = {
     "sync": {
         "url": _TEXT,
@@ -108,6 +118,8 @@ def parse(data: bytes | str) -> dict[str, Any]:
         _check_outputs(request)
     if request["verb"] == "fetch":
         _check_fetch(request)
+    if request["verb"] == "poll":
+        _check_grant(request)
     if "job" in _OF_VERB[request["verb"]]:
         _check_window(request)
         if type(request.setdefault("times", False)) is not bool:
@@ -148,6 +160,17 @@ def _check_fetch(request: dict[str, Any]) -> None:
         raise Refusal("BadRequest", "id is not a name of 32 characters at most")
 
 
+def _check_grant(request: dict[str, Any]) -> None:
+    """The right to send checkpoints may be left out."""
+    grant = request.setdefault("checkpoints", None)
+    if grant is None:
+        return
+    _check(request, {"checkpoints": (dict,)}, "")
+    _check(grant, _OF_GRANT, "checkpoints.")
+    if not all(isinstance(value, str) for value in grant["fields"].values()):
+        raise Refusal("BadRequest", "checkpoints.fields has the wrong type")
+
+
 def _check_window(request: dict[str, Any]) -> None:
     if request["job"] not in JOBS:
         raise Refusal("BadRequest", "job must be one of {}".format(", ".join(JOBS)))
@@ -181,6 +204,7 @@ def _check_work(request: dict[str, Any]) -> None:
     if job == "train":
         work.setdefault("lingerGrace", 60)
         _check(work, {"lingerGrace": _NUMBER}, "train.")
+        _check_checkpoints(work.setdefault("checkpoints", None))
     if job != "sync" and work.setdefault("environment", "shared") not in ("shared", "project"):
         raise Refusal("BadRequest", f"{job}.environment must be shared or project")
     if job == "sync":
@@ -188,6 +212,17 @@ def _check_work(request: dict[str, Any]) -> None:
     else:
         work.setdefault("secrets", {})
         check_secrets(work["secrets"], work["env"], job + ".")
+
+
+def _check_checkpoints(checkpoints: dict[str, Any] | None) -> None:
+    """None: they are not sent."""
+    if checkpoints is None:
+        return
+    _check({"checkpoints": checkpoints}, {"checkpoints": (dict,)}, "train.")
+    _check(checkpoints, _OF_CHECKPOINTS, "train.checkpoints.")
+    folder = checkpoints["folder"]
+    if folder is not None and (folder.startswith("/") or ".." in folder.split("/") or "\0" in folder):
+        raise Refusal("BadRequest", "train.checkpoints.folder is not a folder in the project")
 
 
 def _entry_words(work: dict[str, Any]) -> list[str]:

@@ -15,6 +15,8 @@ from jobs import entry
 _MAX_S = {"sync": 2 * 3_600, "install": 6 * 3_600}
 _GRACE_S = 10
 _LINGER_S = 60
+_CHECKPOINTS = "checkpoints"
+_CHECKPOINT_VARIABLES = ("RUNCTL_CHECKPOINT_DIR", "SM_CHECKPOINT_DIR", "AIP_CHECKPOINT_DIR")
 
 
 class Command(NamedTuple):
@@ -56,11 +58,21 @@ def of(work: dict[str, Any]) -> Command:
         raise CannotRun("PythonNotFound", str(error)) from error
     env = environment.of_job(account, work["agent"], work["run"], work["project"], python, own)
     folder = os.path.join(account.home, work["project"])
+    _add_checkpoint_folder(env, work["work"], folder)
     try:
         words = entry.build_words(work["work"], python, env, folder)
     except entry.ProgramNotFound as error:
         raise CannotRun("StartFailed", str(error)) from error
     return Command(words, env, folder, account, None, {"python": python.path, "reason": python.reason})
+
+
+def _add_checkpoint_folder(env: dict[str, str], train: dict[str, Any], project: str) -> None:
+    """Names the folder of checkpoints, also as SageMaker and Vertex AI do. The run's own variables win."""
+    checkpoints = train.get("checkpoints") or {}
+    path = os.path.join(project, checkpoints.get("folder") or _CHECKPOINTS)
+    for name in _CHECKPOINT_VARIABLES:
+        env.setdefault(name, path)
+    env.setdefault("RUNCTL_ATTEMPT", "1")
 
 
 def folders(work: dict[str, Any]) -> list[str]:

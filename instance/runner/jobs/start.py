@@ -101,6 +101,10 @@ def _write_request(request: dict[str, Any], folder: str, account: accounts.Accou
     os.close(os.open(os.path.join(folder, paths.LOCK), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600))
     work_input = {name: request[name] for name in ("run", "project", "root", "job", "imds")}
     work_input.update(work=work, account=account._asdict(), agent=environment.of_agent())
+    if job == "train" and work["checkpoints"] is not None:
+        from jobs import keep
+
+        keep.prepare(request, folder, account)
     marker.write(os.path.join(folder, paths.INPUT), work_input, mode=0o600)
 
 
@@ -149,5 +153,14 @@ def _withdraw(folder: str) -> bool:
         if name == paths.LOG:
             append_only.clear(os.path.join(folder, name))
         if name not in kept:  # A supervisor that comes late must find the lock that everybody uses.
-            os.unlink(os.path.join(folder, name))
+            _remove(os.path.join(folder, name))
     return True
+
+
+def _remove(path: str) -> None:
+    if os.path.isdir(path) and not os.path.islink(path):
+        import shutil  # of a training alone: its keeper's folder
+
+        shutil.rmtree(path)
+    else:
+        os.unlink(path)

@@ -22,17 +22,24 @@ _MAX_TIMES = 200
 def answer(request: dict[str, Any]) -> dict[str, Any]:
     """Answers `poll`."""
     folder = paths.job_folder(request["root"], request["run"]["key"], request["job"])
-    return describe(
-        folder, request["job"], request["offset"], request["maxBytes"], request.get("put"), request["times"]
-    )
+    window = (request["offset"], request["maxBytes"], request.get("put"), request["times"])
+    return describe(folder, request["job"], *window, request["checkpoints"], request["run"]["key"])
 
 
 def describe(
-    folder: str, job: str, offset: int, max_bytes: int, put: str | None = None, times: bool = False
+    folder: str,
+    job: str,
+    offset: int,
+    max_bytes: int,
+    put: str | None = None,
+    times: bool = False,
+    grant: dict[str, Any] | None = None,
+    key: str = "",
 ) -> dict[str, Any]:
     """The job status of instance/CONTRACT.md, within the limit of an answer.
 
-    put: a URL for log that does not fit. times: with the times of the log.
+    put: a URL for log that does not fit. times: with the times of the log. grant: the right to send checkpoints. key:
+    of the run.
     """
     state, identity, end = find_state(folder)
     status = blank(job, state, processes.boot_id())
@@ -45,6 +52,8 @@ def describe(
         status["exit"] = {key: end[key] for key in ("code", "signal", "endedAt", "maxRssBytes", "outOfMemory")}
         status["reason"] = end["reason"]
         status["result"] = end["result"]
+    if grant is not None and job == "train" and identity:
+        status["checkpoints"] = _checkpoints(folder, f"runctl-{key}", status, grant)
     _add_log(status, folder, identity, offset, max_bytes, put, times)
     return status
 
@@ -63,6 +72,7 @@ def blank(job: str, state: str, boot: str) -> dict[str, Any]:
         exit=None,
         progress=None,
         usage=None,
+        checkpoints=None,
         result=None,
         log={"offset": 0, "bytes": 0, "size": 0, "data": log_read.pack(None, 0, 0, 0)[1], "put": None},
         tail=None,
@@ -114,6 +124,16 @@ def _usage(folder: str) -> dict[str, Any] | None:
     except (OSError, ValueError, RecursionError, marker.Untrusted):
         return None
     return sample
+
+
+def _checkpoints(folder: str, unit: str, status: dict[str, Any], grant: dict[str, Any]) -> dict[str, Any] | None:
+    """What the keeper reports. A keeper that cannot be started must not cost a poll."""
+    from jobs import keep
+
+    try:
+        return keep.refresh(folder, unit, status, grant)
+    except (OSError, ValueError, KeyError, marker.Untrusted):
+        return None
 
 
 def _has_supervisor(identity: dict[str, Any]) -> bool:

@@ -20,6 +20,7 @@ export function blank(job: JobName, state: JobState, now: number, bootId: string
     exit: null,
     progress: null,
     usage: null,
+    checkpoints: null,
     result: null,
     log: { offset: 0, bytes: 0, size: 0, data: EMPTY, put: null },
     tail: null,

@@ -56,7 +56,7 @@ export const CALLED = new Map<string, readonly string[]>([
     ],
   ],
   ['count-runs', ['ListExecutions', 'PutMetricData']],
-  ['poll-logs', [...JOB, ...LOGS, ...FILES, 'PutMetricData']],
+  ['poll-logs', [...JOB, ...LOGS, ...FILES, 'HeadRunFile', 'DeleteObjects', 'PutMetricData']],
   ['check-instance', ['DescribeInstances']],
   ['finish-run', END],
   ['stop-run', [...END, 'StopExecution']],

@@ -55,6 +55,7 @@ const report: RunReport = {
   job: 'train',
   lastLine: { text: 'epoch 3', at: NOW - 25 * MINUTE },
   usage: usageSample(),
+  checkpoints: null,
   endsBy: NOW + 90 * MINUTE,
   ending: null,
   warnings: [],

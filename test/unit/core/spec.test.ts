@@ -71,6 +71,7 @@ const good: { [Key in keyof Required<SpecInput>]: NonNullable<SpecInput[Key]>[] 
     Array.from({ length: 40 }, (_, index) => ({ name: `m${index}`, regex: '(?i)m is ([0-9.eE+-]+)' })),
   ],
   headline: [[], ['val_loss'], ['val loss', 'eval/acc@1', 'x'.repeat(64)]],
+  checkpoints: [false, 'state', {}, { path: 'runs/a/', keep: 1, every: '10m' }],
   allowRemovals: [true, false],
   takeOver: [true, false],
   user: ['ubuntu', 'ec2-user', '_x'],
@@ -104,6 +105,10 @@ const bad: [key: keyof SpecInput, value: unknown, says: RegExp][] = [
   ['headline', ['a', 'b', 'c', 'd'], /headline has more than 3 items/],
   ['headline', ['a', 'a'], /headline has a name twice/],
   ['headline', ['loss$'], /headline\.0 is "loss\$"; a metric has/],
+  ['checkpoints', true, /checkpoints must be a folder, a map, or false/],
+  ['checkpoints', '/mnt', /checkpoints is a path inside the project/],
+  ['checkpoints', { keep: 0 }, /checkpoints.keep is 1 at least/],
+  ['checkpoints', { every: '10' }, /checkpoints.every is a number with s, m, h or d/],
   ['name', 'x'.repeat(65), /name has more than 64 characters/],
   ['note', 'a\nb', /note has a control character/],
   ['sent', { bytes: -1 }, /sent\.bytes is not negative/],
@@ -235,7 +240,7 @@ describe('parseSpec', () => {
     ['__proto__x', /unknown key "__proto__x"/],
   ])('refuses the unknown key %s', (key, says) => expect(refusal({ [key]: 1 })).toMatch(says));
 
-  it.each(['checkpoints', 'onFinish'])('refuses %s, which is reserved', (key) => {
+  it.each(['onFinish'])('refuses %s, which is reserved', (key) => {
     expect(refusal({ [key]: {} })).toMatch(new RegExp(`${key} is reserved`));
   });
 
@@ -326,6 +331,7 @@ describe('resolveSpec', () => {
       outputsFrom: 'run',
       metrics: [],
       headline: [],
+      checkpoints: { path: null, keep: 3, every: 0 },
       allowRemovals: false,
       takeOver: false,
       user: null,

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { bundleLambdas, lambdaNames } from '../../../lib/functions/bundle.ts';
 
 /** The engine for expressions of people has 150 KB of those that read a spec, or a training's log. */
-const MOST_BYTES = 840 * 1024;
+const MOST_BYTES = 850 * 1024;
 let folder = '';
 
 beforeAll(async () => {

@@ -79,6 +79,11 @@ describe('the stack', () => {
             NoncurrentVersionExpiration: { NoncurrentDays: 37 },
             Status: 'Enabled',
           },
+          ...['checkpoint-data/', 'checkpoints/'].map((Prefix) => ({
+            Prefix,
+            NoncurrentVersionExpiration: { NoncurrentDays: 1 },
+            Status: 'Enabled',
+          })),
           {
             NoncurrentVersionExpiration: { NoncurrentDays: 37 },
             AbortIncompleteMultipartUpload: { DaysAfterInitiation: 2 },

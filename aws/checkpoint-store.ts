@@ -1,0 +1,85 @@
+import { DeleteObjectsCommand, GetObjectCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
+import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
+import type { CheckpointStore } from '../core/checkpoints/commit.ts';
+import { unless, withAwsErrors } from './errors.ts';
+import { getObject, headObject } from './objects.ts';
+import { signPostPolicy } from './post-policy.ts';
+import { CLIENT_SETTINGS } from './settings.ts';
+
+const GRANT_S = 300;
+/** Of one POST: S3 takes no more. */
+const MAX_POST_BYTES = 5 * 1024 ** 3;
+const OBJECTS_PER_DELETE = 1_000;
+const NOT_SO = ['PreconditionFailed', 'ConditionalRequestConflict'];
+
+export function createCheckpointStore(bucket: string): CheckpointStore {
+  const s3 = new S3Client(CLIENT_SETTINGS);
+  return checkpointStoreOver(s3, (prefix) => grantOver(s3, bucket, prefix, new Date()), bucket);
+}
+
+/** Signed with the function's role, which may write objects of this beginning alone. */
+async function grantOver(s3: S3Client, bucket: string, prefix: string, now: Date) {
+  const [credentials, region, url] = await Promise.all([
+    s3.config.credentials(),
+    s3.config.region(),
+    getSignedUrl(s3, new GetObjectCommand({ Bucket: bucket, Key: 'x' })),
+  ]);
+  const fields = signPostPolicy({
+    credentials,
+    region,
+    now,
+    expiresIn: GRANT_S,
+    bucket,
+    conditions: [
+      ['starts-with', '$key', prefix],
+      ['starts-with', '$Content-MD5', ''],
+      ['content-length-range', 0, MAX_POST_BYTES],
+    ],
+  });
+  return { url: url.replace(/x\?.*$/s, ''), fields };
+}
+
+export function checkpointStoreOver(
+  s3: Pick<S3Client, 'send'>,
+  grant: CheckpointStore['grant'],
+  bucket: string,
+): CheckpointStore {
+  const uri = (key: string) => `s3://${bucket}/${key}`;
+  return {
+    grant,
+
+    async head(key) {
+      const object = await headObject(s3, { bucket, key });
+      if (object === null) return null;
+      const { ContentLength = 0, ETag = '', VersionId = null } = object;
+      return { bytes: ContentLength, etag: ETag.replaceAll('"', ''), versionId: VersionId };
+    },
+
+    async read(key) {
+      const object = await getObject(s3, { bucket, key });
+      if (object === null) return null;
+      const body = object.Body?.transformToString() ?? Promise.resolve('');
+      const text = await withAwsErrors(`s3:GetObject of ${uri(key)}`, body);
+      return { text, etag: (object.ETag ?? '').replaceAll('"', '') };
+    },
+
+    async write(key, text, when) {
+      const command = new PutObjectCommand({
+        Bucket: bucket,
+        Key: key,
+        Body: text,
+        ContentType: 'application/json',
+        ...(when === null ? { IfNoneMatch: '*' } : { IfMatch: `"${when}"` }),
+      });
+      return (await unless(NOT_SO, `s3:PutObject of ${uri(key)}`, s3.send(command))) !== null;
+    },
+
+    async remove(keys) {
+      for (let at = 0; at < keys.length; at += OBJECTS_PER_DELETE) {
+        const Objects = keys.slice(at, at + OBJECTS_PER_DELETE).map((Key) => ({ Key }));
+        const command = new DeleteObjectsCommand({ Bucket: bucket, Delete: { Objects, Quiet: true } });
+        await withAwsErrors(`s3:DeleteObject in ${bucket}`, s3.send(command));
+      }
+    },
+  };
+}
