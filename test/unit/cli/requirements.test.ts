@@ -87,16 +87,23 @@ describe('the files that a requirements.txt includes', () => {
   });
 
   it('are found in the text of PowerShell, and with the variables of env', async () => {
-    const utf16 = Buffer.concat([Buffer.from([0xff, 0xfe]), Buffer.from(['-r ', '{DEPS}.txt\r\n'].join('$'), 'utf16le')]);
+    const utf16 = Buffer.concat([
+      Buffer.from([0xff, 0xfe]),
+      Buffer.from(['-r ', '{DEPS}.txt\r\n'].join('$'), 'utf16le'),
+    ]);
     await expect(check({ 'requirements.txt': utf16 }, { env: { DEPS: 'x' } })).rejects.toThrow('includes x.txt');
   });
 
-  it.each(['-r https://example.com/r.txt', '-r /opt/r.txt', ['-r ', '{HOME}/r.txt'].join('$'), '# -r x.txt', 'numpy -r x', '-e .'])(
-    'are left to the instance where only it can know: %s',
-    async (text) => {
-      await check({ 'requirements.txt': text, 'train.py': '' });
-    },
-  );
+  it.each([
+    '-r https://example.com/r.txt',
+    '-r /opt/r.txt',
+    ['-r ', '{HOME}/r.txt'].join('$'),
+    '# -r x.txt',
+    'numpy -r x',
+    '-e .',
+  ])('are left to the instance where only it can know: %s', async (text) => {
+    await check({ 'requirements.txt': text, 'train.py': '' });
+  });
 
   it('are not looked for in other formats', async () => {
     await check({ 'pyproject.toml': '-r x.txt', 'train.py': '' }, { requirements: 'pyproject.toml[train]' });
