@@ -9,10 +9,10 @@ const only = (name, from, to) => ({
   to: { path: everything, pathNot: `^(${to.join('|')})` },
 });
 
-/** A folder of core imports itself, the shared names, errors and units, and these folders. */
+/** A folder of core imports itself, the shared names, errors, units and what was sent, and these folders. */
 const core = (folder, ...others) =>
   only(`core-${folder}`, `core/${folder}/`, [
-    'core/(names|errors|units|version)\\.ts$',
+    'core/(names|errors|sent|units|version)\\.ts$',
     `core/${folder}/`,
     ...others.map((other) => `core/${other}/`),
   ]);

@@ -2,10 +2,11 @@ import {
   GetScheduleCommand,
   type GetScheduleCommandOutput,
   ListSchedulesCommand,
-  type SchedulerClient,
+  SchedulerClient,
 } from '@aws-sdk/client-scheduler';
 import { SCHEDULE_GROUP } from '../core/names.ts';
 import { unless, withAwsErrors } from './errors.ts';
+import { CLIENT_SETTINGS } from './settings.ts';
 
 type Client = Pick<SchedulerClient, 'send'>;
 
@@ -36,4 +37,10 @@ export async function scheduleInputs(client: Client): Promise<string[]> {
     if (schedule?.Target?.Input !== undefined) inputs.push(schedule.Target.Input);
   }
   return inputs;
+}
+
+/** For a function. */
+export function createScheduleInputs(): () => Promise<string[]> {
+  const client = new SchedulerClient(CLIENT_SETTINGS);
+  return () => scheduleInputs(client);
 }

@@ -1,7 +1,5 @@
-import { SchedulerClient } from '@aws-sdk/client-scheduler';
 import { createExpiryStore, type ExpiryStore, type ObjectVersion } from '../aws/expiry-store.ts';
-import { scheduleInputs } from '../aws/schedules.ts';
-import { CLIENT_SETTINGS } from '../aws/settings.ts';
+import { createScheduleInputs } from '../aws/schedules.ts';
 import { type Claims, claimsOf, isClaimed, isOlder, oldArchives } from '../core/archive/unused.ts';
 import { ARCHIVE_DAYS, ARCHIVE_PREFIX, INDEX_PREFIX, USE_PREFIX } from '../core/names.ts';
 import { entry } from './adapters/entry.ts';
@@ -72,10 +70,9 @@ export const handler = entry(
   (event: { id?: string }) => event.id ?? 'unknown',
   () => {
     const uploadBucket = requireEnv('uploadBucket');
-    const scheduler = new SchedulerClient(CLIENT_SETTINGS);
     return createExpireArchives({
       store: createExpiryStore(uploadBucket),
-      schedules: () => scheduleInputs(scheduler),
+      schedules: createScheduleInputs(),
       uploadBucket,
       now: Date.now,
     });

@@ -1,6 +1,5 @@
 import { type ArchiveStore, createArchiveStore, createIndexStore } from '../aws/archive-store.ts';
 import { encodeIndex } from '../core/archive/archive-index.ts';
-import { believableSent } from '../core/archive/sent.ts';
 import { isOlder } from '../core/archive/unused.ts';
 import { type ArchiveCaps, type ArchiveReport, verifyArchive } from '../core/archive/verify.ts';
 import { RunError } from '../core/errors.ts';
@@ -16,6 +15,7 @@ import {
   runKey,
   UPLOAD_PREFIX,
 } from '../core/names.ts';
+import { believableSent } from '../core/sent.ts';
 import {
   CONFIG_FILE_BYTES,
   deriveProject,

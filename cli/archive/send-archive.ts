@@ -1,6 +1,6 @@
 import { withAwsErrors } from '../../aws/errors.ts';
-import { sentText } from '../../core/archive/sent.ts';
 import type { ArchiveLocation } from '../../core/names.ts';
+import { sentText } from '../../core/sent.ts';
 import type { SpecInput } from '../../core/spec/spec.ts';
 import type { Context } from '../context.ts';
 import { TransferText } from '../terminal/transfer-text.ts';

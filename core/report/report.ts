@@ -1,8 +1,8 @@
-import { sentText } from '../archive/sent.ts';
 import { byHeadline, headlinesIn } from '../metrics/headline.ts';
 import type { Series } from '../metrics/series.ts';
 import { summarize } from '../metrics/series.ts';
 import type { Manifest } from '../outcome/manifest-schema.ts';
+import { sentText } from '../sent.ts';
 import { formatDuration, formatSize } from '../units.ts';
 import { ENDINGS, isFailure } from '../workflow/vocabulary.ts';
 import { html, page, type SafeHtml, trusted } from './html.ts';

@@ -1,4 +1,3 @@
-import type { Sent } from '../archive/sent.ts';
 import type { ErrorName } from '../errors.ts';
 import type { LatestMetrics } from '../metrics/latest.ts';
 import type { JobName } from '../names.ts';
@@ -13,6 +12,7 @@ import type {
   QueuePlace,
   UsageSample,
 } from '../protocol/answers.ts';
+import type { Sent } from '../sent.ts';
 import type { RunSpec } from '../spec/spec.ts';
 import type { RunEnding } from './run-ending.ts';
 

@@ -1,4 +1,4 @@
-import { formatCount, formatSize } from '../units.ts';
+import { formatCount, formatSize } from './units.ts';
 
 /** What a command says that it uploaded for a run. Nobody else knows: an archive that was there already has no upload. */
 export interface Sent {
