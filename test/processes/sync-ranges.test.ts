@@ -331,10 +331,10 @@ describe('a sync by ranges', () => {
   }
 
   it('that is killed leaves the old code or the new, and the next one succeeds', async () => {
-    expect(await under('kill', 3)).toBeGreaterThan(20);
+    expect(await under('kill', 6)).toBeGreaterThan(20);
   });
 
   it('on a disk that fills up leaves the old code or the new, and the next one succeeds', async () => {
-    expect(await under('full-once', 2)).toBeGreaterThan(8);
+    expect(await under('full-once', 4)).toBeGreaterThan(8);
   });
 });

@@ -101,7 +101,7 @@ def _write_request(request: dict[str, Any], folder: str, account: accounts.Accou
     os.close(os.open(os.path.join(folder, paths.LOCK), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600))
     work_input = {name: request[name] for name in ("run", "project", "root", "job", "imds")}
     work_input.update(work=work, account=account._asdict(), agent=environment.of_agent())
-    if job == "train" and work["checkpoints"] is not None:
+    if job == "train" and work.get("checkpoints") is not None:
         from jobs import keep
 
         keep.prepare(request, folder, account)
