@@ -2,8 +2,8 @@ import { GetObjectCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 import { RunError } from '../core/errors.ts';
 import { type ArchiveLocation, archiveUri, INDEX_METADATA, METADATA_KEY, useKey } from '../core/names.ts';
-import { toAwsError, withAwsErrors } from './errors.ts';
-import { getObject, headObject, objectInput } from './objects.ts';
+import { withAwsErrors } from './errors.ts';
+import { getObject, headObject, objectInput, readBody } from './objects.ts';
 import { CLIENT_SETTINGS } from './settings.ts';
 
 /** A leaked URL is dead soon, and one signed with a role's session is never valid for longer than that. */
@@ -58,15 +58,6 @@ export function archiveStoreOver(
     },
     presign: (location) => sign(new GetObjectCommand(objectInput(location))),
   };
-}
-
-/** A connection that breaks in the middle is an error of S3 like any other. */
-async function* readBody(body: AsyncIterable<Uint8Array>, location: ArchiveLocation): AsyncGenerator<Uint8Array> {
-  try {
-    yield* body;
-  } catch (error) {
-    throw toAwsError(error, `s3:GetObject of ${archiveUri(location)}`);
-  }
 }
 
 /** Where the members of verified archives are written down. */

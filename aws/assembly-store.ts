@@ -1,17 +1,9 @@
-import {
-  AbortMultipartUploadCommand,
-  type CompletedPart,
-  CompleteMultipartUploadCommand,
-  CreateMultipartUploadCommand,
-  PutObjectCommand,
-  S3Client,
-  UploadPartCommand,
-  UploadPartCopyCommand,
-} from '@aws-sdk/client-s3';
+import { PutObjectCommand, S3Client, UploadPartCommand, UploadPartCopyCommand } from '@aws-sdk/client-s3';
 import type { Part, Segment } from '../core/archive/assemble.ts';
 import { RunError } from '../core/errors.ts';
 import { type ArchiveLocation, archiveUri } from '../core/names.ts';
 import { withAwsErrors } from './errors.ts';
+import { putParts } from './multipart.ts';
 import { copySource, expiring, getObject, headObject, type ObjectLocation, type S3 } from './objects.ts';
 import { CLIENT_SETTINGS } from './settings.ts';
 
@@ -61,41 +53,26 @@ export function assemblyStoreOver(s3: S3): AssemblyStore {
     async write(target, base, parts, { expires }) {
       const Target = { Bucket: target.bucket, Key: target.key };
       const marks = expires ? expiring() : {};
-      const action = `s3:PutObject of s3://${target.bucket}/${target.key}`;
       const [only] = parts;
       if (parts.length === 1 && only !== undefined && 'send' in only) {
         const Body = await bytesOf(only.send, base, read);
-        return (
-          (await withAwsErrors(action, s3.send(new PutObjectCommand({ ...Target, ...marks, Body })))).VersionId ?? null
-        );
+        const sent = s3.send(new PutObjectCommand({ ...Target, ...marks, Body }));
+        return (await withAwsErrors(`s3:PutObject of s3://${target.bucket}/${target.key}`, sent)).VersionId ?? null;
       }
-      const { UploadId } = await withAwsErrors(
-        action,
-        s3.send(new CreateMultipartUploadCommand({ ...Target, ...marks })),
-      );
-      try {
-        const done: CompletedPart[] = [];
-        for (const [index, part] of parts.entries()) {
-          const PartNumber = index + 1;
-          const ids = { ...Target, UploadId, PartNumber };
+      return await putParts(s3, { ...Target, ...marks }, async (next) => {
+        for (const part of parts) {
           if ('copy' in part) {
             const CopySourceRange = `bytes=${part.copy.start}-${part.copy.end - 1}`;
-            const copy = new UploadPartCopyCommand({ ...ids, CopySource: copySource(base), CopySourceRange });
-            const { CopyPartResult } = await withAwsErrors(action, s3.send(copy));
-            done.push({ PartNumber, ETag: CopyPartResult?.ETag });
+            const from = { CopySource: copySource(base), CopySourceRange };
+            await next(
+              async (ids) => (await s3.send(new UploadPartCopyCommand({ ...ids, ...from }))).CopyPartResult?.ETag,
+            );
           } else {
             const Body = await bytesOf(part.send, base, read);
-            const { ETag } = await withAwsErrors(action, s3.send(new UploadPartCommand({ ...ids, Body })));
-            done.push({ PartNumber, ETag });
+            await next(async (ids) => (await s3.send(new UploadPartCommand({ ...ids, Body }))).ETag);
           }
         }
-        const complete = new CompleteMultipartUploadCommand({ ...Target, UploadId, MultipartUpload: { Parts: done } });
-        return (await withAwsErrors(action, s3.send(complete))).VersionId ?? null;
-      } catch (error) {
-        // The first error is reported. What is left expires by the bucket's rule.
-        await s3.send(new AbortMultipartUploadCommand({ ...Target, UploadId })).catch(() => undefined);
-        throw error;
-      }
+      });
     },
   };
 }

@@ -1,8 +1,8 @@
-import { DeleteObjectsCommand, GetObjectCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
+import { DeleteObjectsCommand, GetObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
-import type { CheckpointStore } from '../core/checkpoints/commit.ts';
-import { unless, withAwsErrors } from './errors.ts';
-import { getObject, headObject } from './objects.ts';
+import type { CheckpointStore } from '../core/checkpoints/store.ts';
+import { withAwsErrors } from './errors.ts';
+import { getObject, headObject, putJson } from './objects.ts';
 import { signPostPolicy } from './post-policy.ts';
 import { CLIENT_SETTINGS } from './settings.ts';
 
@@ -10,7 +10,6 @@ const GRANT_S = 300;
 /** Of one POST: S3 takes no more. */
 const MAX_POST_BYTES = 5 * 1024 ** 3;
 const OBJECTS_PER_DELETE = 1_000;
-const NOT_SO = ['PreconditionFailed', 'ConditionalRequestConflict'];
 
 export function createCheckpointStore(bucket: string): CheckpointStore {
   const s3 = new S3Client(CLIENT_SETTINGS);
@@ -63,16 +62,8 @@ export function checkpointStoreOver(
       return { text, etag: (object.ETag ?? '').replaceAll('"', '') };
     },
 
-    async write(key, text, when) {
-      const command = new PutObjectCommand({
-        Bucket: bucket,
-        Key: key,
-        Body: text,
-        ContentType: 'application/json',
-        ...(when === null ? { IfNoneMatch: '*' } : { IfMatch: `"${when}"` }),
-      });
-      return (await unless(NOT_SO, `s3:PutObject of ${uri(key)}`, s3.send(command))) !== null;
-    },
+    write: (key, text, when) =>
+      putJson(s3, { bucket, key }, text, when === null ? { onlyFirst: true } : { onlyFirst: false, over: when }),
 
     async remove(keys) {
       for (let at = 0; at < keys.length; at += OBJECTS_PER_DELETE) {

@@ -1,7 +1,6 @@
 import {
   DeleteObjectTaggingCommand,
   GetObjectTaggingCommand,
-  ListObjectsV2Command,
   PutObjectTaggingCommand,
   S3Client,
   type Tag,
@@ -9,7 +8,7 @@ import {
 import type { StoredObject } from '../core/archive/unused.ts';
 import { EXPIRING } from '../core/names.ts';
 import { unless, withAwsErrors } from './errors.ts';
-import { GONE, headObject, type S3 } from './objects.ts';
+import { GONE, headObject, listObjects, type S3 } from './objects.ts';
 import { CLIENT_SETTINGS } from './settings.ts';
 
 export interface ObjectVersion {
@@ -36,14 +35,10 @@ export function expiryStoreOver(s3: S3, bucket: string): ExpiryStore {
       const found: StoredObject[] = [];
       let token: string | undefined;
       do {
-        const list = new ListObjectsV2Command({ Bucket: bucket, Prefix: prefix, ContinuationToken: token });
-        const { Contents = [], NextContinuationToken } = await withAwsErrors(
-          `s3:ListBucket of ${bucket}`,
-          s3.send(list),
-        );
-        for (const { Key = '', LastModified } of Contents)
-          found.push({ key: Key, modifiedAt: LastModified?.getTime() ?? Number.POSITIVE_INFINITY });
-        token = NextContinuationToken;
+        const { objects, next } = await listObjects(s3, bucket, prefix, { token });
+        for (const { key, modifiedAt } of objects)
+          found.push({ key, modifiedAt: modifiedAt ?? Number.POSITIVE_INFINITY });
+        token = next;
       } while (token !== undefined);
       return found;
     },

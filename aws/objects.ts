@@ -8,7 +8,7 @@ import {
   type S3Client,
 } from '@aws-sdk/client-s3';
 import { type ArchiveLocation, EXPIRING, EXPIRING_TAGGING } from '../core/names.ts';
-import { unless, withAwsErrors, withSignal } from './errors.ts';
+import { toAwsError, unless, withAwsErrors, withSignal } from './errors.ts';
 
 export type S3 = Pick<S3Client, 'send'>;
 
@@ -20,7 +20,7 @@ export interface ObjectLocation {
 
 /** There is no such object; HEAD has no body that could name the error. A delete marker does not allow GET. */
 export const GONE = ['NoSuchKey', 'NoSuchVersion', 'NoSuchBucket', 'NotFound', 'MethodNotAllowed'];
-/** Another request was first: the condition If-None-Match did not hold, or both were under way. */
+/** Another request was first: the condition If-None-Match or If-Match did not hold, or both were under way. */
 const NOT_FIRST = ['PreconditionFailed', 'ConditionalRequestConflict'];
 
 export function objectInput({ bucket, key, versionId }: ObjectLocation) {
@@ -38,6 +38,15 @@ export async function getObject(
   return unless(GONE, `s3:GetObject of ${uriOf(location)}`, sent);
 }
 
+/** The bytes of an object. A connection that breaks in the middle is an error of S3 like any other. */
+export async function* readBody(body: AsyncIterable<Uint8Array>, location: ObjectLocation): AsyncGenerator<Uint8Array> {
+  try {
+    yield* body;
+  } catch (error) {
+    throw toAwsError(error, `s3:GetObject of ${uriOf(location)}`);
+  }
+}
+
 /** null: there is no such object. */
 export async function headObject(
   s3: S3,
@@ -48,12 +57,15 @@ export async function headObject(
   return unless(GONE, `s3:GetObject of ${uriOf(location)}`, sent);
 }
 
-/** @returns false, with `onlyFirst`, when there is an object of this key already */
+/**
+ * @param when `onlyFirst`: only when there is no object of this key; `over`: only over the one with this ETag
+ * @returns false when that does not hold
+ */
 export async function putJson(
   s3: S3,
   { bucket, key }: ObjectLocation,
   text: string,
-  { onlyFirst }: { onlyFirst: boolean },
+  { onlyFirst, over }: { onlyFirst: boolean; over?: string },
 ): Promise<boolean> {
   const command = new PutObjectCommand({
     Bucket: bucket,
@@ -61,18 +73,40 @@ export async function putJson(
     Body: text,
     ContentType: 'application/json',
     ...(onlyFirst ? { IfNoneMatch: '*' } : {}),
+    ...(over === undefined ? {} : { IfMatch: `"${over}"` }),
   });
   const sent = s3.send(command);
-  return (await unless(onlyFirst ? NOT_FIRST : [], `s3:PutObject of ${uriOf({ bucket, key })}`, sent)) !== null;
+  return (
+    (await unless(
+      onlyFirst || over !== undefined ? NOT_FIRST : [],
+      `s3:PutObject of ${uriOf({ bucket, key })}`,
+      sent,
+    )) !== null
+  );
 }
 
-/** One page of a bucket's keys: at most 1,000. */
-export async function listObjects(s3: S3, bucket: string, prefix: string, delimiter?: string) {
-  const command = new ListObjectsV2Command({ Bucket: bucket, Prefix: prefix, Delimiter: delimiter });
-  const { Contents, CommonPrefixes } = await withAwsErrors(`s3:ListBucket of ${bucket}`, s3.send(command));
+/** One page of a bucket's keys: at most 1,000. @param token `next` of the page before */
+export async function listObjects(
+  s3: S3,
+  bucket: string,
+  prefix: string,
+  { delimiter, token }: { delimiter?: string; token?: string | undefined } = {},
+) {
+  const page = { Prefix: prefix, Delimiter: delimiter, ContinuationToken: token };
+  const listed = s3.send(new ListObjectsV2Command({ Bucket: bucket, ...page }));
+  const {
+    Contents = [],
+    CommonPrefixes = [],
+    NextContinuationToken,
+  } = await withAwsErrors(`s3:ListBucket of ${bucket}`, listed);
   return {
-    objects: (Contents ?? []).map(({ Key = '', Size = 0 }) => ({ key: Key, bytes: Size })),
-    prefixes: (CommonPrefixes ?? []).map(({ Prefix = '' }) => Prefix),
+    objects: Contents.map(({ Key = '', Size = 0, LastModified }) => ({
+      key: Key,
+      bytes: Size,
+      modifiedAt: LastModified?.getTime() ?? null,
+    })),
+    prefixes: CommonPrefixes.map(({ Prefix = '' }) => Prefix),
+    next: NextContinuationToken,
   };
 }
 

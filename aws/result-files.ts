@@ -1,16 +1,9 @@
-import {
-  AbortMultipartUploadCommand,
-  type CompletedPart,
-  CompleteMultipartUploadCommand,
-  CreateMultipartUploadCommand,
-  PutObjectCommand,
-  S3Client,
-  UploadPartCommand,
-} from '@aws-sdk/client-s3';
+import { PutObjectCommand, S3Client, UploadPartCommand } from '@aws-sdk/client-s3';
 import { runFileKey } from '../core/names.ts';
 import type { ResultFiles } from '../core/results/summarize-run.ts';
-import { toAwsError, withAwsErrors } from './errors.ts';
-import { getObject, type S3 } from './objects.ts';
+import { withAwsErrors } from './errors.ts';
+import { putParts } from './multipart.ts';
+import { getObject, readBody, type S3 } from './objects.ts';
 import { CLIENT_SETTINGS } from './settings.ts';
 
 /** Held in memory, twice. 10,000 parts of it are 80 GB. */
@@ -28,50 +21,26 @@ export function resultFilesOver(s3: S3, bucket: string, partBytes = PART_BYTES):
     async open(name) {
       const key = runFileKey(runId, name);
       const object = await getObject(s3, { bucket, key });
-      return object?.Body ? readBody(object.Body as AsyncIterable<Uint8Array>, `s3://${bucket}/${key}`) : null;
+      return object?.Body ? readBody(object.Body as AsyncIterable<Uint8Array>, { bucket, key }) : null;
     },
     async write(name, body, ContentType) {
       const target = { Bucket: bucket, Key: runFileKey(runId, name) };
-      const action = `s3:PutObject of s3://${bucket}/${target.Key}`;
       const parts = partsOf(body, partBytes);
       const first = (await parts.next()).value ?? Buffer.alloc(0);
       const second = await parts.next();
       if (second.done) {
-        await withAwsErrors(action, s3.send(new PutObjectCommand({ ...target, ContentType, Body: first })));
+        const sent = s3.send(new PutObjectCommand({ ...target, ContentType, Body: first }));
+        await withAwsErrors(`s3:PutObject of s3://${bucket}/${target.Key}`, sent);
         return;
       }
-      const created = s3.send(new CreateMultipartUploadCommand({ ...target, ContentType }));
-      const { UploadId } = await withAwsErrors(action, created);
-      try {
-        const done: CompletedPart[] = [];
-        const send = async (Body: Buffer) => {
-          const PartNumber = done.length + 1;
-          const sent = s3.send(new UploadPartCommand({ ...target, UploadId, PartNumber, Body }));
-          done.push({ PartNumber, ETag: (await withAwsErrors(action, sent)).ETag });
-        };
+      await putParts(s3, { ...target, ContentType }, async (next) => {
+        const send = (Body: Buffer) =>
+          next(async (ids) => (await s3.send(new UploadPartCommand({ ...ids, Body }))).ETag);
         for (const part of [first, second.value]) await send(part);
         for await (const part of parts) await send(part);
-        const MultipartUpload = { Parts: done };
-        await withAwsErrors(
-          action,
-          s3.send(new CompleteMultipartUploadCommand({ ...target, UploadId, MultipartUpload })),
-        );
-      } catch (error) {
-        // The first error is reported. What is left expires by the bucket's rule.
-        await s3.send(new AbortMultipartUploadCommand({ ...target, UploadId })).catch(() => undefined);
-        throw error;
-      }
+      });
     },
   });
-}
-
-/** A connection that breaks in the middle is an error of S3 like any other. */
-async function* readBody(body: AsyncIterable<Uint8Array>, uri: string): AsyncGenerator<Uint8Array> {
-  try {
-    yield* body;
-  } catch (error) {
-    throw toAwsError(error, `s3:GetObject of ${uri}`);
-  }
 }
 
 /** All but the last have exactly so many bytes. */

@@ -10,6 +10,7 @@ import { byHeadline, headlinesIn } from '../../core/metrics/headline.ts';
 import { MetricsParser } from '../../core/metrics/parser.ts';
 import type { Point } from '../../core/metrics/point.ts';
 import { SeriesSet } from '../../core/metrics/series.ts';
+import type { Manifest } from '../../core/outcome/manifest-schema.ts';
 import { addFilePoints } from '../../core/results/read-sources.ts';
 import { type RetryNotes, retryNotes, retryUntilReachable } from '../account/retry.ts';
 import type { Context } from '../context.ts';
@@ -19,7 +20,7 @@ import { metricOf } from '../project/spec-options.ts';
 import { projectFor } from '../project/which-project.ts';
 import { type Run, Runs } from '../runs/find.ts';
 import { type EndedMetrics, openerOf, parseMetrics, readStoredMetrics } from '../runs/run-metrics.ts';
-import { specOfRun } from '../runs/run-spec.ts';
+import { manifestOfRun, specOfRun } from '../runs/run-spec.ts';
 import { endingOf } from '../runs/summary.ts';
 import { printDetached } from '../terminal/detach.ts';
 import { pollUntil } from '../terminal/poll.ts';
@@ -66,9 +67,10 @@ export async function showMetrics(
   const found: FoundSeries[] = [];
   for (const id of ids.length > 0 ? ids : [undefined]) {
     const run = await find(id);
-    const spec = await specOfRun(runs, run);
+    const manifest = await manifestOfRun(runs, run);
+    const spec = await specOfRun(runs, run, manifest);
     const isAsStored = options.match === undefined;
-    const metrics = await readRun(context, runs, run, { newParser: () => parserFor(spec), isAsStored });
+    const metrics = await readRun(context, runs, { run, manifest }, { newParser: () => parserFor(spec), isAsStored });
     warnOfLimits(context, metrics);
     found.push({ run: run.id, series: metrics.series.all(options.name), chosen: headlinesIn(spec) });
   }
@@ -93,12 +95,11 @@ function matchesIn({ match = [] }: MetricsOptions): CustomMetrics {
 async function readRun(
   context: Context,
   runs: Runs,
-  run: Run,
+  { run, manifest }: { readonly run: Run; readonly manifest: Manifest | null },
   { newParser, isAsStored }: { readonly newParser: () => MetricsParser; readonly isAsStored: boolean },
 ): Promise<Omit<EndedMetrics, 'hasLog'>> {
   const { signal, terminal } = context;
   const isOver = run.execution === null || !isRunning(run.execution);
-  const manifest = isOver ? (run.manifest ?? (await runs.store.manifest(run.id))) : null;
   const open = openerOf(runs.store, run.id, signal);
   if (isOver) {
     const stored = manifest !== null && isAsStored ? await readStoredMetrics(open, manifest) : null;
@@ -209,7 +210,8 @@ async function readUntilEnd(
       execution = (await retryUntilReachable(() => executions.describe(run.arn, signal), notes, signal)) ?? execution;
     const isOver = execution === null || !isRunning(execution);
     if (parser === null) {
-      const spec = await retryUntilReachable(() => specOfRun(runs, run), notes, signal);
+      const readSpec = async () => specOfRun(runs, run, await manifestOfRun(runs, run));
+      const spec = await retryUntilReachable(readSpec, notes, signal);
       // Without a spec, which may describe metrics, there is no training yet.
       if (spec === null && !isOver) return undefined;
       parser = parserFor(spec);

@@ -14,6 +14,7 @@ import { projectFor } from '../project/which-project.ts';
 import { type Run, Runs } from '../runs/find.ts';
 import { PULL_FOLDER } from '../runs/pull.ts';
 import { openerOf, readStoredReport } from '../runs/run-metrics.ts';
+import { manifestOfRun } from '../runs/run-spec.ts';
 import { openBrowser } from '../ui/open-browser.ts';
 import { readResults } from './read-results.ts';
 
@@ -65,10 +66,10 @@ async function several<T, R>(all: readonly T[], read: (one: T) => Promise<R>): P
   return found;
 }
 
-async function manifestOfEnded({ store }: Pick<Runs, 'store'>, run: Run): Promise<Manifest> {
-  const isOver = run.execution === null || !isRunning(run.execution);
-  const manifest = isOver ? (run.manifest ?? (await store.manifest(run.id))) : null;
+async function manifestOfEnded(runs: Pick<Runs, 'store'>, run: Run): Promise<Manifest> {
+  const manifest = await manifestOfRun(runs, run);
   if (manifest !== null) return manifest;
+  const isOver = run.execution === null || !isRunning(run.execution);
   throw usageError(
     `Run ${run.id} ${isOver ? 'has no manifest' : 'has not ended yet'}: there is no report of it.`,
     `To see its metrics so far: runctl metrics ${run.id}. To watch it: runctl ui`,

@@ -63,7 +63,7 @@ export class RunStore {
 
   /** Ids of runs with this beginning; at most 1,000. */
   async idsBeginning(text: string): Promise<string[]> {
-    const { prefixes } = await listObjects(this.#s3, this.bucket, `${RUN_PREFIX}${text}`, '/');
+    const { prefixes } = await listObjects(this.#s3, this.bucket, `${RUN_PREFIX}${text}`, { delimiter: '/' });
     return prefixes.map((prefix) => prefix.slice(RUN_PREFIX.length, -1));
   }
 }

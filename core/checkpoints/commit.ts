@@ -1,5 +1,4 @@
 import type { KeeperReport, SentCheckpoint } from '../protocol/answers.ts';
-import type { CheckpointGrant } from '../protocol/messages.ts';
 import type { CheckpointProgress, JobInput } from '../workflow/data.ts';
 import { dataPrefix, latestKey, manifestKey, seriesOf } from './keys.ts';
 import {
@@ -10,53 +9,14 @@ import {
   readFileList,
   readLatest,
 } from './manifest.ts';
+import { progressOf, warn, withReport } from './progress.ts';
+import type { CheckpointStore } from './store.ts';
 
-export interface StoredObject {
-  readonly bytes: number;
-  /** Without quotes. */
-  readonly etag: string;
-  readonly versionId: string | null;
-}
-
-/** The bucket, as far as checkpoints need it. Implemented in aws/checkpoint-store.ts. */
-export interface CheckpointStore {
-  /** The right to POST objects whose keys have this beginning. */
-  grant(prefix: string): Promise<Pick<CheckpointGrant, 'url' | 'fields'>>;
-  /** null: there is no such object. */
-  head(key: string): Promise<StoredObject | null>;
-  read(key: string): Promise<{ readonly text: string; readonly etag: string } | null>;
-  /**
-   * Writes an object. @param when null: only when there is none of this key; else only over the one with this ETag
-   * @returns false when the condition does not hold
-   */
-  write(key: string, text: string, when: string | null): Promise<boolean>;
-  remove(keys: readonly string[]): Promise<void>;
-}
-
-/** How many bytes S3 takes in one POST, and how large a part of a larger file is. */
-const WHOLE_BYTES = 5_000_000_000;
-const PART_BYTES = 256 * 1024 * 1024;
 /** HEAD requests at a time. */
 const HEADS = 16;
-const MAX_WARNINGS = 5;
 /** How many are remembered for the retention. */
 const MAX_KEPT = 200;
 const LATEST_ATTEMPTS = 4;
-
-/** For tests with small files. */
-export interface PartSizes {
-  readonly wholeBytes: number;
-  readonly partBytes: number;
-}
-
-export async function checkpointGrant(
-  store: CheckpointStore,
-  { run, spec, step }: JobInput,
-  sizes: PartSizes = { wholeBytes: WHOLE_BYTES, partBytes: PART_BYTES },
-): Promise<CheckpointGrant> {
-  const prefix = dataPrefix(spec.project, run.id);
-  return { ...(await store.grant(prefix)), prefix, committed: step?.checkpoints?.committed ?? 0, ...sizes };
-}
 
 /** Commits what the instance has sent, the oldest first. Commits again what an attempt before this one has committed. */
 export async function commitCheckpoints(
@@ -78,45 +38,6 @@ export async function commitCheckpoints(
   return withReport(progress, report);
 }
 
-/** What is known of a training's checkpoints before its first report. */
-export function progressOf({ run, step }: Pick<JobInput, 'run' | 'step'>): CheckpointProgress {
-  return (
-    step?.checkpoints ?? {
-      lineage: run.id,
-      committed: 0,
-      latest: null,
-      kept: [],
-      uploading: null,
-      warnings: [],
-      drainingSince: null,
-    }
-  );
-}
-
-/** Whether an ended training has checkpoints that are still sent or committed, and what to remember of that. */
-export function drain(
-  progress: CheckpointProgress,
-  report: KeeperReport,
-  now: number,
-): { readonly isOver: boolean; readonly progress: CheckpointProgress } {
-  const since = progress.drainingSince ?? now;
-  const isDone = report.state === 'done' && report.units.every(({ seq }) => seq <= progress.committed);
-  return { isOver: isDone || now - since > DRAIN_S, progress: { ...progress, drainingSince: since } };
-}
-
-/** The keeper ends 60 s after its training (instance/runner/common/keeper_files.py); the last report comes with the next poll. */
-const DRAIN_S = 75;
-
-function withReport(progress: CheckpointProgress, { uploading, warnings }: KeeperReport): CheckpointProgress {
-  return warnings.reduce(warn, { ...progress, uploading });
-}
-
-function warn(progress: CheckpointProgress, text: string): CheckpointProgress {
-  const { warnings } = progress;
-  if (warnings.includes(text) || warnings.length >= MAX_WARNINGS) return progress;
-  return { ...progress, warnings: [...warnings, text] };
-}
-
 /** @returns the manifest, or what is wrong with the checkpoint */
 async function commit(
   store: CheckpointStore,
@@ -127,10 +48,6 @@ async function commit(
 ): Promise<CheckpointManifest | string> {
   const prefix = `${dataPrefix(spec.project, run.id)}${unit.seq}/`;
   const key = manifestKey(spec.project, lineage, unit.seq);
-  const isOurs = (text: string | undefined) => {
-    const found = text === undefined ? null : readCheckpointManifest(text);
-    return found?.run.id === run.id && found.run.startedAt === run.startedAt ? found : null;
-  };
   const listed = await readList(store, prefix, unit);
   if (typeof listed === 'string') return listed;
   const files = await verifyFiles(store, prefix, listed);
@@ -150,8 +67,10 @@ async function commit(
     files,
   };
   if (await store.write(key, `${JSON.stringify(manifest)}\n`, null)) return manifest;
-  // An attempt of this state that was killed, or another run that had the same number.
-  return isOurs((await store.read(key))?.text) ?? `${key} is there already`;
+  // An attempt of this state that was killed has written it, or another run that had the same number.
+  const there = readCheckpointManifest((await store.read(key))?.text ?? '');
+  const isOurs = there?.run.id === run.id && there.run.startedAt === run.startedAt;
+  return isOurs ? there : `${key} is there already`;
 }
 
 async function readList(store: CheckpointStore, prefix: string, { listing, name, seq }: SentCheckpoint) {

@@ -1,4 +1,5 @@
-import { type CheckpointStore, checkpointGrant } from '../checkpoints/commit.ts';
+import { checkpointGrant } from '../checkpoints/grant.ts';
+import type { CheckpointStore } from '../checkpoints/store.ts';
 import { type JobName, logChunkKey } from '../names.ts';
 import type { JobStatus } from '../protocol/answers.ts';
 import type { CheckpointGrant, PollRequest } from '../protocol/messages.ts';

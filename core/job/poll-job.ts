@@ -1,4 +1,5 @@
-import { commitCheckpoints, drain, progressOf } from '../checkpoints/commit.ts';
+import { commitCheckpoints } from '../checkpoints/commit.ts';
+import { drain, progressOf } from '../checkpoints/progress.ts';
 import { type ErrorName, RunError } from '../errors.ts';
 import type { JobName } from '../names.ts';
 import type { JobStatus } from '../protocol/answers.ts';

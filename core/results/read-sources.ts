@@ -1,24 +1,18 @@
 import * as z from 'zod/mini';
 import type { MetricsParser } from '../metrics/parser.ts';
-import { isMetricName, MAX_SERIES } from '../metrics/point.ts';
+import { MAX_SERIES } from '../metrics/point.ts';
 import { SeriesSet } from '../metrics/series.ts';
 import type { Manifest } from '../outcome/manifest-schema.ts';
 import { type UsageSample, usageSample } from '../protocol/answers.ts';
 import { FILE_POINTS, LOG_FILE, type OpenFile, USAGE_FILE } from './files.ts';
 import { gunzipped } from './gunzip.ts';
 import { readObjects } from './lines.ts';
+import { pointLine, toPoint } from './point-line.ts';
 
 /** As the finisher keeps them (docs/reference/usage.md). */
 const MAX_FILE_POINTS = 4_000_000;
 /** The supervisor keeps 8,192 at most. */
 const MAX_SAMPLES = 100_000;
-
-const filePoint = z.object({
-  name: z.string().check(z.refine(isMetricName)),
-  step: z.number(),
-  value: z.nullable(z.number()),
-  gap: z.optional(z.enum(['nan', 'inf', '-inf'])),
-});
 
 /** The metrics of a run, from all that it left. */
 export interface RunMetrics {
@@ -58,12 +52,11 @@ export async function addFilePoints(
   let [filePoints, hasMoreSeries] = [0, false];
   for await (const objects of readObjects(open, FILE_POINTS)) {
     for (const object of objects) {
-      const point = z.safeParse(filePoint, object).data;
+      const point = z.safeParse(pointLine, object).data;
       if (point === undefined) continue;
       if (!series.has(point.name) && series.size >= MAX_SERIES) hasMoreSeries = true;
       else {
-        const { gap, ...rest } = point;
-        series.add([{ ...rest, ...(gap === undefined ? {} : { gap }), attempt: 1 }]);
+        series.add([toPoint({ ...point, attempt: 1 })]);
         filePoints += 1;
       }
     }

@@ -1,20 +1,14 @@
 import * as z from 'zod/mini';
-import { isMetricName } from '../metrics/point.ts';
 import { type Series, SeriesSet } from '../metrics/series.ts';
 import { METRICS_FILE, type OpenFile } from './files.ts';
 import { readObjects } from './lines.ts';
+import { pointLine, toPoint } from './point-line.ts';
 
 /** Characters that are handed on at once. */
 const BATCH = 64 * 1024;
 
 /** A line of `metrics.jsonl.gz`. */
-const storedPoint = z.object({
-  name: z.string().check(z.refine(isMetricName)),
-  step: z.number(),
-  value: z.nullable(z.number()),
-  gap: z.optional(z.enum(['nan', 'inf', '-inf'])),
-  attempt: z.int().check(z.positive()),
-});
+const storedPoint = z.extend(pointLine, { attempt: z.int().check(z.positive()) });
 
 /** The lines of `metrics.jsonl`: series by series, each in the order of its steps. */
 export function* storedLines(all: readonly Series[]): Generator<Buffer> {
@@ -37,9 +31,7 @@ export async function readStoredPoints(open: OpenFile, sha256: string): Promise<
   for await (const objects of readObjects(open, METRICS_FILE, sha256)) {
     for (const object of objects) {
       const point = z.safeParse(storedPoint, object).data;
-      if (point === undefined) continue;
-      const { gap, ...rest } = point;
-      series.add([{ ...rest, ...(gap === undefined ? {} : { gap }) }]);
+      if (point !== undefined) series.add([toPoint(point)]);
     }
   }
   return series;

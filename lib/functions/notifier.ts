@@ -1,13 +1,12 @@
 import { Duration, type Stack } from 'aws-cdk-lib';
-import { Match, Rule } from 'aws-cdk-lib/aws-events';
 import type { Bucket } from 'aws-cdk-lib/aws-s3';
 import type { ITopic } from 'aws-cdk-lib/aws-sns';
 import type { IQueue } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
-import { MANIFEST, RUN_PREFIX } from '../../core/names.ts';
 import type { Config } from '../config.ts';
 import { measure, notifyRuns } from '../iam/functions.ts';
 import { target } from '../observability/dead-letters.ts';
+import { onManifest } from './manifest-rule.ts';
 import { StepLambda } from './step-lambda.ts';
 
 /** A run has ended when its manifest is written. Path of the notification: S3 → EventBridge → notify-run → SNS. */
@@ -23,17 +22,9 @@ export class Notifier extends Construct {
       timeout: Duration.seconds(60),
       deadLetters,
     });
-    new Rule(this, 'Rule', {
+    onManifest(this, bucket, {
       description: 'Notifies about runs that have ended',
-      eventPattern: {
-        source: ['aws.s3'],
-        detailType: ['Object Created'],
-        detail: {
-          bucket: { name: [bucket.bucketName] },
-          object: { key: Match.wildcard(`${RUN_PREFIX}*/${MANIFEST}`) },
-        },
-      },
-      targets: [target(notifyRun.function, deadLetters)],
+      target: target(notifyRun.function, deadLetters),
     });
   }
 }

@@ -1,13 +1,12 @@
 import { Duration, type Stack } from 'aws-cdk-lib';
-import { Match, Rule } from 'aws-cdk-lib/aws-events';
 import type { Bucket } from 'aws-cdk-lib/aws-s3';
 import type { IQueue } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
-import { MANIFEST, RUN_PREFIX } from '../../core/names.ts';
 import { SUMMARIZE_MEMORY_MIB, SUMMARIZE_S } from '../../core/results/caps.ts';
 import type { Config } from '../config.ts';
 import { summarizeRuns } from '../iam/functions.ts';
 import { target } from '../observability/dead-letters.ts';
+import { onManifest } from './manifest-rule.ts';
 import { StepLambda } from './step-lambda.ts';
 
 /** Stores the metrics of a run that has ended: S3 → EventBridge → summarize-run → S3. */
@@ -24,17 +23,9 @@ export class Summarizer extends Construct {
       memory: SUMMARIZE_MEMORY_MIB,
       deadLetters,
     });
-    new Rule(this, 'Rule', {
+    onManifest(this, bucket, {
       description: 'Stores the metrics of runs that have ended',
-      eventPattern: {
-        source: ['aws.s3'],
-        detailType: ['Object Created'],
-        detail: {
-          bucket: { name: [bucket.bucketName] },
-          object: { key: Match.wildcard(`${RUN_PREFIX}*/${MANIFEST}`) },
-        },
-      },
-      targets: [target(summarizeRun.function, deadLetters)],
+      target: target(summarizeRun.function, deadLetters),
     });
   }
 }

@@ -14,9 +14,9 @@ import time
 from typing import Any, Iterator, NamedTuple
 
 from checkpoints.formats.folders import SHARD, TAGS
+from common import keeper_files
 from common.listing import Listing
 
-DEFAULT_FOLDER = "checkpoints"
 #: Searched for `checkpoint-*` and `*.ckpt` in every look.
 _OUTPUTS = ("outputs", "lightning_logs")
 _CHECKPOINT_FOLDER = re.compile(r"^checkpoint-.")
@@ -69,7 +69,7 @@ class Search:
 
     def __init__(self, project: str, listing: Listing | None, folder: str | None) -> None:
         self._project, self._listing = project, listing
-        self._folder = folder or DEFAULT_FOLDER
+        self._folder = folder or keeper_files.CHECKPOINTS
         self._only = folder is not None
         self.warnings: list[str] = []
 

@@ -10,7 +10,7 @@ import hashlib
 import http.client
 import os
 import secrets
-from typing import Mapping
+from typing import Iterator, Mapping
 from urllib.parse import urlsplit
 
 _CHUNK_BYTES = 1 << 20
@@ -23,21 +23,26 @@ class Refused(Exception):
 def md5_of(fd: int, offset: int, length: int) -> bytes:
     """Raises OSError when the file is shorter."""
     digest = _md5()
+    for data in _read(fd, offset, length):
+        digest.update(data)
+    return digest.digest()
+
+
+def _read(fd: int, offset: int, length: int) -> Iterator[bytes]:
     at, end = offset, offset + length
     while at < end:
         data = os.pread(fd, min(_CHUNK_BYTES, end - at), at)
         if not data:
             raise OSError("the file has become shorter")
-        digest.update(data)
+        yield data
         at += len(data)
-    return digest.digest()
 
 
 def _md5() -> hashlib._Hash:
     try:
         return hashlib.md5(usedforsecurity=False)
     except TypeError:  # Python 3.8
-        return hashlib.md5()  # noqa: S324
+        return hashlib.md5()  # noqa: S324 - a checksum that S3 compares
 
 
 def post(
@@ -65,7 +70,8 @@ def post(
         connection.putheader("Content-Type", f"multipart/form-data; boundary={boundary}")
         connection.putheader("Content-Length", str(len(head) + length + len(tail)))
         connection.endheaders(head)
-        _send_file(connection, fd, offset, length)
+        for data in _read(fd, offset, length):
+            connection.send(data)
         connection.send(tail)
         response = connection.getresponse()
         response.read()
@@ -81,13 +87,3 @@ def post(
 
 def _field(boundary: str, name: str, value: str) -> bytes:
     return f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode("utf-8")
-
-
-def _send_file(connection: http.client.HTTPConnection, fd: int, offset: int, length: int) -> None:
-    at, end = offset, offset + length
-    while at < end:
-        data = os.pread(fd, min(_CHUNK_BYTES, end - at), at)
-        if not data:
-            raise OSError("the file has become shorter")
-        connection.send(data)
-        at += len(data)

@@ -8,6 +8,8 @@ from typing import Any
 
 from common import marker, paths
 
+#: Where trainings save checkpoints unless their spec names another folder.
+CHECKPOINTS = "checkpoints"
 #: Below the job's folder.
 FOLDER = "keeper"
 #: What to watch: written when the training starts.

@@ -7,7 +7,7 @@ import os
 import sys
 from typing import Any, NamedTuple
 
-from common import accounts, environment, interpreter
+from common import accounts, environment, interpreter, keeper_files
 from common.paths import program_path
 from jobs import entry
 
@@ -15,7 +15,6 @@ from jobs import entry
 _MAX_S = {"sync": 2 * 3_600, "install": 6 * 3_600}
 _GRACE_S = 10
 _LINGER_S = 60
-_CHECKPOINTS = "checkpoints"
 _CHECKPOINT_VARIABLES = ("RUNCTL_CHECKPOINT_DIR", "SM_CHECKPOINT_DIR", "AIP_CHECKPOINT_DIR")
 
 
@@ -69,7 +68,7 @@ def of(work: dict[str, Any]) -> Command:
 def _add_checkpoint_folder(env: dict[str, str], train: dict[str, Any], project: str) -> None:
     """Names the folder of checkpoints, also as SageMaker and Vertex AI do. The run's own variables win."""
     checkpoints = train.get("checkpoints") or {}
-    path = os.path.join(project, checkpoints.get("folder") or _CHECKPOINTS)
+    path = os.path.join(project, checkpoints.get("folder") or keeper_files.CHECKPOINTS)
     for name in _CHECKPOINT_VARIABLES:
         env.setdefault(name, path)
     env.setdefault("RUNCTL_ATTEMPT", "1")

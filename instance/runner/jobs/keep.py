@@ -6,7 +6,7 @@ import os
 import time
 from typing import Any
 
-from common import accounts, keeper_files, marker, paths
+from common import accounts, keeper_files, marker
 from jobs import launch
 
 #: A keeper that ends so often is not started again.
@@ -19,13 +19,10 @@ _DONE: dict[str, Any] = {"state": "done", "units": [], "uploading": None, "warni
 
 
 def prepare(request: dict[str, Any], folder: str, account: accounts.Account) -> None:
-    """Writes what a keeper has to watch, when the request of a training asks for one."""
-    work = request["train"].get("checkpoints")
-    if work is None:
-        return
+    """Writes what a keeper has to watch. The request of the training has checkpoints."""
     marker.folder(keeper_files.folder(folder), 0o700)
     kept = {
-        "checkpoints": work,
+        "checkpoints": request["train"]["checkpoints"],
         "account": account._asdict(),
         "project": os.path.join(account.home, request["project"]),
     }
@@ -76,7 +73,3 @@ def _start(folder: str, unit: str) -> bool:
 def forget_grant(folder: str) -> None:
     """Removes the right to send of a run that has ended."""
     marker.remove(keeper_files.path(folder, keeper_files.GRANT))
-
-
-def job_folder(root: str, key: str) -> str:
-    return paths.job_folder(root, key, "train")

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { CheckpointStore } from '../../../core/checkpoints/commit.ts';
+import type { CheckpointStore } from '../../../core/checkpoints/store.ts';
 
 interface Stored {
   readonly text: string;

@@ -32,7 +32,7 @@ class Thing:
 
     __slots__ = ("made_by", "state")
 
-    def __init__(self, made_by: Any) -> None:  # noqa: ANN401
+    def __init__(self, made_by: object) -> None:
         self.made_by = made_by
         self.state: dict[Any, Any] = {}
 
@@ -69,7 +69,7 @@ class _Machine:
     def __init__(self, file: BinaryIO, at: int, size: int, deadline: float, things: list[Thing]) -> None:
         self._file, self._size, self._deadline, self._things = file, size, deadline, things
         self._stack: list[Any] = []
-        self._memo: dict[int, Any] = {}
+        self._memo: dict[object, Any] = {}
         file.seek(at)
 
     def run(self) -> int:
@@ -88,18 +88,18 @@ class _Machine:
                 raise TooLong
             self._step(opcode.name, arg)
 
-    def _step(self, name: str, arg: Any) -> None:  # noqa: ANN401
+    def _step(self, name: str, arg: object) -> None:
         stack = self._stack
         if name in _CONSTANTS:
             stack.append(_CONSTANTS[name])
         elif name in _PUSHES:
             stack.append(arg)
         elif name in ("BINPUT", "LONG_BINPUT", "PUT"):
-            self._memo[int(arg)] = stack[-1]
+            self._memo[arg] = stack[-1]
         elif name == "MEMOIZE":
             self._memo[len(self._memo)] = stack[-1]
         elif name in ("BINGET", "LONG_BINGET", "GET"):
-            stack.append(self._memo[int(arg)])
+            stack.append(self._memo[arg])
         elif name == "MARK":
             stack.append(_MARK)
         elif name in ("EMPTY_TUPLE", "EMPTY_LIST", "EMPTY_SET"):
@@ -140,7 +140,7 @@ class _Machine:
         elif name == "BUILD":
             self._build(self._pop(1)[0])
 
-    def _build(self, state: Any) -> None:  # noqa: ANN401
+    def _build(self, state: object) -> None:
         thing = self._stack[-1]
         if not isinstance(thing, Thing) or not isinstance(state, dict):
             if isinstance(thing, Thing):
@@ -186,7 +186,7 @@ class _Machine:
         return items
 
 
-def _fill(target: Any, items: list[Any]) -> Any:  # noqa: ANN401
+def _fill(target: object, items: list[Any]) -> object:
     if isinstance(target, dict):
         for key, value in zip(items[::2], items[1::2]):
             if isinstance(key, (str, int)):
@@ -202,7 +202,7 @@ def _maker(thing: Thing) -> str:
     return str(maker)
 
 
-def _item_bytes(dtype: Any) -> int | None:  # noqa: ANN401
+def _item_bytes(dtype: object) -> int | None:
     """Bytes of one item of a numpy type, pickled as a call of numpy.dtype with 'f8' or the like. None: objects."""
     if not isinstance(dtype, Thing) or not isinstance(dtype.made_by, tuple):
         raise Broken("it has an array of an unknown type")

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { commitCheckpoints, drain, progressOf } from '../../../../core/checkpoints/commit.ts';
+import { commitCheckpoints } from '../../../../core/checkpoints/commit.ts';
 import { dataPrefix, latestKey, manifestKey, seqOfKey, seriesOf } from '../../../../core/checkpoints/keys.ts';
 import { readCheckpointManifest, readLatest } from '../../../../core/checkpoints/manifest.ts';
+import { drain, progressOf } from '../../../../core/checkpoints/progress.ts';
 import type { KeeperReport, SentCheckpoint } from '../../../../core/protocol/answers.ts';
 import type { CheckpointProgress } from '../../../../core/workflow/data.ts';
 import { MemoryCheckpointStore, md5 } from '../../../support/fakes/checkpoint-store.ts';

@@ -1,0 +1,44 @@
+import type { KeeperReport } from '../protocol/answers.ts';
+import type { CheckpointProgress, JobInput } from '../workflow/data.ts';
+
+const MAX_WARNINGS = 5;
+/** The keeper ends 60 s after its training (instance/runner/common/keeper_files.py); the last report comes with the next poll. */
+const DRAIN_S = 75;
+
+/** What is known of a training's checkpoints before its first report. */
+export function progressOf({ run, step }: Pick<JobInput, 'run' | 'step'>): CheckpointProgress {
+  return (
+    step?.checkpoints ?? {
+      lineage: run.id,
+      committed: 0,
+      latest: null,
+      kept: [],
+      uploading: null,
+      warnings: [],
+      drainingSince: null,
+    }
+  );
+}
+
+/** Whether an ended training has checkpoints that are still sent or committed, and what to remember of that. */
+export function drain(
+  progress: CheckpointProgress,
+  report: KeeperReport,
+  now: number,
+): { readonly isOver: boolean; readonly progress: CheckpointProgress } {
+  const since = progress.drainingSince ?? now;
+  const isDone = report.state === 'done' && report.units.every(({ seq }) => seq <= progress.committed);
+  return { isOver: isDone || now - since > DRAIN_S, progress: { ...progress, drainingSince: since } };
+}
+
+/** With what a report says of sending. */
+export function withReport(progress: CheckpointProgress, { uploading, warnings }: KeeperReport): CheckpointProgress {
+  return warnings.reduce(warn, { ...progress, uploading });
+}
+
+/** With a further warning, of the few that are kept. */
+export function warn(progress: CheckpointProgress, text: string): CheckpointProgress {
+  const { warnings } = progress;
+  if (warnings.includes(text) || warnings.length >= MAX_WARNINGS) return progress;
+  return { ...progress, warnings: [...warnings, text] };
+}
