@@ -8,17 +8,18 @@ import {
   readlinkSync,
   realpathSync,
   rmSync,
+  statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { PassThrough, Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { createGzip, gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { type Header, pack } from 'tar-stream';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Context } from '../../../cli/context.ts';
 import { CliError } from '../../../cli/errors.ts';
 import { download } from '../../../cli/runs/download.ts';
@@ -182,7 +183,11 @@ describe('a pull', () => {
         opened.push(key);
         const body = (async function* () {
           yield objects.get(key);
-          if (interruption) throw interruption;
+          if (!interruption) return;
+          // What has come is on the disk when the connection breaks.
+          const part = join(folder, 'runctl-runs', id, '.pulling', `${basename(key)}.part`);
+          await vi.waitFor(() => expect(statSync(part).size).toBeGreaterThan(0), 10_000);
+          throw interruption;
         })();
         return { Body: Readable.from(body), $metadata: {} };
       },
