@@ -22,12 +22,25 @@ export function createStart(ports: JobPorts) {
       stopGrace,
       lingerGrace = 60,
       environment = 'shared',
+      resumeArgs = [],
       checkpoints: { path, keep, every } = { path: null, keep: 0, every: 0 },
     } = input.spec;
     const entry = command ? { command } : module ? { module } : { script: script ?? '' };
-    const checkpoints = keep > 0 ? { folder: path, every, firstSeq: 1 } : null;
-    const limits = { maxDuration, stopGrace, lingerGrace };
-    const train = { ...entry, args, env, secrets, python, environment, ...limits, checkpoints };
+    const { resume, trainedSeconds = 0 } = input.run;
+    const checkpoints = keep > 0 ? { folder: path, every, firstSeq: resume?.firstSeq ?? 1 } : null;
+    const limits = { maxDuration: Math.max(1, maxDuration - trainedSeconds), stopGrace, lingerGrace };
+    const resumeFrom = resume?.checkpoint?.name ?? null;
+    const train = {
+      ...entry,
+      args: [...args, ...argsToResume(resumeArgs, resumeFrom)],
+      env,
+      secrets,
+      python,
+      environment,
+      ...limits,
+      ...(resumeFrom === null ? {} : { resumeFrom }),
+      checkpoints,
+    };
     return withLatestMetrics(
       ports,
       input,
@@ -35,6 +48,11 @@ export function createStart(ports: JobPorts) {
       (error) => logger.warn('the metrics of the log were not read', error),
     );
   };
+}
+
+/** `{checkpoint}` is the path in the project, which is the folder that the training starts in. */
+function argsToResume(args: readonly string[], checkpoint: string | null): readonly string[] {
+  return checkpoint === null ? [] : args.map((arg) => arg.replaceAll('{checkpoint}', checkpoint));
 }
 
 export const handler = entry(

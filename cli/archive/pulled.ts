@@ -1,5 +1,5 @@
 import { lstat, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import * as z from 'zod/mini';
 import { JOBS, MANIFEST, PULLED } from '../../core/names.ts';
 import { OUTPUTS_ARCHIVE } from '../../core/outcome/manifest.ts';
@@ -26,7 +26,8 @@ export async function readPulled(folder: string, name: string): Promise<Pulled |
   const placed = Object.keys(await readPlaced(folder));
   if (manifest === null && placed.length === 0) return null;
   const { files, count } = manifest?.outputs ?? { files: [], count: 0 };
-  const own = [MANIFEST, PULLED, OUTPUTS_ARCHIVE, ...JOBS.flatMap((job) => [`${job}.log`, `${job}.log.gz`])];
+  const logs = [...JOBS.map((job) => `${job}.log.gz`), ...(manifest?.logs ?? []).map(({ key }) => basename(key))];
+  const own = [MANIFEST, PULLED, OUTPUTS_ARCHIVE, ...logs.flatMap((log) => [log, log.replace(/\.gz$/, '')])];
   const names = [...own, ...placed, ...files.map(({ path }) => path)];
   return {
     names: names.map((path) => (name === '' ? path : `${name}/${path}`)),

@@ -9,10 +9,10 @@ const DRAIN_S = 75;
 export function progressOf({ run, step }: Pick<JobInput, 'run' | 'step'>): CheckpointProgress {
   return (
     step?.checkpoints ?? {
-      lineage: run.id,
-      committed: 0,
-      latest: null,
-      kept: [],
+      lineage: run.resume?.lineage ?? run.id,
+      committed: (run.resume?.firstSeq ?? 1) - 1,
+      latest: run.resume?.checkpoint ?? null,
+      kept: run.resume?.kept ?? [],
       uploading: null,
       warnings: [],
       drainingSince: null,
@@ -32,8 +32,9 @@ export function drain(
 }
 
 /** With what a report says of sending. */
-export function withReport(progress: CheckpointProgress, { uploading, warnings }: KeeperReport): CheckpointProgress {
-  return warnings.reduce(warn, { ...progress, uploading });
+export function withReport(progress: CheckpointProgress, report: KeeperReport): CheckpointProgress {
+  const { uploading, warnings, notice } = report;
+  return warnings.reduce(warn, { ...progress, uploading, ...(notice ? { notice } : {}) });
 }
 
 /** With a further warning, of the few that are kept. */

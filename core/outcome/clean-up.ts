@@ -130,7 +130,7 @@ const PHASES: Record<Exclude<CleanUpProgress['phase'], 'done'>, (ports: CleanUpP
     if (job === undefined) return next(turn, ports.now(), null);
     // Read back first: a function that was killed, or a nested watch that failed, may have sent more than is known here.
     const context = { ...turn.context, retryCount: 1 };
-    const input = { ...turn, context, warnings: [], step: turn.steps[job] };
+    const input = { ...turn, context, warnings: [], step: turn.steps[job] ?? null };
     const began = ports.now();
     const step = await shipLog(ports, input, await requestJobStatus(ports, input, job), began);
     const { [job]: _, ...others } = turn.progress.jobs;

@@ -1,4 +1,5 @@
-import { JOBS, runFileKey } from '../names.ts';
+import { endedAttempt } from '../attempts/ended-attempt.ts';
+import { JOBS, readLogName, runFileKey } from '../names.ts';
 import { maskSpec } from '../spec/mask.ts';
 import type { CleanUpProgress, JobSnapshot, RunFacts, RunOutcome } from '../workflow/data.ts';
 import type { StateTime } from '../workflow/history.ts';
@@ -27,7 +28,7 @@ export interface ManifestParts {
 export function buildManifest(parts: ManifestParts): Manifest {
   const { execution, facts, outcome, progress, inventory, states, now } = parts;
   const { archive, instance } = facts;
-  const steps = JOBS.map((job) => facts[job]);
+  const steps = JOBS.map((job) => facts[job] ?? null);
   const sum = (key: 'polls' | 'pollFailures') => steps.reduce((total, step) => total + (step?.[key] ?? 0), 0);
   const polls = sum('polls');
   return {
@@ -73,7 +74,14 @@ export function buildManifest(parts: ManifestParts): Manifest {
     },
     python: inventory?.python ?? null,
     packages: inventory?.packages ?? {},
-    jobs: { sync: jobPart(facts.sync), install: jobPart(facts.install), train: jobPart(facts.train) },
+    jobs: {
+      sync: jobPart(facts.sync),
+      install: jobPart(facts.install),
+      restore: jobPart(facts.restore ?? null),
+      train: jobPart(facts.train),
+    },
+    attempts: attemptsPart(facts, outcome, now),
+    checkpoints: checkpointsPart(facts.train),
     states: [...states],
     polls,
     pollFailures: sum('pollFailures'),
@@ -136,10 +144,28 @@ function outputsPart(
 }
 
 function logsPart(runId: string, progress: CleanUpProgress | null): Manifest['logs'] {
-  return JOBS.flatMap((job) => {
-    const file = uploaded(progress).find(({ name }) => name === `${job}.log.gz`);
-    return file ? [{ job, key: runFileKey(runId, file.name), bytes: file.bytes, sha256: file.sha256 }] : [];
+  const logs = uploaded(progress).flatMap((file) => {
+    const log = readLogName(file.name);
+    return log ? [{ ...log, key: runFileKey(runId, file.name), bytes: file.bytes, sha256: file.sha256 }] : [];
   });
+  return logs.sort((a, b) => a.attempt - b.attempt || JOBS.indexOf(a.job) - JOBS.indexOf(b.job));
+}
+
+/** The attempts before, and the one that the run ended with. */
+function attemptsPart(facts: RunFacts, outcome: RunOutcome, now: number): Manifest['attempts'] {
+  const { run, instance, train, attempts = [] } = facts;
+  const last = run && instance ? [endedAttempt({ run, instance, train }, outcome, now)] : [];
+  return [...attempts, ...last].map((one) => ({ ...one }));
+}
+
+function checkpointsPart(train: JobSnapshot | null): Manifest['checkpoints'] {
+  const known = train?.checkpoints;
+  if (!known) return null;
+  const { lineage, latest } = known;
+  return {
+    lineage,
+    latest: latest && { seq: latest.seq, name: latest.name, bytes: latest.bytes, committedAt: latest.committedAt },
+  };
 }
 
 function uploaded(progress: CleanUpProgress | null) {

@@ -117,6 +117,14 @@ const sentCheckpoint = z.object({
 });
 export type SentCheckpoint = DeepReadonly<z.infer<typeof sentCheckpoint>>;
 
+/** EC2 says two minutes before that it takes a Spot Instance back. */
+const spotNotice = z.object({
+  action: z.enum(['terminate', 'stop', 'hibernate']),
+  /** ISO 8601, UTC. */
+  time: z.string().check(z.maxLength(40)),
+});
+export type SpotNotice = DeepReadonly<z.infer<typeof spotNotice>>;
+
 const keeperReport = z.object({
   /** `draining`: the training has ended, and the last ones are sent. `done`: no more comes. */
   state: z.enum(['watching', 'draining', 'done']),
@@ -124,6 +132,7 @@ const keeperReport = z.object({
   units: z.array(sentCheckpoint).check(z.maxLength(20)),
   uploading: z.nullable(z.object({ name: line, bytes: size, since: z.number() })),
   warnings: z.array(line).check(z.maxLength(10)),
+  notice: z.catch(z.optional(z.nullable(spotNotice)), undefined),
 });
 export type KeeperReport = DeepReadonly<z.infer<typeof keeperReport>>;
 

@@ -26,6 +26,14 @@ export interface SyncRequest {
   readonly index?: string | null;
 }
 
+/** Brings a checkpoint into the project. */
+export interface RestoreRequest {
+  /** JSON: `{version: 1, name, files: [{path, bytes, parts: [{url, bytes, md5}]}]}`, with presigned URLs. */
+  readonly list: { readonly url: string; readonly sha256: string; readonly bytes: number };
+  /** Path of the checkpoint in the project. */
+  readonly name: string;
+}
+
 export interface InstallRequest {
   readonly requirements: string;
   readonly installer: 'auto' | 'uv' | 'pip';
@@ -57,6 +65,8 @@ export interface TrainLimits {
   readonly stopGrace: number;
   /** Seconds; left out: 60. */
   readonly lingerGrace?: number;
+  /** Path in the project of the checkpoint to go on with; left out or null: none. */
+  readonly resumeFrom?: string | null;
   /** Which checkpoints are sent to S3 while it runs; left out or null: none. */
   readonly checkpoints?: CheckpointsRequest | null;
 }
@@ -112,18 +122,21 @@ export interface LogWindow {
 export type JobWork =
   | { readonly sync: SyncRequest }
   | { readonly install: InstallRequest }
+  | { readonly restore: RestoreRequest }
   | { readonly train: TrainRequest };
 
 export type StartRequest = RequestBase &
   LogWindow & {
     readonly verb: 'start';
     readonly job: JobName;
+    /** Left out: 1. */
+    readonly attempt?: number;
     readonly notAfter: number;
     readonly wait: number;
     readonly ended: readonly string[];
     /** Of sync: leave a ticket that is void when not renewed for `ttl` seconds; null: do not wait. */
     readonly queue: { readonly ttl: number } | null;
-    /** Of install: start a job that was interrupted again, once; left out: false. */
+    /** Of install and restore: start a job that was interrupted again; left out: false. */
     readonly again?: boolean;
     /** Jobs may reach the instance metadata service; left out: false. */
     readonly imds?: boolean;
@@ -132,6 +145,8 @@ export type PollRequest = RequestBase &
   LogWindow & {
     readonly verb: 'poll';
     readonly job: JobName;
+    /** Left out: 1. */
+    readonly attempt?: number;
     /** A presigned URL for a chunk of log that does not fit the answer. */
     readonly put?: string;
     /** With the times of the log; left out: no. */

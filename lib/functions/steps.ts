@@ -27,8 +27,10 @@ import {
   keepRunFiles,
   measure,
   readArchives,
+  readCheckpoints,
   readDocument,
   readHistories,
+  restoreCheckpoints,
   runMachineArn,
   stopWatches,
   watchMachineArn,
@@ -65,10 +67,12 @@ export class Steps extends Construct {
   readonly findInstance: StepLambda;
   readonly syncCode: StepLambda;
   readonly installRequirements: StepLambda;
+  readonly restoreCheckpoint: StepLambda;
   readonly startTraining: StepLambda;
   readonly confirmPid: StepLambda;
   readonly pollLogs: StepLambda;
   readonly checkInstance: StepLambda;
+  readonly planAttempt: StepLambda;
   readonly finishRun: StepLambda;
   /** No state: an event starts it. */
   readonly stopRun: StepLambda;
@@ -105,7 +109,12 @@ export class Steps extends Construct {
         program: JSON.stringify(props.program),
         uploadBucket: bucket.bucketName,
       },
-      permissions: [...readArchives(bucket), writeIndexes(bucket), readDocument(stack, RUN_DOCUMENT)],
+      permissions: [
+        ...readArchives(bucket),
+        ...readCheckpoints(bucket),
+        writeIndexes(bucket),
+        readDocument(stack, RUN_DOCUMENT),
+      ],
       timeout: Duration.seconds(READ_ARCHIVE_S),
       memory: READ_ARCHIVE_MEMORY_MIB,
     });
@@ -136,6 +145,12 @@ export class Steps extends Construct {
       ...jobStep,
       description: 'Starts the job install',
     });
+    this.restoreCheckpoint = new StepLambda(this, 'restore-checkpoint', {
+      ...jobStep,
+      environment: { ...jobStep.environment, uploadBucket: bucket.bucketName },
+      permissions: [...jobStep.permissions, ...carryLogChunks(bucket), ...restoreCheckpoints(bucket)],
+      description: 'Settles what an attempt goes on from, and starts the job restore',
+    });
     this.startTraining = new StepLambda(this, 'start-training', {
       ...jobStep,
       description: 'Starts the job train',
@@ -158,6 +173,13 @@ export class Steps extends Construct {
       description: 'Asks EC2 about an instance that does not answer',
       environment: {},
       permissions: [describeInstances()],
+      timeout: Duration.seconds(60),
+    });
+    this.planAttempt = new StepLambda(this, 'plan-attempt', {
+      config,
+      description: 'Decides whether another attempt follows, and finds its instance and its checkpoint',
+      environment: { uploadBucket: bucket.bucketName, watchMachineArn: watchMachineArn(stack) },
+      permissions: [describeInstances(), describeAgents(), ...readCheckpoints(bucket), readHistories(stack)],
       timeout: Duration.seconds(60),
     });
     const cleanUp = {

@@ -22,6 +22,7 @@ import {
 import { METRIC_NAMESPACE } from '../../core/notify/metrics.ts';
 import {
   FILE_POINTS,
+  LATER_LOG_FILES,
   LOG_FILE,
   METRICS_FILE,
   REPORT_FILE,
@@ -95,6 +96,23 @@ export function keepCheckpoints(bucket: Bucket): Permission[] {
   ];
 }
 
+/** Finds a checkpoint to go on from, and that it is whole. */
+export function readCheckpoints(bucket: Bucket): Permission[] {
+  const resources = [CHECKPOINT_DATA_PREFIX, CHECKPOINT_PREFIX].map((prefix) => bucket.arnForObjects(`${prefix}*`));
+  return [
+    { actions: ['s3:GetObject', 's3:GetObjectVersion'], resources },
+    { actions: ['s3:ListBucket'], resources: [bucket.bucketArn] },
+  ];
+}
+
+/** Lets an instance GET a checkpoint, by presigned URLs, and notes which run goes on with it. */
+export function restoreCheckpoints(bucket: Bucket): Permission[] {
+  return [
+    ...readCheckpoints(bucket),
+    { actions: ['s3:PutObject'], resources: [bucket.arnForObjects(`${CHECKPOINT_PREFIX}*`)] },
+  ];
+}
+
 /** What a run leaves behind: written by the instance, by presigned URL, and by the function itself. */
 export function keepRunFiles(bucket: Bucket): Permission[] {
   return [
@@ -117,7 +135,10 @@ export function notifyRuns(bucket: Bucket, topicArn: string): Permission[] {
 export function summarizeRuns(bucket: Bucket): Permission[] {
   const ofRuns = (names: readonly string[]) => names.map((name) => bucket.arnForObjects(`${RUN_PREFIX}*/${name}`));
   return [
-    { actions: ['s3:GetObject'], resources: ofRuns([MANIFEST, LOG_FILE, FILE_POINTS, USAGE_FILE, SUMMARY_FILE]) },
+    {
+      actions: ['s3:GetObject'],
+      resources: ofRuns([MANIFEST, LOG_FILE, LATER_LOG_FILES, FILE_POINTS, USAGE_FILE, SUMMARY_FILE]),
+    },
     {
       actions: ['s3:PutObject', 's3:AbortMultipartUpload'],
       resources: ofRuns([METRICS_FILE, REPORT_FILE, SUMMARY_FILE]),

@@ -89,6 +89,7 @@ const train: Required<TrainRequest> = {
   stopGrace: 0,
   environment: 'project',
   lingerGrace: 60,
+  resumeFrom: 'checkpoints/last.pt',
   checkpoints: { folder: 'checkpoints', every: 0, firstSeq: 1 },
 };
 const grant: CheckpointGrant = {

@@ -36,7 +36,7 @@ const LAST: RunPlan = {
   spec: { instance: 'tag:Project=soak', maxDuration: '1h', stopGrace: '1s' },
   hasRequirements: false,
   hasOutputs: true,
-  jobs: { sync: planOf(1_000), install: planOf(1_000), train: planOf(3_000) },
+  jobs: { sync: planOf(1_000), install: planOf(1_000), restore: planOf(1_000), train: planOf(3_000) },
 };
 
 function planOf(lasts: number): RunPlan['jobs']['train'] {

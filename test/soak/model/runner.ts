@@ -24,7 +24,7 @@ const GONE_MS = 8_000;
 const LAUNCH_MS = 15_000;
 const MOST_WAIT = 20;
 /** The default maximum duration of a job. Seconds. */
-const MOST = { sync: 7_200, install: 21_600, train: 86_400 } as const;
+const MOST = { sync: 7_200, install: 21_600, restore: 43_200, train: 86_400 } as const;
 
 export interface RunnerPorts {
   readonly clock: Clock;

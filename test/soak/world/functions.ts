@@ -22,11 +22,14 @@ import { createConfirm } from '../../../lambdas/confirm-pid.ts';
 import { createFind } from '../../../lambdas/find-instance.ts';
 import { createFinish } from '../../../lambdas/finish-run.ts';
 import { createInstall } from '../../../lambdas/install-requirements.ts';
+import { createPlan } from '../../../lambdas/plan-attempt.ts';
 import { createPoll } from '../../../lambdas/poll-logs.ts';
+import { createRestore } from '../../../lambdas/restore-checkpoint.ts';
 import { createStart } from '../../../lambdas/start-training.ts';
 import { createStop } from '../../../lambdas/stop-run.ts';
 import { createSync } from '../../../lambdas/sync-code.ts';
 import { createVerify } from '../../../lambdas/verify-archive.ts';
+import { MemoryCheckpointStore } from '../../support/fakes/checkpoint-store.ts';
 import { Executions } from '../asl/executions.ts';
 import type { Clock } from '../clock.ts';
 import type { Random } from '../random.ts';
@@ -81,6 +84,7 @@ function handlers(services: Services, invocation: Invocation): Readonly<Record<s
   const notify = notifyOver(functions, NOTIFY_FUNCTION);
   const job = { commands: through(instances), logs, chunks: null, hasEnded: executions.hasEnded, now };
   const patient = { ...job, commands: through(null) };
+  const checkpoints = new MemoryCheckpointStore();
   const end = {
     ...patient,
     chunks: files,
@@ -94,6 +98,7 @@ function handlers(services: Services, invocation: Invocation): Readonly<Record<s
     'runctl-verify-archive': heldVerify(clock, {
       archives,
       caps: DEFAULT_CAPS,
+      checkpoints,
       durationLimits: {},
       indexes: { put: () => Promise.resolve(), noteUse: () => Promise.resolve() },
       program: PROGRAM,
@@ -110,10 +115,12 @@ function handlers(services: Services, invocation: Invocation): Readonly<Record<s
         functions.invokeLater(STOP_FUNCTION, { detail: { executionArn, holdsInstance: true } }),
     }),
     'runctl-install-requirements': createInstall(job),
+    'runctl-restore-checkpoint': createRestore({ ...job, store: checkpoints }),
     'runctl-start-training': createStart(job),
     'runctl-confirm-pid': createConfirm({ ...job, notify }),
     'runctl-poll-logs': createPoll({ ...job, chunks: files }),
     'runctl-check-instance': createCheck(instances),
+    'runctl-plan-attempt': createPlan({ ...end, checkpoints, instances }),
     'runctl-finish-run': createFinish(end),
     [STOP_FUNCTION]: createStop({ ...end, runMachineArn: Executions.machineArn(RUN_MACHINE), sleep }),
   };

@@ -112,6 +112,7 @@ function drawRun(random: Random, index: number, { longest, scale }: Abilities): 
 
 const RESULTS = {
   sync: { files: 3, bytes: 300, added: 3, changed: 0, removed: 0, kept: [], pythonFiles: 1, cached: false },
+  restore: { restored: 'checkpoints/last.pt', files: 1, bytes: 300, kept: 0 },
   install: { installer: 'uv', cached: false, python: '/usr/bin/python3', packages: 2, seconds: 1 },
 } as const;
 

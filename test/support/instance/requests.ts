@@ -61,7 +61,7 @@ export function startRequest(instance: RequestContext, run: TestRun, work: JobFi
   const job = Object.keys(work)[0] as JobName;
   const { script, ...limits } = DEFAULT_TRAIN;
   const train = 'train' in work && ('module' in work.train || 'command' in work.train) ? limits : { script, ...limits };
-  const defaults = { sync: DEFAULT_SYNC, install: DEFAULT_INSTALL, train }[job];
+  const defaults = { sync: DEFAULT_SYNC, install: DEFAULT_INSTALL, restore: {}, train }[job];
   return {
     ...instance.common('start', run),
     job,
