@@ -15,6 +15,9 @@ type DeepReadonly<T> = T extends [infer First, infer Second]
       ? { readonly [Key in keyof T]: DeepReadonly<T[Key]> }
       : T;
 
+/** The runner has a job that no state machine starts yet: `restore`. Its type comes with its state, in names.ts. */
+const RUNNER_JOBS = [...JOBS, 'restore'] as unknown as typeof JOBS;
+
 const text = z.nullable(z.string());
 const number = z.nullable(z.number());
 
@@ -124,11 +127,16 @@ const keeperReport = z.object({
   units: z.array(sentCheckpoint).check(z.maxLength(20)),
   uploading: z.nullable(z.object({ name: line, bytes: size, since: z.number() })),
   warnings: z.array(line).check(z.maxLength(10)),
+  /** That EC2 takes the instance away: what it does, and when, in epoch seconds. */
+  notice: z._default(
+    z.nullable(z.object({ action: z.enum(['terminate', 'stop', 'hibernate']), time: z.number() })),
+    null,
+  ),
 });
 export type KeeperReport = DeepReadonly<z.infer<typeof keeperReport>>;
 
 const jobStatus = z.object({
-  job: z.enum(JOBS),
+  job: z.enum(RUNNER_JOBS),
   state: jobState,
   reason: text,
   holder: z.nullable(leaseHolder),
@@ -158,7 +166,8 @@ const jobStatus = z.object({
 });
 export type JobStatus = DeepReadonly<z.infer<typeof jobStatus>>;
 
-const jobStates = z.partialRecord(z.enum(JOBS), jobState);
+/** Of a job's latest attempt on the instance. */
+const jobStates = z.partialRecord(z.enum(RUNNER_JOBS), jobState);
 export type JobStates = DeepReadonly<z.infer<typeof jobStates>>;
 
 const collectedFile = z.object({ name: z.string(), bytes: z.int(), sha256: z.string() });
