@@ -53,7 +53,7 @@ export async function findAgain(
   const wait = { kind: 'wait', why: `${instance.id} is ${same.state}.` } as const;
   if (same.state !== 'running') return wait;
   const notice = train?.checkpoints?.notice;
-  if (outcome === 'interrupted' && notice && now() < Date.parse(notice.time) + AFTER_NOTICE_MS)
+  if (outcome === 'interrupted' && notice && now() < notice.time * 1_000 + AFTER_NOTICE_MS)
     return { kind: 'wait', why: `EC2 takes ${instance.id} back.` };
   if ((await instances.ping(instance.id)) !== 'Online')
     return { kind: 'wait', why: `The SSM agent of ${instance.id} is not online.` };

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import type { RestoreList } from '../protocol/messages.ts';
 import type { CheckpointManifest } from './manifest.ts';
 import type { CheckpointStore } from './store.ts';
 
@@ -21,6 +22,7 @@ export async function restoreList(
       ),
     })),
   );
-  const text = JSON.stringify({ version: 1, name, files: listed });
+  const list: RestoreList = { version: 1, name, files: listed };
+  const text = JSON.stringify(list);
   return { text, sha256: createHash('sha256').update(text).digest('hex'), bytes: Buffer.byteLength(text) };
 }

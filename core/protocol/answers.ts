@@ -15,6 +15,9 @@ type DeepReadonly<T> = T extends [infer First, infer Second]
       ? { readonly [Key in keyof T]: DeepReadonly<T[Key]> }
       : T;
 
+/** The runner has a job that no state machine starts yet: `restore`. Its type comes with its state, in names.ts. */
+const RUNNER_JOBS = [...JOBS, 'restore'] as unknown as typeof JOBS;
+
 const text = z.nullable(z.string());
 const number = z.nullable(z.number());
 
@@ -117,12 +120,8 @@ const sentCheckpoint = z.object({
 });
 export type SentCheckpoint = DeepReadonly<z.infer<typeof sentCheckpoint>>;
 
-/** EC2 says two minutes before that it takes a Spot Instance back. */
-const spotNotice = z.object({
-  action: z.enum(['terminate', 'stop', 'hibernate']),
-  /** ISO 8601, UTC. */
-  time: z.string().check(z.maxLength(40)),
-});
+/** That EC2 takes the instance away: what it does, and when, in epoch seconds. */
+const spotNotice = z.object({ action: z.enum(['terminate', 'stop', 'hibernate']), time: z.number() });
 export type SpotNotice = DeepReadonly<z.infer<typeof spotNotice>>;
 
 const keeperReport = z.object({
@@ -132,12 +131,12 @@ const keeperReport = z.object({
   units: z.array(sentCheckpoint).check(z.maxLength(20)),
   uploading: z.nullable(z.object({ name: line, bytes: size, since: z.number() })),
   warnings: z.array(line).check(z.maxLength(10)),
-  notice: z.catch(z.optional(z.nullable(spotNotice)), undefined),
+  notice: z._default(z.nullable(spotNotice), null),
 });
 export type KeeperReport = DeepReadonly<z.infer<typeof keeperReport>>;
 
 const jobStatus = z.object({
-  job: z.enum(JOBS),
+  job: z.enum(RUNNER_JOBS),
   state: jobState,
   reason: text,
   holder: z.nullable(leaseHolder),
@@ -167,7 +166,8 @@ const jobStatus = z.object({
 });
 export type JobStatus = DeepReadonly<z.infer<typeof jobStatus>>;
 
-const jobStates = z.partialRecord(z.enum(JOBS), jobState);
+/** Of a job's latest attempt on the instance. */
+const jobStates = z.partialRecord(z.enum(RUNNER_JOBS), jobState);
 export type JobStates = DeepReadonly<z.infer<typeof jobStates>>;
 
 const collectedFile = z.object({ name: z.string(), bytes: z.int(), sha256: z.string() });

@@ -2,6 +2,8 @@ import type { JobName } from '../names.ts';
 
 /** The TypeScript side of instance/CONTRACT.md. Times are epoch seconds by the instance's clock, sizes bytes. */
 export const PROTOCOL = 1;
+/** Of attempts of a run. */
+export const MAX_ATTEMPT = 1_000;
 /** A request as JSON; document parameters are base64 of it. */
 export const MAX_REQUEST_BYTES = 16 * 1024;
 /** A single PUT to S3 takes no more. */
@@ -26,14 +28,6 @@ export interface SyncRequest {
   readonly index?: string | null;
 }
 
-/** Brings a checkpoint into the project. */
-export interface RestoreRequest {
-  /** JSON: `{version: 1, name, files: [{path, bytes, parts: [{url, bytes, md5}]}]}`, with presigned URLs. */
-  readonly list: { readonly url: string; readonly sha256: string; readonly bytes: number };
-  /** Path of the checkpoint in the project. */
-  readonly name: string;
-}
-
 export interface InstallRequest {
   readonly requirements: string;
   readonly installer: 'auto' | 'uv' | 'pip';
@@ -43,6 +37,27 @@ export interface InstallRequest {
   readonly env: Readonly<Record<string, string>>;
   /** References by the name of the variable; left out: none. */
   readonly secrets?: Readonly<Record<string, string>>;
+}
+
+/** Brings a checkpoint back into the project. */
+export interface RestoreRequest {
+  /** A presigned URL of a `RestoreList` as JSON, with digest and size of that. */
+  readonly list: { readonly url: string; readonly sha256: string; readonly bytes: number };
+  /** Of the checkpoint: its path in the project. */
+  readonly name: string;
+}
+
+/** What is behind the URL of a `RestoreRequest`. */
+export interface RestoreList {
+  readonly version: 1;
+  readonly name: string;
+  /** Paths are in the project. The parts of a file are in its order. */
+  readonly files: readonly {
+    readonly path: string;
+    readonly bytes: number;
+    /** Presigned URLs; hex MD5. */
+    readonly parts: readonly { readonly url: string; readonly bytes: number; readonly md5: string }[];
+  }[];
 }
 
 /** What a training starts. */
@@ -65,10 +80,10 @@ export interface TrainLimits {
   readonly stopGrace: number;
   /** Seconds; left out: 60. */
   readonly lingerGrace?: number;
-  /** Path in the project of the checkpoint to go on with; left out or null: none. */
-  readonly resumeFrom?: string | null;
   /** Which checkpoints are sent to S3 while it runs; left out or null: none. */
   readonly checkpoints?: CheckpointsRequest | null;
+  /** The checkpoint from which it goes on, a path in the project; left out or null: none. */
+  readonly resumeFrom?: string | null;
 }
 
 export interface CheckpointsRequest {
@@ -129,14 +144,14 @@ export type StartRequest = RequestBase &
   LogWindow & {
     readonly verb: 'start';
     readonly job: JobName;
-    /** Left out: 1. */
+    /** Of the run, from 1 to `MAX_ATTEMPT`; left out: 1. */
     readonly attempt?: number;
     readonly notAfter: number;
     readonly wait: number;
     readonly ended: readonly string[];
     /** Of sync: leave a ticket that is void when not renewed for `ttl` seconds; null: do not wait. */
     readonly queue: { readonly ttl: number } | null;
-    /** Of install and restore: start a job that was interrupted again; left out: false. */
+    /** Of install: start a job that was interrupted again, once. Of restore: also one that failed, three times. Left out: false. */
     readonly again?: boolean;
     /** Jobs may reach the instance metadata service; left out: false. */
     readonly imds?: boolean;

@@ -245,6 +245,7 @@ class Keeper:
             "units": self._units[:_MAX_REPORTED],
             "uploading": uploading,
             "warnings": self._warnings,
+            "notice": None,
         }
         if report != self._reported:
             self._write(keeper_files.REPORT, report, durable=False)

@@ -9,7 +9,7 @@ import signal
 import time
 from typing import Any, Iterator, Mapping
 
-from collect import log_stream, pack
+from collect import log_stream, pack, selection
 from common import marker, paths, presigned
 
 _ATTEMPTS = 3
@@ -104,11 +104,12 @@ def _put(folder: str, file: Mapping[str, Any], raw: Mapping[str, int], url: str)
 def _open(folder: str, name: str, raw: Mapping[str, int]) -> Iterator[Iterator[bytes]]:
     """The bytes to send in chunks."""
     run = os.path.dirname(folder)
-    if name == pack.TIMES:
-        with pack.open_times(os.path.join(run, "train"), raw["train"]) as times:
+    if name.endswith(selection.TIMES):
+        train = name[: -len(selection.TIMES)]
+        with pack.open_times(os.path.join(run, train), raw[train]) as times:
             yield iter(times)
         return
-    job = name[: -len(".log.gz")] if name.endswith(".log.gz") else None
+    job = name[: -len(selection.LOG)] if name.endswith(selection.LOG) else None
     fd = marker.open_regular(os.path.join(run, job, paths.LOG) if job else os.path.join(folder, name))
     try:
         yield iter(log_stream.Gzipped(fd, raw[job])) if job else log_stream.plain(fd)

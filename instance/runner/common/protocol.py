@@ -10,7 +10,9 @@ if TYPE_CHECKING:
 
 PROTOCOL = 1
 VERBS = ("start", "poll", "stop", "collect", "upload", "release", "probe", "fetch")
-JOBS = ("sync", "install", "train")
+JOBS = ("sync", "install", "restore", "train")
+#: Of attempts of a run.
+MAX_ATTEMPT = 1_000
 #: SSM cuts a stream of 24,000 bytes; the document may add a line of its own.
 MAX_ANSWER_BYTES = 23_500
 #: Of raw log in one answer, when the request has no limit.
@@ -50,6 +52,7 @@ _OF_GRANT = {
     "partBytes": (int,),
 }
 _OF_CHECKPOINTS = {"folder": _MAYBE_TEXT, "every": _NUMBER, "firstSeq": (int,)}
+_OF_LIST = {"url": _TEXT, "sha256": _TEXT, "bytes": (int,)}
 _OF_JOB = {
     "sync": {
         "url": _TEXT,
@@ -61,6 +64,7 @@ _OF_JOB = {
         "versionId": _MAYBE_TEXT,
     },
     "install": {"requirements": _TEXT, "installer": _TEXT, "python": _MAYBE_TEXT, "env": (dict,)},
+    "restore": {"list": (dict,), "name": _TEXT},
     "train": {
         "args": (list,),
         "env": (dict,),
@@ -179,6 +183,9 @@ def _check_window(request: dict[str, Any]) -> None:
     for key in ("offset", "maxBytes"):
         if type(request[key]) is not int or request[key] < 0:
             raise Refusal("BadRequest", f"{key} is not a whole number of bytes")
+    attempt = request.setdefault("attempt", 1)
+    if type(attempt) is not int or not 1 <= attempt <= MAX_ATTEMPT:
+        raise Refusal("BadRequest", f"attempt is not a whole number from 1 to {MAX_ATTEMPT}")
 
 
 def _check_work(request: dict[str, Any]) -> None:
@@ -205,10 +212,13 @@ def _check_work(request: dict[str, Any]) -> None:
         work.setdefault("lingerGrace", 60)
         _check(work, {"lingerGrace": _NUMBER}, "train.")
         _check_checkpoints(work.setdefault("checkpoints", None))
-    if job != "sync" and work.setdefault("environment", "shared") not in ("shared", "project"):
+        _check_resume(work.setdefault("resumeFrom", None))
+    if job in ("install", "train") and work.setdefault("environment", "shared") not in ("shared", "project"):
         raise Refusal("BadRequest", f"{job}.environment must be shared or project")
     if job == "sync":
         _check_sync(work)
+    elif job == "restore":
+        _check(work["list"], _OF_LIST, "restore.list.")
     else:
         work.setdefault("secrets", {})
         check_secrets(work["secrets"], work["env"], job + ".")
@@ -221,8 +231,20 @@ def _check_checkpoints(checkpoints: dict[str, Any] | None) -> None:
     _check({"checkpoints": checkpoints}, {"checkpoints": (dict,)}, "train.")
     _check(checkpoints, _OF_CHECKPOINTS, "train.checkpoints.")
     folder = checkpoints["folder"]
-    if folder is not None and (folder.startswith("/") or ".." in folder.split("/") or "\0" in folder):
+    if folder is not None and not _is_inside(folder):
         raise Refusal("BadRequest", "train.checkpoints.folder is not a folder in the project")
+
+
+def _check_resume(path: str | None) -> None:
+    """None: the training does not resume."""
+    _check({"resumeFrom": path}, {"resumeFrom": _MAYBE_TEXT}, "train.")
+    if path is not None and not (path and _is_inside(path)):
+        raise Refusal("BadRequest", "train.resumeFrom is not a path in the project")
+
+
+def _is_inside(path: str) -> bool:
+    """Whether the text of a path stays in the project."""
+    return not (path.startswith("/") or ".." in path.split("/") or "\0" in path)
 
 
 def _entry_words(work: dict[str, Any]) -> list[str]:

@@ -99,9 +99,9 @@ def kill(root: str, key: str) -> None:
 
 
 def _request_stops(root: str, key: str, grace: float) -> None:
-    for job, folder in terminate.jobs_of(root, key):
+    for _, folder in terminate.jobs_of(root, key):
         if status.find_state(folder)[0] == "running":
-            terminate.request_stop(folder, grace, f"runctl-{key}-{job}")
+            terminate.request_stop(folder, grace, terminate.unit_of(key, folder))
 
 
 def _write_input(request: dict[str, Any], folder: str, is_last: bool) -> None:

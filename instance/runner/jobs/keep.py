@@ -15,7 +15,7 @@ _GRACE_S = 2
 #: A poll of a training that has ended waits so long for its keeper.
 _MAX_WAIT_S = 3.0
 _CHECK_INTERVAL_S = 0.05
-_DONE: dict[str, Any] = {"state": "done", "units": [], "uploading": None, "warnings": []}
+_DONE: dict[str, Any] = {"state": "done", "units": [], "uploading": None, "warnings": [], "notice": None}
 
 
 def prepare(request: dict[str, Any], folder: str, account: accounts.Account) -> None:

@@ -6,7 +6,6 @@ import { tmpdir, userInfo } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach } from 'vitest';
-import type { JobName } from '../../../core/names.ts';
 import { ANSWERS, checkAnswer, type JobStatus, type Verb } from '../../../core/protocol/answers.ts';
 import { buildProgram } from '../../../lib/instance/program.ts';
 import { killQuietly, processesWith, waitFor } from './processes.ts';
@@ -109,16 +108,16 @@ export class TestInstance {
     return run;
   }
 
-  jobFolder(run: TestRun, job: JobName): string {
+  jobFolder(run: TestRun, job: string): string {
     return join(this.root, 'runs', run.key, job);
   }
 
   /** A marker file of a job, parsed. */
-  marker(run: TestRun, job: JobName, name: string): Record<string, unknown> {
+  marker(run: TestRun, job: string, name: string): Record<string, unknown> {
     return JSON.parse(readFileSync(join(this.jobFolder(run, job), name), 'utf8')) as Record<string, unknown>;
   }
 
-  logOf(run: TestRun, job: JobName): Buffer {
+  logOf(run: TestRun, job: string): Buffer {
     return readFileSync(join(this.jobFolder(run, job), 'log'));
   }
 
@@ -127,7 +126,7 @@ export class TestInstance {
     return (await this.send<JobStatus>(startRequest(this, run, work, fields))).answer;
   }
 
-  async poll(run: TestRun, job: JobName, fields: Fields = {}): Promise<Answer<JobStatus>> {
+  async poll(run: TestRun, job: string, fields: Fields = {}): Promise<Answer<JobStatus>> {
     const request = { ...this.common('poll', run), job, offset: 0, maxBytes: 1_000_000, ...fields };
     return (await this.send<JobStatus>(request)).answer;
   }
@@ -142,18 +141,19 @@ export class TestInstance {
   }
 
   /** Polls until the job is no longer running. */
-  async ended(run: TestRun, job: JobName, seconds = 60): Promise<Answer<JobStatus>> {
-    return this.until(run, job, (status) => status.state !== 'running' && status.state !== 'absent', seconds);
+  async ended(run: TestRun, job: string, seconds = 60, fields: Fields = {}): Promise<Answer<JobStatus>> {
+    return this.until(run, job, (status) => status.state !== 'running' && status.state !== 'absent', seconds, fields);
   }
 
   async until(
     run: TestRun,
-    job: JobName,
+    job: string,
     met: (status: Answer<JobStatus>) => boolean,
     seconds = 60,
+    fields: Fields = {},
   ): Promise<Answer<JobStatus>> {
     return waitFor(async () => {
-      const status = await this.poll(run, job);
+      const status = await this.poll(run, job, fields);
       return met(status) ? status : null;
     }, seconds);
   }

@@ -6,7 +6,9 @@ import { FakeCommands, fakePorts } from '../../support/fakes/ports.ts';
 import { exit, jobStatus, jobStep, run, spec, watchInput } from '../../support/fakes/samples.ts';
 
 const NOW = 1_795_000_010_000;
-const report = (state: KeeperReport['state']): KeeperReport => ({ state, units: [], uploading: null, warnings: [] });
+const report = (state: KeeperReport['state']): KeeperReport => {
+  return { state, units: [], uploading: null, warnings: [], notice: null };
+};
 
 async function poll(
   answer: object,

@@ -29,6 +29,7 @@ const report = (units: SentCheckpoint[], fields: Partial<KeeperReport> = {}): Ke
   units,
   uploading: null,
   warnings: [],
+  notice: null,
   ...fields,
 });
 const inputWith = (checkpoints?: CheckpointProgress, keep = 3) => ({
