@@ -46,7 +46,10 @@ export async function requestJobStatus(ports: JobPorts, input: JobInput, job: Jo
 }
 
 /** The right to send checkpoints. Without it they wait for the next poll, which the log does not do. */
-async function grantOf({ checkpoints, onCheckpointError }: JobPorts, input: JobInput): Promise<CheckpointGrant | null> {
+export async function grantOf(
+  { checkpoints, onCheckpointError }: JobPorts,
+  input: JobInput,
+): Promise<CheckpointGrant | null> {
   if (!checkpoints || !input.spec.checkpoints || input.spec.checkpoints.keep === 0) return null;
   try {
     return await checkpointGrant(checkpoints, input);

@@ -8,11 +8,14 @@ import type { CollectedFile, JobStates } from '../protocol/answers.ts';
 import { type CollectRequest, MAX_PUT_BYTES, MAX_REQUEST_BYTES, type UploadRequest } from '../protocol/messages.ts';
 import type { CleanUpProgress, Instance, RunFacts, StepContext, VerifyOutput } from '../workflow/data.ts';
 import { nextWait } from '../workflow/poll-timing.ts';
+import { saveCheckpoints } from './save-checkpoints.ts';
 
 /** The instance answers within this time, whether it is done or not. */
 const WAIT_THERE_S = 8;
 /** A phase that lasts longer is given up: 5 GB at 1 MB/s are 1.4 hours. */
 const LONGEST_PHASE_S = 2 * 3_600;
+/** Of saving the last checkpoints, beside the time that the training has to end: the keeper sends for 60 s after it. */
+const LONGEST_SAVE_S = 90;
 const LONG_WAIT_S = 20;
 
 export interface CleanUpPorts extends JobPorts {
@@ -57,11 +60,12 @@ export async function cleanUp(ports: CleanUpPorts, ending: Ending): Promise<Turn
     } catch (error) {
       turn = troubled(turn, error, ports.now());
     }
-    if (turn.progress.phase === phase && ports.now() / 1000 - since > LONGEST_PHASE_S) {
+    const longest = phase === 'save' ? turn.grace + LONGEST_SAVE_S : LONGEST_PHASE_S;
+    if (turn.progress.phase === phase && ports.now() / 1000 - since > longest) {
       turn = next(
         turn,
         ports.now(),
-        `The phase ${phase} timed out after ${LONGEST_PHASE_S / 3600} hours.`,
+        phase === 'save' ? null : `The phase ${phase} timed out after ${LONGEST_PHASE_S / 3600} hours.`,
         phase === 'collect' ? 2 : 1, // What was not collected cannot be uploaded.
       );
     }
@@ -72,6 +76,14 @@ export async function cleanUp(ports: CleanUpPorts, ending: Ending): Promise<Turn
 }
 
 const PHASES: Record<Exclude<CleanUpProgress['phase'], 'done'>, (ports: CleanUpPorts, turn: Turn) => Promise<Turn>> = {
+  async save(ports, turn) {
+    const { train } = turn.steps;
+    if (!train) return next(turn, ports.now(), null);
+    const { step, wait } = await saveCheckpoints(ports, { ...turn, warnings: [], step: train });
+    const saved = { ...turn, steps: { ...turn.steps, train: step } };
+    return wait === null ? next(saved, ports.now(), null) : { ...saved, wait };
+  },
+
   async collect(ports, turn) {
     if (hasNothingThere(turn)) return next(turn, ports.now(), null, 2);
     const request: CollectRequest = {
@@ -176,7 +188,7 @@ function base({ run, instance, spec }: Ending) {
   return requestBase({ run, instance, project: spec.project, user: spec.user });
 }
 
-const ORDER: readonly CleanUpProgress['phase'][] = ['collect', 'upload', 'release', 'drain', 'done'];
+const ORDER: readonly CleanUpProgress['phase'][] = ['save', 'collect', 'upload', 'release', 'drain', 'done'];
 
 function next(turn: Turn, now: number, warning: string | null, by = 1): Turn {
   const phase = ORDER[ORDER.indexOf(turn.progress.phase) + by] ?? 'done';
@@ -198,6 +210,7 @@ const NO_PROGRAM: readonly ErrorName[] = [
 ];
 
 const GIVEN_UP = {
+  save: 'The last checkpoints were not saved',
   collect: 'Outputs and complete logs were not collected',
   upload: 'Outputs and complete logs were not uploaded to S3',
   release: 'The lease of the instance was not released; the next run on it releases it',

@@ -168,7 +168,10 @@ function judgeTraining(train: JobSnapshot): Verdict {
 
 /** EC2 took the Spot Instance back. */
 function interruptedBy(notice: SpotNotice | null, step: JobSnapshot): Verdict {
-  const how = notice === null ? '' : `: it was to ${notice.action} the Spot Instance at ${new Date(notice.time * 1_000).toISOString()}`;
+  const how =
+    notice === null
+      ? ''
+      : `: it was to ${notice.action} the Spot Instance at ${new Date(notice.time * 1_000).toISOString()}`;
   return { name: 'TrainingInterrupted', message: `EC2 interrupted the training${how}.`, step };
 }
 

@@ -293,7 +293,8 @@ export interface Failure {
 
 /** The progress of a run's clean-up. What it names is done and is not done again. */
 export interface CleanUpProgress {
-  readonly phase: 'collect' | 'upload' | 'release' | 'drain' | 'done';
+  /** `save`: of a run that was stopped, the last checkpoints. */
+  readonly phase: 'save' | 'collect' | 'upload' | 'release' | 'drain' | 'done';
   /** Epoch seconds when the phase began. */
   readonly since: number;
   /** The files that were packed on the instance; null before they are known. */
@@ -369,7 +370,7 @@ export interface AttemptPlan {
   readonly attempts: readonly EndedAttempt[];
 }
 
-/** The variables of the machine after Plan next attempt. */
+/** The variables of the machine after Plan attempt. */
 export interface PlanOutput {
   readonly plan: AttemptPlan;
   readonly warnings: readonly string[];

@@ -24,7 +24,7 @@ export const RUN_STATES = {
   confirm: 'Confirm PID',
   watchTraining: 'Watch training',
   ended: 'Training ended?',
-  plan: 'Plan next attempt',
+  plan: 'Plan attempt',
   planned: 'Another attempt?',
   returning: 'Wait for instance to return',
   finish: 'Finish run',

@@ -30,6 +30,7 @@ import {
   readCheckpoints,
   readDocument,
   readHistories,
+  readWatches,
   restoreCheckpoints,
   runMachineArn,
   stopWatches,
@@ -179,7 +180,7 @@ export class Steps extends Construct {
       config,
       description: 'Decides whether another attempt follows, and finds its instance and its checkpoint',
       environment: { uploadBucket: bucket.bucketName, watchMachineArn: watchMachineArn(stack) },
-      permissions: [describeInstances(), describeAgents(), ...readCheckpoints(bucket), readHistories(stack)],
+      permissions: [describeInstances(), describeAgents(), ...readCheckpoints(bucket), readWatches(stack)],
       timeout: Duration.seconds(60),
     });
     const cleanUp = {
@@ -201,7 +202,7 @@ export class Steps extends Construct {
       ...cleanUp,
       description: 'Cleans up a run whose execution was aborted or timed out',
       environment: { ...cleanUp.environment, runMachineArn: runMachineArn(stack) },
-      permissions: [...cleanUp.permissions, stopWatches(stack)],
+      permissions: [...cleanUp.permissions, ...keepCheckpoints(bucket), stopWatches(stack)],
       timeout: STOP_RUN,
       deadLetters: props.deadLetters,
     });

@@ -98,9 +98,10 @@ export function keepCheckpoints(bucket: Bucket): Permission[] {
 
 /** Finds a checkpoint to go on from, and that it is whole. */
 export function readCheckpoints(bucket: Bucket): Permission[] {
-  const resources = [CHECKPOINT_DATA_PREFIX, CHECKPOINT_PREFIX].map((prefix) => bucket.arnForObjects(`${prefix}*`));
+  const data = bucket.arnForObjects(`${CHECKPOINT_DATA_PREFIX}*`);
   return [
-    { actions: ['s3:GetObject', 's3:GetObjectVersion'], resources },
+    { actions: ['s3:GetObject'], resources: [data, bucket.arnForObjects(`${CHECKPOINT_PREFIX}*`)] },
+    { actions: ['s3:GetObjectVersion'], resources: [data] },
     { actions: ['s3:ListBucket'], resources: [bucket.bucketArn] },
   ];
 }
@@ -242,6 +243,14 @@ export function readHistories(stack: Stack): Permission {
   return {
     actions: ['states:DescribeExecution', 'states:GetExecutionHistory'],
     resources: [executionsOf(stack, RUN_MACHINE), executionsOf(stack, WATCH_MACHINE)],
+  };
+}
+
+/** How far a nested watch came that failed. */
+export function readWatches(stack: Stack): Permission {
+  return {
+    actions: ['states:DescribeExecution', 'states:GetExecutionHistory'],
+    resources: [executionsOf(stack, WATCH_MACHINE)],
   };
 }
 

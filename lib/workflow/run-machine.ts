@@ -154,7 +154,7 @@ export class RunMachine extends Construct {
     }).next(start);
     const synced = Choice.jsonata(this, RUN_STATES.synced)
       .when(Condition.jsonata('{% $sync.state = "busy" and $sync.waiting.over = null %}'), wait)
-      .when(Condition.jsonata('{% $sync.state = "busy" %}'), this.plan)
+      .when(Condition.jsonata('{% $sync.state = "busy" %}'), this.finish)
       .when(endedWell('sync'), next);
     synced.when(inProgress('sync'), this.watchJob(RUN_STATES.watchSync, 'sync').next(synced)).otherwise(this.plan);
     return start.next(synced);

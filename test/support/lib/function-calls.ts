@@ -6,6 +6,8 @@ const JOB = [...COMMANDS, 'DescribeInstances'];
 const LOGS = ['CreateLogStream', 'CreateLogGroup', 'PutLogEvents', 'GetLogEvents', 'DescribeExecution'];
 /** PutObject: what the instance sends by presigned URL has this role's permission. */
 const FILES = ['PutObject', 'GetRunFile'];
+/** Reads the checkpoints of a lineage, and that their parts are there. */
+const CHECKPOINTS = ['GetCheckpoint', 'HeadCheckpoint', 'ListObjectsV2'];
 const END = [...COMMANDS, ...LOGS, ...FILES, 'HeadRunFile', 'GetExecutionHistory'];
 
 /** The calls of AWS that each function makes; the bundles have more, since some functions use a part of a client. */
@@ -24,11 +26,12 @@ export const CALLED = new Map<string, readonly string[]>([
     ],
   ],
   // HeadObject: an old archive may have expired.
-  ['verify-archive', ['GetObject', 'HeadObject', 'PutObject', 'GetDocument']],
+  ['verify-archive', ['GetObject', 'HeadObject', 'PutObject', 'GetDocument', ...CHECKPOINTS]],
   ['find-instance', ['DescribeInstances', 'DescribeInstanceInformation']],
   // GetObject: the presigned URL carries this role's permission.
   ['sync-code', [...JOB, ...LOGS, 'GetObject', 'Invoke']],
   ['install-requirements', [...JOB, ...LOGS]],
+  ['restore-checkpoint', [...JOB, ...LOGS, ...FILES, ...CHECKPOINTS]],
   ['start-training', [...JOB, ...LOGS]],
   ['confirm-pid', [...JOB, ...LOGS, 'Invoke']],
   ['notify-run', [...FILES, 'HeadRunFile', 'Publish', 'PutMetricData']],
@@ -58,7 +61,11 @@ export const CALLED = new Map<string, readonly string[]>([
   ['count-runs', ['ListExecutions', 'PutMetricData']],
   ['poll-logs', [...JOB, ...LOGS, ...FILES, 'HeadRunFile', 'DeleteObjects', 'PutMetricData']],
   ['check-instance', ['DescribeInstances']],
+  [
+    'plan-attempt',
+    ['DescribeInstances', 'DescribeInstanceInformation', 'DescribeExecution', 'GetExecutionHistory', ...CHECKPOINTS],
+  ],
   ['finish-run', END],
-  ['stop-run', [...END, 'StopExecution']],
+  ['stop-run', [...END, 'DeleteObjects', 'StopExecution']],
   ['start-run', ['HeadObject', 'StartExecution']],
 ]);
