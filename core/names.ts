@@ -250,6 +250,13 @@ export function notifiedKey(what: string): string {
   return `${NOTIFIED_PREFIX}${what}`;
 }
 
+/** Notes that EC2 takes Spot Instances back. Expire after a day. */
+export const INTERRUPTED_PREFIX = 'interrupted/';
+
+export function interruptionKey(instanceId: string): string {
+  return `${INTERRUPTED_PREFIX}${instanceId}.json`;
+}
+
 /** Files that people fetched from an instance. Expire after a day. */
 export const FETCHED_PREFIX = 'fetched/';
 

@@ -27,7 +27,8 @@ export function decide(
 ): Decision {
   const { retries = NO_RETRIES } = spec;
   const isFallback = mayFallBack(ended, run);
-  if (!isFallback && !retries.on.includes(ended.outcome as RetriedOutcome)) return no();
+  const isRetried = retries.times > 0 && retries.on.includes(ended.outcome as RetriedOutcome);
+  if (!isFallback && !isRetried) return no();
   const hasCheckpoint = ended.saved !== null || ended.resumedFrom !== null;
   if (!isFallback && retries.needsCheckpoint && !hasCheckpoint) return no();
   if (ended.attempt >= MAX_ATTEMPTS) return no(`A run makes ${MAX_ATTEMPTS} attempts at most.`);
@@ -38,7 +39,7 @@ export function decide(
   const fruitless = countFruitless([...earlier, ended]);
   if (fruitless > retries.times) {
     const times = retries.times === 1 ? 'once' : `${retries.times} times`;
-    return retries.times === 0 ? no() : no(`It was tried again ${times}, and no attempt saved a new checkpoint.`);
+    return no(`It was tried again ${times}, and no attempt saved a new checkpoint.`);
   }
   return { isRetried: true, fallback: false };
 }

@@ -121,7 +121,7 @@ const sentCheckpoint = z.object({
 export type SentCheckpoint = DeepReadonly<z.infer<typeof sentCheckpoint>>;
 
 /** That EC2 takes the instance away: what it does, and when, in epoch seconds. */
-const spotNotice = z.object({ action: z.enum(['terminate', 'stop', 'hibernate']), time: z.number() });
+export const spotNotice = z.object({ action: z.enum(['terminate', 'stop', 'hibernate']), time: z.number() });
 export type SpotNotice = DeepReadonly<z.infer<typeof spotNotice>>;
 
 const keeperReport = z.object({

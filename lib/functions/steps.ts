@@ -30,6 +30,7 @@ import {
   readCheckpoints,
   readDocument,
   readHistories,
+  readInterruptions,
   readWatches,
   restoreCheckpoints,
   runMachineArn,
@@ -180,7 +181,13 @@ export class Steps extends Construct {
       config,
       description: 'Decides whether another attempt follows, and finds its instance and its checkpoint',
       environment: { uploadBucket: bucket.bucketName, watchMachineArn: watchMachineArn(stack) },
-      permissions: [describeInstances(), describeAgents(), ...readCheckpoints(bucket), readWatches(stack)],
+      permissions: [
+        describeInstances(),
+        describeAgents(),
+        ...readCheckpoints(bucket),
+        readInterruptions(bucket),
+        readWatches(stack),
+      ],
       timeout: Duration.seconds(60),
     });
     const cleanUp = {

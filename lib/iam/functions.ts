@@ -6,6 +6,7 @@ import {
   ASSET_PREFIX,
   ENABLED_TAG,
   INDEX_PREFIX,
+  INTERRUPTED_PREFIX,
   LOG_CHUNK_PREFIX,
   MANIFEST,
   NOTIFIED_PREFIX,
@@ -94,6 +95,15 @@ export function keepCheckpoints(bucket: Bucket): Permission[] {
     { actions: ['s3:PutObject', 's3:GetObject', 's3:DeleteObject'], resources },
     { actions: ['s3:ListBucket'], resources: [bucket.bucketArn] },
   ];
+}
+
+/** Notes that EC2 takes an instance back. */
+export function noteInterruptions(bucket: Bucket): Permission {
+  return { actions: ['s3:PutObject'], resources: [bucket.arnForObjects(`${INTERRUPTED_PREFIX}*`)] };
+}
+
+export function readInterruptions(bucket: Bucket): Permission {
+  return { actions: ['s3:GetObject'], resources: [bucket.arnForObjects(`${INTERRUPTED_PREFIX}*`)] };
 }
 
 /** Finds a checkpoint to go on from, and that it is whole. */

@@ -9,6 +9,7 @@ import {
   archiveKey,
   fetchedKey,
   indexKey,
+  interruptionKey,
   LOOK_DOCUMENT,
   logChunkKey,
   logFileName,
@@ -70,6 +71,7 @@ const sources = [MANIFEST, LOG_FILE, logFileName('train', 2), FILE_POINTS, USAGE
   runFileKey('demo-1', name),
 );
 const pieces = logChunkKey('demo-1', 'train', 0);
+const interrupted = interruptionKey('i-0123456789abcdef0');
 const checkpointData = `${dataPrefix('demo', 'demo-1')}1/data/checkpoints/a.pt`;
 const checkpoints = manifestKey('demo', 'demo-1', 1);
 const notified = notifiedKey('demo-1/started');
@@ -107,6 +109,7 @@ const WRITES: Readonly<Record<string, readonly string[]>> = {
   'finish-run': [pieces, runs],
   'stop-run': [pieces, runs, checkpointData, checkpoints],
   'restore-checkpoint': [pieces, checkpoints],
+  'note-interruption': [interrupted],
   'notify-run': [notified],
   'summarize-run': results,
   'verify-archive': [indexes, uses],
@@ -132,6 +135,7 @@ const REQUESTS: Readonly<Record<string, (name: string) => IamRequest[]>> = {
   HeadObject: (name) => [...read(...of(READS, name)), ...readVersion(...of(READS, name)), ...LIST],
   GetRunFile: (name) => [...read(...of(READS, name)), ...(name === 'summarize-run' ? LIST : [])],
   HeadRunFile: (name) => [...read(...of(READS, name)), ...LIST],
+  GetNotice: () => read(interrupted),
   GetCheckpoint: () => [...read(checkpoints, checkpointData), ...readVersion(checkpointData), ...LIST],
   HeadCheckpoint: () => [...read(checkpoints, checkpointData), ...readVersion(checkpointData), ...LIST],
   HeadArchive: () => [...read(archives), ...LIST],
@@ -181,7 +185,14 @@ const REQUESTS: Readonly<Record<string, (name: string) => IamRequest[]>> = {
 /** What Lambda itself does with a function's role. */
 function ofLambda(name: string): IamRequest[] {
   const stream = arn('logs', `log-group:/aws/lambda/${STACK_NAME}-${name}:log-stream:2026/11/26/[$LATEST]0123`);
-  const isByEvent = ['expire-archives', 'notify-run', 'count-runs', 'start-run', 'stop-run'].includes(name);
+  const isByEvent = [
+    'expire-archives',
+    'note-interruption',
+    'notify-run',
+    'count-runs',
+    'start-run',
+    'stop-run',
+  ].includes(name);
   return [
     ...on('logs:CreateLogStream', stream),
     ...on('logs:PutLogEvents', stream),
@@ -239,7 +250,7 @@ function expectExactly(statements: readonly Statement[], needed: readonly IamReq
 /** Clients of the SDK's credential providers, which a function's role does not use; S3 Express, which has no such bucket here. */
 const OF_THE_SDK = ['CreateToken', 'GetRoleCredentials', 'AssumeRole', 'CreateOAuth2Token', 'CreateSession'];
 /** The SDK's call behind a name that stands for one use of it. */
-const sdkCall = (call: string) => call.replace(/RunFile|Program|Archive|Checkpoint$/, 'Object');
+const sdkCall = (call: string) => call.replace(/RunFile|Program|Archive|Checkpoint|Notice$/, 'Object');
 
 const bundles = mkdtempSync(join(tmpdir(), 'runctl-bundles-'));
 beforeAll(() => bundleLambdas(bundles), 120_000);

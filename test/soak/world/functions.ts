@@ -120,7 +120,12 @@ function handlers(services: Services, invocation: Invocation): Readonly<Record<s
     'runctl-confirm-pid': createConfirm({ ...job, notify }),
     'runctl-poll-logs': createPoll({ ...job, chunks: files }),
     'runctl-check-instance': createCheck(instances),
-    'runctl-plan-attempt': createPlan({ ...end, checkpoints, instances }),
+    'runctl-plan-attempt': createPlan({
+      ...end,
+      checkpoints,
+      instances,
+      interruptionOf: () => Promise.resolve(null),
+    }),
     'runctl-finish-run': createFinish(end),
     [STOP_FUNCTION]: createStop({ ...end, runMachineArn: Executions.machineArn(RUN_MACHINE), sleep }),
   };

@@ -59,7 +59,7 @@ describe('the stack', () => {
       NotificationConfiguration: { EventBridgeConfiguration: { EventBridgeEnabled: true } },
       LifecycleConfiguration: {
         Rules: [
-          ...['pieces/', 'notified/', 'patches/', 'fetched/'].map((Prefix) => ({
+          ...['pieces/', 'notified/', 'interrupted/', 'patches/', 'fetched/'].map((Prefix) => ({
             Prefix,
             ExpirationInDays: 1,
             NoncurrentVersionExpiration: { NoncurrentDays: 1 },

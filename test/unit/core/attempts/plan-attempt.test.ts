@@ -3,10 +3,10 @@ import { planAttempt } from '../../../../core/attempts/plan-attempt.ts';
 import { MAX_VISITS, waitSeconds } from '../../../../core/attempts/waits.ts';
 import { manifestKey } from '../../../../core/checkpoints/keys.ts';
 import { resolveRetries } from '../../../../core/spec/retries.ts';
-import type { FoundInstance } from '../../../../core/workflow/choose-instance.ts';
+import type { FoundInstance, InstanceSelector } from '../../../../core/workflow/choose-instance.ts';
 import type { JobSnapshot, PlanInput } from '../../../../core/workflow/data.ts';
 import { MemoryCheckpointStore, md5 } from '../../../support/fakes/checkpoint-store.ts';
-import { archive, foundInstance, instance, run, snapshot, spec } from '../../../support/fakes/samples.ts';
+import { archive, foundInstance, instance, jobStep, run, spec } from '../../../support/fakes/samples.ts';
 
 const NOW = Date.parse('2026-11-24T12:00:00.000Z');
 let store: MemoryCheckpointStore;
@@ -21,8 +21,7 @@ beforeEach(() => {
 const ports = (now = NOW) => ({
   checkpoints: store,
   instances: {
-    find: async (selector: { id?: string }) =>
-      instances.filter(({ id }) => selector.id === undefined || id === selector.id),
+    find: async (selector: InstanceSelector) => instances.filter(({ id }) => !('id' in selector) || id === selector.id),
     ping: async () => ping,
   },
   now: () => now,
@@ -54,7 +53,7 @@ function commit(seq: number, { lineage = run.id, by = run.id, isGone = false } =
   );
 }
 
-const failed: JobSnapshot = snapshot('train', {
+const failed: JobSnapshot = jobStep('train', {
   state: 'exited',
   ended: true,
   ok: false,
@@ -158,7 +157,10 @@ describe('a training that dies at once with the newest checkpoint', () => {
     commit(1);
     commit(2);
     const plan = await planAttempt(ports(), input({ run: at(2), train: died }, 0));
-    expect(plan).toMatchObject({ next: 'attempt', run: { attempt: 3, resume: { isFallback: true, checkpoint: { seq: 1 } } } });
+    expect(plan).toMatchObject({
+      next: 'attempt',
+      run: { attempt: 3, resume: { isFallback: true, checkpoint: { seq: 1 } } },
+    });
   });
 
   it('ends when there is none before, unless retries asks for another attempt', async () => {
@@ -172,7 +174,7 @@ describe('a training that dies at once with the newest checkpoint', () => {
 });
 
 describe('a lost instance', () => {
-  const running: JobSnapshot = snapshot('train', { state: 'running', ended: false, ok: false, elapsed: 900 });
+  const running: JobSnapshot = jobStep('train', { state: 'running', ended: false, ok: false, elapsed: 900 });
   const saved = {
     ...running,
     checkpoints: {
@@ -210,13 +212,21 @@ describe('a lost instance', () => {
   });
 
   it('that is stopped is waited for; no other instance is used', async () => {
-    instances = [{ ...foundInstance, state: 'stopped' }, { ...foundInstance, id: 'i-00000000000000001' }];
-    expect(await planAttempt(ports(), input({ train: saved, failure: lost }, undefined))).toMatchObject({ next: 'wait' });
+    instances = [
+      { ...foundInstance, state: 'stopped' },
+      { ...foundInstance, id: 'i-00000000000000001' },
+    ];
+    expect(await planAttempt(ports(), input({ train: saved, failure: lost }, undefined))).toMatchObject({
+      next: 'wait',
+    });
   });
 
   it('that was terminated is replaced by another one that the spec means', async () => {
     commit(1);
-    instances = [{ ...foundInstance, state: 'terminated' }, { ...foundInstance, id: 'i-00000000000000001' }];
+    instances = [
+      { ...foundInstance, state: 'terminated' },
+      { ...foundInstance, id: 'i-00000000000000001' },
+    ];
     expect(await planAttempt(ports(), input({ train: saved, failure: lost }, undefined))).toMatchObject({
       next: 'attempt',
       instance: { id: 'i-00000000000000001' },

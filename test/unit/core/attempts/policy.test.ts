@@ -31,11 +31,14 @@ const of = (retries: Parameters<typeof resolveRetries>[0], run: Partial<Run> = {
 const retried = { isRetried: true, fallback: false };
 
 describe('without the key retries', () => {
-  it.each(['instance-lost', 'interrupted'] as const)('%s is tried again with a checkpoint, and not without', (outcome) => {
-    expect(decide(of(undefined), ended({ outcome }), [])).toEqual({ isRetried: false, why: null });
-    expect(decide(of(undefined), ended({ outcome, saved: SAVED }), [])).toEqual(retried);
-    expect(decide(of(undefined), ended({ outcome, resumedFrom: FROM }), [])).toEqual(retried);
-  });
+  it.each(['instance-lost', 'interrupted'] as const)(
+    '%s is tried again with a checkpoint, and not without',
+    (outcome) => {
+      expect(decide(of(undefined), ended({ outcome }), [])).toEqual({ isRetried: false, why: null });
+      expect(decide(of(undefined), ended({ outcome, saved: SAVED }), [])).toEqual(retried);
+      expect(decide(of(undefined), ended({ outcome, resumedFrom: FROM }), [])).toEqual(retried);
+    },
+  );
 
   it.each(['failed', 'killed', 'out-of-memory', 'vanished'] as const)('%s is not tried again', (outcome) => {
     expect(decide(of(undefined), ended({ outcome, saved: SAVED }), [])).toEqual({ isRetried: false, why: null });
