@@ -176,7 +176,9 @@ time.sleep(1.5)
     expect(names).toContain('train-100.times.gz');
     expect(names).not.toContain('train.times.gz');
     expect(names).toContain('inventory.json');
-    expect(collected.warnings).toEqual([expect.stringMatching(/^\d+ logs and times of earlier attempts were not sent/)]);
+    expect(collected.warnings).toEqual([
+      expect.stringMatching(/^\d+ logs and times of earlier attempts were not sent/),
+    ]);
     const some = ['train.log.gz', 'train-100.log.gz', 'train-100.times.gz'];
     expect(await box.upload(run, some)).toMatchObject({ state: 'uploaded', failed: {} });
     expect(store.text('train-100.log.gz')).toBe('train of 100\n');
@@ -191,7 +193,13 @@ time.sleep(1.5)
     await here.start(run, { train: {} }, MORE);
     await here.until(run, 'train', ({ log }) => log.bytes > 0, 60, MORE);
     const fetched = await waitFor(async () => {
-      const request = { id: `pull-${Date.now()}`, wait: 15, outputs: ['outputs/**'], maxBytes: 1e6, put: store.url('x') };
+      const request = {
+        id: `pull-${Date.now()}`,
+        wait: 15,
+        outputs: ['outputs/**'],
+        maxBytes: 1e6,
+        put: store.url('x'),
+      };
       const answer = await box.ask<AnswerTo<'fetch'>>({ ...here.common('fetch', run), ...request });
       return answer.state === 'uploaded' && answer.files === 2 ? answer : null;
     });
@@ -272,7 +280,8 @@ describe('the job restore', () => {
     });
     expect(readFileSync(join(box.project, 'checkpoints/b/c'), 'utf8')).toBe('more');
     const folder = box.jobFolder(run, 'restore-2');
-    for (const name of readdirSync(folder)) expect(readFileSync(join(folder, name), 'latin1')).not.toContain('Signature');
+    for (const name of readdirSync(folder))
+      expect(readFileSync(join(folder, name), 'latin1')).not.toContain('Signature');
     expect(await box.stop(run)).toMatchObject({ jobs: { restore: 'exited' } });
   });
 
