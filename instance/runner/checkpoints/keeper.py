@@ -14,7 +14,7 @@ import time
 from typing import Any
 
 from checkpoints import job, judge, spot, units, upload
-from common import accounts, child, disk, keeper_files, libc, listing, marker, paths
+from common import accounts, child, disk, keeper_files, libc, listing, marker, paths, processes
 
 _LOOK_S = 5.0
 _TICK_S = 0.5
@@ -48,6 +48,9 @@ def main(job_folder: str) -> int:
     with contextlib.suppress(OSError):
         os.nice(10)  # the training comes first
     work = marker.read(keeper_files.path(job_folder, keeper_files.INPUT))
+    own = processes.existing(os.getpid())
+    identity = {"pid": own.pid, "startTime": own.start, "bootId": processes.boot_id()}
+    marker.write(keeper_files.path(job_folder, paths.IDENTITY), identity, durable=False)
     if work is not None:
         Keeper(job_folder, work).run()
     return 0
