@@ -90,6 +90,21 @@ describe('a training that has vanished', () => {
   });
 });
 
+describe('a keeper that dies again and again after its training has vanished', () => {
+  it('is not started again after the drain time', async () => {
+    const box = instance(SHORT);
+    const run = box.giveLease(box.run());
+    await started(box, run, 'save("checkpoints/epoch-1.pt")\ntime.sleep(300)');
+    await vanish(box, run, 'a kill');
+    store().hold = () => new Promise(() => undefined);
+    await untilReport(box, run, ({ state }) => {
+      for (const pid of box.processes()) killQuietly(pid);
+      return state === 'done';
+    });
+    expect(box.marker(run, 'train', 'keeper/starts.json').count).toBeLessThan(50);
+  });
+});
+
 describe('a stop', () => {
   it('lets the keeper send the last checkpoint, and a release ends it', async () => {
     const box = instance();
@@ -124,9 +139,9 @@ describe('the keeper of a later attempt', () => {
     await started(box, run, 'save("checkpoints/epoch-1.pt")');
     await box.ended(run, 'train');
     expect(names(await untilReport(box, run, ({ state }) => state === 'done'))).toEqual(['checkpoints/epoch-1.pt']);
-    box.write('checkpoints/epoch-2.pt', readFileSync(TORCH));
+    box.write('checkpoints/never-sent.pt', readFileSync(TORCH));
     const restore = s3.restoreRequest(
-      s3.checkpoint('checkpoints/epoch-3.pt', { 'checkpoints/epoch-3.pt': readFileSync(TORCH) }, 1e6),
+      s3.checkpoint('checkpoints/restored.pt', { 'checkpoints/restored.pt': readFileSync(TORCH) }, 1e6),
     );
     await box.start(run, { restore }, { attempt: 2, wait: 10 });
     expect(await box.ended(run, 'restore', 60, { attempt: 2 })).toMatchObject({ exit: { code: 0 } });
@@ -149,8 +164,10 @@ describe('the keeper of a later attempt', () => {
     await started(box, run, 'save("checkpoints/epoch-1.pt")');
     await box.ended(run, 'train');
     await untilReport(box, run, ({ uploading }) => uploading !== null);
-    expect(box.processes().length).toBeGreaterThan(0);
+    const { pid } = box.marker(run, 'train', 'keeper/identity.json') as { pid: number };
+    process.kill(pid, 'SIGSTOP'); // it would not end by itself
     await started(box, run, 'time.sleep(0.1)\nprint(1)', 2, 2);
+    expect(isAlive(pid)).toBe(false);
     await box.ended(run, 'train', 60, { attempt: 2 });
     await waitFor(() => box.processes().length === 0 || null, 20);
     expect((await untilReport(box, run, () => true)).state).toBe('done');

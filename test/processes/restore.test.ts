@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -278,6 +279,15 @@ describe('a list of files', () => {
 });
 
 describe('a project', () => {
+  const mayMount = () => {
+    try {
+      execFileSync('unshare', ['--mount', 'mount', '-t', 'tmpfs', 'test', '/mnt'], { stdio: 'ignore' });
+      return true;
+    } catch {
+      return false;
+    }
+  };
+
   it('with a link on the way to a file is left alone, and so is what the link leads to', async () => {
     const setup = await prepared();
     const outside = join(setup.base, 'outside');
@@ -315,6 +325,29 @@ describe('a project', () => {
     const setup = await restoreSetup();
     const run = await setup.restore(stored(setup));
     expect(run.result.error?.message).toBe("the project's folder cannot be opened: No such file or directory");
+  });
+
+  it.runIf(mayMount()).each([
+    ['a disk of its own', ['-t', 'tmpfs', 'runctl-test']],
+    ['a folder of the same disk that is mounted there', ['--bind']],
+  ])('whose folder of checkpoints is %s has them moved there', async (_, options) => {
+    const setup = await prepared({ 'checkpoints/x': '1' });
+    const folder = join(setup.project, 'checkpoints');
+    const elsewhere = join(setup.base, 'elsewhere');
+    mkdirSync(elsewhere);
+    execFileSync('mount', options[0] === '--bind' ? [...options, elsewhere, folder] : [...options, folder]);
+    try {
+      const fault = new URL('./sync-fault.py', import.meta.url).pathname;
+      for (let at = 1; found(setup)['checkpoints/latest'] === undefined; at += 4) {
+        await setup.restore(stored(setup), ['-I', '-B', fault, 'kill', String(at), setup.runner, 'restore']);
+      }
+      expect(await setup.restore(stored(setup))).toMatchObject({ code: 0, result: restored(4) });
+      expect(found(setup)).toEqual(NEW);
+      expect(readdirSync(folder).sort()).toEqual(['epoch-7', 'latest']);
+      expect(readdirSync(setup.project).sort()).toEqual(['checkpoints', 'train.py']);
+    } finally {
+      execFileSync('umount', [folder]);
+    }
   });
 
   it('on a disk that has no room gets nothing, and the disk is as full as before', async () => {
