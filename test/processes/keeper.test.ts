@@ -203,7 +203,7 @@ describe('a keeper', () => {
     const run = await started(box, 'print("no checkpoint")');
     await box.ended(run, 'train');
     const status = await box.poll(run, 'train', { checkpoints: store().grant() });
-    expect(status.checkpoints).toEqual({ state: 'done', units: [], uploading: null, warnings: [] });
+    expect(status.checkpoints).toEqual({ state: 'done', units: [], uploading: null, warnings: [], notice: null });
   });
 
   it('ends a while after its training, when S3 takes nothing', async () => {

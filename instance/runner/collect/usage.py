@@ -23,10 +23,10 @@ def pack(folder: str, trainings: list[str], files: list[dict[str, Any]], warning
         series = _read(train, room, warnings)
         found.insert(0, series)
         room -= len(series)
-    packer = zlib.compressobj(6, zlib.DEFLATED, 31)
-    data = b"".join([*map(packer.compress, found), packer.flush()])
     if room == _MAX_BYTES:
         return
+    packer = zlib.compressobj(6, zlib.DEFLATED, 31)
+    data = packer.compress(b"".join(found)) + packer.flush()
     try:
         marker.replace(os.path.join(folder, NAME), data)
     except OSError as error:

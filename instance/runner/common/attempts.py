@@ -42,3 +42,10 @@ def begun(run_folder: str, job: str) -> list[JobFolder]:
     return [
         one for one in folders(run_folder) if one.job == job and marker.exists(os.path.join(one.path, paths.IDENTITY))
     ]
+
+
+def is_superseded(folder: str) -> bool:
+    """Whether an attempt after that of this job has begun."""
+    found = folders(os.path.dirname(folder))
+    mine = next((one.attempt for one in found if one.path == folder), None)
+    return mine is None or found[-1].attempt > mine

@@ -14,6 +14,8 @@ EXIT = "exit.json"
 #: The last lines of a job with secrets, without their values.
 TAIL = "tail.json"
 STOP = "stop.json"
+#: That EC2 takes the instance away: {action, time, seenAt}; the training is ended.
+SPOT = "spot.json"
 LOG = "log"
 LOG_START = "log-start.json"
 LOG_CUT = "log-cut.json"

@@ -6,7 +6,7 @@ import os
 import time
 from typing import Any
 
-from common import accounts, append_only, attempts, disk, environment, marker, paths, processes
+from common import accounts, append_only, attempts, disk, environment, keeper_files, marker, paths, processes
 from common.protocol import Refusal
 from jobs import again, launch, lease, log_read, status, terminate
 
@@ -87,8 +87,19 @@ def _check_attempts(request: dict[str, Any]) -> str | None:
         marker.remove(os.path.join(one.path, paths.INPUT))  # a supervisor that comes late starts nothing
         if status.find_state(one.path)[0] == "running" or not terminate.empty(one.path):
             return "attempt-open"
+        if one.job == "train" and not _end_keeper(one.path):
+            return "attempt-open"
         marker.remove(os.path.join(one.path, paths.ROOM))
     return None
+
+
+def _end_keeper(folder: str) -> bool:
+    """Ends the keeper of a training, if it has one. Returns whether none is left."""
+    if not os.path.isdir(keeper_files.folder(folder)):
+        return True
+    from jobs import keep
+
+    return keep.end(folder)
 
 
 def _refused(job: str, reason: str) -> dict[str, Any]:

@@ -85,6 +85,8 @@ class Supervisor:
         self.usage.end()
         self._record_lingering()
         process.end_leftovers(self.log.say)
+        if process.reason == "interrupted":
+            self.log.say("EC2 takes this instance away: the job was ended")
         self._check()
         result = _error("StartFailed", failure) if failure else self.progress.result if self.progress else None
         end = self._describe_end(held, process, result)

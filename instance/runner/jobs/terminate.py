@@ -154,7 +154,7 @@ def end_of(
     reason: str | None = None,
     result: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The content of exit.json. max_rss: bytes. reason: `stop`, `max-duration` or None."""
+    """The content of exit.json. max_rss: bytes. reason: `stop`, `max-duration`, `interrupted` or None."""
     return {
         "code": code,
         "signal": signal_name,

@@ -30,6 +30,13 @@ class Staged(NamedTuple):
     def open(self, flags: int) -> int:
         return os.open(self.name, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644, dir_fd=self.fd)
 
+    def allocated(self) -> int:
+        """Bytes on the disk that an earlier restore has filled."""
+        try:
+            return os.stat(self.name, dir_fd=self.fd, follow_symlinks=False).st_blocks * 512
+        except FileNotFoundError:
+            return 0
+
 
 class _Range(NamedTuple):
     staged: Staged

@@ -115,8 +115,8 @@ class Restore:
         self._staging.discard(names)
         if not files:
             return
+        self._check_room(staged)
         missing = self._prepare(staged)
-        self._check_room(staged, missing)
         total, began = sum(part.bytes for _, part in missing), time.monotonic()
         fetch = Fetch(lambda count, path: self._reporter.report_progress("downloading", count, total, count, path))
         fetch.run(missing)
@@ -149,13 +149,13 @@ class Restore:
             log(f"{format_count(len(parts) - len(missing), 'part')} of it were fetched by an earlier restore")
         return missing
 
-    def _check_room(self, staged: list[Staged], missing: list[tuple[Staged, Part]]) -> None:
+    def _check_room(self, staged: list[Staged]) -> None:
         """Raises RestoreError DiskFull when a disk has no room for what is missing."""
         need: dict[int, int] = {}
         folders: dict[int, int] = {}
-        for one, part in missing:
+        for one in staged:
             device = os.fstat(one.fd).st_dev
-            need[device] = need.get(device, 0) + part.bytes
+            need[device] = need.get(device, 0) + max(one.file.bytes - one.allocated(), 0)
             folders[device] = one.fd
         for device, count in need.items():
             info = os.fstatvfs(folders[device])

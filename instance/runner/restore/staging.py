@@ -1,7 +1,7 @@
 """Where files are until all of a checkpoint are there, and the journal of their moves.
 
 A kill at any step leaves the files that were there before, or a journal with which the next restore completes the
-moves. A hidden folder of its own holds them, on the filesystem of their places: a move is a rename.
+moves. A hidden folder of its own holds them, on the mount of their places: a move is a rename.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ class Staging:
         self._folders: dict[str, int] = {}
 
     def base_of(self, path: str) -> str:
-        """The topmost folder on the filesystem of a file's place. Raises RestoreError where no file can be put."""
+        """The topmost folder on the mount of a file's place. Raises RestoreError where no file can be put."""
         above = path.rpartition("/")[0]
         while True:
             try:
-                device = os.fstat(self.tree.open_folder(above)).st_dev
+                mount = _mount_of(self.tree.open_folder(above))
                 break
             except FileNotFoundError:
                 above = above.rpartition("/")[0]
@@ -58,7 +58,7 @@ class Staging:
             raise RestoreError(f"{path} is a folder in the project, and a file in the checkpoint")
         while above:
             higher = above.rpartition("/")[0]
-            if os.fstat(self.tree.open_folder(higher)).st_dev != device:
+            if _mount_of(self.tree.open_folder(higher)) != mount:
                 break
             above = higher
         return above
@@ -91,8 +91,9 @@ class Staging:
             except (FileNotFoundError, NotADirectoryError, LinkError):
                 continue  # it was moved
             if self._is_as_before(step):
-                self._move(step)
-                count += 1
+                with contextlib.suppress(OSError):  # then it is fetched to its place once more
+                    self._move(step)
+                    count += 1
         if steps:
             self._end(steps)
         return count
@@ -185,6 +186,12 @@ class Staging:
                 return []
         is_valid = all(is_safe(s.path) and (s.base == "" or is_safe(s.base)) and is_safe(s.staged) for s in steps)
         return steps if is_valid and all("/" not in step.staged for step in steps) else []
+
+
+def _mount_of(fd: int) -> str:
+    """The mount that a folder is in: no file is renamed from one to another, also of the same filesystem."""
+    with open(f"/proc/self/fdinfo/{fd}") as file:
+        return next(line for line in file if line.startswith("mnt_id:"))
 
 
 def staged_name(file: File) -> str:
