@@ -1,6 +1,14 @@
-import { beforeAll, expect, it } from 'vitest';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { EC2Client, TerminateInstancesCommand } from '@aws-sdk/client-ec2';
+import { beforeAll, expect, inject, it } from 'vitest';
+import { registerInstance } from '../../local/cloud/instance.ts';
+import { killInstanceProcesses } from '../../local/cloud/instance-processes.ts';
+import { statePaths } from '../../local/cloud/paths.ts';
+import { readState } from '../../local/cloud/state.ts';
 import { Cloud } from '../support/cloud/cloud.ts';
 import { projectFolder, runctl, shellEnvironment } from '../support/cloud/runctl.ts';
+import { waitFor } from '../support/instance/processes.ts';
 import { outputOf } from '../support/outputs.ts';
 import { tarGz } from './archives.ts';
 
@@ -111,3 +119,70 @@ it('a run that goes on from one without checkpoints is refused before it touches
   expect(ended).toMatchObject({ error: 'CheckpointNotFound', cause: { outcome: 'rejected' } });
   expect(ended.states).not.toContain('Find instance');
 }, 120_000);
+
+/** Waits until a run has a checkpoint in S3. */
+async function hasCheckpoint(id: string): Promise<void> {
+  const folder = projectFolder(cloud.project);
+  await waitFor(async () => {
+    const { stdout, code } = await runctl(folder, ['checkpoints', id, '--json'], env);
+    return code === 0 && outputOf('checkpoints', stdout).checkpoints.length > 0;
+  }, 120);
+}
+
+it('a training that EC2 interrupts ends at once, and another run goes on from what it saved', async () => {
+  const paths = statePaths(inject('cloudFolder'));
+  const notice = join(paths.notices, `${cloud.instanceId}.json`);
+  const archive = await tarGz({ 'train.py': TRAIN });
+  const key = `uploads/${cloud.project}/interrupted.tar.gz`;
+  await cloud.put(key, archive, { args: ['100', '6', ''], maxWait: '1s' });
+  const run = await cloud.runAppears(key);
+  const id = run.split(':').at(-1) ?? '';
+  await hasCheckpoint(id);
+  mkdirSync(paths.notices, { recursive: true });
+  const time = new Date(Date.now() + 60_000).toISOString();
+  writeFileSync(notice, JSON.stringify({ 'instance-action': { action: 'terminate', time } }));
+  try {
+    const ended = await cloud.finished(run);
+    expect(ended).toMatchObject({ error: 'TrainingInterrupted', cause: { outcome: 'interrupted' } });
+    expect(ended.cause?.message).toContain('EC2 interrupted the training: it was to terminate the Spot Instance at');
+  } finally {
+    rmSync(notice);
+  }
+  const again = `uploads/${cloud.project}/resumed.tar.gz`;
+  await cloud.put(again, archive, { args: ['1', '1', ''], resume: 'latest' });
+  const resumed = await cloud.runAppears(again);
+  expect((await cloud.finished(resumed)).output).toMatchObject({ outcome: 'succeeded' });
+  const manifest = await cloud.manifest(resumed.split(':').at(-1) ?? '');
+  expect(manifest.attempts[0]?.resumedFrom).toMatchObject({ run: id });
+}, 600_000);
+
+it('a run whose instance is terminated goes on on another one of its tag', async () => {
+  const folder = inject('cloudFolder');
+  const [paths, state] = [statePaths(folder), await readState(statePaths(folder))];
+  if (state === undefined) throw new Error('there is no local cloud');
+  const beside = await Cloud.connect(folder, 'spot');
+  const key = `uploads/${beside.project}/moves.tar.gz`;
+  await beside.put(key, await tarGz({ 'train.py': TRAIN }), { args: ['6', '8', ''] });
+  const run = await beside.runAppears(key);
+  const id = run.split(':').at(-1) ?? '';
+  await hasCheckpoint(id);
+  const ec2 = beside.client(EC2Client);
+  await ec2.send(new TerminateInstancesCommand({ InstanceIds: [beside.instanceId] }));
+  await killInstanceProcesses(beside.instanceId);
+  const other = { name: `${beside.project}-2`, project: beside.project, folder: join(paths.instance, `${id}-2`) };
+  const replacement = await registerInstance(state, other);
+  try {
+    expect((await beside.finished(run)).output).toMatchObject({ outcome: 'succeeded' });
+    const manifest = await beside.manifest(id);
+    expect(manifest.instance?.id).toBe(replacement);
+    expect(manifest.attempts).toMatchObject([
+      { attempt: 1, outcome: 'instance-lost', instance: beside.instanceId },
+      { attempt: 2, outcome: 'succeeded', instance: replacement, resumedFrom: { run: id } },
+    ]);
+    const log = await runctl(projectFolder(beside.project), ['logs', id], env);
+    expect(log.stdout).toContain('total 15');
+  } finally {
+    await ec2.send(new TerminateInstancesCommand({ InstanceIds: [replacement] }));
+    await killInstanceProcesses(replacement);
+  }
+}, 600_000);
