@@ -24,7 +24,8 @@ export function formatDuration(seconds: number): string {
 
 /** `2,004` */
 export function formatCount(value: number): string {
-  return value.toLocaleString('en-US');
+  // Loading ICU for toLocaleString takes 25 ms.
+  return String(value).replace(/\B(?=(\d{3})+(?!\d))/g, ',');
 }
 
 /** `1 file`, `2,004 files`. @param noun in the singular; its plural has an s */

@@ -85,6 +85,7 @@ export class Walk {
     this.files.sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
+  /** @param folder real path */
   async #enter(folder: string, name: string, outer: Inherited): Promise<void> {
     const { only } = this.#options;
     const all = await this.#read(name, this.#source.children(folder, name, outer.belongs));
@@ -98,7 +99,7 @@ export class Walk {
     const inherited: Inherited = {
       ...outer,
       scopes: own === null ? outer.scopes : [...outer.scopes, own],
-      above: [...outer.above, await realpath(folder)],
+      above: [...outer.above, folder],
       onlyTracked: outer.onlyTracked || isVenv,
       isPulled: outer.isPulled || (name !== '' && pulled?.isComplete === false),
       pulled: pulled === null ? outer.pulled : new Set([...outer.pulled, ...pulled.names]),
