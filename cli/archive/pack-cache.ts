@@ -52,6 +52,8 @@ export class PackCache {
     readonly files: ReadonlyMap<string, string>,
     private readonly stored: ArchiveLocation | null,
     private readonly file: FileHandle,
+    /** The text of the file that describes the archive. */
+    readonly index: string,
   ) {
     this.starts = memberStarts(archive.members);
   }
@@ -66,8 +68,8 @@ export class PackCache {
   }
 
   private static async read(folder: string, file: FileHandle): Promise<PackCache | null> {
-    const index = unsealed((await readPrivate(folder, join(FOLDER, 'last.json'))) ?? '');
-    const { sha256, members, origins, files, stored } = indexSchema.parse(JSON.parse(index));
+    const index = (await readPrivate(folder, join(FOLDER, 'last.json'))) ?? '';
+    const { sha256, members, origins, files, stored } = indexSchema.parse(JSON.parse(unsealed(index)));
     if ((await digestOf(file)) !== sha256) return null;
     const archive = {
       sha256,
@@ -75,7 +77,7 @@ export class PackCache {
       members: members.map(([bytes, content, digest]) => ({ bytes, content, digest })),
     };
     const ranges = Object.entries(origins).map(([key, [first, count]]) => [key, { first, count }] as const);
-    return new PackCache(archive, new Map(ranges), new Map(Object.entries(files)), stored ?? null, file);
+    return new PackCache(archive, new Map(ranges), new Map(Object.entries(files)), stored ?? null, file, index);
   }
 
   /** Where the archive is stored whole, if it is in this bucket and of this project. */
@@ -137,13 +139,17 @@ export async function withPackCache<T>(folder: string, use: (cache: PackCache | 
   }
 }
 
-/** Replaces the cached archive. It is an optimization: an error of the disk is none of the command. */
+/**
+ * Replaces the cached archive. It is an optimization: an error of the disk is none of the command.
+ * @param previous what is cached, of which what is equal stays
+ */
 export async function savePackCache(
   folder: string,
   file: string,
   { sha256, bytes, members }: WrittenArchive,
   { origins, files }: { readonly origins: Origins; readonly files: ReadonlyMap<string, string> },
   stored: ArchiveLocation | null,
+  previous: PackCache | null,
 ): Promise<void> {
   if (bytes > ARCHIVE_BYTES_MAX) return;
   const index: z.input<typeof indexSchema> = {
@@ -154,10 +160,13 @@ export async function savePackCache(
     files: Object.fromEntries(files),
     stored: stored && { bucket: stored.bucket, key: stored.key, versionId: stored.versionId },
   };
+  const text = sealed(JSON.stringify(index));
+  const isKept = previous?.archive.sha256 === sha256;
+  if (isKept && text === previous.index) return;
   try {
     // A command that reads between the two finds a digest that does not match, and packs everything.
-    await copyPrivate(folder, join(FOLDER, 'last.tar.gz'), file);
-    await writePrivate(folder, join(FOLDER, 'last.json'), sealed(JSON.stringify(index)));
+    if (!isKept) await copyPrivate(folder, join(FOLDER, 'last.tar.gz'), file);
+    await writePrivate(folder, join(FOLDER, 'last.json'), text);
   } catch {
     // The next packing takes longer.
   }

@@ -122,7 +122,7 @@ export async function packFiles(
       leftOut,
       git,
       changedFiles: cache === null ? null : changedFiles(packing.digests, cache.files),
-      keep: (stored) => savePackCache(folder, archive, written, { origins, files: packing.digests }, stored),
+      keep: (stored) => savePackCache(folder, archive, written, { origins, files: packing.digests }, stored, cache),
     };
   } catch (error) {
     await rm(archive, { force: true });
