@@ -14,9 +14,9 @@ const DIGEST_BYTES = 32;
  * @param {string} folder where compiled code is kept; made when it is missing
  */
 export async function start(bundle, folder) {
-  // esbuild writes ASCII, and text of one byte a character takes half of the time.
-  const source = readFileSync(bundle, 'latin1');
-  const file = isDisabled() ? null : compiledFile(folder, source);
+  const bytes = readFileSync(bundle);
+  const source = bytes.latin1Slice(); // esbuild writes ASCII
+  const file = isDisabled() ? null : compiledFile(folder, bytes);
   const cachedData = file === null ? undefined : readCompiled(file);
   const script = new Script(`(function(exports,require,module,__filename,__dirname){${source}\n})`, {
     filename: bundle,
@@ -34,8 +34,8 @@ function isDisabled() {
 }
 
 /** V8 compares no more than the length of the source, so its digest is in the name. Each command needs other functions. */
-function compiledFile(folder, source) {
-  const digest = createHash('sha256').update(source, 'latin1').digest('hex').slice(0, 16);
+function compiledFile(folder, bytes) {
+  const digest = digestOf(bytes).toString('hex').slice(0, 16);
   const [command = ''] = process.argv.slice(2).filter((word) => /^[a-z]{1,20}$/.test(word));
   return join(folder, `${digest}-${process.version}-${process.arch}-${command}.bin`);
 }

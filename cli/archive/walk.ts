@@ -105,7 +105,9 @@ export class Walk {
       pulled: pulled === null ? outer.pulled : new Set([...outer.pulled, ...pulled.names]),
     };
     for (const child of [...children].sort((a, b) => (a.name < b.name ? -1 : 1))) {
-      await this.#visit(join(folder, child.name), name === '' ? child.name : `${name}/${child.name}`, child, inherited);
+      // join would look at each character of the folder again.
+      const path = folder.endsWith(sep) ? `${folder}${child.name}` : `${folder}${sep}${child.name}`;
+      await this.#visit(path, name === '' ? child.name : `${name}/${child.name}`, child, inherited);
     }
     // The plan is made with it, so the run must have it, too.
     if (
