@@ -5,6 +5,10 @@ import { dirname, join } from 'node:path';
 import { Script } from 'node:vm';
 
 const DIGEST_BYTES = 32;
+/** The exit code of a command that does not exist. */
+const USAGE = 2;
+/** Options before a command that have a value. */
+const VALUED = ['--profile', '--region'];
 
 /**
  * Runs the bundle of the command. V8 needs longer to compile it than most commands need for their work, so what it has
@@ -23,7 +27,9 @@ export async function start(bundle, folder) {
     ...(cachedData === undefined ? {} : { cachedData }),
   });
   if (file !== null && (cachedData === undefined || script.cachedDataRejected))
-    process.once('exit', () => keepCompiled(file, script.createCachedData()));
+    process.once('exit', (code) => {
+      if (code !== USAGE) keepCompiled(file, script.createCachedData());
+    });
   const module = { exports: {} };
   script.runInThisContext()(module.exports, createRequire(bundle), module, bundle, dirname(bundle));
   await module.exports.ended;
@@ -36,7 +42,8 @@ function isDisabled() {
 /** V8 compares no more than the length of the source, so its digest is in the name. Each command needs other functions. */
 function compiledFile(folder, bytes) {
   const digest = digestOf(bytes).toString('hex').slice(0, 16);
-  const [command = ''] = process.argv.slice(2).filter((word) => /^[a-z]{1,20}$/.test(word));
+  const words = process.argv.slice(2);
+  const command = words.find((word, index) => /^[a-z]{1,20}$/.test(word) && !VALUED.includes(words[index - 1])) ?? '';
   return join(folder, `${digest}-${process.version}-${process.arch}-${command}.bin`);
 }
 
@@ -64,7 +71,15 @@ function keepCompiled(file, code) {
     writeFileSync(draft, Buffer.concat([digestOf(code), code]), { mode: 0o600 });
     renameSync(draft, file);
   } catch {
+    removeDraft(draft);
+  }
+}
+
+function removeDraft(draft) {
+  try {
     rmSync(draft, { force: true });
+  } catch {
+    // its folder cannot exist either
   }
 }
 
