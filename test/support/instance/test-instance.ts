@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { afterEach } from 'vitest';
 import type { JobName } from '../../../core/names.ts';
 import { ANSWERS, checkAnswer, type JobStatus, type Verb } from '../../../core/protocol/answers.ts';
-import { buildProgram } from '../../../lib/instance/program.ts';
+import { compiledProgram, PYTHON } from './compiled-program.ts';
 import { killQuietly, processesWith, waitFor } from './processes.ts';
 
 import { type Answer, type Fields, type JobFields, type Reply, startRequest, type TestRun } from './requests.ts';
@@ -34,8 +34,6 @@ export const NOBODY = { name: 'nobody', uid: 65_534, gid: 65_534 } as const;
 export const PROJECT = 'digits';
 
 export const RUNNER_FOLDER = fileURLToPath(new URL('../../../instance/runner', import.meta.url));
-/** Another interpreter for the runner, which must work with Python 3.8 and later. */
-const PYTHON = process.env.RUNCTL_TEST_PYTHON ?? 'python3';
 export const AGENT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin';
 /** Creates instances for the tests of a file. Each is removed with all its processes after its test. */
 export function useInstances(): (options?: InstanceOptions) => TestInstance {
@@ -69,7 +67,7 @@ export class TestInstance {
     this.root = join(this.base, 'root');
     this.home = join(this.base, 'home');
     chmodSync(this.base, 0o755);
-    const { bytes, sha256 } = buildProgram(this.runnerFolder());
+    const { bytes, sha256 } = compiledProgram(this.runnerFolder());
     this.runner = join(this.root, 'programs', sha256);
     mkdirSync(dirname(this.runner), { recursive: true });
     writeFileSync(this.runner, bytes);
@@ -227,8 +225,8 @@ export class TestInstance {
     rmSync(this.base, { recursive: true, force: true });
   }
 
-  private runnerFolder(): string {
-    if (!this.options.modules) return RUNNER_FOLDER;
+  private runnerFolder(): string | undefined {
+    if (!this.options.modules) return undefined;
     const folder = join(this.base, 'modules');
     cpSync(RUNNER_FOLDER, folder, { recursive: true });
     for (const [name, source] of Object.entries(this.options.modules)) writeFileSync(join(folder, name), source);
