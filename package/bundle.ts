@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { dirname, join, relative, resolve } from 'node:path';
+import { basename, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type BuildOptions, build, type Metafile, type Plugin } from 'esbuild';
 import { constantKeys } from '../lib/functions/bundle.ts';
@@ -43,10 +43,10 @@ async function bundleStart(folder: string): Promise<Metafile> {
     write: false,
     plugins: [constantKeys, placesOfSources],
   });
-  const parts = new Map(outputFiles.map(({ path, text }) => [path, text]));
+  const parts = new Map(outputFiles.map(({ path, text }) => [basename(path), text]));
   await build({
     ...settings(folder),
-    entryPoints: [join(folder, 'runctl.js')],
+    entryPoints: ['runctl.js'],
     outExtension: { '.js': '.cjs' },
     format: 'cjs',
     // What is left are modules of Node.js. A script whose compiled code was kept cannot import (Node.js 20).
@@ -91,19 +91,15 @@ function settings(folder: string) {
   } satisfies BuildOptions;
 }
 
-/** Files that were built before, by their paths. */
+/** Files of one folder that were built before, by their names. The folder's path would be in what is made of them. */
 function filesInMemory(files: ReadonlyMap<string, string>): Plugin {
   return {
     name: 'files-in-memory',
     setup({ onResolve, onLoad }) {
-      onResolve({ filter: /\.js$/ }, ({ path, resolveDir }) => {
-        const file = resolve(resolveDir, path);
-        return files.has(file) ? { path: file, namespace: 'memory' } : null;
-      });
-      onLoad({ filter: /.*/, namespace: 'memory' }, ({ path }) => ({
-        contents: files.get(path) ?? '',
-        resolveDir: dirname(path),
-      }));
+      onResolve({ filter: /\.js$/ }, ({ path }) =>
+        files.has(basename(path)) ? { path: basename(path), namespace: 'command' } : null,
+      );
+      onLoad({ filter: /.*/, namespace: 'command' }, ({ path }) => ({ contents: files.get(path) ?? '' }));
     },
   };
 }

@@ -24,7 +24,8 @@ export function compiledProgram(folder?: string): Program {
   if (folder === undefined && unchanged !== null) return unchanged;
   const { sources, compiled } = readCompiled();
   const files = folder === undefined ? sources : unzipSync(buildProgram(folder).bytes);
-  const isOwn = (name: string) => files[name] !== undefined && Buffer.compare(files[name], sources[name] ?? Buffer.alloc(0)) === 0;
+  const isOwn = (name: string) =>
+    files[name] !== undefined && Buffer.compare(files[name], sources[name] ?? Buffer.alloc(0)) === 0;
   const code = Object.entries(compiled).filter(([name]) => isOwn(name.slice(0, -1)));
   const bytes = zipSync({ ...files, ...Object.fromEntries(code) }, { level: 0, mtime: '1980-01-01T00:00:00', os: 3 });
   const program = { bytes, sha256: createHash('sha256').update(bytes).digest('hex') };

@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { afterEach } from 'vitest';
 import type { JobName } from '../../../core/names.ts';
 import { ANSWERS, checkAnswer, type JobStatus, type Verb } from '../../../core/protocol/answers.ts';
+import { buildProgram } from '../../../lib/instance/program.ts';
 import { compiledProgram, PYTHON } from './compiled-program.ts';
 import { killQuietly, processesWith, waitFor } from './processes.ts';
 
@@ -27,6 +28,8 @@ export interface InstanceOptions {
   readonly modules?: Readonly<Record<string, string>>;
   /** Variables in addition to the agent's own. */
   readonly env?: Readonly<Record<string, string>>;
+  /** Without the compiled code of the modules, where time or room on the disk is what is tested. */
+  readonly asShipped?: boolean;
 }
 
 export const isRoot = process.getuid?.() === 0;
@@ -67,7 +70,9 @@ export class TestInstance {
     this.root = join(this.base, 'root');
     this.home = join(this.base, 'home');
     chmodSync(this.base, 0o755);
-    const { bytes, sha256 } = compiledProgram(this.runnerFolder());
+    const { bytes, sha256 } = options.asShipped
+      ? buildProgram(this.runnerFolder())
+      : compiledProgram(this.runnerFolder());
     this.runner = join(this.root, 'programs', sha256);
     mkdirSync(dirname(this.runner), { recursive: true });
     writeFileSync(this.runner, bytes);
