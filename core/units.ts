@@ -22,7 +22,7 @@ export function formatDuration(seconds: number): string {
   return `${Math.floor(seconds / 3600)} h ${two(Math.floor((seconds % 3600) / 60))} min`;
 }
 
-/** `2,004` */
+/** `2,004`. @param value an integer */
 export function formatCount(value: number): string {
   // Loading ICU for toLocaleString takes 25 ms.
   return String(value).replace(/\B(?=(\d{3})+(?!\d))/g, ',');
