@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { afterEach } from 'vitest';
 import { ANSWERS, checkAnswer, type JobStatus, type Verb } from '../../../core/protocol/answers.ts';
 import { buildProgram } from '../../../lib/instance/program.ts';
+import { compiledProgram, PYTHON } from './compiled-program.ts';
 import { killQuietly, processesWith, waitFor } from './processes.ts';
 
 import { type Answer, type Fields, type JobFields, type Reply, startRequest, type TestRun } from './requests.ts';
@@ -26,6 +27,8 @@ export interface InstanceOptions {
   readonly modules?: Readonly<Record<string, string>>;
   /** Variables in addition to the agent's own. */
   readonly env?: Readonly<Record<string, string>>;
+  /** Without the compiled code of the modules, where time or room on the disk is what is tested. */
+  readonly asShipped?: boolean;
 }
 
 export const isRoot = process.getuid?.() === 0;
@@ -33,8 +36,6 @@ export const NOBODY = { name: 'nobody', uid: 65_534, gid: 65_534 } as const;
 export const PROJECT = 'digits';
 
 export const RUNNER_FOLDER = fileURLToPath(new URL('../../../instance/runner', import.meta.url));
-/** Another interpreter for the runner, which must work with Python 3.8 and later. */
-const PYTHON = process.env.RUNCTL_TEST_PYTHON ?? 'python3';
 export const AGENT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin';
 /** Creates instances for the tests of a file. Each is removed with all its processes after its test. */
 export function useInstances(): (options?: InstanceOptions) => TestInstance {
@@ -68,7 +69,9 @@ export class TestInstance {
     this.root = join(this.base, 'root');
     this.home = join(this.base, 'home');
     chmodSync(this.base, 0o755);
-    const { bytes, sha256 } = buildProgram(this.runnerFolder());
+    const { bytes, sha256 } = options.asShipped
+      ? buildProgram(this.runnerFolder())
+      : compiledProgram(this.runnerFolder());
     this.runner = join(this.root, 'programs', sha256);
     mkdirSync(dirname(this.runner), { recursive: true });
     writeFileSync(this.runner, bytes);
@@ -227,8 +230,8 @@ export class TestInstance {
     rmSync(this.base, { recursive: true, force: true });
   }
 
-  private runnerFolder(): string {
-    if (!this.options.modules) return RUNNER_FOLDER;
+  private runnerFolder(): string | undefined {
+    if (!this.options.modules) return undefined;
     const folder = join(this.base, 'modules');
     cpSync(RUNNER_FOLDER, folder, { recursive: true });
     for (const [name, source] of Object.entries(this.options.modules)) writeFileSync(join(folder, name), source);
