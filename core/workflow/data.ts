@@ -194,11 +194,20 @@ export interface CheckpointProgress {
   readonly committed: number;
   readonly latest: CommittedCheckpoint | null;
   /** Those that are in the bucket. */
-  readonly kept: readonly { readonly seq: number; readonly series: string }[];
+  readonly kept: readonly KeptCheckpoint[];
   readonly uploading: { readonly name: string; readonly bytes: number; readonly since: number } | null;
   readonly warnings: readonly string[];
   /** Epoch seconds since when the training has ended and its last checkpoints are sent. */
   readonly drainingSince: number | null;
+}
+
+export interface KeptCheckpoint {
+  readonly seq: number;
+  readonly series: string;
+  /** Epoch seconds when it was saved. Left out, as `interval`, by a run that began with an older version. */
+  readonly savedAt?: number;
+  /** Seconds since the one of its series before; left out: it is the first. */
+  readonly interval?: number;
 }
 
 export interface CommittedCheckpoint {

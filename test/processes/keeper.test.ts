@@ -185,7 +185,7 @@ describe('a keeper', () => {
     expect(parts).toHaveLength(10);
     expect(Buffer.concat(parts.map((key) => store().bytes(key))).equals(readFileSync(big))).toBe(true);
     const twice = store().tried.filter((key, index, all) => all.indexOf(key) !== index);
-    expect(twice.length).toBeLessThan(5); // those of four requests at once
+    expect(twice.length).toBeLessThan(9); // those that were under way
   });
 
   it('goes on when S3 has refused for a while', async () => {

@@ -16,8 +16,8 @@ from typing import Any
 from checkpoints import pin
 from common import accounts, form_post, keeper_files, marker
 
-#: Requests at the same time.
-_WORKERS = 4
+#: Requests at the same time. MD5 and sending leave the interpreter's lock, so threads use several cores.
+_WORKERS = min(8, 2 * (os.cpu_count() or 1))
 #: Of one read or write.
 _MAX_SILENCE_S = 60.0
 #: Without anything sent for so long, the unit is given up; a newer one may be there by then.
