@@ -240,7 +240,7 @@ export interface Failure {
 
 /** The progress of a run's clean-up. What it names is done and is not done again. */
 export interface CleanUpProgress {
-  readonly phase: 'collect' | 'upload' | 'release' | 'drain' | 'done';
+  readonly phase: 'collect' | 'upload' | 'release' | 'drain' | 'join' | 'done';
   /** Epoch seconds when the phase began. */
   readonly since: number;
   /** The files that were packed on the instance; null before they are known. */
@@ -249,11 +249,21 @@ export interface CleanUpProgress {
   readonly uploaded: readonly string[];
   /** Of `files`: those whose upload has ended, well or not. A run that began with an older version has none. */
   readonly tried?: readonly string[];
+  /** Files that were sent in parts, which are joined last. Left out: none. */
+  readonly joins?: readonly PendingJoin[];
   /** The jobs that the run has on the instance. */
   readonly jobs: JobStates;
   /** Requests in this phase that got no answer. */
   readonly failures: number;
   readonly warnings: readonly string[];
+}
+
+export interface PendingJoin {
+  readonly name: string;
+  /** Of the object that lists the parts. */
+  readonly listEtag: string;
+  /** Of the upload that joins them; null: it has not begun. */
+  readonly uploadId: string | null;
 }
 
 export interface FinishInput {
