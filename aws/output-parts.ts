@@ -51,7 +51,7 @@ export function outputPartsOver(
       const UploadId =
         uploadId ?? (await withAwsErrors(action, s3.send(new CreateMultipartUploadCommand(target)))).UploadId ?? '';
       const upload = { ...target, UploadId };
-      const copied = await partsOf(s3, upload);
+      const copied = await copiedParts(s3, upload);
       if (copied === null) {
         // A call before this one completed it, and its answer was lost.
         if (await isThere(s3, bucket, to, sent.bytes)) return null;
@@ -87,7 +87,7 @@ async function readList(s3: S3, bucket: string, { prefix, bytes, listEtag }: Sen
 }
 
 /** The parts that an upload has, by number; null: there is no such upload. */
-async function partsOf(s3: S3, upload: { Bucket: string; Key: string; UploadId: string }) {
+async function copiedParts(s3: S3, upload: { Bucket: string; Key: string; UploadId: string }) {
   const found = new Map<number, { etag: string }>();
   let PartNumberMarker: string | undefined;
   for (;;) {

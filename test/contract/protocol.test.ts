@@ -8,6 +8,7 @@ import {
   type CollectRequest,
   type InstallRequest,
   MAX_REQUEST_BYTES,
+  type PartsGrant,
   type PollRequest,
   PROTOCOL,
   type ReleaseRequest,

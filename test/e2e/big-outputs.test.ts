@@ -18,7 +18,7 @@ const FINISH = 'runctl-finish-run';
 /** A file of more than 300 KB is sent in parts of 100 KB. Of other runs meanwhile, too: their outputs are the same in the end. */
 const SIZES = { OUTPUT_PART_SIZES: '300000,100000' };
 const TRAIN = `import hashlib, os
-os.makedirs("outputs")
+os.makedirs("outputs", exist_ok=True)
 data = os.urandom(1_000_000)
 with open("outputs/model.bin", "wb") as file:
     file.write(data)
@@ -49,7 +49,7 @@ it('outputs that one PUT does not take arrive as one object, and pull unpacks th
   const key = `uploads/${cloud.project}/big.tar.gz`;
   await cloud.put(key, await tarGz({ 'train.py': TRAIN }));
   const run = await cloud.finished(await cloud.runAppears(key));
-  expect(run.output).toMatchObject({ outcome: 'succeeded', warnings: [] });
+  expect(run.output, JSON.stringify(run.cause)).toMatchObject({ outcome: 'succeeded', warnings: [] });
   const { outputs } = await cloud.manifest(run.arn);
   const object = await cloud.object(outputs.archive?.key ?? '');
   expect(object?.length).toBe(outputs.archive?.bytes);

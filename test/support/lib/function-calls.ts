@@ -6,7 +6,8 @@ const JOB = [...COMMANDS, 'DescribeInstances'];
 const LOGS = ['CreateLogStream', 'CreateLogGroup', 'PutLogEvents', 'GetLogEvents', 'DescribeExecution'];
 /** PutObject: what the instance sends by presigned URL has this role's permission. */
 const FILES = ['PutObject', 'GetRunFile'];
-const END = [...COMMANDS, ...LOGS, ...FILES, 'HeadRunFile', 'GetExecutionHistory'];
+const JOIN = ['CreateMultipartUpload', 'ListParts', 'UploadPartCopy', 'CompleteMultipartUpload'];
+const END = [...COMMANDS, ...LOGS, ...FILES, 'HeadRunFile', ...JOIN, 'GetExecutionHistory'];
 
 /** The calls of AWS that each function makes; the bundles have more, since some functions use a part of a client. */
 export const CALLED = new Map<string, readonly string[]>([
