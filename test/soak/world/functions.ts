@@ -1,4 +1,5 @@
 import { type ArchiveStore, archiveStoreOver } from '../../../aws/archive-store.ts';
+import { checkpointStoreOver } from '../../../aws/checkpoint-store.ts';
 import { executionsOver } from '../../../aws/executions.ts';
 import { functionsOver } from '../../../aws/functions.ts';
 import { instancesOver } from '../../../aws/instances.ts';
@@ -48,6 +49,8 @@ export interface Services {
   readonly bucket: Bucket;
   readonly states: Service;
   readonly lambda: Service;
+  /** Whether Poll logs commits checkpoints. */
+  readonly keepsCheckpoints: boolean;
 }
 
 const PROGRAM = { sha256: 'a'.repeat(64), bucket: BUCKET, key: 'runctl/program.zip' };
@@ -112,7 +115,11 @@ function handlers(services: Services, invocation: Invocation): Readonly<Record<s
     'runctl-install-requirements': createInstall(job),
     'runctl-start-training': createStart(job),
     'runctl-confirm-pid': createConfirm({ ...job, notify }),
-    'runctl-poll-logs': createPoll({ ...job, chunks: files }),
+    'runctl-poll-logs': createPoll({
+      ...job,
+      chunks: files,
+      ...(services.keepsCheckpoints ? { checkpoints: checkpointStoreOver(s3, bucket.grant, BUCKET) } : {}),
+    }),
     'runctl-check-instance': createCheck(instances),
     'runctl-finish-run': createFinish(end),
     [STOP_FUNCTION]: createStop({ ...end, runMachineArn: Executions.machineArn(RUN_MACHINE), sleep }),
