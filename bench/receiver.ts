@@ -3,8 +3,15 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { bareEnvironment } from './processes.ts';
 
-/** As much of S3 as uploads need. It reads what is sent as fast as it comes, and drops it. */
-const RECEIVE = `import socket, threading
+/** As much of S3 as uploads need. It reads what is sent, as fast as its line is, and drops it. */
+const RECEIVE = `import socket, sys, threading, time
+RATE, LOCK, NEXT_AT = float(sys.argv[1]) * 1e6, threading.Lock(), [0.0]
+def pace(count):
+    with LOCK:
+        NEXT_AT[0] = max(NEXT_AT[0], time.monotonic()) + count / RATE
+        wait = NEXT_AT[0] - time.monotonic()
+    if wait > 0.001:
+        time.sleep(wait)
 LISTENER = socket.create_server(("127.0.0.1", 0))
 UPLOAD = b"<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>"
 DONE = b'<CompleteMultipartUploadResult><ETag>"e"</ETag></CompleteMultipartUploadResult>'
@@ -30,6 +37,7 @@ def serve(connection):
             if count == 0:
                 return
             length -= count
+            pace(count)
         target = line.split()[1]
         body = UPLOAD if b"?uploads" in target else DONE if b"?uploadId" in target else b""
         etag = b'ETag: "e"\\r\\n' if line.startswith(b"PUT") else b""
@@ -39,12 +47,19 @@ while True:
     threading.Thread(target=serve, args=(LISTENER.accept()[0],), daemon=True).start()
 `;
 
-/** Calls with the address of a receiver that is there meanwhile. */
-export async function withReceiver<T>(call: (endpoint: string) => Promise<T>): Promise<T> {
-  const child = spawn('python3', ['-I', '-c', RECEIVE], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-    env: { ...bareEnvironment },
-  });
+/** Calls with the address of a receiver that is there meanwhile. @param mbPerSecond of its line */
+export async function withReceiver<T>(
+  call: (endpoint: string) => Promise<T>,
+  mbPerSecond = Number.POSITIVE_INFINITY,
+): Promise<T> {
+  const child = spawn(
+    'python3',
+    ['-I', '-c', RECEIVE, mbPerSecond === Number.POSITIVE_INFINITY ? 'inf' : `${mbPerSecond}`],
+    {
+      stdio: ['ignore', 'pipe', 'inherit'],
+      env: { ...bareEnvironment },
+    },
+  );
   const ended = once(child, 'close');
   try {
     const [port] = await once(createInterface({ input: child.stdout }), 'line');
