@@ -1,7 +1,7 @@
 import { latestKey } from '../core/checkpoints/keys.ts';
 import { readLatest } from '../core/checkpoints/manifest.ts';
 import { LONGEST_WAIT } from '../core/workflow/poll-timing.ts';
-import type { CloudBench } from './measure.ts';
+import type { BenchCloud } from './cloud.ts';
 import { atMost, type Row, type Section } from './report.ts';
 import { scriptArchive } from './scripts.ts';
 import { POLL_SECONDS } from './watch-cost.ts';
@@ -29,7 +29,12 @@ for name, size in ${JSON.stringify([...Array.from({ length: SMALL.count }, (_, n
 `;
 
 /** Measures the time from the rename of a complete checkpoint until latest.json names it, in a run of the local cloud. */
-export async function benchCheckpointDelay({ cloud, work, say, signal }: CloudBench): Promise<Section> {
+export async function benchCheckpointDelay(
+  cloud: BenchCloud,
+  work: string,
+  say: (line: string) => void,
+  signal: AbortSignal,
+): Promise<Section> {
   say(`a run that saves ${SMALL.count + 1} checkpoints`);
   const seen = new Map<string, number>();
   const archive = await scriptArchive(work, PROJECT, SAVE);

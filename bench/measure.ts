@@ -31,7 +31,7 @@ interface Bench {
   readonly checkpointMb: number;
 }
 
-export interface CloudBench extends Bench {
+interface CloudBench extends Bench {
   readonly paths: StatePaths;
   readonly state: LocalState;
   readonly cloud: BenchCloud;
@@ -94,7 +94,7 @@ export const PARTS = {
   },
   checkpoints: {
     what: 'from a saved checkpoint to latest.json; upload beside `aws s3 cp`; step time of a training meanwhile',
-    inCloud: (bench: CloudBench) => benchCheckpoints(bench),
+    inCloud: ({ say, signal, ...bench }: CloudBench) => benchCheckpoints(bench, bench, say, signal),
   },
 } as const satisfies Record<
   string,

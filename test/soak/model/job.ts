@@ -1,8 +1,8 @@
 import type { JobName } from '../../../core/names.ts';
-import type { JobExit, JobResult, JobState } from '../../../core/protocol/answers.ts';
+import type { JobExit, JobResult, JobState, KeeperReport } from '../../../core/protocol/answers.ts';
+import type { CheckpointGrant } from '../../../core/protocol/messages.ts';
 import type { Clock } from '../clock.ts';
 import type { Save } from './checkpoint-files.ts';
-import type { ModelKeeper } from './keeper.ts';
 
 /** What a job's process does by itself and on SIGTERM. Times in ms since its start. */
 export interface JobPlan {
@@ -98,7 +98,7 @@ export interface ModelJob {
   exit: (JobExit & { readonly reason: 'stop' | 'max-duration' | null; readonly result: JobResult | null }) | null;
   log: Buffer;
   /** Of a training whose checkpoints are sent. */
-  keeper: ModelKeeper | null;
+  keeper: { poll(grant: CheckpointGrant, isRunning: boolean): KeeperReport; kill(): void } | null;
   /** It was interrupted, and has been started again: restarted.json. */
   restarted: boolean;
   /** How many processes of the job were started. No marker records this. */
