@@ -15,6 +15,8 @@ export class MultipartS3 {
   before: (command: string) => void = () => undefined;
   /** Called after it: what it throws is thrown although the command had its effect. */
   after: (command: string) => void = () => undefined;
+  /** Smaller in tests of many parts. */
+  minPartBytes = MIN_PART_BYTES;
   /** Of one page of ListParts. */
   pageParts = 1_000;
   readonly client: Pick<S3Client, 'send'>;
@@ -61,7 +63,7 @@ export class MultipartS3 {
             return body !== undefined && md5(body) === unquoted(ETag) ? body : null;
           });
           if (bodies.some((body) => body === null)) return awsError('InvalidPart');
-          if (bodies.slice(0, -1).some((body) => (body?.length ?? 0) < MIN_PART_BYTES))
+          if (bodies.slice(0, -1).some((body) => (body?.length ?? 0) < this.minPartBytes))
             return awsError('EntityTooSmall');
           this.objects.set(key, Buffer.concat(bodies as Buffer[]));
           this.uploads.delete(String(input.UploadId));

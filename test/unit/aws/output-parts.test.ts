@@ -19,16 +19,16 @@ beforeEach(() => {
 });
 
 /** Puts the parts where an instance does. Many parts share their bytes. */
-function sent(count: number, { lastBytes = 7 } = {}) {
-  const body = Buffer.alloc(PART_BYTES, 'a');
+function sent(count: number, { lastBytes = 7, partBytes = PART_BYTES } = {}) {
+  const body = Buffer.alloc(partBytes, 'a');
   const bodies = Array.from({ length: count }, (_, index) =>
     index === count - 1 ? Buffer.alloc(lastBytes, 'z') : body,
   );
   for (const [index, part] of bodies.entries()) s3.objects.set(partKey(PREFIX, index + 1), part);
-  const bytes = (count - 1) * PART_BYTES + lastBytes;
+  const bytes = (count - 1) * partBytes + lastBytes;
   const etag = md5(body);
   const etags = bodies.map((_, index) => (index === count - 1 ? md5(bodies[index] as Buffer) : etag));
-  const list = Buffer.from(JSON.stringify({ bytes, partBytes: PART_BYTES, etags }));
+  const list = Buffer.from(JSON.stringify({ bytes, partBytes, etags }));
   s3.objects.set(`${PREFIX}parts.json`, list);
   return { bytes, parts: { prefix: PREFIX, bytes, listEtag: md5(list) } };
 }
@@ -49,7 +49,8 @@ describe('the parts of a file', () => {
 
   it('that are many are joined in several calls, each part once, also over pages of parts', async () => {
     s3.pageParts = 10;
-    const { bytes, parts } = sent(2 * BATCH + 3);
+    s3.minPartBytes = 10;
+    const { bytes, parts } = sent(2 * BATCH + 3, { partBytes: 10 });
     now = 5;
     const first = await store().join(parts, TARGET, null, 1);
     expect(first).toBe('u1');
