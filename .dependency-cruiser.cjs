@@ -46,7 +46,7 @@ module.exports = {
     core('checkpoints', 'protocol', 'workflow', 'spec'),
     core('job', 'checkpoints', 'protocol', 'logs', 'workflow', 'spec', 'metrics'),
     core('outcome', 'job', 'protocol', 'workflow', 'spec', 'logs'),
-    core('notify', 'outcome', 'workflow', 'spec'),
+    core('notify', 'outcome', 'checkpoints', 'workflow', 'spec'),
     only('aws', 'aws/', ['aws/', 'core/']),
     only('bin', 'bin/app', ['lib/']),
     only('lib', 'lib/', ['lib/', 'core/']),

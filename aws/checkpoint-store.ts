@@ -3,46 +3,21 @@ import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 import type { CheckpointStore } from '../core/checkpoints/store.ts';
 import { withAwsErrors } from './errors.ts';
 import { getObject, headObject, listObjects, objectInput, putJson } from './objects.ts';
-import { signPostPolicy } from './post-policy.ts';
+import { grantPosts } from './post-grant.ts';
 import { CLIENT_SETTINGS } from './settings.ts';
 
-const GRANT_S = 300;
 /** A restore takes hours at most. The session of the function's role may end before: then it is started again. */
 const RESTORE_S = 12 * 3_600;
-/** Of one POST: S3 takes no more. */
-const MAX_POST_BYTES = 5 * 1024 ** 3;
 const OBJECTS_PER_DELETE = 1_000;
 
 export function createCheckpointStore(bucket: string): CheckpointStore {
   const s3 = new S3Client(CLIENT_SETTINGS);
-  const grant = (prefix: string) => grantOver(s3, bucket, prefix, new Date());
+  const grant = (prefix: string) => grantPosts(s3, bucket, prefix);
   return checkpointStoreOver(
     s3,
     { grant, sign: (command) => getSignedUrl(s3, command, { expiresIn: RESTORE_S }) },
     bucket,
   );
-}
-
-/** Signed with the function's role, which may write objects of this beginning alone. */
-async function grantOver(s3: S3Client, bucket: string, prefix: string, now: Date) {
-  const [credentials, region, url] = await Promise.all([
-    s3.config.credentials(),
-    s3.config.region(),
-    getSignedUrl(s3, new GetObjectCommand({ Bucket: bucket, Key: 'x' })),
-  ]);
-  const fields = signPostPolicy({
-    credentials,
-    region,
-    now,
-    expiresIn: GRANT_S,
-    bucket,
-    conditions: [
-      ['starts-with', '$key', prefix],
-      ['starts-with', '$Content-MD5', ''],
-      ['content-length-range', 0, MAX_POST_BYTES],
-    ],
-  });
-  return { url: url.replace(/x\?.*$/s, ''), fields };
 }
 
 export function checkpointStoreOver(

@@ -1,5 +1,6 @@
 import type { KeeperReport } from '../protocol/answers.ts';
 import type { CheckpointProgress, JobInput } from '../workflow/data.ts';
+import { seriesOf } from './keys.ts';
 
 const MAX_WARNINGS = 5;
 /** The keeper ends 60 s after its training (instance/runner/common/keeper_files.py); the last report comes with the next poll. */
@@ -29,6 +30,23 @@ export function drain(
   const since = progress.drainingSince ?? now;
   const isDone = report.state === 'done' && report.units.every(({ seq }) => seq <= progress.committed);
   return { isOver: isDone || now - since > DRAIN_S, progress: { ...progress, drainingSince: since } };
+}
+
+/** An upload is given this time, however often its training saves. */
+const MIN_LAG_S = 300;
+/** Between two checkpoints, before two of a series are known. */
+const USUAL_INTERVAL_S = 1_800;
+
+/**
+ * How long the upload of a checkpoint has taken so far, when that is longer than two intervals of its series; else null.
+ * @param now epoch seconds
+ */
+export function uploadLag({ uploading, kept }: CheckpointProgress, now: number): number | null {
+  if (uploading === null) return null;
+  const series = seriesOf(uploading.name);
+  const interval = kept.findLast((one) => one.series === series)?.interval ?? USUAL_INTERVAL_S;
+  const age = now - uploading.since;
+  return age > Math.max(2 * interval, MIN_LAG_S) ? age : null;
 }
 
 /** With what a report says of sending. */

@@ -187,6 +187,10 @@ export const ANSWERS = {
   upload: z.object({
     state: z.enum(['uploading', 'uploaded', 'absent']),
     failed: z.record(z.string(), z.string()),
+    /** Of files that were sent in parts: the object that lists these. */
+    parts: z.optional(
+      z.record(z.string(), z.object({ bytes: size, etag: z.string().check(z.regex(/^[0-9a-f]{32}$/)) })),
+    ),
   }),
   fetch: z.object({
     state: z.enum(['absent', 'packing', 'packed', 'uploading', 'uploaded']),

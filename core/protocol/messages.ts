@@ -181,12 +181,24 @@ interface OutputSelection {
   readonly maxBytes: number;
 }
 export type CollectRequest = RequestBase &
-  OutputSelection & { readonly verb: 'collect'; readonly grace: number; readonly wait: number };
+  OutputSelection & {
+    readonly verb: 'collect';
+    readonly grace: number;
+    readonly wait: number;
+    /** As maxBytes, of an instance that sends larger files in parts; left out: 0. */
+    readonly maxBytesInParts?: number;
+  };
 export type UploadRequest = RequestBase & {
   readonly verb: 'upload';
   readonly wait: number;
   readonly puts: Readonly<Record<string, string>>;
+  /** Files that are sent in parts; left out: none. */
+  readonly parts?: Readonly<Record<string, PartsGrant>>;
 };
+/** The right to send a file in parts for as long as S3 accepts its policy, 300 s. */
+export interface PartsGrant extends Pick<CheckpointGrant, 'url' | 'fields' | 'prefix'> {
+  readonly partBytes: number;
+}
 /** Sends files of a run's project to S3 for a person. Changes nothing of the run. */
 export type FetchRequest = RequestBase &
   OutputSelection & {

@@ -246,13 +246,22 @@ export interface CheckpointProgress {
   readonly committed: number;
   readonly latest: CommittedCheckpoint | null;
   /** Those that are in the bucket. */
-  readonly kept: readonly { readonly seq: number; readonly series: string }[];
+  readonly kept: readonly KeptCheckpoint[];
   readonly uploading: { readonly name: string; readonly bytes: number; readonly since: number } | null;
   readonly warnings: readonly string[];
   /** Epoch seconds since when the training has ended and its last checkpoints are sent. */
   readonly drainingSince: number | null;
   /** EC2's notice that it takes the Spot Instance back. */
   readonly notice?: SpotNotice;
+}
+
+export interface KeptCheckpoint {
+  readonly seq: number;
+  readonly series: string;
+  /** Epoch seconds when it was saved. Left out, as `interval`, by a run that began with an older version. */
+  readonly savedAt?: number;
+  /** Seconds since the one of its series before; left out: it is the first. */
+  readonly interval?: number;
 }
 
 export interface CommittedCheckpoint {
@@ -294,7 +303,7 @@ export interface Failure {
 /** The progress of a run's clean-up. What it names is done and is not done again. */
 export interface CleanUpProgress {
   /** `save`: of a run that was stopped, the last checkpoints. */
-  readonly phase: 'save' | 'collect' | 'upload' | 'release' | 'drain' | 'done';
+  readonly phase: 'save' | 'collect' | 'upload' | 'release' | 'drain' | 'join' | 'done';
   /** Epoch seconds when the phase began. */
   readonly since: number;
   /** The files that were packed on the instance; null before they are known. */
@@ -303,11 +312,21 @@ export interface CleanUpProgress {
   readonly uploaded: readonly string[];
   /** Of `files`: those whose upload has ended, well or not. A run that began with an older version has none. */
   readonly tried?: readonly string[];
+  /** Files that were sent in parts, which are joined last. Left out: none. */
+  readonly joins?: readonly PendingJoin[];
   /** The jobs that the run has on the instance. */
   readonly jobs: JobStates;
   /** Requests in this phase that got no answer. */
   readonly failures: number;
   readonly warnings: readonly string[];
+}
+
+export interface PendingJoin {
+  readonly name: string;
+  /** Of the object that lists the parts. */
+  readonly listEtag: string;
+  /** Of the upload that joins them; null: it has not begun. */
+  readonly uploadId: string | null;
 }
 
 export interface FinishInput {

@@ -23,6 +23,7 @@ import {
   describeRuns,
   fetchProgram,
   invokeFunction,
+  joinOutputs,
   keepCheckpoints,
   keepRunFiles,
   measure,
@@ -197,7 +198,13 @@ export class Steps extends Construct {
         uploadBucket: bucket.bucketName,
         watchMachineArn: watchMachineArn(stack),
       },
-      permissions: [...commands, ...carryLogChunks(bucket), ...keepRunFiles(bucket), readHistories(stack)],
+      permissions: [
+        ...commands,
+        ...carryLogChunks(bucket),
+        ...keepRunFiles(bucket),
+        joinOutputs(bucket),
+        readHistories(stack),
+      ],
       memory: LOG_MEMORY,
     };
     this.finishRun = new StepLambda(this, 'finish-run', {

@@ -132,6 +132,11 @@ export function keepRunFiles(bucket: Bucket): Permission[] {
   ];
 }
 
+/** Joins the parts of a large file of a run, which the instance has sent beside the log chunks. */
+export function joinOutputs(bucket: Bucket): Permission {
+  return { actions: ['s3:ListMultipartUploadParts'], resources: [bucket.arnForObjects(`${RUN_PREFIX}*`)] };
+}
+
 /** Reads manifests, and reads and writes the notes of sent notifications. */
 export function notifyRuns(bucket: Bucket, topicArn: string): Permission[] {
   return [

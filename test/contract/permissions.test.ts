@@ -156,7 +156,11 @@ const REQUESTS: Readonly<Record<string, (name: string) => IamRequest[]>> = {
     ]),
   UploadPart: (name) => of(WRITES, name).flatMap((key) => on('s3:PutObject', object(key))),
   // Copies from an archive into an archive.
-  UploadPartCopy: () => [...on('s3:PutObject', object(archives)), ...read(archives), ...readVersion(archives)],
+  UploadPartCopy: (name) =>
+    isEnd(name)
+      ? [...on('s3:PutObject', object(runs)), ...read(pieces)]
+      : [...on('s3:PutObject', object(archives)), ...read(archives), ...readVersion(archives)],
+  ListParts: (name) => on('s3:ListMultipartUploadParts', ...(isEnd(name) ? [object(runs)] : [])),
   CompleteMultipartUpload: (name) => of(WRITES, name).flatMap((key) => on('s3:PutObject', object(key))),
   AbortMultipartUpload: (name) => of(WRITES, name).flatMap((key) => on('s3:AbortMultipartUpload', object(key))),
   SendCommand: () => sendBy(RUN_DOCUMENT),

@@ -10,6 +10,7 @@ import {
   type InstallRequest,
   MAX_ATTEMPT,
   MAX_REQUEST_BYTES,
+  type PartsGrant,
   type PollRequest,
   PROTOCOL,
   type ReleaseRequest,
@@ -124,14 +125,24 @@ const collect: CollectRequest = {
   grace: 1,
   outputs: ['outputs/**'],
   maxBytes: 9,
+  maxBytesInParts: 99,
 };
-const upload: UploadRequest = { ...base, ...finisher, verb: 'upload', puts: { 'train.log.gz': 'https://x' } };
+const parts: PartsGrant = { url: 'https://x', fields: { policy: 'p' }, prefix: 'pieces/run/', partBytes: 1e8 };
+const upload: UploadRequest = {
+  ...base,
+  ...finisher,
+  verb: 'upload',
+  puts: { 'train.log.gz': 'https://x' },
+  parts: { 'outputs.tar.gz': parts },
+};
 const requests: Record<string, RunnerRequest> = { ...starts, poll, stop, collect, upload, release };
 
 /** Keys that the runner can do without: it has a default, or reads them only when they are there. */
 const OPTIONAL = [
   'offset',
   'maxBytes',
+  'maxBytesInParts',
+  'parts',
   'secrets',
   'lingerGrace',
   'environment',
@@ -210,6 +221,19 @@ describe('requests', () => {
     const answers = attempts.map((_, at) => (at < 2 ? null : refusal));
     expect(understood(attempts.map((attempt) => ({ ...poll, attempt })))).toEqual(answers);
     expect(understood(attempts.map((attempt) => ({ ...starts.sync, attempt })))).toEqual(answers);
+  });
+
+  it('the right to send a file in parts is checked', () => {
+    const keys = Object.keys(parts);
+    const uploads = keys.map((key) => ({ ...upload, parts: { a: { ...parts, [key]: undefined } } }));
+    expect(understood(uploads)).toEqual(keys.map((key) => `parts.${key} is missing`));
+    const wrong = [{ parts: [] }, { parts: { a: 'b' } }, { parts: { a: { ...parts, fields: { a: 1 } } } }];
+    expect(understood(wrong.map((fields) => ({ ...upload, ...fields })))).toEqual([
+      'parts has the wrong type',
+      'parts has the wrong type',
+      'parts.fields has the wrong type',
+    ]);
+    expect(understood([{ ...collect, maxBytesInParts: '1' }])).toEqual(['maxBytesInParts has the wrong type']);
   });
 
   it('a training starts exactly one of script, module and command', () => {

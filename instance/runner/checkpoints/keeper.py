@@ -63,7 +63,10 @@ class Keeper:
         self._account = None if account.uid == os.geteuid() else account
         self._listing = listing.read(job_folder)
         state = self._read(keeper_files.STATE) or {}
-        self._next: int = state.get("next", work["checkpoints"]["firstSeq"])
+        # The latter, when a full disk took no newer state: a number that was reported is never another checkpoint's.
+        reported = (self._read(keeper_files.REPORT) or {"units": []})["units"]
+        after_reported = [unit["seq"] + 1 for unit in reported]
+        self._next: int = max([state.get("next", work["checkpoints"]["firstSeq"]), *after_reported])
         #: Sent, and not committed as far as this process knows.
         self._units: list[dict[str, Any]] = state.get("units", [])
         #: When the last unit of a series was sent: modified, in ns.
@@ -134,8 +137,10 @@ class Keeper:
 
     def _begin_next(self, is_over: bool) -> None:
         """Sends the newest complete unit that is newer than all of its series that were sent."""
-        if keeper_files.read_grant(self._folder) is None:
+        grant = keeper_files.read_grant(self._folder)
+        if grant is None:
             return
+        self._next = max(self._next, grant["committed"] + 1)
         complete = self._tracker.complete(time.monotonic(), 0.0 if is_over else judge.QUIET_S)
         chosen: dict[str, dict[str, Any]] = {}
         for item in complete:  # the newest first

@@ -43,6 +43,10 @@ COLLECTED = "collected.json"
 PUTS = "puts.json"
 SENT = "sent.json"
 UPLOADED = "uploaded.json"
+UPLOAD_ATTEMPTS = "upload-attempts.json"
+#: Of files that are sent in parts: the rights to send them, of the latest request, and the parts that were sent.
+GRANTS = "grants.json"
+SENT_PARTS = "sent-parts.json"
 
 
 def runs_folder(root: str) -> str:

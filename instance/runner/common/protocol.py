@@ -51,6 +51,8 @@ _OF_GRANT = {
     "wholeBytes": (int,),
     "partBytes": (int,),
 }
+#: A right to send a file in parts.
+_OF_PARTS = {"url": _TEXT, "fields": (dict,), "prefix": _TEXT, "partBytes": (int,)}
 _OF_CHECKPOINTS = {"folder": _MAYBE_TEXT, "every": _NUMBER, "firstSeq": (int,)}
 _OF_LIST = {"url": _TEXT, "sha256": _TEXT, "bytes": (int,)}
 _OF_JOB = {
@@ -122,6 +124,8 @@ def parse(data: bytes | str) -> dict[str, Any]:
         _check_outputs(request)
     if request["verb"] == "fetch":
         _check_fetch(request)
+    if request["verb"] == "upload":
+        _check_parts(request)
     if request["verb"] == "poll":
         _check_grant(request)
     if "job" in _OF_VERB[request["verb"]]:
@@ -148,8 +152,10 @@ def _check_keep(request: dict[str, Any]) -> None:
 
 
 def _check_outputs(request: dict[str, Any]) -> None:
-    """`outputsFrom` may be left out."""
+    """`outputsFrom` and `maxBytesInParts` may be left out."""
     request.setdefault("outputsFrom", "run")
+    request.setdefault("maxBytesInParts", 0)
+    _check(request, {"maxBytesInParts": _NUMBER}, "")
     if request["outputsFrom"] not in ("run", "all"):
         raise Refusal("BadRequest", "outputsFrom must be run or all")
 
@@ -171,8 +177,22 @@ def _check_grant(request: dict[str, Any]) -> None:
         return
     _check(request, {"checkpoints": (dict,)}, "")
     _check(grant, _OF_GRANT, "checkpoints.")
+    _check_fields(grant, "checkpoints.")
+
+
+def _check_parts(request: dict[str, Any]) -> None:
+    """The rights to send files in parts, by name, may be left out."""
+    request.setdefault("parts", {})
+    _check(request, {"parts": (dict,)}, "")
+    for grant in request["parts"].values():
+        _check({"": grant}, {"": (dict,)}, "parts")
+        _check(grant, _OF_PARTS, "parts.")
+        _check_fields(grant, "parts.")
+
+
+def _check_fields(grant: dict[str, Any], prefix: str) -> None:
     if not all(isinstance(value, str) for value in grant["fields"].values()):
-        raise Refusal("BadRequest", "checkpoints.fields has the wrong type")
+        raise Refusal("BadRequest", f"{prefix}fields has the wrong type")
 
 
 def _check_window(request: dict[str, Any]) -> None:

@@ -1,4 +1,5 @@
 import { type ArchiveStore, archiveStoreOver } from '../../../aws/archive-store.ts';
+import { checkpointStoreOver } from '../../../aws/checkpoint-store.ts';
 import { executionsOver } from '../../../aws/executions.ts';
 import { functionsOver } from '../../../aws/functions.ts';
 import { instancesOver } from '../../../aws/instances.ts';
@@ -51,6 +52,8 @@ export interface Services {
   readonly bucket: Bucket;
   readonly states: Service;
   readonly lambda: Service;
+  /** Whether Poll logs commits checkpoints. */
+  readonly keepsCheckpoints: boolean;
 }
 
 const PROGRAM = { sha256: 'a'.repeat(64), bucket: BUCKET, key: 'runctl/program.zip' };
@@ -84,7 +87,12 @@ function handlers(services: Services, invocation: Invocation): Readonly<Record<s
   const notify = notifyOver(functions, NOTIFY_FUNCTION);
   const job = { commands: through(instances), logs, chunks: null, hasEnded: executions.hasEnded, now };
   const patient = { ...job, commands: through(null) };
-  const checkpoints = new MemoryCheckpointStore();
+  const store = checkpointStoreOver(
+    s3,
+    { grant: bucket.grant, sign: () => Promise.resolve('https://s3/list') },
+    BUCKET,
+  );
+  const checkpoints = services.keepsCheckpoints ? store : new MemoryCheckpointStore();
   const end = {
     ...patient,
     chunks: files,
@@ -118,7 +126,11 @@ function handlers(services: Services, invocation: Invocation): Readonly<Record<s
     'runctl-restore-checkpoint': createRestore({ ...job, store: checkpoints }),
     'runctl-start-training': createStart(job),
     'runctl-confirm-pid': createConfirm({ ...job, notify }),
-    'runctl-poll-logs': createPoll({ ...job, chunks: files }),
+    'runctl-poll-logs': createPoll({
+      ...job,
+      chunks: files,
+      ...(services.keepsCheckpoints ? { checkpoints: store } : {}),
+    }),
     'runctl-check-instance': createCheck(instances),
     'runctl-plan-attempt': createPlan({
       ...end,

@@ -8,7 +8,8 @@ const LOGS = ['CreateLogStream', 'CreateLogGroup', 'PutLogEvents', 'GetLogEvents
 const FILES = ['PutObject', 'GetRunFile'];
 /** Reads the checkpoints of a lineage, and that their parts are there. */
 const CHECKPOINTS = ['GetCheckpoint', 'HeadCheckpoint', 'ListObjectsV2'];
-const END = [...COMMANDS, ...LOGS, ...FILES, 'HeadRunFile', 'GetExecutionHistory'];
+const JOIN = ['CreateMultipartUpload', 'ListParts', 'UploadPartCopy', 'CompleteMultipartUpload'];
+const END = [...COMMANDS, ...LOGS, ...FILES, 'HeadRunFile', ...JOIN, 'GetExecutionHistory'];
 
 /** The calls of AWS that each function makes; the bundles have more, since some functions use a part of a client. */
 export const CALLED = new Map<string, readonly string[]>([

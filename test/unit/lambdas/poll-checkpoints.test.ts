@@ -31,7 +31,7 @@ describe('a poll of a training', () => {
   it("brings the right to send below the run's own prefix, and what is committed", async () => {
     const { request, snapshot } = await poll(jobStatus('train', '', { checkpoints: report('watching') }));
     expect(request).toMatchObject({
-      checkpoints: { prefix: `checkpoint-data/${spec.project}/${run.id}/`, committed: 0, wholeBytes: 5e9 },
+      checkpoints: { prefix: `checkpoint-data/${spec.project}/${run.id}/`, committed: 0, wholeBytes: 128 * 2 ** 20 },
     });
     expect(snapshot.checkpoints).toMatchObject({ committed: 0, latest: null });
   });
