@@ -46,6 +46,7 @@ module.exports = {
     core('checkpoints', 'protocol', 'workflow', 'spec'),
     core('job', 'checkpoints', 'protocol', 'logs', 'workflow', 'spec', 'metrics'),
     core('outcome', 'job', 'protocol', 'workflow', 'spec', 'logs'),
+    core('attempts', 'outcome', 'checkpoints', 'protocol', 'spec', 'workflow'),
     core('notify', 'outcome', 'checkpoints', 'workflow', 'spec'),
     only('aws', 'aws/', ['aws/', 'core/']),
     only('bin', 'bin/app', ['lib/']),

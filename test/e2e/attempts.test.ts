@@ -72,9 +72,7 @@ it('a training that is killed is tried again from its newest checkpoint, and has
   const folder = projectFolder(cloud.project);
   const log = async (...more: string[]) => (await runctl(folder, ['logs', id, ...more], env)).stdout;
   expect(await log()).toContain('total 10');
-  expect(await log('--attempt', '2')).toContain(
-    "attempt 2 from epoch-1.pkl ['--from', 'checkpoints/epoch-1.pkl']",
-  );
+  expect(await log('--attempt', '2')).toContain("attempt 2 from epoch-1.pkl ['--from', 'checkpoints/epoch-1.pkl']");
   const metrics = await runctl(folder, ['metrics', id, '--json'], env);
   const [{ values = [] } = {}] = outputOf('metrics', metrics.stdout)[0]?.metrics ?? [];
   expect(values.map(({ step, attempt }) => [step, attempt])).toEqual([

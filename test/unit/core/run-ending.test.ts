@@ -14,6 +14,10 @@ const completed = {
   ...stored,
   program: null,
   metrics: [],
+  attempts: [],
+  checkpoints: null,
+  jobs: { ...(stored.jobs as object), restore: null },
+  logs: (stored.logs as object[]).map((log) => ({ ...log, attempt: 1 })),
   archive: { ...(stored.archive as object), patchBytes: null, sent: null },
   outputs: { ...(stored.outputs as object), leftOut: { count: 0, bytes: 0, files: [] }, others: [] },
 };
