@@ -10,6 +10,9 @@ interface Streams {
   readonly since?: number;
 }
 
+/** An attempt may end before its job has written anything: so many are passed over. */
+const LOOK_AHEAD = 2;
+
 /** The logs of a job over the attempts of a run, one after the other. */
 export class AttemptsLog {
   readonly #open: (attempt: number) => JobLog;
@@ -33,7 +36,8 @@ export class AttemptsLog {
     signal: AbortSignal,
   ): Promise<AttemptsLog> {
     let attempt = 1;
-    while (await new JobLog(logs, { ...streams, attempt: attempt + 1 }).exists(signal)) attempt += 1;
+    for (let next = 2; next <= attempt + LOOK_AHEAD; next += 1)
+      if (await new JobLog(logs, { ...streams, attempt: next }).exists(signal)) attempt = next;
     return AttemptsLog.from(logs, streams, attempt);
   }
 
@@ -49,11 +53,14 @@ export class AttemptsLog {
   async next(signal?: AbortSignal): Promise<LogPage> {
     const page = await this.#log.next(signal);
     if (!page.atEnd || page.messages.length > 0) return page;
-    const log = this.#open(this.#attempt + 1);
-    const later = await log.next(signal);
-    if (later.messages.length === 0) return page;
-    this.#attempt += 1;
-    this.#log = log;
-    return later;
+    for (let attempt = this.#attempt + 1; attempt <= this.#attempt + LOOK_AHEAD; attempt += 1) {
+      const log = this.#open(attempt);
+      const later = await log.next(signal);
+      if (later.messages.length === 0) continue;
+      this.#attempt = attempt;
+      this.#log = log;
+      return later;
+    }
+    return page;
   }
 }
