@@ -68,7 +68,7 @@ async function findAnother(
 ): Promise<Found> {
   const selector = parseSelector(spec.instance);
   if ('id' in selector) return { kind: 'gone', why: `${lost} no longer exists.` };
-  const others = (await instances.find(selector)).filter(({ id }) => id !== lost);
+  const others = await instances.find(selector);
   try {
     const instance = chooseInstance(others, spec.instance, spec);
     if ((await instances.ping(instance.id)) === 'Online') return { kind: 'instance', instance };

@@ -254,6 +254,10 @@ describe('a lost instance', () => {
       next: 'wait',
       ended: { outcome: 'interrupted' },
     });
+    // EC2 may be late.
+    expect(await planAttempt(ports(NOW + 5 * 60_000), input({ train: warned }, undefined))).toMatchObject({
+      next: 'wait',
+    });
     commit(1);
     expect(await planAttempt(ports(NOW + 7 * 60_000), input({ train: warned }, undefined))).toMatchObject({
       next: 'attempt',

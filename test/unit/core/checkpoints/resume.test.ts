@@ -88,7 +88,7 @@ it('a run that saved nothing is continued from what it went on from itself, not 
 it('a checkpoint that is not whole is passed over: gone, or another one', async () => {
   for (const seq of [1, 2, 3]) commit('a', 'a', seq);
   store.objects.delete('checkpoint-data/demo/a/3/data/a.pt');
-  store.put('checkpoint-data/demo/a/2/data/a.pt', 'other');
+  store.put('checkpoint-data/demo/a/2/data/a.pt', 'b 2'); // as long as it was
   expect((await begin('b', 'a')).resume.checkpoint?.seq).toBe(1);
 });
 
