@@ -4,7 +4,7 @@ import { type ErrorName, RunError } from '../errors.ts';
 import type { JobName } from '../names.ts';
 import type { JobStatus } from '../protocol/answers.ts';
 import type { JobSnapshot, WatchInput } from '../workflow/data.ts';
-import { LONGEST_WAIT } from '../workflow/poll-timing.ts';
+import { LONGEST_WAIT, waitForCheckpoint } from '../workflow/poll-timing.ts';
 import { type JobPorts, requestJobStatus } from './job-status.ts';
 import { shipLog } from './ship-log.ts';
 import { keepUnsettled } from './shipping-attempt.ts';
@@ -72,7 +72,11 @@ async function withCheckpoints(
   } catch (error) {
     ports.onCheckpointError?.(error as Error);
   }
-  if (!snapshot.ended) return { ...snapshot, checkpoints: progress };
+  if (!snapshot.ended) {
+    const isNear = report.pending === true || report.uploading !== null;
+    const wait = isNear ? waitForCheckpoint(snapshot.wait, input.step.wait) : snapshot.wait;
+    return { ...snapshot, wait, checkpoints: progress };
+  }
   const draining = drain(progress, report, ports.now() / 1_000);
   const wait = draining.isOver ? {} : { ended: false, wait: DRAIN_WAIT_S };
   return { ...snapshot, ...wait, checkpoints: draining.progress };

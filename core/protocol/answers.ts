@@ -130,6 +130,8 @@ const keeperReport = z.object({
   /** Sent, and not committed as far as the instance knows; the oldest first. */
   units: z.array(sentCheckpoint).check(z.maxLength(20)),
   uploading: z.nullable(z.object({ name: line, bytes: size, since: z.number() })),
+  /** There is one that may soon be complete. Left out by an older runner. */
+  pending: z.catch(z.optional(z.boolean()), undefined),
   warnings: z.array(line).check(z.maxLength(10)),
   notice: z._default(z.nullable(spotNotice), null),
 });

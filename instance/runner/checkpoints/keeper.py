@@ -259,6 +259,7 @@ class Keeper:
             "state": state,
             "units": self._units[:_MAX_REPORTED],
             "uploading": uploading,
+            "pending": self._tracker.is_pending(),
             "warnings": list(self._warnings),
             "notice": spot.notice(self._folder),
         }

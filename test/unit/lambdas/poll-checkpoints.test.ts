@@ -36,6 +36,19 @@ describe('a poll of a training', () => {
     expect(snapshot.checkpoints).toMatchObject({ committed: 0, latest: null });
   });
 
+  it('is followed sooner by the next one while a checkpoint is on its way, every other time', async () => {
+    const old = { startedAt: NOW / 1_000 - 5_000, now: NOW / 1_000 };
+    const wait = async (changes: object, before: number) => {
+      const answer = jobStatus('train', '', { ...old, checkpoints: { ...report('watching'), ...changes } });
+      return (await poll(answer, { step: jobStep('train', { wait: before }) })).snapshot.wait;
+    };
+    const uploading = { name: 'checkpoints/a.pt', bytes: 1, since: 1 };
+    expect(await wait({}, 20)).toBe(20);
+    expect(await wait({ pending: true }, 20)).toBe(10);
+    expect(await wait({ uploading }, 20)).toBe(10);
+    expect(await wait({ pending: true }, 10)).toBe(20);
+  });
+
   it('brings none when the run wants none, and none for another job', async () => {
     expect((await poll(jobStatus('train', ''), { keep: 0 })).request).not.toHaveProperty('checkpoints');
     const install = await poll(jobStatus('install', ''), { step: jobStep('install') });
