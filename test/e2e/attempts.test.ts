@@ -1,4 +1,4 @@
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { EC2Client, TerminateInstancesCommand } from '@aws-sdk/client-ec2';
 import { beforeAll, expect, inject, it } from 'vitest';
@@ -7,6 +7,7 @@ import { killInstanceProcesses } from '../../local/cloud/instance-processes.ts';
 import { statePaths } from '../../local/cloud/paths.ts';
 import { readState } from '../../local/cloud/state.ts';
 import { Cloud } from '../support/cloud/cloud.ts';
+import { giveNotice } from '../support/cloud/notice.ts';
 import { projectFolder, runctl, shellEnvironment } from '../support/cloud/runctl.ts';
 import { waitFor } from '../support/instance/processes.ts';
 import { outputOf } from '../support/outputs.ts';
@@ -136,9 +137,8 @@ it('a training that EC2 interrupts ends at once, and another run goes on from wh
   const run = await cloud.runAppears(key);
   const id = run.split(':').at(-1) ?? '';
   await hasCheckpoint(id);
-  mkdirSync(paths.notices, { recursive: true });
   const time = new Date(Date.now() + 60_000).toISOString();
-  writeFileSync(notice, JSON.stringify({ 'instance-action': { action: 'terminate', time } }));
+  giveNotice(paths, cloud.instanceId, { 'instance-action': { action: 'terminate', time } });
   try {
     const ended = await cloud.finished(run);
     expect(ended).toMatchObject({ error: 'TrainingInterrupted', cause: { outcome: 'interrupted' } });

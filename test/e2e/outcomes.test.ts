@@ -2,9 +2,11 @@ import { mkdirSync, readFileSync, renameSync, rmdirSync, writeFileSync } from 'n
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { EC2Client, StopInstancesCommand } from '@aws-sdk/client-ec2';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, inject, it } from 'vitest';
 import { ERRORS, type ErrorName, OUTCOMES, type Outcome } from '../../core/errors.ts';
+import { statePaths } from '../../local/cloud/paths.ts';
 import { Cloud } from '../support/cloud/cloud.ts';
+import { giveNotice } from '../support/cloud/notice.ts';
 import { memoryCgroups } from '../support/instance/memory-cgroups.ts';
 import { isAlive, waitFor } from '../support/instance/processes.ts';
 import { tarGz } from './archives.ts';
@@ -152,6 +154,17 @@ const rows: Record<string, Row> = {
     last: 'deaf',
     script: DEAF,
     spec: { maxDuration: '2s', stopGrace: '1s' },
+  },
+  'a Spot Instance that EC2 takes back': {
+    outcome: 'interrupted',
+    error: 'TrainingInterrupted',
+    message: /EC2 interrupted the training: it was to terminate the Spot Instance at/,
+    last: /^step \d+$/,
+    provoke({ cloud }) {
+      const time = new Date(Date.now() + 120_000).toISOString();
+      const notices = { 'instance-action': { action: 'terminate', time } } as const;
+      giveNotice(statePaths(inject('cloudFolder')), cloud.instanceId, notices);
+    },
   },
   StopExecution: {
     outcome: 'stopped',
