@@ -159,9 +159,9 @@ const rows: Record<string, Row> = {
     outcome: 'interrupted',
     error: 'TrainingInterrupted',
     message: /EC2 interrupted the training: it was to terminate the Spot Instance at/,
-    last: /^step \d+$/,
+    last: /EC2 takes this instance away/,
     provoke({ cloud }) {
-      const time = new Date(Date.now() + 120_000).toISOString();
+      const time = new Date(Date.now() + 120_000).toISOString().replace(/\.\d+/, '');
       const notices = { 'instance-action': { action: 'terminate', time } } as const;
       giveNotice(statePaths(inject('cloudFolder')), cloud.instanceId, notices);
     },

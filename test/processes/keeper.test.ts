@@ -93,12 +93,21 @@ describe('a training that saves checkpoints', () => {
     await waitFor(() => keepers(box).length === 0 || null);
   });
 
-  it('that comes faster than it is sent: the newest is sent, and it is said once', async () => {
+  it('several that are complete at once: the newest is sent, and nobody is warned, since sending is not slow', async () => {
     const box = instance();
     const script = 'for n in range(4):\n    save(f"checkpoints/epoch-{n}.pt")\n    time.sleep(0.01)\ntime.sleep(300)';
     const run = await started(box, script);
     const report = await untilReport(box, run, ({ units }) => units.length > 0);
     expect(report.units.map(({ name }) => name)).toEqual(['checkpoints/epoch-3.pt']);
+    expect(report.warnings).toEqual([]);
+  });
+
+  it('that comes faster than it is sent is said once', async () => {
+    store().hold = () => new Promise((resolve) => setTimeout(resolve, 7_000));
+    const box = instance();
+    const script = 'for n in range(60):\n    save(f"checkpoints/epoch-{n}.pt")\n    time.sleep(0.5)\ntime.sleep(300)';
+    const run = await started(box, script);
+    const report = await untilReport(box, run, ({ warnings }) => warnings.length > 0);
     expect(report.warnings).toEqual([expect.stringContaining('saved faster than they are sent')]);
   });
 
@@ -231,7 +240,14 @@ describe('a keeper', () => {
     const run = await started(box, 'print("no checkpoint")');
     await box.ended(run, 'train');
     const status = await box.poll(run, 'train', { checkpoints: store().grant() });
-    expect(status.checkpoints).toEqual({ state: 'done', units: [], uploading: null, warnings: [], notice: null });
+    expect(status.checkpoints).toEqual({
+      state: 'done',
+      units: [],
+      uploading: null,
+      pending: false,
+      warnings: [],
+      notice: null,
+    });
   });
 
   it('ends a while after its training, when S3 takes nothing', async () => {

@@ -78,6 +78,8 @@ class Keeper:
         self._task: dict[str, Any] | None = None
         self._search_at = self._search_interval = 0.0
         self._overtaken = False
+        #: How long it took to send the last unit.
+        self._sending_s = self._sending_since = 0.0
         self._reported: dict[str, Any] = {}
 
     def run(self) -> None:
@@ -148,7 +150,7 @@ class Keeper:
             newest = self._newest.get(series)
             if series in chosen or (newest is not None and item["modified"] <= newest):
                 self._set_done(item)
-                if series in chosen and not self._overtaken:
+                if series in chosen and not self._overtaken and self._is_slow(item, chosen[series]):
                     self._overtaken = True
                     self._warn("checkpoints are saved faster than they are sent: the newest is sent, others are not")
             elif is_over or newest is None or item["modified"] - newest >= self._work["checkpoints"]["every"] * 1e9:
@@ -165,10 +167,15 @@ class Keeper:
         self._write(keeper_files.UPLOAD, task)
         self._start_uploader(task)
 
+    def _is_slow(self, older: dict[str, Any], newer: dict[str, Any]) -> bool:
+        """Whether sending one takes longer than the training takes to save the next, and than a look."""
+        return self._sending_s > max(_LOOK_S, (newer["modified"] - older["modified"]) / 1e9)
+
     def _start_uploader(self, task: dict[str, Any]) -> None:
         keeper = os.getpid()
         sys.stderr.flush()
         self._task = task
+        self._sending_since = time.monotonic()
         self._uploader = os.fork()
         if self._uploader == 0:
             try:
@@ -200,6 +207,7 @@ class Keeper:
         if pid == 0:
             return
         self._uploader = None
+        self._sending_s = time.monotonic() - self._sending_since
         self._take_result(self._read(keeper_files.UPLOAD) or self._task)
 
     def _take_result(self, task: dict[str, Any]) -> None:
