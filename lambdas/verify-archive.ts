@@ -104,8 +104,9 @@ export function createVerify({
     const project = spec.project ?? deriveProject(location, report);
     logger.info('verified', { bytes: report.bytes, files: report.files.length, sha256: report.sha256 });
     const run = { id: execution.name, arn: execution.arn, startedAt: execution.startedAt };
-    const isResumed = spec.resume !== undefined && !['auto', 'never'].includes(spec.resume);
-    const resume = isResumed ? await findResume(checkpoints, project, spec.resume ?? '') : null;
+    const { resume: from = 'auto' } = spec;
+    const isResumed = from !== 'auto' && from !== 'never';
+    const resume = isResumed ? await findResume(checkpoints, project, from) : null;
     return {
       run: {
         ...run,

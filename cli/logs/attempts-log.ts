@@ -1,4 +1,5 @@
 import type { CloudWatchLogsClient } from '@aws-sdk/client-cloudwatch-logs';
+import { MAX_ATTEMPTS } from '../../core/attempts/policy.ts';
 import type { JobName } from '../../core/names.ts';
 import { JobLog, type LogPage, type TakenMessage } from './job-log.ts';
 
@@ -13,15 +14,18 @@ interface Streams {
 /** An attempt may end before its job has written anything: so many are passed over. */
 const LOOK_AHEAD = 2;
 
+function attemptsBehind(attempt: number): number[] {
+  const length = Math.min(LOOK_AHEAD, MAX_ATTEMPTS - attempt);
+  return Array.from({ length }, (_, index) => attempt + 1 + index);
+}
+
 /** The logs of a job over the attempts of a run, one after the other. */
 export class AttemptsLog {
   readonly #open: (attempt: number) => JobLog;
-  #attempt: number;
   #log: JobLog;
 
   private constructor(open: (attempt: number) => JobLog, attempt: number) {
     this.#open = open;
-    this.#attempt = attempt;
     this.#log = open(attempt);
   }
 
@@ -35,14 +39,18 @@ export class AttemptsLog {
     streams: Streams,
     signal: AbortSignal,
   ): Promise<AttemptsLog> {
-    let attempt = 1;
-    for (let next = 2; next <= attempt + LOOK_AHEAD; next += 1)
-      if (await new JobLog(logs, { ...streams, attempt: next }).exists(signal)) attempt = next;
-    return AttemptsLog.from(logs, streams, attempt);
+    const open = (attempt: number) => new JobLog(logs, { ...streams, attempt });
+    for (let attempt = 1; ; ) {
+      const next = attemptsBehind(attempt).map(open);
+      const exist = await Promise.all(next.map((log) => log.exists(signal)));
+      const last = next[exist.lastIndexOf(true)];
+      if (last === undefined) return new AttemptsLog(open, attempt);
+      attempt = last.attempt;
+    }
   }
 
   get attempt(): number {
-    return this.#attempt;
+    return this.#log.attempt;
   }
 
   recent(lines: number, signal?: AbortSignal): Promise<TakenMessage[]> {
@@ -53,11 +61,10 @@ export class AttemptsLog {
   async next(signal?: AbortSignal): Promise<LogPage> {
     const page = await this.#log.next(signal);
     if (!page.atEnd || page.messages.length > 0) return page;
-    for (let attempt = this.#attempt + 1; attempt <= this.#attempt + LOOK_AHEAD; attempt += 1) {
+    for (const attempt of attemptsBehind(this.attempt)) {
       const log = this.#open(attempt);
       const later = await log.next(signal);
       if (later.messages.length === 0) continue;
-      this.#attempt = attempt;
       this.#log = log;
       return later;
     }

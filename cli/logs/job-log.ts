@@ -30,6 +30,7 @@ export interface LogPage {
 export class JobLog {
   readonly #logs: Pick<CloudWatchLogsClient, 'send'>;
   readonly #where: { readonly logGroupName: string; readonly logStreamName: string; readonly startTime?: number };
+  readonly attempt: number;
   #token: string | undefined;
 
   /** @param since epoch ms; nothing earlier is read */
@@ -44,9 +45,10 @@ export class JobLog {
     },
   ) {
     this.#logs = logs;
+    this.attempt = stream.attempt ?? 1;
     this.#where = {
       logGroupName: stream.group,
-      logStreamName: logStream(stream.runId, stream.job, stream.attempt),
+      logStreamName: logStream(stream.runId, stream.job, this.attempt),
       ...(stream.since === undefined ? {} : { startTime: stream.since }),
     };
   }

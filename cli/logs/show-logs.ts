@@ -99,12 +99,7 @@ async function openLog(
   };
   if (attempt === undefined && since === undefined) return await AttemptsLog.latest(account.logs, streams, signal);
   if (attempt === undefined) return AttemptsLog.from(account.logs, streams, 1);
-  const log = new JobLog(account.logs, { ...streams, attempt });
-  return {
-    attempt,
-    recent: (lines: number) => log.recent(lines, signal),
-    next: () => log.next(signal),
-  };
+  return new JobLog(account.logs, { ...streams, attempt });
 }
 
 /** Notes what the run does, once for each change. */

@@ -1,10 +1,6 @@
-import { latestKey, lineageKey, lineagePrefix, seqOfKey } from '../../core/checkpoints/keys.ts';
-import {
-  type CheckpointManifest,
-  readCheckpointManifest,
-  readLatest,
-  readLineage,
-} from '../../core/checkpoints/manifest.ts';
+import { latestKey } from '../../core/checkpoints/keys.ts';
+import { type CheckpointManifest, readLatest } from '../../core/checkpoints/manifest.ts';
+import { lineageOf, readCheckpoints } from '../../core/checkpoints/resume.ts';
 import { formatDuration, formatSize } from '../../core/units.ts';
 import type { CheckpointsOutput } from '../output/schemas.ts';
 import type { Terminal } from '../terminal/terminal.ts';
@@ -25,24 +21,25 @@ export async function listCheckpoints(
     uploading: progress?.uploading?.name ?? null,
   };
   if (project === null) return none;
-  const lineage = progress?.lineage ?? readLineage((await textOf(store, lineageKey(project, id))) ?? '')?.lineage ?? id;
-  const [keys, latest] = await Promise.all([
-    store.keys(lineagePrefix(project, lineage)),
+  const objects = {
+    read: async (key: string) => {
+      const text = await textOf(store, key);
+      return text === null ? null : { text, etag: '' };
+    },
+    async *list(prefix: string) {
+      for (const key of await store.keys(prefix)) yield { key, modifiedAt: 0 };
+    },
+  };
+  const lineage = progress?.lineage ?? (await lineageOf(objects, project, id)).lineage;
+  const [manifests, latest] = await Promise.all([
+    readCheckpoints(objects, project, lineage, Number.POSITIVE_INFINITY),
     textOf(store, latestKey(project, lineage)),
   ]);
-  const manifests = await Promise.all(
-    keys
-      .filter((key) => seqOfKey(key) !== null)
-      .map(async (key) => readCheckpointManifest((await textOf(store, key)) ?? '')),
-  );
   return {
     ...none,
     lineage,
     latest: latest === null ? null : (readLatest(latest)?.seq ?? null),
-    checkpoints: manifests
-      .filter((manifest) => manifest !== null)
-      .sort((a, b) => b.seq - a.seq)
-      .map((manifest) => toOutput(manifest, store.bucket)),
+    checkpoints: manifests.map((manifest) => toOutput(manifest, store.bucket)),
   };
 }
 

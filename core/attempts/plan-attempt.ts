@@ -41,9 +41,9 @@ export async function planAttempt(ports: PlanPorts, input: PlanInput): Promise<A
     const waited = ports.now() / 1_000 - since;
     if (waited > spec.maxWait) return end(input, `${place.why} It did not return within maxWait.`);
     if (visits > MAX_VISITS) return end(input, `${place.why} runctl has waited for instances ${MAX_VISITS} times.`);
-    return { ...base(input), next: 'wait', wait: waitSeconds(waited), since, visits, ended };
+    return { ...base(input, visits), next: 'wait', wait: waitSeconds(waited), since, ended };
   }
-  if (place.kind === 'same-training') return { ...base(input), next: 'watch', wait: null, since: null, visits, ended };
+  if (place.kind === 'same-training') return { ...base(input, visits), next: 'watch', ended };
   return await nextAttempt(ports, reached, { ended, place, fallback: decision.fallback, visits });
 }
 
@@ -61,12 +61,8 @@ async function nextAttempt(
     return await nextAttempt(ports, input, { ended, place, fallback: false, visits });
   }
   return {
-    ...base(input),
+    ...base(input, visits),
     next: 'attempt',
-    wait: null,
-    since: null,
-    visits,
-    ended: null,
     run: {
       ...run,
       attempt: ended.attempt + 1,
@@ -113,11 +109,10 @@ function outcomeOf({ failure, sync, install, restore, train }: Reached, outcome:
   return last?.state === 'vanished' && last.job !== 'train' ? 'vanished' : outcome;
 }
 
-function base({ run, instance, attempts }: Pick<PlanInput, 'run' | 'instance' | 'attempts'>) {
-  return { run, instance, attempts, why: null };
+function base({ run, instance, attempts }: PlanInput, visits: number) {
+  return { run, instance, attempts, visits, wait: null, since: null, ended: null, why: null };
 }
 
 function end(input: PlanInput, why: string | null): AttemptPlan {
-  const visits = input.plan?.visits ?? 0;
-  return { ...base(input), next: 'finish', wait: null, since: null, visits, ended: null, why };
+  return { ...base(input, input.plan?.visits ?? 0), next: 'finish', why };
 }

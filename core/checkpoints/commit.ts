@@ -1,5 +1,6 @@
 import type { KeeperReport, SentCheckpoint } from '../protocol/answers.ts';
 import type { CheckpointProgress, JobInput } from '../workflow/data.ts';
+import { inBatches } from './in-batches.ts';
 import { dataPrefix, latestKey, manifestKey, seriesOf } from './keys.ts';
 import {
   type CheckpointManifest,
@@ -10,10 +11,10 @@ import {
   readLatest,
 } from './manifest.ts';
 import { progressOf, warn, withReport } from './progress.ts';
-import type { CheckpointStore } from './store.ts';
+import { type CheckpointStore, isSame } from './store.ts';
 
-/** HEAD requests at a time. */
-const HEADS = 16;
+/** How long one call commits checkpoints, ms. A function has 180 s. */
+export const COMMIT_MS = 30_000;
 /** How many are remembered for the retention. */
 const MAX_KEPT = 200;
 const LATEST_ATTEMPTS = 4;
@@ -90,15 +91,10 @@ async function verifyFiles(
 ): Promise<CheckpointManifest['files'] | string> {
   const parts = files.flatMap(({ parts }) => parts);
   const versions = new Map<string, string | null>();
-  for (let at = 0; at < parts.length; at += HEADS) {
-    const some = parts.slice(at, at + HEADS);
-    const stored = await Promise.all(some.map(({ key }) => store.head(`${prefix}${key}`)));
-    for (const [index, { key, bytes, etag }] of some.entries()) {
-      const object = stored[index] ?? null;
-      if (object === null) return `${key} is missing in the bucket`;
-      if (object.bytes !== bytes || object.etag !== etag) return `${key} is another one in the bucket`;
-      versions.set(key, object.versionId);
-    }
+  for await (const [part, object] of inBatches(parts, ({ key }) => store.head(`${prefix}${key}`))) {
+    if (object === null) return `${part.key} is missing in the bucket`;
+    if (!isSame(object, part)) return `${part.key} is another one in the bucket`;
+    versions.set(part.key, object.versionId);
   }
   if (files.some(({ bytes, parts }) => bytes !== parts.reduce((sum, part) => sum + part.bytes, 0)))
     return 'the parts of a file have another size than the file';

@@ -1,11 +1,10 @@
 import type { ResumeCheckpoint, ResumePlan, Run } from '../workflow/data.ts';
+import { inBatches } from './in-batches.ts';
 import { claimKey, lineageKey, lineagePrefix, projectPrefix, runOfLatestKey, seqOfKey, seriesOf } from './keys.ts';
 import { type CheckpointManifest, readCheckpointManifest, readLineage } from './manifest.ts';
-import type { CheckpointStore } from './store.ts';
+import { type CheckpointStore, isSame } from './store.ts';
 
-/** Requests at a time. */
-const AT_ONCE = 16;
-/** Manifests that are read of a lineage: it keeps a few of each series. */
+/** Manifests that a function reads of a lineage, which keeps a few of each series. */
 const MAX_READ = 200;
 /**
  * Each attempt numbers its checkpoints from the beginning of a block of its own, so that two runs that go on from the same
@@ -45,26 +44,25 @@ export async function latestRun(store: Pick<CheckpointStore, 'list'>, project: s
   return newest?.run ?? null;
 }
 
-/** The committed checkpoints of a lineage, the newest first. */
+/** The committed checkpoints of a lineage, the newest first. @param most of them */
 export async function readCheckpoints(
   store: Pick<CheckpointStore, 'list' | 'read'>,
   project: string,
   lineage: string,
+  most = MAX_READ,
 ): Promise<CheckpointManifest[]> {
   const keys: { key: string; seq: number }[] = [];
   for await (const { key } of store.list(lineagePrefix(project, lineage))) {
     const seq = seqOfKey(key);
     if (seq !== null) keys.push({ key, seq });
   }
-  const newest = keys.sort((a, b) => b.seq - a.seq).slice(0, MAX_READ);
-  const manifests: (CheckpointManifest | null)[] = [];
-  for (let at = 0; at < newest.length; at += AT_ONCE) {
-    const some = newest.slice(at, at + AT_ONCE);
-    manifests.push(
-      ...(await Promise.all(some.map(async ({ key }) => readCheckpointManifest((await store.read(key))?.text ?? '')))),
-    );
+  const newest = keys.sort((a, b) => b.seq - a.seq).slice(0, most);
+  const manifests: CheckpointManifest[] = [];
+  for await (const [, object] of inBatches(newest, ({ key }) => store.read(key))) {
+    const manifest = readCheckpointManifest(object?.text ?? '');
+    if (manifest !== null) manifests.push(manifest);
   }
-  return manifests.filter((manifest) => manifest !== null);
+  return manifests;
 }
 
 /** The newest of the checkpoints that is whole in the bucket: others are passed over. null: there is none */
@@ -85,12 +83,8 @@ function isWanted({ seq, run }: CheckpointManifest, { runId, base, before }: Wan
 /** Whether all parts of a checkpoint are in the bucket as they were committed. */
 async function isWhole(store: Pick<CheckpointStore, 'head'>, { files }: CheckpointManifest): Promise<boolean> {
   const parts = files.flatMap(({ parts }) => parts);
-  for (let at = 0; at < parts.length; at += AT_ONCE) {
-    const some = parts.slice(at, at + AT_ONCE);
-    const objects = await Promise.all(some.map(({ key, versionId }) => store.head(key, versionId)));
-    if (!some.every(({ bytes, etag }, index) => objects[index]?.bytes === bytes && objects[index].etag === etag))
-      return false;
-  }
+  for await (const [part, object] of inBatches(parts, ({ key, versionId }) => store.head(key, versionId)))
+    if (object === null || !isSame(object, part)) return false;
   return true;
 }
 

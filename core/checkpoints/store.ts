@@ -7,6 +7,11 @@ export interface StoredObject {
   readonly versionId: string | null;
 }
 
+/** Whether an object has the content that is noted of it. */
+export function isSame(object: StoredObject, noted: Pick<StoredObject, 'bytes' | 'etag'>): boolean {
+  return object.bytes === noted.bytes && object.etag === noted.etag;
+}
+
 /** The bucket, as far as checkpoints need it. Implemented in aws/checkpoint-store.ts. */
 export interface CheckpointStore {
   /** The right to POST objects whose keys have this beginning. */

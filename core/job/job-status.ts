@@ -23,12 +23,17 @@ export interface JobPorts {
   readonly now: () => number;
 }
 
-/** Requests the status of a job, with the log from the snapshot's cursor on. */
-export async function requestJobStatus(ports: JobPorts, input: JobInput, job: JobName): Promise<JobStatus> {
+/** Requests the status of a job, with the log from the snapshot's cursor on, unless `withLog` is false. */
+export async function requestJobStatus(
+  ports: JobPorts,
+  input: JobInput,
+  job: JobName,
+  { withLog }: { withLog: boolean } = { withLog: true },
+): Promise<JobStatus> {
   const { run, instance, step } = input;
   const { offset } = cursorOf(step);
   const put =
-    ports.chunks && needsChunk(step)
+    withLog && ports.chunks && needsChunk(step)
       ? await ports.chunks.presignPut(logChunkKey(run.id, job, offset, run.attempt))
       : null;
   const checkpoints = job === 'train' ? await grantOf(ports, input) : null;
@@ -38,7 +43,7 @@ export async function requestJobStatus(ports: JobPorts, input: JobInput, job: Jo
     job,
     ...attemptOf(run),
     offset,
-    maxBytes: maxLogBytesToRequest(step, put === null ? ANSWER_BYTES : CHUNK_BYTES),
+    maxBytes: withLog ? maxLogBytesToRequest(step, put === null ? ANSWER_BYTES : CHUNK_BYTES) : 0,
     ...(put === null ? {} : { put }),
     ...(checkpoints === null ? {} : { checkpoints }),
   };
@@ -46,17 +51,19 @@ export async function requestJobStatus(ports: JobPorts, input: JobInput, job: Jo
 }
 
 /** The right to send checkpoints. Without it they wait for the next poll, which the log does not do. */
-export async function grantOf(
-  { checkpoints, onCheckpointError }: JobPorts,
-  input: JobInput,
-): Promise<CheckpointGrant | null> {
-  if (!checkpoints || !input.spec.checkpoints || input.spec.checkpoints.keep === 0) return null;
+async function grantOf({ checkpoints, onCheckpointError }: JobPorts, input: JobInput): Promise<CheckpointGrant | null> {
+  if (!checkpoints || !keepsCheckpoints(input)) return null;
   try {
     return await checkpointGrant(checkpoints, input);
   } catch (error) {
     onCheckpointError?.(error as Error);
     return null;
   }
+}
+
+/** Whether the run wants its checkpoints in S3. */
+export function keepsCheckpoints({ spec }: Pick<JobInput, 'spec'>): boolean {
+  return (spec.checkpoints?.keep ?? 0) > 0;
 }
 
 /** A first attempt leaves it out. */

@@ -1,4 +1,4 @@
-import { commitCheckpoints } from '../checkpoints/commit.ts';
+import { COMMIT_MS, commitCheckpoints } from '../checkpoints/commit.ts';
 import { drain, progressOf } from '../checkpoints/progress.ts';
 import { type ErrorName, RunError } from '../errors.ts';
 import type { JobName } from '../names.ts';
@@ -50,8 +50,6 @@ export async function pollJob(
   }
 }
 
-/** How long a poll commits checkpoints, ms. A function has 180 s. */
-const COMMIT_MS = 30_000;
 /** Seconds until the next poll of a training that has ended, while its last checkpoints are sent. */
 const DRAIN_WAIT_S = 3;
 

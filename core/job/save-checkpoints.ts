@@ -1,12 +1,8 @@
-import { commitCheckpoints } from '../checkpoints/commit.ts';
+import { COMMIT_MS, commitCheckpoints } from '../checkpoints/commit.ts';
 import { drain } from '../checkpoints/progress.ts';
-import type { PollRequest } from '../protocol/messages.ts';
 import type { JobInput, JobSnapshot } from '../workflow/data.ts';
-import { accept } from './instance-commands.ts';
-import { attemptOf, grantOf, type JobPorts, jobRequestBase } from './job-status.ts';
+import { type JobPorts, keepsCheckpoints, requestJobStatus } from './job-status.ts';
 
-/** How long one call commits, ms. */
-const COMMIT_MS = 30_000;
 const WAIT_S = 3;
 
 /**
@@ -18,20 +14,10 @@ export async function saveCheckpoints(
   ports: JobPorts,
   input: JobInput & { readonly step: JobSnapshot },
 ): Promise<{ readonly step: JobSnapshot; readonly wait: number | null }> {
-  const { run, instance, step } = input;
+  const { step } = input;
   const { checkpoints: store, now } = ports;
-  const grant = await grantOf(ports, input);
-  if (!store || grant === null) return { step, wait: null };
-  const request: PollRequest = {
-    ...jobRequestBase(input),
-    verb: 'poll',
-    job: 'train',
-    ...attemptOf(run),
-    offset: step.cursor.offset,
-    maxBytes: 0,
-    checkpoints: grant,
-  };
-  const status = accept('poll', await ports.commands.ask(instance.id, run.program, request));
+  if (!store || !keepsCheckpoints(input)) return { step, wait: null };
+  const status = await requestJobStatus(ports, input, 'train', { withLog: false });
   const report = status.checkpoints;
   if (report === null) return { step, wait: null };
   const committed = await commitCheckpoints(store, input, report, { now, until: now() + COMMIT_MS });

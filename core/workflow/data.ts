@@ -353,20 +353,8 @@ export interface FinishInput {
   readonly finish: FinishOutput | null;
 }
 
-export interface PlanInput {
-  readonly execution: { readonly name: string; readonly arn: string; readonly startedAt: string };
-  readonly run: Run | null;
-  readonly spec: VerifyOutput['spec'] | null;
-  readonly archive: VerifiedArchive | null;
-  readonly instance: Instance | null;
-  readonly warnings: readonly string[];
-  readonly sync: JobSnapshot | null;
-  readonly install: JobSnapshot | null;
-  readonly restore: JobSnapshot | null;
-  readonly train: JobSnapshot | null;
-  readonly attempts: readonly EndedAttempt[];
-  readonly failure: Failure | null;
-  readonly watches: number;
+/** Of Plan attempt, which only runs of this version have. */
+export interface PlanInput extends Required<Omit<FinishInput, 'input' | 'context' | 'finish'>> {
   /** Of the visit before; null on the first. */
   readonly plan: AttemptPlan | null;
 }
@@ -390,31 +378,14 @@ export interface AttemptPlan {
 }
 
 /** The variables of the machine after Plan attempt. */
-export interface PlanOutput {
+export interface PlanOutput extends Pick<PlanInput, JobName | 'warnings' | 'failure' | 'watches'> {
   readonly plan: AttemptPlan;
-  readonly warnings: readonly string[];
-  readonly sync: JobSnapshot | null;
-  readonly install: JobSnapshot | null;
-  readonly restore: JobSnapshot | null;
-  readonly train: JobSnapshot | null;
-  readonly failure: Failure | null;
-  readonly watches: number;
 }
 
 /** What is known of a run at its end. */
 export type RunFacts = Pick<
   FinishInput,
-  | 'run'
-  | 'spec'
-  | 'archive'
-  | 'instance'
-  | 'warnings'
-  | 'sync'
-  | 'install'
-  | 'restore'
-  | 'train'
-  | 'attempts'
-  | 'failure'
+  JobName | 'run' | 'spec' | 'archive' | 'instance' | 'warnings' | 'attempts' | 'failure'
 >;
 
 /** How the run ended, and what the machine makes of it. */
@@ -428,12 +399,5 @@ export interface RunOutcome extends RunEnding {
 
 /** Not over while `wait` (seconds) is a number: the machine waits and comes back with `progress`. */
 export type FinishOutput =
-  | {
-      readonly wait: number;
-      readonly progress: CleanUpProgress;
-      readonly sync: JobSnapshot | null;
-      readonly install: JobSnapshot | null;
-      readonly restore?: JobSnapshot | null;
-      readonly train: JobSnapshot | null;
-    }
+  | (Pick<FinishInput, JobName> & { readonly wait: number; readonly progress: CleanUpProgress })
   | (RunOutcome & { readonly wait: null });

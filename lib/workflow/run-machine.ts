@@ -13,8 +13,7 @@ import {
   Wait,
   WaitTime,
 } from 'aws-cdk-lib/aws-stepfunctions';
-import type { LambdaInvoke } from 'aws-cdk-lib/aws-stepfunctions-tasks';
-import { StepFunctionsStartExecution } from 'aws-cdk-lib/aws-stepfunctions-tasks';
+import { type LambdaInvoke, StepFunctionsStartExecution } from 'aws-cdk-lib/aws-stepfunctions-tasks';
 import { Construct } from 'constructs';
 import type { JobName } from '../../core/names.ts';
 import { JOBS, RUN_MACHINE } from '../../core/names.ts';
@@ -53,7 +52,17 @@ const INTERRUPTED_RESTORE = Condition.jsonata(
   '{% $restore.ended and $not($restore.again = true) and ($restore.state = "vanished" or $restore.exit.signal = "SIGTERM" or $restore.result.error.name = "RestoreFailed") %}',
 );
 const BEFORE_THE_INSTANCE: readonly string[] = [RUN_STATES.assemble, RUN_STATES.verify, RUN_STATES.find];
-const JOB_VARIABLES = Object.fromEntries(JOBS.map((job) => [job, `{% $${job} %}`]));
+/** All that is known of a run: for the functions that decide what follows. */
+const FACTS = {
+  ...RUN_VARIABLES,
+  instance: '{% $instance %}',
+  ...Object.fromEntries(JOBS.map((job) => [job, `{% $${job} %}`])),
+  attempts: '{% $attempts %}',
+  failure: '{% $failure %}',
+  watches: '{% $watches %}',
+  execution: EXECUTION,
+  context: STEP_CONTEXT,
+};
 const jobInput = (job: JobName) => ({
   ...RUN_VARIABLES,
   instance: '{% $instance %}',
@@ -200,17 +209,7 @@ export class RunMachine extends Construct {
   private createPlan(steps: Steps): LambdaInvoke {
     const task = stepTask(this, RUN_STATES.plan, steps.planAttempt, {
       comment: 'Decides whether another attempt follows, and finds its instance and its checkpoint.',
-      input: {
-        ...RUN_VARIABLES,
-        instance: '{% $instance %}',
-        ...JOB_VARIABLES,
-        attempts: '{% $attempts %}',
-        failure: '{% $failure %}',
-        execution: EXECUTION,
-        watches: '{% $watches %}',
-        plan: '{% $plan %}',
-        context: STEP_CONTEXT,
-      },
+      input: { ...FACTS, plan: '{% $plan %}' },
       assign: {
         ...ofPlan('plan', 'warnings', 'sync', 'install', 'restore', 'train', 'failure', 'watches'),
         run: '{% $states.result.Payload.plan.run %}',
@@ -269,18 +268,7 @@ export class RunMachine extends Construct {
     });
     const task = stepTask(this, RUN_STATES.finish, finishRun, {
       comment: 'Uploads outputs and logs, releases the instance, and determines the outcome.',
-      input: {
-        ...RUN_VARIABLES,
-        instance: '{% $instance %}',
-        ...JOB_VARIABLES,
-        attempts: '{% $attempts %}',
-        failure: '{% $failure %}',
-        execution: EXECUTION,
-        input: '{% $states.context.Execution.Input %}',
-        watches: '{% $watches %}',
-        finish: '{% $finish %}',
-        context: STEP_CONTEXT,
-      },
+      input: { ...FACTS, input: '{% $states.context.Execution.Input %}', finish: '{% $finish %}' },
       assign: { finish: '{% $states.result.Payload %}' },
     });
     const lost = Pass.jsonata(this, RUN_STATES.unknown, {

@@ -166,7 +166,7 @@ describe('a keeper', () => {
     const big = join(box.base, 'big.npy');
     const data = Buffer.alloc(1_000_000, 7);
     const header = Buffer.from(
-      `{'descr': '|u1', 'fortran_order': False, 'shape': (${data.length - 128},), }`.padEnd(117) + '\n',
+      `{'descr': '|u1', 'fortran_order': False, 'shape': (${data.length - 128},), }`.padEnd(117).concat('\n'),
     );
     writeFileSync(big, Buffer.concat([Buffer.from('\x93NUMPY\x01\x00v\x00', 'latin1'), header, data.subarray(128)]));
     let release: (() => void) | null = null;

@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { mayMount } from '../support/instance/mounts.ts';
 import { md5, type RestoreSetup, useRestoreSetup } from '../support/instance/restore-setup.ts';
 
 const restoreSetup = useRestoreSetup();
@@ -279,15 +280,6 @@ describe('a list of files', () => {
 });
 
 describe('a project', () => {
-  const mayMount = () => {
-    try {
-      execFileSync('unshare', ['--mount', 'mount', '-t', 'tmpfs', 'test', '/mnt'], { stdio: 'ignore' });
-      return true;
-    } catch {
-      return false;
-    }
-  };
-
   it('with a link on the way to a file is left alone, and so is what the link leads to', async () => {
     const setup = await prepared();
     const outside = join(setup.base, 'outside');

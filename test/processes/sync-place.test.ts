@@ -15,6 +15,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { mayMount } from '../support/instance/mounts.ts';
 import { type SyncRun, type SyncSetup, treeOf, useSyncSetup } from '../support/instance/sync-setup.ts';
 import { archive } from '../support/instance/tarball.ts';
 
@@ -194,14 +195,6 @@ describe('a full disk', () => {
       execFileSync('umount', [disk]);
     }
   }
-  const mayMount = () => {
-    try {
-      execFileSync('unshare', ['--mount', 'mount', '-t', 'tmpfs', 'test', '/mnt'], { stdio: 'ignore' });
-      return true;
-    } catch {
-      return false;
-    }
-  };
   const noise = (bytes: number) =>
     execFileSync('head', ['-c', String(bytes), '/dev/urandom'], { maxBuffer: 2 * bytes });
 

@@ -19,7 +19,7 @@ from jobs import launch, start, status
 
 ROOT = os.path.join(sys.argv[2], "root")
 RUN = {"id": "run", "key": "run-key", "arn": "arn:run"}
-FOLDER = paths.job_folder(ROOT, RUN["key"], "train")
+FOLDER = paths.job_folder(ROOT, RUN["key"], "train", 1)
 ENDS = {
     "none": None,
     "code 0": {"code": 0},
@@ -117,6 +117,7 @@ def _start():
         "run": RUN,
         "project": "p",
         "job": "train",
+        "attempt": 1,
         "user": getpass.getuser(),
         "users": None,
         "projects": None,

@@ -9,12 +9,11 @@ import contextlib
 import fcntl
 import os
 import signal
-import sys
 import time
 from typing import Any
 
-from checkpoints import job, judge, spot, units, upload
-from common import accounts, child, disk, keeper_files, libc, listing, marker, paths, processes
+from checkpoints import helper, job, judge, spot, units, upload
+from common import accounts, child, disk, keeper_files, listing, marker, paths, processes
 
 _LOOK_S = 5.0
 _TICK_S = 0.5
@@ -172,21 +171,9 @@ class Keeper:
         return self._sending_s > max(_LOOK_S, (newer["modified"] - older["modified"]) / 1e9)
 
     def _start_uploader(self, task: dict[str, Any]) -> None:
-        keeper = os.getpid()
-        sys.stderr.flush()
         self._task = task
         self._sending_since = time.monotonic()
-        self._uploader = os.fork()
-        if self._uploader == 0:
-            try:
-                with contextlib.suppress(OSError):
-                    libc.call("prctl", libc.PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-                if os.getppid() == keeper:
-                    upload.run(self._folder, self._work, task)
-            except BaseException as error:
-                disk.complain(f"sending a checkpoint: {type(error).__name__}: {error}")
-            finally:
-                os._exit(0)
+        self._uploader = helper.start(lambda: upload.run(self._folder, self._work, task), "sending a checkpoint")
 
     def _continue_upload(self) -> None:
         """Goes on with what another keeper was sending when it was killed."""

@@ -7,15 +7,13 @@ https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-no
 from __future__ import annotations
 
 import calendar
-import contextlib
 import json
 import os
-import signal
-import sys
 import time
 from typing import Any
 
-from common import child, disk, keeper_files, libc, marker, metadata_service, paths
+from checkpoints import helper
+from common import child, disk, keeper_files, marker, metadata_service, paths
 from common.secrets.http_call import NoAnswer
 
 _INTERVAL_S = 5.0
@@ -32,19 +30,7 @@ class Watcher:
     """The process that asks. It ends with this one."""
 
     def __init__(self, job_folder: str) -> None:
-        keeper = os.getpid()
-        sys.stderr.flush()
-        self._pid: int | None = os.fork()
-        if self._pid == 0:
-            try:
-                with contextlib.suppress(OSError):
-                    libc.call("prctl", libc.PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-                if os.getppid() == keeper:
-                    _watch(job_folder)
-            except BaseException as error:
-                disk.complain(f"asking for notices of EC2: {type(error).__name__}: {error}")
-            finally:
-                os._exit(0)
+        self._pid: int | None = helper.start(lambda: _watch(job_folder), "asking for notices of EC2")
 
     def end(self) -> None:
         if self._pid is not None:
@@ -98,9 +84,7 @@ def _parse(body: bytes) -> dict[str, Any] | None:
 
 def _write(path: str, value: dict[str, Any], job_folder: str) -> None:
     """Writes a marker, on a full disk into the space that the job has reserved."""
-    while True:
-        try:
-            return marker.write(path, value, mode=0o600)
-        except OSError as error:
-            if not disk.is_full_error(error) or not disk.free(os.path.join(job_folder, paths.ROOM)):
-                return disk.complain(f"writing {os.path.basename(path)}: {error}")
+    try:
+        disk.write_with_reserve(path, value, [os.path.join(job_folder, paths.ROOM)], mode=0o600)
+    except OSError as error:
+        disk.complain(f"writing {os.path.basename(path)}: {error}")

@@ -8,7 +8,7 @@ import time
 import zlib
 from typing import Any, Iterable, Iterator
 
-from common import log_times
+from common import log_times, marker
 
 _CHUNK_BYTES = 1 << 20
 _LINES_AT_ONCE = 10_000
@@ -94,6 +94,16 @@ def entry(name: str, chunks: Iterable[bytes]) -> dict[str, Any]:
     """What collected.json says of a file: {name, bytes, sha256}."""
     size, digest = measure(chunks)
     return {"name": name, "bytes": size, "sha256": digest}
+
+
+def add(folder: str, name: str, data: bytes, what: str, files: list[dict[str, Any]], warnings: list[str]) -> None:
+    """Writes a file of the finisher and adds it to `files`. what: it is, for the warning when that fails."""
+    try:
+        marker.replace(os.path.join(folder, name), data)
+    except OSError as error:
+        warnings.append(f"{what} was not written: {error.strerror or error}")
+        return
+    files.append(entry(name, [data]))
 
 
 def measure(chunks: Iterable[bytes]) -> tuple[int, str]:

@@ -108,7 +108,8 @@ def _outputs_and_inventory(
         "python": python,
         "packages": packages,
     }
-    _inventory(folder, redact.everywhere(content), files, warnings)
+    data = json.dumps(redact.everywhere(content), sort_keys=True).encode("utf-8")
+    log_stream.add(folder, INVENTORY, data, "The list of outputs", files, warnings)
     project = os.path.join(account.home, request["project"])
     source = points.Source(_metrics_file(folder), project, before, redact)
     points.pack(folder, source, account, files, warnings)
@@ -229,13 +230,3 @@ def _packages(run: str, account: accounts.Account, warnings: list[str]) -> tuple
     except Exception as error:  # A list for people: its failure must not stop anything else.
         warnings.append(f"The installed packages could not be read: {type(error).__name__}: {error}")
         return None, {}
-
-
-def _inventory(folder: str, content: dict[str, Any], files: list[dict[str, Any]], warnings: list[str]) -> None:
-    data = json.dumps(content, sort_keys=True).encode("utf-8")
-    try:
-        marker.replace(os.path.join(folder, INVENTORY), data)
-    except OSError as error:
-        warnings.append(f"The list of outputs was not written: {error.strerror or error}")
-        return
-    files.append(log_stream.entry(INVENTORY, [data]))

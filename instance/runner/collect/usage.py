@@ -27,12 +27,7 @@ def pack(folder: str, trainings: list[str], files: list[dict[str, Any]], warning
         return
     packer = zlib.compressobj(6, zlib.DEFLATED, 31)
     data = packer.compress(b"".join(found)) + packer.flush()
-    try:
-        marker.replace(os.path.join(folder, NAME), data)
-    except OSError as error:
-        warnings.append(f"{NAME} was not written: {error.strerror or error}")
-        return
-    files.append(log_stream.entry(NAME, [data]))
+    log_stream.add(folder, NAME, data, NAME, files, warnings)
 
 
 def _read(train: str, most: int, warnings: list[str]) -> bytes:

@@ -57,6 +57,16 @@ def reserve(path: str) -> None:
     marker.replace(path, _RESERVED)
 
 
+def write_with_reserve(path: str, value: dict[str, Any], rooms: list[str], mode: int = 0o644) -> None:
+    """Writes a marker, on a full disk into the space that was reserved in these files. Raises OSError."""
+    while True:
+        try:
+            return marker.write(path, value, mode=mode)
+        except OSError as error:
+            if not is_full_error(error) or not any(map(free, rooms)):
+                raise
+
+
 def free(path: str) -> bool:
     """Gives a piece of the reserved space back. Returns whether any was left."""
     try:

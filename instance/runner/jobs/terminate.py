@@ -114,12 +114,7 @@ def _write_with_reserve(run: str, path: str, value: dict[str, Any]) -> None:
     from common import attempts
 
     rooms = [os.path.join(one.path, paths.ROOM) for one in attempts.folders(run)]
-    while True:
-        try:
-            return marker.write(path, value)
-        except OSError as error:
-            if not disk.is_full_error(error) or not any(map(disk.free, rooms)):
-                raise
+    disk.write_with_reserve(path, value, rooms)
 
 
 def free_rooms(root: str, key: str) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from common.job_process import JobError
 
-class RestoreError(Exception):
+
+class RestoreError(JobError):
     """A restore failed: one of the names for a restore in CONTRACT.md."""
 
     def __init__(self, message: str, name: str = "RestoreFailed") -> None:
-        super().__init__(message)
-        self.name = name
-        self.message = message
+        super().__init__(name, message)

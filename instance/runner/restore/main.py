@@ -6,14 +6,12 @@ CONTRACT.md has the request and the result.
 from __future__ import annotations
 
 import concurrent.futures
-import json
 import os
 import stat
-import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from common import disk
+from common import disk, job_process
 from common.report import Reporter, format_count, format_size, log
 from common.tree import FOLDER
 from restore import checkpoint_list
@@ -31,28 +29,8 @@ _SPARE_BYTES = 16 << 20
 
 
 def main() -> int:
-    """Reads the request on stdin; returns the exit code, 0 or 1."""
-    os.umask(0o022)
-    # File names are UTF-8, whatever the instance's locale; -I hides PYTHONIOENCODING.
-    sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")  # pyright: ignore[reportAttributeAccessIssue]
-    reporter = Reporter()
-    try:
-        reporter.report_result(Restore(json.loads(sys.stdin.buffer.read()), reporter).run())
-        return 0
-    except RestoreError as error:
-        failure = error
-    except OSError as error:
-        name = "DiskFull" if disk.is_full_error(error) else "RestoreFailed"
-        path = f" ({os.fsdecode(error.filename)})" if error.filename else ""
-        failure = RestoreError((error.strerror or type(error).__name__) + path, name)
-    except Exception as error:
-        import traceback
-
-        traceback.print_tb(error.__traceback__, file=sys.stdout)  # the calls, without values: some of them are URLs
-        failure = RestoreError(f"internal error of runctl: {type(error).__name__}")
-    log(f"{failure.name}: {failure.message}")
-    reporter.report_result({"error": {"name": failure.name, "message": failure.message}})
-    return 1
+    """The process of the job; returns the exit code, 0 or 1."""
+    return job_process.run(lambda request, reporter: Restore(request, reporter).run(), "RestoreFailed")
 
 
 class Restore:

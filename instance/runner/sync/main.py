@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
-import sys
 import time
 
-from common import disk
+from common import disk, job_process
 from common.report import Reporter, format_count, format_size, log
 from sync import journal, plan, previous
 from sync.apply import exists
@@ -34,28 +32,8 @@ MAX_KEPT_NAMES = 50  # in the result, which has to fit an answer
 
 
 def main() -> int:
-    """Reads the request on stdin; returns the exit code, 0 or 1."""
-    os.umask(0o022)  # so that modes are exactly 0644 and 0755
-    # File names are UTF-8, whatever the instance's locale; -I hides PYTHONIOENCODING.
-    sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")  # pyright: ignore[reportAttributeAccessIssue]
-    reporter = Reporter()
-    try:
-        reporter.report_result(Sync(json.loads(sys.stdin.buffer.read()), reporter).run())
-        return 0
-    except SyncError as error:
-        failure = error
-    except OSError as error:
-        name = "DiskFull" if disk.is_full_error(error) else "SyncFailed"
-        path = " (%s)" % os.fsdecode(error.filename) if error.filename else ""
-        failure = SyncError(name, "%s%s" % (error.strerror or type(error).__name__, path))
-    except Exception as error:
-        import traceback
-
-        traceback.print_tb(error.__traceback__, file=sys.stdout)  # the calls, without values: one of them is the URL
-        failure = SyncError("SyncFailed", "Internal error of runctl: %s" % type(error).__name__)
-    log("%s: %s" % (failure.name, failure.message))
-    reporter.report_result({"error": {"name": failure.name, "message": failure.message}})
-    return 1
+    """The process of the job; returns the exit code, 0 or 1."""
+    return job_process.run(lambda request, reporter: Sync(request, reporter).run(), "SyncFailed")
 
 
 class Sync:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
+from common.job_process import JobError
 
-class SyncError(Exception):
+
+class SyncError(JobError):
     """A sync failed: one of the names for a sync in CONTRACT.md."""
-
-    def __init__(self, name: str, message: str) -> None:
-        super().__init__(message)
-        self.name = name
-        self.message = message

@@ -1,4 +1,6 @@
 import { createHash } from 'node:crypto';
+import { dataPrefix, latestKey, manifestKey } from '../../../core/checkpoints/keys.ts';
+import type { CheckpointManifest } from '../../../core/checkpoints/manifest.ts';
 import type { CheckpointStore } from '../../../core/checkpoints/store.ts';
 
 interface Stored {
@@ -67,6 +69,35 @@ export class MemoryCheckpointStore implements CheckpointStore {
       this.objects.delete(key);
     }
   }
+}
+
+/** Puts there what Poll logs leaves of a checkpoint of the project `demo`, of one file. Returns the key of its data. */
+export function commitTo(
+  store: MemoryCheckpointStore,
+  { lineage, run, seq }: { readonly lineage: string; readonly run: string; readonly seq: number },
+): string {
+  const key = `${dataPrefix('demo', run)}${seq}/data/a.pt`;
+  const text = `${run} ${seq}`;
+  store.put(key, text);
+  const name = `checkpoints/epoch-${seq}.pt`;
+  const parts = [{ key, versionId: null, bytes: text.length, etag: md5(text) }];
+  const manifest: CheckpointManifest = {
+    version: 1,
+    project: 'demo',
+    lineage,
+    seq,
+    run: { id: run, startedAt: '2026-11-24T10:00:00.000Z' },
+    name,
+    format: 'torch-zip',
+    marked: false,
+    bytes: text.length,
+    modified: '2026-11-24T11:00:00.000Z',
+    committedAt: '2026-11-24T11:00:10.000Z',
+    files: [{ path: name, bytes: text.length, parts }],
+  };
+  store.put(manifestKey('demo', lineage, seq), JSON.stringify(manifest));
+  store.put(latestKey('demo', lineage), '{}');
+  return key;
 }
 
 export const md5 = (text: string) => createHash('md5').update(text).digest('hex');

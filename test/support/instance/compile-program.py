@@ -4,6 +4,8 @@ import importlib.util
 import os
 import sys
 import zipfile
+
+# Its functions have no public twin that takes the source as bytes, and it is not in the type stubs.
 from importlib import _bootstrap_external as external  # type: ignore[attr-defined]
 
 program, folder, name = sys.argv[1:]

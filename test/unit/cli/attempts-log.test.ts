@@ -38,3 +38,10 @@ it('the latest attempt is the last one that has written something', async () => 
   expect(log.attempt).toBe(3);
   expect((await log.recent(5, signal)).map(({ text }) => text)).toEqual(['b\n']);
 });
+
+it('ends with the last attempt that a run may make', async () => {
+  const every = Array.from({ length: 102 }, (_, index) => [index === 0 ? 'r/train' : `r/train-${index + 1}`, 'a\n']);
+  const client = logsOf(Object.fromEntries(every));
+  expect((await AttemptsLog.latest(client, OF, signal)).attempt).toBe(100);
+  expect(await readAll(AttemptsLog.from(client, OF, 99))).toEqual(['99: a\n', '100: a\n']);
+});

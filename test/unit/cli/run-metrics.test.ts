@@ -17,7 +17,7 @@ import { summarizeRun } from '../../../core/results/summarize-run.ts';
 import { spiedS3 } from '../../support/fakes/memory-aws.ts';
 import { endedRun, RUN_ID, SAMPLE_POINTS, STARTED_AT } from '../../support/fakes/run-results.ts';
 import * as samples from '../../support/fakes/samples.ts';
-import { fakeClient } from '../../support/fakes/sdk-client.ts';
+import { awsError, fakeClient } from '../../support/fakes/sdk-client.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'runctl-metrics-'));
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
@@ -34,10 +34,13 @@ function rig(objects = endedRun(), cloudWatch = '') {
     },
   });
   const logs = fakeClient<CloudWatchLogsClient>({
-    GetLogEventsCommand: ({ nextToken }) => ({
-      events: nextToken === undefined ? [{ message: cloudWatch, timestamp: 1 }] : [],
-      nextForwardToken: 'end',
-    }),
+    GetLogEventsCommand: ({ logStreamName, nextToken }) =>
+      logStreamName === `${RUN_ID}/train`
+        ? {
+            events: nextToken === undefined ? [{ message: cloudWatch, timestamp: 1 }] : [],
+            nextForwardToken: 'end',
+          }
+        : awsError('ResourceNotFoundException'),
   });
   const outputs: Readonly<Record<string, string>> = {
     ...{ machine: samples.MACHINE_ARN, bucket: 'bucket', logGroup: '/runctl/runs' },

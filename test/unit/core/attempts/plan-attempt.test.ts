@@ -1,11 +1,10 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { planAttempt } from '../../../../core/attempts/plan-attempt.ts';
 import { MAX_VISITS, waitSeconds } from '../../../../core/attempts/waits.ts';
-import { manifestKey } from '../../../../core/checkpoints/keys.ts';
 import { resolveRetries } from '../../../../core/spec/retries.ts';
 import type { FoundInstance, InstanceSelector } from '../../../../core/workflow/choose-instance.ts';
 import type { JobSnapshot, PlanInput } from '../../../../core/workflow/data.ts';
-import { MemoryCheckpointStore, md5 } from '../../../support/fakes/checkpoint-store.ts';
+import { commitTo, MemoryCheckpointStore } from '../../../support/fakes/checkpoint-store.ts';
 import { archive, foundInstance, instance, jobStep, run, spec } from '../../../support/fakes/samples.ts';
 
 const NOW = Date.parse('2026-11-24T12:00:00.000Z');
@@ -27,31 +26,7 @@ const ports = (now = NOW) => ({
   now: () => now,
 });
 
-/** Commits a checkpoint of a run, as Poll logs does. */
-function commit(seq: number, { lineage = run.id, by = run.id, isGone = false } = {}): void {
-  const key = `checkpoint-data/demo/${by}/${seq}/data/a.pt`;
-  const text = `checkpoint ${seq}`;
-  store.put(key, text);
-  const part = { key, versionId: null, bytes: text.length, etag: md5(text) };
-  if (isGone) store.objects.delete(key);
-  store.put(
-    manifestKey('demo', lineage, seq),
-    JSON.stringify({
-      version: 1,
-      project: 'demo',
-      lineage,
-      seq,
-      run: { id: by, startedAt: run.startedAt },
-      name: `checkpoints/epoch-${seq}.pt`,
-      format: 'torch-zip',
-      marked: false,
-      bytes: text.length,
-      modified: '2026-11-24T11:00:00.000Z',
-      committedAt: '2026-11-24T11:00:10.000Z',
-      files: [{ path: 'a.pt', bytes: text.length, parts: [part] }],
-    }),
-  );
-}
+const commit = (seq: number) => commitTo(store, { lineage: run.id, run: run.id, seq });
 
 const failed: JobSnapshot = jobStep('train', {
   state: 'exited',
@@ -90,7 +65,7 @@ describe('a training that failed', () => {
   it('is tried again on its instance, from the newest checkpoint that is whole', async () => {
     commit(1);
     commit(2);
-    commit(3, { isGone: true });
+    store.objects.delete(commit(3));
     const plan = await planAttempt(ports(), input());
     expect(plan).toMatchObject({
       next: 'attempt',

@@ -1,9 +1,9 @@
 import { beforeEach, expect, it } from 'vitest';
 import { findResume } from '../../../../core/checkpoints/find-resume.ts';
-import { latestKey, lineageKey, manifestKey } from '../../../../core/checkpoints/keys.ts';
+import { lineageKey } from '../../../../core/checkpoints/keys.ts';
 import { settleResume } from '../../../../core/checkpoints/resume.ts';
 import type { Run } from '../../../../core/workflow/data.ts';
-import { MemoryCheckpointStore, md5 } from '../../../support/fakes/checkpoint-store.ts';
+import { commitTo, MemoryCheckpointStore } from '../../../support/fakes/checkpoint-store.ts';
 import { run as sample } from '../../../support/fakes/samples.ts';
 
 let store: MemoryCheckpointStore;
@@ -11,29 +11,7 @@ beforeEach(() => {
   store = new MemoryCheckpointStore();
 });
 
-/** What Poll logs leaves of a checkpoint. */
-function commit(lineage: string, run: string, seq: number): void {
-  const part = `checkpoint-data/demo/${run}/${seq}/data/a.pt`;
-  const text = `${run} ${seq}`;
-  store.put(part, text);
-  const parts = [{ key: part, versionId: null, bytes: text.length, etag: md5(text) }];
-  const manifest = {
-    version: 1,
-    project: 'demo',
-    lineage,
-    seq,
-    run: { id: run, startedAt: '2026-11-24T10:00:00.000Z' },
-    name: `checkpoints/epoch-${seq}.pt`,
-    format: 'torch-zip',
-    marked: false,
-    bytes: text.length,
-    modified: '2026-11-24T11:00:00.000Z',
-    committedAt: '2026-11-24T11:00:10.000Z',
-    files: [{ path: `checkpoints/epoch-${seq}.pt`, bytes: text.length, parts }],
-  };
-  store.put(manifestKey('demo', lineage, seq), JSON.stringify(manifest));
-  store.put(latestKey('demo', lineage), '{}');
-}
+const commit = (lineage: string, run: string, seq: number) => commitTo(store, { lineage, run, seq });
 
 /** A run that goes on from another one, as Verify archive lets it begin. */
 async function begin(id: string, from: string): Promise<Run & { resume: NonNullable<Run['resume']> }> {
