@@ -11,7 +11,7 @@ process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED = 'true';
 const HELP = `
 Parts, in the order in which they are measured:
 ${Object.entries(PARTS)
-  .map(([name, { what }]) => `  ${name.padEnd(10)}${what}`)
+  .map(([name, { what }]) => `  ${name.padEnd(13)}${what}`)
   .join('\n')}
 
 Each number stands beside its target, where it has one: ok or MISSED. What is compared with another program was measured in turns with it.

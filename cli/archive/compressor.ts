@@ -1,7 +1,8 @@
 import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
-import { compressMember, DEFLATE, gzipMember } from '../../core/archive/members.ts';
+import { compressMember, DEFLATE_LEVEL } from '../../core/archive/compress.ts';
+import { gzipMember } from '../../core/archive/members.ts';
 
 /** More threads than this wait for the one that reads. */
 const THREADS_MAX = 4;
@@ -40,7 +41,7 @@ function workerFile(): URL {
 }
 
 class Thread {
-  private readonly worker = new Worker(workerFile(), { workerData: DEFLATE });
+  private readonly worker = new Worker(workerFile(), { workerData: DEFLATE_LEVEL });
   private readonly waiting: { resolve: (deflated: Uint8Array) => void; reject: (error: Error) => void }[] = [];
 
   constructor() {

@@ -1,5 +1,5 @@
 import { gunzipSync } from 'node:zlib';
-import { compressMember } from './members.ts';
+import { compressMember } from './compress.ts';
 import { InvalidPatch, madeContents, type Patch } from './patch.ts';
 
 /** S3 takes no smaller part of a multipart upload, except for the last one (S3 User Guide, "Multipart upload limits"). */

@@ -1,6 +1,7 @@
 import { gunzipSync } from 'node:zlib';
+import { COMPRESSOR } from './compress.ts';
 import { DeltaIndex, type Operation } from './delta.ts';
-import { COMPRESSOR, type Member, memberStarts } from './members.ts';
+import { type Member, memberStarts } from './members.ts';
 import { encodePatch, MEMBER_CONTENT_MAX, type PatchHeader, type PatchPart, REBUILT_BYTES_MAX } from './patch.ts';
 
 /** An archive, and how its members are read. */

@@ -1,18 +1,10 @@
 import { createHash, type Hash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
-import { type DeflateOptions, deflateSync } from 'fflate';
 
 /**
  * An archive of runctl is one gzip file of many members, each a stretch of the tar: what did not change is the same
  * member again, which need not be sent. Every gzip reader reads such a file as one stream (RFC 1952, section 2.2).
  */
-
-/**
- * What compresses members, with its version and level. Code in JavaScript alone, since the same content must give the
- * same bytes on a laptop and in a function: the output of zlib depends on its version and on the processor.
- */
-export const COMPRESSOR = 'fflate-0.8.3-4';
-export const DEFLATE: DeflateOptions = { level: 4 };
 
 /** A file larger than this has members of its own, cut by its content. */
 export const LARGE_FILE_BYTES = 64 * 1024;
@@ -59,12 +51,7 @@ export function memberDigestOf(hash: Hash): string {
   return hash.digest('hex').slice(0, 32);
 }
 
-/** Compresses a stretch of the tar into a gzip member. */
-export function compressMember(content: Uint8Array): Buffer {
-  return gzipMember(content, deflateSync(content, DEFLATE));
-}
-
-/** @param deflated `content`, compressed with DEFLATE */
+/** @param deflated `content`, compressed: raw DEFLATE (RFC 1951) */
 export function gzipMember(content: Uint8Array, deflated: Uint8Array): Buffer {
   const trailer = Buffer.alloc(8);
   trailer.writeUInt32LE(crc32(content), 0);

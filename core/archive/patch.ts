@@ -1,6 +1,6 @@
 import { deflateRawSync, inflateRawSync } from 'node:zlib';
 import * as z from 'zod/mini';
-import { COMPRESSOR } from './members.ts';
+import { COMPRESSOR } from './compress.ts';
 
 /**
  * A patch describes an archive by an earlier one, its base: bytes of the base that are kept, whole members that are new,

@@ -4,7 +4,7 @@ import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node
 import { join } from 'node:path';
 import { PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { compressMember } from '../../core/archive/members.ts';
+import { COMPRESSOR, compressMember } from '../../core/archive/compress.ts';
 import { encodePatch } from '../../core/archive/patch.ts';
 import { parseArchiveUri, patchKey } from '../../core/names.ts';
 import { Cloud, type EndedRun } from '../support/cloud/cloud.ts';
@@ -160,7 +160,7 @@ describe('a patch that somebody else wrote', () => {
     const versionId = await put(key, base);
     const patch = encodePatch({
       header: {
-        compressor: 'fflate-0.8.3-4',
+        compressor: COMPRESSOR,
         base: { key, versionId, bytes: base.length },
         sha256,
         bytes: base.length,

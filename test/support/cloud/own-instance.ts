@@ -1,6 +1,7 @@
 import { basename, join } from 'node:path';
 import { EC2Client, TerminateInstancesCommand } from '@aws-sdk/client-ec2';
 import { expect } from 'vitest';
+import { unless } from '../../../aws/errors.ts';
 import { localSettings } from '../../../local/cloud/clients.ts';
 import type { CloudAccess } from '../../../local/cloud/credentials.ts';
 import { keepPackageCaches, registerInstance } from '../../../local/cloud/instance.ts';
@@ -47,7 +48,11 @@ export async function leaveInstances(): Promise<void> {
   for (const { cloud, instances } of own.values()) {
     const InstanceIds = (await Promise.all(instances.values())).map(({ id }) => id);
     const client = new EC2Client(localSettings(cloud));
-    await client.send(new TerminateInstancesCommand({ InstanceIds }));
+    for (const id of InstanceIds) {
+      const sent = client.send(new TerminateInstancesCommand({ InstanceIds: [id] }));
+      // MiniStack forgets an instance 60 s after a test has terminated it; EC2 keeps it for about an hour.
+      await unless(['InvalidInstanceID.NotFound'], `ec2:TerminateInstances of ${id}`, sent);
+    }
     client.destroy();
     for (const id of InstanceIds) await killInstanceProcesses(id);
   }

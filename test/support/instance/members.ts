@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { encodeIndex } from '../../../core/archive/archive-index.ts';
-import { compressMember, memberDigest } from '../../../core/archive/members.ts';
+import { compressMember } from '../../../core/archive/compress.ts';
+import { memberDigest } from '../../../core/archive/members.ts';
 import { block, END } from './tarball.ts';
 
 export interface MemberArchive {

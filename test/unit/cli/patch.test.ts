@@ -7,7 +7,7 @@ import { packFiles, packFolder } from '../../../cli/archive/pack.ts';
 import { PackCache } from '../../../cli/archive/pack-cache.ts';
 import { listFiles } from '../../../cli/archive/pack-list.ts';
 import { lengthOf, planParts, segmentsOf } from '../../../core/archive/assemble.ts';
-import { COMPRESSOR, compressMember } from '../../../core/archive/members.ts';
+import { COMPRESSOR, compressMember } from '../../../core/archive/compress.ts';
 import { decodePatch, encodePatch, InvalidPatch, type PatchHeader } from '../../../core/archive/patch.ts';
 import { assembled, BASE, content, LATER, LIMITS, playSequence, sequence } from '../../support/patches.ts';
 

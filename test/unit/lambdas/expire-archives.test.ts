@@ -9,7 +9,7 @@ import { expiryStoreOver } from '../../../aws/expiry-store.ts';
 import { storeArchive } from '../../../cli/archive/send-archive.ts';
 import { keepPinned, pinArchive } from '../../../cli/schedules/code.ts';
 import { DEFAULT_CAPS } from '../../../core/archive/caps.ts';
-import { compressMember } from '../../../core/archive/members.ts';
+import { compressMember } from '../../../core/archive/compress.ts';
 import { RunError } from '../../../core/errors.ts';
 import { type ArchiveLocation, archiveUri } from '../../../core/names.ts';
 import { scheduledStart } from '../../../core/schedule/scheduled-start.ts';
