@@ -13,6 +13,7 @@ export const OUTCOMES = [
   'busy',
   'skipped',
   'timed-out',
+  'capped',
   'stopped',
   'internal',
 ] as const;
@@ -58,6 +59,9 @@ export const ERRORS = {
   ),
   PatchUnusable: rejected('Start the run again with `runctl run --full`, which uploads the whole archive.'),
   ScriptNotFound: rejected('Set the key script to the path of a script in the archive.'),
+  PriceUnknown: unavailable(
+    'Let the function runctl-find-instance call pricing:GetProducts and ec2:DescribeSpotPriceHistory (deploy the stack again), or set maxDuration instead of maxCost.',
+  ),
   InstanceNotFound: unavailable(
     'Set the key instance to the id of the instance, or give the instance the tag Project=<project>.',
   ),
@@ -142,6 +146,7 @@ export const ERRORS = {
   ),
   TrainingTimedOut: training('timed-out', 'Increase maxDuration, or start the run again from its last checkpoint.'),
   RunTimedOut: training('timed-out', 'Start the run again from its last checkpoint: a run may take 65 days at most.'),
+  CostCapped: training('capped', 'Increase maxCost, and start the run again from its last checkpoint.'),
   RunStopped: training('stopped', 'No action is needed: the run was stopped. Start it again to continue.'),
   InstanceLost: training('instance-lost', 'Start the instance, and start the run again from its last checkpoint.'),
   StartRefused: {

@@ -1,3 +1,4 @@
+import { jobCap } from '../core/cost/limit.ts';
 import type { JobPorts } from '../core/job/job-status.ts';
 import { withLatestMetrics } from '../core/job/latest-metrics.ts';
 import { startJob } from '../core/job/start-job.ts';
@@ -8,7 +9,7 @@ import { createJobPorts } from './adapters/ports.ts';
 
 /** Starts the job `train`; the answer has its PID. */
 export function createStart(ports: JobPorts) {
-  return (input: JobInput): Promise<JobSnapshot> => {
+  return async (input: JobInput): Promise<JobSnapshot> => {
     // A run that began before this version has no `module`, `command`, `secrets` and `lingerGrace`.
     const {
       script,
@@ -26,14 +27,17 @@ export function createStart(ports: JobPorts) {
     } = input.spec;
     const entry = command ? { command } : module ? { module } : { script: script ?? '' };
     const checkpoints = keep > 0 ? { folder: path, every, firstSeq: 1 } : null;
-    const limits = { maxDuration, stopGrace, lingerGrace };
+    const cap = jobCap(input, stopGrace);
+    const isCapped = cap !== null && cap.seconds < maxDuration;
+    const limits = { maxDuration: isCapped ? cap.seconds : maxDuration, stopGrace, lingerGrace };
     const train = { ...entry, args, env, secrets, python, environment, ...limits, checkpoints };
-    return withLatestMetrics(
+    const snapshot = await withLatestMetrics(
       ports,
       input,
       (recording) => startJob(recording, input, { job: 'train', work: { train } }),
       (error) => logger.warn('the metrics of the log were not read', error),
     );
+    return isCapped ? { ...snapshot, costCap: cap } : snapshot;
   };
 }
 

@@ -1,6 +1,7 @@
 import type { CloudWatchLogsClient } from '@aws-sdk/client-cloudwatch-logs';
 import type { Execution } from '../../aws/executions.ts';
 import { isRunning } from '../../aws/executions.ts';
+import { type InstanceCost, instanceCost, instanceSeconds } from '../../core/cost/instance-cost.ts';
 import type { ErrorName } from '../../core/errors.ts';
 import { headlinesIn } from '../../core/metrics/headline.ts';
 import type { JobName } from '../../core/names.ts';
@@ -51,8 +52,10 @@ export interface RunReport extends RunSummary {
   readonly usage: UsageSample | null;
   /** What is known of the training's checkpoints in S3. */
   readonly checkpoints: CheckpointProgress | null;
-  /** When maxDuration ends the training. */
+  /** When maxDuration or maxCost ends the training. */
   readonly endsBy: number | null;
+  /** maxCost ends it. */
+  readonly endsByCost: boolean;
   readonly ending: (RunEnding & { readonly error: ErrorName | null }) | null;
   readonly warnings: readonly string[];
   /** As Verify archive resolved it; null: not yet. */
@@ -60,6 +63,8 @@ export interface RunReport extends RunSummary {
   readonly manifest: Manifest | null;
   /** Estimate for runctl itself, without the instance, until now or until the end; null: not known. */
   readonly costSoFarUsd: number | null;
+  /** Of the instance, until now or until the end; null: not known. */
+  readonly instanceCost: Manifest['cost']['instance'];
 }
 
 /** Times in epoch seconds. */
@@ -94,6 +99,7 @@ async function ofExecution(runs: Runs, execution: Execution): Promise<RunReport>
   ]);
   const states = stateTimes(events, execution.endedAt ?? Date.now());
   const { spec, archive, train, install } = facts;
+  const spent = manifest ? manifest.cost.instance : isOver ? null : costNow(facts, events);
   const instance = requestedInstance(execution, spec);
   const project = projectOf(execution, spec);
   const word = wordFor(execution, {
@@ -122,6 +128,8 @@ async function ofExecution(runs: Runs, execution: Execution): Promise<RunReport>
     ...labels(execution, spec),
     startedBy: startedBy(execution),
     costUsd: manifest?.cost.usd ?? null,
+    instanceCostUsd: spent?.usd ?? null,
+    instanceCost: spent,
     isKept: manifest !== null,
     pid: train?.pid ?? null,
     install: install?.progress ?? null,
@@ -133,7 +141,8 @@ async function ofExecution(runs: Runs, execution: Execution): Promise<RunReport>
     headlines: headlinesIn(spec ?? manifest?.spec),
     usage: train?.usage ?? null,
     checkpoints: train?.checkpoints ?? null,
-    endsBy: word.state === 'training' ? endOfTraining(events, spec) : null,
+    endsBy: word.state === 'training' ? endOfTraining(events, spec, train) : null,
+    endsByCost: train?.costCap !== undefined,
     spec: spec ?? manifest?.spec ?? null,
     ending: manifest ? endingIn(manifest) : endedWith(execution),
     warnings: manifest?.warnings ?? endingOf(execution)?.warnings ?? [...facts.warnings, ...warningsOf(train)],
@@ -159,11 +168,13 @@ function ofManifest(manifest: Manifest): RunReport {
     usage: null,
     checkpoints: null,
     endsBy: null,
+    endsByCost: false,
     ending: endingIn(manifest),
     warnings: manifest.warnings,
     spec: manifest.spec,
     manifest,
     costSoFarUsd: manifest.cost.usd,
+    instanceCost: manifest.cost.instance,
   };
 }
 
@@ -172,10 +183,19 @@ function costSoFar({ sync, install, train }: RunFacts, states: readonly StateTim
   return estimateCost({ states: states.reduce((sum, { entered }) => sum + entered, 0), polls });
 }
 
-/** The supervisor counts maxDuration from the start of the process, which is before this state was left. Epoch ms. */
-function endOfTraining(events: readonly StateEvent[], spec: RunFacts['spec']): number | null {
+/** Of a run that waits for its instance, what it used is not its own. An ended run without a manifest has none. */
+function costNow({ instance, sync }: RunFacts, events: readonly StateEvent[]): InstanceCost | null {
+  return sync?.state === 'busy' ? null : instanceCost(instance?.price, instanceSeconds(events, Date.now()));
+}
+
+/** The supervisor counts its limit from the start of the process, which is before this state was left. Epoch ms. */
+function endOfTraining(
+  events: readonly StateEvent[],
+  spec: RunFacts['spec'],
+  train: JobSnapshot | null,
+): number | null {
   const began = events.find(({ kind, state }) => kind === 'exited' && state === RUN_STATES.start);
-  return began === undefined || spec === null ? null : began.at + spec.maxDuration * 1_000;
+  return began === undefined || spec === null ? null : began.at + (train?.costCap?.seconds ?? spec.maxDuration) * 1_000;
 }
 
 /** The manifest of an ended run has them among its warnings. */

@@ -1,4 +1,5 @@
 import { type Execution, type Executions, isRunning, type ListedExecution } from '../../aws/executions.ts';
+import { instanceCost, instanceSeconds } from '../../core/cost/instance-cost.ts';
 import type { Outcome } from '../../core/errors.ts';
 import { headlinesIn } from '../../core/metrics/headline.ts';
 import type { LatestValue } from '../../core/metrics/latest.ts';
@@ -6,7 +7,7 @@ import { parseArchiveUri, projectFolder, UPLOAD_PREFIX } from '../../core/names.
 import type { Manifest } from '../../core/outcome/manifest-schema.ts';
 import { entryText } from '../../core/spec/entry.ts';
 import { maskSpec } from '../../core/spec/mask.ts';
-import type { JobSnapshot, RunFacts, VerifyOutput } from '../../core/workflow/data.ts';
+import type { Instance, JobSnapshot, RunFacts, VerifyOutput } from '../../core/workflow/data.ts';
 import { readRun, type StateEvent, type StateTime, stateTimes } from '../../core/workflow/history.ts';
 import { type RunEnding, readEnding } from '../../core/workflow/run-ending.ts';
 import { RUN_STATES } from '../../core/workflow/states.ts';
@@ -69,6 +70,11 @@ export async function summarize(
     ...labels(execution, spec),
     startedBy: startedBy(execution),
     costUsd: manifest?.cost.usd ?? null,
+    instanceCostUsd: manifest
+      ? (manifest.cost.instance?.usd ?? null)
+      : isRunning(execution)
+        ? costUntilNow(beginning, state, instance)
+        : null,
     metrics: manifest === null ? [] : metricsIn(manifest),
     headlines: headlinesIn(manifest?.spec ?? spec ?? inputOf(execution)),
     isKept,
@@ -115,6 +121,7 @@ export function summaryOf(manifest: Manifest): RunSummary {
     note: text('note'),
     startedBy: text('startedBy'),
     costUsd: manifest.cost.usd,
+    instanceCostUsd: manifest.cost.instance?.usd ?? null,
     metrics: metricsIn(manifest),
     headlines: headlinesIn(manifest.spec),
     isKept: true,
@@ -249,6 +256,17 @@ export function waitedAndTrained(times: readonly StateTime[], word: RunWord) {
 function timesSoFar(beginning: readonly StateEvent[], state: string | null, now: number): StateTime[] {
   const last = beginning.findLast(({ kind, state: name }) => kind === 'entered' && !name.endsWith('?'));
   return last?.state === state ? stateTimes(beginning, now) : [];
+}
+
+/** Dollars. null: not known, as of a run whose beginning does not reach to the end of its wait in the queue. */
+function costUntilNow(
+  beginning: readonly StateEvent[],
+  state: string | null,
+  instance: Instance | null,
+): number | null {
+  const last = beginning.findLast(({ kind }) => kind === 'entered')?.state;
+  if (last === RUN_STATES.queue || (last === RUN_STATES.sync && state !== RUN_STATES.sync)) return null;
+  return instanceCost(instance?.price, instanceSeconds(beginning, Date.now()))?.usd ?? null;
 }
 
 /** Seconds since the instance was found to be busy. */

@@ -1,3 +1,4 @@
+import { capReached } from '../cost/limit.ts';
 import { ERRORS, type ErrorName, isErrorName, type Outcome, splitName } from '../errors.ts';
 import { formatSize } from '../units.ts';
 import type { Failure, JobSnapshot, RunFacts, RunOutcome } from '../workflow/data.ts';
@@ -81,6 +82,8 @@ function judge(input: RunFacts): Verdict {
   const { sync, install, train, failure } = input;
   // A training that Finish run ended does not say why the run failed.
   const endedByUs = failure && (train?.state === 'vanished' || train?.reason === 'stop');
+  const capped = capReached(input, train ?? install);
+  if (capped && !endedByUs) return { name: 'CostCapped', message: capped, step: train ?? install };
   if (train?.ended && !endedByUs) return judgeTraining(train);
   if (failure) return { ...readFailure(failure), step: endedByUs ? train : null };
   if (sync && !sync.ok) return judgeJob(sync, 'SyncFailed', RUN_STATES.sync);

@@ -1,4 +1,5 @@
 import * as z from 'zod/mini';
+import { PRICE_SOURCES } from '../cost/price.ts';
 import { ERRORS } from '../errors.ts';
 import { endingFields, type Reading, STRICT, TOLERANT } from '../workflow/run-ending.ts';
 
@@ -110,8 +111,29 @@ const manifest = (reading: Reading) => {
       { archive: null, count: 0, files: [], leftOut: { count: 0, bytes: 0, files: [] }, others: [] },
     ),
     logs: or(z.array(object({ job: z.enum(['sync', 'install', 'train']), key: z.string(), bytes: count, sha256 })), []),
-    /** Of runctl itself, at list prices; not of the instance. */
-    cost: or(object({ usd: z.number(), note: z.string() }), { usd: 0, note: 'Not known.' }),
+    cost: or(
+      object({
+        /** Of runctl itself, at list prices; not of the instance. */
+        usd: z.number(),
+        note: z.string(),
+        /** Estimate of what the instance cost for this run; null: the price is not known, or the run did not use it. */
+        instance: or(
+          z.nullable(
+            object({
+              usd: z.number().check(z.nonnegative()),
+              /** From Sync code to the end, without the queue. */
+              seconds,
+              usdPerHour: z.number().check(z.positive()),
+              source: reading === STRICT ? z.enum(PRICE_SOURCES) : z.string(),
+              /** When the price was read. */
+              at: time,
+            }),
+          ),
+          null,
+        ),
+      }),
+      { usd: 0, note: 'Not known.', instance: null },
+    ),
   });
 };
 

@@ -1,3 +1,4 @@
+import { instanceCost } from '../cost/instance-cost.ts';
 import { JOBS, runFileKey } from '../names.ts';
 import { maskSpec } from '../spec/mask.ts';
 import type { CleanUpProgress, JobSnapshot, RunFacts, RunOutcome } from '../workflow/data.ts';
@@ -19,6 +20,8 @@ export interface ManifestParts {
   readonly progress: CleanUpProgress | null;
   readonly inventory: Inventory | null;
   readonly states: readonly StateTime[];
+  /** For which the run has used its instance; null, or left out: not known. */
+  readonly instanceSeconds?: number | null;
   /** Epoch ms. */
   readonly now: number;
 }
@@ -86,6 +89,7 @@ export function buildManifest(parts: ManifestParts): Manifest {
         estimateCost({ states: states.reduce((total, state) => total + state.entered, 0), polls }).toFixed(6),
       ),
       note: 'Estimate of Step Functions and Lambda at list prices of us-east-1; not of the instance, S3 or CloudWatch.',
+      instance: facts.sync?.state === 'busy' ? null : instanceCost(instance?.price, parts.instanceSeconds ?? null),
     },
   };
 }

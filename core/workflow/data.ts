@@ -1,3 +1,5 @@
+import type { CostCap } from '../cost/cost-cap.ts';
+import type { Price } from '../cost/price.ts';
 import type { ErrorName } from '../errors.ts';
 import type { LatestMetrics } from '../metrics/latest.ts';
 import type { JobName } from '../names.ts';
@@ -114,6 +116,8 @@ export interface Instance {
   readonly platform: string;
   readonly type: string;
   readonly image: string;
+  /** null: not known. Left out by a run that began with an older version. */
+  readonly price?: Price | null;
 }
 
 export interface FindInput extends VerifyOutput {}
@@ -182,6 +186,8 @@ export interface JobSnapshot {
   readonly metrics?: LatestMetrics;
   /** Of a training: the latest sample of what it uses. */
   readonly usage?: UsageSample;
+  /** Of an install or a training: how long maxCost lets it last. Missing where it lets it last as long as it may anyway. */
+  readonly costCap?: CostCap;
   /** Of a training: its checkpoints. Missing before the first report, and of a run without. */
   readonly checkpoints?: CheckpointProgress;
 }
@@ -215,6 +221,8 @@ export interface CommittedCheckpoint {
 export interface JobInput extends VerifyOutput {
   readonly instance: Instance;
   readonly context: StepContext;
+  /** ISO 8601: when Sync code was entered that got the instance. Left out by a run that began with an older version. */
+  readonly heldSince?: string | null;
   /** The snapshot so far; null before the job's first. */
   readonly step: JobSnapshot | null;
 }

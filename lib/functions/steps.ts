@@ -29,6 +29,7 @@ import {
   readArchives,
   readDocument,
   readHistories,
+  readPrices,
   runMachineArn,
   stopWatches,
   watchMachineArn,
@@ -111,9 +112,9 @@ export class Steps extends Construct {
     });
     this.findInstance = new StepLambda(this, 'find-instance', {
       config,
-      description: 'Finds the running instance that matches the spec',
+      description: 'Finds the running instance that matches the spec, and its price',
       environment: {},
-      permissions: [describeInstances(), describeAgents()],
+      permissions: [describeInstances(), describeAgents(), readPrices()],
       timeout: Duration.seconds(60),
     });
     this.syncCode = new StepLambda(this, 'sync-code', {

@@ -102,7 +102,19 @@ export class RunMachine extends Construct {
   }
 
   private createBegin(): Pass {
-    const names = ['run', 'spec', 'archive', 'assembled', 'instance', 'sync', 'install', 'train', 'failure', 'finish'];
+    const names = [
+      'run',
+      'spec',
+      'archive',
+      'assembled',
+      'instance',
+      'heldSince',
+      'sync',
+      'install',
+      'train',
+      'failure',
+      'finish',
+    ];
     return Pass.jsonata(this, RUN_STATES.begin, {
       comment: 'Initializes every variable: Finish run reads all of them, however early the run failed.',
       assign: { ...Object.fromEntries(names.map((name) => [name, NULL])), warnings: '{% [] %}', watches: 0 },
@@ -218,8 +230,18 @@ export class RunMachine extends Construct {
   private jobTask(name: string, job: JobName, step: StepLambda, comment: string) {
     return this.task(name, step, {
       comment,
-      input: { ...RUN_VARIABLES, instance: '{% $instance %}', step: `{% $${job} %}`, context: STEP_CONTEXT },
-      assign: { [job]: '{% $states.result.Payload %}' },
+      input: {
+        ...RUN_VARIABLES,
+        instance: '{% $instance %}',
+        heldSince: '{% $heldSince %}',
+        step: `{% $${job} %}`,
+        context: STEP_CONTEXT,
+      },
+      // Sync code is entered again and again in the queue; the last time is the one that got the instance.
+      assign: {
+        [job]: '{% $states.result.Payload %}',
+        ...(job === 'sync' ? { heldSince: STEP_CONTEXT.enteredAt } : {}),
+      },
     });
   }
 

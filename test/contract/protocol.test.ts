@@ -78,6 +78,7 @@ const install: Required<InstallRequest> = {
   environment: 'project',
   env: {},
   secrets: {},
+  maxDuration: 60,
 };
 const train: Required<TrainRequest> = {
   script: 'a.py',
@@ -151,7 +152,8 @@ describe('requests', () => {
     ['install', install],
     ['train', train],
   ])('the work of %s without any one key is refused, with its name', (job, work) => {
-    const keys = Object.keys(work).filter((key) => !OPTIONAL.includes(key));
+    const optional = job === 'install' ? [...OPTIONAL, 'maxDuration'] : OPTIONAL;
+    const keys = Object.keys(work).filter((key) => !optional.includes(key));
     const answers = understood(keys.map((key) => ({ ...starts[job], [job]: { ...work, [key]: undefined } })));
     keys.forEach((key, index) => {
       expect(answers[index], key).toContain(`${job}.${key} is missing`);

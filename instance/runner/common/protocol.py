@@ -207,6 +207,8 @@ def _check_work(request: dict[str, Any]) -> None:
         _check_checkpoints(work.setdefault("checkpoints", None))
     if job != "sync" and work.setdefault("environment", "shared") not in ("shared", "project"):
         raise Refusal("BadRequest", f"{job}.environment must be shared or project")
+    if job == "install" and work.setdefault("maxDuration", None) is not None:
+        _check(work, {"maxDuration": _NUMBER}, "install.")
     if job == "sync":
         _check_sync(work)
     else:

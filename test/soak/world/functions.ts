@@ -100,7 +100,7 @@ function handlers(services: Services, invocation: Invocation): Readonly<Record<s
       documentVersion: () => Promise.resolve(services.ssm.documentVersion),
       uploadBucket: BUCKET,
     }),
-    'runctl-find-instance': createFind(instances),
+    'runctl-find-instance': createFind(instances, { priceOf: () => Promise.resolve(null) }),
     'runctl-sync-code': createSync({
       ...job,
       archives,

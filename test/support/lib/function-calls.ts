@@ -25,7 +25,7 @@ export const CALLED = new Map<string, readonly string[]>([
   ],
   // HeadObject: an old archive may have expired.
   ['verify-archive', ['GetObject', 'HeadObject', 'PutObject', 'GetDocument']],
-  ['find-instance', ['DescribeInstances', 'DescribeInstanceInformation']],
+  ['find-instance', ['DescribeInstances', 'DescribeInstanceInformation', 'GetProducts', 'DescribeSpotPriceHistory']],
   // GetObject: the presigned URL carries this role's permission.
   ['sync-code', [...JOB, ...LOGS, 'GetObject', 'Invoke']],
   ['install-requirements', [...JOB, ...LOGS]],

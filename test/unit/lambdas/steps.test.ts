@@ -16,6 +16,8 @@ import {
   jobInput,
   jobStatus,
   jobStep,
+  price,
+  prices,
   run,
   spec,
   verified,
@@ -28,12 +30,13 @@ const done = jobStatus('sync', 'synced\n', { state: 'exited', exit: exit() });
 
 describe('Find instance', () => {
   const find = (state: string, ping: string | null) =>
-    createFind({ find: () => Promise.resolve([{ ...foundInstance, state }]), ping: () => Promise.resolve(ping) })(
-      verified,
-    );
+    createFind(
+      { find: () => Promise.resolve([{ ...foundInstance, state }]), ping: () => Promise.resolve(ping) },
+      prices,
+    )(verified);
 
   it('answers with the instance whose agent is online', async () => {
-    expect(await find('running', 'Online')).toEqual(instance);
+    expect(await find('running', 'Online')).toEqual({ ...instance, price });
   });
 
   it.each([

@@ -1,0 +1,72 @@
+import { RunError } from '../errors.ts';
+import type { RunSpec } from '../spec/spec.ts';
+import type { Instance, JobInput, JobSnapshot, RunFacts } from '../workflow/data.ts';
+import { type CostCap, capText, costCap } from './cost-cap.ts';
+import { type Price, priceText } from './price.ts';
+
+/** Seconds between TERM and KILL of an install (instance/runner/jobs/commands.py). */
+export const INSTALL_GRACE_S = 10;
+
+type Limits = Pick<RunSpec, 'maxCost' | 'stopGrace'>;
+
+/**
+ * Refuses a run with maxCost before anything is started for it.
+ * @throws RunError `PriceUnknown`; `CostCapped` when maxCost does not pay for a second of training
+ */
+export function assertAffordable(spec: Limits, { id, type }: Instance, price: Price | null): void {
+  const { maxCost, stopGrace } = spec;
+  if (!maxCost) return;
+  if (price === null) {
+    throw new RunError('PriceUnknown', `maxCost is set, and no source has a price of ${type}, the type of ${id}.`);
+  }
+  const { seconds } = costCap({ maxCost, price, usedSeconds: 0, grace: stopGrace });
+  if (seconds >= 1) return;
+  throw new RunError(
+    'CostCapped',
+    `Nothing was started: maxCost ($${maxCost}) does not pay for a second of training and stopGrace (${stopGrace} s) at ${priceText(price)}.`,
+  );
+}
+
+/**
+ * How long maxCost lets a job last that is about to be started. null: the run has no cap.
+ * @param grace seconds between TERM and KILL of that job
+ * @param spentUsd dollars of the run's earlier attempts
+ * @throws RunError `CostCapped` when nothing is left
+ */
+export function jobCap(input: JobInput, grace: number, spentUsd = 0): CostCap | null {
+  const { spec, instance, heldSince, context } = input;
+  if (!spec.maxCost || !instance.price) return null;
+  const { maxCost } = spec;
+  const { price } = instance;
+  const usedSeconds = heldSince ? Math.max(0, Date.parse(context.enteredAt) - Date.parse(heldSince)) / 1_000 : 0;
+  const cap = costCap({ maxCost, price, usedSeconds, spentUsd, grace });
+  if (cap.seconds >= 1) return cap;
+  const cost = capText({ maxCost, price, usedSeconds, spentUsd });
+  throw new RunError(
+    'CostCapped',
+    `The run ended before its next step: the instance cost ${cost}, and ${grace} s of what is left are for ending a job.`,
+  );
+}
+
+/** Of a job that was ended because of maxCost: the message of CostCapped. null: it ended otherwise. */
+export function capReached({ spec, instance }: Pick<RunFacts, 'spec' | 'instance'>, step: JobSnapshot | null) {
+  if (!step?.costCap || step.state !== 'stopped' || step.reason !== 'max-duration') return null;
+  return cappedMessage(spec, instance, step);
+}
+
+/** @param what was stopped, as the subject of a sentence */
+export function cappedMessage(
+  spec: Pick<RunSpec, 'maxCost'> | null,
+  instance: Pick<Instance, 'price'> | null,
+  { job, costCap: cap }: Pick<JobSnapshot, 'job' | 'costCap'>,
+): string {
+  const what = job === 'install' ? 'The install' : 'Training';
+  if (!spec?.maxCost || !instance?.price || !cap) return `${what} was stopped because the run reached maxCost.`;
+  const used = {
+    maxCost: spec.maxCost,
+    price: instance.price,
+    usedSeconds: cap.usedSeconds + cap.seconds,
+    spentUsd: cap.spentUsd ?? 0,
+  };
+  return `${what} was stopped because of maxCost: the instance cost ${capText(used)}.`;
+}
