@@ -73,7 +73,7 @@ export async function summarize(
     instanceCostUsd: manifest
       ? (manifest.cost.instance?.usd ?? null)
       : isRunning(execution)
-        ? costUntilNow(beginning, state, instance)
+        ? costUntilNow(beginning, state, word.state === 'queued' ? null : instance)
         : null,
     metrics: manifest === null ? [] : metricsIn(manifest),
     headlines: headlinesIn(manifest?.spec ?? spec ?? inputOf(execution)),
@@ -265,7 +265,8 @@ function costUntilNow(
   instance: Instance | null,
 ): number | null {
   const last = beginning.findLast(({ kind }) => kind === 'entered')?.state;
-  if (last === RUN_STATES.queue || (last === RUN_STATES.sync && state !== RUN_STATES.sync)) return null;
+  const queueing: readonly (string | undefined)[] = [RUN_STATES.sync, RUN_STATES.synced, RUN_STATES.queue];
+  if (queueing.includes(last) && last !== state) return null;
   return instanceCost(instance?.price, instanceSeconds(beginning, Date.now()))?.usd ?? null;
 }
 

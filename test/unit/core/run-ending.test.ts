@@ -15,6 +15,7 @@ const completed = {
   program: null,
   metrics: [],
   archive: { ...(stored.archive as object), patchBytes: null, sent: null },
+  cost: { ...(stored.cost as object), instance: null },
   outputs: { ...(stored.outputs as object), leftOut: { count: 0, bytes: 0, files: [] }, others: [] },
 };
 

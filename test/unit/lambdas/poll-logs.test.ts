@@ -82,6 +82,14 @@ describe('Poll logs', () => {
     expect(await poll({ ...late(31), job: 'install' }, jobStep('install'))).toMatchObject({ state: 'running' });
   });
 
+  it('ends a training that is long over what maxCost allows: CostCapped', async () => {
+    const startedAt = NOW - 600 - spec.stopGrace - 31;
+    const late = jobStatus('train', '', { startedAt, now: NOW });
+    const step = jobStep('train', { costCap: { seconds: 600, usedSeconds: 10 } });
+    await expect(poll(late, step)).rejects.toMatchObject({ name: 'CostCapped', message: /supervisor/ });
+    expect(await poll({ ...late, startedAt: startedAt + 2 }, step)).toMatchObject({ costCap: step.costCap });
+  });
+
   it('lets a write that failed be tried again by the same state, which reads back: nothing doubled', async () => {
     const logs = new FakeLogStore();
     logs.put = (...args) =>

@@ -39,6 +39,22 @@ describe('Find instance', () => {
     expect(await find('running', 'Online')).toEqual({ ...instance, price });
   });
 
+  it('has no price without a source, and then refuses a run that has a cap', async () => {
+    const asked: number[] = [];
+    const none = { priceOf: (_: object, ms: number) => Promise.resolve(void asked.push(ms) as unknown as null) };
+    const instances = { find: () => Promise.resolve([foundInstance]), ping: () => Promise.resolve('Online') };
+    const findWith = (maxCost: number | null, from: Parameters<typeof createFind>[1]) =>
+      createFind(instances, from)({ ...verified, spec: { ...spec, maxCost } });
+    await findWith(null, { priceOf: (_, ms) => Promise.resolve(asked.push(ms) > 9 ? price : null) });
+    await expect(findWith(5, none)).rejects.toMatchObject({ name: 'PriceUnknown', message: /g5\.xlarge/ });
+    expect(asked).toEqual([2_000, 10_000]);
+    expect(await findWith(5, prices)).toMatchObject({ price });
+    await expect(findWith(0.001, prices)).rejects.toMatchObject({
+      name: 'CostCapped',
+      message: /^Nothing was started/,
+    });
+  });
+
   it.each([
     ['running', 'ConnectionLost', 'AgentOffline'],
     ['running', null, 'AgentOffline'],
@@ -203,6 +219,19 @@ describe('Install requirements', () => {
     expect(commands.asked.map(({ request }) => request)).toMatchObject([{ again: false }, { again: true }]);
   });
 
+  it('lasts no longer than maxCost pays for', async () => {
+    const commands = new FakeCommands(jobStatus('install', ''), jobStatus('install', ''));
+    const install = createInstall(fakePorts(commands));
+    const priced = { ...instance, price: { ...price, usdPerHour: 3.6 } };
+    const heldSince = '2026-11-24T10:00:05.000Z';
+    const step = await install(jobInput({ spec: { ...spec, maxCost: 1 }, instance: priced, heldSince }));
+    expect(step.costCap).toEqual({ seconds: 985, usedSeconds: 5 });
+    expect(await install(jobInput({ instance: priced, heldSince }))).not.toHaveProperty('costCap');
+    const [capped, free] = commands.asked.map(({ request }) => (request as { install: object }).install);
+    expect(capped).toMatchObject({ maxDuration: 985 });
+    expect(free).not.toHaveProperty('maxDuration');
+  });
+
   it('has nothing to do without requirements', async () => {
     const input = jobInput({ archive: { ...archive, requirements: null } });
     await expect(createInstall(fakePorts(new FakeCommands()))(input)).rejects.toMatchObject({
@@ -254,6 +283,24 @@ describe('Start training', () => {
     const confirm = createConfirm({ ...fakePorts(commands), notify: fakeNotify().notify });
     const step = await confirm(watchInput(started));
     expect(step.metrics?.values).toEqual([{ name: 'Loss', step: 7, value: 0.5 }]);
+  });
+
+  it('gives no more time than maxCost pays for, and says so', async () => {
+    const commands = new FakeCommands(...Array.from({ length: 3 }, () => jobStatus('train', '')));
+    const start = createStart(fakePorts(commands));
+    const input = (maxCost: number, changes: object = {}) =>
+      jobInput({
+        spec: { ...spec, maxCost, ...changes },
+        instance: { ...instance, price: { ...price, usdPerHour: 3.6 } },
+        heldSince: '2026-11-24T09:58:30.000Z', // 100 s before.
+      });
+    expect((await start(input(1))).costCap).toEqual({ seconds: 870, usedSeconds: 100 });
+    expect(await start(input(1, { maxDuration: 869 }))).not.toHaveProperty('costCap');
+    expect(await start(input(1_000))).not.toHaveProperty('costCap');
+    const limits = commands.asked.map(({ request }) => (request as { train: object }).train);
+    expect(limits).toMatchObject([{ maxDuration: 870 }, { maxDuration: 869 }, { maxDuration: 86_400 }]);
+    await expect(start(input(0.13))).rejects.toMatchObject({ name: 'CostCapped' });
+    expect(commands.asked.length).toBe(3);
   });
 
   it('prefers the user of the spec to the one of the tag', async () => {

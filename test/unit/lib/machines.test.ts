@@ -190,6 +190,9 @@ describe('runctl-run', () => {
       { Condition: '{% $sync.state = "busy" %}', Next: 'Finish run' },
     ]);
     expect(run.States['Wait for instance']).toMatchObject({ Type: 'Wait', Next: 'Sync code' });
+    expect(run.States['Sync code']).toMatchObject({ Assign: { heldSince: '{% $states.context.State.EnteredTime %}' } });
+    for (const state of ['Install requirements', 'Start training'])
+      expect(run.States[state]).toMatchObject({ Arguments: { Payload: { heldSince: '{% $heldSince %}' } } });
   });
 
   it('ends eventually', () => {
