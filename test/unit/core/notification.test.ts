@@ -54,7 +54,7 @@ Manifest: runs/demo-1/manifest.json in the bucket
     const parts = { execution, input, facts, outcome: decideOutcome(facts), progress: null, inventory: null, now };
     const manifest = (changes: object) => endNotification(buildManifest({ ...parts, states: [], ...changes })).body;
     expect(manifest({ instanceSeconds: 1_800 })).toContain(
-      'cost      about $0.63 of maxCost ($5): 30 min 00 s of the instance at $1.258 an hour (list price of 2026-11-24 10:00 UTC)',
+      'cost       about $0.63 of maxCost ($5): 30 min 00 s of the instance at $1.258 an hour (list price of 2026-11-24 10:00 UTC)',
     );
     expect(manifest({ instanceSeconds: null })).not.toContain('maxCost');
     const busy = { ...facts, sync: jobStep('sync', { state: 'busy' }) };
