@@ -98,7 +98,7 @@ function refuseOverdue({ job, state, startedAt, now }: JobStatus, { spec, instan
   const cap = step.costCap?.seconds;
   if (now - startedAt <= (cap ?? spec.maxDuration) + spec.stopGrace + OVERDUE_S) return;
   if (cap !== undefined) {
-    throw new RunError('CostCapped', `${cappedMessage(spec, instance, step)} Its supervisor did not end it.`);
+    throw new RunError('CostCapped', `${cappedMessage(spec, instance, step)} Its supervisor had not ended it.`);
   }
   throw new RunError('TrainingTimedOut', 'Training reached maxDuration, and its supervisor did not end it.');
 }
