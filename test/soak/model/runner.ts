@@ -171,7 +171,8 @@ export class ModelRunner {
     jobs.set(job, existing);
     await command.spend(2);
     const train = 'train' in request ? request.train : null;
-    existing.input = { maxDuration: train?.maxDuration ?? MOST[job], grace: train?.stopGrace ?? 10 };
+    const most = train?.maxDuration ?? ('install' in request ? request.install.maxDuration : undefined);
+    existing.input = { maxDuration: most ?? MOST[job], grace: train?.stopGrace ?? 10 };
     await command.spend(2);
     ModelSupervisor.launch(existing, this.supervisorPorts(run));
     await this.untilBegun(command, existing, () => {

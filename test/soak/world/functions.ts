@@ -33,6 +33,7 @@ import type { Random } from '../random.ts';
 import { BUCKET, type Bucket } from './bucket.ts';
 import { Invocation, type Service } from './invocation.ts';
 import type { Logs } from './logs.ts';
+import { PRICE } from './schedule.ts';
 import type { Ssm } from './ssm.ts';
 import type { Weather } from './weather.ts';
 
@@ -100,7 +101,7 @@ function handlers(services: Services, invocation: Invocation): Readonly<Record<s
       documentVersion: () => Promise.resolve(services.ssm.documentVersion),
       uploadBucket: BUCKET,
     }),
-    'runctl-find-instance': createFind(instances, { priceOf: () => Promise.resolve(null) }),
+    'runctl-find-instance': createFind(instances, { priceOf: () => Promise.resolve(PRICE) }),
     'runctl-sync-code': createSync({
       ...job,
       archives,
