@@ -160,6 +160,15 @@ describe('requests', () => {
     });
   });
 
+  it('the longest time of an install is a number, or left out', () => {
+    const limited = (maxDuration: unknown) => ({ ...starts.install, install: { ...install, maxDuration } });
+    expect(understood([limited(undefined), limited(null), limited(0.5)])).toEqual([null, null, null]);
+    expect(understood([limited('1h'), limited(true)])).toEqual([
+      expect.stringContaining('install.maxDuration'),
+      expect.stringContaining('install.maxDuration'),
+    ]);
+  });
+
   it('what a sync may leave out is refused when it is of another type', () => {
     const wrong = [{ folders: 'a' }, { folders: [1] }, { allowRemovals: 'yes' }, { takeOver: 1 }, { index: 1 }];
     expect(understood(wrong.map((fields) => ({ ...starts.sync, sync: { ...sync, ...fields } })))).toEqual(
