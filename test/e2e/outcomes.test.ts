@@ -283,6 +283,7 @@ describe.concurrent('a run ends by', () => {
       endsByCost: true,
       instanceCost: { usdPerHour: 0.0208, source: 'pricing' },
     });
+    expect(Date.parse(status.endsBy ?? '') - Date.now()).toBeLessThan(90_000); // maxDuration is a day.
     const run = await cloud.finished(arn);
     expect(run).toMatchObject({ status: 'FAILED', error: 'CostCapped', cause: { outcome: 'capped' } });
     const manifest = await cloud.manifest(arn);

@@ -183,6 +183,12 @@ describe('runctl-run', () => {
     expect(run.States.Failed).toMatchObject({ Error: '{% $finish.error %}', Cause: '{% $finish.cause %}' });
   });
 
+  it('hands on since when the run has had the instance: Sync code is entered again until it has it', () => {
+    expect(run.States['Sync code']).toMatchObject({ Assign: { heldSince: '{% $states.context.State.EnteredTime %}' } });
+    for (const state of ['Install requirements', 'Start training'])
+      expect(run.States[state]).toMatchObject({ Arguments: { Payload: { heldSince: '{% $heldSince %}' } } });
+  });
+
   it('never starts a run beside another on a busy instance: it asks for the lease again, or ends', () => {
     const busy = run.States['Code synced?']?.Choices?.filter(({ Condition }) => Condition.includes('"busy"'));
     expect(busy?.slice(0, 2)).toMatchObject([
@@ -190,9 +196,6 @@ describe('runctl-run', () => {
       { Condition: '{% $sync.state = "busy" %}', Next: 'Finish run' },
     ]);
     expect(run.States['Wait for instance']).toMatchObject({ Type: 'Wait', Next: 'Sync code' });
-    expect(run.States['Sync code']).toMatchObject({ Assign: { heldSince: '{% $states.context.State.EnteredTime %}' } });
-    for (const state of ['Install requirements', 'Start training'])
-      expect(run.States[state]).toMatchObject({ Arguments: { Payload: { heldSince: '{% $heldSince %}' } } });
   });
 
   it('ends eventually', () => {
