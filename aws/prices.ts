@@ -74,6 +74,7 @@ async function onDemandPrice(
     tenancy: 'Shared',
     capacitystatus: 'Used',
     preInstalledSw: 'NA',
+    marketoption: 'OnDemand',
   };
   const Filters = Object.entries(wanted).map(([Field, Value]) => ({ Type: 'TERM_MATCH' as const, Field, Value }));
   const command = new GetProductsCommand({ ServiceCode: 'AmazonEC2', FormatVersion: 'aws_v1', Filters });
@@ -89,7 +90,7 @@ async function spotPrice(
 ): Promise<number | null> {
   const command = new DescribeSpotPriceHistoryCommand({
     InstanceTypes: [type as never], // Types that this SDK does not know exist.
-    ProductDescriptions: ['Linux/UNIX'],
+    ProductDescriptions: ['Linux/UNIX', 'Linux/UNIX (Amazon VPC)'],
     StartTime: new Date(now), // The price that is in effect, and none before it.
     ...(zone === null ? {} : { AvailabilityZone: zone }),
   });

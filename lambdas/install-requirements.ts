@@ -1,4 +1,4 @@
-import { INSTALL_GRACE_S, jobCap } from '../core/cost/limit.ts';
+import { INSTALL_GRACE_S, INSTALL_MAX_S, jobCap } from '../core/cost/limit.ts';
 import { RunError } from '../core/errors.ts';
 import type { JobPorts } from '../core/job/job-status.ts';
 import { startJob } from '../core/job/start-job.ts';
@@ -12,6 +12,7 @@ export function createInstall(ports: JobPorts) {
     const { archive, spec } = input;
     if (archive.requirements === null) throw new RunError('Internal', 'there is nothing to install');
     const cap = jobCap(input, INSTALL_GRACE_S);
+    const isCapped = cap !== null && cap.seconds < INSTALL_MAX_S;
     const install = {
       requirements: archive.requirements,
       installer: spec.installer,
@@ -19,11 +20,11 @@ export function createInstall(ports: JobPorts) {
       environment: spec.environment ?? 'shared', // None in a run that began before this version.
       env: spec.env,
       secrets: spec.secrets ?? {}, // None in a run that began before this version.
-      ...(cap ? { maxDuration: cap.seconds } : {}),
+      ...(isCapped ? { maxDuration: cap.seconds } : {}),
     };
     // The machine comes back here when the install was interrupted.
     const snapshot = await startJob(ports, input, { job: 'install', work: { install }, again: input.step !== null });
-    return cap ? { ...snapshot, costCap: cap } : snapshot;
+    return isCapped ? { ...snapshot, costCap: cap } : snapshot;
   };
 }
 

@@ -4,8 +4,9 @@ import type { Instance, JobInput, JobSnapshot, RunFacts } from '../workflow/data
 import { type CostCap, capText, costCap } from './cost-cap.ts';
 import { type Price, priceText } from './price.ts';
 
-/** Seconds between TERM and KILL of an install (instance/runner/jobs/commands.py). */
+/** Seconds between TERM and KILL of an install, and how long one may last at most (instance/runner/jobs/commands.py). */
 export const INSTALL_GRACE_S = 10;
+export const INSTALL_MAX_S = 6 * 3_600;
 
 type Limits = Pick<RunSpec, 'maxCost' | 'stopGrace'>;
 

@@ -2,11 +2,11 @@ import type { Price, PricedInstance } from './price.ts';
 import { regionOfZone } from './price.ts';
 
 /**
- * On-demand list prices of Linux instances that trainings use, US dollars an hour. From the data of instances.vantage.sh as
- * github.com/tsaol/aws-gpu has stored it (data/all_gpu_instances.js, commit 77fcd9f); not compared with AWS's own pages.
+ * On-demand list prices of Linux instances that trainings use, US dollars an hour, in us-east-1: as Karpenter has generated them from
+ * AWS's price list (github.com/aws/karpenter-provider-aws, pkg/providers/pricing/zz_generated.pricing_aws.go, commit 1d92708).
  */
-export const LIST_PRICES_OF = '2025-11-30';
-/** Where each of these prices is the same. */
+export const LIST_PRICES_OF = '2026-07-20';
+/** Where each of these prices is the same, by the data of instances.vantage.sh of 2025-11-30 (github.com/tsaol/aws-gpu). */
 const REGIONS: readonly string[] = ['us-east-1', 'us-east-2', 'us-west-2'];
 
 const LIST_PRICES: Readonly<Record<string, number>> = {

@@ -9,7 +9,13 @@ TARGET = b"AWSPriceListService."
 # On-demand list price of the type, Linux, in us-east-1.
 PRICES = {("t3.small", "us-east-1"): "0.0208000000"}
 # A request without one of them would get several products on AWS, of which the price is ambiguous.
-FIXED = {"operatingSystem": "Linux", "tenancy": "Shared", "capacitystatus": "Used", "preInstalledSw": "NA"}
+FIXED = {
+    "operatingSystem": "Linux",
+    "tenancy": "Shared",
+    "capacitystatus": "Used",
+    "preInstalledSw": "NA",
+    "marketoption": "OnDemand",
+}
 FIELDS = {"instanceType", "regionCode", *FIXED}
 
 

@@ -34,7 +34,7 @@ function setup(answer: () => Promise<object>) {
   };
 }
 const at = new Date(NOW).toISOString();
-const table = { usdPerHour: 1.006, source: 'table', at: '2025-11-30T00:00:00.000Z' };
+const table = { usdPerHour: 1.006, source: 'table', at: '2026-07-20T00:00:00.000Z' };
 
 describe('an instance on demand', () => {
   it('has the price of the price list, of its type, region and platform', async () => {
@@ -54,6 +54,7 @@ describe('an instance on demand', () => {
             filter('tenancy', 'Shared'),
             filter('capacitystatus', 'Used'),
             filter('preInstalledSw', 'NA'),
+            filter('marketoption', 'OnDemand'),
           ],
         },
       },
@@ -88,7 +89,7 @@ describe('a Spot instance', () => {
         region: 'own',
         input: {
           InstanceTypes: ['g5.xlarge'],
-          ProductDescriptions: ['Linux/UNIX'],
+          ProductDescriptions: ['Linux/UNIX', 'Linux/UNIX (Amazon VPC)'],
           StartTime: new Date(NOW),
           AvailabilityZone: 'us-east-1a',
         },

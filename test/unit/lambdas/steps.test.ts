@@ -229,13 +229,16 @@ describe('Install requirements', () => {
   });
 
   it('lasts no longer than maxCost pays for', async () => {
-    const commands = new FakeCommands(jobStatus('install', ''), jobStatus('install', ''));
+    const commands = new FakeCommands(...Array.from({ length: 3 }, () => jobStatus('install', '')));
     const install = createInstall(fakePorts(commands));
     const priced = { ...instance, price: { ...price, usdPerHour: 3.6 } };
     const heldSince = '2026-11-24T10:00:05.000Z';
     const step = await install(jobInput({ spec: { ...spec, maxCost: 1 }, instance: priced, heldSince }));
     expect(step.costCap).toEqual({ seconds: 985, usedSeconds: 5 });
     expect(await install(jobInput({ instance: priced, heldSince }))).not.toHaveProperty('costCap');
+    // An install that ends after six hours, as every one does, has not reached the cap.
+    const rich = { ...spec, maxCost: 22 };
+    expect(await install(jobInput({ spec: rich, instance: priced, heldSince }))).not.toHaveProperty('costCap');
     const [capped, free] = commands.asked.map(({ request }) => (request as { install: object }).install);
     expect(capped).toMatchObject({ maxDuration: 985 });
     expect(free).not.toHaveProperty('maxDuration');
