@@ -42,7 +42,10 @@ def with_prices(app: App) -> App:
 
 
 def find_products(body: bytes) -> List[str]:
-    """The products that a request means, each as a JSON text. Raises Invalid for a request that AWS refuses or that is ambiguous."""
+    """The products that a request means, each as a JSON text.
+
+    Raises Invalid for a request that AWS refuses, or that would get more than one product.
+    """
     try:
         request = json.loads(body)
     except ValueError:
