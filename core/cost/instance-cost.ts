@@ -26,11 +26,14 @@ export function instanceSeconds(events: readonly StateEvent[], now: number): num
     if (since !== null) used = (used ?? 0) + Math.max(0, at - since);
     since = null;
   };
+  let isHeld = false;
   for (const { kind, state, at } of events) {
-    if (kind !== 'entered') continue;
+    if (kind !== 'entered' || state === RUN_STATES.synced) continue;
+    // Another attempt begins; or, in the queue, the code was not synced yet.
+    if ((isHeld && state === RUN_STATES.sync) || state === RUN_STATES.find) close(at);
     if (state === RUN_STATES.sync) since = at;
     else if (state === RUN_STATES.queue) since = null;
-    else if (state === RUN_STATES.find) close(at);
+    isHeld = state !== RUN_STATES.sync && state !== RUN_STATES.queue;
   }
   close(now);
   return used === null ? null : used / 1_000;

@@ -14,12 +14,10 @@ type Limits = Pick<RunSpec, 'maxCost' | 'stopGrace'>;
  * Refuses a run with maxCost before anything is started for it.
  * @throws RunError `PriceUnknown`; `CostCapped` when maxCost does not pay for a second of training
  */
-export function assertAffordable(spec: Limits, { id, type }: Instance, price: Price | null): void {
+export function assertAffordable(spec: Limits, instance: Instance, price: Price | null): void {
   const { maxCost, stopGrace } = spec;
   if (!maxCost) return;
-  if (price === null) {
-    throw new RunError('PriceUnknown', `maxCost is set, and no source has a price of ${type}, the type of ${id}.`);
-  }
+  if (price === null) throw priceUnknown(instance);
   const { seconds } = costCap({ maxCost, price, usedSeconds: 0, grace: stopGrace });
   if (seconds >= 1) return;
   throw new RunError(
@@ -32,13 +30,14 @@ export function assertAffordable(spec: Limits, { id, type }: Instance, price: Pr
  * How long maxCost lets a job last that is about to be started. null: the run has no cap.
  * @param grace seconds between TERM and KILL of that job
  * @param spentUsd dollars of the run's earlier attempts
- * @throws RunError `CostCapped` when nothing is left
+ * @throws RunError `CostCapped` when nothing is left; `PriceUnknown`
  */
 export function jobCap(input: JobInput, grace: number, spentUsd = 0): CostCap | null {
   const { spec, instance, heldSince, context } = input;
-  if (!spec.maxCost || !instance.price) return null;
   const { maxCost } = spec;
-  const { price } = instance;
+  const { price = null } = instance;
+  if (!maxCost) return null;
+  if (price === null) throw priceUnknown(instance);
   const usedSeconds = heldSince ? Math.max(0, Date.parse(context.enteredAt) - Date.parse(heldSince)) / 1_000 : 0;
   const cap = costCap({ maxCost, price, usedSeconds, spentUsd, grace });
   if (cap.seconds >= 1) return cap;
@@ -47,6 +46,10 @@ export function jobCap(input: JobInput, grace: number, spentUsd = 0): CostCap | 
     'CostCapped',
     `The run ended before its next step: the instance cost ${cost}, and ${grace} s of what is left are for ending a job.`,
   );
+}
+
+function priceUnknown({ id, type }: Instance): RunError {
+  return new RunError('PriceUnknown', `maxCost is set, and no source has a price of ${type}, the type of ${id}.`);
 }
 
 /** Of a job that was ended because of maxCost: the message of CostCapped. null: it ended otherwise. */

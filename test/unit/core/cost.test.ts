@@ -56,6 +56,11 @@ describe('the cap of a job that is about to start', () => {
     expect(jobCap(jobInput({ spec: old as typeof spec }), 30)).toBeNull();
   });
 
+  it('is never left out because the price is not known', () => {
+    const free = jobInput({ spec: { ...spec, maxCost: 5 }, instance });
+    expect(() => jobCap(free, 30)).toThrow(expect.objectContaining({ name: 'PriceUnknown' }));
+  });
+
   it('refuses a job that nothing is left for', () => {
     expect(() => jobCap(input(0.6, '2026-11-24T09:50:10.000Z'), 30)).toThrow(
       expect.objectContaining({
@@ -133,6 +138,9 @@ describe('the time for which a run has used its instance', () => {
   it('is the sum over attempts', () => {
     const first = [entered('Find instance', 0), entered('Sync code', 10), entered('Watch training', 20)];
     expect(used(...first, entered('Find instance', 50), entered('Sync code', 60))).toBe(80);
+    expect(used(...first, entered('Sync code', 60), entered('Code synced?', 61))).toBe(90);
+    const queue = [entered('Sync code', 40), entered('Wait for instance', 41), entered('Sync code', 90)];
+    expect(used(...first, ...queue)).toBe(40);
   });
 
   it('is none before', () => {
