@@ -47,7 +47,7 @@ module.exports = {
     core('checkpoints', 'protocol', 'workflow', 'spec'),
     core('job', 'cost', 'checkpoints', 'protocol', 'logs', 'workflow', 'spec', 'metrics'),
     core('outcome', 'cost', 'job', 'protocol', 'workflow', 'spec', 'logs'),
-    core('notify', 'cost', 'outcome', 'workflow', 'spec'),
+    core('notify', 'cost', 'outcome', 'checkpoints', 'workflow', 'spec'),
     only('aws', 'aws/', ['aws/', 'core/']),
     only('bin', 'bin/app', ['lib/']),
     only('lib', 'lib/', ['lib/', 'core/']),

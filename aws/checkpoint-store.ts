@@ -2,53 +2,35 @@ import { DeleteObjectsCommand, GetObjectCommand, S3Client } from '@aws-sdk/clien
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 import type { CheckpointStore } from '../core/checkpoints/store.ts';
 import { withAwsErrors } from './errors.ts';
-import { getObject, headObject, putJson } from './objects.ts';
-import { signPostPolicy } from './post-policy.ts';
+import { getObject, headObject, listObjects, objectInput, putJson } from './objects.ts';
+import { grantPosts } from './post-grant.ts';
 import { CLIENT_SETTINGS } from './settings.ts';
 
-const GRANT_S = 300;
-/** Of one POST: S3 takes no more. */
-const MAX_POST_BYTES = 5 * 1024 ** 3;
+/** A restore takes hours at most. The session of the function's role may end before: then it is started again. */
+const RESTORE_S = 12 * 3_600;
 const OBJECTS_PER_DELETE = 1_000;
 
 export function createCheckpointStore(bucket: string): CheckpointStore {
   const s3 = new S3Client(CLIENT_SETTINGS);
-  return checkpointStoreOver(s3, (prefix) => grantOver(s3, bucket, prefix, new Date()), bucket);
-}
-
-/** Signed with the function's role, which may write objects of this beginning alone. */
-async function grantOver(s3: S3Client, bucket: string, prefix: string, now: Date) {
-  const [credentials, region, url] = await Promise.all([
-    s3.config.credentials(),
-    s3.config.region(),
-    getSignedUrl(s3, new GetObjectCommand({ Bucket: bucket, Key: 'x' })),
-  ]);
-  const fields = signPostPolicy({
-    credentials,
-    region,
-    now,
-    expiresIn: GRANT_S,
+  const grant = (prefix: string) => grantPosts(s3, bucket, prefix);
+  return checkpointStoreOver(
+    s3,
+    { grant, sign: (command) => getSignedUrl(s3, command, { expiresIn: RESTORE_S }) },
     bucket,
-    conditions: [
-      ['starts-with', '$key', prefix],
-      ['starts-with', '$Content-MD5', ''],
-      ['content-length-range', 0, MAX_POST_BYTES],
-    ],
-  });
-  return { url: url.replace(/x\?.*$/s, ''), fields };
+  );
 }
 
 export function checkpointStoreOver(
   s3: Pick<S3Client, 'send'>,
-  grant: CheckpointStore['grant'],
+  { grant, sign }: { grant: CheckpointStore['grant']; sign: (command: GetObjectCommand) => Promise<string> },
   bucket: string,
 ): CheckpointStore {
   const uri = (key: string) => `s3://${bucket}/${key}`;
   return {
     grant,
 
-    async head(key) {
-      const object = await headObject(s3, { bucket, key });
+    async head(key, versionId = null) {
+      const object = await headObject(s3, { bucket, key, versionId });
       if (object === null) return null;
       const { ContentLength = 0, ETag = '', VersionId = null } = object;
       return { bytes: ContentLength, etag: ETag.replaceAll('"', ''), versionId: VersionId };
@@ -64,6 +46,21 @@ export function checkpointStoreOver(
 
     write: (key, text, when) =>
       putJson(s3, { bucket, key }, text, when === null ? { onlyFirst: true } : { onlyFirst: false, over: when }),
+
+    async replace(key, text) {
+      await putJson(s3, { bucket, key }, text, { onlyFirst: false });
+    },
+
+    async *list(prefix) {
+      for (let token: string | undefined; ; ) {
+        const page = await listObjects(s3, bucket, prefix, { token });
+        for (const { key, modifiedAt } of page.objects) yield { key, modifiedAt: modifiedAt ?? 0 };
+        if (page.next === undefined) return;
+        token = page.next;
+      }
+    },
+
+    presignGet: (key, versionId) => sign(new GetObjectCommand(objectInput({ bucket, key, versionId }))),
 
     async remove(keys) {
       for (let at = 0; at < keys.length; at += OBJECTS_PER_DELETE) {

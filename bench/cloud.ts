@@ -11,6 +11,7 @@ import {
 } from '@aws-sdk/client-sfn';
 import { ListCommandsCommand, SSMClient } from '@aws-sdk/client-ssm';
 import { logStoreOver } from '../aws/log-store.ts';
+import { getObject } from '../aws/objects.ts';
 import { RunHistory } from '../aws/run-history.ts';
 import { retryNotes } from '../cli/account/retry.ts';
 import { followRun, type RunEnd, type RunEvent } from '../cli/runs/follow.ts';
@@ -81,13 +82,22 @@ export class BenchCloud {
     };
   }
 
-  /** Runs an archive to any end, without reading its log meanwhile, which would slow the emulator down. */
-  async watch(archive: string, spec: SpecInput, signal: AbortSignal): Promise<WatchedRun> {
+  /**
+   * Runs an archive to any end, without reading its log meanwhile, which would slow the emulator down.
+   * @param look called twice a second
+   */
+  async watch(
+    archive: string,
+    spec: SpecInput,
+    signal: AbortSignal,
+    look: (runId: string) => Promise<void> = async () => undefined,
+  ): Promise<WatchedRun> {
     const { runId, executionArn } = await this.#start(archive, spec);
     const history = new RunHistory(this.#clients.sfn, executionArn);
     const entered = new Map<string, number>();
     while (!history.ended) {
       await setTimeout(LOOK_MS, undefined, { signal });
+      await look(runId);
       for (const { kind, state, at } of await history.read(signal))
         if (kind === 'entered' && !entered.has(state)) entered.set(state, at);
     }
@@ -126,6 +136,14 @@ export class BenchCloud {
   async object(Key: string): Promise<Buffer> {
     const object = await this.#clients.s3.send(new GetObjectCommand({ Bucket: this.#output(OUTPUTS.bucket), Key }));
     return Buffer.from((await object.Body?.transformToByteArray()) ?? []);
+  }
+
+  /** null: there is none of this key. */
+  async textOf(key: string): Promise<string | null> {
+    return (
+      (await getObject(this.#clients.s3, { bucket: this.#output(OUTPUTS.bucket), key }))?.Body?.transformToString() ??
+      null
+    );
   }
 
   async #start(archive: string, spec: SpecInput) {

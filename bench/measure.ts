@@ -5,6 +5,7 @@ import type { LocalState } from '../local/cloud/state.ts';
 import { down } from '../local/commands/down.ts';
 import { up } from '../local/commands/up.ts';
 import { benchArchive } from './archive.ts';
+import { benchCheckpoints } from './checkpoints.ts';
 import { BenchCloud } from './cloud.ts';
 import { benchBurst } from './log-burst.ts';
 import { benchLatency } from './log-latency.ts';
@@ -26,6 +27,8 @@ interface Bench {
   readonly work: string;
   readonly say: Say;
   readonly signal: AbortSignal;
+  /** Of the file that is sent as a checkpoint. */
+  readonly checkpointMb: number;
 }
 
 interface CloudBench extends Bench {
@@ -89,6 +92,10 @@ export const PARTS = {
       ...(await benchBurst(cloud, { work, runs: join(paths.instance, 'root', 'runs') }, say, signal)),
     ],
   },
+  checkpoints: {
+    what: 'from a saved checkpoint to latest.json; upload beside `aws s3 cp`; step time of a training meanwhile',
+    inCloud: ({ say, signal, ...bench }: CloudBench) => benchCheckpoints(bench, bench, say, signal),
+  },
 } as const satisfies Record<
   string,
   { what: string } & (
@@ -99,7 +106,10 @@ export const PARTS = {
 export type Part = keyof typeof PARTS;
 
 /** Measures in a separate local cloud, which does not affect the person's own and is removed at the end. */
-export async function measure(parts: readonly Part[], say: Say, signal: AbortSignal): Promise<Section[]> {
+export async function measure(
+  parts: readonly Part[],
+  { say, signal, checkpointMb }: Omit<Bench, 'work'>,
+): Promise<Section[]> {
   const paths = statePaths(join(statePaths().base, 'bench'));
   const work = join(paths.base, 'work');
   await rm(work, { recursive: true, force: true });
@@ -110,14 +120,15 @@ export async function measure(parts: readonly Part[], say: Say, signal: AbortSig
   try {
     for (const [, part] of asked) {
       signal.throwIfAborted();
-      if ('alone' in part) sections.push(...(await part.alone({ work, say, signal })));
+      if ('alone' in part) sections.push(...(await part.alone({ work, say, signal, checkpointMb })));
     }
     const inCloud = asked.flatMap(([, part]) => ('inCloud' in part ? [part.inCloud] : []));
     if (inCloud.length === 0) return sections;
     say('starting a local cloud');
     const { state } = await up(paths, { agentCommand: null, deploy: 'changed', signal, output: 'progress' });
     cloud = new BenchCloud(state);
-    for (const part of inCloud) sections.push(...(await part({ work, say, signal, paths, state, cloud })));
+    for (const part of inCloud)
+      sections.push(...(await part({ work, say, signal, checkpointMb, paths, state, cloud })));
     return sections;
   } finally {
     cloud?.close();

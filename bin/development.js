@@ -1,12 +1,13 @@
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { fileURLToPath } from 'node:url';
+import { start } from './start.js';
 
 // The command of a checkout: bundled from the sources as they are now. TypeScript that is translated at each start takes
 // half a second; a comparison of the sources' times takes some milliseconds.
 const root = fileURLToPath(new URL('..', import.meta.url));
 const { folder } = readCurrent() ?? (await bundleAnew());
-await import(pathToFileURL(join(folder, 'runctl.js')).href);
+await start(join(folder, 'runctl.cjs'), folder);
 
 /** The latest bundle, when none of its sources has changed since. */
 function readCurrent() {

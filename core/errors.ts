@@ -7,6 +7,7 @@ export const OUTCOMES = [
   'vanished',
   'instance-unavailable',
   'instance-lost',
+  'interrupted',
   'sync-failed',
   'install-failed',
   'rejected',
@@ -56,6 +57,9 @@ export const ERRORS = {
   ),
   ArchiveChanged: rejected(
     'Upload the archive again and start a new run: the stored object is not the one that the run names.',
+  ),
+  CheckpointNotFound: rejected(
+    'See what is in S3 with runctl checkpoints <run id of that run>, or start the run without the key resume.',
   ),
   PatchUnusable: rejected('Start the run again with `runctl run --full`, which uploads the whole archive.'),
   ScriptNotFound: rejected('Set the key script to the path of a script in the archive.'),
@@ -128,6 +132,9 @@ export const ERRORS = {
     'Check that the archive has all files of the project. To remove the files: runctl run --allow-removals, or the key allowRemovals.',
   ),
   DiskFull: syncFailed('Free space on the instance, or grow its volume, and start the run again.'),
+  RestoreFailed: syncFailed(
+    'Read the log: runctl logs <run id> --restore. Then check that the instance can reach S3, and start the run again.',
+  ),
   InstallFailed: installFailed(
     'Read the log: runctl logs <run id> --install. Then correct the requirements file or the package index.',
   ),
@@ -142,13 +149,17 @@ export const ERRORS = {
   OutOfMemory: training('out-of-memory', 'Use smaller batches, or an instance type with more memory.'),
   TrainingVanished: training(
     'vanished',
-    'Check whether the instance was rebooted, and start the run again from its last checkpoint.',
+    'Check whether the instance was rebooted, and continue with: runctl run --resume <run id>',
   ),
-  TrainingTimedOut: training('timed-out', 'Increase maxDuration, or start the run again from its last checkpoint.'),
-  RunTimedOut: training('timed-out', 'Start the run again from its last checkpoint: a run may take 65 days at most.'),
-  CostCapped: training('capped', 'Increase maxCost, and start the run again from its last checkpoint.'),
+  TrainingTimedOut: training('timed-out', 'Increase maxDuration, and continue with: runctl run --resume <run id>'),
+  RunTimedOut: training('timed-out', 'Continue with runctl run --resume <run id>: a run may take 65 days at most.'),
+  CostCapped: training('capped', 'Increase maxCost, and continue with: runctl run --resume <run id>'),
   RunStopped: training('stopped', 'No action is needed: the run was stopped. Start it again to continue.'),
-  InstanceLost: training('instance-lost', 'Start the instance, and start the run again from its last checkpoint.'),
+  InstanceLost: training('instance-lost', 'Start the instance, and continue with: runctl run --resume <run id>'),
+  TrainingInterrupted: training(
+    'interrupted',
+    'Start the run again with --resume <run id>, or add the key retries: then runctl waits for the instance and goes on.',
+  ),
   StartRefused: {
     outcome: 'internal',
     retried: false,

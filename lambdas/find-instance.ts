@@ -1,16 +1,12 @@
 import { createInstances, type Instances } from '../aws/instances.ts';
 import { createPrices, type Prices } from '../aws/prices.ts';
 import { assertAffordable } from '../core/cost/limit.ts';
-import type { PricedInstance } from '../core/cost/price.ts';
+import { type PricedInstance, priceMs } from '../core/cost/price.ts';
 import { RunError } from '../core/errors.ts';
 import { chooseInstance, parseSelector } from '../core/workflow/choose-instance.ts';
 import type { FindInput, Instance } from '../core/workflow/data.ts';
 import { entry } from './adapters/entry.ts';
 import { logger } from './adapters/logger.ts';
-
-/** How long a price may take, ms: a run that has a cap needs it, any other shows it. */
-const NEEDED_MS = 10_000;
-const SHOWN_MS = 2_000;
 
 /** Finds the one running Linux instance that the spec means and whose SSM agent answers, and what it costs. */
 export function createFind(instances: Instances, prices: Prices) {
@@ -18,10 +14,7 @@ export function createFind(instances: Instances, prices: Prices) {
     const found = await instances.find(parseSelector(spec.instance));
     const instance = chooseInstance(found, spec.instance, spec);
     const { priced } = found.find(({ id }) => id === instance.id) as { priced: PricedInstance };
-    const [ping, price] = await Promise.all([
-      instances.ping(instance.id),
-      prices.priceOf(priced, spec.maxCost ? NEEDED_MS : SHOWN_MS),
-    ]);
+    const [ping, price] = await Promise.all([instances.ping(instance.id), prices.priceOf(priced, priceMs(spec))]);
     if (ping !== 'Online') {
       throw new RunError(
         'AgentOffline',

@@ -1,11 +1,9 @@
 import { createExecutions, type Executions } from '../aws/executions.ts';
-import { JOBS } from '../core/names.ts';
 import { beginCleanUp, type CleanUpPorts, cleanUp, type Steps } from '../core/outcome/clean-up.ts';
-import { parseObject, readFailure } from '../core/outcome/decide-outcome.ts';
-import { lastSnapshot, watchArn } from '../core/outcome/reconstruct-run.ts';
+import { readFailure } from '../core/outcome/decide-outcome.ts';
+import { wholeFailure, withLastPoll } from '../core/outcome/failed-watch.ts';
 import { type ManifestPorts, writeManifest } from '../core/outcome/write-manifest.ts';
-import type { CleanUpProgress, Failure, FinishInput, FinishOutput, RunFacts } from '../core/workflow/data.ts';
-import { WATCHES } from '../core/workflow/states.ts';
+import type { CleanUpProgress, FinishInput, FinishOutput, RunFacts } from '../core/workflow/data.ts';
 import { entry } from './adapters/entry.ts';
 import { requireEnv } from './adapters/environment.ts';
 import { logger } from './adapters/logger.ts';
@@ -24,12 +22,19 @@ interface Ports extends CleanUpPorts, ManifestPorts {
 /** Uploads outputs and logs to S3, releases the instance, decides the outcome, and writes the manifest. The machine calls it until all is done. */
 export function createFinish(ports: Ports) {
   return async (given: FinishInput): Promise<FinishOutput> => {
-    const input = { ...given, failure: await wholeFailure(given) };
+    const { executions, watchMachineArn } = ports;
+    const failure = await wholeFailure(executions, watchMachineArn, given, (error) =>
+      logger.warn('the nested watch could not be described', error),
+    );
+    const input = { ...given, failure };
     const { run, spec, archive, instance } = input;
     // Rejected, or no instance found: nothing was touched.
     if (!run || !spec || !archive || !instance) return conclude(input, input, null);
     const before = input.finish?.wait == null ? null : input.finish;
-    const facts: RunFacts = { ...input, ...stepsOf(before ?? (await withLastPoll(input))) };
+    const facts: RunFacts = {
+      ...input,
+      ...stepsOf(before ?? (await withLastPoll(executions, watchMachineArn, input))),
+    };
     const { wait, progress, steps } = await cleanUp(ports, {
       run,
       spec,
@@ -55,34 +60,9 @@ export function createFinish(ports: Ports) {
     const outcome = await writeManifest(ports, { execution, input, facts, progress, interrupted: null });
     return { ...outcome, wait: null };
   }
-
-  /** Step Functions cuts the cause of a nested execution, which has its input as well, at 32,768 characters. The execution itself has it whole. */
-  async function wholeFailure({ failure, run, watches }: FinishInput): Promise<Failure | null> {
-    if (!failure || !run || !isCut(failure)) return failure;
-    try {
-      const watch = await ports.executions.describe(watchArn(ports.watchMachineArn, run.key, watches));
-      return watch?.error ? { Error: watch.error, Cause: watch.cause ?? '', state: failure.state } : failure;
-    } catch (error) {
-      logger.warn('the nested watch could not be described', error as Error);
-      return failure;
-    }
-  }
-
-  /** A nested watch that failed has no output: its history says how far it came. */
-  async function withLastPoll(input: FinishInput): Promise<Steps> {
-    const { failure, run } = input;
-    const job = JOBS.find((name) => WATCHES[name] === failure?.state);
-    if (!job || !run) return input;
-    const step = await lastSnapshot(ports.executions, watchArn(ports.watchMachineArn, run.key, input.watches));
-    return { ...input, [job]: step ?? input[job] };
-  }
 }
 
-function isCut({ Error: name, Cause, state }: Failure): boolean {
-  return name === 'States.TaskFailed' && JOBS.some((job) => WATCHES[job] === state) && parseObject(Cause) === null;
-}
-
-const stepsOf = ({ sync, install, train }: Steps): Steps => ({ sync, install, train });
+const stepsOf = ({ sync, install, restore = null, train }: Steps): Steps => ({ sync, install, restore, train });
 
 function isLost({ failure }: FinishInput): boolean {
   return failure !== null && ['InstanceLost', 'InstanceNotRunning'].includes(readFailure(failure).name);

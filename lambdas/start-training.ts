@@ -1,4 +1,4 @@
-import { jobCap } from '../core/cost/limit.ts';
+import { jobCap, trainingLimit } from '../core/cost/limit.ts';
 import type { JobPorts } from '../core/job/job-status.ts';
 import { withLatestMetrics } from '../core/job/latest-metrics.ts';
 import { startJob } from '../core/job/start-job.ts';
@@ -19,18 +19,31 @@ export function createStart(ports: JobPorts) {
       env,
       secrets = {},
       python,
-      maxDuration,
       stopGrace,
       lingerGrace = 60,
       environment = 'shared',
+      resumeArgs = [],
       checkpoints: { path, keep, every } = { path: null, keep: 0, every: 0 },
     } = input.spec;
     const entry = command ? { command } : module ? { module } : { script: script ?? '' };
-    const checkpoints = keep > 0 ? { folder: path, every, firstSeq: 1 } : null;
+    const { resume } = input.run;
+    const checkpoints = keep > 0 ? { folder: path, every, firstSeq: resume?.firstSeq ?? 1 } : null;
     const cap = jobCap(input, stopGrace);
-    const isCapped = cap !== null && cap.seconds < maxDuration;
-    const limits = { maxDuration: isCapped ? cap.seconds : maxDuration, stopGrace, lingerGrace };
-    const train = { ...entry, args, env, secrets, python, environment, ...limits, checkpoints };
+    const most = trainingLimit(input.spec, input.run);
+    const isCapped = cap !== null && cap.seconds < most;
+    const limits = { maxDuration: isCapped ? cap.seconds : most, stopGrace, lingerGrace };
+    const resumeFrom = resume?.checkpoint?.name ?? null;
+    const train = {
+      ...entry,
+      args: [...args, ...argsToResume(resumeArgs, resumeFrom)],
+      env,
+      secrets,
+      python,
+      environment,
+      ...limits,
+      ...(resumeFrom === null ? {} : { resumeFrom }),
+      checkpoints,
+    };
     const snapshot = await withLatestMetrics(
       ports,
       input,
@@ -39,6 +52,11 @@ export function createStart(ports: JobPorts) {
     );
     return isCapped ? { ...snapshot, costCap: cap } : snapshot;
   };
+}
+
+/** `{checkpoint}` is the path in the project, which is the folder that the training starts in. */
+function argsToResume(args: readonly string[], checkpoint: string | null): readonly string[] {
+  return checkpoint === null ? [] : args.map((arg) => arg.replaceAll('{checkpoint}', checkpoint));
 }
 
 export const handler = entry(

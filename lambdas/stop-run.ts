@@ -1,3 +1,4 @@
+import { createCheckpointStore } from '../aws/checkpoint-store.ts';
 import { createExecutions, type Execution, type Executions, isRunning } from '../aws/executions.ts';
 import { RunError } from '../core/errors.ts';
 import { accept, requestBase } from '../core/job/instance-commands.ts';
@@ -48,7 +49,7 @@ export function createStop(ports: Ports) {
     if (!(await claim(execution, claimant))) return { outcome: 'another call is stopping it' };
     const run = await reconstructRun(ports.executions, execution, ports.watchMachineArn);
     if (run.watch !== null) await ports.executions.stop(run.watch, 'the run has ended');
-    const { progress, facts } = await endThere(run, isDone ? 'release' : 'collect', () => noteStopped(execution));
+    const { progress, facts } = await endThere(run, isDone ? 'release' : 'save', () => noteStopped(execution));
     if (isDone) return { outcome: 'released' };
     const interrupted =
       execution.status === 'ABORTED' ? 'stopped' : execution.status === 'TIMED_OUT' ? 'timed-out' : null;
@@ -108,12 +109,12 @@ export function createStop(ports: Ports) {
       instance,
       context,
       grace: spec.stopGrace,
-      steps: { sync: facts.sync, install: facts.install, train: facts.train },
+      steps: { sync: facts.sync, install: facts.install, restore: facts.restore ?? null, train: facts.train },
       progress: { ...beginCleanUp(began), phase },
       maxSilent: MAX_SILENT,
       until: 0,
     };
-    for (let isStopped = phase !== 'collect'; ; ) {
+    for (let isStopped = phase === 'release'; ; ) {
       const turn = await cleanUp({ ...ports, hasEnded: NO_OTHER_SENDER }, ending);
       ending = turn;
       if (!isStopped && hasStopped(turn)) {
@@ -160,6 +161,8 @@ export const handler = entry(
     const executions = createExecutions();
     const stop = createStop({
       ...createCleanUpPorts(),
+      checkpoints: createCheckpointStore(requireEnv('uploadBucket')),
+      onCheckpointError: (error) => logger.warn('a checkpoint was not committed', error),
       executions,
       runMachineArn: requireEnv('runMachineArn'),
       watchMachineArn: requireEnv('watchMachineArn'),

@@ -1,7 +1,10 @@
 import { type ArchiveStore, createArchiveStore, createIndexStore } from '../aws/archive-store.ts';
+import { createCheckpointStore } from '../aws/checkpoint-store.ts';
 import { encodeIndex } from '../core/archive/archive-index.ts';
 import { isOlder } from '../core/archive/unused.ts';
 import { type ArchiveCaps, type ArchiveReport, verifyArchive } from '../core/archive/verify.ts';
+import { findResume } from '../core/checkpoints/find-resume.ts';
+import type { CheckpointStore } from '../core/checkpoints/store.ts';
 import { RunError } from '../core/errors.ts';
 import {
   ARCHIVE_DAYS,
@@ -41,6 +44,7 @@ import { createDocumentVersions } from './adapters/program.ts';
 interface Ports {
   readonly archives: ArchiveStore;
   readonly caps: ArchiveCaps;
+  readonly checkpoints: Pick<CheckpointStore, 'head' | 'list' | 'read'>;
   readonly durationLimits: DurationLimits;
   /** Writes the index of an archive, and that a run uses one. */
   readonly indexes: {
@@ -59,6 +63,7 @@ interface Ports {
 export function createVerify({
   archives,
   caps,
+  checkpoints,
   durationLimits,
   indexes,
   program,
@@ -99,11 +104,14 @@ export function createVerify({
     const project = spec.project ?? deriveProject(location, report);
     logger.info('verified', { bytes: report.bytes, files: report.files.length, sha256: report.sha256 });
     const run = { id: execution.name, arn: execution.arn, startedAt: execution.startedAt };
+    const isResumed = spec.resume !== undefined && !['auto', 'never'].includes(spec.resume);
+    const resume = isResumed ? await findResume(checkpoints, project, spec.resume ?? '') : null;
     return {
       run: {
         ...run,
         key: runKey(run),
         program: { ...program, documentVersion: await documentVersion(program.sha256) },
+        ...(resume === null ? {} : { resume }),
       },
       spec: { ...spec, project, script: chosen.script, instance: spec.instance ?? `tag:Project=${project}` },
       archive: {
@@ -126,7 +134,10 @@ export function createVerify({
         }),
         indexed,
       },
-      warnings: secretLookingNames(spec.env).map(secretWarning),
+      warnings: [
+        ...secretLookingNames(spec.env).map(secretWarning),
+        ...(isResumed && resume === null ? ['No run of the project has saved a checkpoint yet: it begins anew.'] : []),
+      ],
     };
   };
 }
@@ -212,6 +223,7 @@ export const handler = entry(
       archives: createArchiveStore(),
       indexes: createIndexStore(),
       caps,
+      checkpoints: createCheckpointStore(requireEnv('uploadBucket')),
       durationLimits: JSON.parse(requireEnv('durationLimits')) as DurationLimits,
       program: JSON.parse(requireEnv('program')) as Ports['program'],
       documentVersion: createDocumentVersions(),

@@ -17,6 +17,7 @@ import {
 } from '../core/names.ts';
 import { type Config, readConfig } from './config.ts';
 import { ArchiveExpiry } from './functions/archive-expiry.ts';
+import { InterruptionRule } from './functions/interruption-rule.ts';
 import { Notifier } from './functions/notifier.ts';
 import { RunCount } from './functions/run-count.ts';
 import { Steps } from './functions/steps.ts';
@@ -74,6 +75,7 @@ export class RunctlStack extends Stack {
     new Notifier(this, { config, bucket, topic, deadLetters });
     new Summarizer(this, { config, bucket, deadLetters: summaryDeadLetters });
     new ArchiveExpiry(this, { config, bucket, deadLetters });
+    new InterruptionRule(this, { config, bucket, deadLetters });
     new RunCount(this, { config, machine, deadLetters });
     const alarms = createAlarms(this, {
       deadLetters,

@@ -9,4 +9,4 @@ import { writeLicenses } from './licenses.ts';
 const dist = fileURLToPath(new URL('../dist', import.meta.url));
 await rm(dist, { recursive: true, force: true });
 const bundles = await Promise.all([bundleLambdas(join(dist, 'lambdas')), bundleCommand(dist), bundleApp(dist)]);
-await writeLicenses(join(dist, 'THIRD-PARTY-LICENSES'), bundles);
+await writeLicenses(join(dist, 'THIRD-PARTY-LICENSES'), bundles.flat());

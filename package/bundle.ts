@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { relative } from 'node:path';
+import { basename, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type BuildOptions, build, type Metafile, type Plugin } from 'esbuild';
 import { constantKeys } from '../lib/functions/bundle.ts';
@@ -15,19 +15,47 @@ const BANNER = [
 ].join('');
 
 /**
- * The `runctl` command (runctl.js), the local SSM agent (agent.js), whose commands load what they need when they run, and the
- * thread that compresses (deflate-worker.js).
+ * The `runctl` command (runctl.cjs), the local SSM agent (agent.js), whose commands load what they need when they run, and
+ * the thread that compresses (deflate-worker.js).
  */
-export async function bundleCommand(folder: string): Promise<Metafile> {
-  return await bundle(folder, {
-    entryPoints: {
-      runctl: 'bin/runctl.ts',
-      agent: 'local/agent/main.ts',
-      'deflate-worker': 'cli/archive/deflate-worker.js',
-    },
+export async function bundleCommand(folder: string): Promise<readonly Metafile[]> {
+  return await Promise.all([
+    bundleStart(folder),
+    bundle(folder, {
+      entryPoints: { agent: 'local/agent/main.ts', 'deflate-worker': 'cli/archive/deflate-worker.js' },
+      splitting: true,
+      plugins: [constantKeys],
+    }),
+  ]);
+}
+
+/**
+ * The command as one CommonJS script, of which bin/start.js keeps what V8 has compiled. Its parts still run when they are
+ * first needed. In two steps: esbuild leaves nothing out of what is loaded later unless it makes ES modules.
+ */
+async function bundleStart(folder: string): Promise<Metafile> {
+  const { metafile, outputFiles } = await build({
+    ...settings(folder),
+    entryPoints: { runctl: 'bin/runctl.ts' },
     splitting: true,
-    plugins: [constantKeys],
+    banner: {},
+    metafile: true,
+    write: false,
+    plugins: [constantKeys, placesOfSources],
   });
+  const parts = new Map(outputFiles.map(({ path, text }) => [basename(path), text]));
+  await build({
+    ...settings(folder),
+    entryPoints: ['runctl.js'],
+    outExtension: { '.js': '.cjs' },
+    format: 'cjs',
+    // What is left are modules of Node.js. A script whose compiled code was kept cannot import (Node.js 20).
+    supported: { 'dynamic-import': false },
+    banner: { js: "const __fileUrl=require('node:url').pathToFileURL(__filename).href;" },
+    define: { 'import.meta.url': '__fileUrl' },
+    plugins: [filesInMemory(parts)],
+  });
+  return metafile;
 }
 
 /** The CDK app (app.js), with the parts of aws-cdk-lib that it uses: 11 MB instead of 190. */
@@ -37,7 +65,16 @@ export async function bundleApp(folder: string): Promise<Metafile> {
 
 async function bundle(folder: string, options: BuildOptions): Promise<Metafile> {
   const { metafile } = await build({
+    ...settings(folder),
     ...options,
+    metafile: true,
+    plugins: [...(options.plugins ?? []), placesOfSources],
+  });
+  return metafile;
+}
+
+function settings(folder: string) {
+  return {
     absWorkingDir: ROOT,
     outdir: folder,
     bundle: true,
@@ -51,10 +88,20 @@ async function bundle(folder: string, options: BuildOptions): Promise<Metafile> 
     minifyWhitespace: true,
     legalComments: 'none',
     logLevel: 'warning',
-    metafile: true,
-    plugins: [...(options.plugins ?? []), placesOfSources],
-  });
-  return metafile;
+  } satisfies BuildOptions;
+}
+
+/** Files of one folder that were built before, by their names. The folder's path would be in what is made of them. */
+function filesInMemory(files: ReadonlyMap<string, string>): Plugin {
+  return {
+    name: 'files-in-memory',
+    setup({ onResolve, onLoad }) {
+      onResolve({ filter: /\.js$/ }, ({ path }) =>
+        files.has(basename(path)) ? { path: basename(path), namespace: 'command' } : null,
+      );
+      onLoad({ filter: /.*/, namespace: 'command' }, ({ path }) => ({ contents: files.get(path) ?? '' }));
+    },
+  };
 }
 
 /**
@@ -78,7 +125,9 @@ const placesOfSources: Plugin = {
 /** The root of aws-cdk-lib has every service below it; ours comes from `core` and from services by name. */
 const coreOfCdk: Plugin = {
   name: 'core-of-cdk',
-  setup({ onResolve, resolve }) {
-    onResolve({ filter: /^aws-cdk-lib$/ }, ({ kind, resolveDir }) => resolve('aws-cdk-lib/core', { kind, resolveDir }));
+  setup({ onResolve, resolve: resolveAs }) {
+    onResolve({ filter: /^aws-cdk-lib$/ }, ({ kind, resolveDir }) =>
+      resolveAs('aws-cdk-lib/core', { kind, resolveDir }),
+    );
   },
 };

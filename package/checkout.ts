@@ -20,8 +20,8 @@ export async function bundleCheckout(): Promise<Current> {
   await removeOld();
   const beganAt = Date.now();
   const folder = await mkdtemp(join(FOLDER, 'bundle-'));
-  const { inputs } = await bundleCommand(folder);
-  const own = Object.keys(inputs).filter((name) => !name.startsWith('node_modules/'));
+  const inputs = (await bundleCommand(folder)).flatMap((bundle) => Object.keys(bundle.inputs));
+  const own = [...new Set(inputs)].filter((name) => !name.startsWith('node_modules/'));
   // Dependencies change by `npm ci`, which reads these.
   const names = [...own, 'package-lock.json', 'package/bundle.ts'];
   const times = names.map(async (name) => {

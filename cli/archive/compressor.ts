@@ -54,7 +54,7 @@ class Thread {
     return new Promise((resolve, reject) => {
       this.waiting.push({ resolve, reject });
       // A copy: a view would send all of the buffer that it is a part of.
-      const copy = Uint8Array.from(content);
+      const copy = new Uint8Array(content);
       this.worker.postMessage(copy, [copy.buffer]);
     });
   }

@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import ignore, { type Ignore } from 'ignore';
@@ -58,6 +59,8 @@ async function readScopeFor(
 
 async function readIgnoreFile(file: string): Promise<Buffer | null> {
   try {
+    // Most folders have none, and to open what does not exist takes much longer.
+    if (statSync(file, { throwIfNoEntry: false }) === undefined) return null;
     return await readFile(file);
   } catch (cause) {
     const code = cause instanceof Error && 'code' in cause ? cause.code : null;

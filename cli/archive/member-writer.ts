@@ -5,6 +5,8 @@ import type { Compressor } from './compressor.ts';
 
 /** Content that is being compressed or waits to be written; more is not read meanwhile. */
 const WAITING_BYTES = 16 * 1024 * 1024;
+/** What is written at once: waiting for each member takes longer than writing it. */
+const WRITE_BYTES = 1024 * 1024;
 
 /** A whole archive on this machine. */
 export interface WrittenArchive {
@@ -14,12 +16,20 @@ export interface WrittenArchive {
   readonly members: readonly Member[];
 }
 
+/** A member that is compressed already. */
+export interface StoredMember {
+  readonly member: Member;
+  readonly bytes: Buffer;
+}
+
 /** Writes an archive member by member, in order, while the next ones are compressed. */
 export class MemberWriter {
   private readonly members: Member[] = [];
   private readonly hash = createHash('sha256');
-  private readonly waiting: { readonly content: number; readonly member: Promise<Buffer> }[] = [];
+  private readonly waiting: { readonly content: number; readonly ready: StoredMember | Promise<Buffer> }[] = [];
   private waitingBytes = 0;
+  private unwritten: Buffer[] = [];
+  private unwrittenBytes = 0;
   private bytes = 0;
   private added = 0;
 
@@ -35,31 +45,50 @@ export class MemberWriter {
 
   /** Adds the next stretch of the tar. The buffer must not change afterwards. */
   async add(content: Buffer): Promise<void> {
-    await this.addMember(content.length, this.compressor.member(content));
+    const ready = this.compressor.member(content);
+    ready.catch(() => undefined); // reported when its turn comes
+    await this.append(content.length, ready);
   }
 
-  /** @param content bytes of the tar in the member */
-  async addMember(content: number, member: Promise<Buffer>): Promise<void> {
-    member.catch(() => undefined); // reported when its turn comes
-    this.waiting.push({ content, member });
-    this.waitingBytes += content;
-    this.added += 1;
-    while (this.waitingBytes > WAITING_BYTES) await this.writeNext();
+  async addStored(stored: StoredMember): Promise<void> {
+    await this.append(stored.member.content, stored);
   }
 
   async end(): Promise<WrittenArchive> {
-    while (this.waiting.length > 0) await this.writeNext();
+    while (this.waiting.length > 0) await this.takeNext();
+    await this.write();
     return { sha256: this.hash.digest('hex'), bytes: this.bytes, members: this.members };
   }
 
-  private async writeNext(): Promise<void> {
+  /** @param content bytes of the tar in the member */
+  private async append(content: number, ready: StoredMember | Promise<Buffer>): Promise<void> {
+    this.waiting.push({ content, ready });
+    this.waitingBytes += content;
+    this.added += 1;
+    while (this.waitingBytes > WAITING_BYTES) await this.takeNext();
+  }
+
+  private async takeNext(): Promise<void> {
     const next = this.waiting.shift();
     if (next === undefined) return;
-    const member = await next.member;
+    const { member, bytes } = 'member' in next.ready ? next.ready : described(await next.ready, next.content);
     this.waitingBytes -= next.content;
-    this.hash.update(member);
-    this.bytes += member.length;
-    this.members.push({ bytes: member.length, content: next.content, digest: memberDigest(member) });
-    await this.file.writeFile(member); // writes on where the last one ended
+    this.hash.update(bytes);
+    this.bytes += bytes.length;
+    this.members.push(member);
+    this.unwritten.push(bytes);
+    this.unwrittenBytes += bytes.length;
+    if (this.unwrittenBytes >= WRITE_BYTES) await this.write();
   }
+
+  private async write(): Promise<void> {
+    const bytes = Buffer.concat(this.unwritten);
+    this.unwritten = [];
+    this.unwrittenBytes = 0;
+    await this.file.writeFile(bytes); // writes on where the last one ended
+  }
+}
+
+function described(bytes: Buffer, content: number): StoredMember {
+  return { member: { bytes: bytes.length, content, digest: memberDigest(bytes) }, bytes };
 }

@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto';
+import { readSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
-import { pipeline } from 'node:stream/promises';
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import { COMPRESSOR, type Member, memberStarts } from '../../core/archive/members.ts';
 import { type ArchiveLocation, archiveProject } from '../../core/names.ts';
 import { copyPrivate, PRIVATE_FOLDER, privatePath, readPrivate, writePrivate } from '../project/private-folder.ts';
-import type { WrittenArchive } from './member-writer.ts';
+import type { StoredMember, WrittenArchive } from './member-writer.ts';
 import type { ProjectFile } from './walk.ts';
 
 /** In the project's private folder. */
@@ -28,12 +28,16 @@ export interface MemberRange {
   readonly count: number;
 }
 
+/** A stream reads 64 KiB at once, and takes five times as long. */
+const READ_BYTES = 2 * 1024 * 1024;
+
+/** The lists are as they were written, since the digest of the text is right: to look at thousands of entries takes 20 ms. */
 const indexSchema = z.strictObject({
   compressor: z.literal(COMPRESSOR),
   sha256: z.string(),
-  members: z.array(z.tuple([z.number(), z.number(), z.string()])),
-  origins: z.record(z.string(), z.tuple([z.number(), z.number()])),
-  files: z.record(z.string(), z.string()),
+  members: z.custom<readonly [bytes: number, content: number, digest: string][]>(isArray),
+  origins: z.custom<Readonly<Record<string, readonly [first: number, count: number]>>>(isObject),
+  files: z.custom<Readonly<Record<string, string>>>(isObject),
   /** Where the archive is stored whole; null or left out: not known. */
   stored: z.nullish(z.strictObject({ bucket: z.string(), key: z.string(), versionId: z.nullable(z.string()) })),
 });
@@ -49,6 +53,8 @@ export class PackCache {
     readonly files: ReadonlyMap<string, string>,
     private readonly stored: ArchiveLocation | null,
     private readonly file: FileHandle,
+    /** The text of the file that describes the archive. */
+    readonly index: string,
   ) {
     this.starts = memberStarts(archive.members);
   }
@@ -63,18 +69,16 @@ export class PackCache {
   }
 
   private static async read(folder: string, file: FileHandle): Promise<PackCache | null> {
-    const index = unsealed((await readPrivate(folder, join(FOLDER, 'last.json'))) ?? '');
-    const { sha256, members, origins, files, stored } = indexSchema.parse(JSON.parse(index));
-    const hash = createHash('sha256');
-    await pipeline(file.createReadStream({ autoClose: false, start: 0 }), hash);
-    if (hash.digest('hex') !== sha256) return null;
+    const index = (await readPrivate(folder, join(FOLDER, 'last.json'))) ?? '';
+    const { sha256, members, origins, files, stored } = indexSchema.parse(JSON.parse(unsealed(index)));
+    if ((await digestOf(file)) !== sha256) return null;
     const archive = {
       sha256,
       bytes: members.reduce((sum, [bytes]) => sum + bytes, 0),
       members: members.map(([bytes, content, digest]) => ({ bytes, content, digest })),
     };
     const ranges = Object.entries(origins).map(([key, [first, count]]) => [key, { first, count }] as const);
-    return new PackCache(archive, new Map(ranges), new Map(Object.entries(files)), stored ?? null, file);
+    return new PackCache(archive, new Map(ranges), new Map(Object.entries(files)), stored ?? null, file, index);
   }
 
   /** Where the archive is stored whole, if it is in this bucket and of this project. */
@@ -88,22 +92,38 @@ export class PackCache {
     return origin === null ? null : (this.origins.get(origin) ?? null);
   }
 
-  /** One member's description and bytes. */
-  member(index: number): { readonly content: number; readonly bytes: Promise<Buffer> } {
-    const { bytes, content } = this.archive.members[index] as Member;
-    return { content, bytes: this.read(this.starts[index] as number, bytes) };
+  /** One member's description and bytes. @throws when the file has been cut off */
+  member(index: number): StoredMember {
+    const member = this.archive.members[index] as Member;
+    const bytes = Buffer.allocUnsafe(member.bytes);
+    // Waiting for a member takes longer than reading it.
+    if (readSync(this.file.fd, bytes, 0, bytes.length, this.starts[index] as number) !== bytes.length)
+      throw new Error(`the archive in ${PRIVATE_FOLDER} was cut off meanwhile`);
+    return { member, bytes };
   }
 
   async close(): Promise<void> {
     await this.file.close();
   }
+}
 
-  private async read(offset: number, bytes: number): Promise<Buffer> {
-    const buffer = Buffer.alloc(bytes);
-    const { bytesRead } = await this.file.read(buffer, 0, bytes, offset);
-    if (bytesRead !== bytes) throw new Error(`the archive in ${PRIVATE_FOLDER} was cut off meanwhile`);
-    return buffer;
+async function digestOf(file: FileHandle): Promise<string> {
+  const hash = createHash('sha256');
+  const piece = Buffer.allocUnsafe(READ_BYTES);
+  for (let at = 0; ; ) {
+    const { bytesRead } = await file.read(piece, 0, piece.length, at);
+    if (bytesRead === 0) return hash.digest('hex');
+    hash.update(piece.subarray(0, bytesRead));
+    at += bytesRead;
   }
+}
+
+function isArray(value: unknown): boolean {
+  return Array.isArray(value);
+}
+
+function isObject(value: unknown): boolean {
+  return typeof value === 'object' && value !== null;
 }
 
 /** Text behind its digest: a changed number in the index would take other members for those of a file. */
@@ -128,13 +148,17 @@ export async function withPackCache<T>(folder: string, use: (cache: PackCache | 
   }
 }
 
-/** Replaces the cached archive. It is an optimization: an error of the disk is none of the command. */
+/**
+ * Replaces the cached archive. It is an optimization: an error of the disk is none of the command.
+ * @param previous what is cached, of which what is equal stays
+ */
 export async function savePackCache(
   folder: string,
   file: string,
   { sha256, bytes, members }: WrittenArchive,
   { origins, files }: { readonly origins: Origins; readonly files: ReadonlyMap<string, string> },
   stored: ArchiveLocation | null,
+  previous: PackCache | null,
 ): Promise<void> {
   if (bytes > ARCHIVE_BYTES_MAX) return;
   const index: z.input<typeof indexSchema> = {
@@ -145,10 +169,13 @@ export async function savePackCache(
     files: Object.fromEntries(files),
     stored: stored && { bucket: stored.bucket, key: stored.key, versionId: stored.versionId },
   };
+  const text = sealed(JSON.stringify(index));
+  const isKept = previous?.archive.sha256 === sha256;
+  if (isKept && text === previous.index) return;
   try {
     // A command that reads between the two finds a digest that does not match, and packs everything.
-    await copyPrivate(folder, join(FOLDER, 'last.tar.gz'), file);
-    await writePrivate(folder, join(FOLDER, 'last.json'), sealed(JSON.stringify(index)));
+    if (!isKept) await copyPrivate(folder, join(FOLDER, 'last.tar.gz'), file);
+    await writePrivate(folder, join(FOLDER, 'last.json'), text);
   } catch {
     // The next packing takes longer.
   }

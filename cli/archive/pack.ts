@@ -11,11 +11,12 @@ import { type Content, chunksOf, isHandle, openFile } from './file-content.ts';
 import { findLeftOut } from './left-out.ts';
 import { isLfsPointer, pointerWarnings } from './lfs.ts';
 import { MemberWriter, type WrittenArchive } from './member-writer.ts';
-import { type MemberRange, originOf, type PackCache, savePackCache, withPackCache } from './pack-cache.ts';
+import { type MemberRange, type PackCache, savePackCache, withPackCache } from './pack-cache.ts';
 import { type Commit, type Listing, type ListOptions, listFiles, nothingToPack } from './pack-list.ts';
-import { type PackUnit, planPacking } from './pack-plan.ts';
+import { planPacking } from './pack-plan.ts';
+import { headerOf, type Part, type RecognizedUnit, recognize } from './recognize.ts';
 import { isSecretContent } from './secrets.ts';
-import { commentHeader, END_OF_ARCHIVE, fileHeader, padding } from './tar-headers.ts';
+import { commentHeader, END_OF_ARCHIVE, padding } from './tar-headers.ts';
 import { leftOut, type ProjectFile } from './walk.ts';
 
 /** Opening a file takes longer than reading a small one: this many units are read while others are compressed. */
@@ -121,7 +122,7 @@ export async function packFiles(
       leftOut,
       git,
       changedFiles: cache === null ? null : changedFiles(packing.digests, cache.files),
-      keep: (stored) => savePackCache(folder, archive, written, { origins, files: packing.digests }, stored),
+      keep: (stored) => savePackCache(folder, archive, written, { origins, files: packing.digests }, stored, cache),
     };
   } catch (error) {
     await rm(archive, { force: true });
@@ -141,31 +142,30 @@ type Written = Pick<Packing, 'packed' | 'secrets' | 'warnings' | 'pointers' | 'o
 
 async function writeArchive(files: readonly ProjectFile[], archive: string, options: WriteOptions): Promise<Written> {
   const file = await open(archive, 'w');
-  const compressor = new Compressor(files.reduce((sum, { bytes }) => sum + bytes, 0));
+  const { cache, includeSecrets = false, now = Date.now() } = options;
+  const units = planPacking(files).map((unit) => recognize(unit, { cache, includeSecrets, now }));
+  const compressor = new Compressor(units.reduce((sum, { bytesToCompress }) => sum + bytesToCompress, 0));
   try {
-    const packing = new Packing(new MemberWriter(file, compressor), options);
-    await packing.addAll(planPacking(files));
+    const packing = new Packing(new MemberWriter(file, compressor), options, checkFor(files, cache));
+    await packing.addAll(units);
     return Object.assign(packing, { written: await packing.end() });
   } finally {
     await Promise.all([compressor.end(), file.close()]);
   }
 }
 
-/** A unit that was read, or found in the cache. */
-interface Ready {
-  readonly unit: PackUnit;
-  readonly small: SmallFiles;
-  readonly large: LargeFile | null;
+/** Checks the archive as the state Verify archive does, before anything is uploaded; null when its names have been checked before. */
+function checkFor(files: readonly ProjectFile[], cache: PackCache | null): TarStream | null {
+  // Each of them is allowed, and no two of them mean the same file: then so it is without the others.
+  if (cache !== null && files.every(({ name }) => cache.files.has(name))) return null;
+  return new TarStream(new Entries(NO_CAPS, { names: [], maxBytes: 0 }));
 }
-/** What a part of a unit is made of, if its files may be recognized by that; and either its members or its content. */
-type SmallFiles = { readonly origin: string | null } & (
-  | { readonly stored: MemberRange }
-  | { readonly contents: Content[] }
-);
-type LargeFile = { readonly origin: string | null } & (
-  | { readonly stored: MemberRange }
-  | { readonly content: Content }
-);
+
+/** A unit whose content was read, where the cache does not have it. */
+interface Ready extends RecognizedUnit {
+  readonly contents: Content[];
+  readonly largeContent: Content | null;
+}
 
 /** Collects an archive. */
 class Packing {
@@ -177,18 +177,14 @@ class Packing {
   readonly origins = new Map<string, MemberRange>();
   /** Of the content of each file. */
   readonly digests = new Map<string, string>();
-  /** Checks the archive as the state Verify archive does, before anything is uploaded. */
-  private readonly check = new TarStream(new Entries(NO_CAPS, { names: [], maxBytes: 0 }));
-  private readonly now: number;
 
   constructor(
     private readonly writer: MemberWriter,
     private readonly options: WriteOptions,
-  ) {
-    this.now = options.now ?? Date.now();
-  }
+    private readonly check: TarStream | null,
+  ) {}
 
-  async addAll(units: readonly PackUnit[]): Promise<void> {
+  async addAll(units: readonly RecognizedUnit[]): Promise<void> {
     const { git, leftOut, source, signal } = this.options;
     // The commit comes first, where `git get-tar-commit-id` reads it.
     if (git !== null) await this.addComment(gitComment(git));
@@ -198,7 +194,7 @@ class Packing {
     for (const index of units.keys()) {
       signal?.throwIfAborted();
       for (let next = ahead.length; next < Math.min(units.length, index + READ_AHEAD); next += 1) {
-        const reading = this.prepare(units[next] as PackUnit);
+        const reading = this.prepare(units[next] as RecognizedUnit);
         reading.catch(() => undefined); // reported when the unit is added
         ahead.push(reading);
       }
@@ -210,68 +206,51 @@ class Packing {
 
   private async addComment(comment: string): Promise<void> {
     const header = commentHeader(comment);
-    this.check.push(header);
+    this.check?.push(header);
     await this.writer.add(header);
   }
 
   async end(): Promise<WrittenArchive> {
-    this.check.push(END_OF_ARCHIVE);
+    this.check?.push(END_OF_ARCHIVE);
     await this.writer.add(END_OF_ARCHIVE);
-    this.check.end();
+    this.check?.end();
     return await this.writer.end();
   }
 
-  private async prepare(unit: PackUnit): Promise<Ready> {
-    const { small, large } = unit;
-    const { cache } = this.options;
-    const secrets = this.options.includeSecrets === true ? 'with secrets' : '';
-    const smallOrigin = originOf(
-      `small ${secrets} ${large === null ? '' : headerOf(large, large.bytes).toString('latin1')}`,
-      small,
-      this.now,
-    );
-    const stored = cache?.find(smallOrigin) ?? null;
-    const [contents, largeFile] = await Promise.all([
-      stored === null ? Promise.all(small.map(openFile)) : [],
-      large === null ? null : this.prepareLarge(large),
+  private async prepare(recognized: RecognizedUnit): Promise<Ready> {
+    const { unit, small, large } = recognized;
+    const [contents, largeContent] = await Promise.all([
+      small.stored === null ? Promise.all(unit.small.map(openFile)) : [],
+      unit.large !== null && large?.stored === null ? openFile(unit.large) : null,
     ]);
-    return {
-      unit,
-      small: stored === null ? { origin: smallOrigin, contents } : { origin: smallOrigin, stored },
-      large: largeFile,
-    };
+    return { ...recognized, contents, largeContent };
   }
 
-  private async prepareLarge(file: ProjectFile): Promise<LargeFile> {
-    const origin = originOf('large', [file], this.now);
-    const stored = this.options.cache?.find(origin) ?? null;
-    return stored === null ? { origin, content: await openFile(file) } : { origin, stored };
-  }
-
-  private async add({ unit, small, large }: Ready): Promise<void> {
+  private async add(ready: Ready): Promise<void> {
+    const { unit, large, largeContent } = ready;
     // A large file that cannot be read has no header either: what the small ones are stored with holds one.
-    const missing = large !== null && 'content' in large && 'missing' in large.content ? large.content.missing : null;
-    const withHeader = unit.large !== null && missing === null ? unit.large : null;
-    await this.addSmall(unit, small, withHeader);
+    const missing = largeContent !== null && 'missing' in largeContent ? largeContent.missing : null;
+    await this.addSmall(ready, missing === null ? unit.large : null);
     if (unit.large === null || large === null) return;
     if (missing !== null) this.warnings.push(leftOut(unit.large.name, missing));
-    else await this.addLarge(unit.large, large);
+    else await this.addLarge(unit.large, large, largeContent);
   }
 
-  private async addSmall(unit: PackUnit, small: SmallFiles, large: ProjectFile | null): Promise<void> {
-    if ('stored' in small && large === unit.large) {
-      for (const file of unit.small) this.note(file, file.bytes, this.cachedDigest(file));
-      if (large !== null) this.check.push(headerOf(large, large.bytes));
-      await this.addStored(small.origin, small.stored);
+  /** @param large the file whose header ends the member */
+  private async addSmall({ unit, small, contents: read }: Ready, large: ProjectFile | null): Promise<void> {
+    if (small.stored !== null && large === unit.large) {
+      for (const file of unit.small) this.noteStored(file);
+      if (large !== null) this.check?.push(headerOf(large, large.bytes));
+      await this.addStored(small, small.stored);
       return;
     }
-    const contents = 'stored' in small ? await Promise.all(unit.small.map(openFile)) : small.contents;
+    const contents = small.stored === null ? read : await Promise.all(unit.small.map(openFile));
     const first = this.writer.count;
     const before = this.packed.length + this.pointers.length;
     const blocks = unit.small.flatMap((file, index) => this.blocksOf(file, contents[index] as Content));
     if (large !== null) {
       const header = headerOf(large, large.bytes);
-      this.check.push(header);
+      this.check?.push(header);
       blocks.push(header);
     }
     if (blocks.length === 0) return;
@@ -298,34 +277,33 @@ class Packing {
     ];
   }
 
-  private async addLarge(file: ProjectFile, large: LargeFile): Promise<void> {
+  private async addLarge(file: ProjectFile, large: Part, content: Content | null): Promise<void> {
     this.packed.push({ name: file.name, bytes: file.bytes });
-    this.check.skip(file.bytes);
-    if ('stored' in large) {
+    this.check?.skip(file.bytes);
+    if (large.stored !== null) {
       this.digests.set(file.name, this.cachedDigest(file));
-      await this.addStored(large.origin, large.stored);
+      await this.addStored(large, large.stored);
       return;
     }
+    if (content === null) throw new Error(`the content of ${file.name} was not read`);
     const first = this.writer.count;
     const hash = createHash('sha256');
     try {
-      for await (const chunk of chunksOf(file, large.content)) {
+      for await (const chunk of chunksOf(file, content)) {
         hash.update(chunk);
         await this.writer.add(chunk);
       }
     } finally {
-      if (isHandle(large.content)) await large.content.close();
+      if (isHandle(content)) await content.close();
     }
     this.digests.set(file.name, digestOf(hash));
     if (large.origin !== null) this.origins.set(large.origin, { first, count: this.writer.count - first });
   }
 
-  private async addStored(origin: string | null, { first, count }: MemberRange): Promise<void> {
+  private async addStored({ origin }: Part, { first, count }: MemberRange): Promise<void> {
     if (origin !== null) this.origins.set(origin, { first: this.writer.count, count });
-    for (let index = first; index < first + count; index += 1) {
-      const { content, bytes } = (this.options.cache as PackCache).member(index);
-      await this.writer.addMember(content, bytes);
-    }
+    for (let index = first; index < first + count; index += 1)
+      await this.writer.addStored((this.options.cache as PackCache).member(index));
   }
 
   private cachedDigest({ name }: ProjectFile): string {
@@ -334,12 +312,22 @@ class Packing {
 
   /** Checks and counts a file. @returns its header */
   private note(file: ProjectFile, bytes: number, digest: string): Buffer {
-    this.digests.set(file.name, digest);
     const header = headerOf(file, bytes);
-    this.check.push(header);
-    this.check.skip(bytes);
+    this.check?.push(header);
+    this.check?.skip(bytes);
+    this.digests.set(file.name, digest);
     this.packed.push({ name: file.name, bytes });
     return header;
+  }
+
+  /** The same for a file whose members are stored, and its header with them. */
+  private noteStored(file: ProjectFile): void {
+    if (this.check !== null) {
+      this.note(file, file.bytes, this.cachedDigest(file));
+      return;
+    }
+    this.digests.set(file.name, this.cachedDigest(file));
+    this.packed.push({ name: file.name, bytes: file.bytes });
   }
 }
 
@@ -349,8 +337,4 @@ function digestOf(hash: Hash): string {
 
 function changedFiles(files: ReadonlyMap<string, string>, before: ReadonlyMap<string, string>): number {
   return [...files].filter(([name, digest]) => before.get(name) !== digest).length;
-}
-
-function headerOf({ name, executable }: ProjectFile, size: number): Buffer {
-  return fileHeader({ name, size, executable });
 }

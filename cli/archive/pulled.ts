@@ -1,5 +1,6 @@
-import { lstat, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { lstatSync, type Stats } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import * as z from 'zod/mini';
 import { JOBS, MANIFEST, PULLED } from '../../core/names.ts';
 import { OUTPUTS_ARCHIVE } from '../../core/outcome/manifest.ts';
@@ -26,7 +27,8 @@ export async function readPulled(folder: string, name: string): Promise<Pulled |
   const placed = Object.keys(await readPlaced(folder));
   if (manifest === null && placed.length === 0) return null;
   const { files, count } = manifest?.outputs ?? { files: [], count: 0 };
-  const own = [MANIFEST, PULLED, OUTPUTS_ARCHIVE, ...JOBS.flatMap((job) => [`${job}.log`, `${job}.log.gz`])];
+  const logs = [...JOBS.map((job) => `${job}.log.gz`), ...(manifest?.logs ?? []).map(({ key }) => basename(key))];
+  const own = [MANIFEST, PULLED, OUTPUTS_ARCHIVE, ...logs.flatMap((log) => [log, log.replace(/\.gz$/, '')])];
   const names = [...own, ...placed, ...files.map(({ path }) => path)];
   return {
     names: names.map((path) => (name === '' ? path : `${name}/${path}`)),
@@ -42,8 +44,9 @@ async function readKept(folder: string): Promise<Manifest | null> {
 /** What `runctl pull` placed in a folder beside what the manifest lists: SHA-256 by path. */
 export async function readPlaced(folder: string): Promise<Readonly<Record<string, string>>> {
   const text = await readSmall(join(folder, PULLED));
+  if (text === null) return {};
   try {
-    const value: unknown = JSON.parse(text ?? '{}');
+    const value: unknown = JSON.parse(text);
     return z.parse(z.record(z.string(), z.string()), value);
   } catch {
     return {}; // Somebody else's file.
@@ -51,7 +54,15 @@ export async function readPlaced(folder: string): Promise<Readonly<Record<string
 }
 
 async function readSmall(file: string): Promise<string | null> {
-  const info = await lstat(file).catch(() => null);
+  const info = statOf(file);
   if (info?.isFile() !== true || info.size > MANIFEST_BYTES) return null;
   return await readFile(file, 'utf8').catch(() => null);
+}
+
+function statOf(file: string): Stats | undefined {
+  try {
+    return lstatSync(file, { throwIfNoEntry: false });
+  } catch {
+    return undefined;
+  }
 }

@@ -63,7 +63,7 @@ async function findBase(
   const found = cache && (await findStored(known, cache, to));
   if (cache && found) {
     const { archive } = cache;
-    return { ...archive, ...found, read: async (index) => await cache.member(index).bytes };
+    return { ...archive, ...found, read: (index) => Promise.resolve(cache.member(index).bytes) };
   }
   const latest = await known.latest();
   return latest === null ? null : { ...latest, read: null };

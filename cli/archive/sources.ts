@@ -1,5 +1,4 @@
-import type { Dirent } from 'node:fs';
-import { opendir } from 'node:fs/promises';
+import { type Dirent, opendirSync } from 'node:fs';
 import { join } from 'node:path';
 import { ignoresCase, readOuterScope, readScope, type Scope, verdict } from './ignore-rules.ts';
 import { type Belongs, pathBelow } from './paths.ts';
@@ -88,7 +87,7 @@ export class FolderSource implements Source {
   }
 
   async children(folder: string, name: string, belongs: Belongs): Promise<readonly Child[]> {
-    const entries = await this.#read(folder, name);
+    const entries = this.#read(folder, name);
     const scopes = [...this.#scopesAbove(name), ...(await this.#scopeOf(folder, name, entries))];
     this.#scopes.set(name, scopes);
     return entries.map((entry) => {
@@ -109,19 +108,26 @@ export class FolderSource implements Source {
   }
 
   /** One entry after the other: a folder of millions must not be read before its caps are checked. */
-  async #read(folder: string, name: string): Promise<Dirent[]> {
+  #read(folder: string, name: string): Dirent[] {
     const entries: Dirent[] = [];
-    for await (const entry of await opendir(folder, { bufferSize: READ_AT_ONCE })) {
-      entries.push(entry);
-      if (entries.length % READ_AT_ONCE === 0) this.#scan.addNames(READ_AT_ONCE, name);
+    const reading = opendirSync(folder, { bufferSize: READ_AT_ONCE });
+    try {
+      for (let entry = reading.readSync(); entry !== null; entry = reading.readSync()) {
+        entries.push(entry);
+        if (entries.length % READ_AT_ONCE === 0) this.#scan.addNames(READ_AT_ONCE, name);
+      }
+    } finally {
+      reading.closeSync();
     }
     this.#scan.addNames(entries.length % READ_AT_ONCE, name);
     return entries;
   }
 
   async #scopeOf(folder: string, name: string, entries: readonly Dirent[]): Promise<Scope[]> {
-    const file = join(folder, GIT_IGNORE_FILE);
     if (name === '') this.ignoreCase = await ignoresCase(join(folder, nameWithLetters(entries)));
+    // The file system may find the file by its name in other letters.
+    if (!this.ignoreCase && !entries.some((entry) => entry.name === GIT_IGNORE_FILE)) return [];
+    const file = join(folder, GIT_IGNORE_FILE);
     const scope = await readScope(file, name, { ignoreCase: this.ignoreCase });
     return scope === null ? [] : [scope];
   }

@@ -85,6 +85,7 @@ export class Walk {
     this.files.sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
+  /** @param folder real path */
   async #enter(folder: string, name: string, outer: Inherited): Promise<void> {
     const { only } = this.#options;
     const all = await this.#read(name, this.#source.children(folder, name, outer.belongs));
@@ -98,13 +99,15 @@ export class Walk {
     const inherited: Inherited = {
       ...outer,
       scopes: own === null ? outer.scopes : [...outer.scopes, own],
-      above: [...outer.above, await realpath(folder)],
+      above: [...outer.above, folder],
       onlyTracked: outer.onlyTracked || isVenv,
       isPulled: outer.isPulled || (name !== '' && pulled?.isComplete === false),
       pulled: pulled === null ? outer.pulled : new Set([...outer.pulled, ...pulled.names]),
     };
     for (const child of [...children].sort((a, b) => (a.name < b.name ? -1 : 1))) {
-      await this.#visit(join(folder, child.name), name === '' ? child.name : `${name}/${child.name}`, child, inherited);
+      // join would look at each character of the folder again.
+      const path = folder.endsWith(sep) ? `${folder}${child.name}` : `${folder}${sep}${child.name}`;
+      await this.#visit(path, name === '' ? child.name : `${name}/${child.name}`, child, inherited);
     }
     // The plan is made with it, so the run must have it, too.
     if (

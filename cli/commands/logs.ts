@@ -15,6 +15,10 @@ export function addLogsCommand(program: Command): void {
     .option('--live', 'like --follow, but read from the instance: lines appear 2 to 3 s after they were written')
     .addOption(new Option('--install', 'show the log of installing the requirements instead').conflicts('sync'))
     .option('--sync', 'show the log of copying the code to the instance instead')
+    .option('--restore', 'show the log of bringing the checkpoint to the instance instead')
+    .addOption(
+      new Option('--attempt <n>', 'of a run with several attempts (default: the latest)').argParser(wholeNumber),
+    )
     .option('-n, --number <lines>', 'show this many of the last lines (default: 50)', wholeNumber)
     .addOption(
       new Option('--since <duration>', 'show the lines of the last 90s, 10m, 2h or 1d')
@@ -25,7 +29,7 @@ export function addLogsCommand(program: Command): void {
       new Option(
         '--timestamps',
         "begin each line of the training with the instance's time when it was written",
-      ).conflicts(['install', 'sync', 'raw']),
+      ).conflicts(['install', 'sync', 'restore', 'raw']),
     )
     .addOption(new Option('--raw', 'print the whole log, byte for byte').conflicts(['json', 'since', 'number']))
     .option('--json', 'print one JSON object per line: job, time, text')
@@ -40,6 +44,7 @@ were written. --timestamps has them to the second: from the instance while the r
 Examples:
   runctl logs -f
   runctl logs digits-3f2a --install
+  runctl logs digits-3f2a --attempt 1
   runctl logs --since 10m --json | jq -r .text
   runctl logs -f --timestamps
   runctl logs --raw > train.log`,

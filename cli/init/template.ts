@@ -49,6 +49,13 @@ environment: project
 # Checkpoints that are sent to S3 while the training runs: a folder, or false for none.
 # checkpoints: {path: checkpoints, keep: 3, every: 0s}
 
+# Where a run goes on: latest, or the id of a run; mostly given as --resume. auto: a further attempt from its own run.
+# resume: auto
+# Arguments that the script gets with a checkpoint to go on from; it also has the variable RUNCTL_RESUME_FROM.
+# resumeArgs: ["--resume_from_checkpoint", "{checkpoint}"]
+# Further attempts: a number after any bad end. Default: after a lost or interrupted instance, if there is a checkpoint.
+# retries: {on: [instance-lost, interrupted], times: 3}
+
 # Folders beside this one that are packed with it: ../common becomes common/.
 # include: ["../common"]
 

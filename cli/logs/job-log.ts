@@ -35,14 +35,25 @@ export class JobLog {
   /** @param since epoch ms; nothing earlier is read */
   constructor(
     logs: Pick<CloudWatchLogsClient, 'send'>,
-    stream: { readonly group: string; readonly runId: string; readonly job: JobName; readonly since?: number },
+    stream: {
+      readonly group: string;
+      readonly runId: string;
+      readonly job: JobName;
+      readonly attempt?: number;
+      readonly since?: number;
+    },
   ) {
     this.#logs = logs;
     this.#where = {
       logGroupName: stream.group,
-      logStreamName: logStream(stream.runId, stream.job),
+      logStreamName: logStream(stream.runId, stream.job, stream.attempt),
       ...(stream.since === undefined ? {} : { startTime: stream.since }),
     };
+  }
+
+  /** Whether the job has begun and written something. */
+  async exists(signal?: AbortSignal): Promise<boolean> {
+    return ((await this.#page({ limit: 1, startFromHead: true }, signal))?.events?.length ?? 0) > 0;
   }
 
   /** The last lines, and perhaps some before them; `next` goes on behind them. */

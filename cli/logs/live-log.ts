@@ -1,4 +1,5 @@
 import { requestBase } from '../../core/job/instance-commands.ts';
+import { attemptOf } from '../../core/job/job-status.ts';
 import { ANSWER_BYTES, unpackLog } from '../../core/job/log-chunks.ts';
 import type { JobName } from '../../core/names.ts';
 import { checkAnswer, type JobStatus } from '../../core/protocol/answers.ts';
@@ -67,14 +68,23 @@ export class LiveLog {
 }
 
 /** null: the run has not reached an instance. @param times with the times of the log */
-export function statusRequest(account: Account, facts: RunFacts, job: JobName, times: boolean): StatusRequest | null {
+export function statusRequest(
+  account: Account,
+  facts: RunFacts,
+  { job, attempt, times }: { readonly job: JobName; readonly attempt: number; readonly times: boolean },
+): StatusRequest | null {
   const { run, instance, spec } = facts;
   if (!run || !instance || !spec) return null;
   const base = requestBase({ run, instance, project: spec.project, user: spec.user });
   const send = createSendRequest(account, run.program);
   const poll = (answer: object) => checkAnswer('poll', answer);
   return (offset, maxBytes, signal) =>
-    send(instance.id, { ...base, verb: 'poll', job, offset, maxBytes, ...(times ? { times } : {}) }, poll, signal);
+    send(
+      instance.id,
+      { ...base, verb: 'poll', job, ...attemptOf({ attempt }), offset, maxBytes, ...(times ? { times } : {}) },
+      poll,
+      signal,
+    );
 }
 
 function chunkOf(status: JobStatus): Uint8Array {

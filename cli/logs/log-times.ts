@@ -1,15 +1,20 @@
+import { jobOfAttempt } from '../../core/names.ts';
 import { type LineStore, readRunLines } from '../runs/run-lines.ts';
 import type { ByteFeed } from './byte-feed.ts';
 
 /** Written beside the log of a training. */
-const TIMES = 'train.times.gz';
+const timesFile = (attempt: number) => `${jobOfAttempt('train', attempt)}.times.gz`;
 
 /** When a log had how many bytes: [bytes, epoch milliseconds], oldest first, about one a second. */
 export type LogTimes = readonly (readonly [number, number])[];
 
 /** The times of an ended training's log, from the copy in S3; null: there are none. */
-export async function readLogTimes(store: LineStore, runId: string, signal: AbortSignal): Promise<LogTimes | null> {
-  const lines = await readRunLines(store, runId, TIMES, signal);
+export async function readLogTimes(
+  store: LineStore,
+  { runId, attempt }: { readonly runId: string; readonly attempt: number },
+  signal: AbortSignal,
+): Promise<LogTimes | null> {
+  const lines = await readRunLines(store, runId, timesFile(attempt), signal);
   return lines?.map((line) => line.split(' ').map(Number) as [number, number]) ?? null;
 }
 

@@ -20,15 +20,28 @@ interface Stream {
 
 /** Reads the log streams of one run as they grow, each line once. */
 export class RunLogs {
-  readonly #streams: readonly Stream[];
+  readonly #logs: Pick<CloudWatchLogsClient, 'send'>;
+  readonly #run: { readonly group: string; readonly runId: string };
+  #streams: readonly Stream[] = [];
+  #attempts = 0;
   /** Read, and not handed out yet: what came before a call failed is handed out by the next one. */
   #unread: LogLine[] = [];
 
   constructor(logs: Pick<CloudWatchLogsClient, 'send'>, group: string, runId: string) {
-    this.#streams = JOBS.map((job) => {
-      const log = new JobLog(logs, { group, runId, job });
+    this.#logs = logs;
+    this.#run = { group, runId };
+    this.addAttempt();
+  }
+
+  /** Reads the streams of a further attempt, too. */
+  addAttempt(): void {
+    this.#attempts += 1;
+    const attempt = this.#attempts;
+    const streams = JOBS.map((job) => {
+      const log = new JobLog(this.#logs, { ...this.#run, job, attempt });
       return { job, log, lines: new LineAssembler(), at: 0 };
     });
+    this.#streams = [...this.#streams, ...streams];
   }
 
   /**

@@ -38,37 +38,44 @@ export async function showLive(
 ): Promise<Execution> {
   const { account, signal } = context;
   const feed = new ByteFeed(sink, raw);
-  const { execution, facts } = await waitForJob(context, runs, run, job);
-  const requestStatus = facts && statusRequest(account, facts, job, timestamps);
-  const log = requestStatus && new LiveLog(requestStatus, feed);
-  if (log) await showFromInstance(context, runs, execution, log, raw ? null : lines);
-  const ended = await pollUntil(POLL_MS, () => endedExecution(context, runs, execution), signal);
-  if (log?.position.ended) await feed.end(Date.now(), signal);
-  else await showRest(context, runs, run.name, { job, feed, from: log?.position.offset ?? 0, timestamps });
-  return ended;
+  for (let shown = 0; ; ) {
+    const { execution, facts } = await waitForJob(context, runs, run, job, shown);
+    const attempt = facts?.run?.attempt ?? (shown || 1);
+    const requestStatus = facts && statusRequest(account, facts, { job, attempt, times: timestamps });
+    const log = requestStatus && new LiveLog(requestStatus, feed);
+    if (log) await showFromInstance(context, runs, execution, log, raw || shown > 0 ? null : lines);
+    const isWhole = log?.position.ended === true || (log === null && shown > 0);
+    shown = attempt;
+    const current = await describe(context, runs, execution);
+    if (isRunning(current) && isWhole) continue; // Another attempt may follow.
+    const ended = await pollUntil(POLL_MS, () => endedExecution(context, runs, current), signal);
+    if (isWhole) await feed.end(Date.now(), signal);
+    else await showRest(context, runs, run.name, { job, attempt, feed, from: log?.position.offset ?? 0, timestamps });
+    return ended;
+  }
 }
 
-/** Waits until the job has begun or the run has ended. */
-async function waitForJob(context: Context, runs: Runs, run: Execution, job: JobName) {
+/** Waits until the job has begun in an attempt after `shown`, or the run has ended. */
+async function waitForJob(context: Context, runs: Runs, run: Execution, job: JobName, shown: number) {
   const { terminal, signal } = context;
   const notes = retryNotes((line) => terminal.note(line));
   const { executions } = runs;
-  let shown = '';
+  let activity = '';
   const readJob = async () => {
     const execution = (await retryUntilReachable(() => executions.describe(run.arn, signal), notes, signal)) ?? run;
     if (!isRunning(execution)) return { execution, facts: null };
     const { facts } = await retryUntilReachable(() => reconstruct(runs, execution), notes, signal);
-    if (hasBegun(facts, job)) return { execution, facts };
+    if (hasBegun(facts, job) && (facts.run?.attempt ?? 1) > shown) return { execution, facts };
     const state = await retryUntilReachable(() => activityOf(executions, run.arn), notes, signal);
-    if (state !== shown) terminal.note(`Run ${run.name} is ${state} ...`);
-    shown = state;
+    if (state !== activity) terminal.note(`Run ${run.name} is ${state} ...`);
+    activity = state;
     return undefined;
   };
   return await pollUntil(POLL_MS, readJob, signal);
 }
 
 function hasBegun(facts: RunFacts, job: JobName): boolean {
-  const step = facts[job];
+  const step = facts[job] ?? null;
   return step !== null && !['busy', 'refused', 'absent'].includes(step.state);
 }
 
@@ -104,11 +111,16 @@ async function showFromInstance(
 }
 
 /** undefined: it is running. */
-async function endedExecution({ terminal, signal }: Context, { executions }: Runs, run: Execution) {
+async function endedExecution(context: Context, runs: Runs, run: Execution) {
+  const execution = await describe(context, runs, run);
+  return isRunning(execution) ? undefined : execution;
+}
+
+/** As it is now. */
+async function describe({ terminal, signal }: Context, { executions }: Runs, run: Execution): Promise<Execution> {
   if (!isRunning(run)) return run;
   const notes = retryNotes((line) => terminal.note(line));
-  const execution = (await retryUntilReachable(() => executions.describe(run.arn, signal), notes, signal)) ?? run;
-  return isRunning(execution) ? undefined : execution;
+  return (await retryUntilReachable(() => executions.describe(run.arn, signal), notes, signal)) ?? run;
 }
 
 /** The rest of the log when the instance cannot be read any more: from the complete copy in S3, after what was shown. */
@@ -116,10 +128,16 @@ async function showRest(
   { terminal, signal }: Context,
   { store }: Runs,
   id: string,
-  { job, feed, from, timestamps }: { job: JobName; feed: ByteFeed; from: number; timestamps: boolean },
+  {
+    job,
+    attempt,
+    feed,
+    from,
+    timestamps,
+  }: { job: JobName; attempt: number; feed: ByteFeed; from: number; timestamps: boolean },
 ): Promise<void> {
-  const chunks = await openWholeLog(store, { id, manifest: await store.manifest(id) }, job, signal);
-  const times = timestamps ? await readLogTimes(store, id, signal) : null;
+  const chunks = await openWholeLog(store, { id, manifest: await store.manifest(id) }, { job, attempt }, signal);
+  const times = timestamps ? await readLogTimes(store, { runId: id, attempt }, signal) : null;
   if (chunks !== null) await pushTimed(chunks, feed, { from, times }, signal);
   await feed.end(Date.now(), signal);
   if (chunks === null) terminal.note(`The rest of the log may be in CloudWatch: runctl logs ${id}`);

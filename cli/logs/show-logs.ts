@@ -10,6 +10,7 @@ import { activityOf } from '../runs/activity.ts';
 import { type Run, Runs } from '../runs/find.ts';
 import { endingOf } from '../runs/summary.ts';
 import { printDetached } from '../terminal/detach.ts';
+import { AttemptsLog } from './attempts-log.ts';
 import { drainLog, followLog } from './follow-log.ts';
 import { JobLog } from './job-log.ts';
 import { lastLines } from './last-lines.ts';
@@ -27,6 +28,9 @@ export interface LogsOptions {
   readonly live?: true;
   readonly install?: true;
   readonly sync?: true;
+  readonly restore?: true;
+  /** Of several; the latest by default. */
+  readonly attempt?: number;
   /** Seconds. */
   readonly since?: number;
   readonly raw?: true;
@@ -40,28 +44,24 @@ export async function showLogs(context: Context, id: string | undefined, options
   const runs = await Runs.of(account);
   const run = await runs.find(id, () => projectFor(context, options));
   const job = jobOf(options);
-  const log = new JobLog(account.logs, {
-    group: await account.output('logGroup'),
-    runId: run.id,
-    job,
-    ...(options.since === undefined ? {} : { since: Date.now() - options.since * 1_000 }),
-  });
+  const log = await openLog(context, { runId: run.id, job }, options);
   const format = options.raw ? 'raw' : options.json ? 'json' : 'text';
   const sink = new LogSink(terminal, { job, format, timestamps: options.timestamps === true });
   const notes = retryNotes((line) => terminal.note(line));
   const reading = { log, sink, executions: runs.executions, notes, signal };
   const isOver = run.execution === null || !isRunning(run.execution);
   const timestamps = options.timestamps === true;
+  const { attempt } = log;
   if ((options.live || (timestamps && options.follow)) && run.execution && !isOver) {
     const live = { job, raw: options.raw === true, lines: options.number ?? LINES, timestamps };
     return await follow(context, run.execution, (execution) => showLive(context, runs, execution, sink, live));
   }
   if (timestamps) {
-    const choice = { lines: options.number ?? LINES, since: options.since ?? null };
+    const choice = { attempt, lines: options.number ?? LINES, since: options.since ?? null };
     await showTimed(context, runs, run, sink, choice);
     return EXIT.succeeded;
   }
-  if (options.raw && isOver && (await writeWholeLog(context, runs, run, job, sink))) return EXIT.succeeded;
+  if (options.raw && isOver && (await writeWholeLog(context, runs, run, { job, attempt }, sink))) return EXIT.succeeded;
   let isEmpty = true;
   if (!options.raw && options.since === undefined) {
     const lines = options.number ?? LINES;
@@ -83,6 +83,28 @@ export async function showLogs(context: Context, id: string | undefined, options
   }
   await sink.end(signal);
   return EXIT.succeeded;
+}
+
+/** Of one attempt, or from the latest one on. Of the last minutes several attempts may have lines. */
+async function openLog(
+  { account, signal }: Context,
+  { runId, job }: { readonly runId: string; readonly job: JobName },
+  { attempt, since }: Pick<LogsOptions, 'attempt' | 'since'>,
+) {
+  const streams = {
+    group: await account.output('logGroup'),
+    runId,
+    job,
+    ...(since === undefined ? {} : { since: Date.now() - since * 1_000 }),
+  };
+  if (attempt === undefined && since === undefined) return await AttemptsLog.latest(account.logs, streams, signal);
+  if (attempt === undefined) return AttemptsLog.from(account.logs, streams, 1);
+  const log = new JobLog(account.logs, { ...streams, attempt });
+  return {
+    attempt,
+    recent: (lines: number) => log.recent(lines, signal),
+    next: () => log.next(signal),
+  };
 }
 
 /** Notes what the run does, once for each change. */
@@ -117,10 +139,10 @@ async function writeWholeLog(
   { terminal, signal }: Context,
   { store }: Runs,
   { id }: Run,
-  job: JobName,
+  log: { readonly job: JobName; readonly attempt: number },
   sink: LogSink,
 ): Promise<boolean> {
-  const chunks = await openWholeLog(store, { id, manifest: await store.manifest(id) }, job, signal);
+  const chunks = await openWholeLog(store, { id, manifest: await store.manifest(id) }, log, signal);
   for await (const chunk of chunks ?? []) await sink.writeBytes(chunk, signal);
   if (chunks === null)
     terminal.warn(
@@ -141,6 +163,6 @@ async function explainEmptyLog({ terminal }: Context, { executions }: Runs, run:
   }
 }
 
-function jobOf({ install, sync }: Pick<LogsOptions, 'install' | 'sync'>): JobName {
-  return install ? 'install' : sync ? 'sync' : 'train';
+function jobOf({ install, sync, restore }: Pick<LogsOptions, 'install' | 'sync' | 'restore'>): JobName {
+  return install ? 'install' : sync ? 'sync' : restore ? 'restore' : 'train';
 }

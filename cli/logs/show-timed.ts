@@ -12,6 +12,7 @@ import { pushTimed, readLogTimes } from './log-times.ts';
 import { openWholeLog } from './whole-log.ts';
 
 interface Choice {
+  readonly attempt: number;
   /** How many of the last lines; without `since`. */
   readonly lines: number;
   /** Seconds: the lines of the last so many; null: not limited by time. */
@@ -27,7 +28,7 @@ export async function showTimed(
   runs: Runs,
   run: Run,
   sink: LogSink,
-  { lines, since }: Choice,
+  { attempt, lines, since }: Choice,
 ): Promise<void> {
   const { signal } = context;
   const after = since === null ? null : Date.now() - since * 1_000;
@@ -37,8 +38,8 @@ export async function showTimed(
     else for (const message of more) if (message.at >= after) messages.push(message);
   });
   if (run.execution !== null && isRunning(run.execution))
-    await readInstance(context, runs, run, feed, since === null ? lines : null);
-  else await readStored(runs, run, feed, signal);
+    await readInstance(context, runs, run, feed, { attempt, lines: since === null ? lines : null });
+  else await readStored(runs, run, { attempt, feed }, signal);
   await sink.write(messages, signal);
   await sink.end(signal);
 }
@@ -49,26 +50,36 @@ async function readInstance(
   runs: Runs,
   run: Run,
   feed: ByteFeed,
-  lines: number | null,
+  { attempt, lines }: { readonly attempt: number; readonly lines: number | null },
 ): Promise<void> {
   if (run.execution === null) return;
   const { facts } = await reconstruct(runs, run.execution);
-  const request = facts.train && statusRequest(account, facts, 'train', true);
+  const request = facts.train && statusRequest(account, facts, { job: 'train', attempt, times: true });
   if (!request) return;
   const log = new LiveLog(request, feed);
   if (lines !== null) await log.beginNearEnd(lines, signal);
   await log.next(signal);
 }
 
-async function readStored({ store }: Runs, { id }: Run, feed: ByteFeed, signal: AbortSignal): Promise<void> {
-  const times = await readLogTimes(store, id, signal);
+async function readStored(
+  { store }: Runs,
+  { id }: Run,
+  { attempt, feed }: { readonly attempt: number; readonly feed: ByteFeed },
+  signal: AbortSignal,
+): Promise<void> {
+  const times = await readLogTimes(store, { runId: id, attempt }, signal);
   if (times === null) {
     throw setUpError(
       `Run ${id} has no times of its lines: its training did not begin, or an older version of runctl ran it.`,
       `To see its log: runctl logs ${id}`,
     );
   }
-  const chunks = await openWholeLog(store, { id, manifest: await store.manifest(id) }, 'train', signal);
+  const chunks = await openWholeLog(
+    store,
+    { id, manifest: await store.manifest(id) },
+    { job: 'train', attempt },
+    signal,
+  );
   if (chunks !== null) await pushTimed(chunks, feed, { from: 0, times }, signal);
   await feed.end(times.at(-1)?.[1] ?? 0, signal);
 }

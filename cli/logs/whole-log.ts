@@ -1,4 +1,4 @@
-import { type JobName, runFileKey } from '../../core/names.ts';
+import { type JobName, logFileName, runFileKey } from '../../core/names.ts';
 import type { Manifest } from '../../core/outcome/manifest-schema.ts';
 import { DigestMismatch, gunzipped } from '../../core/results/gunzip.ts';
 import { type CliError, setUpError } from '../errors.ts';
@@ -12,13 +12,13 @@ import type { RunStore } from '../runs/store.ts';
 export async function openWholeLog(
   store: Pick<RunStore, 'open'>,
   run: { readonly id: string; readonly manifest: Pick<Manifest, 'logs'> | null },
-  job: JobName,
+  { job, attempt }: { readonly job: JobName; readonly attempt: number },
   signal: AbortSignal,
 ): Promise<AsyncIterable<Uint8Array> | null> {
-  const key = runFileKey(run.id, `${job}.log.gz`);
+  const key = runFileKey(run.id, logFileName(job, attempt));
   const object = await store.open(key, 0, signal);
   if (!object?.Body) return null;
-  const sha256 = run.manifest?.logs.find((log) => log.job === job)?.sha256 ?? null;
+  const sha256 = run.manifest?.logs.find((log) => log.job === job && log.attempt === attempt)?.sha256 ?? null;
   return unpacked(object.Body as AsyncIterable<Uint8Array>, key, { sha256, signal });
 }
 

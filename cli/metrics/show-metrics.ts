@@ -15,7 +15,8 @@ import { addFilePoints } from '../../core/results/read-sources.ts';
 import { type RetryNotes, retryNotes, retryUntilReachable } from '../account/retry.ts';
 import type { Context } from '../context.ts';
 import { EXIT, type ExitCode, usageError } from '../errors.ts';
-import { JobLog, QUIET_READS } from '../logs/job-log.ts';
+import { AttemptsLog } from '../logs/attempts-log.ts';
+import { QUIET_READS } from '../logs/job-log.ts';
 import { metricOf } from '../project/spec-options.ts';
 import { projectFor } from '../project/which-project.ts';
 import { type Run, Runs } from '../runs/find.ts';
@@ -24,6 +25,7 @@ import { manifestOfRun, specOfRun } from '../runs/run-spec.ts';
 import { endingOf } from '../runs/summary.ts';
 import { printDetached } from '../terminal/detach.ts';
 import { pollUntil } from '../terminal/poll.ts';
+import { AttemptsParser } from './attempts-parser.ts';
 import {
   CSV_HEAD,
   printSeries,
@@ -62,7 +64,8 @@ export async function showMetrics(
   const matches = matchesIn(options);
   const runs = await Runs.of(context.account);
   const find = (id: string | undefined) => runs.find(id, () => projectFor(context, options));
-  const parserFor = (spec: unknown) => new MetricsParser({ custom: joinMetrics(metricsOfSpec(spec), matches) });
+  const parserFor = (spec: unknown, attempt = 1) =>
+    new MetricsParser({ custom: joinMetrics(metricsOfSpec(spec), matches), attempt });
   if (options.follow) return await followMetrics(context, runs, await find(ids[0]), parserFor, options);
   const found: FoundSeries[] = [];
   for (const id of ids.length > 0 ? ids : [undefined]) {
@@ -70,7 +73,12 @@ export async function showMetrics(
     const manifest = await manifestOfRun(runs, run);
     const spec = await specOfRun(runs, run, manifest);
     const isAsStored = options.match === undefined;
-    const metrics = await readRun(context, runs, { run, manifest }, { newParser: () => parserFor(spec), isAsStored });
+    const metrics = await readRun(
+      context,
+      runs,
+      { run, manifest },
+      { newParser: (attempt) => parserFor(spec, attempt), isAsStored },
+    );
     warnOfLimits(context, metrics);
     found.push({ run: run.id, series: metrics.series.all(options.name), chosen: headlinesIn(spec) });
   }
@@ -96,17 +104,17 @@ async function readRun(
   context: Context,
   runs: Runs,
   { run, manifest }: { readonly run: Run; readonly manifest: Manifest | null },
-  { newParser, isAsStored }: { readonly newParser: () => MetricsParser; readonly isAsStored: boolean },
+  { newParser, isAsStored }: { readonly newParser: (attempt: number) => MetricsParser; readonly isAsStored: boolean },
 ): Promise<Omit<EndedMetrics, 'hasLog'>> {
   const { signal, terminal } = context;
   const isOver = run.execution === null || !isRunning(run.execution);
   const open = openerOf(runs.store, run.id, signal);
   if (isOver) {
     const stored = manifest !== null && isAsStored ? await readStoredMetrics(open, manifest) : null;
-    const ended = stored ?? (await parseMetrics(open, { id: run.id, manifest }, newParser()));
+    const ended = stored ?? (await parseMetrics(open, { id: run.id, manifest }, newParser));
     if (ended.hasLog) return ended;
   }
-  const parser = newParser();
+  const parser = new AttemptsParser(newParser);
   const series = new SeriesSet();
   const notes = retryNotes((line) => terminal.note(line));
   const onPoints = (points: readonly Point[]) => series.add(points);
@@ -118,8 +126,9 @@ async function readRun(
   return { series, hasMoreSeries: hasMoreSeries || files?.hasMoreSeries === true, skippedLines };
 }
 
-async function openLog({ account }: Context, { id }: Run): Promise<JobLog> {
-  return new JobLog(account.logs, { group: await account.output('logGroup'), runId: id, job: 'train' });
+async function openLog({ account }: Context, { id }: Run): Promise<AttemptsLog> {
+  const streams = { group: await account.output('logGroup'), runId: id, job: 'train' } as const;
+  return AttemptsLog.from(account.logs, streams, 1);
 }
 
 function print({ terminal }: Context, found: readonly FoundSeries[], options: MetricsOptions): void {
@@ -158,7 +167,7 @@ async function followMetrics(
   context: Context,
   runs: Runs,
   run: Run,
-  parserFor: (spec: unknown) => MetricsParser,
+  parserFor: (spec: unknown, attempt: number) => MetricsParser,
   options: MetricsOptions,
 ): Promise<ExitCode> {
   const { terminal, signal } = context;
@@ -191,20 +200,20 @@ async function readUntilEnd(
   runs: Runs,
   run: Run,
   reading: {
-    parserFor: (spec: unknown) => MetricsParser;
+    parserFor: (spec: unknown, attempt: number) => MetricsParser;
     onPoints: (points: readonly Point[]) => void;
     notes: RetryNotes;
   },
-): Promise<{ ending: string | null; parser: MetricsParser; chosen: readonly string[] }> {
+): Promise<{ ending: string | null; parser: AttemptsParser; chosen: readonly string[] }> {
   const { signal, terminal } = context;
   const { parserFor, onPoints, notes } = reading;
   const { executions } = runs;
   const log = await openLog(context, run);
   let { execution } = run;
-  let parser: MetricsParser | null = null;
+  let parser: AttemptsParser | null = null;
   let chosen: readonly string[] = [];
   let quiet = 0;
-  const read = async (): Promise<MetricsParser | undefined> => {
+  const read = async (): Promise<AttemptsParser | undefined> => {
     // Before the log, so that what the run wrote before it ended is included.
     if (execution !== null && isRunning(execution))
       execution = (await retryUntilReachable(() => executions.describe(run.arn, signal), notes, signal)) ?? execution;
@@ -214,7 +223,7 @@ async function readUntilEnd(
       const spec = await retryUntilReachable(readSpec, notes, signal);
       // Without a spec, which may describe metrics, there is no training yet.
       if (spec === null && !isOver) return undefined;
-      parser = parserFor(spec);
+      parser = new AttemptsParser((attempt) => parserFor(spec, attempt));
       chosen = headlinesIn(spec);
     }
     const any = await readNewMetrics(log, parser, onPoints, { notes, signal });

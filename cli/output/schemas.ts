@@ -131,6 +131,11 @@ export const statusSchema = z.object({
     or(z.object({ seq: count, name: text, format: text, bytes: count, marked: z.boolean(), committedAt: time })),
     'the newest one in S3, as of the last poll; null: none is known',
   ),
+  attempt: about(count, 'the attempt that is under way, or the last one'),
+  attempts: about(
+    z.array(z.object({ attempt: count, outcome: z.enum(OUTCOMES), message: text, seconds: z.number() })),
+    'the attempts before it; seconds: of training',
+  ),
   endsBy: about(or(time), 'when maxDuration or maxCost ends the training, at the latest; null unless it trains'),
   endsByCost: about(z.boolean(), 'maxCost ends it, before maxDuration does'),
   maxCostUsd: about(or(z.number()), 'the cap of the run spec; null: none, or not known yet'),

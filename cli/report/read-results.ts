@@ -13,6 +13,10 @@ export async function readResults(store: LineStore, manifest: Manifest, signal: 
   const open = openerOf(store, id, signal);
   const { series } =
     (await readStoredMetrics(open, manifest)) ??
-    (await parseMetrics(open, { id, manifest }, new MetricsParser({ custom: metricsOfSpec(manifest.spec) })));
+    (await parseMetrics(
+      open,
+      { id, manifest },
+      (attempt) => new MetricsParser({ custom: metricsOfSpec(manifest.spec), attempt }),
+    ));
   return { manifest, series: series.all(), usage: usageCharts(await readUsage(open)) };
 }

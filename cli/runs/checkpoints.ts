@@ -1,5 +1,10 @@
-import { latestKey, lineagePrefix, seqOfKey } from '../../core/checkpoints/keys.ts';
-import { type CheckpointManifest, readCheckpointManifest, readLatest } from '../../core/checkpoints/manifest.ts';
+import { latestKey, lineageKey, lineagePrefix, seqOfKey } from '../../core/checkpoints/keys.ts';
+import {
+  type CheckpointManifest,
+  readCheckpointManifest,
+  readLatest,
+  readLineage,
+} from '../../core/checkpoints/manifest.ts';
 import { formatDuration, formatSize } from '../../core/units.ts';
 import type { CheckpointsOutput } from '../output/schemas.ts';
 import type { Terminal } from '../terminal/terminal.ts';
@@ -11,9 +16,16 @@ export async function listCheckpoints(
   store: Pick<RunStore, 'open' | 'keys' | 'bucket'>,
   { id, project, checkpoints: progress }: Pick<RunReport, 'id' | 'project' | 'checkpoints'>,
 ): Promise<CheckpointsOutput> {
-  const lineage = progress?.lineage ?? id;
-  const none = { id, lineage, project, latest: null, checkpoints: [], uploading: progress?.uploading?.name ?? null };
+  const none = {
+    id,
+    lineage: progress?.lineage ?? id,
+    project,
+    latest: null,
+    checkpoints: [],
+    uploading: progress?.uploading?.name ?? null,
+  };
   if (project === null) return none;
+  const lineage = progress?.lineage ?? readLineage((await textOf(store, lineageKey(project, id))) ?? '')?.lineage ?? id;
   const [keys, latest] = await Promise.all([
     store.keys(lineagePrefix(project, lineage)),
     textOf(store, latestKey(project, lineage)),
@@ -25,6 +37,7 @@ export async function listCheckpoints(
   );
   return {
     ...none,
+    lineage,
     latest: latest === null ? null : (readLatest(latest)?.seq ?? null),
     checkpoints: manifests
       .filter((manifest) => manifest !== null)

@@ -3,6 +3,7 @@ import type { SFNClient } from '@aws-sdk/client-sfn';
 import { type Execution, type Executions, executionsOver } from '../../aws/executions.ts';
 import { RunHistory } from '../../aws/run-history.ts';
 import type { StateEvent } from '../../core/workflow/history.ts';
+import { RUN_STATES } from '../../core/workflow/states.ts';
 import { type RetryNotes, retryUntilReachable } from '../account/retry.ts';
 import { type LogLine, RunLogs } from '../logs/run-logs.ts';
 import { pollUntil } from '../terminal/poll.ts';
@@ -44,11 +45,13 @@ export async function followRun(
 ): Promise<RunEnd> {
   const history = new RunHistory(clients.sfn, run.executionArn);
   const logs = new RunLogs(clients.logs, run.logGroup, run.runId);
+  const beginsAttempt = attemptWatcher();
   let quiet = 0;
   const readEvents = async () => {
     const states = await retryUntilReachable(() => history.read(signal), notes, signal);
     // After the history, so that a line from before a state began is included and shown before the state.
     const lines = await retryUntilReachable(() => logs.read(signal), notes, signal);
+    for (const event of states) if (beginsAttempt(event)) logs.addAttempt();
     for (const event of inOrder(states, lines, history.startedAt ?? 0)) show(event);
     quiet = history.ended && lines.length === 0 ? quiet + 1 : 0;
     return quiet < QUIET_READS ? undefined : true;
@@ -56,6 +59,17 @@ export async function followRun(
   await pollUntil(POLL_MS, readEvents, signal);
   for (const line of logs.rest()) show({ kind: 'line', line });
   return await retryUntilReachable(() => endOf(executionsOver(clients.sfn), run.executionArn, signal), notes, signal);
+}
+
+/** Notices that a further attempt begins: with the first state after the decision for it. */
+function attemptWatcher(): (event: StateEvent) => boolean {
+  let isDecided = false;
+  return ({ kind, state }) => {
+    if (kind !== 'entered') return false;
+    const begins = isDecided && state === RUN_STATES.sync;
+    isDecided = state === RUN_STATES.plan;
+    return begins;
+  };
 }
 
 /** Waits until the execution exists. @returns false when it does not within `withinMs`. */

@@ -28,6 +28,7 @@ export function eventPrinter(
   const jobColor: Record<JobName, (text: string) => string> = {
     sync: colors.blue,
     install: colors.magenta,
+    restore: colors.cyan,
     train: colors.green,
   };
   let phase: RunPhase | null = null;

@@ -19,6 +19,7 @@ const LABEL_WIDTH = 10;
 /** `runctl metrics` shows all. */
 const METRICS_SHOWN = 4;
 const GPUS_SHOWN = 8;
+const ATTEMPTS_SHOWN = 5;
 
 /** Prints the output of `runctl status`. @param now epoch milliseconds */
 export function printReport(terminal: Terminal, report: RunReport, now: number): void {
@@ -42,6 +43,7 @@ export function printReport(terminal: Terminal, report: RunReport, now: number):
   );
   row('started', startedLine(report, now));
   row('training', trainingLine(report, now));
+  row('attempt', report.attempt === 1 ? null : attemptsLine(report));
   row('PID', report.pid === null ? null : String(report.pid));
   if (!ending) {
     row('queue', report.queue && queueLine(report.queue, now));
@@ -67,6 +69,7 @@ export function reportJson(report: RunReport, now: number): StatusOutput {
     endsBy,
     manifest,
     checkpoints,
+    attempts,
     costSoFarUsd: _,
     spec: __,
     endsByCost,
@@ -101,12 +104,22 @@ export function reportJson(report: RunReport, now: number): StatusOutput {
     lastLineAt: isoTime(lastLine?.at ?? null),
     usage: report.usage && usageJson(report.usage),
     checkpoint: checkpoints?.latest ? { ...checkpoints.latest } : null,
+    attempt: report.attempt,
+    attempts: attempts.map(({ attempt, outcome, message, seconds }) => ({ attempt, outcome, message, seconds })),
     instanceCost: instanceCost && { ...instanceCost },
     maxCostUsd: maxCostOf(report.spec),
     endsBy: isoTime(endsBy),
     endsByCost,
     manifest,
   };
+}
+
+/** `3, after 1: interrupted (2 h), 2: vanished (10 min)`. */
+function attemptsLine({ attempt, attempts }: RunReport): string {
+  const shown = attempts
+    .slice(-ATTEMPTS_SHOWN)
+    .map((one) => `${one.attempt}: ${one.outcome} (${formatDuration(one.seconds)})`);
+  return `${attempt}, after ${shown.join(', ')}`;
 }
 
 /** The newest one in S3, and its age. */

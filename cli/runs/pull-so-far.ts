@@ -1,7 +1,7 @@
 import { createWriteStream } from 'node:fs';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { JOBS, type JobName } from '../../core/names.ts';
+import { JOBS, type JobName, jobOfAttempt } from '../../core/names.ts';
 import { CHECKPOINTS } from '../../core/spec/spec.ts';
 import type { WorkContext } from '../context.ts';
 import { JobLog } from '../logs/job-log.ts';
@@ -13,8 +13,11 @@ export async function pullSoFar(pull: Pull): Promise<PullOutput> {
   const { context, run, options, folder, stage } = pull;
   const files = new Map<string, string>();
   for (const job of JOBS) {
-    const name = `${job}.log`;
-    if (await writeLogSoFar(context, run.id, job, join(stage, name))) files.set(name, join(stage, name));
+    for (let attempt = 1; ; attempt += 1) {
+      const name = `${jobOfAttempt(job, attempt)}.log`;
+      if (!(await writeLogSoFar(context, { runId: run.id, job, attempt }, join(stage, name)))) break;
+      files.set(name, join(stage, name));
+    }
   }
   const logs = files.size;
   const patterns = (outputs: readonly string[]) => [...new Set([...outputs, CHECKPOINTS, ...(options.also ?? [])])];
@@ -30,8 +33,12 @@ export async function pullSoFar(pull: Pull): Promise<PullOutput> {
 }
 
 /** Writes what CloudWatch has of a log. @returns whether there is any */
-async function writeLogSoFar({ account, signal }: WorkContext, runId: string, job: JobName, file: string) {
-  const log = new JobLog(account.logs, { group: await account.output('logGroup'), runId, job });
+async function writeLogSoFar(
+  { account, signal }: WorkContext,
+  of: { readonly runId: string; readonly job: JobName; readonly attempt: number },
+  file: string,
+) {
+  const log = new JobLog(account.logs, { group: await account.output('logGroup'), ...of });
   let bytes = 0;
   async function* chunks() {
     for await (const messages of log.available(signal)) {

@@ -1,7 +1,7 @@
 import { lstat, mkdir, writeFile } from 'node:fs/promises';
 import { basename, join, relative, resolve } from 'node:path';
 import { isRunning } from '../../aws/executions.ts';
-import { JOBS, MANIFEST, runFileKey, runFolder } from '../../core/names.ts';
+import { MANIFEST, readLogName, runFileKey, runFolder } from '../../core/names.ts';
 import { OUTPUTS_ARCHIVE } from '../../core/outcome/manifest.ts';
 import type { Manifest } from '../../core/outcome/manifest-schema.ts';
 import { formatNumberOf, formatSize } from '../../core/units.ts';
@@ -143,8 +143,9 @@ async function savedManifest({ terminal, signal }: WorkContext, { store }: Runs,
 
 /** Downloads are written under the last part of their key, so that must be one of the names that runctl gives. */
 function requireOwnKey(key: string, runId: string): void {
-  const names = [OUTPUTS_ARCHIVE, ...JOBS.map((job) => `${job}.log.gz`)];
-  if (names.some((name) => runFileKey(runId, name) === key)) return;
+  const name = basename(key);
+  const isOwn = name === OUTPUTS_ARCHIVE || (readLogName(name) !== null && name.endsWith('.gz'));
+  if (isOwn && runFileKey(runId, name) === key) return;
   throw setUpError(
     `The manifest of run ${runId} names the object ${JSON.stringify(key)}, which is not one of that run.`,
     'Update runctl, or read the manifest: somebody may have changed it.',

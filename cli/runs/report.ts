@@ -1,14 +1,15 @@
 import type { CloudWatchLogsClient } from '@aws-sdk/client-cloudwatch-logs';
 import type { Execution } from '../../aws/executions.ts';
 import { isRunning } from '../../aws/executions.ts';
-import { type InstanceCost, instanceCost, instanceSeconds } from '../../core/cost/instance-cost.ts';
-import type { ErrorName } from '../../core/errors.ts';
+import { costOfRun, heldSeconds } from '../../core/cost/instance-cost.ts';
+import { trainingLimit } from '../../core/cost/limit.ts';
+import type { ErrorName, Outcome } from '../../core/errors.ts';
 import { headlinesIn } from '../../core/metrics/headline.ts';
 import type { JobName } from '../../core/names.ts';
 import { estimateCost } from '../../core/outcome/cost.ts';
 import type { Manifest } from '../../core/outcome/manifest-schema.ts';
 import type { JobProgress, UsageSample } from '../../core/protocol/answers.ts';
-import type { CheckpointProgress, JobSnapshot, RunFacts } from '../../core/workflow/data.ts';
+import type { CheckpointProgress, EndedAttempt, JobSnapshot, RunFacts } from '../../core/workflow/data.ts';
 import { type StateEvent, type StateTime, stateTimes } from '../../core/workflow/history.ts';
 import { errorNamed, type RunEnding } from '../../core/workflow/run-ending.ts';
 import { RUN_STATES } from '../../core/workflow/states.ts';
@@ -45,6 +46,10 @@ export interface RunReport extends RunSummary {
   readonly queue: Queue | null;
   /** Epoch seconds since when the instance has not answered; null when it does. */
   readonly silentSince: number | null;
+  /** The attempt that is under way, or the last one. */
+  readonly attempt: number;
+  /** The attempts before it. */
+  readonly attempts: readonly Pick<EndedAttempt, 'attempt' | 'outcome' | 'message' | 'seconds'>[];
   /** The job that ran last. */
   readonly job: JobName | null;
   readonly lastLine: LogMessage | null;
@@ -86,7 +91,7 @@ export interface ReportSources {
 export async function reportOn(sources: ReportSources, run: Run): Promise<RunReport> {
   const report = run.execution === null ? ofManifest(run.manifest) : await ofExecution(sources.runs, run.execution);
   const { job } = report;
-  return { ...report, lastLine: job && (await lastLine(sources, run.id, job)) };
+  return { ...report, lastLine: job && (await lastLine(sources, run.id, job, report.attempt)) };
 }
 
 async function ofExecution(runs: Runs, execution: Execution): Promise<RunReport> {
@@ -99,7 +104,8 @@ async function ofExecution(runs: Runs, execution: Execution): Promise<RunReport>
   ]);
   const states = stateTimes(events, execution.endedAt ?? Date.now());
   const { spec, archive, train, install } = facts;
-  const spent = manifest ? manifest.cost.instance : isOver ? null : costNow(facts, events);
+  // An ended run without a manifest has none.
+  const spent = manifest ? manifest.cost.instance : isOver ? null : costOfRun(facts, heldSeconds(events, Date.now()));
   const instance = requestedInstance(execution, spec);
   const project = projectOf(execution, spec);
   const word = wordFor(execution, {
@@ -135,13 +141,15 @@ async function ofExecution(runs: Runs, execution: Execution): Promise<RunReport>
     install: install?.progress ?? null,
     queue: isOver ? null : queueOf(facts),
     silentSince: isOver ? null : (newest(facts)?.silentSince ?? null),
+    attempt: facts.run?.attempt ?? 1,
+    attempts: facts.attempts ?? [],
     job: newest(facts)?.job ?? null,
     lastLine: null,
     metrics: train?.metrics?.values ?? (manifest ? metricsIn(manifest) : []),
     headlines: headlinesIn(spec ?? manifest?.spec),
     usage: train?.usage ?? null,
     checkpoints: train?.checkpoints ?? null,
-    endsBy: word.state === 'training' ? endOfTraining(events, spec, train) : null,
+    endsBy: word.state === 'training' ? endOfTraining(events, facts) : null,
     endsByCost: train?.costCap !== undefined,
     spec: spec ?? manifest?.spec ?? null,
     ending: manifest ? endingIn(manifest) : endedWith(execution),
@@ -152,7 +160,7 @@ async function ofExecution(runs: Runs, execution: Execution): Promise<RunReport>
 }
 
 function ofManifest(manifest: Manifest): RunReport {
-  const { sync, install, train } = manifest.jobs;
+  const { sync, install, restore, train } = manifest.jobs;
   return {
     ...summaryOf(manifest),
     projectFrom: 'the manifest',
@@ -163,7 +171,9 @@ function ofManifest(manifest: Manifest): RunReport {
     install: null,
     queue: null,
     silentSince: null,
-    job: train ? 'train' : install ? 'install' : sync ? 'sync' : null,
+    attempt: manifest.attempts.at(-1)?.attempt ?? 1,
+    attempts: manifest.attempts.slice(0, -1).map((one) => ({ ...one, outcome: one.outcome as Outcome })),
+    job: train ? 'train' : restore ? 'restore' : install ? 'install' : sync ? 'sync' : null,
     lastLine: null,
     usage: null,
     checkpoints: null,
@@ -178,24 +188,16 @@ function ofManifest(manifest: Manifest): RunReport {
   };
 }
 
-function costSoFar({ sync, install, train }: RunFacts, states: readonly StateTime[]): number {
-  const polls = [sync, install, train].reduce((sum, step) => sum + (step?.polls ?? 0), 0);
+function costSoFar({ sync, install, restore, train }: RunFacts, states: readonly StateTime[]): number {
+  const polls = [sync, install, restore, train].reduce((sum, step) => sum + (step?.polls ?? 0), 0);
   return estimateCost({ states: states.reduce((sum, { entered }) => sum + entered, 0), polls });
 }
 
-/** Of a run that waits for its instance, what it used is not its own. An ended run without a manifest has none. */
-function costNow({ instance, sync }: RunFacts, events: readonly StateEvent[]): InstanceCost | null {
-  return sync?.state === 'busy' ? null : instanceCost(instance?.price, instanceSeconds(events, Date.now()));
-}
-
 /** The supervisor counts its limit from the start of the process, which is before this state was left. Epoch ms. */
-function endOfTraining(
-  events: readonly StateEvent[],
-  spec: RunFacts['spec'],
-  train: JobSnapshot | null,
-): number | null {
-  const began = events.find(({ kind, state }) => kind === 'exited' && state === RUN_STATES.start);
-  return began === undefined || spec === null ? null : began.at + (train?.costCap?.seconds ?? spec.maxDuration) * 1_000;
+function endOfTraining(events: readonly StateEvent[], { spec, run, train }: RunFacts): number | null {
+  const began = events.findLast(({ kind, state }) => kind === 'exited' && state === RUN_STATES.start);
+  if (began === undefined || spec === null) return null;
+  return began.at + (train?.costCap?.seconds ?? trainingLimit(spec, run)) * 1_000;
 }
 
 /** The manifest of an ended run has them among its warnings. */
@@ -203,12 +205,12 @@ function warningsOf(train: JobSnapshot | null): readonly string[] {
   return [...(train?.usage?.warning ? [train.usage.warning] : []), ...(train?.checkpoints?.warnings ?? [])];
 }
 
-function newest({ sync, install, train }: RunFacts): JobSnapshot | null {
-  return train ?? install ?? sync;
+function newest({ sync, install, restore, train }: RunFacts): JobSnapshot | null {
+  return train ?? restore ?? install ?? sync;
 }
 
-function queueOf({ sync, install, train }: RunFacts): Queue | null {
-  if (sync?.state !== 'busy' || install || train) return null;
+function queueOf({ sync, install, restore, train }: RunFacts): Queue | null {
+  if (sync?.state !== 'busy' || install || restore || train) return null;
   return {
     place: sync.queue?.place ?? null,
     length: sync.queue?.length ?? null,
@@ -236,8 +238,13 @@ function endedWith(execution: Execution): RunReport['ending'] {
   return ending && { ...ending, error: errorNamed(execution.error) };
 }
 
-async function lastLine({ logs, logGroup }: ReportSources, runId: string, job: JobName): Promise<LogMessage | null> {
-  const log = new JobLog(logs, { group: logGroup, runId, job });
+async function lastLine(
+  { logs, logGroup }: ReportSources,
+  runId: string,
+  job: JobName,
+  attempt: number,
+): Promise<LogMessage | null> {
+  const log = new JobLog(logs, { group: logGroup, runId, job, attempt });
   const lines = new LineAssembler();
   const messages = await log.recent(LAST_LINES);
   const found = messages.flatMap(({ text, at }) => lines.push(text).map((line) => ({ text: line, at })));

@@ -57,10 +57,10 @@ export async function readStoredMetrics(open: OpenFile, manifest: Manifest): Pro
 export async function parseMetrics(
   open: OpenFile,
   run: { readonly id: string; readonly manifest: Manifest | null },
-  parser: MetricsParser,
+  newParser: (attempt: number) => MetricsParser,
 ): Promise<EndedMetrics> {
   try {
-    const { series, log, hasMoreSeries } = await readMetricSources(open, run.manifest, parser);
+    const { series, log, hasMoreSeries } = await readMetricSources(open, run.manifest, newParser);
     return { series, hasLog: log !== null, hasMoreSeries, skippedLines: log?.skippedLines ?? 0 };
   } catch (error) {
     throw error instanceof DigestMismatch ? otherLog(runFileKey(run.id, LOG_FILE)) : error;

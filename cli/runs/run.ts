@@ -30,6 +30,7 @@ import { checkEnvironment } from '../project/environment.ts';
 import { findProject, type Project } from '../project/project.ts';
 import { printDetached } from '../terminal/detach.ts';
 import { lineEndWarnings } from './code-notes.ts';
+import { Runs } from './find.ts';
 import { followRun } from './follow.ts';
 import { notCollected } from './not-collected.ts';
 import { type Plan, planJson, planRows } from './plan.ts';
@@ -55,12 +56,24 @@ export interface RunOptions {
 type StartInput = SpecInput & { readonly project: string; readonly archive: string };
 
 /** Trains the current folder, or an archive that was uploaded before. */
-export async function runProject(context: Context, flags: SpecInput, options: RunOptions): Promise<ExitCode> {
+export async function runProject(context: Context, given: SpecInput, options: RunOptions): Promise<ExitCode> {
+  const flags = await withWholeRunId(context, given);
   const input = await prepare(context, flags, options);
   if (input === null) return options.dryRun === true ? EXIT.succeeded : EXIT.usage;
   const run = await start(context, input);
   if (options.detach === true) return leave(context, run, input, options);
   return await follow(context, run, input, options);
+}
+
+const RESUME_WORDS: readonly (string | undefined)[] = [undefined, 'auto', 'never', 'latest'];
+
+/** With the id of the run to go on from, of which its beginning may be given. */
+async function withWholeRunId(context: Context, flags: SpecInput): Promise<SpecInput> {
+  const { resume } = flags;
+  if (RESUME_WORDS.includes(resume)) return flags;
+  const runs = await Runs.of(context.account);
+  const { id } = await runs.find(resume, async () => (await findProject(context.folder, flags)).name);
+  return { ...flags, resume: id };
 }
 
 /** @returns null when the user declined, or wants to see the plan only */

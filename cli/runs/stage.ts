@@ -3,7 +3,7 @@ import { lstat, mkdir, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
-import { JOBS, MANIFEST, PULLED } from '../../core/names.ts';
+import { MANIFEST, PULLED, readLogName } from '../../core/names.ts';
 import { OUTPUTS_ARCHIVE } from '../../core/outcome/manifest.ts';
 import { readPlaced } from '../archive/pulled.ts';
 import type { WorkContext } from '../context.ts';
@@ -18,7 +18,8 @@ import { unpackOutputs } from './unpack-outputs.ts';
 /** Holds the downloads until all are checked; an interrupted pull resumes from it. */
 export const STAGE = '.pulling';
 /** Names that runctl itself writes beside the outputs. */
-const RESERVED = [STAGE, PULLED, FETCHED_ARCHIVE, MANIFEST, ...JOBS.map((job) => `${job}.log`)];
+const isReserved = (name: string) =>
+  [STAGE, PULLED, FETCHED_ARCHIVE, MANIFEST].includes(name) || readLogName(name) !== null;
 
 export interface PullOptions {
   readonly to?: string;
@@ -135,7 +136,7 @@ export async function unpackArchive(
   await mkdir(tree);
   for (const skipped of await unpackOutputs(file, tree, await freeBytes(dirname(tree)))) warn(skipped);
   for (const path of await filesBelow(tree)) {
-    if (RESERVED.includes(path.split('/')[0] ?? '')) {
+    if (isReserved(path.split('/')[0] ?? '')) {
       warn(
         `${path} was not unpacked, because runctl writes a file of that name itself; --no-unpack keeps it in ${basename(file)}`,
       );

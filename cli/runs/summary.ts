@@ -1,5 +1,5 @@
 import { type Execution, type Executions, isRunning, type ListedExecution } from '../../aws/executions.ts';
-import { instanceCost, instanceSeconds } from '../../core/cost/instance-cost.ts';
+import { costOfRun, heldSeconds } from '../../core/cost/instance-cost.ts';
 import type { Outcome } from '../../core/errors.ts';
 import { headlinesIn } from '../../core/metrics/headline.ts';
 import type { LatestValue } from '../../core/metrics/latest.ts';
@@ -7,7 +7,7 @@ import { parseArchiveUri, projectFolder, UPLOAD_PREFIX } from '../../core/names.
 import type { Manifest } from '../../core/outcome/manifest-schema.ts';
 import { entryText } from '../../core/spec/entry.ts';
 import { maskSpec } from '../../core/spec/mask.ts';
-import type { Instance, JobSnapshot, RunFacts, VerifyOutput } from '../../core/workflow/data.ts';
+import type { JobSnapshot, RunFacts, VerifyOutput } from '../../core/workflow/data.ts';
 import { readRun, type StateEvent, type StateTime, stateTimes } from '../../core/workflow/history.ts';
 import { type RunEnding, readEnding } from '../../core/workflow/run-ending.ts';
 import { RUN_STATES } from '../../core/workflow/states.ts';
@@ -73,7 +73,7 @@ export async function summarize(
     instanceCostUsd: manifest
       ? (manifest.cost.instance?.usd ?? null)
       : isRunning(execution)
-        ? costUntilNow(beginning, state, word.state === 'queued' ? null : instance)
+        ? costUntilNow(beginning, state, { run: verified?.run ?? null, instance, sync })
         : null,
     metrics: manifest === null ? [] : metricsIn(manifest),
     headlines: headlinesIn(manifest?.spec ?? spec ?? inputOf(execution)),
@@ -258,16 +258,20 @@ function timesSoFar(beginning: readonly StateEvent[], state: string | null, now:
   return last?.state === state ? stateTimes(beginning, now) : [];
 }
 
-/** Dollars. null: not known, as of a run whose beginning does not reach to the end of its wait in the queue. */
+const WAITING: readonly (string | undefined)[] = [
+  ...[RUN_STATES.sync, RUN_STATES.synced, RUN_STATES.queue],
+  ...[RUN_STATES.plan, RUN_STATES.planned, RUN_STATES.returning],
+];
+
+/** Dollars. null: not known, as of a run whose beginning does not reach to the end of its wait for an instance. */
 function costUntilNow(
   beginning: readonly StateEvent[],
   state: string | null,
-  instance: Instance | null,
+  facts: Parameters<typeof costOfRun>[0],
 ): number | null {
   const last = beginning.findLast(({ kind }) => kind === 'entered')?.state;
-  const queueing: readonly (string | undefined)[] = [RUN_STATES.sync, RUN_STATES.synced, RUN_STATES.queue];
-  if (queueing.includes(last) && last !== state) return null;
-  return instanceCost(instance?.price, instanceSeconds(beginning, Date.now()))?.usd ?? null;
+  if (WAITING.includes(last) && last !== state) return null;
+  return costOfRun(facts, heldSeconds(beginning, Date.now()))?.usd ?? null;
 }
 
 /** Seconds since the instance was found to be busy. */

@@ -4,9 +4,11 @@ import { headlinesIn } from '../../core/metrics/headline.ts';
 import { MetricsParser } from '../../core/metrics/parser.ts';
 import type { JobName } from '../../core/names.ts';
 import type { Manifest } from '../../core/outcome/manifest-schema.ts';
+import { AttemptsLog } from '../logs/attempts-log.ts';
 import { textFeed } from '../logs/byte-feed.ts';
-import { JobLog, QUIET_READS } from '../logs/job-log.ts';
+import { QUIET_READS } from '../logs/job-log.ts';
 import { openWholeLog } from '../logs/whole-log.ts';
+import { AttemptsParser } from '../metrics/attempts-parser.ts';
 import type { RunStore } from '../runs/store.ts';
 import { LogTail } from './log-tail.ts';
 import { MetricCurves } from './metric-curves.ts';
@@ -16,8 +18,8 @@ export class JobReader {
   readonly tail = new LogTail();
   readonly metrics: MetricCurves;
   readonly #spec: () => unknown;
-  #parser: MetricsParser | null = null;
-  readonly #log: JobLog;
+  #parser: AttemptsParser | null = null;
+  readonly #log: AttemptsLog;
   readonly #run: { readonly id: string; readonly job: JobName };
   readonly #store: Pick<RunStore, 'open'>;
   #hasBegun = false;
@@ -38,7 +40,8 @@ export class JobReader {
     this.#spec = spec;
     this.metrics = new MetricCurves(() => headlinesIn(spec()));
     this.#store = sources.store;
-    this.#log = new JobLog(sources.logs, { group: sources.logGroup, runId: run.id, job: run.job });
+    const streams = { group: sources.logGroup, runId: run.id, job: run.job };
+    this.#log = AttemptsLog.from(sources.logs, streams, 1);
   }
 
   /**
@@ -56,34 +59,39 @@ export class JobReader {
   }
 
   async #readNew(signal: AbortSignal): Promise<boolean> {
-    let any = false;
-    for await (const messages of this.#log.available(signal)) {
+    for (let any = false; ; ) {
+      const { messages, atEnd } = await this.#log.next(signal);
       any ||= messages.length > 0;
       this.#hasBegun ||= any;
       this.tail.add(messages);
-      for (const { text } of messages) this.#parse(Buffer.from(text));
+      for (const { text } of messages) this.#parse(Buffer.from(text), this.#log.attempt);
+      if (atEnd) return any;
     }
-    return any;
   }
 
   async #readWhole(manifest: Pick<Manifest, 'logs'> | null, signal: AbortSignal): Promise<boolean> {
     const { id, job } = this.#run;
-    const chunks = await openWholeLog(this.#store, { id, manifest }, job, signal);
-    if (chunks === null) return false;
-    this.#hasBegun = true;
-    const feed = textFeed(async (messages) => this.tail.add(messages));
-    for await (const chunk of chunks) {
-      this.#parse(chunk);
-      await feed.push(chunk, Date.now(), signal);
+    const attempts = manifest?.logs.filter((log) => log.job === job).map(({ attempt }) => attempt) ?? [];
+    for (const attempt of attempts.length === 0 ? [1] : attempts) {
+      const chunks = await openWholeLog(this.#store, { id, manifest }, { job, attempt }, signal);
+      if (chunks === null) return this.#hasBegun;
+      this.#hasBegun = true;
+      const feed = textFeed(async (messages) => this.tail.add(messages));
+      for await (const chunk of chunks) {
+        this.#parse(chunk, attempt);
+        await feed.push(chunk, Date.now(), signal);
+      }
+      await feed.end(Date.now(), signal);
     }
-    await feed.end(Date.now(), signal);
     this.#end();
     return true;
   }
 
-  #parse(chunk: Uint8Array): void {
-    this.#parser ??= new MetricsParser({ custom: metricsOfSpec(this.#spec()) });
-    this.metrics.add(this.#parser.push(chunk));
+  #parse(chunk: Uint8Array, attempt: number): void {
+    this.#parser ??= new AttemptsParser(
+      (one) => new MetricsParser({ custom: metricsOfSpec(this.#spec()), attempt: one }),
+    );
+    this.metrics.add(this.#parser.push(chunk, attempt));
   }
 
   #end(): void {

@@ -5,6 +5,9 @@ const SHOWN = 120;
 // say something else: they are shown as escapes, and refused in names (entry-name.ts).
 const UNPRINTABLE = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\u202a-\u202e\u2066-\u2069\ufeff]/u;
 const UNPRINTABLES = new RegExp(UNPRINTABLE, 'gu');
+/** Most names: shown as they are, and decided in one pass. */
+const PLAIN = /^[ !#-[\]-~]{0,120}$/;
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /** @returns the first character of `text` that must not reach a log as it is, or null. */
 export function findUnprintable(text: string): string | null {
@@ -13,6 +16,7 @@ export function findUnprintable(text: string): string | null {
 
 /** @returns `text` in quotes, on one line, at most about 120 characters long, harmless in any log or terminal. */
 export function printable(text: string): string {
+  if (PLAIN.test(text)) return `"${text}"`;
   const characters = [...text];
   const half = SHOWN / 2;
   const short =
@@ -25,7 +29,7 @@ export function printable(text: string): string {
 /** @returns bytes that are not UTF-8 (or may not be) as `printable` does, each odd byte as `\xNN`. */
 export function printableBytes(bytes: Uint8Array): string {
   try {
-    return printable(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes));
+    return printable(utf8.decode(bytes));
   } catch {
     const latin = [...bytes].map((byte) => (byte < 0x20 || byte > 0x7e ? hex(byte) : String.fromCharCode(byte)));
     const half = SHOWN / 2;

@@ -92,10 +92,18 @@ function readFormat(block: Uint8Array): TarHeader['format'] | null {
 function readNumber(block: Uint8Array, start: number, length: number): number | null {
   const first = block[start] ?? 0;
   if (first === 0x80 || first === 0xff) return readBase256(block.subarray(start, start + length));
-  const text = String.fromCharCode(...block.subarray(start, start + length));
+  const end = start + length;
+  let at = start;
+  while (at < end && block[at] === 0x20) at += 1;
+  let value = 0;
+  for (; at < end && isOctal(block[at]); at += 1) value = value * 8 + (block[at] as number) - 0x30;
   // Digits after a NUL count for some readers.
-  const digits = /^ *([0-7]*)[ \0]*$/.exec(text)?.[1];
-  return digits === undefined ? null : Number.parseInt(digits || '0', 8);
+  while (at < end && (block[at] === 0x20 || block[at] === 0)) at += 1;
+  return at === end ? value : null;
+}
+
+function isOctal(byte: number | undefined): boolean {
+  return byte !== undefined && byte >= 0x30 && byte <= 0x37;
 }
 
 function readBase256(bytes: Uint8Array): number {

@@ -123,9 +123,13 @@ async function remember(
 ): Promise<CheckpointProgress> {
   const { project, lineage, seq, name } = manifest;
   await advanceLatest(store, latestKey(project, lineage), manifest);
-  const kept = [...progress.kept.filter((one) => one.seq !== seq), { seq, series: seriesOf(name) }];
+  const series = seriesOf(name);
+  const others = progress.kept.filter((one) => one.seq !== seq);
+  const before = others.findLast((one) => one.series === series)?.savedAt;
+  const savedAt = Math.round(Date.parse(manifest.modified) / 1_000);
+  const kept = [...others, { seq, series, savedAt, ...(before === undefined ? {} : { interval: savedAt - before }) }];
   const keep = spec.checkpoints?.keep ?? 3;
-  const ofSeries = kept.filter(({ series }) => series === seriesOf(name)).sort((a, b) => b.seq - a.seq);
+  const ofSeries = kept.filter((one) => one.series === series).sort((a, b) => b.seq - a.seq);
   const old = ofSeries.slice(keep).map((one) => one.seq);
   for (const one of old) await removeCheckpoint(store, manifestKey(project, lineage, one));
   const { format, bytes, committedAt, marked } = manifest;

@@ -71,6 +71,13 @@ export function readLatest(text: string): LatestCheckpoint | null {
   return parse(latestCheckpoint, text);
 }
 
+const lineageOfRun = z.object({ version: z.literal(1), lineage: z.string(), base: size });
+
+/** What lineage.json of a run says that continues another one. */
+export function readLineage(text: string): z.infer<typeof lineageOfRun> | null {
+  return parse(lineageOfRun, text);
+}
+
 export function latestOf(manifest: CheckpointManifest): LatestCheckpoint {
   const { seq, name, format, bytes, run, committedAt } = manifest;
   return { version: 1, seq, name, format, bytes, run: run.id, committedAt };

@@ -1,5 +1,6 @@
 import type { KeeperReport } from '../protocol/answers.ts';
 import type { CheckpointProgress, JobInput } from '../workflow/data.ts';
+import { seriesOf } from './keys.ts';
 
 const MAX_WARNINGS = 5;
 /** The keeper ends 60 s after its training (instance/runner/common/keeper_files.py); the last report comes with the next poll. */
@@ -9,10 +10,10 @@ const DRAIN_S = 75;
 export function progressOf({ run, step }: Pick<JobInput, 'run' | 'step'>): CheckpointProgress {
   return (
     step?.checkpoints ?? {
-      lineage: run.id,
-      committed: 0,
-      latest: null,
-      kept: [],
+      lineage: run.resume?.lineage ?? run.id,
+      committed: (run.resume?.firstSeq ?? 1) - 1,
+      latest: run.resume?.checkpoint ?? null,
+      kept: run.resume?.kept ?? [],
       uploading: null,
       warnings: [],
       drainingSince: null,
@@ -31,9 +32,27 @@ export function drain(
   return { isOver: isDone || now - since > DRAIN_S, progress: { ...progress, drainingSince: since } };
 }
 
+/** An upload is given this time, however often its training saves. */
+const MIN_LAG_S = 300;
+/** Between two checkpoints, before two of a series are known. */
+const USUAL_INTERVAL_S = 1_800;
+
+/**
+ * How long the upload of a checkpoint has taken so far, when that is longer than two intervals of its series; else null.
+ * @param now epoch seconds
+ */
+export function uploadLag({ uploading, kept }: CheckpointProgress, now: number): number | null {
+  if (uploading === null) return null;
+  const series = seriesOf(uploading.name);
+  const interval = kept.findLast((one) => one.series === series)?.interval ?? USUAL_INTERVAL_S;
+  const age = now - uploading.since;
+  return age > Math.max(2 * interval, MIN_LAG_S) ? age : null;
+}
+
 /** With what a report says of sending. */
-export function withReport(progress: CheckpointProgress, { uploading, warnings }: KeeperReport): CheckpointProgress {
-  return warnings.reduce(warn, { ...progress, uploading });
+export function withReport(progress: CheckpointProgress, report: KeeperReport): CheckpointProgress {
+  const { uploading, warnings, notice } = report;
+  return warnings.reduce(warn, { ...progress, uploading, ...(notice ? { notice } : {}) });
 }
 
 /** With a further warning, of the few that are kept. */

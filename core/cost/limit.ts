@@ -1,12 +1,20 @@
 import { RunError } from '../errors.ts';
 import type { RunSpec } from '../spec/spec.ts';
-import type { Instance, JobInput, JobSnapshot, RunFacts } from '../workflow/data.ts';
+import type { Instance, JobInput, JobSnapshot, Run, RunFacts } from '../workflow/data.ts';
 import { type CostCap, capText, costCap } from './cost-cap.ts';
 import { type Price, priceText } from './price.ts';
 
 /** Seconds between TERM and KILL of an install, and how long one may last at most (instance/runner/jobs/commands.py). */
 export const INSTALL_GRACE_S = 10;
 export const INSTALL_MAX_S = 6 * 3_600;
+
+/** Seconds that maxDuration leaves for the training of an attempt. */
+export function trainingLimit(
+  { maxDuration }: Pick<RunSpec, 'maxDuration'>,
+  run: Pick<Run, 'trainedSeconds'> | null,
+): number {
+  return Math.max(1, maxDuration - (run?.trainedSeconds ?? 0));
+}
 
 type Limits = Pick<RunSpec, 'maxCost' | 'stopGrace'>;
 
@@ -29,15 +37,15 @@ export function assertAffordable(spec: Limits, instance: Instance, price: Price 
 /**
  * How long maxCost lets a job last that is about to be started. null: the run has no cap.
  * @param grace seconds between TERM and KILL of that job
- * @param spentUsd dollars of the run's earlier attempts
  * @throws RunError `CostCapped` when nothing is left; `PriceUnknown`
  */
-export function jobCap(input: JobInput, grace: number, spentUsd = 0): CostCap | null {
-  const { spec, instance, heldSince, context } = input;
+export function jobCap(input: JobInput, grace: number): CostCap | null {
+  const { run, spec, instance, heldSince, context } = input;
   const { maxCost } = spec;
   const { price = null } = instance;
   if (!maxCost) return null;
   if (price === null) throw priceUnknown(instance);
+  const spentUsd = run.spentUsd ?? 0;
   const usedSeconds = heldSince ? Math.max(0, Date.parse(context.enteredAt) - Date.parse(heldSince)) / 1_000 : 0;
   const cap = costCap({ maxCost, price, usedSeconds, spentUsd, grace });
   if (cap.seconds >= 1) return cap;

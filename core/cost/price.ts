@@ -20,6 +20,11 @@ export interface PricedInstance {
   readonly isPlain: boolean;
 }
 
+/** How long a price may take, ms: a run that has a cap needs it, any other shows it. */
+export function priceMs({ maxCost }: { readonly maxCost?: number | null }): number {
+  return maxCost ? 10_000 : 2_000;
+}
+
 const SOURCE_WORDS: Readonly<Record<PriceSource, string>> = {
   pricing: 'list price',
   'spot-history': 'Spot price',

@@ -27,12 +27,16 @@ export interface JobPorts {
 export async function requestJobStatus(ports: JobPorts, input: JobInput, job: JobName): Promise<JobStatus> {
   const { run, instance, step } = input;
   const { offset } = cursorOf(step);
-  const put = ports.chunks && needsChunk(step) ? await ports.chunks.presignPut(logChunkKey(run.id, job, offset)) : null;
+  const put =
+    ports.chunks && needsChunk(step)
+      ? await ports.chunks.presignPut(logChunkKey(run.id, job, offset, run.attempt))
+      : null;
   const checkpoints = job === 'train' ? await grantOf(ports, input) : null;
   const request: PollRequest = {
     ...jobRequestBase(input),
     verb: 'poll',
     job,
+    ...attemptOf(run),
     offset,
     maxBytes: maxLogBytesToRequest(step, put === null ? ANSWER_BYTES : CHUNK_BYTES),
     ...(put === null ? {} : { put }),
@@ -42,7 +46,10 @@ export async function requestJobStatus(ports: JobPorts, input: JobInput, job: Jo
 }
 
 /** The right to send checkpoints. Without it they wait for the next poll, which the log does not do. */
-async function grantOf({ checkpoints, onCheckpointError }: JobPorts, input: JobInput): Promise<CheckpointGrant | null> {
+export async function grantOf(
+  { checkpoints, onCheckpointError }: JobPorts,
+  input: JobInput,
+): Promise<CheckpointGrant | null> {
   if (!checkpoints || !input.spec.checkpoints || input.spec.checkpoints.keep === 0) return null;
   try {
     return await checkpointGrant(checkpoints, input);
@@ -50,6 +57,11 @@ async function grantOf({ checkpoints, onCheckpointError }: JobPorts, input: JobI
     onCheckpointError?.(error as Error);
     return null;
   }
+}
+
+/** A first attempt leaves it out. */
+export function attemptOf({ attempt = 1 }: Pick<JobInput['run'], 'attempt'>): { attempt?: number } {
+  return attempt === 1 ? {} : { attempt };
 }
 
 export function jobRequestBase({ run, instance, spec }: JobInput) {

@@ -37,6 +37,7 @@ export function maxLogBytesToRequest(snapshot: JobSnapshot | null, most: number)
 export interface ChunkRequest {
   readonly runId: string;
   readonly job: JobName;
+  readonly attempt?: number | undefined;
   readonly offset: number;
 }
 
@@ -48,7 +49,7 @@ export async function readLog(chunks: LogChunks | null, status: JobStatus, reque
   // A run keeps the runner that it began with: an older one does not know `put`.
   if (!status.log.put) return status.log.bytes === 0 ? new Uint8Array() : unpackLog(decode(status), status);
   if (chunks === null) throw new UnreadableAnswer('the log is in S3, and none was requested there');
-  const gzip = await chunks.read(logChunkKey(request.runId, request.job, request.offset));
+  const gzip = await chunks.read(logChunkKey(request.runId, request.job, request.offset, request.attempt));
   const sha256 = createHash('sha256').update(gzip).digest('hex');
   if (sha256 !== status.log.put) throw new UnreadableAnswer('the chunk of log in S3 is not the one that was sent');
   return unpackLog(gzip, status);

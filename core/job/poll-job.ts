@@ -1,6 +1,6 @@
 import { commitCheckpoints } from '../checkpoints/commit.ts';
 import { drain, progressOf } from '../checkpoints/progress.ts';
-import { cappedMessage } from '../cost/limit.ts';
+import { cappedMessage, trainingLimit } from '../cost/limit.ts';
 import { type ErrorName, RunError } from '../errors.ts';
 import type { JobName } from '../names.ts';
 import type { JobStatus } from '../protocol/answers.ts';
@@ -93,10 +93,10 @@ function stillSilent({ instance, step, context }: WatchInput, now: number, messa
 }
 
 /** The supervisor keeps to maxDuration by itself; this is for one that was killed or halted. Finish run then ends the training. */
-function refuseOverdue({ job, state, startedAt, now }: JobStatus, { spec, instance, step }: WatchInput): void {
+function refuseOverdue({ job, state, startedAt, now }: JobStatus, { run, spec, instance, step }: WatchInput): void {
   if (job !== 'train' || state !== 'running' || startedAt === null) return;
   const cap = step.costCap?.seconds;
-  if (now - startedAt <= (cap ?? spec.maxDuration) + spec.stopGrace + OVERDUE_S) return;
+  if (now - startedAt <= (cap ?? trainingLimit(spec, run)) + spec.stopGrace + OVERDUE_S) return;
   if (cap !== undefined) {
     throw new RunError('CostCapped', `${cappedMessage(spec, instance, step)} Its supervisor had not ended it.`);
   }

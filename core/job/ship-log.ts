@@ -37,6 +37,7 @@ export async function shipLog(
   }
   return shipAnswers(ports.logs, requestAnswers(ports, input, first, began), input.step, {
     runId: input.run.id,
+    attempt: input.run.attempt,
     context: input.context,
     maxLogBytes: input.spec.maxLogBytes,
     isStillRunning: async () => ports.now() < began + VISIT_MS || !(await ports.hasEnded(input.run.arn)),
@@ -71,12 +72,13 @@ async function tryNextAnswer(ports: JobPorts, input: JobInput, { job }: JobStatu
 }
 
 async function readAnswer({ chunks }: JobPorts, { run, step }: JobInput, status: JobStatus): Promise<Answer> {
-  const request = { runId: run.id, job: status.job, offset: cursorOf(step).offset };
+  const request = { runId: run.id, job: status.job, attempt: run.attempt, offset: cursorOf(step).offset };
   return { status, chunk: await readLog(chunks, status, request) };
 }
 
 interface ShippingOptions {
   readonly runId: string;
+  readonly attempt?: number | undefined;
   readonly context: StepContext;
   /** Bytes of a job's log that CloudWatch gets. */
   readonly maxLogBytes: number;
@@ -89,11 +91,11 @@ export async function shipAnswers(
   logs: LogStore,
   answers: Answers,
   previous: JobSnapshot | null,
-  { runId, context, maxLogBytes, isStillRunning }: ShippingOptions,
+  { runId, attempt: number, context, maxLogBytes, isStillRunning }: ShippingOptions,
 ): Promise<JobSnapshot> {
   const first = await answers.next();
   if (first.done) throw new Error('there is no answer to read');
-  const stream = logStream(runId, first.value.status.job);
+  const stream = logStream(runId, first.value.status.job, number);
   const hasLog = first.value.chunk.length > 0;
   const attempt = await openAttempt(logs, stream, cursorOf(previous), context, hasLog);
   const isSent = !hasLog || (await isStillRunning());

@@ -62,7 +62,7 @@ export function advance(
     backlog,
     logFull,
     silentSince: null,
-    elapsed,
+    elapsed: secondsOf(status, previous, elapsed),
     polls: previous?.polls ?? 0,
     pollFailures: previous?.pollFailures ?? 0,
     ...(previous?.again ? { again: true } : {}),
@@ -71,6 +71,12 @@ export function advance(
     ...(status.usage ? { usage: status.usage } : {}),
   };
   return { snapshot, messages: next.messages, attempt: next.attempt };
+}
+
+/** How long the job has run. Of one that is gone nobody knows when: as long as at the poll before. */
+function secondsOf({ state, exit, startedAt }: JobStatus, previous: JobSnapshot | null, untilNow: number): number {
+  if (exit !== null && startedAt !== null) return Math.max(0, exit.endedAt - startedAt);
+  return state === 'vanished' && previous?.elapsed !== undefined ? previous.elapsed : untilNow;
 }
 
 /** A job that truncated its own log leaves a gap: the runner then answers from another offset than requested, and reading continues there. */

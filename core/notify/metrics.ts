@@ -1,3 +1,4 @@
+import { uploadLag } from '../checkpoints/progress.ts';
 import type { Outcome } from '../errors.ts';
 import type { Manifest } from '../outcome/manifest-schema.ts';
 import type { JobSnapshot } from '../workflow/data.ts';
@@ -20,6 +21,8 @@ export const METRICS = {
   pollFailures: 'PollFailures',
   /** Since the last line of log, of jobs that are being watched. */
   silence: 'SilentSeconds',
+  /** Of an upload of a checkpoint that falls behind: how long it has taken so far. */
+  checkpointLag: 'CheckpointLagSeconds',
 } as const;
 
 export interface Metric {
@@ -57,9 +60,11 @@ export function runMetrics({ outcome, run, states }: Pick<Manifest, 'outcome' | 
 export function pollMetrics(before: JobSnapshot, after: JobSnapshot, now: number): Metric[] {
   const failures = after.pollFailures - before.pollFailures;
   const silence = silentSeconds(after, now);
+  const lag = after.checkpoints ? uploadLag(after.checkpoints, now / 1_000) : null;
   return [
     ...(failures > 0 ? [{ name: METRICS.pollFailures, value: failures, unit: 'Count' } as const] : []),
     ...(silence >= SILENCE ? [{ name: METRICS.silence, value: silence, unit: 'Seconds' } as const] : []),
+    ...(lag === null ? [] : [{ name: METRICS.checkpointLag, value: lag, unit: 'Seconds' } as const]),
   ];
 }
 

@@ -1,11 +1,13 @@
 import { costLine, maxCostOf } from '../cost/cost-line.ts';
 import type { Outcome } from '../errors.ts';
-import { JOBS, logStream, RUN_LOG_GROUP, runFileKey } from '../names.ts';
+import { type JobName, logStream, RUN_LOG_GROUP, runFileKey } from '../names.ts';
 import type { Manifest } from '../outcome/manifest-schema.ts';
 import { formatDuration } from '../units.ts';
 import { hasResults, type RunWord } from '../workflow/vocabulary.ts';
 import type { RunProgressEvent, RunStarted, RunWaiting } from './progress-event.ts';
 
+/** That every run has. */
+const STREAMS_SHOWN: readonly JobName[] = ['sync', 'install', 'train'];
 /** What SNS takes as a subject: up to 100 printable ASCII characters. */
 const SUBJECT_CHARACTERS = 100;
 
@@ -127,7 +129,7 @@ const CONSOLES: Readonly<Record<string, string>> = {
 function places(run: { id: string; arn: string }, more: readonly string[]): string[] {
   const [, partition = '', , region = ''] = run.arn.split(':');
   const host = CONSOLES[partition] ?? CONSOLES.aws;
-  const streams = JOBS.map((job) => logStream(run.id, job)).join(', ');
+  const streams = STREAMS_SHOWN.map((job) => logStream(run.id, job)).join(', ');
   return [
     `Console:  https://${region}.${host}/states/home?region=${region}#/v2/executions/details/${run.arn}`,
     `Logs:     ${RUN_LOG_GROUP}, streams ${streams}`,

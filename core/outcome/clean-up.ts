@@ -8,16 +8,25 @@ import type { CollectedFile, JobStates } from '../protocol/answers.ts';
 import { type CollectRequest, MAX_PUT_BYTES, MAX_REQUEST_BYTES, type UploadRequest } from '../protocol/messages.ts';
 import type { CleanUpProgress, Instance, RunFacts, StepContext, VerifyOutput } from '../workflow/data.ts';
 import { nextWait } from '../workflow/poll-timing.ts';
+import { MAX_OUTPUT_BYTES, type OutputParts, PartsBroken, partsPrefix } from './output-parts.ts';
+import { saveCheckpoints } from './save-checkpoints.ts';
 
 /** The instance answers within this time, whether it is done or not. */
 const WAIT_THERE_S = 8;
 /** A phase that lasts longer is given up: 5 GB at 1 MB/s are 1.4 hours. */
 const LONGEST_PHASE_S = 2 * 3_600;
+/** Of saving the last checkpoints, beside the time that the training has to end: the keeper sends for 60 s after it. */
+const LONGEST_SAVE_S = 90;
+/** Of the upload, for large outputs. */
+const LONGEST_UPLOAD_S = 6 * 3_600;
+const SLOWEST_BYTES_PER_S = 25e6;
 const LONG_WAIT_S = 20;
 
 export interface CleanUpPorts extends JobPorts {
   /** A URL that takes one PUT to `key` of the bucket. */
   readonly presignPut: (key: string) => Promise<string>;
+  /** For files that one PUT does not take; left out: there are none. */
+  readonly parts?: OutputParts;
 }
 
 export interface Ending {
@@ -57,11 +66,12 @@ export async function cleanUp(ports: CleanUpPorts, ending: Ending): Promise<Turn
     } catch (error) {
       turn = troubled(turn, error, ports.now());
     }
-    if (turn.progress.phase === phase && ports.now() / 1000 - since > LONGEST_PHASE_S) {
+    const longest = longestPhase(turn.progress, turn.grace);
+    if (turn.progress.phase === phase && ports.now() / 1000 - since > longest) {
       turn = next(
         turn,
         ports.now(),
-        `The phase ${phase} timed out after ${LONGEST_PHASE_S / 3600} hours.`,
+        phase === 'save' ? null : `The phase ${phase} timed out after ${Number((longest / 3600).toFixed(1))} hours.`,
         phase === 'collect' ? 2 : 1, // What was not collected cannot be uploaded.
       );
     }
@@ -72,6 +82,14 @@ export async function cleanUp(ports: CleanUpPorts, ending: Ending): Promise<Turn
 }
 
 const PHASES: Record<Exclude<CleanUpProgress['phase'], 'done'>, (ports: CleanUpPorts, turn: Turn) => Promise<Turn>> = {
+  async save(ports, turn) {
+    const { train } = turn.steps;
+    if (!train) return next(turn, ports.now(), null);
+    const { step, wait } = await saveCheckpoints(ports, { ...turn, warnings: [], step: train });
+    const saved = { ...turn, steps: { ...turn.steps, train: step } };
+    return wait === null ? next(saved, ports.now(), null) : { ...saved, wait };
+  },
+
   async collect(ports, turn) {
     if (hasNothingThere(turn)) return next(turn, ports.now(), null, 2);
     const request: CollectRequest = {
@@ -82,6 +100,7 @@ const PHASES: Record<Exclude<CleanUpProgress['phase'], 'done'>, (ports: CleanUpP
       outputs: turn.spec.outputs,
       outputsFrom: turn.spec.outputsFrom,
       maxBytes: MAX_PUT_BYTES,
+      ...(ports.parts ? { maxBytesInParts: MAX_OUTPUT_BYTES } : {}),
     };
     const answer = accept('collect', await ports.commands.ask(turn.instance.id, turn.run.program, request));
     const progress = { ...turn.progress, failures: 0, jobs: answer.jobs };
@@ -99,15 +118,24 @@ const PHASES: Record<Exclude<CleanUpProgress['phase'], 'done'>, (ports: CleanUpP
     const answer = accept('upload', await ports.commands.ask(turn.instance.id, turn.run.program, request));
     if (answer.state === 'uploading') return waiting(turn, ports.now());
     if (answer.state === 'absent') return next(turn, ports.now(), 'The collected files are missing on the instance.');
-    const names = Object.keys(request.puts);
-    const failed = names.filter((name) => name in answer.failed);
-    const warnings = failed.map(
-      (name) => `${name} was not uploaded to S3: ${answer.failed[name]}. It remains on the instance.`,
-    );
+    const inParts = Object.keys(request.parts ?? {});
+    const names = [...Object.keys(request.puts), ...inParts];
+    const why = (name: string) =>
+      answer.failed[name] ?? (inParts.includes(name) && !answer.parts?.[name] ? 'its parts were not listed' : null);
+    const failed = names.filter((name) => why(name) !== null);
+    const joins = inParts.flatMap((name) => {
+      const list = answer.parts?.[name];
+      return list && !failed.includes(name) ? [{ name, listEtag: list.etag, uploadId: null }] : [];
+    });
+    const warnings = failed.map((name) => notUploaded(name, why(name) ?? ''));
     const progress = {
       ...turn.progress,
       tried: [...tried, ...names],
-      uploaded: [...turn.progress.uploaded, ...names.filter((name) => !failed.includes(name))],
+      uploaded: [
+        ...turn.progress.uploaded,
+        ...names.filter((name) => !failed.includes(name) && !inParts.includes(name)),
+      ],
+      ...(joins.length > 0 ? { joins: [...(turn.progress.joins ?? []), ...joins] } : {}),
       warnings: [...turn.progress.warnings, ...warnings],
     };
     const done = { ...turn, progress };
@@ -130,14 +158,45 @@ const PHASES: Record<Exclude<CleanUpProgress['phase'], 'done'>, (ports: CleanUpP
     if (job === undefined) return next(turn, ports.now(), null);
     // Read back first: a function that was killed, or a nested watch that failed, may have sent more than is known here.
     const context = { ...turn.context, retryCount: 1 };
-    const input = { ...turn, context, warnings: [], step: turn.steps[job] };
+    const input = { ...turn, context, warnings: [], step: turn.steps[job] ?? null };
     const began = ports.now();
     const step = await shipLog(ports, input, await requestJobStatus(ports, input, job), began);
     const { [job]: _, ...others } = turn.progress.jobs;
     const jobs = step.more ? turn.progress.jobs : others;
     return { ...turn, progress: { ...turn.progress, jobs }, steps: { ...turn.steps, [job]: step } };
   },
+
+  /** The instance has been given back: this concerns S3 alone. */
+  async join(ports, turn) {
+    const [first, ...joins] = turn.progress.joins ?? [];
+    const file = turn.progress.files?.find(({ name }) => name === first?.name);
+    if (!first || !file || !ports.parts) return next(turn, ports.now(), null);
+    const { name, listEtag, uploadId } = first;
+    const sent = { prefix: partsPrefix(turn.run.id, name), bytes: file.bytes, listEtag };
+    try {
+      const goesOn = await ports.parts.join(sent, runFileKey(turn.run.id, name), uploadId, turn.until);
+      const progress =
+        goesOn === null
+          ? { ...turn.progress, joins, uploaded: [...turn.progress.uploaded, name] }
+          : { ...turn.progress, joins: [{ ...first, uploadId: goesOn }, ...joins] };
+      return { ...turn, progress: { ...progress, failures: 0 } };
+    } catch (error) {
+      if (!(error instanceof PartsBroken)) throw error;
+      const warnings = [...turn.progress.warnings, notUploaded(name, error.message)];
+      return { ...turn, progress: { ...turn.progress, joins, warnings } };
+    }
+  },
 };
+
+const notUploaded = (name: string, why: string) =>
+  `${name} was not uploaded to S3: ${why}. It remains on the instance.`;
+
+function longestPhase({ phase, files }: CleanUpProgress, grace: number): number {
+  if (phase === 'save') return grace + LONGEST_SAVE_S;
+  if (phase !== 'upload') return LONGEST_PHASE_S;
+  const bytes = (files ?? []).reduce((sum, file) => sum + file.bytes, 0);
+  return Math.min(LONGEST_PHASE_S + bytes / SLOWEST_BYTES_PER_S, LONGEST_UPLOAD_S);
+}
 
 /** The sync was refused: the instance has nothing of the run but its ticket. */
 function hasNothingThere({ steps: { sync, install, train } }: Pick<Ending, 'steps'>): boolean {
@@ -152,19 +211,26 @@ export function hasStopped(turn: Pick<Ending, 'progress' | 'steps'>): boolean {
 
 /** Uploads as many of the files as one request has room for: a URL holds the session token, which may have 4 KB, and all are needed at once. */
 async function uploadRequest(
-  ports: Pick<CleanUpPorts, 'presignPut'>,
+  ports: Pick<CleanUpPorts, 'presignPut' | 'parts'>,
   turn: Turn,
   files: readonly CollectedFile[],
 ): Promise<UploadRequest> {
   let request: UploadRequest = { ...base(turn), verb: 'upload', wait: WAIT_THERE_S, puts: {} };
-  for (const { name } of files) {
-    const url = await ports.presignPut(runFileKey(turn.run.id, name));
-    const more = { ...request, puts: { ...request.puts, [name]: url } };
+  for (const { name, bytes } of files) {
+    const isWhole = !ports.parts || bytes <= ports.parts.wholeBytes;
+    const more = isWhole
+      ? { ...request, puts: { ...request.puts, [name]: await ports.presignPut(runFileKey(turn.run.id, name)) } }
+      : { ...request, parts: { ...request.parts, [name]: await partsGrant(ports.parts, turn.run.id, name) } };
     const fits = Buffer.byteLength(JSON.stringify(more)) <= MAX_REQUEST_BYTES;
-    if (!fits && Object.keys(request.puts).length > 0) break;
+    if (!fits && Object.keys({ ...request.puts, ...request.parts }).length > 0) break;
     request = more;
   }
   return request;
+}
+
+async function partsGrant(parts: OutputParts, runId: string, name: string) {
+  const prefix = partsPrefix(runId, name);
+  return { ...(await parts.grant(prefix)), prefix, partBytes: parts.partBytes };
 }
 
 /** A job whose log may not be complete in CloudWatch. */
@@ -176,7 +242,7 @@ function base({ run, instance, spec }: Ending) {
   return requestBase({ run, instance, project: spec.project, user: spec.user });
 }
 
-const ORDER: readonly CleanUpProgress['phase'][] = ['collect', 'upload', 'release', 'drain', 'done'];
+const ORDER: readonly CleanUpProgress['phase'][] = ['save', 'collect', 'upload', 'release', 'drain', 'join', 'done'];
 
 function next(turn: Turn, now: number, warning: string | null, by = 1): Turn {
   const phase = ORDER[ORDER.indexOf(turn.progress.phase) + by] ?? 'done';
@@ -198,10 +264,12 @@ const NO_PROGRAM: readonly ErrorName[] = [
 ];
 
 const GIVEN_UP = {
+  save: 'The last checkpoints were not saved',
   collect: 'Outputs and complete logs were not collected',
   upload: 'Outputs and complete logs were not uploaded to S3',
   release: 'The lease of the instance was not released; the next run on it releases it',
   drain: 'The last log lines may be missing in CloudWatch',
+  join: 'The parts of the outputs were not joined in S3',
 } as const;
 
 function troubled(turn: Turn, error: unknown, now: number): Turn {
@@ -215,5 +283,6 @@ function troubled(turn: Turn, error: unknown, now: number): Turn {
   const neverRan = !sync && !install && !train && NO_PROGRAM.some((name) => name === error.name);
   const gaveUp = next(turn, now, neverRan ? null : `${GIVEN_UP[phase]}: ${error.message}`, phase === 'collect' ? 2 : 1);
   // Every further request would end in the same way: a silent instance, or one on which nothing of the run has ever run.
-  return silent || neverRan ? { ...gaveUp, progress: { ...gaveUp.progress, phase: 'done' } } : gaveUp;
+  const last = turn.progress.joins?.length && phase !== 'join' ? 'join' : 'done';
+  return silent || neverRan ? { ...gaveUp, progress: { ...gaveUp.progress, phase: last } } : gaveUp;
 }

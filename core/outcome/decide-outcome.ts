@@ -1,5 +1,6 @@
 import { capReached } from '../cost/limit.ts';
 import { ERRORS, type ErrorName, isErrorName, type Outcome, splitName } from '../errors.ts';
+import type { SpotNotice } from '../protocol/answers.ts';
 import { formatSize } from '../units.ts';
 import type { Failure, JobSnapshot, RunFacts, RunOutcome } from '../workflow/data.ts';
 import type { RunEnding } from '../workflow/run-ending.ts';
@@ -79,14 +80,17 @@ function judgeInterrupted({ train }: RunFacts, interrupted: 'stopped' | 'timed-o
 }
 
 function judge(input: RunFacts): Verdict {
-  const { sync, install, train, failure } = input;
+  const { sync, install, restore, train, failure } = input;
   // A training that Finish run ended does not say why the run failed.
   const endedByUs = failure && (train?.state === 'vanished' || train?.reason === 'stop');
   const capped = capReached(input, train ?? install);
   if (capped && !endedByUs) return { name: 'CostCapped', message: capped, step: train ?? install };
   if (train?.ended && !endedByUs) return judgeTraining(train);
+  const notice = train?.checkpoints?.notice;
+  if (failure && notice && readFailure(failure).name === 'InstanceLost') return interruptedBy(notice, train);
   if (failure) return { ...readFailure(failure), step: endedByUs ? train : null };
   if (sync && !sync.ok) return judgeJob(sync, 'SyncFailed', RUN_STATES.sync);
+  if (restore && !restore.ok) return judgeJob(restore, 'RestoreFailed', RUN_STATES.restore);
   if (install && isFailed(install) && input.spec?.install === 'required') {
     return judgeJob(install, 'InstallFailed', RUN_STATES.install);
   }
@@ -139,9 +143,11 @@ function judgeTraining(train: JobSnapshot): Verdict {
     ...(next === undefined ? {} : { next }),
   });
   if (train.state === 'vanished') {
+    if (train.checkpoints?.notice) return interruptedBy(train.checkpoints.notice, train);
     return verdict('TrainingVanished', `Training (PID ${pid}) is gone and left no exit code${when}.`);
   }
   if (train.state === 'stopped') {
+    if (train.reason === 'interrupted') return interruptedBy(train.checkpoints?.notice ?? null, train);
     return train.reason === 'max-duration'
       ? verdict('TrainingTimedOut', 'Training was stopped because it reached maxDuration.')
       : verdict('RunStopped', 'Training was stopped.');
@@ -161,6 +167,15 @@ function judgeTraining(train: JobSnapshot): Verdict {
   const cause =
     memoryError(train) ?? relativeImport(train) ?? moduleNotFound(train) ?? failedWorker(train) ?? killedChild(train);
   return verdict('TrainingFailed', `${how}${why}${cause?.message ?? ''}`, cause?.next);
+}
+
+/** EC2 took the Spot Instance back. */
+function interruptedBy(notice: SpotNotice | null, step: JobSnapshot): Verdict {
+  const how =
+    notice === null
+      ? ''
+      : `: it was to ${notice.action} the Spot Instance at ${new Date(notice.time * 1_000).toISOString()}`;
+  return { name: 'TrainingInterrupted', message: `EC2 interrupted the training${how}.`, step };
 }
 
 /** Signals that a process raises by a fault of its own code (signal(7)). Nobody sent them. */

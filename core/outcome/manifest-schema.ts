@@ -1,6 +1,7 @@
 import * as z from 'zod/mini';
 import { PRICE_SOURCES } from '../cost/price.ts';
-import { ERRORS } from '../errors.ts';
+import { ERRORS, OUTCOMES } from '../errors.ts';
+import { JOBS } from '../names.ts';
 import { endingFields, type Reading, STRICT, TOLERANT } from '../workflow/run-ending.ts';
 
 const seconds = z.number().check(z.nonnegative());
@@ -70,8 +71,47 @@ const manifest = (reading: Reading) => {
     python: or(z.nullable(object({ path: z.string(), version: z.string() })), null),
     packages: or(z.record(z.string(), z.string()), {}),
     jobs: or(
-      object({ sync: or(z.nullable(job), null), install: or(z.nullable(job), null), train: or(z.nullable(job), null) }),
-      { sync: null, install: null, train: null },
+      object({
+        sync: or(z.nullable(job), null),
+        install: or(z.nullable(job), null),
+        /** Of a run that went on from a checkpoint. */
+        restore: or(z.nullable(job), null),
+        train: or(z.nullable(job), null),
+      }),
+      { sync: null, install: null, restore: null, train: null },
+    ),
+    /** The attempts of the run, the last one included. */
+    attempts: or(
+      z.array(
+        object({
+          attempt: z.int(),
+          outcome: reading === STRICT ? z.enum(OUTCOMES) : z.string(),
+          error: or(text, null),
+          message: or(z.string(), ''),
+          instance: or(text, null),
+          seconds: or(seconds, 0),
+          /** Estimate of what its instance cost; null: not known. */
+          usd: or(z.nullable(z.number().check(z.nonnegative())), null),
+          exitCode: or(z.nullable(z.int()), null),
+          signal: or(text, null),
+          resumedFrom: or(z.nullable(object({ run: z.string(), seq: count, name: z.string() })), null),
+          /** The newest checkpoint that it saved. */
+          saved: or(z.nullable(object({ seq: count, name: z.string() })), null),
+          endedAt: time,
+        }),
+      ),
+      [],
+    ),
+    /** The run's checkpoints; null: it saved none, and went on from none. */
+    checkpoints: or(
+      z.nullable(
+        object({
+          /** The first run of those that continue one another. */
+          lineage: z.string(),
+          latest: or(z.nullable(object({ seq: count, name: z.string(), bytes: count, committedAt: time })), null),
+        }),
+      ),
+      null,
     ),
     states: or(z.array(object({ name: z.string(), entered: count, seconds })), []),
     polls: or(count, 0),
@@ -110,7 +150,10 @@ const manifest = (reading: Reading) => {
       }),
       { archive: null, count: 0, files: [], leftOut: { count: 0, bytes: 0, files: [] }, others: [] },
     ),
-    logs: or(z.array(object({ job: z.enum(['sync', 'install', 'train']), key: z.string(), bytes: count, sha256 })), []),
+    logs: or(
+      z.array(object({ job: z.enum(JOBS), attempt: or(z.int(), 1), key: z.string(), bytes: count, sha256 })),
+      [],
+    ),
     cost: or(
       object({
         /** Of runctl itself, at list prices; not of the instance. */

@@ -1,5 +1,6 @@
-import { instanceCost } from '../cost/instance-cost.ts';
-import { JOBS, runFileKey } from '../names.ts';
+import { endedAttempt } from '../attempts/ended-attempt.ts';
+import { costOfRun, type HeldSeconds } from '../cost/instance-cost.ts';
+import { JOBS, readLogName, runFileKey } from '../names.ts';
 import { maskSpec } from '../spec/mask.ts';
 import type { CleanUpProgress, JobSnapshot, RunFacts, RunOutcome } from '../workflow/data.ts';
 import type { StateTime } from '../workflow/history.ts';
@@ -20,17 +21,17 @@ export interface ManifestParts {
   readonly progress: CleanUpProgress | null;
   readonly inventory: Inventory | null;
   readonly states: readonly StateTime[];
-  /** For which the run has used its instance; null, or left out: not known. */
-  readonly instanceSeconds?: number | null;
+  /** For which the run has used its instances; null, or left out: not known. */
+  readonly held?: HeldSeconds | null;
   /** Epoch ms. */
   readonly now: number;
 }
 
 /** What remains of a run, however it ended. */
 export function buildManifest(parts: ManifestParts): Manifest {
-  const { execution, facts, outcome, progress, inventory, states, now } = parts;
+  const { execution, facts, outcome, progress, inventory, states, held = null, now } = parts;
   const { archive, instance } = facts;
-  const steps = JOBS.map((job) => facts[job]);
+  const steps = JOBS.map((job) => facts[job] ?? null);
   const sum = (key: 'polls' | 'pollFailures') => steps.reduce((total, step) => total + (step?.[key] ?? 0), 0);
   const polls = sum('polls');
   return {
@@ -76,7 +77,14 @@ export function buildManifest(parts: ManifestParts): Manifest {
     },
     python: inventory?.python ?? null,
     packages: inventory?.packages ?? {},
-    jobs: { sync: jobPart(facts.sync), install: jobPart(facts.install), train: jobPart(facts.train) },
+    jobs: {
+      sync: jobPart(facts.sync),
+      install: jobPart(facts.install),
+      restore: jobPart(facts.restore ?? null),
+      train: jobPart(facts.train),
+    },
+    attempts: attemptsPart(facts, outcome, { now, heldSeconds: held?.last ?? null }),
+    checkpoints: checkpointsPart(facts.train),
     states: [...states],
     polls,
     pollFailures: sum('pollFailures'),
@@ -89,7 +97,7 @@ export function buildManifest(parts: ManifestParts): Manifest {
         estimateCost({ states: states.reduce((total, state) => total + state.entered, 0), polls }).toFixed(6),
       ),
       note: 'Estimate of Step Functions and Lambda at list prices of us-east-1; not of the instance, S3 or CloudWatch.',
-      instance: facts.sync?.state === 'busy' ? null : instanceCost(instance?.price, parts.instanceSeconds ?? null),
+      instance: costOfRun(facts, held),
     },
   };
 }
@@ -140,10 +148,32 @@ function outputsPart(
 }
 
 function logsPart(runId: string, progress: CleanUpProgress | null): Manifest['logs'] {
-  return JOBS.flatMap((job) => {
-    const file = uploaded(progress).find(({ name }) => name === `${job}.log.gz`);
-    return file ? [{ job, key: runFileKey(runId, file.name), bytes: file.bytes, sha256: file.sha256 }] : [];
+  const logs = uploaded(progress).flatMap((file) => {
+    const log = readLogName(file.name);
+    return log ? [{ ...log, key: runFileKey(runId, file.name), bytes: file.bytes, sha256: file.sha256 }] : [];
   });
+  return logs.sort((a, b) => a.attempt - b.attempt || JOBS.indexOf(a.job) - JOBS.indexOf(b.job));
+}
+
+/** The attempts before, and the one that the run ended with. */
+function attemptsPart(
+  facts: RunFacts,
+  outcome: RunOutcome,
+  at: Parameters<typeof endedAttempt>[2],
+): Manifest['attempts'] {
+  const { run, instance, train, attempts = [] } = facts;
+  const last = run && instance ? [endedAttempt({ run, instance, train }, outcome, at)] : [];
+  return [...attempts, ...last].map((one) => ({ ...one, usd: one.usd ?? null }));
+}
+
+function checkpointsPart(train: JobSnapshot | null): Manifest['checkpoints'] {
+  const known = train?.checkpoints;
+  if (!known) return null;
+  const { lineage, latest } = known;
+  return {
+    lineage,
+    latest: latest && { seq: latest.seq, name: latest.name, bytes: latest.bytes, committedAt: latest.committedAt },
+  };
 }
 
 function uploaded(progress: CleanUpProgress | null) {

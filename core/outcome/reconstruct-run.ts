@@ -37,7 +37,7 @@ export async function reconstructRun(
   const events = await executions.history(execution.arn, { data: true });
   const found = readRun(events);
   const { verified, instance, watching } = found;
-  const steps = { sync: found.sync, install: found.install, train: found.train };
+  const steps = { sync: found.sync, install: found.install, restore: found.restore, train: found.train };
   const watch = verified && watching ? watchArn(watchMachineArn, verified.run.key, found.watches) : null;
   if (watch && watching) steps[watching] = (await lastSnapshot(executions, watch)) ?? steps[watching];
   return {
@@ -50,6 +50,7 @@ export async function reconstructRun(
       instance,
       warnings: verified?.warnings ?? [],
       ...steps,
+      attempts: found.attempts,
       failure:
         execution.status === 'FAILED'
           ? { Error: execution.error ?? 'Unknown', Cause: execution.cause ?? '', state: 'The run' }

@@ -15,6 +15,9 @@ type DeepReadonly<T> = T extends [infer First, infer Second]
       ? { readonly [Key in keyof T]: DeepReadonly<T[Key]> }
       : T;
 
+/** The runner has a job that no state machine starts yet: `restore`. Its type comes with its state, in names.ts. */
+const RUNNER_JOBS = [...JOBS, 'restore'] as unknown as typeof JOBS;
+
 const text = z.nullable(z.string());
 const number = z.nullable(z.number());
 
@@ -117,6 +120,10 @@ const sentCheckpoint = z.object({
 });
 export type SentCheckpoint = DeepReadonly<z.infer<typeof sentCheckpoint>>;
 
+/** That EC2 takes the instance away: what it does, and when, in epoch seconds. */
+export const spotNotice = z.object({ action: z.enum(['terminate', 'stop', 'hibernate']), time: z.number() });
+export type SpotNotice = DeepReadonly<z.infer<typeof spotNotice>>;
+
 const keeperReport = z.object({
   /** `draining`: the training has ended, and the last ones are sent. `done`: no more comes. */
   state: z.enum(['watching', 'draining', 'done']),
@@ -124,11 +131,12 @@ const keeperReport = z.object({
   units: z.array(sentCheckpoint).check(z.maxLength(20)),
   uploading: z.nullable(z.object({ name: line, bytes: size, since: z.number() })),
   warnings: z.array(line).check(z.maxLength(10)),
+  notice: z._default(z.nullable(spotNotice), null),
 });
 export type KeeperReport = DeepReadonly<z.infer<typeof keeperReport>>;
 
 const jobStatus = z.object({
-  job: z.enum(JOBS),
+  job: z.enum(RUNNER_JOBS),
   state: jobState,
   reason: text,
   holder: z.nullable(leaseHolder),
@@ -158,7 +166,8 @@ const jobStatus = z.object({
 });
 export type JobStatus = DeepReadonly<z.infer<typeof jobStatus>>;
 
-const jobStates = z.partialRecord(z.enum(JOBS), jobState);
+/** Of a job's latest attempt on the instance. */
+const jobStates = z.partialRecord(z.enum(RUNNER_JOBS), jobState);
 export type JobStates = DeepReadonly<z.infer<typeof jobStates>>;
 
 const collectedFile = z.object({ name: z.string(), bytes: z.int(), sha256: z.string() });
@@ -178,6 +187,10 @@ export const ANSWERS = {
   upload: z.object({
     state: z.enum(['uploading', 'uploaded', 'absent']),
     failed: z.record(z.string(), z.string()),
+    /** Of files that were sent in parts: the object that lists these. */
+    parts: z.optional(
+      z.record(z.string(), z.object({ bytes: size, etag: z.string().check(z.regex(/^[0-9a-f]{32}$/)) })),
+    ),
   }),
   fetch: z.object({
     state: z.enum(['absent', 'packing', 'packed', 'uploading', 'uploaded']),

@@ -2,6 +2,8 @@ import type { JobName } from '../names.ts';
 
 /** The TypeScript side of instance/CONTRACT.md. Times are epoch seconds by the instance's clock, sizes bytes. */
 export const PROTOCOL = 1;
+/** Of attempts of a run. */
+export const MAX_ATTEMPT = 1_000;
 /** A request as JSON; document parameters are base64 of it. */
 export const MAX_REQUEST_BYTES = 16 * 1024;
 /** A single PUT to S3 takes no more. */
@@ -39,6 +41,27 @@ export interface InstallRequest {
   readonly maxDuration?: number;
 }
 
+/** Brings a checkpoint back into the project. */
+export interface RestoreRequest {
+  /** A presigned URL of a `RestoreList` as JSON, with digest and size of that. */
+  readonly list: { readonly url: string; readonly sha256: string; readonly bytes: number };
+  /** Of the checkpoint: its path in the project. */
+  readonly name: string;
+}
+
+/** What is behind the URL of a `RestoreRequest`. */
+export interface RestoreList {
+  readonly version: 1;
+  readonly name: string;
+  /** Paths are in the project. The parts of a file are in its order. */
+  readonly files: readonly {
+    readonly path: string;
+    readonly bytes: number;
+    /** Presigned URLs; hex MD5. */
+    readonly parts: readonly { readonly url: string; readonly bytes: number; readonly md5: string }[];
+  }[];
+}
+
 /** What a training starts. */
 export type EntryRequest =
   | { readonly script: string }
@@ -61,6 +84,8 @@ export interface TrainLimits {
   readonly lingerGrace?: number;
   /** Which checkpoints are sent to S3 while it runs; left out or null: none. */
   readonly checkpoints?: CheckpointsRequest | null;
+  /** The checkpoint from which it goes on, a path in the project; left out or null: none. */
+  readonly resumeFrom?: string | null;
 }
 
 export interface CheckpointsRequest {
@@ -114,18 +139,21 @@ export interface LogWindow {
 export type JobWork =
   | { readonly sync: SyncRequest }
   | { readonly install: InstallRequest }
+  | { readonly restore: RestoreRequest }
   | { readonly train: TrainRequest };
 
 export type StartRequest = RequestBase &
   LogWindow & {
     readonly verb: 'start';
     readonly job: JobName;
+    /** Of the run, from 1 to `MAX_ATTEMPT`; left out: 1. */
+    readonly attempt?: number;
     readonly notAfter: number;
     readonly wait: number;
     readonly ended: readonly string[];
     /** Of sync: leave a ticket that is void when not renewed for `ttl` seconds; null: do not wait. */
     readonly queue: { readonly ttl: number } | null;
-    /** Of install: start a job that was interrupted again, once; left out: false. */
+    /** Of install: start a job that was interrupted again, once. Of restore: also one that failed, three times. Left out: false. */
     readonly again?: boolean;
     /** Jobs may reach the instance metadata service; left out: false. */
     readonly imds?: boolean;
@@ -134,6 +162,8 @@ export type PollRequest = RequestBase &
   LogWindow & {
     readonly verb: 'poll';
     readonly job: JobName;
+    /** Left out: 1. */
+    readonly attempt?: number;
     /** A presigned URL for a chunk of log that does not fit the answer. */
     readonly put?: string;
     /** With the times of the log; left out: no. */
@@ -153,12 +183,24 @@ interface OutputSelection {
   readonly maxBytes: number;
 }
 export type CollectRequest = RequestBase &
-  OutputSelection & { readonly verb: 'collect'; readonly grace: number; readonly wait: number };
+  OutputSelection & {
+    readonly verb: 'collect';
+    readonly grace: number;
+    readonly wait: number;
+    /** As maxBytes, of an instance that sends larger files in parts; left out: 0. */
+    readonly maxBytesInParts?: number;
+  };
 export type UploadRequest = RequestBase & {
   readonly verb: 'upload';
   readonly wait: number;
   readonly puts: Readonly<Record<string, string>>;
+  /** Files that are sent in parts; left out: none. */
+  readonly parts?: Readonly<Record<string, PartsGrant>>;
 };
+/** The right to send a file in parts for as long as S3 accepts its policy, 300 s. */
+export interface PartsGrant extends Pick<CheckpointGrant, 'url' | 'fields' | 'prefix'> {
+  readonly partBytes: number;
+}
 /** Sends files of a run's project to S3 for a person. Changes nothing of the run. */
 export type FetchRequest = RequestBase &
   OutputSelection & {

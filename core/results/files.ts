@@ -1,5 +1,7 @@
 /** Files of a run beside its manifest, by what they are. The instance sends those that are read here. */
 export const LOG_FILE = 'train.log.gz';
+/** Of further attempts, as a policy names them. */
+export const LATER_LOG_FILES = 'train-*.log.gz';
 export const USAGE_FILE = 'usage.jsonl.gz';
 export const FILE_POINTS = 'metric-points.jsonl.gz';
 

@@ -2,9 +2,10 @@ import * as z from 'zod/mini';
 import type { MetricsParser } from '../metrics/parser.ts';
 import { MAX_SERIES } from '../metrics/point.ts';
 import { SeriesSet } from '../metrics/series.ts';
+import { logFileName } from '../names.ts';
 import type { Manifest } from '../outcome/manifest-schema.ts';
 import { type UsageSample, usageSample } from '../protocol/answers.ts';
-import { FILE_POINTS, LOG_FILE, type OpenFile, USAGE_FILE } from './files.ts';
+import { FILE_POINTS, type OpenFile, USAGE_FILE } from './files.ts';
 import { gunzipped } from './gunzip.ts';
 import { readObjects } from './lines.ts';
 import { pointLine, toPoint } from './point-line.ts';
@@ -35,13 +36,32 @@ export type IsEnough = (points: number) => boolean;
 export async function readMetricSources(
   open: OpenFile,
   manifest: Pick<Manifest, 'logs'> | null,
-  parser: MetricsParser,
+  createParser: (attempt: number) => MetricsParser,
   isEnough: IsEnough = () => false,
 ): Promise<RunMetrics> {
   const series = new SeriesSet();
-  const log = await readLog(open, manifest, { parser, series, isEnough });
+  let [log, hasMoreSeries] = [null as RunMetrics['log'], false];
+  for (const attempt of attemptsWithLogs(manifest)) {
+    const parser = createParser(attempt);
+    const one = await readLog(open, manifest, attempt, { parser, series, isEnough });
+    log = one === null ? log : together(log, one);
+    hasMoreSeries ||= parser.hasMoreSeries;
+    if (log?.isWhole === false) break;
+  }
   const files = await addFilePoints(open, series);
-  return { series, log, ...files, hasMoreSeries: parser.hasMoreSeries || files.hasMoreSeries };
+  return { series, log, ...files, hasMoreSeries: hasMoreSeries || files.hasMoreSeries };
+}
+
+/** In their order; a run without a manifest has its first log, if any. */
+function attemptsWithLogs(manifest: Pick<Manifest, 'logs'> | null): number[] {
+  const attempts = manifest?.logs.filter(({ job }) => job === 'train').map(({ attempt }) => attempt) ?? [];
+  return attempts.length === 0 ? [1] : attempts.sort((a, b) => a - b);
+}
+
+function together(log: RunMetrics['log'], next: NonNullable<RunMetrics['log']>): NonNullable<RunMetrics['log']> {
+  if (log === null) return next;
+  const { bytes, isWhole, skippedLines } = next;
+  return { bytes: log.bytes + bytes, isWhole, skippedLines: log.skippedLines + skippedLines };
 }
 
 /** Adds the metrics that the training wrote to files. */
@@ -68,14 +88,15 @@ export async function addFilePoints(
 async function readLog(
   open: OpenFile,
   manifest: Pick<Manifest, 'logs'> | null,
+  attempt: number,
   reading: { readonly parser: MetricsParser; readonly series: SeriesSet; readonly isEnough: IsEnough },
 ): Promise<RunMetrics['log']> {
   const { parser, series, isEnough } = reading;
-  const gzip = await open(LOG_FILE);
+  const gzip = await open(logFileName('train', attempt));
   if (gzip === null) return null;
   let bytes = 0;
   let isWhole = true;
-  const sha256 = manifest?.logs.find(({ job }) => job === 'train')?.sha256 ?? null;
+  const sha256 = manifest?.logs.find((one) => one.job === 'train' && one.attempt === attempt)?.sha256 ?? null;
   for await (const chunk of gunzipped(gzip, { sha256 })) {
     if (isEnough(series.count)) {
       isWhole = false;

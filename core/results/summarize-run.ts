@@ -56,7 +56,7 @@ async function write(
   const { series, log, filePoints, hasMoreSeries } = await readMetricSources(
     files.open,
     manifest,
-    new MetricsParser({ custom: metricsOfSpec(manifest.spec) }),
+    (attempt) => new MetricsParser({ custom: metricsOfSpec(manifest.spec), attempt }),
     isEnough,
   );
   const all = series.all();

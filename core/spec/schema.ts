@@ -4,6 +4,7 @@ import { BadCommand, commandProblem, commandWords } from './entry.ts';
 import { headlineSchema, metricsSchema } from './metrics.ts';
 import { expandBraces, MAX_ALTERNATIVES } from './output-globs.ts';
 import { badRequirements } from './requirements.ts';
+import { retriesSchema } from './retries.ts';
 import { secretsSchema } from './secrets.ts';
 
 /** UTF-8 bytes of a path: what an archive's names may have (core/archive/caps.ts). */
@@ -260,6 +261,21 @@ export const specSchema = z.partial(
       .check(
         z.describe('Checkpoints that are sent to S3 while the training runs: a folder, a map, or false for none.'),
       ),
+    resume: text.check(
+      z.regex(/^(auto|never|latest|[A-Za-z0-9][A-Za-z0-9._-]{0,79})$/, 'is auto, never, latest, or the id of a run'),
+      z.describe(
+        'Where the training goes on. <run id>: from the newest checkpoint of that run; latest: of the project. auto: only a further attempt goes on, from its own run. never: each attempt begins anew. Default: auto.',
+      ),
+    ),
+    resumeArgs: z
+      .array(literal)
+      .check(
+        z.maxLength(64, 'has more than 64 items'),
+        z.describe(
+          'Arguments that are added when there is a checkpoint to go on with; {checkpoint} is its path in the project.',
+        ),
+      ),
+    retries: retriesSchema,
     allowRemovals: z
       .boolean()
       .check(z.describe('Allow a sync to remove more than 100 files, or 100 MB, that the archive no longer contains.')),

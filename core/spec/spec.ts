@@ -3,6 +3,7 @@ import type * as z from 'zod/mini';
 import type { MetricDefinition } from '../metrics/custom.ts';
 import { parseDuration, parseSize } from '../units.ts';
 import { ENTRY_KEYS, requestedEntry } from './entry.ts';
+import { type Retries, resolveRetries } from './retries.ts';
 import { type SpecInput, specSchema } from './schema.ts';
 import { namesInBoth } from './secrets.ts';
 
@@ -54,6 +55,10 @@ export interface RunSpec {
   readonly headline: readonly string[];
   /** Which checkpoints are kept in S3 while it trains. A run of an older version has none. */
   readonly checkpoints?: CheckpointSpec;
+  /** `auto`, `never`, `latest`, or the id of a run. Missing, like the next two, in a run of an older version. */
+  readonly resume?: string;
+  readonly resumeArgs?: readonly string[];
+  readonly retries?: Retries;
   readonly allowRemovals: boolean;
   readonly takeOver: boolean;
   readonly user: string | null;
@@ -134,12 +139,17 @@ function checkEntry(spec: SpecInput, source: string): void {
   throw new InvalidSpec(`${source}: ${names} are given; a run starts one of them`);
 }
 
-function checkSize({ args, command, env, secrets, outputs }: SpecInput, source: string): void {
+function checkSize({ args, command, env, resumeArgs, secrets, outputs }: SpecInput, source: string): void {
   const globs = Buffer.byteLength(JSON.stringify(outputPatterns({ outputs })));
   if (globs > GLOBS_LIMIT)
     throw new InvalidSpec(`${source}: outputs take ${globs} bytes; ${GLOBS_LIMIT} fit in a command`);
   const size = Buffer.byteLength(
-    JSON.stringify([args ?? [], env ?? {}, ...(secrets ? [secrets] : []), ...(command ? [command] : [])]),
+    JSON.stringify([
+      [...(args ?? []), ...(resumeArgs ?? [])],
+      env ?? {},
+      ...(secrets ? [secrets] : []),
+      ...(command ? [command] : []),
+    ]),
   );
   if (size <= ARGS_AND_ENV_LIMIT) return;
   const names = (values: object | undefined) => `${Object.keys(values ?? {}).length} names`;
@@ -238,6 +248,9 @@ export function resolveSpec(...sources: readonly SpecInput[]): RunSpec {
     metrics: spec.metrics ?? [],
     headline: spec.headline ?? [],
     checkpoints: checkpointSpec(spec.checkpoints),
+    resume: spec.resume ?? 'auto',
+    resumeArgs: spec.resumeArgs ?? [],
+    retries: resolveRetries(spec.retries),
     allowRemovals: spec.allowRemovals ?? false,
     takeOver: spec.takeOver ?? false,
     user: spec.user ?? null,

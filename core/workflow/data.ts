@@ -1,6 +1,6 @@
 import type { CostCap } from '../cost/cost-cap.ts';
 import type { Price } from '../cost/price.ts';
-import type { ErrorName } from '../errors.ts';
+import type { ErrorName, Outcome } from '../errors.ts';
 import type { LatestMetrics } from '../metrics/latest.ts';
 import type { JobName } from '../names.ts';
 import type {
@@ -12,6 +12,7 @@ import type {
   JobStates,
   LeaseHolder,
   QueuePlace,
+  SpotNotice,
   UsageSample,
 } from '../protocol/answers.ts';
 import type { Sent } from '../sent.ts';
@@ -29,6 +30,61 @@ export interface Run {
   /** ISO 8601, UTC. */
   readonly startedAt: string;
   readonly program: RunProgram;
+  /** Of the attempt that is under way, from 1. Left out, like the rest, by a first attempt. */
+  readonly attempt?: number;
+  /** Seconds that the trainings of earlier attempts took. */
+  readonly trainedSeconds?: number;
+  /** Dollars that the instances of earlier attempts cost. null: the price of one is not known. */
+  readonly spentUsd?: number | null;
+  /** Where this attempt goes on. */
+  readonly resume?: ResumePlan;
+}
+
+/** The checkpoints that an attempt goes on with. */
+export interface ResumePlan {
+  /** The first run of those that continue one another. */
+  readonly lineage: string;
+  /** The number of the attempt's first checkpoint: larger than all before. */
+  readonly firstSeq: number;
+  /** What is restored; null: the attempt begins anew. */
+  readonly checkpoint: ResumeCheckpoint | null;
+  /** It is the checkpoint before the newest, with which the attempt before died at once. */
+  readonly isFallback?: boolean;
+  /** Those of the lineage that are in the bucket. */
+  readonly kept: CheckpointProgress['kept'];
+}
+
+export interface ResumeCheckpoint {
+  readonly seq: number;
+  /** The run that saved it. */
+  readonly run: string;
+  /** Path in the project. */
+  readonly name: string;
+  readonly format: string;
+  readonly bytes: number;
+  readonly marked: boolean;
+  /** ISO 8601, UTC. */
+  readonly committedAt: string;
+}
+
+/** An attempt that has ended, as the manifest lists it. */
+export interface EndedAttempt {
+  readonly attempt: number;
+  readonly outcome: Outcome;
+  readonly error: ErrorName | null;
+  readonly message: string;
+  readonly instance: string;
+  /** That its training took; 0: it did not begin. */
+  readonly seconds: number;
+  /** Estimate of what its instance cost; null: the price is not known. Left out by an older version. */
+  readonly usd?: number | null;
+  readonly exitCode: number | null;
+  readonly signal: string | null;
+  readonly resumedFrom: { readonly run: string; readonly seq: number; readonly name: string } | null;
+  /** The newest checkpoint that it committed. */
+  readonly saved: { readonly seq: number; readonly name: string } | null;
+  /** ISO 8601, UTC. */
+  readonly endedAt: string;
 }
 
 /** What the instance runs for a run. A run keeps the program and the document that it began with, whatever is deployed meanwhile. */
@@ -200,11 +256,22 @@ export interface CheckpointProgress {
   readonly committed: number;
   readonly latest: CommittedCheckpoint | null;
   /** Those that are in the bucket. */
-  readonly kept: readonly { readonly seq: number; readonly series: string }[];
+  readonly kept: readonly KeptCheckpoint[];
   readonly uploading: { readonly name: string; readonly bytes: number; readonly since: number } | null;
   readonly warnings: readonly string[];
   /** Epoch seconds since when the training has ended and its last checkpoints are sent. */
   readonly drainingSince: number | null;
+  /** EC2's notice that it takes the Spot Instance back. */
+  readonly notice?: SpotNotice;
+}
+
+export interface KeptCheckpoint {
+  readonly seq: number;
+  readonly series: string;
+  /** Epoch seconds when it was saved. Left out, as `interval`, by a run that began with an older version. */
+  readonly savedAt?: number;
+  /** Seconds since the one of its series before; left out: it is the first. */
+  readonly interval?: number;
 }
 
 export interface CommittedCheckpoint {
@@ -221,9 +288,17 @@ export interface CommittedCheckpoint {
 export interface JobInput extends VerifyOutput {
   readonly instance: Instance;
   readonly context: StepContext;
-  /** ISO 8601: when Sync code was entered that got the instance. Left out by a run that began with an older version. */
+  /** ISO 8601: when Sync code was entered that got the instance for this attempt. Left out by a run that began with an older version. */
   readonly heldSince?: string | null;
   /** The snapshot so far; null before the job's first. */
+  readonly step: JobSnapshot | null;
+}
+
+/** Of Restore checkpoint. */
+export interface RestoreOutput {
+  /** With what the attempt goes on from. */
+  readonly run: Run;
+  /** null: there is no checkpoint, and the attempt begins anew. */
   readonly step: JobSnapshot | null;
 }
 
@@ -239,7 +314,8 @@ export interface Failure {
 
 /** The progress of a run's clean-up. What it names is done and is not done again. */
 export interface CleanUpProgress {
-  readonly phase: 'collect' | 'upload' | 'release' | 'drain' | 'done';
+  /** `save`: of a run that was stopped, the last checkpoints. */
+  readonly phase: 'save' | 'collect' | 'upload' | 'release' | 'drain' | 'join' | 'done';
   /** Epoch seconds when the phase began. */
   readonly since: number;
   /** The files that were packed on the instance; null before they are known. */
@@ -248,11 +324,21 @@ export interface CleanUpProgress {
   readonly uploaded: readonly string[];
   /** Of `files`: those whose upload has ended, well or not. A run that began with an older version has none. */
   readonly tried?: readonly string[];
+  /** Files that were sent in parts, which are joined last. Left out: none. */
+  readonly joins?: readonly PendingJoin[];
   /** The jobs that the run has on the instance. */
   readonly jobs: JobStates;
   /** Requests in this phase that got no answer. */
   readonly failures: number;
   readonly warnings: readonly string[];
+}
+
+export interface PendingJoin {
+  readonly name: string;
+  /** Of the object that lists the parts. */
+  readonly listEtag: string;
+  /** Of the upload that joins them; null: it has not begun. */
+  readonly uploadId: string | null;
 }
 
 export interface FinishInput {
@@ -267,7 +353,11 @@ export interface FinishInput {
   readonly warnings: readonly string[];
   readonly sync: JobSnapshot | null;
   readonly install: JobSnapshot | null;
+  /** Left out, like `attempts`, by a run that began with an older version. */
+  readonly restore?: JobSnapshot | null;
   readonly train: JobSnapshot | null;
+  /** The attempts before the one that is under way. */
+  readonly attempts?: readonly EndedAttempt[];
   readonly failure: Failure | null;
   /** How many nested watches have handed over. */
   readonly watches: number;
@@ -275,10 +365,72 @@ export interface FinishInput {
   readonly finish: FinishOutput | null;
 }
 
+export interface PlanInput {
+  readonly execution: { readonly name: string; readonly arn: string; readonly startedAt: string };
+  readonly run: Run | null;
+  readonly spec: VerifyOutput['spec'] | null;
+  readonly archive: VerifiedArchive | null;
+  readonly instance: Instance | null;
+  readonly context: StepContext;
+  /** As in JobInput; null: the attempt has not got the instance. Left out by a run that began with an older version. */
+  readonly heldSince?: string | null;
+  readonly warnings: readonly string[];
+  readonly sync: JobSnapshot | null;
+  readonly install: JobSnapshot | null;
+  readonly restore: JobSnapshot | null;
+  readonly train: JobSnapshot | null;
+  readonly attempts: readonly EndedAttempt[];
+  readonly failure: Failure | null;
+  readonly watches: number;
+  /** Of the visit before; null on the first. */
+  readonly plan: AttemptPlan | null;
+}
+
+export interface AttemptPlan {
+  /** `watch`: its instance answers again, and the training is watched further. */
+  readonly next: 'finish' | 'attempt' | 'watch' | 'wait';
+  /** Seconds. */
+  readonly wait: number | null;
+  /** Epoch seconds since when it waits for an instance. */
+  readonly since: number | null;
+  /** Of the whole run. */
+  readonly visits: number;
+  /** The attempt that ended, while its instance is away. */
+  readonly ended: EndedAttempt | null;
+  /** Why there is no further attempt, where the outcome does not say it. */
+  readonly why: string | null;
+  readonly run: Run | null;
+  readonly instance: Instance | null;
+  readonly attempts: readonly EndedAttempt[];
+}
+
+/** The variables of the machine after Plan attempt. */
+export interface PlanOutput {
+  readonly plan: AttemptPlan;
+  readonly heldSince: string | null;
+  readonly warnings: readonly string[];
+  readonly sync: JobSnapshot | null;
+  readonly install: JobSnapshot | null;
+  readonly restore: JobSnapshot | null;
+  readonly train: JobSnapshot | null;
+  readonly failure: Failure | null;
+  readonly watches: number;
+}
+
 /** What is known of a run at its end. */
 export type RunFacts = Pick<
   FinishInput,
-  'run' | 'spec' | 'archive' | 'instance' | 'warnings' | 'sync' | 'install' | 'train' | 'failure'
+  | 'run'
+  | 'spec'
+  | 'archive'
+  | 'instance'
+  | 'warnings'
+  | 'sync'
+  | 'install'
+  | 'restore'
+  | 'train'
+  | 'attempts'
+  | 'failure'
 >;
 
 /** How the run ended, and what the machine makes of it. */
@@ -297,6 +449,7 @@ export type FinishOutput =
       readonly progress: CleanUpProgress;
       readonly sync: JobSnapshot | null;
       readonly install: JobSnapshot | null;
+      readonly restore?: JobSnapshot | null;
       readonly train: JobSnapshot | null;
     }
   | (RunOutcome & { readonly wait: null });

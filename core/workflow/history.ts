@@ -1,5 +1,5 @@
 import type { JobName } from '../names.ts';
-import type { Instance, JobSnapshot, VerifyOutput } from './data.ts';
+import type { EndedAttempt, Instance, JobSnapshot, PlanOutput, RestoreOutput, VerifyOutput } from './data.ts';
 import { JOB_STATES, RUN_STATES, WATCHES } from './states.ts';
 
 /** A state of an execution was entered or left. */
@@ -45,20 +45,27 @@ export interface RunSoFar {
   readonly instance: Instance | null;
   readonly sync: JobSnapshot | null;
   readonly install: JobSnapshot | null;
+  readonly restore: JobSnapshot | null;
   readonly train: JobSnapshot | null;
+  /** The attempts before the one that is under way. */
+  readonly attempts: readonly EndedAttempt[];
   /** How many nested watches came to their end. */
   readonly watches: number;
   /** The job whose nested watch was under way when the execution ended. */
   readonly watching: JobName | null;
 }
 
+type Writable = { -readonly [Key in keyof RunSoFar]: RunSoFar[Key] };
+
 export function readRun(events: readonly StateEvent[]): RunSoFar {
-  const run: { -readonly [Key in keyof RunSoFar]: RunSoFar[Key] } = {
+  const run: Writable = {
     verified: null,
     instance: null,
     sync: null,
     install: null,
+    restore: null,
     train: null,
+    attempts: [],
     watches: 0,
     watching: null,
   };
@@ -75,9 +82,23 @@ export function readRun(events: readonly StateEvent[]): RunSoFar {
     }
     if (state === RUN_STATES.verify && 'archive' in value) run.verified = value as unknown as VerifyOutput;
     if (state === RUN_STATES.find && 'id' in value) run.instance = value as unknown as Instance;
-    if (job && 'cursor' in value) run[job] = value as unknown as JobSnapshot;
+    if (state === RUN_STATES.plan && 'plan' in value) applyPlan(run, value as unknown as PlanOutput);
+    if (state === RUN_STATES.restore && 'step' in value) applyRestore(run, value as unknown as RestoreOutput);
+    else if (job && 'cursor' in value) run[job] = value as unknown as JobSnapshot;
   }
   return run;
+}
+
+function applyPlan(run: Writable, { plan, watches, sync, install, restore, train }: PlanOutput): void {
+  Object.assign(run, { watches, sync, install, restore, train, attempts: plan.attempts });
+  if (plan.next !== 'attempt') return;
+  run.instance = plan.instance;
+  if (run.verified && plan.run) run.verified = { ...run.verified, run: plan.run };
+}
+
+function applyRestore(run: Writable, { run: settled, step }: RestoreOutput): void {
+  run.restore = step;
+  if (run.verified) run.verified = { ...run.verified, run: settled };
 }
 
 /** The snapshot that a nested watch reached: the output of its last poll, or what it began with. Both as JSON, or null. */

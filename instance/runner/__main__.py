@@ -15,6 +15,8 @@ def main(words: list[str]) -> int:
             from install import main as job
         elif words[1] == "probe":
             from install import probe as job
+        elif words[1] == "restore":
+            from restore import main as job
         else:
             from sync import main as job
         return job.main()

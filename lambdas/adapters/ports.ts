@@ -4,6 +4,7 @@ import { createFunctions, type Functions } from '../../aws/functions.ts';
 import { createInstances } from '../../aws/instances.ts';
 import { createLogStore } from '../../aws/log-store.ts';
 import { createImpatientMeasure, type Measure } from '../../aws/metrics.ts';
+import { createOutputParts } from '../../aws/output-parts.ts';
 import { programPresigner } from '../../aws/program.ts';
 import { type CommandPorts, commandsOver } from '../../aws/run-command.ts';
 import { createRunFiles } from '../../aws/run-files.ts';
@@ -13,6 +14,7 @@ import type { JobPorts } from '../../core/job/job-status.ts';
 import { RUN_DOCUMENT } from '../../core/names.ts';
 import type { RunProgressEvent } from '../../core/notify/progress-event.ts';
 import type { CleanUpPorts } from '../../core/outcome/clean-up.ts';
+import { partSizes } from '../../core/outcome/output-parts.ts';
 import type { ManifestPorts } from '../../core/outcome/write-manifest.ts';
 import { requireEnv } from './environment.ts';
 import { logger } from './logger.ts';
@@ -42,13 +44,15 @@ function createCommands(instances: CommandPorts['instances']): InstanceCommands 
 
 /** What brings a run to its end. It tolerates a silent instance, so it does not need EC2's client: 35 KB of a bundle. */
 export function createCleanUpPorts(): CleanUpPorts & ManifestPorts {
-  const files = createRunFiles(requireEnv('uploadBucket'));
+  const bucket = requireEnv('uploadBucket');
+  const files = createRunFiles(bucket);
   const executions = createExecutions();
   return {
     ...portsWith(null),
     chunks: files,
     files,
     presignPut: (key) => files.presignPut(key),
+    parts: createOutputParts(bucket, partSizes(process.env.OUTPUT_PART_SIZES)),
     history: (arn) => executions.history(arn, { data: false }),
   };
 }

@@ -23,13 +23,18 @@ import {
   describeRuns,
   fetchProgram,
   invokeFunction,
+  joinOutputs,
   keepCheckpoints,
   keepRunFiles,
   measure,
   readArchives,
+  readCheckpoints,
   readDocument,
   readHistories,
+  readInterruptions,
   readPrices,
+  readWatches,
+  restoreCheckpoints,
   runMachineArn,
   stopWatches,
   watchMachineArn,
@@ -66,10 +71,12 @@ export class Steps extends Construct {
   readonly findInstance: StepLambda;
   readonly syncCode: StepLambda;
   readonly installRequirements: StepLambda;
+  readonly restoreCheckpoint: StepLambda;
   readonly startTraining: StepLambda;
   readonly confirmPid: StepLambda;
   readonly pollLogs: StepLambda;
   readonly checkInstance: StepLambda;
+  readonly planAttempt: StepLambda;
   readonly finishRun: StepLambda;
   /** No state: an event starts it. */
   readonly stopRun: StepLambda;
@@ -106,7 +113,12 @@ export class Steps extends Construct {
         program: JSON.stringify(props.program),
         uploadBucket: bucket.bucketName,
       },
-      permissions: [...readArchives(bucket), writeIndexes(bucket), readDocument(stack, RUN_DOCUMENT)],
+      permissions: [
+        ...readArchives(bucket),
+        ...readCheckpoints(bucket),
+        writeIndexes(bucket),
+        readDocument(stack, RUN_DOCUMENT),
+      ],
       timeout: Duration.seconds(READ_ARCHIVE_S),
       memory: READ_ARCHIVE_MEMORY_MIB,
     });
@@ -137,6 +149,12 @@ export class Steps extends Construct {
       ...jobStep,
       description: 'Starts the job install',
     });
+    this.restoreCheckpoint = new StepLambda(this, 'restore-checkpoint', {
+      ...jobStep,
+      environment: { ...jobStep.environment, uploadBucket: bucket.bucketName },
+      permissions: [...jobStep.permissions, ...carryLogChunks(bucket), ...restoreCheckpoints(bucket)],
+      description: 'Settles what an attempt goes on from, and starts the job restore',
+    });
     this.startTraining = new StepLambda(this, 'start-training', {
       ...jobStep,
       description: 'Starts the job train',
@@ -161,6 +179,20 @@ export class Steps extends Construct {
       permissions: [describeInstances()],
       timeout: Duration.seconds(60),
     });
+    this.planAttempt = new StepLambda(this, 'plan-attempt', {
+      config,
+      description: 'Decides whether another attempt follows, and finds its instance and its checkpoint',
+      environment: { uploadBucket: bucket.bucketName, watchMachineArn: watchMachineArn(stack) },
+      permissions: [
+        describeInstances(),
+        describeAgents(),
+        readPrices(),
+        ...readCheckpoints(bucket),
+        readInterruptions(bucket),
+        readWatches(stack),
+      ],
+      timeout: Duration.seconds(60),
+    });
     const cleanUp = {
       config,
       environment: {
@@ -168,7 +200,13 @@ export class Steps extends Construct {
         uploadBucket: bucket.bucketName,
         watchMachineArn: watchMachineArn(stack),
       },
-      permissions: [...commands, ...carryLogChunks(bucket), ...keepRunFiles(bucket), readHistories(stack)],
+      permissions: [
+        ...commands,
+        ...carryLogChunks(bucket),
+        ...keepRunFiles(bucket),
+        joinOutputs(bucket),
+        readHistories(stack),
+      ],
       memory: LOG_MEMORY,
     };
     this.finishRun = new StepLambda(this, 'finish-run', {
@@ -180,7 +218,7 @@ export class Steps extends Construct {
       ...cleanUp,
       description: 'Cleans up a run whose execution was aborted or timed out',
       environment: { ...cleanUp.environment, runMachineArn: runMachineArn(stack) },
-      permissions: [...cleanUp.permissions, stopWatches(stack)],
+      permissions: [...cleanUp.permissions, ...keepCheckpoints(bucket), stopWatches(stack)],
       timeout: STOP_RUN,
       deadLetters: props.deadLetters,
     });

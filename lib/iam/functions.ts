@@ -6,6 +6,7 @@ import {
   ASSET_PREFIX,
   ENABLED_TAG,
   INDEX_PREFIX,
+  INTERRUPTED_PREFIX,
   LOG_CHUNK_PREFIX,
   MANIFEST,
   NOTIFIED_PREFIX,
@@ -22,6 +23,7 @@ import {
 import { METRIC_NAMESPACE } from '../../core/notify/metrics.ts';
 import {
   FILE_POINTS,
+  LATER_LOG_FILES,
   LOG_FILE,
   METRICS_FILE,
   REPORT_FILE,
@@ -95,12 +97,44 @@ export function keepCheckpoints(bucket: Bucket): Permission[] {
   ];
 }
 
+/** Notes that EC2 takes an instance back. */
+export function noteInterruptions(bucket: Bucket): Permission {
+  return { actions: ['s3:PutObject'], resources: [bucket.arnForObjects(`${INTERRUPTED_PREFIX}*`)] };
+}
+
+export function readInterruptions(bucket: Bucket): Permission {
+  return { actions: ['s3:GetObject'], resources: [bucket.arnForObjects(`${INTERRUPTED_PREFIX}*`)] };
+}
+
+/** Finds a checkpoint to go on from, and that it is whole. */
+export function readCheckpoints(bucket: Bucket): Permission[] {
+  const data = bucket.arnForObjects(`${CHECKPOINT_DATA_PREFIX}*`);
+  return [
+    { actions: ['s3:GetObject'], resources: [data, bucket.arnForObjects(`${CHECKPOINT_PREFIX}*`)] },
+    { actions: ['s3:GetObjectVersion'], resources: [data] },
+    { actions: ['s3:ListBucket'], resources: [bucket.bucketArn] },
+  ];
+}
+
+/** Lets an instance GET a checkpoint, by presigned URLs, and notes which run goes on with it. */
+export function restoreCheckpoints(bucket: Bucket): Permission[] {
+  return [
+    ...readCheckpoints(bucket),
+    { actions: ['s3:PutObject'], resources: [bucket.arnForObjects(`${CHECKPOINT_PREFIX}*`)] },
+  ];
+}
+
 /** What a run leaves behind: written by the instance, by presigned URL, and by the function itself. */
 export function keepRunFiles(bucket: Bucket): Permission[] {
   return [
     { actions: ['s3:PutObject', 's3:GetObject'], resources: [bucket.arnForObjects(`${RUN_PREFIX}*`)] },
     { actions: ['s3:ListBucket'], resources: [bucket.bucketArn] },
   ];
+}
+
+/** Joins the parts of a large file of a run, which the instance has sent beside the log chunks. */
+export function joinOutputs(bucket: Bucket): Permission {
+  return { actions: ['s3:ListMultipartUploadParts'], resources: [bucket.arnForObjects(`${RUN_PREFIX}*`)] };
 }
 
 /** Reads manifests, and reads and writes the notes of sent notifications. */
@@ -117,7 +151,10 @@ export function notifyRuns(bucket: Bucket, topicArn: string): Permission[] {
 export function summarizeRuns(bucket: Bucket): Permission[] {
   const ofRuns = (names: readonly string[]) => names.map((name) => bucket.arnForObjects(`${RUN_PREFIX}*/${name}`));
   return [
-    { actions: ['s3:GetObject'], resources: ofRuns([MANIFEST, LOG_FILE, FILE_POINTS, USAGE_FILE, SUMMARY_FILE]) },
+    {
+      actions: ['s3:GetObject'],
+      resources: ofRuns([MANIFEST, LOG_FILE, LATER_LOG_FILES, FILE_POINTS, USAGE_FILE, SUMMARY_FILE]),
+    },
     {
       actions: ['s3:PutObject', 's3:AbortMultipartUpload'],
       resources: ofRuns([METRICS_FILE, REPORT_FILE, SUMMARY_FILE]),
@@ -226,6 +263,14 @@ export function readHistories(stack: Stack): Permission {
   return {
     actions: ['states:DescribeExecution', 'states:GetExecutionHistory'],
     resources: [executionsOf(stack, RUN_MACHINE), executionsOf(stack, WATCH_MACHINE)],
+  };
+}
+
+/** How far a nested watch came that failed. */
+export function readWatches(stack: Stack): Permission {
+  return {
+    actions: ['states:DescribeExecution', 'states:GetExecutionHistory'],
+    resources: [executionsOf(stack, WATCH_MACHINE)],
   };
 }
 

@@ -54,5 +54,12 @@ export function createAlarms(
       silentMinutes * 60,
       `A job has not written to its log for ${silentMinutes} minutes. Next: runctl list, then runctl logs <run> --live.`,
     ),
+    alarm(
+      'checkpoints-behind',
+      // Written only by uploads that fall behind.
+      runMetric('checkpointLag', { statistic: 'Maximum' }),
+      1,
+      'The upload of a checkpoint has taken longer than two intervals between checkpoints. Next: docs/reference/errors.md, Checkpoints fall behind.',
+    ),
   ];
 }

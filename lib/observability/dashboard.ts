@@ -68,6 +68,9 @@ export function createDashboard(
       }),
     ]),
   );
+  dashboard.addWidgets(
+    graph('Uploads of checkpoints that fall behind, s', [runMetric('checkpointLag', { statistic: 'Maximum' })]),
+  );
   dashboard.addWidgets(new TextWidget({ width: 24, height: 2, markdown: links(scope, props.machineArn) }));
   return dashboard;
 }

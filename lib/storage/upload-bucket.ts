@@ -8,6 +8,7 @@ import {
   EXPIRING,
   FETCHED_PREFIX,
   INDEX_PREFIX,
+  INTERRUPTED_PREFIX,
   LOG_CHUNK_PREFIX,
   NOTIFIED_PREFIX,
   PATCH_PREFIX,
@@ -32,7 +33,7 @@ export function createUploadBucket(scope: Construct): Bucket {
     removalPolicy: RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
     lifecycleRules: [
       // A patch is read once, when its run starts.
-      ...[LOG_CHUNK_PREFIX, NOTIFIED_PREFIX, PATCH_PREFIX, FETCHED_PREFIX].map((prefix) => ({
+      ...[LOG_CHUNK_PREFIX, NOTIFIED_PREFIX, INTERRUPTED_PREFIX, PATCH_PREFIX, FETCHED_PREFIX].map((prefix) => ({
         prefix,
         expiration: TEMPORARY,
         noncurrentVersionExpiration: TEMPORARY,

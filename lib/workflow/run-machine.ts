@@ -13,10 +13,11 @@ import {
   Wait,
   WaitTime,
 } from 'aws-cdk-lib/aws-stepfunctions';
+import type { LambdaInvoke } from 'aws-cdk-lib/aws-stepfunctions-tasks';
 import { StepFunctionsStartExecution } from 'aws-cdk-lib/aws-stepfunctions-tasks';
 import { Construct } from 'constructs';
 import type { JobName } from '../../core/names.ts';
-import { RUN_MACHINE } from '../../core/names.ts';
+import { JOBS, RUN_MACHINE } from '../../core/names.ts';
 import { RUN_STATES } from '../../core/workflow/states.ts';
 import type { StepLambda } from '../functions/step-lambda.ts';
 import type { Steps } from '../functions/steps.ts';
@@ -47,6 +48,21 @@ const inProgress = (job: JobName) =>
 const INTERRUPTED_INSTALL = Condition.jsonata(
   '{% $install.ended and $not($install.again = true) and ($install.state = "vanished" or ($install.state = "exited" and $install.exit.signal = "SIGTERM")) %}',
 );
+/** A reboot or a kill ended it, or its URLs had become too old; it has not been started again yet. */
+const INTERRUPTED_RESTORE = Condition.jsonata(
+  '{% $restore.ended and $not($restore.again = true) and ($restore.state = "vanished" or $restore.exit.signal = "SIGTERM" or $restore.result.error.name = "RestoreFailed") %}',
+);
+const BEFORE_THE_INSTANCE: readonly string[] = [RUN_STATES.assemble, RUN_STATES.verify, RUN_STATES.find];
+const JOB_VARIABLES = Object.fromEntries(JOBS.map((job) => [job, `{% $${job} %}`]));
+const jobInput = (job: JobName) => ({
+  ...RUN_VARIABLES,
+  instance: '{% $instance %}',
+  heldSince: '{% $heldSince %}',
+  step: `{% $${job} %}`,
+  context: STEP_CONTEXT,
+});
+const ofPlan = (...names: readonly string[]) =>
+  Object.fromEntries(names.map((name) => [name, `{% $states.result.Payload.${name} %}`]));
 const endedWell = (job: JobName) => Condition.jsonata(`{% $${job}.ended and $${job}.ok %}`);
 
 /** `runctl-run`: the workflow of a run. People see its state names in the console. */
@@ -54,15 +70,22 @@ export class RunMachine extends Construct {
   readonly machine: StateMachine;
   private readonly watch: StateMachine;
   private readonly finish: IChainable;
+  /** Where a run goes that has reached its instance and did not end well. */
+  private readonly plan: LambdaInvoke;
+  private readonly watchTraining: StepFunctionsStartExecution;
 
   constructor(scope: Construct, id: string, props: { steps: Steps; watch: StateMachine }) {
     super(scope, id);
     const { steps } = props;
     this.watch = props.watch;
     this.finish = this.createFinish(steps.finishRun);
+    this.plan = this.createPlan(steps);
+    this.watchTraining = this.watchJob(RUN_STATES.watchTraining, 'train');
     const train = this.createTrain(steps);
-    const install = this.createInstall(steps, train);
+    const restore = this.createRestore(steps, train);
+    const install = this.createInstall(steps, restore);
     const sync = this.createSync(steps, install);
+    this.plan.next(this.createDecision(sync, this.watchTraining));
     const find = this.task(RUN_STATES.find, steps.findInstance, {
       comment: 'Finds exactly one running Linux instance whose SSM agent is online.',
       input: RUN_VARIABLES,
@@ -103,21 +126,17 @@ export class RunMachine extends Construct {
 
   private createBegin(): Pass {
     const names = [
-      'run',
-      'spec',
-      'archive',
-      'assembled',
-      'instance',
-      'heldSince',
-      'sync',
-      'install',
-      'train',
-      'failure',
-      'finish',
+      ...['run', 'spec', 'archive', 'assembled', 'instance', 'heldSince', 'sync', 'install', 'restore', 'train'],
+      ...['failure', 'plan', 'finish'],
     ];
     return Pass.jsonata(this, RUN_STATES.begin, {
       comment: 'Initializes every variable: Finish run reads all of them, however early the run failed.',
-      assign: { ...Object.fromEntries(names.map((name) => [name, NULL])), warnings: '{% [] %}', watches: 0 },
+      assign: {
+        ...Object.fromEntries(names.map((name) => [name, NULL])),
+        warnings: '{% [] %}',
+        attempts: '{% [] %}',
+        watches: 0,
+      },
     });
   }
 
@@ -138,7 +157,7 @@ export class RunMachine extends Construct {
       .when(Condition.jsonata('{% $sync.state = "busy" and $sync.waiting.over = null %}'), wait)
       .when(Condition.jsonata('{% $sync.state = "busy" %}'), this.finish)
       .when(endedWell('sync'), next);
-    synced.when(inProgress('sync'), this.watchJob(RUN_STATES.watchSync, 'sync').next(synced)).otherwise(this.finish);
+    synced.when(inProgress('sync'), this.watchJob(RUN_STATES.watchSync, 'sync').next(synced)).otherwise(this.plan);
     return start.next(synced);
   }
 
@@ -153,11 +172,70 @@ export class RunMachine extends Construct {
     installed
       .when(inProgress('install'), this.watchJob(RUN_STATES.watchInstall, 'install').next(installed))
       .when(INTERRUPTED_INSTALL, start)
-      .when(Condition.jsonata('{% $install.state = "refused" or $spec.install = "required" %}'), this.finish)
+      .when(Condition.jsonata('{% $install.state = "refused" or $spec.install = "required" %}'), this.plan)
       .otherwise(next);
     return Choice.jsonata(this, RUN_STATES.hasRequirements)
       .when(Condition.jsonata('{% $archive.requirements != null %}'), start.next(installed))
       .otherwise(next);
+  }
+
+  private createRestore(steps: Steps, next: IChainable): IChainable {
+    const start = this.task(RUN_STATES.restore, steps.restoreCheckpoint, {
+      comment: 'Brings the checkpoint that the attempt goes on from to the instance, unless its files are there.',
+      input: jobInput('restore'),
+      assign: { run: '{% $states.result.Payload.run %}', restore: '{% $states.result.Payload.step %}' },
+    });
+    const restored = Choice.jsonata(this, RUN_STATES.restored)
+      .when(Condition.jsonata('{% $restore = null %}'), next)
+      .when(endedWell('restore'), next);
+    restored
+      .when(inProgress('restore'), this.watchJob(RUN_STATES.watchRestore, 'restore').next(restored))
+      .when(INTERRUPTED_RESTORE, start)
+      .otherwise(this.plan);
+    start.next(restored);
+    return Choice.jsonata(this, RUN_STATES.hasCheckpoint)
+      .when(Condition.jsonata('{% $exists($run.resume) %}'), start)
+      .otherwise(next);
+  }
+
+  private createPlan(steps: Steps): LambdaInvoke {
+    const task = stepTask(this, RUN_STATES.plan, steps.planAttempt, {
+      comment: 'Decides whether another attempt follows, and finds its instance and its checkpoint.',
+      input: {
+        ...RUN_VARIABLES,
+        instance: '{% $instance %}',
+        heldSince: '{% $heldSince %}',
+        ...JOB_VARIABLES,
+        attempts: '{% $attempts %}',
+        failure: '{% $failure %}',
+        execution: EXECUTION,
+        watches: '{% $watches %}',
+        plan: '{% $plan %}',
+        context: STEP_CONTEXT,
+      },
+      assign: {
+        ...ofPlan('plan', 'heldSince', 'warnings', 'sync', 'install', 'restore', 'train', 'failure', 'watches'),
+        run: '{% $states.result.Payload.plan.run %}',
+        instance: '{% $states.result.Payload.plan.instance %}',
+        attempts: '{% $states.result.Payload.plan.attempts %}',
+      },
+    });
+    // The outcome stays what it was.
+    task.addCatch(this.finish, { errors: ['States.DataLimitExceeded'] });
+    task.addCatch(this.finish, { errors: ['States.ALL'] });
+    return task;
+  }
+
+  private createDecision(attempt: IChainable, watch: IChainable): IChainable {
+    const wait = Wait.jsonata(this, RUN_STATES.returning, {
+      comment: 'Waits for the instance, or for another one that the spec means.',
+      time: WaitTime.seconds('{% $plan.wait %}'),
+    }).next(this.plan);
+    return Choice.jsonata(this, RUN_STATES.planned)
+      .when(Condition.jsonata('{% $plan.next = "attempt" %}'), attempt)
+      .when(Condition.jsonata('{% $plan.next = "watch" %}'), watch)
+      .when(Condition.jsonata('{% $plan.next = "wait" %}'), wait)
+      .otherwise(this.finish);
   }
 
   private createTrain(steps: Steps): IChainable {
@@ -173,11 +251,14 @@ export class RunMachine extends Construct {
       steps.confirmPid,
       'Polls once: the process is running, or has ended already.',
     );
-    const watch = this.watchJob(RUN_STATES.watchTraining, 'train');
-    const training = Choice.jsonata(this, RUN_STATES.ended).when(inProgress('train'), watch).otherwise(this.finish);
+    const watch = this.watchTraining;
+    const training = Choice.jsonata(this, RUN_STATES.ended)
+      .when(inProgress('train'), watch)
+      .when(endedWell('train'), this.finish)
+      .otherwise(this.plan);
     watch.next(training);
     const started = Choice.jsonata(this, RUN_STATES.started)
-      .when(Condition.jsonata('{% $train.state in ["refused", "absent"] %}'), this.finish)
+      .when(Condition.jsonata('{% $train.state in ["refused", "absent"] %}'), this.plan)
       .otherwise(confirm.next(training));
     return start.next(started);
   }
@@ -193,9 +274,8 @@ export class RunMachine extends Construct {
       input: {
         ...RUN_VARIABLES,
         instance: '{% $instance %}',
-        sync: '{% $sync %}',
-        install: '{% $install %}',
-        train: '{% $train %}',
+        ...JOB_VARIABLES,
+        attempts: '{% $attempts %}',
         failure: '{% $failure %}',
         execution: EXECUTION,
         input: '{% $states.context.Execution.Input %}',
@@ -230,13 +310,7 @@ export class RunMachine extends Construct {
   private jobTask(name: string, job: JobName, step: StepLambda, comment: string) {
     return this.task(name, step, {
       comment,
-      input: {
-        ...RUN_VARIABLES,
-        instance: '{% $instance %}',
-        heldSince: '{% $heldSince %}',
-        step: `{% $${job} %}`,
-        context: STEP_CONTEXT,
-      },
+      input: jobInput(job),
       // Sync code is entered again and again in the queue; the last time is the one that got the instance.
       assign: {
         [job]: '{% $states.result.Payload %}',
@@ -247,7 +321,7 @@ export class RunMachine extends Construct {
 
   private task(name: string, step: StepLambda, options: Parameters<typeof stepTask>[3]) {
     const task = stepTask(this, name, step, options);
-    catchAll(task, this.finish);
+    catchAll(task, BEFORE_THE_INSTANCE.includes(name) ? this.finish : this.plan);
     return task;
   }
 
@@ -277,7 +351,7 @@ export class RunMachine extends Construct {
       maxAttempts: 5,
       backoffRate: 2,
     });
-    catchAll(task, this.finish);
+    catchAll(task, this.plan);
     return task;
   }
 }

@@ -1,5 +1,5 @@
 import { parse as parseYaml } from 'yaml';
-import { z } from 'zod';
+import * as z from 'zod';
 import { messageOf } from '../cloud/errors.ts';
 import { ServiceError } from './service-error.ts';
 

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { z } from 'zod';
+import * as z from 'zod';
 import { type DocumentContent, ownedByAmazon, parseDocumentContent } from './document-content.ts';
 import { ServiceError } from './service-error.ts';
 

@@ -7,9 +7,14 @@ export type ServiceAddresses = Readonly<Record<string, string>>;
 export function serviceAddresses(env: NodeJS.ProcessEnv): ServiceAddresses {
   const { AWS_ENDPOINT_URL: endpoint, AWS_ENDPOINT_URL_SSM: ssm } = env;
   return {
-    ...(endpoint === undefined ? {} : { AWS_ENDPOINT_URL: endpoint, AWS_EC2_METADATA_SERVICE_ENDPOINT: endpoint }),
+    ...(endpoint === undefined ? {} : { AWS_ENDPOINT_URL: endpoint }),
     ...(ssm === undefined ? {} : { AWS_ENDPOINT_URL_SSM: ssm }),
   };
+}
+
+/** The metadata service of an instance, which has notices of its own. */
+function metadataAddress(instanceId: string, { AWS_ENDPOINT_URL: endpoint }: ServiceAddresses): Record<string, string> {
+  return endpoint === undefined ? {} : { AWS_EC2_METADATA_SERVICE_ENDPOINT: `${endpoint}/instances/${instanceId}` };
 }
 
 /** The environment of a command: what systemd and the agent set. It has no HOME and no USER. */
@@ -24,6 +29,7 @@ export function bareEnvironment(
     PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin',
     ...Object.fromEntries(added.map(([key, value]) => [key, String(value)])),
     ...services,
+    ...metadataAddress(request.instanceId, services),
     SSM_COMMAND_ID: request.commandId,
     AWS_SSM_INSTANCE_ID: request.instanceId,
     AWS_SSM_REGION_NAME: request.region,

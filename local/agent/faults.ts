@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 
 // Faults that tests enable at run time with POST /_runctl/faults. By default, none is enabled.
 

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { CloudCredentials } from '../cloud/credentials.ts';
 
 /** The one argument of this program, as JSON. */

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { messageOf } from '../cloud/errors.ts';
 import { signalQuietly } from '../cloud/processes.ts';
 import { bareEnvironment, type ServiceAddresses } from './environment.ts';

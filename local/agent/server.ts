@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { z } from 'zod';
+import * as z from 'zod';
 import { messageOf } from '../cloud/errors.ts';
 import type { Faults } from './faults.ts';
 import type { Answer } from './service.ts';

@@ -7,7 +7,7 @@ import {
   UpdateDocumentCommand,
   UpdateDocumentDefaultVersionCommand,
 } from '@aws-sdk/client-ssm';
-import { z } from 'zod';
+import * as z from 'zod';
 import { STACK_NAME } from '../../core/names.ts';
 import { ssmSettings } from './clients.ts';
 import type { CloudAccess } from './credentials.ts';

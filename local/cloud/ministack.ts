@@ -32,6 +32,7 @@ export async function startMinistack(venv: string, access: CloudAccess, paths: S
     env: {
       ...cloudEnvironment(access, paths),
       GATEWAY_PORT: new URL(access.endpoint).port,
+      GATEWAY_NOTICES: paths.notices,
       STATE_DIR: join(paths.local, 'ministack'),
       S3_DATA_DIR: join(paths.local, 'ministack-s3'),
       PYTHONUNBUFFERED: '1',

@@ -21,6 +21,8 @@ export interface StatePaths {
   readonly instance: string;
   /** The SSM agent's own files: documents, and a folder for each instance with its scripts. */
   readonly agent: string;
+  /** Notices of EC2 that the metadata service has for an instance: `<instance id>.json`. */
+  readonly notices: string;
   /** Python environments and package caches, shared by all clouds. `down` keeps them: they are downloads. */
   readonly venvs: string;
   readonly cache: string;
@@ -56,6 +58,7 @@ export function statePaths(base?: string): StatePaths {
     logs: join(local, 'logs'),
     instance: join(folder, 'instance'),
     agent: join(local, 'agent'),
+    notices: join(local, 'notices'),
     venvs: join(caches, 'venvs'),
     cache: join(caches, 'cache'),
   };

@@ -1,5 +1,5 @@
 import { readFile, rename, writeFile } from 'node:fs/promises';
-import { z } from 'zod';
+import * as z from 'zod';
 import { LocalError } from './errors.ts';
 import type { StatePaths } from './paths.ts';
 

@@ -19,6 +19,8 @@ const START_WITHIN_MS = 60_000;
 export interface StartedRun {
   readonly runId: string;
   readonly executionArn: string;
+  readonly project: string;
+  readonly bucket: string;
   readonly logGroup: string;
   /** `s3://bucket/key` of the upload. */
   readonly archive: string;
@@ -45,6 +47,8 @@ export async function startRun(
     return {
       runId: upload.runId,
       executionArn: `${machine.replace(':stateMachine:', ':execution:')}:${upload.runId}`,
+      project,
+      bucket: to.bucket,
       logGroup: outputOf(state, OUTPUTS.logGroup),
       archive: `s3://${upload.bucket}/${upload.key}`,
     };
@@ -78,11 +82,12 @@ export async function checkFolder({ folder, script }: DemoOptions): Promise<void
 }
 
 /** Overrides the instance: a runctl.yaml may name one on AWS, which the local cloud does not have. */
-function specOf({ script, args }: DemoOptions, { instanceId }: LocalState): SpecInput {
+function specOf({ script, args, interrupt }: DemoOptions, { instanceId }: LocalState): SpecInput {
   return {
     ...(instanceId === null ? {} : { instance: instanceId }),
     ...(script === null ? {} : { script }),
     ...(args.length === 0 ? {} : { args: [...args] }),
+    ...(interrupt ? { retries: { on: ['killed'], times: 1 } } : {}),
   };
 }
 

@@ -7,7 +7,7 @@ from typing import Any, Dict, List, Optional, Tuple
 from guard import Guard, Scope
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
-from imds import use_sessions
+from imds import give_notices, use_sessions
 from ministack.app import app
 from ministack.core.iam_evaluator import CredentialResolutionError, resolve_credential
 from ministack.services.s3 import _parse_multipart_form
@@ -44,6 +44,7 @@ def main() -> None:
         return client[0] == HOST and peer_uid(client[1], port) == os.getuid()
 
     use_sessions()
+    give_notices(os.environ["GATEWAY_NOTICES"])
     settings: Dict[str, Any] = {"bind": ["%s:%d" % (HOST, port)], "keep_alive_timeout": 75}
     config = Config.from_mapping(settings)
     asyncio.run(serve(Guard(with_prices(with_ranges(app)), find_secret, parse_form, is_own_process), config))

@@ -34,6 +34,10 @@ HINT = 'Requests to the local cloud are signed with its own key: eval "$(runctl 
 HOST = re.compile(r"^(?:127\.0\.0\.1|\[::1\]|(?:[a-z0-9][a-z0-9.-]*\.)?localhost)(?::\d+)?$")
 # The only headers passed to IMDS. Others, such as X-Amz-Target, select another service.
 IMDS_HEADERS = frozenset([b"host", b"x-aws-ec2-metadata-token", b"x-aws-ec2-metadata-token-ttl-seconds"])
+# A command reaches it by the address of its instance, which has notices of its own.
+IMDS_PATH = re.compile(rb"(?:/instances/(i-[0-9a-f]{8,17}))?(/latest/.*)")
+# Added for it: the instance of the address.
+INSTANCE = b"x-runctl-instance"
 
 
 class Body:
@@ -138,7 +142,11 @@ class Guard:
         if not self._is_own_process(scope):
             raise Refused("AccessDenied", "Only processes of the local cloud's own user reach its metadata service.")
         headers = [(name, value) for name, value in request.headers if name in IMDS_HEADERS]
-        return dict(scope, headers=headers, query_string=b"")
+        found = IMDS_PATH.fullmatch(request.path)
+        instance, path = found.groups() if found else (None, request.path)
+        if instance is not None:
+            headers.append((INSTANCE, instance))
+        return dict(scope, headers=headers, query_string=b"", path=path.decode(), raw_path=path)
 
     async def _check_signature(self, request: Request, body: Body) -> None:
         signature = parse_signature(request, self._now())
@@ -165,7 +173,7 @@ class Guard:
 
 def _is_imds(request: Request, scope: Scope) -> bool:
     unsigned = not any(name == b"authorization" for name, _ in request.headers) and not request.query
-    is_imds = request.path.startswith(b"/latest/") and scope["path"].encode() == request.path
+    is_imds = IMDS_PATH.fullmatch(request.path) is not None and scope["path"].encode() == request.path
     return unsigned and is_imds and request.method in ("GET", "PUT")
 
 

@@ -1,6 +1,8 @@
-"""Makes the credentials of the emulator's instance metadata service valid for its other services."""
+"""What the emulator's instance metadata service lacks: valid credentials, and notices of EC2."""
 
 import hashlib
+import json
+import os
 from typing import Any, Callable, Dict
 
 from ministack.services import imds, sts
@@ -30,3 +32,36 @@ def use_sessions() -> None:
         return document
 
     imds._credentials_doc = with_session
+
+
+# The keys of a file of notices, by the path that has them.
+NOTICES = {
+    "/latest/meta-data/spot/instance-action": "instance-action",
+    "/latest/meta-data/events/recommendations/rebalance": "rebalance",
+}
+
+
+def give_notices(folder: str) -> None:
+    """Answers with the notices in `<folder>/<instance id>.json`, and with 404 when there are none, as EC2 does."""
+    handle = imds.handle_request
+
+    async def with_notices(
+        method: str, path: str, headers: Dict[str, str], body: bytes, query_params: Dict[str, Any]
+    ) -> Any:
+        key = NOTICES.get(path)
+        if key is not None and method == "GET" and imds._check_token(headers):
+            notice = _notices(folder, headers.get("x-runctl-instance", "")).get(key)
+            if notice is not None:
+                return imds._json_resp(notice)
+        return await handle(method, path, headers, body, query_params)
+
+    imds.handle_request = with_notices
+
+
+def _notices(folder: str, instance: str) -> Dict[str, Any]:
+    try:
+        with open(os.path.join(folder, os.path.basename(instance) + ".json"), "rb") as file:
+            found = json.load(file)
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -139,10 +139,14 @@ async function main([tool, ...args]: readonly string[]): Promise<number> {
 }
 
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
-  try {
-    process.exitCode = await main(process.argv.slice(2));
-  } catch (error) {
-    console.error(error instanceof LocalError ? `${error.message}\n${error.next}` : messageOf(error));
-    process.exitCode = 1;
-  }
+  // Not awaited at the top: the bundle of the command, which has this module, is CommonJS.
+  main(process.argv.slice(2)).then(
+    (exitCode) => {
+      process.exitCode = exitCode;
+    },
+    (error: unknown) => {
+      console.error(error instanceof LocalError ? `${error.message}\n${error.next}` : messageOf(error));
+      process.exitCode = 1;
+    },
+  );
 }

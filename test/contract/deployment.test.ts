@@ -54,8 +54,16 @@ describe('states and handlers', () => {
       }
       return tasks.map(([name]) => kebab(name));
     });
-    // Those that are no state: one starts the machine, one ends what it left, three report on it, one sweeps.
-    const others = ['expire-archives', 'notify-run', 'summarize-run', 'count-runs', 'start-run', 'stop-run'];
+    // Those that are no state: one starts the machine, one ends what it left, three report on it, one notes what EC2 announces, one sweeps.
+    const others = [
+      'expire-archives',
+      'note-interruption',
+      'notify-run',
+      'summarize-run',
+      'count-runs',
+      'start-run',
+      'stop-run',
+    ];
     expect([...states, ...others].sort()).toEqual(lambdaNames().sort());
   });
 });
@@ -76,7 +84,9 @@ describe.each(lambdaNames())('%s', (name) => {
   it('makes the SDK calls that are listed here', () => {
     const sent = new Set(called.flatMap((text) => all(text, /new (\w+)Command\(/g)));
     // A handler may use a part of a client: what it uses is among what its clients can do.
-    const listed = (CALLED.get(name) ?? []).map((call) => call.replace(/RunFile|Program|Archive$/, 'Object'));
+    const listed = (CALLED.get(name) ?? []).map((call) =>
+      call.replace(/RunFile|Program|Archive|Checkpoint|Notice$/, 'Object'),
+    );
     expect(listed.filter((call) => !sent.has(call))).toEqual([]);
     const unused = [...sent].filter((call) => !listed.includes(call));
     for (const call of unused) {

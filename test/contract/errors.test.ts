@@ -50,6 +50,7 @@ const NOT_ENDINGS: Readonly<Record<string, string>> = {
   InvalidMetric: 'the command line reports it as a usage error',
   BadCommand: 'the schema of the run spec makes it InvalidSpec',
   InvalidPatch: 'Assemble archive makes it PatchUnusable',
+  PartsBroken: 'Finish run makes it a warning: the outcome stays',
   BadExpression: 'the command line tells it, before there is a schedule',
   UnreadableAnswer: 'asked again by the commands adapter, then AgentSilent',
 };

@@ -9,8 +9,10 @@ import {
   archiveKey,
   fetchedKey,
   indexKey,
+  interruptionKey,
   LOOK_DOCUMENT,
   logChunkKey,
+  logFileName,
   logStream,
   MANAGED_POLICIES,
   MANIFEST,
@@ -65,8 +67,11 @@ const indexes = indexKey('demo', 'a'.repeat(64));
 const uses = useKey(archives);
 const runs = runFileKey('demo-1', 'manifest.json');
 const results = [METRICS_FILE, REPORT_FILE, SUMMARY_FILE].map((name) => runFileKey('demo-1', name));
-const sources = [MANIFEST, LOG_FILE, FILE_POINTS, USAGE_FILE, SUMMARY_FILE].map((name) => runFileKey('demo-1', name));
+const sources = [MANIFEST, LOG_FILE, logFileName('train', 2), FILE_POINTS, USAGE_FILE, SUMMARY_FILE].map((name) =>
+  runFileKey('demo-1', name),
+);
 const pieces = logChunkKey('demo-1', 'train', 0);
+const interrupted = interruptionKey('i-0123456789abcdef0');
 const checkpointData = `${dataPrefix('demo', 'demo-1')}1/data/checkpoints/a.pt`;
 const checkpoints = manifestKey('demo', 'demo-1', 1);
 const notified = notifiedKey('demo-1/started');
@@ -102,7 +107,9 @@ const LIST = on('s3:ListBucket', bucket);
 const WRITES: Readonly<Record<string, readonly string[]>> = {
   'poll-logs': [pieces, checkpointData, checkpoints],
   'finish-run': [pieces, runs],
-  'stop-run': [pieces, runs],
+  'stop-run': [pieces, runs, checkpointData, checkpoints],
+  'restore-checkpoint': [pieces, checkpoints],
+  'note-interruption': [interrupted],
   'notify-run': [notified],
   'summarize-run': results,
   'verify-archive': [indexes, uses],
@@ -110,6 +117,7 @@ const WRITES: Readonly<Record<string, readonly string[]>> = {
 };
 const READS: Readonly<Record<string, readonly string[]>> = {
   ...WRITES,
+  'restore-checkpoint': [pieces],
   'notify-run': [notified, runs],
   'summarize-run': sources,
   'verify-archive': [uploads, archives],
@@ -118,6 +126,7 @@ const READS: Readonly<Record<string, readonly string[]>> = {
   'start-run': [uploads],
 };
 const of = (table: typeof READS, name: string) => table[name] ?? [];
+const isPlan = (name: string) => name === 'plan-attempt';
 const isEnd = (name: string) => name === 'finish-run' || name === 'stop-run';
 
 /** The requests of each call that a function makes. */
@@ -126,6 +135,9 @@ const REQUESTS: Readonly<Record<string, (name: string) => IamRequest[]>> = {
   HeadObject: (name) => [...read(...of(READS, name)), ...readVersion(...of(READS, name)), ...LIST],
   GetRunFile: (name) => [...read(...of(READS, name)), ...(name === 'summarize-run' ? LIST : [])],
   HeadRunFile: (name) => [...read(...of(READS, name)), ...LIST],
+  GetNotice: () => read(interrupted),
+  GetCheckpoint: () => [...read(checkpoints, checkpointData), ...readVersion(checkpointData), ...LIST],
+  HeadCheckpoint: () => [...read(checkpoints, checkpointData), ...readVersion(checkpointData), ...LIST],
   HeadArchive: () => [...read(archives), ...LIST],
   ListObjectsV2: () => LIST,
   GetObjectTagging: () => on('s3:GetObjectVersionTagging', object(archives)),
@@ -144,7 +156,11 @@ const REQUESTS: Readonly<Record<string, (name: string) => IamRequest[]>> = {
     ]),
   UploadPart: (name) => of(WRITES, name).flatMap((key) => on('s3:PutObject', object(key))),
   // Copies from an archive into an archive.
-  UploadPartCopy: () => [...on('s3:PutObject', object(archives)), ...read(archives), ...readVersion(archives)],
+  UploadPartCopy: (name) =>
+    isEnd(name)
+      ? [...on('s3:PutObject', object(runs)), ...read(pieces)]
+      : [...on('s3:PutObject', object(archives)), ...read(archives), ...readVersion(archives)],
+  ListParts: (name) => on('s3:ListMultipartUploadParts', ...(isEnd(name) ? [object(runs)] : [])),
   CompleteMultipartUpload: (name) => of(WRITES, name).flatMap((key) => on('s3:PutObject', object(key))),
   AbortMultipartUpload: (name) => of(WRITES, name).flatMap((key) => on('s3:AbortMultipartUpload', object(key))),
   SendCommand: () => sendBy(RUN_DOCUMENT),
@@ -158,8 +174,9 @@ const REQUESTS: Readonly<Record<string, (name: string) => IamRequest[]>> = {
   CreateLogGroup: () => on('logs:CreateLogGroup', GROUP, `${GROUP}:log-stream:`),
   PutLogEvents: () => on('logs:PutLogEvents', STREAM),
   GetLogEvents: () => on('logs:GetLogEvents', STREAM),
-  DescribeExecution: (name) => on('states:DescribeExecution', ...(isEnd(name) ? [RUN, WATCH] : [RUN])),
-  GetExecutionHistory: () => on('states:GetExecutionHistory', RUN, WATCH),
+  DescribeExecution: (name) =>
+    on('states:DescribeExecution', ...(isEnd(name) ? [RUN, WATCH] : isPlan(name) ? [WATCH] : [RUN])),
+  GetExecutionHistory: (name) => on('states:GetExecutionHistory', ...(isPlan(name) ? [WATCH] : [RUN, WATCH])),
   ListExecutions: () => on('states:ListExecutions', MACHINE),
   StartExecution: () => on('states:StartExecution', MACHINE),
   StopExecution: () => on('states:StopExecution', WATCH),
@@ -174,7 +191,14 @@ const REQUESTS: Readonly<Record<string, (name: string) => IamRequest[]>> = {
 /** What Lambda itself does with a function's role. */
 function ofLambda(name: string): IamRequest[] {
   const stream = arn('logs', `log-group:/aws/lambda/${STACK_NAME}-${name}:log-stream:2026/11/26/[$LATEST]0123`);
-  const isByEvent = ['expire-archives', 'notify-run', 'count-runs', 'start-run', 'stop-run'].includes(name);
+  const isByEvent = [
+    'expire-archives',
+    'note-interruption',
+    'notify-run',
+    'count-runs',
+    'start-run',
+    'stop-run',
+  ].includes(name);
   return [
     ...on('logs:CreateLogStream', stream),
     ...on('logs:PutLogEvents', stream),
@@ -232,7 +256,7 @@ function expectExactly(statements: readonly Statement[], needed: readonly IamReq
 /** Clients of the SDK's credential providers, which a function's role does not use; S3 Express, which has no such bucket here. */
 const OF_THE_SDK = ['CreateToken', 'GetRoleCredentials', 'AssumeRole', 'CreateOAuth2Token', 'CreateSession'];
 /** The SDK's call behind a name that stands for one use of it. */
-const sdkCall = (call: string) => call.replace(/RunFile|Program|Archive$/, 'Object');
+const sdkCall = (call: string) => call.replace(/RunFile|Program|Archive|Checkpoint|Notice$/, 'Object');
 
 const bundles = mkdtempSync(join(tmpdir(), 'runctl-bundles-'));
 beforeAll(() => bundleLambdas(bundles), 120_000);

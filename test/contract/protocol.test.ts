@@ -2,16 +2,20 @@ import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { RunError } from '../../core/errors.ts';
+import type { JobName } from '../../core/names.ts';
 import { checkAnswer, type Verb } from '../../core/protocol/answers.ts';
 import {
   type CheckpointGrant,
   type CollectRequest,
   type InstallRequest,
+  MAX_ATTEMPT,
   MAX_REQUEST_BYTES,
+  type PartsGrant,
   type PollRequest,
   PROTOCOL,
   type ReleaseRequest,
   type RequestBase,
+  type RestoreRequest,
   type RunnerRequest,
   type StartRequest,
   type StopRequest,
@@ -91,6 +95,11 @@ const train: Required<TrainRequest> = {
   environment: 'project',
   lingerGrace: 60,
   checkpoints: { folder: 'checkpoints', every: 0, firstSeq: 1 },
+  resumeFrom: 'checkpoints/epoch-1.pt',
+};
+const restore: Required<RestoreRequest> = {
+  list: { url: 'https://x', sha256: SHA256, bytes: 1 },
+  name: 'checkpoints/epoch-1.pt',
 };
 const grant: CheckpointGrant = {
   url: 'https://x',
@@ -103,9 +112,10 @@ const grant: CheckpointGrant = {
 const starts: Record<string, StartRequest> = {
   sync: { ...start, job: 'sync', sync },
   install: { ...start, job: 'install', install },
-  train: { ...start, job: 'train', train },
+  restore: { ...start, job: 'restore' as JobName, restore },
+  train: { ...start, job: 'train', train, attempt: 2 },
 };
-const poll: PollRequest = { ...base, ...window, verb: 'poll', job: 'train', checkpoints: grant };
+const poll: PollRequest = { ...base, ...window, verb: 'poll', job: 'train', attempt: 2, checkpoints: grant };
 const stop: StopRequest = { ...base, verb: 'stop', grace: 30, reason: 'stop' };
 const release: ReleaseRequest = { ...base, verb: 'release' };
 const finisher = { wait: 8 } as const;
@@ -116,14 +126,24 @@ const collect: CollectRequest = {
   grace: 1,
   outputs: ['outputs/**'],
   maxBytes: 9,
+  maxBytesInParts: 99,
 };
-const upload: UploadRequest = { ...base, ...finisher, verb: 'upload', puts: { 'train.log.gz': 'https://x' } };
+const parts: PartsGrant = { url: 'https://x', fields: { policy: 'p' }, prefix: 'pieces/run/', partBytes: 1e8 };
+const upload: UploadRequest = {
+  ...base,
+  ...finisher,
+  verb: 'upload',
+  puts: { 'train.log.gz': 'https://x' },
+  parts: { 'outputs.tar.gz': parts },
+};
 const requests: Record<string, RunnerRequest> = { ...starts, poll, stop, collect, upload, release };
 
 /** Keys that the runner can do without: it has a default, or reads them only when they are there. */
 const OPTIONAL = [
   'offset',
   'maxBytes',
+  'maxBytesInParts',
+  'parts',
   'secrets',
   'lingerGrace',
   'environment',
@@ -132,6 +152,8 @@ const OPTIONAL = [
   'takeOver',
   'index',
   'checkpoints',
+  'attempt',
+  'resumeFrom',
 ];
 
 describe('requests', () => {
@@ -150,6 +172,7 @@ describe('requests', () => {
   it.each([
     ['sync', sync],
     ['install', install],
+    ['restore', restore],
     ['train', train],
   ])('the work of %s without any one key is refused, with its name', (job, work) => {
     const optional = job === 'install' ? [...OPTIONAL, 'maxDuration'] : OPTIONAL;
@@ -190,6 +213,40 @@ describe('requests', () => {
     ]);
   });
 
+  it('the parts of a list of files are checked, and the path of a checkpoint to go on from', () => {
+    const lists = ['url', 'sha256', 'bytes'].map((key) => ({ ...restore.list, [key]: undefined }));
+    expect(understood(lists.map((list) => ({ ...starts.restore, restore: { ...restore, list } })))).toEqual([
+      'restore.list.url is missing',
+      'restore.list.sha256 is missing',
+      'restore.list.bytes is missing',
+    ]);
+    const paths = [null, 'checkpoints/a.pt', '', '/etc/passwd', '../a', 'a/../../b', 'a\0b'];
+    const trains = paths.map((resumeFrom) => ({ ...starts.train, train: { ...train, resumeFrom } }));
+    const outside = 'train.resumeFrom is not a path in the project';
+    expect(understood(trains)).toEqual([null, null, outside, outside, outside, outside, outside]);
+  });
+
+  it('an attempt is a whole number from 1 to the largest', () => {
+    const attempts = [1, MAX_ATTEMPT, 0, MAX_ATTEMPT + 1, 1.5, '2', true, null];
+    const refusal = `attempt is not a whole number from 1 to ${MAX_ATTEMPT}`;
+    const answers = attempts.map((_, at) => (at < 2 ? null : refusal));
+    expect(understood(attempts.map((attempt) => ({ ...poll, attempt })))).toEqual(answers);
+    expect(understood(attempts.map((attempt) => ({ ...starts.sync, attempt })))).toEqual(answers);
+  });
+
+  it('the right to send a file in parts is checked', () => {
+    const keys = Object.keys(parts);
+    const uploads = keys.map((key) => ({ ...upload, parts: { a: { ...parts, [key]: undefined } } }));
+    expect(understood(uploads)).toEqual(keys.map((key) => `parts.${key} is missing`));
+    const wrong = [{ parts: [] }, { parts: { a: 'b' } }, { parts: { a: { ...parts, fields: { a: 1 } } } }];
+    expect(understood(wrong.map((fields) => ({ ...upload, ...fields })))).toEqual([
+      'parts has the wrong type',
+      'parts has the wrong type',
+      'parts.fields has the wrong type',
+    ]);
+    expect(understood([{ ...collect, maxBytesInParts: '1' }])).toEqual(['maxBytesInParts has the wrong type']);
+  });
+
   it('a training starts exactly one of script, module and command', () => {
     const { script: _script, ...rest } = train as Extract<TrainRequest, { script: string }>;
     const entries = [{ module: 'pkg.train' }, { command: ['torchrun', 'x.py'] }, {}, { module: 'a', script: 'b.py' }];
@@ -228,7 +285,7 @@ describe('answers', () => {
   const answers: Record<Verb, object> = {
     start: { ...status, holder: { run: 'r', arn: 'a', since: 1 }, queue: { place: 1, length: 1, since: 1, ahead: [] } },
     poll: status,
-    stop: { jobs: { sync: 'exited', train: 'running' } },
+    stop: { jobs: { sync: 'exited', restore: 'exited', train: 'running' } },
     collect: { ...collected, warnings: ['w'] },
     upload: { state: 'uploaded', failed: { name: 'why' } },
     release: { released: true, jobs: {} },
@@ -255,6 +312,14 @@ describe('answers', () => {
     const { put, ...log } = status.log;
     const { queue, usage, checkpoints, ...older } = { ...status, log };
     expect(checkAnswer('poll', older)).toEqual({ ...status, queue: null, usage: null, checkpoints: null });
+  });
+
+  it('of a keeper that is older have no notice', () => {
+    const checkpoints = { state: 'watching', units: [], uploading: null, warnings: [] };
+    const notice = { action: 'terminate', time: 1_795_000_000 };
+    expect(checkAnswer('poll', { ...status, checkpoints }).checkpoints).toEqual({ ...checkpoints, notice: null });
+    const noticed = { ...checkpoints, notice };
+    expect(checkAnswer('poll', { ...status, checkpoints: noticed }).checkpoints).toEqual(noticed);
   });
 
   it.each(['a text', { name: 5, message: 'm' }, null])('have no error where the process of a job wrote %j', (error) => {

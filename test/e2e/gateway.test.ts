@@ -23,6 +23,7 @@ import { projectRoot, statePaths } from '../../local/cloud/paths.ts';
 import { type LocalState, readState } from '../../local/cloud/state.ts';
 import { ensureVenv } from '../../local/tools/python-tools.ts';
 import { Cloud } from '../support/cloud/cloud.ts';
+import { giveNotice } from '../support/cloud/notice.ts';
 import { shellEnvironment } from '../support/cloud/runctl.ts';
 
 const NOBODY = 65_534;
@@ -274,5 +275,22 @@ describe('the local cloud, to its own user', () => {
     expect((await ssm.send(parameter)).Parameter?.Value).toBe('v');
     const other = new SSMClient({ ...ssmSettings(state), credentials: { ...credentials, sessionToken: 'another' } });
     await expect(other.send(parameter)).rejects.toMatchObject({ $metadata: { httpStatusCode: 403 } });
+  });
+
+  it('has the notices of EC2 that a file gives to an instance, and 404 without', async () => {
+    const [one, other] = ['i-00000000000000001', 'i-00000000000000002'];
+    const imds = async (instance: string, path: string, method: string, headers: Record<string, string>) =>
+      await raw({ url: `${state.endpoint}/instances/${instance}/latest/${path}`, method, headers });
+    const seconds = { 'x-aws-ec2-metadata-token-ttl-seconds': '60' };
+    const header = { 'x-aws-ec2-metadata-token': (await imds(one, 'api/token', 'PUT', seconds)).text };
+    const action = 'meta-data/spot/instance-action';
+    expect((await imds(one, action, 'GET', header)).status).toBe(404);
+    const notice = { action: 'terminate', time: '2026-11-27T12:00:00Z' } as const;
+    giveNotice(statePaths(inject('cloudFolder')), one, { 'instance-action': notice });
+    expect(JSON.parse((await imds(one, action, 'GET', header)).text)).toEqual(notice);
+    expect((await imds(one, action, 'GET', {})).status).toBe(401);
+    expect((await imds(one, 'meta-data/events/recommendations/rebalance', 'GET', header)).status).toBe(404);
+    expect((await imds(other, action, 'GET', header)).status).toBe(404);
+    expect((await imds(other, 'meta-data/instance-id', 'GET', header)).status).toBe(200);
   });
 });

@@ -289,7 +289,7 @@ describe.concurrent('a run ends by', () => {
     const manifest = await cloud.manifest(arn);
     expect(manifest).toMatchObject({
       outcome: 'capped',
-      next: ERRORS.CostCapped.next,
+      next: ERRORS.CostCapped.next.replaceAll('<run id>', id),
       message: expect.stringMatching(/of maxCost \(\$0\.000445\), at \$0\.0208 an hour \(list price of 20/),
       jobs: { train: { state: 'stopped', exitCode: 0 } },
       outputs: { files: [{ path: 'outputs/last.txt' }] },

@@ -91,8 +91,10 @@ describe('the package', () => {
 
     await runctl('local', 'down', '--purge');
     expect(filesOf(installed())).toEqual(before);
-    for (const name of ['.local/state/runctl', '.cache/runctl', '.cdk', '.runctl'])
+    for (const name of ['.local/state/runctl', '.cdk', '.runctl'])
       expect(existsSync(join(env.HOME ?? '', name)), name).toBe(false);
+    // What Node.js has compiled of the command is not of the cloud, and so not removed with it.
+    expect(readdirSync(join(env.HOME ?? '', '.cache', 'runctl'))).toEqual(['compiled']);
   });
 
   it('refuses a setting that it does not know before anything is deployed', async () => {

@@ -1,6 +1,8 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -16,13 +18,18 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
-function start(args: readonly string[]) {
-  const env = { PATH: process.env.PATH ?? '', HOME: folder, AWS_EC2_METADATA_DISABLED: 'true' };
+const ENV = { PATH: process.env.PATH ?? '', AWS_EC2_METADATA_DISABLED: 'true' };
+
+function start(args: readonly string[], more: Readonly<Record<string, string>> = {}) {
+  const env = { ...ENV, HOME: folder, ...more };
   return spawn(process.execPath, [COMMAND, ...args], { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'] });
 }
 
 async function run(...args: string[]) {
-  const child = start(args);
+  return await ended(start(args));
+}
+
+async function ended(child: ReturnType<typeof start>) {
   const [[code], stdout, stderr] = await Promise.all([once(child, 'close'), text(child.stdout), text(child.stderr)]);
   return { code: code as number | null, stdout, stderr };
 }
@@ -60,4 +67,26 @@ describe('the command line', () => {
       expect(stderr).toBe('');
     },
   );
+
+  it('asks AWS for the first time and again, when it is compiled already', async () => {
+    const missing =
+      '<ErrorResponse><Error><Code>ValidationError</Code><Message>no stack</Message></Error></ErrorResponse>';
+    const server = createServer((_, response) => void response.writeHead(400).end(missing));
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    const aws = {
+      AWS_ENDPOINT_URL: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+      AWS_ACCESS_KEY_ID: 'x',
+      AWS_SECRET_ACCESS_KEY: 'x',
+      AWS_REGION: 'us-east-1',
+    };
+    const list = async () => await ended(start(['list'], aws));
+    try {
+      const first = await list();
+      expect(first).toMatchObject({ code: 3, stdout: '' });
+      expect(first.stderr).toContain('runctl is not deployed in us-east-1');
+      expect(await list()).toEqual(first);
+    } finally {
+      server.close();
+    }
+  });
 });

@@ -406,7 +406,14 @@ describe('requests that are refused with 403', () => {
     const answer = await guard.ask(get);
     expect(answer.status).toBe(200);
     expect(JSON.parse(answer.body)).toMatchObject({ headers: ['host', 'x-aws-ec2-metadata-token'] });
+    const ofInstance = { ...get, path: `/instances/i-0123456789abcdef0${get.path}` };
+    expect(JSON.parse((await guard.ask(withHeader(ofInstance, 'x-runctl-instance', 'i-1'))).body)).toMatchObject({
+      path: get.path,
+      headers: ['host', 'x-aws-ec2-metadata-token', 'x-runctl-instance'],
+    });
     for (const refused of [
+      { ...ofInstance, peer: 2 },
+      { ...ofInstance, path: `/instances/../x${get.path}` },
       { ...get, peer: 2 },
       withHeader(get, 'origin', 'null'),
       withHeader(get, 'host', 'evil.example'),

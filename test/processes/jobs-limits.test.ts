@@ -79,7 +79,8 @@ used = resource.getrusage(resource.RUSAGE_CHILDREN)
 open(os.environ["${measured}"], "w").write(str(used.ru_utime + used.ru_stime))
 sys.exit(code)`;
     const into = join(instance().base, 'cpu');
-    const box = instance({ before: ['python3', '-I', '-c', measure], env: { [measured]: into } });
+    const before = ['python3', '-I', '-c', measure];
+    const box = instance({ before, env: { [measured]: into }, asShipped: true });
     box.write('train.py', 'import time\ntime.sleep(300)\n');
     const run = box.giveLease(box.run());
     await box.start(run, { train: {} });
@@ -130,7 +131,7 @@ afterEach(async () => {
 });
 
 function onSmallDisk(size: string): TestInstance {
-  const box = instance();
+  const box = instance({ asShipped: true });
   const runner = readFileSync(box.runner);
   execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${size},mode=755`, 'tmpfs', box.root]);
   cleanUps.push(() => {

@@ -1,6 +1,6 @@
-"""Runs the runner's sync, and at its Nth change to the file system kills it, or fills the disk.
+"""Runs the runner's sync, or a restore, and at its Nth change to the file system kills it, or fills the disk.
 
-Usage: sync-fault.py kill|kill-job|full-once|full <N> <runner>. Python tells an audit hook of every such call before it
+Usage: sync-fault.py kill|kill-job|full-once|full <N> <runner> [restore]. Python tells an audit hook of every such call before it
 makes it, so the runner itself needs no hook for tests. `kill`: SIGKILL to all processes just before the change,
 `kill-job`: to the group of the first one, as a person would. `full-once`: that change fails with ENOSPC; `full`: and
 all later ones that need room. Exit code 0: the sync came to its end before its Nth change.
@@ -36,5 +36,5 @@ def watch(event, args):
 
 
 sys.addaudithook(watch)
-sys.argv = [runner, "child", "sync"]
+sys.argv = [runner, "child", *(sys.argv[4:] or ["sync"])]
 runpy.run_path(runner, run_name="__main__")

@@ -19,7 +19,7 @@ const HASTY = (instance: SyncSetup): SyncOptions => ({
     '-I',
     '-B',
     '-c',
-    'import sys; sys.path.insert(0, sys.argv[1]); from sync import fetch, main; fetch.SILENCE_S = 1; fetch.FIRST_WAIT_S = 0.01; sys.exit(main.main())',
+    'import sys; sys.path.insert(0, sys.argv[1]); from common import presigned_get; presigned_get.SILENCE_S = 1; from sync import fetch, main; fetch.FIRST_WAIT_S = 0.01; sys.exit(main.main())',
     instance.runner,
   ],
 });

@@ -26,6 +26,8 @@ export interface Played {
   readonly findings: Findings;
   /** The number of runs by outcome. */
   readonly ends: Readonly<Record<string, number>>;
+  /** The number of checkpoints that were committed. */
+  readonly committed: number;
   readonly world: World;
 }
 
@@ -36,7 +38,7 @@ const LAST: RunPlan = {
   spec: { instance: 'tag:Project=soak', maxDuration: '1h', stopGrace: '1s' },
   hasRequirements: false,
   hasOutputs: true,
-  jobs: { sync: planOf(1_000), install: planOf(1_000), train: planOf(3_000) },
+  jobs: { sync: planOf(1_000), install: planOf(1_000), restore: planOf(1_000), train: planOf(3_000) },
 };
 
 function planOf(lasts: number): RunPlan['jobs']['train'] {
@@ -59,6 +61,7 @@ export async function playModel(seed: number, definitions: Definitions): Promise
     definitions,
     origin: 'http://soak.invalid',
     tags: {},
+    keepsCheckpoints: true,
     instance: (made) =>
       new ModelInstance({
         clock,
@@ -92,7 +95,14 @@ export async function playProcesses(seed: number, definitions: Definitions): Pro
   });
   try {
     const { tags } = instance;
-    world = new World(schedule, { clock, definitions, origin, tags, instance: () => instance });
+    world = new World(schedule, {
+      clock,
+      definitions,
+      origin,
+      tags,
+      keepsCheckpoints: false,
+      instance: () => instance,
+    });
     return await finish(world, clock, HOUR_MS);
   } finally {
     await instance.remove();
@@ -121,7 +131,7 @@ async function finish(
     const end = outcomeOf(world, id) ?? 'not reported';
     ends[end] = (ends[end] ?? 0) + 1;
   }
-  return { schedule, findings, ends, world };
+  return { schedule, findings, ends, committed: world.checkpoints.committed.length, world };
 }
 
 async function pass(clock: Clock, ms: number): Promise<void> {

@@ -5,6 +5,7 @@ import { type Findings, KINDS } from './world/check.ts';
 /** The results of all schedules of a level. */
 export class Totals {
   schedules = 0;
+  private committed = 0;
   private readonly counts = new Map<keyof Findings, number>();
   private readonly ends = new Map<string, number>();
   private readonly level: Level;
@@ -17,8 +18,9 @@ export class Totals {
     return [...this.counts.values()].reduce((sum, count) => sum + count, 0);
   }
 
-  add({ findings, ends }: Result): void {
+  add({ findings, ends, committed }: Result): void {
     this.schedules += 1;
+    this.committed += committed;
     for (const kind of Object.keys(KINDS) as (keyof Findings)[])
       this.counts.set(kind, (this.counts.get(kind) ?? 0) + findings[kind].length);
     for (const [end, count] of Object.entries(ends)) this.ends.set(end, (this.ends.get(end) ?? 0) + count);
@@ -38,6 +40,6 @@ export class Totals {
       ([kind, name]) => `${name} ${this.counts.get(kind as keyof Findings) ?? 0}`,
     );
     const ends = [...this.ends].sort(([, one], [, other]) => other - one).map(([end, count]) => `${end} ${count}`);
-    return `${this.level}: ${this.schedules} schedules\n  ${counts.join(', ')}\n  runs: ${ends.join(', ')}`;
+    return `${this.level}: ${this.schedules} schedules, ${this.committed} checkpoints committed\n  ${counts.join(', ')}\n  runs: ${ends.join(', ')}`;
   }
 }

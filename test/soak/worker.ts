@@ -11,6 +11,8 @@ export interface Result {
   readonly findings: Findings;
   /** The number of runs by outcome. */
   readonly ends: Readonly<Record<string, number>>;
+  /** The number of checkpoints that were committed. */
+  readonly committed: number;
   readonly seconds: number;
 }
 
@@ -24,9 +26,10 @@ process.on('message', (order: Order) => {
 async function work(seed: number): Promise<void> {
   if (job === null) throw new Error('a seed came before the definitions');
   const began = performance.now();
-  const { findings, ends } = await play(job.level, seed, job.definitions).catch((error: Error) => ({
+  const { findings, ends, committed } = await play(job.level, seed, job.definitions).catch((error: Error) => ({
     findings: { ...nothingFound(), other: [error.stack ?? String(error)] },
     ends: {},
+    committed: 0,
   }));
-  process.send?.({ seed, findings, ends, seconds: (performance.now() - began) / 1_000 } satisfies Result);
+  process.send?.({ seed, findings, ends, committed, seconds: (performance.now() - began) / 1_000 } satisfies Result);
 }

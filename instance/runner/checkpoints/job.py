@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from common import marker, paths, processes
+from common import attempts, marker, paths, processes
 
 
 def is_over(folder: str) -> bool:
@@ -24,8 +24,8 @@ def is_over(folder: str) -> bool:
 
 
 def is_wanted(folder: str) -> bool:
-    """Whether the keeper may go on: its run's folder is there, and the run has not given the instance back."""
-    if not os.path.isdir(folder):
+    """Whether the keeper may go on: no later attempt has begun, and the run has not given the instance back."""
+    if not os.path.isdir(folder) or attempts.is_superseded(folder):
         return False
     run = os.path.dirname(folder)
     if not marker.exists(os.path.join(run, paths.CLOSED)):

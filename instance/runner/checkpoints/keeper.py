@@ -13,8 +13,8 @@ import sys
 import time
 from typing import Any
 
-from checkpoints import job, judge, units, upload
-from common import accounts, child, disk, keeper_files, libc, listing, marker, paths
+from checkpoints import job, judge, spot, units, upload
+from common import accounts, child, disk, keeper_files, libc, listing, marker, paths, processes
 
 _LOOK_S = 5.0
 _TICK_S = 0.5
@@ -28,6 +28,7 @@ _DAMAGED_S = 300.0
 _MAX_WARNINGS = 5
 _MAX_REPORTED = 8
 _MAX_NAME = 200
+_REBALANCE = "EC2 recommends to move to another instance: this one has an elevated risk of being interrupted"
 #: So often is a unit tried.
 _MAX_ATTEMPTS = 3
 
@@ -47,6 +48,9 @@ def main(job_folder: str) -> int:
     with contextlib.suppress(OSError):
         os.nice(10)  # the training comes first
     work = marker.read(keeper_files.path(job_folder, keeper_files.INPUT))
+    own = processes.existing(os.getpid())
+    identity = {"pid": own.pid, "startTime": own.start, "bootId": processes.boot_id()}
+    marker.write(keeper_files.path(job_folder, paths.IDENTITY), identity, durable=False)
     if work is not None:
         Keeper(job_folder, work).run()
     return 0
@@ -59,7 +63,10 @@ class Keeper:
         self._account = None if account.uid == os.geteuid() else account
         self._listing = listing.read(job_folder)
         state = self._read(keeper_files.STATE) or {}
-        self._next: int = state.get("next", work["checkpoints"]["firstSeq"])
+        # The latter, when a full disk took no newer state: a number that was reported is never another checkpoint's.
+        reported = (self._read(keeper_files.REPORT) or {"units": []})["units"]
+        after_reported = [unit["seq"] + 1 for unit in reported]
+        self._next: int = max([state.get("next", work["checkpoints"]["firstSeq"]), *after_reported])
         #: Sent, and not committed as far as this process knows.
         self._units: list[dict[str, Any]] = state.get("units", [])
         #: When the last unit of a series was sent: modified, in ns.
@@ -76,11 +83,13 @@ class Keeper:
     def run(self) -> None:
         """Works until the training has ended and its last checkpoints were sent, or for DRAIN_S after its end."""
         self._continue_upload()
+        watcher = spot.Watcher(self._folder)
         look_at, ended_at = 0.0, None
         while job.is_wanted(self._folder):
             now = time.monotonic()
             if ended_at is None and job.is_over(self._folder):
                 ended_at, look_at = now, 0.0
+                watcher.end()
             self._collect_result()
             is_over = ended_at is not None
             if now >= look_at:
@@ -98,6 +107,7 @@ class Keeper:
         if self._uploader is not None and self._task is not None:
             self._warn("the checkpoint {} was not sent: the run has ended".format(self._task["name"]))
         self._kill_uploader()
+        watcher.end()
         self._report("done")
 
     def _look(self, is_over: bool) -> None:
@@ -127,8 +137,10 @@ class Keeper:
 
     def _begin_next(self, is_over: bool) -> None:
         """Sends the newest complete unit that is newer than all of its series that were sent."""
-        if keeper_files.read_grant(self._folder) is None:
+        grant = keeper_files.read_grant(self._folder)
+        if grant is None:
             return
+        self._next = max(self._next, grant["committed"] + 1)
         complete = self._tracker.complete(time.monotonic(), 0.0 if is_over else judge.QUIET_S)
         chosen: dict[str, dict[str, Any]] = {}
         for item in complete:  # the newest first
@@ -143,8 +155,9 @@ class Keeper:
                 chosen[series] = item
         if not chosen:
             return
-        # The oldest of those first: each series gets its turn.
-        item = min(chosen.values(), key=lambda one: one["modified"])
+        # The oldest of those first: each series gets its turn. When the instance goes away, the newest may be the last.
+        pick = min if spot.notice(self._folder) is None else max
+        item = pick(chosen.values(), key=lambda one: one["modified"])
         task = {name: item[name] for name in ("name", "signature", "digest", "format", "marked", "modified")}
         task.update(seq=self._next, completeSince=time.time(), sent={}, result=None)
         self._next += 1
@@ -232,6 +245,8 @@ class Keeper:
 
     def _report(self, state: str) -> None:
         """Writes what the next poll answers, when it has changed."""
+        if spot.is_rebalance_recommended(self._folder):
+            self._warn(_REBALANCE)
         task = self._task
         uploading = None
         if task is not None:
@@ -244,7 +259,8 @@ class Keeper:
             "state": state,
             "units": self._units[:_MAX_REPORTED],
             "uploading": uploading,
-            "warnings": self._warnings,
+            "warnings": list(self._warnings),
+            "notice": spot.notice(self._folder),
         }
         if report != self._reported:
             self._write(keeper_files.REPORT, report, durable=False)

@@ -18,9 +18,9 @@ _CHUNK_BYTES = 1 << 20
 #: Left free on the disk beside what a file needs.
 _SPARE_BYTES = 64 << 20
 #: Of wall time. Packing ends by itself, with what it has.
-_MAX_PACK_S = 600
+_MAX_PACK_S = 3_600
 #: A process that hangs in a read is killed.
-_MAX_TOTAL_S = 900
+_MAX_TOTAL_S = 4_000
 #: Of the list of what was packed: two million files.
 _MAX_LIST_BYTES = 256 << 20
 #: A file that a running run has changed since is not finished.

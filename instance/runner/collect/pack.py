@@ -7,17 +7,14 @@ import json
 import os
 from typing import TYPE_CHECKING, Any, Iterator
 
-from collect import inventory, log_stream, outputs, points, usage
-from common import accounts, child, listing, marker, paths
+from collect import inventory, log_stream, outputs, points, selection, usage
+from common import accounts, attempts, child, listing, marker, paths
 
 if TYPE_CHECKING:
     from common.secrets.redact import Redactor
 
-JOBS = ("sync", "install", "train")
 OUTPUTS = "outputs.tar.gz"
 INVENTORY = "inventory.json"
-#: When the training had written how much of its log.
-TIMES = "train.times.gz"
 _MAX_INVENTORY_S = 30
 
 
@@ -30,15 +27,19 @@ def main(folder: str) -> None:
     warnings: list[str] = []
     run = os.path.dirname(folder)
     redact = _redactor(run, warnings)
-    raw = {job: _log(os.path.join(run, job, paths.LOG), job, files, warnings) for job in JOBS}
-    _times(os.path.join(run, "train"), raw["train"], files, warnings)
-    usage.pack(folder, os.path.join(run, "train"), files, warnings)
+    raw: dict[str, int] = {}
+    chosen = selection.choose(attempts.folders(run), warnings)
+    for one in chosen.logs:
+        raw[one.name] = _log(one, files, warnings)
+    for one in chosen.times:
+        _times(one, raw[one.name], files, warnings)
+    usage.pack(folder, [one.path for one in attempts.begun(run, "train")], files, warnings)
     if request.get("logsOnly"):
         marker.remove(os.path.join(folder, OUTPUTS))
         warnings.append("The outputs were not packed: the process that packs them crashed on every attempt")
     else:
         _outputs_and_inventory(folder, request, redact, files, warnings)
-    warnings = [redact(warning) for warning in warnings]
+    warnings = [redact(warning) for warning in dict.fromkeys(warnings)]
     marker.write(os.path.join(folder, paths.COLLECTED), {"files": files, "warnings": warnings, "raw": raw})
     marker.remove(_metrics_file(folder))
 
@@ -55,11 +56,17 @@ def fetch(folder: str) -> None:
     warnings: list[str] = []
     run = os.path.dirname(folder)
     redact = _redactor(run, warnings)
-    before = listing.read(os.path.join(run, "train"))
+    before = _listing(run)
     packed = _outputs(folder, before, request, accounts.Account(**request["account"]), files)
     warnings = [redact(warning) for warning in [*warnings, *packed.warnings]]
     result = {"files": files, "count": len(packed.files), "warnings": warnings, "raw": {}}
     marker.write(os.path.join(folder, paths.COLLECTED), result)
+
+
+def _listing(run: str) -> listing.Listing | None:
+    """Of the first attempt on this instance: what differs from that is the run's."""
+    trainings = attempts.begun(run, "train")
+    return listing.read(trainings[0].path) if trainings else None
 
 
 def _redactor(run: str, warnings: list[str]) -> Redactor:
@@ -70,9 +77,10 @@ def _redactor(run: str, warnings: list[str]) -> Redactor:
     from common.secrets import read, redact
 
     for job in ("train", "install"):
-        if not marker.exists(os.path.join(run, job, paths.IDENTITY)):
+        begun = attempts.begun(run, job)
+        if not begun:
             continue  # It has not begun, and had no values.
-        request = marker.read(os.path.join(run, job, paths.REQUEST)) or {}
+        request = marker.read(os.path.join(begun[-1].path, paths.REQUEST)) or {}
         secrets = request.get(job, {}).get("secrets")
         if secrets:
             result = read.read(secrets, os.environ)
@@ -87,12 +95,12 @@ def _outputs_and_inventory(
     folder: str, request: dict[str, Any], redact: Redactor, files: list[dict[str, Any]], warnings: list[str]
 ) -> None:
     account = accounts.Account(**request["account"])
-    train = os.path.join(os.path.dirname(folder), "train")
+    run = os.path.dirname(folder)
     _warn_of_administrator(account, warnings)
-    before = listing.read(train)
+    before = _listing(run)
     packed = _outputs(folder, before, request, account, files)
     warnings += packed.warnings
-    python, packages = _packages(train, account, warnings)
+    python, packages = _packages(run, account, warnings)
     content = {
         "outputs": [file for file in packed.files if "sha256" in file],
         "leftOut": packed.left_out,
@@ -116,23 +124,23 @@ def _warn_of_administrator(account: accounts.Account, warnings: list[str]) -> No
         )
 
 
-def _log(path: str, job: str, files: list[dict[str, Any]], warnings: list[str]) -> int:
+def _log(one: attempts.JobFolder, files: list[dict[str, Any]], warnings: list[str]) -> int:
     """Returns how many bytes of the log are kept: a process that escaped its supervisor may still write."""
+    job, folder = one.name, one.path
     try:
-        fd = marker.open_regular(path)
+        fd = marker.open_regular(os.path.join(folder, paths.LOG))
     except FileNotFoundError:
-        return 0  # The run never came to this job.
+        return 0  # The job never began.
     except (OSError, marker.Untrusted) as error:
         warnings.append(f"The log of {job} cannot be read: {error}")
         return 0
     try:
         limit, why = log_stream.kept_bytes(fd)
         log = log_stream.Gzipped(fd, limit, log_stream.MAX_READ_S)
-        files.append(log_stream.entry(f"{job}.log.gz", log))  # An empty log is kept too.
-        folder = os.path.dirname(path)
+        files.append(log_stream.entry(job + selection.LOG, log))  # An empty log is kept too.
         if marker.exists(os.path.join(folder, paths.LOG_CHANGED)):
             warnings.append(f"The job {job} rewrote a part of its log")
-        metadata = marker.read(os.path.join(folder, paths.METADATA_OPEN)) if job == "train" else None
+        metadata = marker.read(os.path.join(folder, paths.METADATA_OPEN)) if one.job == "train" else None
         if metadata:
             warnings.append(
                 "The run's jobs could reach the instance metadata service, and so the credentials of the instance's"
@@ -155,15 +163,15 @@ def _log(path: str, job: str, files: list[dict[str, Any]], warnings: list[str]) 
         os.close(fd)
 
 
-def _times(train: str, limit: int, files: list[dict[str, Any]], warnings: list[str]) -> None:
-    """Adds the times of the training's log, up to so many of its bytes."""
+def _times(one: attempts.JobFolder, limit: int, files: list[dict[str, Any]], warnings: list[str]) -> None:
+    """Adds the times of a training's log, up to so many of its bytes."""
     try:
-        with open_times(train, limit) as times:
-            files.append(log_stream.entry(TIMES, times))
+        with open_times(one.path, limit) as times:
+            files.append(log_stream.entry(one.name + selection.TIMES, times))
     except FileNotFoundError:
-        return  # The run never came to its training.
+        return  # The training never began.
     except (OSError, marker.Untrusted) as error:
-        warnings.append(f"The times of the log of train cannot be read: {error}")
+        warnings.append(f"The times of the log of {one.name} cannot be read: {error}")
 
 
 @contextlib.contextmanager
@@ -186,7 +194,7 @@ def _outputs(
 ) -> outputs.Packed:
     path = os.path.join(folder, OUTPUTS)
     project = os.path.join(account.home, request["project"])
-    selection = outputs.Selection(
+    wanted = outputs.Selection(
         request["outputs"],
         before,
         request["outputsFrom"] == "all",
@@ -194,7 +202,7 @@ def _outputs(
         request.get("until"),
     )
     try:
-        packed = outputs.pack(path, project, selection, request["maxBytes"], account)
+        packed = outputs.pack(path, project, wanted, request["maxBytes"], account)
     except (OSError, RuntimeError) as error:
         why = getattr(error, "strerror", None) or error
         packed = outputs.Packed([], [], [], [f"The outputs were not packed: {why}"])
@@ -207,11 +215,11 @@ def _outputs(
     return packed
 
 
-def _packages(
-    train: str, account: accounts.Account, warnings: list[str]
-) -> tuple[dict[str, str] | None, dict[str, str]]:
+def _packages(run: str, account: accounts.Account, warnings: list[str]) -> tuple[dict[str, str] | None, dict[str, str]]:
+    """Of the latest training."""
     try:
-        request = marker.read(os.path.join(train, paths.REQUEST))
+        trainings = [one for one in attempts.folders(run) if one.job == "train"]
+        request = marker.read(os.path.join(trainings[-1].path, paths.REQUEST)) if trainings else None
         if not request:
             return None, {}
         work = request["train"]

@@ -16,7 +16,9 @@ _MAX_SEARCH_S, _MAX_OTHERS_S = 60, 20
 #: that goes on adds.
 _DEFAULT_GLOBS = frozenset(("outputs/**", "checkpoints/**"))
 #: Caches, and what is runctl's own: nobody misses them.
-CACHES = frozenset(("__pycache__", ".git", ".runctl", ".cache", ".ipynb_checkpoints", ".pytest_cache"))
+CACHES = frozenset(
+    ("__pycache__", ".git", ".runctl", ".runctl-restore", ".cache", ".ipynb_checkpoints", ".pytest_cache")
+)
 _MAX_FOLDERS = 50
 
 

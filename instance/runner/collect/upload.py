@@ -1,4 +1,4 @@
-"""Sends what was collected to presigned URLs. What has been sent is not sent again."""
+"""Sends what was collected to presigned URLs, or in parts. What has been sent is not sent again."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import signal
 import time
 from typing import Any, Iterator, Mapping
 
-from collect import log_stream, pack
+from collect import log_stream, pack, parts, selection
 from common import marker, paths, presigned
 
 _ATTEMPTS = 3
@@ -26,13 +26,15 @@ _URL_S = 240.0
 def main(folder: str) -> None:
     """Writes sent.json after each file, and uploaded.json once every PUT was tried.
 
-    It writes no uploaded.json when the URLs became too old.
+    It writes no uploaded.json when the URLs became too old. puts.json: {puts: URLs by name, parts: names of files
+    that are sent in parts}.
     """
     puts_path = os.path.join(folder, paths.PUTS)
-    puts = marker.read(puts_path)
+    request = marker.read(puts_path)
     marker.remove(puts_path)
-    if puts is None:
+    if request is None:
         return
+    puts, in_parts = request["puts"], request["parts"]
     began = time.monotonic()
     sent_path = os.path.join(folder, paths.SENT)
     sent = (marker.read(sent_path) or {"names": []})["names"]
@@ -43,17 +45,25 @@ def main(folder: str) -> None:
     # The small ones first, while their URLs are new.
     for file in sorted(collected["files"], key=lambda file: file["bytes"]):
         name = file["name"]
-        if name in sent or name not in puts:
+        if name in sent or name not in {*puts, *in_parts}:
             continue
-        why = _send(folder, file, collected["raw"], puts[name])
+        try:
+            is_whole = name in puts
+            why = (
+                _send(folder, file, collected["raw"], puts[name])
+                if is_whole
+                else parts.send(folder, name, file["bytes"])
+            )
+        except parts.NoGrant:
+            return
         if why is None:
             sent.append(name)
             _record(sent_path, {"names": sent})
-        elif time.monotonic() - began > _URL_S:
+        elif is_whole and time.monotonic() - began > _URL_S:
             return
         else:
             failed[name] = why
-    marker.write(os.path.join(folder, paths.UPLOADED), {"names": sorted({*puts, *sent}), "failed": failed})
+    marker.write(os.path.join(folder, paths.UPLOADED), {"names": sorted({*puts, *in_parts, *sent}), "failed": failed})
 
 
 def _record(path: str, value: dict[str, Any]) -> None:
@@ -104,11 +114,12 @@ def _put(folder: str, file: Mapping[str, Any], raw: Mapping[str, int], url: str)
 def _open(folder: str, name: str, raw: Mapping[str, int]) -> Iterator[Iterator[bytes]]:
     """The bytes to send in chunks."""
     run = os.path.dirname(folder)
-    if name == pack.TIMES:
-        with pack.open_times(os.path.join(run, "train"), raw["train"]) as times:
+    if name.endswith(selection.TIMES):
+        train = name[: -len(selection.TIMES)]
+        with pack.open_times(os.path.join(run, train), raw[train]) as times:
             yield iter(times)
         return
-    job = name[: -len(".log.gz")] if name.endswith(".log.gz") else None
+    job = name[: -len(selection.LOG)] if name.endswith(selection.LOG) else None
     fd = marker.open_regular(os.path.join(run, job, paths.LOG) if job else os.path.join(folder, name))
     try:
         yield iter(log_stream.Gzipped(fd, raw[job])) if job else log_stream.plain(fd)

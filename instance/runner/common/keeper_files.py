@@ -20,6 +20,10 @@ REPORT = "report.json"
 #: What must survive a keeper that was killed: what has been sent, and what is being sent.
 STATE = "state.json"
 UPLOAD = "upload.json"
+#: That EC2 recommends to move to another instance.
+REBALANCE = "rebalance.json"
+#: Since when a keeper sends what a training has left that ended without a record of it.
+DRAIN = "drain.json"
 #: How often it was started.
 STARTS = "starts.json"
 #: S3 accepts a policy for 300 s after it was signed; a request that begins has to arrive.

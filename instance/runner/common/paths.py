@@ -14,6 +14,8 @@ EXIT = "exit.json"
 #: The last lines of a job with secrets, without their values.
 TAIL = "tail.json"
 STOP = "stop.json"
+#: That EC2 takes the instance away: {action, time, seenAt}; the training is ended.
+SPOT = "spot.json"
 LOG = "log"
 LOG_START = "log-start.json"
 LOG_CUT = "log-cut.json"
@@ -22,7 +24,7 @@ LOG_TIMES = "log-times"
 LOG_CHANGED = "log-changed.json"
 #: Processes that were ended because they were idle after the job's main process had exited with code 0.
 LINGERED = "lingered.json"
-#: A job that was interrupted has been started again, once.
+#: A job that was interrupted or failed has been started again, and how often.
 RESTARTED = "restarted.json"
 #: Why the job could not be kept from the instance metadata service.
 METADATA_OPEN = "metadata-open.json"
@@ -41,6 +43,10 @@ COLLECTED = "collected.json"
 PUTS = "puts.json"
 SENT = "sent.json"
 UPLOADED = "uploaded.json"
+UPLOAD_ATTEMPTS = "upload-attempts.json"
+#: Of files that are sent in parts: the rights to send them, of the latest request, and the parts that were sent.
+GRANTS = "grants.json"
+SENT_PARTS = "sent-parts.json"
 
 
 def runs_folder(root: str) -> str:
@@ -51,8 +57,13 @@ def run_folder(root: str, key: str) -> str:
     return os.path.join(root, "runs", key)
 
 
-def job_folder(root: str, key: str, job: str) -> str:
-    return os.path.join(root, "runs", key, job)
+def job_name(job: str, attempt: int = 1) -> str:
+    """Names a job of an attempt: its folder, its units and its logs."""
+    return job if attempt == 1 else f"{job}-{attempt}"
+
+
+def job_folder(root: str, key: str, job: str, attempt: int = 1) -> str:
+    return os.path.join(root, "runs", key, job_name(job, attempt))
 
 
 def finish_folder(root: str, key: str) -> str:

@@ -10,7 +10,9 @@ if TYPE_CHECKING:
 
 PROTOCOL = 1
 VERBS = ("start", "poll", "stop", "collect", "upload", "release", "probe", "fetch")
-JOBS = ("sync", "install", "train")
+JOBS = ("sync", "install", "restore", "train")
+#: Of attempts of a run.
+MAX_ATTEMPT = 1_000
 #: SSM cuts a stream of 24,000 bytes; the document may add a line of its own.
 MAX_ANSWER_BYTES = 23_500
 #: Of raw log in one answer, when the request has no limit.
@@ -49,7 +51,10 @@ _OF_GRANT = {
     "wholeBytes": (int,),
     "partBytes": (int,),
 }
+#: A right to send a file in parts.
+_OF_PARTS = {"url": _TEXT, "fields": (dict,), "prefix": _TEXT, "partBytes": (int,)}
 _OF_CHECKPOINTS = {"folder": _MAYBE_TEXT, "every": _NUMBER, "firstSeq": (int,)}
+_OF_LIST = {"url": _TEXT, "sha256": _TEXT, "bytes": (int,)}
 _OF_JOB = {
     "sync": {
         "url": _TEXT,
@@ -61,6 +66,7 @@ _OF_JOB = {
         "versionId": _MAYBE_TEXT,
     },
     "install": {"requirements": _TEXT, "installer": _TEXT, "python": _MAYBE_TEXT, "env": (dict,)},
+    "restore": {"list": (dict,), "name": _TEXT},
     "train": {
         "args": (list,),
         "env": (dict,),
@@ -118,6 +124,8 @@ def parse(data: bytes | str) -> dict[str, Any]:
         _check_outputs(request)
     if request["verb"] == "fetch":
         _check_fetch(request)
+    if request["verb"] == "upload":
+        _check_parts(request)
     if request["verb"] == "poll":
         _check_grant(request)
     if "job" in _OF_VERB[request["verb"]]:
@@ -144,8 +152,10 @@ def _check_keep(request: dict[str, Any]) -> None:
 
 
 def _check_outputs(request: dict[str, Any]) -> None:
-    """`outputsFrom` may be left out."""
+    """`outputsFrom` and `maxBytesInParts` may be left out."""
     request.setdefault("outputsFrom", "run")
+    request.setdefault("maxBytesInParts", 0)
+    _check(request, {"maxBytesInParts": _NUMBER}, "")
     if request["outputsFrom"] not in ("run", "all"):
         raise Refusal("BadRequest", "outputsFrom must be run or all")
 
@@ -167,8 +177,22 @@ def _check_grant(request: dict[str, Any]) -> None:
         return
     _check(request, {"checkpoints": (dict,)}, "")
     _check(grant, _OF_GRANT, "checkpoints.")
+    _check_fields(grant, "checkpoints.")
+
+
+def _check_parts(request: dict[str, Any]) -> None:
+    """The rights to send files in parts, by name, may be left out."""
+    request.setdefault("parts", {})
+    _check(request, {"parts": (dict,)}, "")
+    for grant in request["parts"].values():
+        _check({"": grant}, {"": (dict,)}, "parts")
+        _check(grant, _OF_PARTS, "parts.")
+        _check_fields(grant, "parts.")
+
+
+def _check_fields(grant: dict[str, Any], prefix: str) -> None:
     if not all(isinstance(value, str) for value in grant["fields"].values()):
-        raise Refusal("BadRequest", "checkpoints.fields has the wrong type")
+        raise Refusal("BadRequest", f"{prefix}fields has the wrong type")
 
 
 def _check_window(request: dict[str, Any]) -> None:
@@ -179,6 +203,9 @@ def _check_window(request: dict[str, Any]) -> None:
     for key in ("offset", "maxBytes"):
         if type(request[key]) is not int or request[key] < 0:
             raise Refusal("BadRequest", f"{key} is not a whole number of bytes")
+    attempt = request.setdefault("attempt", 1)
+    if type(attempt) is not int or not 1 <= attempt <= MAX_ATTEMPT:
+        raise Refusal("BadRequest", f"attempt is not a whole number from 1 to {MAX_ATTEMPT}")
 
 
 def _check_work(request: dict[str, Any]) -> None:
@@ -205,12 +232,15 @@ def _check_work(request: dict[str, Any]) -> None:
         work.setdefault("lingerGrace", 60)
         _check(work, {"lingerGrace": _NUMBER}, "train.")
         _check_checkpoints(work.setdefault("checkpoints", None))
-    if job != "sync" and work.setdefault("environment", "shared") not in ("shared", "project"):
+        _check_resume(work.setdefault("resumeFrom", None))
+    if job in ("install", "train") and work.setdefault("environment", "shared") not in ("shared", "project"):
         raise Refusal("BadRequest", f"{job}.environment must be shared or project")
     if job == "install" and work.setdefault("maxDuration", None) is not None:
         _check(work, {"maxDuration": _NUMBER}, "install.")
     if job == "sync":
         _check_sync(work)
+    elif job == "restore":
+        _check(work["list"], _OF_LIST, "restore.list.")
     else:
         work.setdefault("secrets", {})
         check_secrets(work["secrets"], work["env"], job + ".")
@@ -223,8 +253,20 @@ def _check_checkpoints(checkpoints: dict[str, Any] | None) -> None:
     _check({"checkpoints": checkpoints}, {"checkpoints": (dict,)}, "train.")
     _check(checkpoints, _OF_CHECKPOINTS, "train.checkpoints.")
     folder = checkpoints["folder"]
-    if folder is not None and (folder.startswith("/") or ".." in folder.split("/") or "\0" in folder):
+    if folder is not None and not _is_inside(folder):
         raise Refusal("BadRequest", "train.checkpoints.folder is not a folder in the project")
+
+
+def _check_resume(path: str | None) -> None:
+    """None: the training does not resume."""
+    _check({"resumeFrom": path}, {"resumeFrom": _MAYBE_TEXT}, "train.")
+    if path is not None and not (path and _is_inside(path)):
+        raise Refusal("BadRequest", "train.resumeFrom is not a path in the project")
+
+
+def _is_inside(path: str) -> bool:
+    """Whether the text of a path stays in the project."""
+    return not (path.startswith("/") or ".." in path.split("/") or "\0" in path)
 
 
 def _entry_words(work: dict[str, Any]) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from typing import Any
+from typing import Any, Sequence
 
 from common import accounts, environment, marker, paths, processes
 from jobs import finisher, lease, status, terminate
@@ -47,25 +47,45 @@ def upload(request: dict[str, Any]) -> dict[str, Any]:
     root, key = request["root"], request["run"]["key"]
     folder = paths.finish_folder(root, key)
     if not marker.exists(os.path.join(folder, paths.COLLECTED)):
-        return {"state": "absent", "failed": {}}
+        return {"state": "absent", "failed": {}, "parts": {}}
+    _write_grants(folder, request["parts"])
 
     def check() -> str:
-        return advance_upload(key, folder, request["puts"])
+        return advance_upload(key, folder, request["puts"], sorted(request["parts"]))
 
     is_done = finisher.until(root, request["wait"], check, "uploaded") == "uploaded"
-    return {"state": "uploaded" if is_done else "uploading", "failed": failed_uploads(folder) if is_done else {}}
+    if not is_done:
+        return {"state": "uploading", "failed": {}, "parts": {}}
+    return {"state": "uploaded", "failed": failed_uploads(folder), "parts": _sent_lists(folder)}
 
 
-def advance_upload(key: str, folder: str, puts: dict[str, str]) -> str:
-    """Lets the finisher upload what it has packed in this folder. puts: URLs by name. Returns the state."""
-    _reopen_upload(folder, puts)
+def _write_grants(folder: str, grants: dict[str, Any]) -> None:
+    """Keeps the rights to send files in parts: also for a finisher that is working."""
+    if grants:
+        kept = {"grants": grants, "receivedAt": time.time()}
+        marker.write(os.path.join(folder, paths.GRANTS), kept, mode=0o600, durable=False)
+
+
+def _sent_lists(folder: str) -> dict[str, dict[str, Any]]:
+    """{bytes, etag} of the lists of parts that were sent, by name of the file."""
+    notes = marker.read(os.path.join(folder, paths.SENT_PARTS)) or {}
+    lists = {name: note["list"] for name, note in notes.items()}
+    return {name: {key: one[key] for key in ("bytes", "etag")} for name, one in lists.items() if one is not None}
+
+
+def advance_upload(key: str, folder: str, puts: dict[str, str], parts: Sequence[str] = ()) -> str:
+    """Lets the finisher upload what it has packed in this folder. Returns the state.
+
+    puts: URLs by name. parts: names of the files that are sent in parts.
+    """
+    _reopen_upload(folder, {*puts, *parts})
     path = os.path.join(folder, paths.PUTS)
     return finisher.advance(
         key,
         folder,
         "upload",
         paths.UPLOADED,
-        lambda _is_last: marker.write(path, puts, mode=0o600),
+        lambda _is_last: marker.write(path, {"puts": puts, "parts": list(parts)}, mode=0o600),
         lambda: _given_up_uploads(folder),
     )
 
@@ -76,11 +96,11 @@ def failed_uploads(folder: str) -> dict[str, str]:
     return failed
 
 
-def _reopen_upload(folder: str, puts: dict[str, str]) -> None:
+def _reopen_upload(folder: str, names: set[str]) -> None:
     """Lets the finisher upload again when this request has names that earlier requests lacked."""
     path = os.path.join(folder, paths.UPLOADED)
     ended = marker.read(path)
-    if ended is not None and "names" in ended and not set(puts) <= set(ended["names"]):
+    if ended is not None and "names" in ended and not names <= set(ended["names"]):
         marker.remove(os.path.join(folder, finisher.attempts("upload")))
         marker.remove(path)
 
@@ -96,18 +116,20 @@ def kill(root: str, key: str) -> None:
             terminate.send(signal.SIGKILL, processes.group(identity["pid"], identity["startTime"]))
         time.sleep(0.01)
     marker.remove(os.path.join(folder, paths.PUTS))
+    marker.remove(os.path.join(folder, paths.GRANTS))
 
 
 def _request_stops(root: str, key: str, grace: float) -> None:
-    for job, folder in terminate.jobs_of(root, key):
+    for _, folder in terminate.jobs_of(root, key):
         if status.find_state(folder)[0] == "running":
-            terminate.request_stop(folder, grace, f"runctl-{key}-{job}")
+            terminate.request_stop(folder, grace, terminate.unit_of(key, folder))
 
 
 def _write_input(request: dict[str, Any], folder: str, is_last: bool) -> None:
     """The last attempt packs logs only."""
     account = accounts.find(request)
-    work_input = {name: request[name] for name in ("project", "run", "outputs", "outputsFrom", "maxBytes")}
+    work_input = {name: request[name] for name in ("project", "run", "outputs", "outputsFrom")}
+    work_input["maxBytes"] = max(request["maxBytes"], request["maxBytesInParts"])
     work_input.update(account=account._asdict(), agent=environment.of_agent(), logsOnly=is_last)
     marker.write(os.path.join(folder, paths.INPUT), work_input, mode=0o600)
 

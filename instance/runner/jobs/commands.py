@@ -12,10 +12,12 @@ from common.paths import program_path
 from jobs import entry
 
 #: A sync is capped (core/archive/caps.ts), and an install may build packages from source. What takes longer hangs.
-_MAX_S = {"sync": 2 * 3_600, "install": 6 * 3_600}
+_MAX_S = {"sync": 2 * 3_600, "install": 6 * 3_600, "restore": 12 * 3_600}
 _GRACE_S = 10
 _LINGER_S = 60
 _CHECKPOINT_VARIABLES = ("RUNCTL_CHECKPOINT_DIR", "SM_CHECKPOINT_DIR", "AIP_CHECKPOINT_DIR")
+#: A checkpoint is a file or a folder; TensorFlow's prefix, and shards with an index, are named without an ending.
+_ENDS_OF_UNITS = ("", ".index", ".index.json")
 
 
 class Command(NamedTuple):
@@ -58,6 +60,7 @@ def of(work: dict[str, Any]) -> Command:
     env = environment.of_job(account, work["agent"], work["run"], work["project"], python, own)
     folder = os.path.join(account.home, work["project"])
     _add_checkpoint_folder(env, work["work"], folder)
+    _add_attempt(env, work, folder)
     try:
         words = entry.build_words(work["work"], python, env, folder)
     except entry.ProgramNotFound as error:
@@ -71,7 +74,18 @@ def _add_checkpoint_folder(env: dict[str, str], train: dict[str, Any], project: 
     path = os.path.join(project, checkpoints.get("folder") or keeper_files.CHECKPOINTS)
     for name in _CHECKPOINT_VARIABLES:
         env.setdefault(name, path)
-    env.setdefault("RUNCTL_ATTEMPT", "1")
+
+
+def _add_attempt(env: dict[str, str], work: dict[str, Any], project: str) -> None:
+    """The attempt, and the checkpoint from which it goes on. Raises CannotRun."""
+    env.setdefault("RUNCTL_ATTEMPT", str(work.get("attempt", 1)))
+    name = work["work"].get("resumeFrom")
+    if name is None:
+        return
+    path = os.path.join(project, name)
+    if not any(os.path.lexists(path + end) for end in _ENDS_OF_UNITS):
+        raise CannotRun("RestoreFailed", f"the checkpoint {name}, from which the training resumes, is not there")
+    env.setdefault("RUNCTL_RESUME_FROM", path)
 
 
 def folders(work: dict[str, Any]) -> list[str]:

@@ -11,7 +11,7 @@ import shutil
 import time
 from typing import Any
 
-from common import accounts, environment, marker, paths
+from common import accounts, attempts, environment, marker, paths
 from jobs import collect_requests, finisher, status
 
 #: What a person did not fetch within this time is removed.
@@ -21,9 +21,10 @@ _MAX_AGE_S = 3_600
 def answer(request: dict[str, Any]) -> dict[str, Any]:
     """Answers `fetch`. Raises Refusal."""
     root, key = request["root"], request["run"]["key"]
-    train = paths.job_folder(root, key, "train")
-    kept = marker.read(os.path.join(train, paths.REQUEST))
-    if kept is None or not marker.exists(os.path.join(train, paths.IDENTITY)):
+    trainings = attempts.begun(paths.run_folder(root, key), "train")
+    train = trainings[-1].path if trainings else None
+    kept = marker.read(os.path.join(train, paths.REQUEST)) if train else None
+    if train is None or kept is None:
         return _state("absent")
     folder = paths.fetch_folder(root, key, request["id"])
     if not os.path.isdir(folder):

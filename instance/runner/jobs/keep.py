@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import time
 from typing import Any
 
-from common import accounts, keeper_files, marker
+from common import accounts, attempts, keeper_files, marker, paths, processes
 from jobs import launch
 
 #: A keeper that ends so often is not started again.
 _MAX_STARTS = 50
 _GRACE_S = 2
+_MAX_KILL_S = 5.0
 #: A poll of a training that has ended waits so long for its keeper.
 _MAX_WAIT_S = 3.0
 _CHECK_INTERVAL_S = 0.05
-_DONE: dict[str, Any] = {"state": "done", "units": [], "uploading": None, "warnings": []}
+_DONE: dict[str, Any] = {"state": "done", "units": [], "uploading": None, "warnings": [], "notice": None}
 
 
 def prepare(request: dict[str, Any], folder: str, account: accounts.Account) -> None:
@@ -42,11 +45,22 @@ def refresh(folder: str, unit: str, status: dict[str, Any], grant: dict[str, Any
     keeper_files.write_grant(folder, grant)
     if keeper_files.is_working(folder):
         return _latest(folder, status)
-    end = status["exit"]["endedAt"] if status["exit"] else None
-    may_start = status["state"] == "running" or (end is not None and time.time() - end < keeper_files.DRAIN_S)
-    if may_start and _start(folder, unit):
+    may_start = status["state"] == "running" or time.time() - _ended_at(folder, status) < keeper_files.DRAIN_S
+    if may_start and not attempts.is_superseded(folder) and _start(folder, unit):
         return _latest(folder, status)
     return dict(report or _DONE, state="done")
+
+
+def _ended_at(folder: str, status: dict[str, Any]) -> float:
+    """When the training ended: epoch seconds. When nobody has recorded it: when a poll found that it has vanished."""
+    if status["exit"]:
+        return status["exit"]["endedAt"]
+    path = keeper_files.path(folder, keeper_files.DRAIN)
+    noted = marker.read(path)
+    if noted is None:
+        noted = {"at": time.time()}
+        marker.write(path, noted)
+    return noted["at"]
 
 
 def _latest(folder: str, status: dict[str, Any]) -> dict[str, Any]:
@@ -67,6 +81,23 @@ def _start(folder: str, unit: str) -> bool:
         return False
     marker.write(path, {"count": count + 1}, durable=False)
     launch.detached(["keep", folder], f"{unit}-keep-{count + 1}", _GRACE_S)
+    return True
+
+
+def end(folder: str) -> bool:
+    """Ends the keeper of an earlier attempt, whose numbers the next one uses. Returns whether none is left."""
+    deadline = time.monotonic() + _MAX_KILL_S
+    while keeper_files.is_working(folder):
+        # It writes its identity shortly after it has its lock.
+        identity = marker.read(keeper_files.path(folder, paths.IDENTITY))
+        if identity is not None and identity["bootId"] == processes.boot_id():
+            if processes.alive(identity["pid"], identity["startTime"]):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(identity["pid"], signal.SIGKILL)  # its children end with it
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    forget_grant(folder)
     return True
 
 

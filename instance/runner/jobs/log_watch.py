@@ -28,7 +28,8 @@ class LogWatch:
         self._path = os.path.join(folder, paths.LOG)
         self._cut_path = os.path.join(folder, paths.LOG_CUT)
         self._start_path = os.path.join(folder, paths.LOG_START)
-        is_again = marker.exists(os.path.join(folder, paths.RESTARTED))
+        restarted = marker.read(os.path.join(folder, paths.RESTARTED))
+        is_again = restarted is not None
         if is_again:
             append_only.clear(self._path)  # its mode could not be set
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | (0 if is_again else os.O_EXCL)
@@ -43,15 +44,16 @@ class LogWatch:
         #: The restored log, after another file had replaced it: the job still writes to `fd`, which has no name.
         self._copy: int | None = None
         self._copied = 0
-        if is_again:
-            self._separate()
+        if restarted is not None:
+            self._separate(restarted["interrupted"])
 
-    def _separate(self) -> None:
-        """Begins a new line behind the log of a job that was interrupted."""
+    def _separate(self, interrupted: bool) -> None:
+        """Begins a new line behind the log of a job that is started again."""
         size = self.size()
         if size and os.pread(self.fd, 1, size - 1) != b"\n":
             os.write(self.fd, b"\n")
-        self.say("the job was interrupted, by a reboot for example; it is started again")
+        why = "the job was interrupted, by a reboot for example" if interrupted else "the job failed"
+        self.say(f"{why}; it is started again")
 
     def size(self) -> int:
         """Bytes of the log now."""

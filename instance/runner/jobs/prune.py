@@ -7,7 +7,7 @@ import os
 import shutil
 import time
 
-from common import append_only, marker, paths, protocol
+from common import append_only, attempts, marker, paths
 from jobs import containers, fetch, finisher, lease, status
 
 #: What is kept, when the request does not say. Logs and outputs are in S3 by then.
@@ -49,7 +49,7 @@ def _ended(root: str, key: str) -> tuple[float, str]:
     """(when anything of the run was written last, its key)."""
     folder = paths.run_folder(root, key)
     times = []
-    for place in (folder, paths.finish_folder(root, key), *(paths.job_folder(root, key, job) for job in protocol.JOBS)):
+    for place in (folder, paths.finish_folder(root, key), *(one.path for one in attempts.folders(folder))):
         with contextlib.suppress(OSError):
             times.append(os.stat(place).st_mtime)
     return max(times, default=time.time()), key
@@ -60,8 +60,8 @@ def _is_over(root: str, key: str, is_old: bool) -> bool:
     finish = paths.finish_folder(root, key)
     if finisher.is_working(finish) or fetch.is_working(paths.run_folder(root, key)):
         return False
-    for job in protocol.JOBS:
-        state, identity, _ = status.find_state(paths.job_folder(root, key, job))
+    for one in attempts.folders(paths.run_folder(root, key)):
+        state, identity, _ = status.find_state(one.path)
         container = containers.of(identity) if identity else None
         if state == "running" or (container and not container.is_empty()):
             return False
@@ -81,6 +81,6 @@ def _size(folder: str) -> int:
 
 
 def _remove(folder: str) -> None:
-    for job in protocol.JOBS:
-        append_only.clear(os.path.join(folder, job, paths.LOG))
+    for one in attempts.folders(folder):
+        append_only.clear(os.path.join(one.path, paths.LOG))
     shutil.rmtree(folder, ignore_errors=True)

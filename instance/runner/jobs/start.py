@@ -6,9 +6,9 @@ import os
 import time
 from typing import Any
 
-from common import accounts, append_only, disk, environment, marker, paths, processes
+from common import accounts, append_only, attempts, disk, environment, keeper_files, marker, paths, processes
 from common.protocol import Refusal
-from jobs import launch, lease, log_read, status, terminate
+from jobs import again, launch, lease, log_read, status, terminate
 
 #: A supervisor starts in 0.1 s; a machine whose disk is busy with an install takes longer.
 _MAX_LAUNCH_S = 15.0
@@ -19,7 +19,7 @@ _MAX_WAIT_S = 20.0
 
 def answer(request: dict[str, Any]) -> dict[str, Any]:
     """Answers `start` with a job status. Raises Refusal."""
-    folder = paths.job_folder(request["root"], request["run"]["key"], request["job"])
+    folder = paths.job_folder(request["root"], request["run"]["key"], request["job"], request["attempt"])
     with lease.locked(request["root"]):
         refusal = _begin(request, folder)
     if refusal is not None:
@@ -38,13 +38,16 @@ def _begin(request: dict[str, Any], folder: str) -> dict[str, Any] | None:
     """Starts the job unless it was started before; returns a job status when it may not start, else None."""
     job, run, root = request["job"], request["run"], request["root"]
     state, _, end = status.find_state(folder)
-    is_again = request["again"] and job == "install" and status.was_interrupted(state, end)
-    if state != "absent" and not (is_again and _may_start_again(folder)):
+    is_again = request["again"] and again.is_due(job, state, end)
+    if state != "absent" and not (is_again and again.may_start(job, folder)):
         return None
     if marker.exists(os.path.join(paths.run_folder(root, run["key"]), paths.CLOSED)):
         return _refused(job, "closed")
     if time.time() > request["notAfter"]:
         return _refused(job, "too-late")
+    why = _check_attempts(request)
+    if why:
+        return _refused(job, why)
     if request["projects"] is not None and request["project"] not in request["projects"]:
         raise Refusal("ProjectNotAllowed", "the instance's tag runctl:projects does not name " + request["project"])
     account = accounts.find(request)
@@ -58,7 +61,7 @@ def _begin(request: dict[str, Any], folder: str) -> dict[str, Any] | None:
     elif not had_lease:
         return _refused(job, "no-lease")
     if is_again:
-        _forget(folder)
+        again.forget(folder, status.was_interrupted(state, end))
     elif not _withdraw(folder):
         return None
     try:
@@ -71,17 +74,32 @@ def _begin(request: dict[str, Any], folder: str) -> dict[str, Any] | None:
     return None
 
 
-def _may_start_again(folder: str) -> bool:
-    """Whether an interrupted job was not started again before, and nothing of it is left."""
-    return not marker.exists(os.path.join(folder, paths.RESTARTED)) and terminate.empty(folder)
+def _check_attempts(request: dict[str, Any]) -> str | None:
+    """Why a job of this attempt must not start, or None: one attempt of a run has jobs at a time.
+
+    Ends what jobs of earlier attempts left behind. Frees what they reserved.
+    """
+    for one in attempts.folders(paths.run_folder(request["root"], request["run"]["key"])):
+        if one.attempt > request["attempt"]:
+            return "too-late"  # this request was delivered after the next attempt had begun
+        if one.attempt == request["attempt"]:
+            continue
+        marker.remove(os.path.join(one.path, paths.INPUT))  # a supervisor that comes late starts nothing
+        if status.find_state(one.path)[0] == "running" or not terminate.empty(one.path):
+            return "attempt-open"
+        if one.job == "train" and not _end_keeper(one.path):
+            return "attempt-open"
+        marker.remove(os.path.join(one.path, paths.ROOM))
+    return None
 
 
-def _forget(folder: str) -> None:
-    """Makes an interrupted job one that has not begun, with the log that it has. The marker comes first: once only."""
-    marker.write(os.path.join(folder, paths.RESTARTED), {"at": time.time()})
-    for name in (paths.EXIT, paths.TAIL, paths.PROGRESS, paths.LINGERED, paths.LOG_CUT, paths.ROOM, paths.IDENTITY):
-        marker.remove(os.path.join(folder, name))
-    marker.sync_folder(folder)
+def _end_keeper(folder: str) -> bool:
+    """Ends the keeper of a training, if it has one. Returns whether none is left."""
+    if not os.path.isdir(keeper_files.folder(folder)):
+        return True
+    from jobs import keep
+
+    return keep.end(folder)
 
 
 def _refused(job: str, reason: str) -> dict[str, Any]:
@@ -93,13 +111,13 @@ def _write_request(request: dict[str, Any], folder: str, account: accounts.Accou
         marker.folder(path)
     job = request["job"]
     work = request[job]
-    kept = {name: request[name] for name in ("run", "project", "job", "user", "home", "notAfter")}
-    kept[job] = {name: value for name, value in work.items() if name != "url"}
+    kept = {name: request[name] for name in ("run", "project", "job", "attempt", "user", "home", "notAfter")}
+    kept[job] = {name: value for name, value in work.items() if name not in ("url", "list")}
     if "env" in work:
         kept[job]["env"] = {name: "***" for name in work["env"]}
     marker.write(os.path.join(folder, paths.REQUEST), kept, mode=0o600)
     os.close(os.open(os.path.join(folder, paths.LOCK), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600))
-    work_input = {name: request[name] for name in ("run", "project", "root", "job", "imds")}
+    work_input = {name: request[name] for name in ("run", "project", "root", "job", "attempt", "imds")}
     work_input.update(work=work, account=account._asdict(), agent=environment.of_agent())
     if job == "train" and work.get("checkpoints") is not None:
         from jobs import keep
@@ -110,9 +128,10 @@ def _write_request(request: dict[str, Any], folder: str, account: accounts.Accou
 
 def _launch(request: dict[str, Any], folder: str) -> None:
     """Starts the supervisor and waits until it has written identity.json, or exit.json without having started a job."""
-    unit = "runctl-{}-{}".format(request["run"]["key"], request["job"])
-    if marker.exists(os.path.join(folder, paths.RESTARTED)):
-        unit += "-2"  # systemd may not have removed the first unit yet
+    unit = terminate.unit_of(request["run"]["key"], folder)
+    count = again.count(folder)
+    if count:
+        unit += f"-again-{count}"  # systemd may not have removed the first unit yet
     grace = request[request["job"]].get("stopGrace", 10)
     reason = launch.detached(["supervise", folder], unit, grace)
     deadline = time.monotonic() + _MAX_LAUNCH_S
@@ -147,7 +166,7 @@ def _withdraw(folder: str) -> bool:
     kept = (
         paths.LOCK,
         paths.RESTARTED,
-        *((paths.LOG, paths.LOG_TIMES) if marker.exists(os.path.join(folder, paths.RESTARTED)) else ()),
+        *((paths.LOG, paths.LOG_TIMES) if again.count(folder) else ()),
     )
     for name in os.listdir(folder) if os.path.isdir(folder) else ():
         if name == paths.LOG:

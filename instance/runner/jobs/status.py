@@ -21,7 +21,7 @@ _MAX_TIMES = 200
 
 def answer(request: dict[str, Any]) -> dict[str, Any]:
     """Answers `poll`."""
-    folder = paths.job_folder(request["root"], request["run"]["key"], request["job"])
+    folder = paths.job_folder(request["root"], request["run"]["key"], request["job"], request["attempt"])
     window = (request["offset"], request["maxBytes"], request.get("put"), request["times"])
     return describe(folder, request["job"], *window, request["checkpoints"], request["run"]["key"])
 
@@ -53,7 +53,7 @@ def describe(
         status["reason"] = end["reason"]
         status["result"] = end["result"]
     if grant is not None and job == "train" and identity:
-        status["checkpoints"] = _checkpoints(folder, f"runctl-{key}", status, grant)
+        status["checkpoints"] = _checkpoints(folder, f"runctl-{key}-{os.path.basename(folder)}", status, grant)
     _add_log(status, folder, identity, offset, max_bytes, put, times)
     return status
 

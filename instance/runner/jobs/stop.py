@@ -16,7 +16,7 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
         for job, folder in terminate.jobs_of(root, key):
             states[job] = status.find_state(folder)[0]
             if states[job] == "running":
-                terminate.request_stop(folder, request["grace"], f"runctl-{key}-{job}")
+                terminate.request_stop(folder, request["grace"], terminate.unit_of(key, folder))
     return {"jobs": states}
 
 

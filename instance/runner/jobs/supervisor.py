@@ -85,6 +85,8 @@ class Supervisor:
         self.usage.end()
         self._record_lingering()
         process.end_leftovers(self.log.say)
+        if process.reason == "interrupted":
+            self.log.say("EC2 takes this instance away: the job was ended")
         self._check()
         result = _error("StartFailed", failure) if failure else self.progress.result if self.progress else None
         end = self._describe_end(held, process, result)
@@ -154,11 +156,16 @@ class Supervisor:
             disk.complain(f"listing the project's files: {error}")  # then the times of the files decide
 
     def _add_metrics_file(self, env: dict[str, str], account: accounts.Account | None) -> None:
-        """Creates the file to which the training can append its metrics. The folder is root's: it stays a file."""
+        """Creates the file to which the training can append its metrics. The folder is root's: it stays a file.
+
+        It is the run's: a later attempt appends to it.
+        """
         path = paths.metrics_file(self.work["root"], self.work["run"]["key"])
         try:
             marker.folder(os.path.dirname(path), mode=0o711)
-            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+            is_first = self.work.get("attempt", 1) == 1
+            flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | (os.O_TRUNC if is_first else 0)
+            fd = os.open(path, flags, 0o600)
             if account is not None:
                 os.fchown(fd, account.uid, account.gid)
             os.close(fd)
@@ -212,7 +219,9 @@ class Supervisor:
             disk.complain(f"writing what was still running: {error}")  # the log has it as well
 
     def _container_name(self) -> str:
-        return "runctl-{}-{}".format(self.work["run"]["key"], self.work["job"])
+        return "runctl-{}-{}".format(
+            self.work["run"]["key"], paths.job_name(self.work["job"], self.work.get("attempt", 1))
+        )
 
     def _complete_sync(self, command: commands.Command) -> None:
         """Completes a sync whose processes were killed, which may have left old and new code mixed."""

@@ -51,11 +51,11 @@ def request_stop(folder: str, grace: float, unit: str) -> None:
 def kill(root: str, key: str) -> tuple[dict[str, str], bool]:
     """Kills all processes of a run's jobs and waits until they have ended. Needs the lease's lock.
 
-    Returns ({job: state}, whether none of their processes is left).
+    Returns ({job: state of its latest attempt}, whether none of their processes is left).
     """
-    for job, folder in jobs_of(root, key):
+    for _, folder in jobs_of(root, key):
         if status.find_state(folder)[0] == "running":
-            request_stop(folder, 0, f"runctl-{key}-{job}")
+            request_stop(folder, 0, unit_of(key, folder))
     deadline = time.monotonic() + _MAX_KILL_S
     while True:
         states, is_empty = survey(root, key)
@@ -75,7 +75,10 @@ def empty(folder: str) -> bool:
 
 
 def survey(root: str, key: str) -> tuple[dict[str, str], bool]:
-    """({job: state}, whether no process of a run's jobs is left). Kills what jobs that have ended left behind."""
+    """({job: state of its latest attempt}, whether no process of a run's jobs is left).
+
+    Kills what jobs that have ended left behind.
+    """
     states, is_empty = {}, True
     for job, folder in jobs_of(root, key):
         states[job] = status.find_state(folder)[0]
@@ -108,9 +111,9 @@ def close(root: str, key: str, reason: str) -> None:
 
 def _write_with_reserve(run: str, path: str, value: dict[str, Any]) -> None:
     """Writes a marker, on a full disk into the space that the run's jobs reserved: a stop must always work."""
-    from common import protocol
+    from common import attempts
 
-    rooms = [os.path.join(run, job, paths.ROOM) for job in protocol.JOBS]
+    rooms = [os.path.join(one.path, paths.ROOM) for one in attempts.folders(run)]
     while True:
         try:
             return marker.write(path, value)
@@ -132,11 +135,15 @@ def clear(root: str, key: str) -> bool:
 
 
 def jobs_of(root: str, key: str) -> list[tuple[str, str]]:
-    """[(job, folder)] of the jobs that the run has started."""
-    from common import protocol
+    """[(job, folder)] of the jobs that the run has started; of a job the latest attempt is the last."""
+    from common import attempts
 
-    folders = [(job, paths.job_folder(root, key, job)) for job in protocol.JOBS]
-    return [(job, folder) for job, folder in folders if os.path.isdir(folder)]
+    return [(one.job, one.path) for one in attempts.folders(paths.run_folder(root, key))]
+
+
+def unit_of(key: str, folder: str) -> str:
+    """The name of a job's systemd unit."""
+    return f"runctl-{key}-{os.path.basename(folder)}"
 
 
 def end_of(
@@ -147,7 +154,7 @@ def end_of(
     reason: str | None = None,
     result: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The content of exit.json. max_rss: bytes. reason: `stop`, `max-duration` or None."""
+    """The content of exit.json. max_rss: bytes. reason: `stop`, `max-duration`, `interrupted` or None."""
     return {
         "code": code,
         "signal": signal_name,

@@ -17,6 +17,10 @@ from jobs.linger import Linger
 _TICK, _TICK_GROUP, _TICK_ENDING = 1.0, 0.25, 0.1
 #: Between TERM and KILL for what a job leaves behind in sessions of its own.
 _LEFTOVER_GRACE_S = 5.0
+#: The KILL comes so long before EC2 takes the instance away, for what is to be sent after it.
+_BEFORE_NOTICE_S = 10.0
+#: Where the instance's clock is wrong, a training has this time nevertheless.
+_MIN_GRACE_S = 5.0
 
 
 class JobProcess:
@@ -24,7 +28,7 @@ class JobProcess:
 
     max_s, grace_s: how long it may last, and the time between TERM and KILL after that. linger: decides how long the
     rest of its session and group may go on after it has exited with code 0; None: not at all. After `wait`:
-    reason  why the supervisor ended it: `stop`, `max-duration`, or None
+    reason  why the supervisor ended it: `stop`, `max-duration`, `interrupted`, or None
     by_us   whether the supervisor ended it
     """
 
@@ -34,6 +38,8 @@ class JobProcess:
         self.reason: str | None = None
         self._folder = folder
         self._stop_path = os.path.join(folder, paths.STOP)
+        self._spot_path = os.path.join(folder, paths.SPOT)
+        self._notice: dict[str, Any] | None = None
         self._held, self._start = held, start
         self._grace_s, self._linger = grace_s, linger
         self._end_at = time.monotonic() + max_s
@@ -105,6 +111,15 @@ class JobProcess:
             self._end("stop", stop["grace"])
         elif not self.by_us and (self._terms or not os.path.isdir(self._folder)):
             self._end(None, self._grace_s)
+        self._check_notice()
+
+    def _check_notice(self) -> None:
+        """Ends the job when its keeper has seen that EC2 takes the instance away, some seconds before it does."""
+        if self._notice is None:
+            self._notice = marker.read(self._spot_path)
+            if self._notice is not None:
+                left = self._notice["time"] - time.time() - _BEFORE_NOTICE_S
+                self._end("interrupted", max(min(self._grace_s, left), _MIN_GRACE_S))
 
     def _check_time(self) -> None:
         now = time.monotonic()

@@ -6,8 +6,9 @@ import errno
 import os
 import stat
 
-from sync.extract import FOLDER, signature
-from sync.report import log
+from common.report import log
+from common.tree import FOLDER
+from sync.extract import signature
 from sync.workspace import Tree
 
 TYPE_CHECKING = False

@@ -6,8 +6,9 @@ import hashlib
 import os
 import unicodedata
 
+from common.report import format_count, format_size
 from sync.note import Note
-from sync.report import SyncError, format_count, format_size
+from sync.report import SyncError
 from sync.tar import Source, quote, read_entries, unsafe
 
 TYPE_CHECKING = False
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from sync.records import FileEntry, Signature
 
 WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Names:

@@ -4,32 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import http.client
-import os
 import random
-import re
-import ssl
 import time
-import urllib.error
-import urllib.request
 
-from sync.report import SyncError, format_size, log
+from common.presigned_get import FIRST_WAIT_S, MAX_ATTEMPTS, PIECE_BYTES, Refused, RetryableError, describe, open_url
+from common.report import format_size, log
+from sync.report import SyncError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from io import FileIO
     from typing import Callable
 
-PIECE_BYTES = 1 << 18
-SILENCE_S = 30  # without a byte, then the attempt is given up
-MAX_ATTEMPTS = 6
-FIRST_WAIT_S = 0.5  # then 1, 2, 4, 8, each up to half as much again: below 25 s, of the URL's 300
-RETRIED_STATUSES = {408, 425, 429, 500, 502, 503, 504}
-BAD_URL_MESSAGE = "The archive's address is not an http or https URL."
 EXPIRY_ADVICE = " The link is valid for a few minutes and for one version of the archive: start the run again."
-
-
-class RetryableError(Exception):
-    """An attempt failed, and the next one may succeed."""
 
 
 class Meter:
@@ -37,22 +24,6 @@ class Meter:
 
     def __init__(self) -> None:
         self.fetched = 0
-
-
-def _build_opener() -> urllib.request.OpenerDirector:
-    """An opener of http and https alone: urllib's own would open file: and ftp: as well."""
-    opener = urllib.request.OpenerDirector()
-    for handler in (
-        urllib.request.ProxyHandler(),
-        urllib.request.HTTPHandler(),
-        urllib.request.HTTPSHandler(),
-        urllib.request.HTTPDefaultErrorHandler(),
-        urllib.request.HTTPRedirectHandler(),
-        urllib.request.HTTPErrorProcessor(),
-        urllib.request.UnknownHandler(),
-    ):
-        opener.add_handler(handler)
-    return opener
 
 
 def fetch(url: str, expected: int, sha256: str, file: FileIO, meter: Meter, report: Callable[[int, int], None]) -> None:
@@ -89,14 +60,14 @@ def _attempt(url: str, expected: int, file: FileIO, meter: Meter, report: Callab
     file.truncate()
     digest = hashlib.sha256()
     done = 0
-    with open_url(url) as response:
+    with _open(url) as response:
         content_length = response.length  # Content-Length, None for an answer in chunks
         while done != content_length:
             try:
                 piece = response.read1(PIECE_BYTES)  # what has arrived: read() would wait for the whole piece
             except (OSError, http.client.HTTPException) as error:
                 raise RetryableError(
-                    "the connection was reset after %s (%s)" % (format_size(done), _describe(error))
+                    "the connection was reset after %s (%s)" % (format_size(done), describe(error))
                 ) from None
             if not piece:
                 break
@@ -116,41 +87,13 @@ def _attempt(url: str, expected: int, file: FileIO, meter: Meter, report: Callab
     return digest.hexdigest()
 
 
-def open_url(url: str, headers: dict[str, str] | None = None) -> http.client.HTTPResponse:
+def _open(url: str) -> http.client.HTTPResponse:
     """The open response. Raises SyncError, or RetryableError."""
     try:
-        return _build_opener().open(urllib.request.Request(url, headers=headers or {}), timeout=SILENCE_S)  # noqa: S310 (this opener knows http and https alone)
-    except urllib.error.HTTPError as error:
-        code = re.search(rb"<Code>([A-Za-z0-9.]{1,64})</Code>", error.read(4096))
-        outcome = "S3 answered %d%s" % (error.code, " " + code.group(1).decode() if code else "")
-        if error.code in RETRIED_STATUSES:
-            raise RetryableError(outcome) from None
-        raise SyncError("FetchFailed", "The archive could not be fetched: %s.%s" % (outcome, EXPIRY_ADVICE)) from None
-    except urllib.error.URLError as error:
-        if isinstance(error.reason, ssl.SSLCertVerificationError):
-            raise SyncError(
-                "FetchFailed", "The server's certificate is not trusted: " + error.reason.verify_message
-            ) from None
-        if not isinstance(error.reason, OSError):
-            raise SyncError("FetchFailed", BAD_URL_MESSAGE) from None
-        raise RetryableError(_describe(error.reason)) from None
-    except (OSError, http.client.HTTPException) as error:
-        raise RetryableError(_describe(error)) from None
-    except ValueError:
-        raise SyncError("FetchFailed", BAD_URL_MESSAGE) from None
-
-
-def _describe(error: Exception) -> str:
-    """What failed, in words without the URL: the system's text for its error number, or the kind of error."""
-    if isinstance(error, TimeoutError) or (isinstance(error, OSError) and "timed out" in str(error)):
-        return "no data for %d s" % SILENCE_S
-    if isinstance(error, OSError) and error.errno and error.errno > 0:
-        return os.strerror(error.errno)
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    if isinstance(error, (ConnectionError, http.client.IncompleteRead)):
-        return "it was closed"
-    return type(error).__name__
+        return open_url(url)
+    except Refused as error:
+        advice = "." + EXPIRY_ADVICE if error.answered else "."
+        raise SyncError("FetchFailed", "The archive could not be fetched: %s%s" % (error, advice)) from None
 
 
 def _wrong_size(found: int | str, expected: int) -> SyncError:

@@ -10,11 +10,12 @@ from __future__ import annotations
 import os
 import time
 
+from common.report import log
 from sync.apply import Work, exists
 from sync.isolate import run_isolated
 from sync.plan import is_torn
 from sync.previous import MEMBERS
-from sync.report import SyncError, log
+from sync.report import SyncError
 from sync.workspace import DRAFT_SUFFIX
 
 TYPE_CHECKING = False

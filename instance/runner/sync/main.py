@@ -8,11 +8,12 @@ import sys
 import time
 
 from common import disk
+from common.report import Reporter, format_count, format_size, log
 from sync import journal, plan, previous
 from sync.apply import exists
 from sync.extract import extract, verify_tree
 from sync.inflate import measure_expanded_size, open_unpacked, read_size_hint
-from sync.report import Reporter, SyncError, format_count, format_size, log
+from sync.report import SyncError
 from sync.tar import quote
 from sync.workspace import LinkError, Tree, Workspace
 

@@ -9,8 +9,8 @@ import os
 import stat
 import time
 
+from common.tree import FOLDER
 from sync.archive_index import InvalidIndex
-from sync.extract import FOLDER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

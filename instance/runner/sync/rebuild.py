@@ -9,10 +9,10 @@ import hashlib
 import http.client
 import os
 
+from common.presigned_get import PIECE_BYTES, Refused, RetryableError, open_url
+from common.report import format_count, format_size, log
 from sync import archive_index, previous
 from sync.archive_index import InvalidIndex
-from sync.fetch import PIECE_BYTES, Meter, RetryableError, open_url
-from sync.report import SyncError, format_count, format_size, log
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing import Callable, Optional, Tuple
 
     from sync.archive_index import Member
+    from sync.fetch import Meter
     from sync.workspace import Workspace
 
     #: Start and length in the new archive, and the start in the previous one; None: to fetch.
@@ -49,7 +50,7 @@ def fetch_index(url: str, sha256: str, expected: int, meter: Meter) -> tuple[lis
                 data += piece
                 meter.fetched += len(piece)
         return archive_index.read(data, sha256, expected)
-    except (OSError, http.client.HTTPException, RetryableError, SyncError):
+    except (OSError, http.client.HTTPException, RetryableError, Refused):
         raise NotRebuilt("the archive's index could not be fetched") from None
     except InvalidIndex as error:
         raise NotRebuilt("the archive's index is of no use: %s" % error) from None
@@ -160,7 +161,7 @@ def _fetch(url: str, start: int, length: int, size: int) -> Iterator[bytes]:
     """The bytes of one range, exactly: another answer raises NotRebuilt."""
     try:
         response = open_url(url, {"Range": "bytes=%d-%d" % (start, start + length - 1)})
-    except (RetryableError, SyncError):
+    except (RetryableError, Refused):
         raise NotRebuilt("a range of it could not be fetched") from None
     with response:
         where = "bytes %d-%d/%d" % (start, start + length - 1, size)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import json
 import os
@@ -10,7 +9,8 @@ import re
 import stat
 import time
 
-from sync.extract import FOLDER
+from common import tree
+from common.tree import FOLDER, remove_tree
 from sync.report import SyncError
 
 TYPE_CHECKING = False
@@ -31,72 +31,10 @@ class LinkError(SyncError):
         super().__init__("SyncFailed", "The %s a symbolic link. %s Nothing was changed." % (what, advice))
 
 
-class Tree:
-    """Names below one folder, reached component by component with O_NOFOLLOW; descriptors of folders are remembered."""
+class Tree(tree.Tree):
+    """Names below the project's folder, or below staging."""
 
-    def __init__(self, fd: int) -> None:
-        self._fds = {"": fd}
-
-    def open_folder(self, name: str) -> int:
-        """Descriptor of a folder. Raises LinkError, FileNotFoundError or NotADirectoryError."""
-        fd = self._fds.get(name)
-        if fd is None:
-            above, _, leaf = name.rpartition("/")
-            parent = self.open_folder(above)
-            try:
-                fd = os.open(leaf.encode(), FOLDER, dir_fd=parent)
-            except OSError as error:
-                if error.errno in (errno.ENOTDIR, errno.ELOOP) and is_link(leaf, parent):
-                    raise LinkError(name) from None
-                raise
-            if len(self._fds) > 200:
-                self.close()  # the parents are opened again when they are needed
-            self._fds[name] = fd
-        return fd
-
-    def create_folder(self, name: str) -> None:
-        """Creates a folder and those above it. Does nothing where the name exists, as a folder or anything else."""
-        above, _, leaf = name.rpartition("/")
-        if above and self.status(above) is None:
-            self.create_folder(above)
-        try:
-            os.mkdir(leaf.encode(), 0o755, dir_fd=self.open_folder(above))
-        except FileExistsError:
-            return
-
-    def locate(self, name: str) -> tuple[int, bytes]:
-        """Descriptor of the folder, and last component, of a name."""
-        above, _, leaf = name.rpartition("/")
-        return self.open_folder(above), leaf.encode()
-
-    def status(self, name: str) -> os.stat_result | None:
-        """lstat, or None where nothing exists, nor can exist: a file or a link is on the way."""
-        try:
-            fd, leaf = self.locate(name)
-            return os.stat(leaf, dir_fd=fd, follow_symlinks=False)
-        except (FileNotFoundError, NotADirectoryError, LinkError):
-            return None
-
-    def close(self) -> None:
-        """Closes the descriptors of the subfolders: folders were moved or removed, or there are too many."""
-        for name in [name for name in self._fds if name]:
-            os.close(self._fds.pop(name))
-
-
-def is_link(leaf: str | bytes, fd: int) -> bool:
-    return stat.S_ISLNK(os.stat(leaf, dir_fd=fd, follow_symlinks=False).st_mode)
-
-
-def remove_tree(name: bytes, fd: int) -> None:
-    for _, folders, files, folder_fd in os.fwalk(name, topdown=False, dir_fd=fd):
-        for leaf in files:
-            os.unlink(leaf, dir_fd=folder_fd)
-        for leaf in folders:
-            if is_link(leaf, folder_fd):
-                os.unlink(leaf, dir_fd=folder_fd)
-            else:
-                os.rmdir(leaf, dir_fd=folder_fd)
-    os.rmdir(name, dir_fd=fd)
+    link_error = LinkError
 
 
 class Workspace:

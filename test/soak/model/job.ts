@@ -1,6 +1,8 @@
 import type { JobName } from '../../../core/names.ts';
-import type { JobExit, JobResult, JobState } from '../../../core/protocol/answers.ts';
+import type { JobExit, JobResult, JobState, KeeperReport } from '../../../core/protocol/answers.ts';
+import type { CheckpointGrant } from '../../../core/protocol/messages.ts';
 import type { Clock } from '../clock.ts';
+import type { Save } from './checkpoint-files.ts';
 
 /** What a job's process does by itself and on SIGTERM. Times in ms since its start. */
 export interface JobPlan {
@@ -10,6 +12,8 @@ export interface JobPlan {
   /** The reaction to SIGTERM: the process dies, continues, or exits with a code after a while (writing `text`). */
   readonly onTerm: 'dies' | 'ignores' | { readonly after: number; readonly code: number; readonly text: string };
   readonly result: JobResult | null;
+  /** Of a training: its checkpoints; left out: none. */
+  readonly saves?: readonly Save[];
 }
 
 export interface ProcessEnd {
@@ -21,6 +25,8 @@ export interface ProcessEnd {
 /** A process of a job: it writes to the job's log until it has ended. */
 export class ModelProcess {
   end: ProcessEnd | null = null;
+  /** Epoch ms. */
+  endedAt: number | null = null;
   private readonly cancels: (() => void)[] = [];
   private readonly plan: JobPlan;
   private readonly clock: Clock;
@@ -66,6 +72,7 @@ export class ModelProcess {
   finish(end: ProcessEnd): void {
     if (!this.alive) return;
     this.end = end;
+    this.endedAt = this.clock.now();
     for (const cancel of this.cancels) cancel();
     for (const watcher of this.watchers) watcher();
   }
@@ -90,6 +97,8 @@ export interface ModelJob {
   stop: { readonly grace: number; readonly askedAt: number } | null;
   exit: (JobExit & { readonly reason: 'stop' | 'max-duration' | null; readonly result: JobResult | null }) | null;
   log: Buffer;
+  /** Of a training whose checkpoints are sent. */
+  keeper: { poll(grant: CheckpointGrant, isRunning: boolean): KeeperReport; kill(): void } | null;
   /** It was interrupted, and has been started again: restarted.json. */
   restarted: boolean;
   /** How many processes of the job were started. No marker records this. */
@@ -108,6 +117,7 @@ export function newJob(name: JobName, plan: JobPlan): ModelJob {
     stop: null,
     exit: null,
     log: Buffer.alloc(0),
+    keeper: null,
     restarted: false,
     starts: 0,
   };

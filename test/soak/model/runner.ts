@@ -17,6 +17,7 @@ import { blank, describe } from './answers.ts';
 import { type Command, Lock } from './command.ts';
 import { ModelFinisher, type PutUrl } from './finisher.ts';
 import { beginAgain, findState, type JobPlan, type ModelJob, newJob } from './job.ts';
+import { type KeeperPorts, ModelKeeper } from './keeper.ts';
 import { ModelLease, type ModelRun } from './lease.ts';
 import { ModelSupervisor, type SupervisorPorts } from './supervisor.ts';
 
@@ -24,7 +25,7 @@ const GONE_MS = 8_000;
 const LAUNCH_MS = 15_000;
 const MOST_WAIT = 20;
 /** The default maximum duration of a job. Seconds. */
-const MOST = { sync: 7_200, install: 21_600, train: 86_400 } as const;
+const MOST = { sync: 7_200, install: 21_600, restore: 43_200, train: 86_400 } as const;
 
 export interface RunnerPorts {
   readonly clock: Clock;
@@ -34,6 +35,8 @@ export interface RunnerPorts {
   readonly putUrl: PutUrl;
   readonly finisherDies: () => boolean;
   readonly withOutputs: (runId: string) => boolean;
+  /** Left out: checkpoints are not sent. */
+  readonly keeper?: Pick<KeeperPorts, 'post' | 'faults'>;
 }
 
 interface RunFolder {
@@ -97,6 +100,7 @@ export class ModelRunner {
     const wasSupervised = supervisor?.alive && process?.alive;
     process?.finish({ code: null, signal: soft ? 'SIGTERM' : 'SIGKILL', outOfMemory: false });
     supervisor?.kill();
+    job.keeper?.kill();
     job.input = null;
     if (!soft || !wasSupervised || job.exit) return;
     const end = { code: null, signal: 'SIGTERM', endedAt: this.now(), maxRssBytes: 1_000_000, outOfMemory: false };
@@ -171,6 +175,13 @@ export class ModelRunner {
     jobs.set(job, existing);
     await command.spend(2);
     const train = 'train' in request ? request.train : null;
+    if (train?.checkpoints && this.ports.keeper) {
+      existing.keeper ??= new ModelKeeper(
+        existing,
+        train.checkpoints,
+        this.keeperPorts(run, existing, this.ports.keeper),
+      );
+    }
     const most = train?.maxDuration ?? ('install' in request ? request.install.maxDuration : undefined);
     existing.input = { maxDuration: most ?? MOST[job], grace: train?.stopGrace ?? 10 };
     await command.spend(2);
@@ -211,10 +222,21 @@ export class ModelRunner {
     return { clock, random, nextPid, bootId: () => this.bootId, onStart: (job) => onStart(run, job) };
   }
 
+  private keeperPorts(run: ModelRun, job: ModelJob, ports: NonNullable<RunnerPorts['keeper']>): KeeperPorts {
+    const { clock, random } = this.ports;
+    return {
+      ...ports,
+      clock,
+      random,
+      isOver: () => job.identity !== null && findState(job, this.bootId) !== 'running',
+      isWanted: () => !this.runs.get(run.key)?.closed || this.lease.isHolder(run.key),
+    };
+  }
+
   // poll
 
   private poll(request: PollRequest): JobStatus {
-    const status = this.status(request.run.key, request.job, request);
+    const status = this.withCheckpoints(request);
     const { put } = request;
     const log = this.runs.get(request.run.key)?.jobs.get(request.job)?.log;
     const { offset, bytes, size } = status.log;
@@ -224,6 +246,13 @@ export class ModelRunner {
     if (this.ports.putUrl(put, body) !== 200) return status;
     const sha256 = createHash('sha256').update(body).digest('hex');
     return { ...status, log: { ...status.log, bytes: piece.length, data: '', put: sha256 } };
+  }
+
+  private withCheckpoints(request: PollRequest): JobStatus {
+    const status = this.status(request.run.key, request.job, request);
+    const keeper = this.runs.get(request.run.key)?.jobs.get(request.job)?.keeper;
+    if (!keeper || !request.checkpoints) return status;
+    return { ...status, checkpoints: keeper.poll(request.checkpoints, status.state === 'running') };
   }
 
   private status(key: string, job: JobName, request: { offset: number; maxBytes: number }): JobStatus {

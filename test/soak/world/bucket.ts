@@ -1,3 +1,6 @@
+import { createHash } from 'node:crypto';
+import { CHECKPOINT_DATA_PREFIX } from '../../../core/checkpoints/keys.ts';
+import type { CheckpointGrant } from '../../../core/protocol/messages.ts';
 import { awsError } from '../../support/fakes/sdk-client.ts';
 import type { Clock } from '../clock.ts';
 import type { Service } from './invocation.ts';
@@ -8,6 +11,11 @@ const URL_MS = 300_000;
 /** S3: objects by key, conditional writes, and presigned URLs that are valid for 300 s. */
 export class Bucket {
   readonly objects = new Map<string, Buffer>();
+  /** Versions of what keepers send: those before the current one expire after a day, and count as gone. */
+  private readonly versions = new Map<string, string>();
+  /** Called after each write of a function. */
+  onWrite: (key: string, text: string) => void = () => undefined;
+  private count = 0;
   private readonly clock: Clock;
   /** The start of every presigned URL. */
   private readonly origin: string;
@@ -23,13 +31,25 @@ export class Bucket {
     switch (command) {
       case 'HeadObject':
         if (!object) throw awsError('NotFound');
-        return { VersionId: 'v1' };
+        return { VersionId: this.versions.get(key) ?? 'v1', ContentLength: object.length, ETag: etagOf(object) };
       case 'GetObject':
         if (!object) throw awsError('NoSuchKey');
-        return { Body: body(object), VersionId: 'v1', ContentLength: object.length, Metadata: {} };
+        return {
+          Body: body(object),
+          VersionId: 'v1',
+          ContentLength: object.length,
+          ETag: etagOf(object),
+          Metadata: {},
+        };
       case 'PutObject':
         if (input.IfNoneMatch === '*' && object) throw awsError('PreconditionFailed');
+        if (input.IfMatch !== undefined && (!object || etagOf(object) !== input.IfMatch))
+          throw awsError(object ? 'PreconditionFailed' : 'NoSuchKey');
         this.objects.set(key, Buffer.from(input.Body as string | Buffer));
+        this.onWrite(key, String(input.Body));
+        return {};
+      case 'DeleteObjects':
+        for (const { Key } of (input.Delete as { Objects: { Key: string }[] }).Objects) this.objects.delete(Key);
         return {};
       default:
         throw new Error(`S3 of the soak knows no ${command}`);
@@ -38,6 +58,29 @@ export class Bucket {
 
   sign = ({ input }: { input: { Key?: string | undefined } }): Promise<string> =>
     Promise.resolve(`${this.origin}/${encodeURIComponent(input.Key ?? '')}?until=${this.clock.now() + URL_MS}`);
+
+  grant = (prefix: string) =>
+    Promise.resolve({ url: `${this.origin}/`, fields: { until: String(this.clock.now() + URL_MS), prefix } });
+
+  /** A POST by a grant. Returns whether it was taken. */
+  post({ fields }: CheckpointGrant, key: string, content: Buffer): boolean {
+    const { until, prefix = '' } = fields;
+    if (this.clock.now() > Number(until) || !key.startsWith(prefix) || !prefix.startsWith(CHECKPOINT_DATA_PREFIX))
+      return false;
+    this.count += 1;
+    this.objects.set(key, content);
+    this.versions.set(key, `p${this.count}`);
+    return true;
+  }
+
+  textOf(key: string): string | null {
+    return this.objects.get(key)?.toString() ?? null;
+  }
+
+  /** null: this version is not the current one. */
+  versionOf(key: string, versionId: string | null): Buffer | null {
+    return this.versions.get(key) === versionId ? (this.objects.get(key) ?? null) : null;
+  }
 
   /** Handles a request to a presigned URL. Returns the HTTP status and the body. */
   request(method: 'GET' | 'PUT', url: string, content: Buffer | null): { status: number; body: Buffer | null } {
@@ -53,8 +96,11 @@ export class Bucket {
   }
 }
 
+const etagOf = (bytes: Buffer) => `"${createHash('md5').update(bytes).digest('hex')}"`;
+
 function body(bytes: Buffer) {
   return {
+    transformToString: () => Promise.resolve(bytes.toString()),
     transformToByteArray: () => Promise.resolve(new Uint8Array(bytes)),
     async *[Symbol.asyncIterator]() {
       yield bytes;

@@ -4,12 +4,13 @@ import { JOBS, type JobName, logStream, MANIFEST, runFileKey } from '../../../co
 import type { Manifest } from '../../../core/outcome/manifest-schema.ts';
 import { parseSize } from '../../../core/units.ts';
 import type { Execution } from '../asl/execution.ts';
+import type { CheckpointFindings } from './checkpoints.ts';
 import type { InstanceTruth, JobTruth } from './instance.ts';
 import type { RunPlan } from './schedule.ts';
 import type { World } from './world.ts';
 
 /** The counts; each must be 0. */
-export interface Findings {
+export interface Findings extends CheckpointFindings {
   readonly doubleStarts: string[];
   readonly lostLog: string[];
   readonly falseOutcomes: string[];
@@ -22,6 +23,9 @@ export const KINDS: Readonly<Record<keyof Findings, string>> = {
   lostLog: 'lost or doubled log',
   falseOutcomes: 'false outcomes',
   leftLeases: 'leases left behind',
+  incompleteRestores: 'incomplete restores',
+  lostCheckpoints: 'lost committed checkpoints',
+  latestBackwards: 'latest goes backwards',
   other: 'other',
 };
 
@@ -29,7 +33,16 @@ export const KINDS: Readonly<Record<keyof Findings, string>> = {
 const SILENCE_MS = 1_800_000;
 
 export function nothingFound(): Findings {
-  return { doubleStarts: [], lostLog: [], falseOutcomes: [], leftLeases: [], other: [] };
+  return {
+    doubleStarts: [],
+    lostLog: [],
+    falseOutcomes: [],
+    leftLeases: [],
+    incompleteRestores: [],
+    lostCheckpoints: [],
+    latestBackwards: [],
+    other: [],
+  };
 }
 
 /** Compares what a schedule left behind with what really happened. */
@@ -51,6 +64,8 @@ export async function checkWorld(world: World): Promise<Findings> {
     findings.falseOutcomes.push(...check.outcomeProblems());
     findings.lostLog.push(...check.logProblems());
   }
+  for (const [kind, found] of Object.entries(world.checkpoints.check()))
+    findings[kind as keyof CheckpointFindings].push(...found);
   findings.other.push(...world.functions.faults, ...world.logs.refusals, ...world.ssm.refusals);
   return findings;
 }

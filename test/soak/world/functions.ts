@@ -1,4 +1,5 @@
 import { type ArchiveStore, archiveStoreOver } from '../../../aws/archive-store.ts';
+import { checkpointStoreOver } from '../../../aws/checkpoint-store.ts';
 import { executionsOver } from '../../../aws/executions.ts';
 import { functionsOver } from '../../../aws/functions.ts';
 import { instancesOver } from '../../../aws/instances.ts';
@@ -22,11 +23,14 @@ import { createConfirm } from '../../../lambdas/confirm-pid.ts';
 import { createFind } from '../../../lambdas/find-instance.ts';
 import { createFinish } from '../../../lambdas/finish-run.ts';
 import { createInstall } from '../../../lambdas/install-requirements.ts';
+import { createPlan } from '../../../lambdas/plan-attempt.ts';
 import { createPoll } from '../../../lambdas/poll-logs.ts';
+import { createRestore } from '../../../lambdas/restore-checkpoint.ts';
 import { createStart } from '../../../lambdas/start-training.ts';
 import { createStop } from '../../../lambdas/stop-run.ts';
 import { createSync } from '../../../lambdas/sync-code.ts';
 import { createVerify } from '../../../lambdas/verify-archive.ts';
+import { MemoryCheckpointStore } from '../../support/fakes/checkpoint-store.ts';
 import { Executions } from '../asl/executions.ts';
 import type { Clock } from '../clock.ts';
 import type { Random } from '../random.ts';
@@ -49,6 +53,8 @@ export interface Services {
   readonly bucket: Bucket;
   readonly states: Service;
   readonly lambda: Service;
+  /** Whether Poll logs commits checkpoints. */
+  readonly keepsCheckpoints: boolean;
 }
 
 const PROGRAM = { sha256: 'a'.repeat(64), bucket: BUCKET, key: 'runctl/program.zip' };
@@ -82,6 +88,12 @@ function handlers(services: Services, invocation: Invocation): Readonly<Record<s
   const notify = notifyOver(functions, NOTIFY_FUNCTION);
   const job = { commands: through(instances), logs, chunks: null, hasEnded: executions.hasEnded, now };
   const patient = { ...job, commands: through(null) };
+  const store = checkpointStoreOver(
+    s3,
+    { grant: bucket.grant, sign: () => Promise.resolve('https://s3/list') },
+    BUCKET,
+  );
+  const checkpoints = services.keepsCheckpoints ? store : new MemoryCheckpointStore();
   const end = {
     ...patient,
     chunks: files,
@@ -91,17 +103,19 @@ function handlers(services: Services, invocation: Invocation): Readonly<Record<s
     executions,
     watchMachineArn: Executions.machineArn(WATCH_MACHINE),
   };
+  const prices = { priceOf: () => Promise.resolve(PRICE) };
   return {
     'runctl-verify-archive': heldVerify(clock, {
       archives,
       caps: DEFAULT_CAPS,
+      checkpoints,
       durationLimits: {},
       indexes: { put: () => Promise.resolve(), noteUse: () => Promise.resolve() },
       program: PROGRAM,
       documentVersion: () => Promise.resolve(services.ssm.documentVersion),
       uploadBucket: BUCKET,
     }),
-    'runctl-find-instance': createFind(instances, { priceOf: () => Promise.resolve(PRICE) }),
+    'runctl-find-instance': createFind(instances, prices),
     'runctl-sync-code': createSync({
       ...job,
       archives,
@@ -111,10 +125,22 @@ function handlers(services: Services, invocation: Invocation): Readonly<Record<s
         functions.invokeLater(STOP_FUNCTION, { detail: { executionArn, holdsInstance: true } }),
     }),
     'runctl-install-requirements': createInstall(job),
+    'runctl-restore-checkpoint': createRestore({ ...job, store: checkpoints }),
     'runctl-start-training': createStart(job),
     'runctl-confirm-pid': createConfirm({ ...job, notify }),
-    'runctl-poll-logs': createPoll({ ...job, chunks: files }),
+    'runctl-poll-logs': createPoll({
+      ...job,
+      chunks: files,
+      ...(services.keepsCheckpoints ? { checkpoints: store } : {}),
+    }),
     'runctl-check-instance': createCheck(instances),
+    'runctl-plan-attempt': createPlan({
+      ...end,
+      checkpoints,
+      instances,
+      prices,
+      interruptionOf: () => Promise.resolve(null),
+    }),
     'runctl-finish-run': createFinish(end),
     [STOP_FUNCTION]: createStop({ ...end, runMachineArn: Executions.machineArn(RUN_MACHINE), sleep }),
   };

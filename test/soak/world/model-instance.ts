@@ -37,6 +37,10 @@ export class ModelInstance implements SoakInstance {
       putUrl: (url, body) => (random.chance(weather().put) ? 500 : bucket.request('PUT', url, body).status),
       finisherDies: () => random.chance(weather().finisher),
       withOutputs: hasOutputs,
+      keeper: {
+        post: (grant, key, body) => !random.chance(weather().put) && bucket.post(grant, key, body),
+        faults: () => weather().keeper,
+      },
     });
   }
 

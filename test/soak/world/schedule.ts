@@ -3,6 +3,7 @@ import type { JobName } from '../../../core/names.ts';
 import { JOBS } from '../../../core/names.ts';
 import type { SpecInput } from '../../../core/spec/spec.ts';
 import { RUN_STATES } from '../../../core/workflow/states.ts';
+import { drawSaves } from '../model/checkpoint-files.ts';
 import type { JobPlan } from '../model/job.ts';
 import { Random } from '../random.ts';
 import type { Victim } from './instance.ts';
@@ -104,12 +105,16 @@ function drawRun(random: Random, index: number, { longest, scale }: Abilities): 
   };
   const cost = random.fork('cost');
   if (cost.chance(0.1)) Object.assign(spec, { maxCost: cost.int(35, 60 + Math.ceil(longest / 1_000 / scale)) / 1_000 });
-  const [sync, installPlan, train] = JOBS.map((job) => drawJob(random.fork(job), job, longest));
-  const jobs = { sync, install: installPlan, train } as RunPlan['jobs'];
+  const [sync, installing, restore, train] = JOBS.map((job) => drawJob(random.fork(job), job, longest));
+  const keeping = random.fork('checkpoints');
+  const saves = drawSaves(keeping, train?.lasts ?? 0);
+  const jobs = { sync, install: installing, restore, train: { ...train, saves } } as RunPlan['jobs'];
+  const checkpoints = { keep: keeping.int(1, 3), ...(keeping.chance(0.2) ? { every: '1m' } : {}) };
   return {
     id: `run-${index}`,
     at: random.chance(0.5) ? random.int(0, 2_000) : random.int(0, longest),
-    spec,
+    // The model of the instance has one attempt.
+    spec: { ...spec, checkpoints, retries: 0 },
     hasRequirements,
     hasOutputs: random.chance(0.5),
     jobs,
@@ -118,6 +123,7 @@ function drawRun(random: Random, index: number, { longest, scale }: Abilities): 
 
 const RESULTS = {
   sync: { files: 3, bytes: 300, added: 3, changed: 0, removed: 0, kept: [], pythonFiles: 1, cached: false },
+  restore: { restored: 'checkpoints/last.pt', files: 1, bytes: 300, kept: 0 },
   install: { installer: 'uv', cached: false, python: '/usr/bin/python3', packages: 2, seconds: 1 },
 } as const;
 

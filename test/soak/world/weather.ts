@@ -29,6 +29,8 @@ export interface Weather {
   readonly latest: number;
   /** A finisher dies before its work is done. */
   readonly finisher: number;
+  /** At each step of a keeper: it is killed; the disk is full when it writes a note; what it reports is not what it sent. */
+  readonly keeper: { readonly dies: number; readonly diskFull: number; readonly lies: number };
 }
 
 export const CALM: Weather = {
@@ -42,11 +44,23 @@ export const CALM: Weather = {
   put: 0,
   latest: 0,
   finisher: 0,
+  keeper: { dies: 0, diskFull: 0, lies: 0 },
 };
 
 /** A third of all schedules has only one kind of fault, so that a failure shows its cause. */
 export function drawWeather(random: Random, latest: number): Weather {
-  const kinds = ['calm', 'services', 'functions', 'commands', 'events', 'all', 'all', 'all', 'storm'] as const;
+  const kinds = [
+    'calm',
+    'services',
+    'functions',
+    'commands',
+    'events',
+    'keeper',
+    'all',
+    'all',
+    'all',
+    'storm',
+  ] as const;
   const kind = random.pick(kinds);
   const mixed = kind === 'all' || kind === 'storm';
   const rate = (of: typeof kind, most: number) => (kind === of || mixed ? random.between(0, most) : 0);
@@ -67,5 +81,6 @@ export function drawWeather(random: Random, latest: number): Weather {
     put: rate('services', 0.3),
     latest,
     finisher: rate('functions', 0.3),
+    keeper: { dies: rate('keeper', 0.2), diskFull: rate('keeper', 0.4), lies: rate('keeper', 0.2) },
   };
 }

@@ -7,6 +7,7 @@ import type { Clock } from '../clock.ts';
 import { type Definitions, machineId } from '../definitions.ts';
 import { Random } from '../random.ts';
 import { BUCKET, Bucket } from './bucket.ts';
+import { CheckpointWatch } from './checkpoints.ts';
 import { FunctionFailed, Functions, type Services } from './functions.ts';
 import type { SoakInstance } from './instance.ts';
 import { Logs } from './logs.ts';
@@ -31,6 +32,8 @@ export interface WorldPorts {
   /** Additional tags of the instance. */
   readonly tags: Readonly<Record<string, string>>;
   readonly instance: (world: World) => SoakInstance;
+  /** Whether Poll logs commits checkpoints: of the model of the keeper. */
+  readonly keepsCheckpoints: boolean;
 }
 
 /** An AWS account with one instance, in which one schedule is played. */
@@ -40,6 +43,7 @@ export class World {
   readonly random: Random;
   readonly logs: Logs;
   readonly bucket: Bucket;
+  readonly checkpoints: CheckpointWatch;
   readonly instance: SoakInstance;
   readonly ssm: Ssm;
   readonly functions: Functions;
@@ -64,6 +68,7 @@ export class World {
     const part = (name: string) => ({ clock, random: this.random.fork(name), weather: () => this.weather });
     this.logs = new Logs(clock, this.random.fork('logs'));
     this.bucket = new Bucket(clock, ports.origin);
+    this.checkpoints = new CheckpointWatch(this.bucket, schedule.runs);
     for (const [name, bytes] of Object.entries(ARCHIVES)) this.bucket.objects.set(`archives/${name}.tar.gz`, bytes);
     this.instance = ports.instance(this);
     this.ssm = new Ssm({ ...part('ssm'), instance: this.instance, instanceId: INSTANCE_ID, tags: ports.tags });
@@ -87,6 +92,7 @@ export class World {
       ssm: this.ssm,
       logs: this.logs,
       bucket: this.bucket,
+      keepsCheckpoints: ports.keepsCheckpoints,
       states: statesService(this.machines, () => this.runMachine),
       lambda: (_command, { FunctionName, Payload }) => {
         // Notifications must not affect the run.

@@ -46,6 +46,21 @@ export class MemoryCheckpointStore implements CheckpointStore {
     return true;
   }
 
+  async replace(key: string, text: string): Promise<void> {
+    this.before('replace', key);
+    this.put(key, text);
+  }
+
+  async *list(prefix: string) {
+    this.before('list', prefix);
+    for (const [key, { version }] of [...this.objects].sort(([a], [b]) => (a < b ? -1 : 1)))
+      if (key.startsWith(prefix)) yield { key, modifiedAt: version };
+  }
+
+  presignGet(key: string, versionId: string | null) {
+    return Promise.resolve(`https://bucket/${key}?versionId=${versionId}`);
+  }
+
   async remove(keys: readonly string[]): Promise<void> {
     for (const key of keys) {
       this.before('remove', key);

@@ -15,7 +15,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterEach } from 'vitest';
-import { buildProgram } from '../../../lib/instance/program.ts';
+import { compiledProgram } from './compiled-program.ts';
 import { type IndexOptions, type PackageIndex, servePackages } from './package-index.ts';
 import { ask, findInterpreter, type Interpreter, makeSystemPython, makeVenv, STANDARD_PATH } from './pythons.ts';
 import { sharedUv } from './shared-uv.ts';
@@ -87,7 +87,7 @@ export class InstallSetup {
     chmodSync(this.base, 0o755);
     mkdirSync(this.project, { recursive: true });
     mkdirSync(this.userBin, { recursive: true });
-    writeFileSync(join(this.base, 'installer'), buildProgram().bytes);
+    writeFileSync(join(this.base, 'installer'), compiledProgram().bytes);
   }
 
   write(name: string, content: string | Uint8Array): void {

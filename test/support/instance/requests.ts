@@ -1,7 +1,7 @@
 import { gunzipSync } from 'node:zlib';
 import type { JobName } from '../../../core/names.ts';
 import type { JobStatus } from '../../../core/protocol/answers.ts';
-import type { InstallRequest, SyncRequest, TrainRequest } from '../../../core/protocol/messages.ts';
+import type { InstallRequest, RestoreRequest, SyncRequest, TrainRequest } from '../../../core/protocol/messages.ts';
 
 /** A run as the requests of the Lambda functions name it. */
 export interface TestRun {
@@ -27,6 +27,7 @@ export type Answer<T> = T & {
 export type JobFields =
   | { sync: Partial<SyncRequest> }
   | { install: Partial<InstallRequest> }
+  | { restore: RestoreRequest }
   | { train: Partial<TrainRequest> };
 export type Fields = Readonly<Record<string, unknown>>;
 
@@ -58,10 +59,10 @@ interface RequestContext {
 
 /** A start request. Missing keys get the defaults of a plain run. */
 export function startRequest(instance: RequestContext, run: TestRun, work: JobFields, fields: Fields = {}): Fields {
-  const job = Object.keys(work)[0] as JobName;
+  const job = Object.keys(work)[0] as JobName | 'restore';
   const { script, ...limits } = DEFAULT_TRAIN;
   const train = 'train' in work && ('module' in work.train || 'command' in work.train) ? limits : { script, ...limits };
-  const defaults = { sync: DEFAULT_SYNC, install: DEFAULT_INSTALL, train }[job];
+  const defaults = { sync: DEFAULT_SYNC, install: DEFAULT_INSTALL, restore: {}, train }[job];
   return {
     ...instance.common('start', run),
     job,

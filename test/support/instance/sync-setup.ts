@@ -8,7 +8,7 @@ import { dirname, join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { afterEach } from 'vitest';
-import { buildProgram } from '../../../lib/instance/program.ts';
+import { compiledProgram } from './compiled-program.ts';
 
 export const PROJECT = 'digits';
 /** A part of every URL, to check that no log contains it. */
@@ -61,7 +61,7 @@ export class SyncSetup {
   constructor(home?: string) {
     this.home = home ?? join(this.base, 'home');
     mkdirSync(this.home, { recursive: true });
-    writeFileSync(this.runner, buildProgram().bytes);
+    writeFileSync(this.runner, compiledProgram().bytes);
   }
 
   get project(): string {

@@ -6,9 +6,9 @@ import { tmpdir, userInfo } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach } from 'vitest';
-import type { JobName } from '../../../core/names.ts';
 import { ANSWERS, checkAnswer, type JobStatus, type Verb } from '../../../core/protocol/answers.ts';
 import { buildProgram } from '../../../lib/instance/program.ts';
+import { compiledProgram, PYTHON } from './compiled-program.ts';
 import { killQuietly, processesWith, waitFor } from './processes.ts';
 
 import { type Answer, type Fields, type JobFields, type Reply, startRequest, type TestRun } from './requests.ts';
@@ -27,6 +27,8 @@ export interface InstanceOptions {
   readonly modules?: Readonly<Record<string, string>>;
   /** Variables in addition to the agent's own. */
   readonly env?: Readonly<Record<string, string>>;
+  /** Without the compiled code of the modules, where time or room on the disk is what is tested. */
+  readonly asShipped?: boolean;
 }
 
 export const isRoot = process.getuid?.() === 0;
@@ -34,8 +36,6 @@ export const NOBODY = { name: 'nobody', uid: 65_534, gid: 65_534 } as const;
 export const PROJECT = 'digits';
 
 export const RUNNER_FOLDER = fileURLToPath(new URL('../../../instance/runner', import.meta.url));
-/** Another interpreter for the runner, which must work with Python 3.8 and later. */
-const PYTHON = process.env.RUNCTL_TEST_PYTHON ?? 'python3';
 export const AGENT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin';
 /** Creates instances for the tests of a file. Each is removed with all its processes after its test. */
 export function useInstances(): (options?: InstanceOptions) => TestInstance {
@@ -69,7 +69,9 @@ export class TestInstance {
     this.root = join(this.base, 'root');
     this.home = join(this.base, 'home');
     chmodSync(this.base, 0o755);
-    const { bytes, sha256 } = buildProgram(this.runnerFolder());
+    const { bytes, sha256 } = options.asShipped
+      ? buildProgram(this.runnerFolder())
+      : compiledProgram(this.runnerFolder());
     this.runner = join(this.root, 'programs', sha256);
     mkdirSync(dirname(this.runner), { recursive: true });
     writeFileSync(this.runner, bytes);
@@ -109,16 +111,16 @@ export class TestInstance {
     return run;
   }
 
-  jobFolder(run: TestRun, job: JobName): string {
+  jobFolder(run: TestRun, job: string): string {
     return join(this.root, 'runs', run.key, job);
   }
 
   /** A marker file of a job, parsed. */
-  marker(run: TestRun, job: JobName, name: string): Record<string, unknown> {
+  marker(run: TestRun, job: string, name: string): Record<string, unknown> {
     return JSON.parse(readFileSync(join(this.jobFolder(run, job), name), 'utf8')) as Record<string, unknown>;
   }
 
-  logOf(run: TestRun, job: JobName): Buffer {
+  logOf(run: TestRun, job: string): Buffer {
     return readFileSync(join(this.jobFolder(run, job), 'log'));
   }
 
@@ -127,7 +129,7 @@ export class TestInstance {
     return (await this.send<JobStatus>(startRequest(this, run, work, fields))).answer;
   }
 
-  async poll(run: TestRun, job: JobName, fields: Fields = {}): Promise<Answer<JobStatus>> {
+  async poll(run: TestRun, job: string, fields: Fields = {}): Promise<Answer<JobStatus>> {
     const request = { ...this.common('poll', run), job, offset: 0, maxBytes: 1_000_000, ...fields };
     return (await this.send<JobStatus>(request)).answer;
   }
@@ -142,18 +144,19 @@ export class TestInstance {
   }
 
   /** Polls until the job is no longer running. */
-  async ended(run: TestRun, job: JobName, seconds = 60): Promise<Answer<JobStatus>> {
-    return this.until(run, job, (status) => status.state !== 'running' && status.state !== 'absent', seconds);
+  async ended(run: TestRun, job: string, seconds = 60, fields: Fields = {}): Promise<Answer<JobStatus>> {
+    return this.until(run, job, (status) => status.state !== 'running' && status.state !== 'absent', seconds, fields);
   }
 
   async until(
     run: TestRun,
-    job: JobName,
+    job: string,
     met: (status: Answer<JobStatus>) => boolean,
     seconds = 60,
+    fields: Fields = {},
   ): Promise<Answer<JobStatus>> {
     return waitFor(async () => {
-      const status = await this.poll(run, job);
+      const status = await this.poll(run, job, fields);
       return met(status) ? status : null;
     }, seconds);
   }
@@ -227,8 +230,8 @@ export class TestInstance {
     rmSync(this.base, { recursive: true, force: true });
   }
 
-  private runnerFolder(): string {
-    if (!this.options.modules) return RUNNER_FOLDER;
+  private runnerFolder(): string | undefined {
+    if (!this.options.modules) return undefined;
     const folder = join(this.base, 'modules');
     cpSync(RUNNER_FOLDER, folder, { recursive: true });
     for (const [name, source] of Object.entries(this.options.modules)) writeFileSync(join(folder, name), source);

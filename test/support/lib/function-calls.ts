@@ -6,7 +6,11 @@ const JOB = [...COMMANDS, 'DescribeInstances'];
 const LOGS = ['CreateLogStream', 'CreateLogGroup', 'PutLogEvents', 'GetLogEvents', 'DescribeExecution'];
 /** PutObject: what the instance sends by presigned URL has this role's permission. */
 const FILES = ['PutObject', 'GetRunFile'];
-const END = [...COMMANDS, ...LOGS, ...FILES, 'HeadRunFile', 'GetExecutionHistory'];
+/** Reads the checkpoints of a lineage, and that their parts are there. */
+const CHECKPOINTS = ['GetCheckpoint', 'HeadCheckpoint', 'ListObjectsV2'];
+const PRICES = ['GetProducts', 'DescribeSpotPriceHistory'];
+const JOIN = ['CreateMultipartUpload', 'ListParts', 'UploadPartCopy', 'CompleteMultipartUpload'];
+const END = [...COMMANDS, ...LOGS, ...FILES, 'HeadRunFile', ...JOIN, 'GetExecutionHistory'];
 
 /** The calls of AWS that each function makes; the bundles have more, since some functions use a part of a client. */
 export const CALLED = new Map<string, readonly string[]>([
@@ -24,11 +28,12 @@ export const CALLED = new Map<string, readonly string[]>([
     ],
   ],
   // HeadObject: an old archive may have expired.
-  ['verify-archive', ['GetObject', 'HeadObject', 'PutObject', 'GetDocument']],
-  ['find-instance', ['DescribeInstances', 'DescribeInstanceInformation', 'GetProducts', 'DescribeSpotPriceHistory']],
+  ['verify-archive', ['GetObject', 'HeadObject', 'PutObject', 'GetDocument', ...CHECKPOINTS]],
+  ['find-instance', ['DescribeInstances', 'DescribeInstanceInformation', ...PRICES]],
   // GetObject: the presigned URL carries this role's permission.
   ['sync-code', [...JOB, ...LOGS, 'GetObject', 'Invoke']],
   ['install-requirements', [...JOB, ...LOGS]],
+  ['restore-checkpoint', [...JOB, ...LOGS, ...FILES, ...CHECKPOINTS]],
   ['start-training', [...JOB, ...LOGS]],
   ['confirm-pid', [...JOB, ...LOGS, 'Invoke']],
   ['notify-run', [...FILES, 'HeadRunFile', 'Publish', 'PutMetricData']],
@@ -55,10 +60,23 @@ export const CALLED = new Map<string, readonly string[]>([
       'GetSchedule',
     ],
   ],
+  ['note-interruption', ['PutObject']],
   ['count-runs', ['ListExecutions', 'PutMetricData']],
   ['poll-logs', [...JOB, ...LOGS, ...FILES, 'HeadRunFile', 'DeleteObjects', 'PutMetricData']],
   ['check-instance', ['DescribeInstances']],
+  [
+    'plan-attempt',
+    [
+      'DescribeInstances',
+      'DescribeInstanceInformation',
+      ...PRICES,
+      'DescribeExecution',
+      'GetExecutionHistory',
+      'GetNotice',
+      ...CHECKPOINTS,
+    ],
+  ],
   ['finish-run', END],
-  ['stop-run', [...END, 'StopExecution']],
+  ['stop-run', [...END, 'DeleteObjects', 'StopExecution']],
   ['start-run', ['HeadObject', 'StartExecution']],
 ]);

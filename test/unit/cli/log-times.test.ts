@@ -52,12 +52,12 @@ it('no byte is lost or doubled, whatever the records are', () => {
 it('times are read from the bucket; a run of an older version has none', async () => {
   const store = (body: Buffer | null) =>
     ({ open: async () => (body === null ? null : { Body: Readable.from([body]) }) }) as unknown as RunStore;
-  expect(await readLogTimes(store(gzipSync('4 100\n8 200\n')), 'r', never)).toEqual([
+  expect(await readLogTimes(store(gzipSync('4 100\n8 200\n')), { runId: 'r', attempt: 1 }, never)).toEqual([
     [4, 100],
     [8, 200],
   ]);
-  expect(await readLogTimes(store(gzipSync('')), 'r', never)).toEqual([]);
-  expect(await readLogTimes(store(null), 'r', never)).toBeNull();
+  expect(await readLogTimes(store(gzipSync('')), { runId: 'r', attempt: 1 }, never)).toEqual([]);
+  expect(await readLogTimes(store(null), { runId: 'r', attempt: 1 }, never)).toBeNull();
 });
 
 it('a line begins with the time of its last message', async () => {

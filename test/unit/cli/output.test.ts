@@ -45,6 +45,8 @@ const summary: RunSummary = {
 const report: RunReport = {
   spec: null,
   ...summary,
+  attempt: 1,
+  attempts: [],
   projectFrom: 'runctl.yaml',
   instanceType: 'g5.xlarge',
   instanceRequested: 'tag:Project=digits',

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { packFiles, packFolder } from '../../../cli/archive/pack.ts';
+import { PackCache } from '../../../cli/archive/pack-cache.ts';
 import { listFiles } from '../../../cli/archive/pack-list.ts';
 import { lengthOf, planParts, segmentsOf } from '../../../core/archive/assemble.ts';
 import { COMPRESSOR, compressMember } from '../../../core/archive/members.ts';
@@ -40,6 +41,36 @@ describe('a patch', () => {
     // What was packed without secrets says nothing about small files with them.
     const again = await packFiles(project, listing, archive, { ...LATER(), includeSecrets: true });
     expect(again.files.map(({ name }) => name)).toEqual(['large.bin']);
+  });
+
+  it('checks names beside those of the last archive', async () => {
+    await writeFile(join(project, 'train.py'), 'print(1)\n');
+    const archive = join(work, 'a.tar.gz');
+    await (await packFolder(project, archive, LATER())).keep(null);
+    await writeFile(join(project, 'Train.py'), 'print(2)\n');
+    await expect(packFolder(project, archive, LATER())).rejects.toThrow(/differ only in case/);
+  });
+
+  it('keeps the last archive again only when it, or where it is stored, has changed', async () => {
+    await writeFile(join(project, 'train.py'), 'print(1)\n');
+    const archive = join(work, 'a.tar.gz');
+    const names = ['last.tar.gz', 'last.json'];
+    const inodes = () =>
+      Promise.all(names.map(async (name) => (await stat(join(project, '.runctl/archive', name))).ino));
+    const pack = async (versionId: string) =>
+      await (await packFolder(project, archive, LATER())).keep({ bucket: 'b', key: 'archives/p/k', versionId });
+    await pack('v1');
+    const first = await inodes();
+    await pack('v1');
+    expect(await inodes()).toEqual(first);
+    await pack('v2');
+    expect((await inodes()).map((ino, index) => ino === first[index])).toEqual([true, false]);
+    const cache = await PackCache.open(project);
+    expect(cache?.storedIn({ bucket: 'b', project: 'p' })?.versionId).toBe('v2');
+    await cache?.close();
+    await writeFile(join(project, 'train.py'), 'print(2)\n');
+    await pack('v2');
+    expect((await inodes())[0]).not.toBe(first[0]);
   });
 
   it('finds an edit of the same size in the same second', async () => {

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { RunError } from '../../../core/errors.ts';
 import type { InstanceCommands } from '../../../core/job/instance-commands.ts';
 import { beginCleanUp, cleanUp, type Ending } from '../../../core/outcome/clean-up.ts';
+import { PartsBroken } from '../../../core/outcome/output-parts.ts';
 import { MAX_REQUEST_BYTES, type RunnerRequest, type UploadRequest } from '../../../core/protocol/messages.ts';
 import type { CleanUpProgress } from '../../../core/workflow/data.ts';
 import { FakeLogStore } from '../../support/fakes/log-store.ts';
@@ -80,6 +81,97 @@ describe('a phase that is not over', () => {
     expect(await ended.turn).toMatchObject({ wait: null, progress: { phase: 'done', uploaded: [] } });
     expect(ended.asked()).toEqual(asked);
     expect((await ended.turn).progress.warnings).toEqual([expect.stringContaining('2 hours')]);
+  });
+});
+
+describe('a file that one PUT does not take', () => {
+  const BIG = { name: 'outputs.tar.gz', bytes: 11, sha256: 'd'.repeat(64) };
+  const ETAG = 'e'.repeat(32);
+  const inParts = ok({ state: 'uploaded', failed: {}, parts: { [BIG.name]: { bytes: 5, etag: ETAG } } });
+
+  /** joins: what each call of join returns or throws. */
+  function send(
+    answers: (object | Error)[],
+    joins: (string | null | Error)[],
+    progress: Partial<CleanUpProgress> = {},
+  ) {
+    const joined: unknown[][] = [];
+    const parts = {
+      wholeBytes: 10,
+      partBytes: 4,
+      grant: (prefix: string) => Promise.resolve({ url: 'https://bucket/', fields: { policy: prefix } }),
+      join: (...call: unknown[]) => {
+        joined.push(call);
+        const result = joins.shift() ?? null;
+        return result instanceof Error ? Promise.reject(result) : Promise.resolve(result);
+      },
+    };
+    const commands = new FakeCommands(...answers);
+    const steps = { sync: endedStep('sync', 0), install: null, train: endedStep('train', 0) };
+    const begun = { ...beginCleanUp(NOW * 1_000), phase: 'upload', files: [FILE, BIG], ...progress } as const;
+    const rest = { run, spec, archive, instance, context: firstTry, grace: 30, steps, maxSilent: 3 };
+    const ending = { ...rest, progress: begun, until: NOW * 1_000 + 1 };
+    const turn = cleanUp({ ...fakeCleanUpPorts(commands), parts }, ending);
+    return { turn, joined, asked: () => commands.asked.map(({ request }) => request as UploadRequest) };
+  }
+
+  it('is sent in parts below the prefix of its run, and joined when the instance has been given back', async () => {
+    const { turn, joined, asked } = send([inParts, released], ['u1', null]);
+    expect(await turn).toMatchObject({
+      wait: null,
+      progress: { phase: 'done', uploaded: [FILE.name, BIG.name], joins: [], warnings: [] },
+    });
+    const prefix = `pieces/${run.id}/parts/${BIG.name}/`;
+    expect(asked()[0]).toMatchObject({
+      puts: { [FILE.name]: expect.any(String) },
+      parts: { [BIG.name]: { url: 'https://bucket/', fields: { policy: prefix }, prefix, partBytes: 4 } },
+    });
+    const from = { prefix, bytes: BIG.bytes, listEtag: ETAG };
+    const until = NOW * 1_000 + 1;
+    expect(joined).toEqual([
+      [from, `runs/${run.id}/${BIG.name}`, null, until],
+      [from, `runs/${run.id}/${BIG.name}`, 'u1', until],
+    ]);
+  });
+
+  it('gets a new right with each request while it is sent', async () => {
+    const { turn, asked } = send([uploading], []);
+    expect(await turn).toMatchObject({ wait: 2, progress: { phase: 'upload' } });
+    expect(asked()[0]?.parts).toHaveProperty([BIG.name]);
+  });
+
+  it.each<[string, object, (string | null | Error)[], string]>([
+    ['could not be sent', ok({ state: 'uploaded', failed: { [BIG.name]: 'no' }, parts: {} }), [], 'no'],
+    ['is of a program that sends no parts', uploaded, [], 'not listed'],
+    ['was changed in S3', inParts, [new PartsBroken('it is another one')], 'it is another one'],
+  ])('that %s is a warning, and the run ends', async (_, answer, joins, why) => {
+    const { turn } = send([answer, released], joins);
+    const { wait, progress } = await turn;
+    expect(wait).toBeNull();
+    expect(progress).toMatchObject({ phase: 'done', uploaded: [FILE.name] });
+    expect(progress.warnings).toEqual([expect.stringContaining(why)]);
+    expect(progress.warnings[0]).toContain('outputs.tar.gz was not uploaded to S3');
+  });
+
+  it('is joined although the instance is lost after it was sent', async () => {
+    const joins = [{ name: BIG.name, listEtag: ETAG, uploadId: null }];
+    const { turn } = send([silent], [null], { phase: 'release', joins, failures: 2 });
+    expect(await turn).toMatchObject({ progress: { phase: 'done', uploaded: [BIG.name], joins: [] } });
+  });
+
+  it('is tried again when S3 is not available', async () => {
+    const busy = new RunError('ServiceUnavailable', 'slow down');
+    const joins = [{ name: BIG.name, listEtag: ETAG, uploadId: 'u1' }];
+    const { turn } = send([], [busy], { phase: 'join', joins });
+    expect(await turn).toMatchObject({ wait: 20, progress: { phase: 'join', joins, failures: 1 } });
+  });
+
+  it('has more than two hours', async () => {
+    const large = { ...BIG, bytes: 360e9 };
+    const at = (hours: number) => ({ phase: 'upload', since: NOW - hours * HOURS, files: [large] }) as const;
+    expect(await send([uploading], [], at(5.9)).turn).toMatchObject({ wait: 20, progress: { phase: 'upload' } });
+    const { progress } = await send([uploading, released], [], at(6.1)).turn;
+    expect(progress.warnings).toEqual(['The phase upload timed out after 6 hours.']);
   });
 });
 

@@ -1,14 +1,15 @@
 import { describe, expect, it } from 'vitest';
 import { capText, costCap, costOf } from '../../../core/cost/cost-cap.ts';
 import { costLine, maxCostOf } from '../../../core/cost/cost-line.ts';
-import { instanceCost, instanceSeconds } from '../../../core/cost/instance-cost.ts';
+import { costOfRun, heldSeconds, instanceCost } from '../../../core/cost/instance-cost.ts';
 import { assertAffordable, cappedMessage, capReached, jobCap } from '../../../core/cost/limit.ts';
 import { LIST_PRICES_OF, listPrice } from '../../../core/cost/list-prices.ts';
 import { dollars, type Price, type PricedInstance, priceText, regionOfZone } from '../../../core/cost/price.ts';
 import { readPriceList } from '../../../core/cost/read-price-list.ts';
 import { foundInstance as describeInstance } from '../../../core/workflow/choose-instance.ts';
+import type { JobSnapshot } from '../../../core/workflow/data.ts';
 import type { StateEvent } from '../../../core/workflow/history.ts';
-import { instance, jobInput, jobStep, spec } from '../../support/fakes/samples.ts';
+import { instance, jobInput, jobStep, run, spec } from '../../support/fakes/samples.ts';
 
 /** A dollar in 1,000 s. */
 const price: Price = { usdPerHour: 3.6, source: 'pricing', at: '2026-11-27T13:02:03.000Z' };
@@ -69,7 +70,9 @@ describe('the cap of a job that is about to start', () => {
           'The run ended before its next step: the instance cost about $0.60 of maxCost ($0.6), at $3.6 an hour (list price of 2026-11-27 13:02 UTC), and 30 s of what is left are for ending a job.',
       }),
     );
-    expect(() => jobCap(input(5, '2026-11-24T10:00:10.000Z'), 30, 4.99)).toThrow(/about \$4\.99 of maxCost/);
+    expect(() => jobCap(input(5, '2026-11-24T10:00:10.000Z', { run: { ...run, spentUsd: 4.99 } }), 30)).toThrow(
+      /about \$4\.99 of maxCost/,
+    );
   });
 });
 
@@ -123,7 +126,8 @@ describe('the time for which a run has used its instance', () => {
     at: T0 + seconds * 1_000,
     output: null,
   });
-  const used = (...events: StateEvent[]) => instanceSeconds(events, T0 + 100_000);
+  const held = (...events: StateEvent[]) => heldSeconds(events, T0 + 100_000);
+  const used = (...events: StateEvent[]) => held(...events)?.total ?? null;
 
   it('begins with the Sync code that got it, and has not ended', () => {
     expect(used(entered('Find instance', 0), entered('Sync code', 10), entered('Start training', 20))).toBe(90);
@@ -137,10 +141,24 @@ describe('the time for which a run has used its instance', () => {
 
   it('is the sum over attempts', () => {
     const first = [entered('Find instance', 0), entered('Sync code', 10), entered('Watch training', 20)];
-    expect(used(...first, entered('Find instance', 50), entered('Sync code', 60))).toBe(80);
-    expect(used(...first, entered('Sync code', 60), entered('Code synced?', 61))).toBe(90);
+    const second = [entered('Plan attempt', 50), entered('Another attempt?', 52), entered('Sync code', 60)];
+    expect(held(...first, ...second)).toEqual({ total: 90, last: 40 });
+    expect(held(...first, ...second, entered('Code synced?', 61))).toEqual({ total: 90, last: 40 });
     const queue = [entered('Sync code', 40), entered('Wait for instance', 41), entered('Sync code', 90)];
-    expect(used(...first, ...queue)).toBe(40);
+    expect(held(...first, ...queue)).toEqual({ total: 40, last: 10 });
+    expect(held(...first, ...queue.slice(0, 2))).toEqual({ total: 30, last: 0 });
+  });
+
+  it('leaves out an instance that is away, unless its training goes on', () => {
+    const away = [
+      ...[entered('Sync code', 10), entered('Watch training', 20), entered('Plan attempt', 30)],
+      ...[entered('Another attempt?', 31), entered('Wait for instance to return', 32), entered('Plan attempt', 50)],
+      ...[entered('Another attempt?', 51), entered('Wait for instance to return', 52), entered('Plan attempt', 70)],
+    ];
+    expect(held(...away)).toEqual({ total: 22, last: 22 });
+    expect(held(...away, entered('Sync code', 80))).toEqual({ total: 42, last: 20 });
+    expect(held(...away, entered('Finish run', 80))).toEqual({ total: 42, last: 42 });
+    expect(held(...away, entered('Watch training', 80))).toEqual({ total: 90, last: 90 });
   });
 
   it('is none before', () => {
@@ -149,10 +167,25 @@ describe('the time for which a run has used its instance', () => {
   });
 
   it('costs by the second', () => {
-    expect(instanceCost(price, 1_500)).toEqual({ ...price, usd: 1.5, seconds: 1_500 });
-    expect(instanceCost(null, 1_500)).toBeNull();
-    expect(instanceCost(undefined, 1_500)).toBeNull();
+    const once = { total: 1_500, last: 1_500 };
+    expect(instanceCost(price, once)).toEqual({ ...price, usd: 1.5, seconds: 1_500 });
+    expect(instanceCost(null, once)).toBeNull();
+    expect(instanceCost(undefined, once)).toBeNull();
     expect(instanceCost(price, null)).toBeNull();
+  });
+
+  it('costs each attempt at its own price', () => {
+    const held = { total: 1_500, last: 500 };
+    const facts = (spentUsd?: number | null, sync: JobSnapshot | null = null) => ({
+      run: { ...run, ...(spentUsd === undefined ? {} : { spentUsd }) },
+      instance: priced,
+      sync,
+    });
+    const busy = jobStep('sync', { state: 'busy' });
+    expect(costOfRun(facts(7), held)).toEqual({ ...price, usd: 7.5, seconds: 1_500 });
+    expect(costOfRun(facts(null), held)).toBeNull();
+    expect(costOfRun(facts(7, busy), { total: 1_000, last: 0 })).toMatchObject({ usd: 7 });
+    expect(costOfRun(facts(undefined, busy), held)).toBeNull();
   });
 });
 

@@ -54,6 +54,37 @@ describe('the metrics of a poll', () => {
     expect(values(pollMetrics(jobStep('train'), { ...step, ...changes }, NOW))).toEqual(expected);
   });
 
+  describe('report an upload of a checkpoint', () => {
+    const kept = (interval?: number) => [
+      { seq: 1, series: 'best.pt', savedAt: 10, interval: 1 },
+      { seq: 2, series: 'epoch-#.pt', savedAt: 10, ...(interval === undefined ? {} : { interval }) },
+    ];
+    const lagOf = (age: number, interval?: number) => {
+      const uploading = { name: 'epoch-12.pt', bytes: 1, since: NOW / 1_000 - age };
+      const checkpoints = {
+        lineage: 'a',
+        committed: 2,
+        latest: null,
+        kept: kept(interval),
+        uploading,
+        warnings: [],
+        drainingSince: null,
+      };
+      const writing = { cursor: { offset: 5, eventTime: NOW } };
+      return values(pollMetrics(jobStep('train'), jobStep('train', { ...writing, checkpoints }), NOW));
+    };
+    it.each([
+      ['not within two intervals of its series', 1_190, 600, {}],
+      ['after two intervals', 1_210, 600, { CheckpointLagSeconds: 1_210 }],
+      ['not within five minutes, however often checkpoints are saved', 290, 10, {}],
+      ['after five minutes', 310, 10, { CheckpointLagSeconds: 310 }],
+      ['not within an hour while no interval is known', 3_590, undefined, {}],
+      ['after an hour', 3_610, undefined, { CheckpointLagSeconds: 3_610 }],
+    ])('%s', (_, age, interval, expected) => {
+      expect(lagOf(age, interval)).toEqual(expected);
+    });
+  });
+
   it('never fail the poll', async () => {
     const looks = withMetrics(
       () => Promise.resolve(step),

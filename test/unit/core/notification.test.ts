@@ -52,13 +52,14 @@ Manifest: runs/demo-1/manifest.json in the bucket
     const { execution, input } = facts;
     const now = Date.parse(execution.startedAt) + 3_600_000;
     const parts = { execution, input, facts, outcome: decideOutcome(facts), progress: null, inventory: null, now };
+    const held = { total: 1_800, last: 1_800 };
     const manifest = (changes: object) => endNotification(buildManifest({ ...parts, states: [], ...changes })).body;
-    expect(manifest({ instanceSeconds: 1_800 })).toContain(
+    expect(manifest({ held })).toContain(
       'cost       about $0.63 of maxCost ($5): 30 min 00 s of the instance at $1.258 an hour (list price of 2026-11-24 10:00 UTC)',
     );
-    expect(manifest({ instanceSeconds: null })).not.toContain('maxCost');
+    expect(manifest({ held: null })).not.toContain('maxCost');
     const busy = { ...facts, sync: jobStep('sync', { state: 'busy' }) };
-    expect(manifest({ instanceSeconds: 1_800, facts: busy })).not.toContain('maxCost');
+    expect(manifest({ held, facts: busy })).not.toContain('maxCost');
   });
 
   it('offers the outputs first when the run succeeded, and has no next step', () => {

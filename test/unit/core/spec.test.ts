@@ -18,6 +18,9 @@ const good: { [Key in keyof Required<SpecInput>]: NonNullable<SpecInput[Key]>[] 
   sha256: ['0123456789abcdef'.repeat(4)],
   patch: ['s3://bucket/patches/demo/0123', 's3://bucket/patches/demo/0123?versionId=abc'],
   sent: [{ bytes: 0 }, { bytes: 4_100, changedFiles: null }, { bytes: 4_100, changedFiles: 3 }],
+  resume: ['auto', 'never', 'latest', 'digits-20261124-171530-3f9a'],
+  resumeArgs: [['--resume_from_checkpoint', '{checkpoint}']],
+  retries: [0, 20, '3', {}, { times: 5 }, { on: ['failed', 'vanished'], times: 1 }],
   project: ['a', 'my-project_1.0', 'x'.repeat(63)],
   instance: ['i-01234567', 'i-0123456789abcdef0', 'tag:Project=demo', 'tag:a b=c=d'],
   script: [
@@ -82,6 +85,13 @@ const good: { [Key in keyof Required<SpecInput>]: NonNullable<SpecInput[Key]>[] 
 };
 
 const bad: [key: keyof SpecInput, value: unknown, says: RegExp][] = [
+  ['resume', 'run 1', /resume is auto, never, latest, or the id of a run/],
+  ['resumeArgs', '--resume', /resumeArgs must be a list/],
+  ['retries', 21, /retries is 20 at most/],
+  ['retries', -1, /retries is not negative/],
+  ['retries', 'often', /retries is a number from 0 to 20/],
+  ['retries', { on: ['boredom'] }, /retries\.on\.0 must be one of instance-lost, vanished/],
+  ['retries', { on: [] }, /retries\.on is empty/],
   ['metrics', { loss: '(.)' }, /metrics must be a list/],
   ['metrics', [{ name: 'a' }], /metrics\.0\.regex must be a string/],
   ['metrics', [{ name: 'a', regex: '(.)', unit: 's' }], /metrics\.0 has the unknown key "unit"/],
@@ -339,6 +349,9 @@ describe('resolveSpec', () => {
       outputsFrom: 'run',
       metrics: [],
       headline: [],
+      resume: 'auto',
+      resumeArgs: [],
+      retries: { on: ['instance-lost', 'interrupted'], times: 3, needsCheckpoint: true },
       checkpoints: { path: null, keep: 3, every: 0 },
       allowRemovals: false,
       takeOver: false,

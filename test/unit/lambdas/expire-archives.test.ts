@@ -16,6 +16,7 @@ import { scheduledStart } from '../../../core/schedule/scheduled-start.ts';
 import { logger } from '../../../lambdas/adapters/logger.ts';
 import { createExpireArchives } from '../../../lambdas/expire-archives.ts';
 import { createVerify } from '../../../lambdas/verify-archive.ts';
+import { MemoryCheckpointStore } from '../../support/fakes/checkpoint-store.ts';
 import { run } from '../../support/fakes/samples.ts';
 import { type LifecycleRule, VersionedS3 } from '../../support/fakes/versioned-s3.ts';
 import { synthesize } from '../../support/lib/synth.ts';
@@ -67,6 +68,7 @@ class World {
     archives: archiveStoreOver(this.s3.client, () => Promise.resolve('')),
     caps: DEFAULT_CAPS,
     indexes: createIndexStore(this.s3.client),
+    checkpoints: new MemoryCheckpointStore(),
     durationLimits: { maxDuration: '30d', maxWait: '30d' },
     program: run.program,
     documentVersion: () => Promise.resolve('1'),

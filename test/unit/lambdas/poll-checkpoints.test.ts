@@ -6,7 +6,9 @@ import { FakeCommands, fakePorts } from '../../support/fakes/ports.ts';
 import { exit, jobStatus, jobStep, run, spec, watchInput } from '../../support/fakes/samples.ts';
 
 const NOW = 1_795_000_010_000;
-const report = (state: KeeperReport['state']): KeeperReport => ({ state, units: [], uploading: null, warnings: [] });
+const report = (state: KeeperReport['state']): KeeperReport => {
+  return { state, units: [], uploading: null, warnings: [], notice: null };
+};
 
 async function poll(
   answer: object,
@@ -29,7 +31,7 @@ describe('a poll of a training', () => {
   it("brings the right to send below the run's own prefix, and what is committed", async () => {
     const { request, snapshot } = await poll(jobStatus('train', '', { checkpoints: report('watching') }));
     expect(request).toMatchObject({
-      checkpoints: { prefix: `checkpoint-data/${spec.project}/${run.id}/`, committed: 0, wholeBytes: 5e9 },
+      checkpoints: { prefix: `checkpoint-data/${spec.project}/${run.id}/`, committed: 0, wholeBytes: 128 * 2 ** 20 },
     });
     expect(snapshot.checkpoints).toMatchObject({ committed: 0, latest: null });
   });

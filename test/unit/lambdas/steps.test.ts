@@ -315,6 +315,22 @@ describe('Start training', () => {
     expect(commands.asked.length).toBe(3);
   });
 
+  it('gives a further attempt what those before it left of maxCost and maxDuration', async () => {
+    const commands = new FakeCommands(...Array.from({ length: 2 }, () => jobStatus('train', '')));
+    const start = createStart(fakePorts(commands));
+    const input = (trainedSeconds: number) =>
+      jobInput({
+        run: { ...run, attempt: 2, trainedSeconds, spentUsd: 0.4 },
+        spec: { ...spec, maxCost: 1, maxDuration: 1_000 },
+        instance: { ...instance, price: { ...price, usdPerHour: 3.6 } },
+        heldSince: '2026-11-24T09:58:30.000Z', // 100 s before.
+      });
+    expect((await start(input(300))).costCap).toEqual({ seconds: 470, usedSeconds: 100, spentUsd: 0.4 });
+    expect(await start(input(600))).not.toHaveProperty('costCap');
+    const limits = commands.asked.map(({ request }) => (request as { train: object }).train);
+    expect(limits).toMatchObject([{ maxDuration: 470 }, { maxDuration: 400 }]);
+  });
+
   it('prefers the user of the spec to the one of the tag', async () => {
     const commands = new FakeCommands(jobStatus('train', ''), jobStatus('train', ''));
     const start = createStart(fakePorts(commands));

@@ -3,6 +3,7 @@ import { DEFAULT_CAPS } from '../../../core/archive/caps.ts';
 import { RunError } from '../../../core/errors.ts';
 import type { ArchiveLocation } from '../../../core/names.ts';
 import { createVerify } from '../../../lambdas/verify-archive.ts';
+import { MemoryCheckpointStore } from '../../support/fakes/checkpoint-store.ts';
 import { FakeArchives } from '../../support/fakes/ports.ts';
 import { run } from '../../support/fakes/samples.ts';
 import { chunked, END, file, tgz } from '../core/archive/build.ts';
@@ -33,6 +34,7 @@ function verify(
       put: async (...index) => void written.push(index),
       noteUse: async (_, key) => void used.push(key),
     },
+    checkpoints: new MemoryCheckpointStore(),
     durationLimits: { maxDuration: '2h', maxWait: '36h' },
     program: { sha256, bucket, key },
     documentVersion,

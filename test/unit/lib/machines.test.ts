@@ -31,8 +31,11 @@ const CONTRACT = [
   'Succeeded',
   'Failed',
 ];
-/** Tasks beside those: the sync may last longer than its start waits; an archive may be uploaded as a patch. */
-const MORE_TASKS = ['Watch sync', 'Assemble archive'];
+/**
+ * Tasks beside those: the sync may last longer than its start waits; an archive may be uploaded as a patch; a run may go on
+ * from a checkpoint, and have several attempts.
+ */
+const MORE_TASKS = ['Watch sync', 'Assemble archive', 'Restore checkpoint', 'Watch restore', 'Plan attempt'];
 
 /** What AWS says to retry for every Lambda task, and what a function that ran out of time or memory looks like. */
 const LAMBDA_FAULTS = [
@@ -70,13 +73,14 @@ describe.each(both)('%s', (name, machine) => {
     expect(machine.QueryLanguage).toBe('JSONata');
   });
 
-  it.each(tasks)('%s has a time-out, retries and a catch for everything', (_, task) => {
+  it.each(tasks)('%s has a time-out, retries and a catch for everything', (name_, task) => {
     expect(task.TimeoutSeconds).toEqual(expect.any(Number));
     expect(task.Retry?.length).toBeGreaterThan(0);
     const caught = task.Catch?.flatMap((one) => one.ErrorEquals);
     expect(caught).toEqual(['States.DataLimitExceeded', 'States.ALL']);
-    for (const one of task.Catch ?? [])
-      expect(one.Assign).toMatchObject({ failure: expect.stringContaining('errorOutput') });
+    // The failure of Plan attempt is not that of the run.
+    const assigned = name_ === 'Plan attempt' ? undefined : { failure: expect.stringContaining('errorOutput') };
+    for (const one of task.Catch ?? []) expect(one.Assign).toEqual(assigned && expect.objectContaining(assigned));
   });
 
   it('has a default in every Choice, and no Wait of a fixed time', () => {
@@ -177,7 +181,9 @@ describe('runctl-run', () => {
   it('cleans up after any error, and notifies when the clean-up fails', () => {
     for (const [name, task] of tasksOf(run)) {
       const [target] = new Set(task.Catch?.map(({ Next }) => Next));
-      expect(target, name).toBe(name === 'Finish run' ? 'Outcome unknown' : 'Finish run');
+      const before = ['Assemble archive', 'Verify archive', 'Find instance', 'Plan attempt'];
+      const next = before.includes(name) ? 'Finish run' : 'Plan attempt';
+      expect(target, name).toBe(name === 'Finish run' ? 'Outcome unknown' : next);
     }
     expect(run.States['Outcome unknown']).toMatchObject({ Type: 'Pass', Next: 'Failed' });
     expect(run.States.Failed).toMatchObject({ Error: '{% $finish.error %}', Cause: '{% $finish.cause %}' });
@@ -185,8 +191,11 @@ describe('runctl-run', () => {
 
   it('hands on since when the run has had the instance: Sync code is entered again until it has it', () => {
     expect(run.States['Sync code']).toMatchObject({ Assign: { heldSince: '{% $states.context.State.EnteredTime %}' } });
-    for (const state of ['Install requirements', 'Start training'])
+    for (const state of ['Install requirements', 'Restore checkpoint', 'Start training', 'Plan attempt'])
       expect(run.States[state]).toMatchObject({ Arguments: { Payload: { heldSince: '{% $heldSince %}' } } });
+    // Of another attempt it is null until Sync code has its instance.
+    const planned = { heldSince: '{% $states.result.Payload.heldSince %}' };
+    expect(run.States['Plan attempt']).toMatchObject({ Assign: planned });
   });
 
   it('never starts a run beside another on a busy instance: it asks for the lease again, or ends', () => {
@@ -206,7 +215,7 @@ describe('runctl-run', () => {
     const ok = run.States['Code synced?']?.Choices?.find(({ Next }) => Next === 'Anything to install?');
     expect(ok?.Condition).toBe('{% $sync.ended and $sync.ok %}');
     expect([...reachable(run, run.StartAt, ['Code synced?'])]).not.toContain('Start training');
-    expect([...reachable(run, 'Start training', ['Confirm PID'])]).not.toContain('Watch training');
+    expect([...reachable(run, 'Start training', ['Confirm PID', 'Plan attempt'])]).not.toContain('Watch training');
   });
 
   it('starts an install again only once, when it was interrupted', async () => {
@@ -221,16 +230,47 @@ describe('runctl-run', () => {
     expect(await next(vanished)).toBe('Install requirements');
     expect(await next(killed)).toBe('Install requirements');
     for (const step of [vanished, killed]) {
-      expect(await next({ ...step, again: true })).toBe('Finish run');
+      expect(await next({ ...step, again: true })).toBe('Plan attempt');
       expect(await next({ ...step, ended: false })).toBe('Watch install');
     }
-    expect(await next({ ...killed, state: 'stopped' })).toBe('Finish run');
-    expect(await next({ ...killed, exit: { code: 1, signal: null } })).toBe('Finish run');
+    expect(await next({ ...killed, state: 'stopped' })).toBe('Plan attempt');
+    expect(await next({ ...killed, exit: { code: 1, signal: null } })).toBe('Plan attempt');
+  });
+
+  it('goes on with the attempt that was planned, and ends when none was', async () => {
+    const { Choices = [], Default } = run.States['Another attempt?'] ?? {};
+    const next = async (plan: object) => {
+      for (const { Condition, Next } of Choices)
+        if (await jsonata(Condition.slice(2, -2)).evaluate({}, { plan })) return Next;
+      return Default;
+    };
+    expect(await next({ next: 'attempt' })).toBe('Sync code');
+    expect(await next({ next: 'watch' })).toBe('Watch training');
+    expect(await next({ next: 'wait' })).toBe('Wait for instance to return');
+    expect(await next({ next: 'finish' })).toBe('Finish run');
+    expect(run.States['Wait for instance to return']).toMatchObject({ Type: 'Wait', Next: 'Plan attempt' });
+  });
+
+  it('restores a checkpoint again once, when it was interrupted or its URLs were too old', async () => {
+    const { Choices = [], Default } = run.States['Checkpoint restored?'] ?? {};
+    const next = async (restore: object | null) => {
+      for (const { Condition, Next } of Choices)
+        if (await jsonata(Condition.slice(2, -2)).evaluate({}, { restore })) return Next;
+      return Default;
+    };
+    const failed = (name: string) => ({ ended: true, ok: false, state: 'exited', result: { error: { name } } });
+    expect(await next(null)).toBe('Start training');
+    expect(await next({ ended: true, ok: true, state: 'exited' })).toBe('Start training');
+    expect(await next({ ended: false, ok: false, state: 'running' })).toBe('Watch restore');
+    expect(await next({ ended: true, ok: false, state: 'vanished', exit: null })).toBe('Restore checkpoint');
+    expect(await next(failed('RestoreFailed'))).toBe('Restore checkpoint');
+    expect(await next({ ...failed('RestoreFailed'), again: true })).toBe('Plan attempt');
+    expect(await next(failed('DiskFull'))).toBe('Plan attempt');
   });
 
   it('names nested watches within 80 characters', () => {
     const longest = runKey({ id: 'x'.repeat(80), arn: 'a', startedAt: 'b' });
-    for (const name of ['Watch sync', 'Watch install', 'Watch training']) {
+    for (const name of ['Watch sync', 'Watch install', 'Watch restore', 'Watch training']) {
       expect(run.States[name]?.Arguments?.Name).toBe('{% $run.key & "-" & $string($watches) %}');
     }
     expect(`${longest}-9999999`.length).toBeLessThanOrEqual(80);

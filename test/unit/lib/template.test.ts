@@ -59,7 +59,7 @@ describe('the stack', () => {
       NotificationConfiguration: { EventBridgeConfiguration: { EventBridgeEnabled: true } },
       LifecycleConfiguration: {
         Rules: [
-          ...['pieces/', 'notified/', 'patches/', 'fetched/'].map((Prefix) => ({
+          ...['pieces/', 'notified/', 'interrupted/', 'patches/', 'fetched/'].map((Prefix) => ({
             Prefix,
             ExpirationInDays: 1,
             NoncurrentVersionExpiration: { NoncurrentDays: 1 },
@@ -389,13 +389,14 @@ describe('what people may do', () => {
 });
 
 describe('the dashboard and the alarms', () => {
-  it('alarms of failed runs, dead letters and silence, over the topic; missing data is not an alarm', () => {
+  it('alarms of failed runs, dead letters, silence and checkpoints, over the topic; missing data is not an alarm', () => {
     const alarms = aws.of('AWS::CloudWatch::Alarm').map(({ Properties }) => Properties);
     expect(alarms).toMatchObject([
       { AlarmName: 'runctl-failed-run', Namespace: 'runctl', MetricName: 'FailedRuns', Statistic: 'Sum', Threshold: 1 },
       { AlarmName: 'runctl-dead-letter', Namespace: 'AWS/SQS', Statistic: 'Maximum', Threshold: 1 },
       { AlarmName: 'runctl-summary-dead-letter', Namespace: 'AWS/SQS', Statistic: 'Maximum', Threshold: 1 },
       { AlarmName: 'runctl-silent-run', Namespace: 'runctl', MetricName: 'SilentSeconds', Threshold: 3_600 },
+      { AlarmName: 'runctl-checkpoints-behind', Namespace: 'runctl', MetricName: 'CheckpointLagSeconds', Threshold: 1 },
     ]);
     for (const alarm of alarms) {
       expect(alarm).toMatchObject({

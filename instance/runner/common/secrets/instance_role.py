@@ -6,12 +6,12 @@ import json
 import time
 from typing import NamedTuple
 
-from common.secrets.http_call import Answer, NoAnswer, call
+from common.metadata_service import NoToken, Session
+from common.secrets.http_call import Answer, NoAnswer
 from common.secrets.problem import ADD_ROLE, Problem, Unreadable
 from common.secrets.sigv4 import Credentials
 
-DEFAULT_ENDPOINT = "http://169.254.169.254"
-_SESSION_SECONDS = "60"
+_SESSION_SECONDS = 60
 _TIMEOUT = 2.0
 _WAITS = (0.2, 0.5, 1.0)
 
@@ -25,8 +25,7 @@ class Metadata:
     """One session with the metadata service at `endpoint`. Every method raises Unreadable."""
 
     def __init__(self, endpoint: str) -> None:
-        self._endpoint = endpoint.rstrip("/")
-        self._token: str | None = None
+        self._session = _Patient(endpoint, _TIMEOUT, _SESSION_SECONDS)
 
     def role(self) -> Role:
         """The role that the instance profile gives, with temporary credentials."""
@@ -54,28 +53,31 @@ class Metadata:
         return answer.body.decode("ascii", "replace").strip()
 
     def _get(self, path: str) -> Answer:
-        if self._token is None:
-            answer = self._call("PUT", "api/token", {"x-aws-ec2-metadata-token-ttl-seconds": _SESSION_SECONDS})
-            self._check(answer)
-            self._token = answer.body.decode("ascii", "replace").strip()
-        return self._call("GET", path, {"x-aws-ec2-metadata-token": self._token})
-
-    def _call(self, method: str, path: str, headers: dict[str, str]) -> Answer:
-        for wait in (*_WAITS, None):
-            try:
-                answer = call(method, f"{self._endpoint}/latest/{path}", headers, b"", _TIMEOUT)
-                if answer.status < 500 or wait is None:
-                    return answer
-            except NoAnswer as error:
-                if wait is None:
-                    raise Unreadable(_unavailable(str(error))) from None
-            time.sleep(wait)
-        raise AssertionError("the last round returns or raises")
+        try:
+            return self._session.get(path)
+        except (NoToken, NoAnswer) as error:
+            raise Unreadable(_unavailable(str(error))) from None
 
     @staticmethod
     def _check(answer: Answer) -> None:
         if answer.status != 200:
             raise Unreadable(_unavailable(f"it answered {answer.status}"))
+
+
+class _Patient(Session):
+    """Tries again: the service of an instance that has just started may not answer yet."""
+
+    def _call(self, method: str, path: str, headers: dict[str, str]) -> Answer:
+        for wait in (*_WAITS, None):
+            try:
+                answer = super()._call(method, path, headers)
+                if answer.status < 500 or wait is None:
+                    return answer
+            except NoAnswer:
+                if wait is None:
+                    raise
+            time.sleep(wait)
+        raise AssertionError("the last round returns or raises")
 
 
 def _unavailable(reason: str) -> Problem:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from typing import Mapping, NamedTuple
 
+from common import metadata_service
 from common.secrets import references, service
-from common.secrets.instance_role import DEFAULT_ENDPOINT, Metadata
+from common.secrets.instance_role import Metadata
 from common.secrets.problem import Problem, Unreadable
 
 #: For all secrets of a run together: a start answers within 15 s whether the job has begun.
@@ -31,7 +32,7 @@ def read(secrets: Mapping[str, str], environment: Mapping[str, str], seconds: fl
     if not secrets:
         return Result(values, problems)
     deadline = time.monotonic() + seconds
-    metadata = Metadata(environment.get("AWS_EC2_METADATA_SERVICE_ENDPOINT") or DEFAULT_ENDPOINT)
+    metadata = Metadata(metadata_service.endpoint(environment))
     try:
         role = metadata.role()
         region = environment.get("AWS_SSM_REGION_NAME") or metadata.region()

@@ -29,6 +29,7 @@ const report = (units: SentCheckpoint[], fields: Partial<KeeperReport> = {}): Ke
   units,
   uploading: null,
   warnings: [],
+  notice: null,
   ...fields,
 });
 const inputWith = (checkpoints?: CheckpointProgress, keep = 3) => ({
@@ -56,6 +57,21 @@ describe('a checkpoint that the instance has sent', () => {
       },
     ]);
     expect(readLatest(store.objects.get(LATEST)?.text ?? '')).toMatchObject({ seq: 1, run: run.id });
+  });
+
+  it('is remembered with the time since the one of its series before, also when that is not kept', async () => {
+    const store = new MemoryCheckpointStore();
+    const savedAt = (unit: SentCheckpoint, seconds: number) => ({ ...unit, modified: (1_795_000_000 + seconds) * 1e9 });
+    const units = [
+      savedAt(sent(store, 1), 0),
+      savedAt(sent(store, 2, 'checkpoints/best.pt'), 590),
+      savedAt(sent(store, 3), 600),
+    ];
+    const progress = await commit(store, units, undefined, 1);
+    expect(progress.kept).toEqual([
+      { seq: 2, series: 'checkpoints/best.pt', savedAt: 1_795_000_590 },
+      { seq: 3, series: 'checkpoints/epoch-#.pt', savedAt: 1_795_000_600, interval: 600 },
+    ]);
   });
 
   it.each<[string, (store: MemoryCheckpointStore) => void]>([

@@ -1,0 +1,88 @@
+import { type Price, type PricedInstance, priceMs } from '../cost/price.ts';
+import { RunError } from '../errors.ts';
+import {
+  chooseInstance,
+  type FoundInstance,
+  type InstanceSelector,
+  parseSelector,
+} from '../workflow/choose-instance.ts';
+import type { EndedAttempt, Instance, JobSnapshot, VerifyOutput } from '../workflow/data.ts';
+
+export interface FindPorts {
+  readonly instances: {
+    find(selector: InstanceSelector): Promise<FoundInstance[]>;
+    ping(instanceId: string): Promise<string | null>;
+  };
+  readonly prices: { priceOf(instance: PricedInstance, withinMs: number): Promise<Price | null> };
+  readonly now: () => number;
+}
+
+/** An instance for the next attempt. */
+export interface Place {
+  readonly kind: 'instance';
+  readonly instance: Instance;
+}
+
+export type Found =
+  | Place
+  /** The instance answers again, and its training may be running. */
+  | { readonly kind: 'same-training' }
+  | { readonly kind: 'wait'; readonly why: string }
+  /** It will not come back. */
+  | { readonly kind: 'gone'; readonly why: string };
+
+const GONE = ['terminated', 'shutting-down'];
+/** EC2 takes an instance at the time of its notice, or some minutes later. */
+const AFTER_NOTICE_MS = 5 * 60_000;
+
+interface Lost {
+  readonly spec: VerifyOutput['spec'];
+  readonly instance: Instance;
+  readonly train: JobSnapshot | null;
+}
+
+/**
+ * Looks for the instance of the next attempt: the same one, as long as it exists, since the training may be running there;
+ * else another one that the spec means.
+ */
+export async function findAgain(
+  { instances, prices, now }: FindPorts,
+  { spec, instance, train }: Lost,
+  { outcome }: EndedAttempt,
+): Promise<Found> {
+  const [same] = await instances.find({ id: instance.id });
+  if (!same || GONE.includes(same.state)) return await findAnother({ instances, prices }, spec, instance.id);
+  const wait = { kind: 'wait', why: `${instance.id} is ${same.state}.` } as const;
+  if (same.state !== 'running') return wait;
+  const notice = train?.checkpoints?.notice;
+  if (outcome === 'interrupted' && notice && now() < notice.time * 1_000 + AFTER_NOTICE_MS)
+    return { kind: 'wait', why: `EC2 takes ${instance.id} back.` };
+  if ((await instances.ping(instance.id)) !== 'Online')
+    return { kind: 'wait', why: `The SSM agent of ${instance.id} is not online.` };
+  if (train !== null && !train.ended && train.state === 'running') return { kind: 'same-training' };
+  const chosen = chooseInstance([same], instance.id, spec);
+  const keepsPrice = instance.price && instance.type === chosen.type;
+  const price = keepsPrice ? instance.price : await prices.priceOf(same.priced, priceMs(spec));
+  return { kind: 'instance', instance: { ...chosen, price } };
+}
+
+async function findAnother(
+  { instances, prices }: Pick<FindPorts, 'instances' | 'prices'>,
+  spec: VerifyOutput['spec'],
+  lost: string,
+): Promise<Found> {
+  const selector = parseSelector(spec.instance);
+  if ('id' in selector) return { kind: 'gone', why: `${lost} no longer exists.` };
+  const others = (await instances.find(selector)).filter(({ id }) => id !== lost);
+  try {
+    const instance = chooseInstance(others, spec.instance, spec);
+    const { priced } = others.find(({ id }) => id === instance.id) as FoundInstance;
+    if ((await instances.ping(instance.id)) !== 'Online')
+      return { kind: 'wait', why: `The SSM agent of ${instance.id} is not online.` };
+    const price = await prices.priceOf(priced, priceMs(spec));
+    return { kind: 'instance', instance: { ...instance, price } };
+  } catch (error) {
+    if (!(error instanceof RunError)) throw error;
+    return { kind: 'wait', why: `${lost} no longer exists. ${error.message}` };
+  }
+}

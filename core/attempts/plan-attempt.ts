@@ -1,0 +1,132 @@
+import { newestOf } from '../checkpoints/find-resume.ts';
+import { lineageOf } from '../checkpoints/resume.ts';
+import type { CheckpointStore } from '../checkpoints/store.ts';
+import { decideOutcome, readFailure } from '../outcome/decide-outcome.ts';
+import type { AttemptPlan, EndedAttempt, PlanInput, ResumePlan, Run, VerifyOutput } from '../workflow/data.ts';
+import { endedAttempt } from './ended-attempt.ts';
+import { type FindPorts, findAgain, type Place } from './find-again.ts';
+import { decide } from './policy.ts';
+import { MAX_VISITS, waitSeconds } from './waits.ts';
+
+export interface PlanPorts extends FindPorts {
+  readonly checkpoints: Pick<CheckpointStore, 'head' | 'list' | 'read'>;
+  /** Epoch milliseconds. */
+  readonly now: () => number;
+}
+
+/** What a run has that has reached its instance. */
+type Reached = PlanInput & {
+  readonly run: Run;
+  readonly spec: VerifyOutput['spec'];
+  readonly instance: NonNullable<PlanInput['instance']>;
+};
+
+/**
+ * Decides what follows an attempt that did not end well: another one, from the newest checkpoint, on an instance that is
+ * there; the same one, when its instance answers again; or the end of the run. Called again while it waits for an instance.
+ */
+export async function planAttempt(ports: PlanPorts, input: PlanInput): Promise<AttemptPlan> {
+  const { run, spec, instance, plan: before } = input;
+  if (!run || !spec || !instance) return end(input, null);
+  const reached: Reached = { ...input, run, spec, instance };
+  const isWaiting = before?.next === 'wait';
+  const ended = isWaiting && before.ended !== null ? before.ended : endOf(reached, ports.now());
+  const decision = decide({ run, spec }, ended, input.attempts);
+  if (!decision.isRetried) return end(input, decision.why);
+  const visits = (before?.visits ?? 0) + 1;
+  const since = (isWaiting ? before.since : null) ?? ports.now() / 1_000;
+  const place = await findAgain(ports, reached, ended);
+  if (place.kind === 'gone') return end(input, place.why);
+  if (place.kind === 'wait') {
+    const waited = ports.now() / 1_000 - since;
+    if (waited > spec.maxWait) return end(input, `${place.why} It did not return within maxWait.`);
+    if (visits > MAX_VISITS) return end(input, `${place.why} runctl has waited for instances ${MAX_VISITS} times.`);
+    return { ...base(input), next: 'wait', wait: waitSeconds(waited), since, visits, ended };
+  }
+  if (place.kind === 'same-training') return { ...base(input), next: 'watch', wait: null, since: null, visits, ended };
+  return await nextAttempt(ports, reached, { ended, place, fallback: decision.fallback, visits });
+}
+
+async function nextAttempt(
+  ports: PlanPorts,
+  input: Reached,
+  { ended, place, fallback, visits }: { ended: EndedAttempt; place: Place; fallback: boolean; visits: number },
+): Promise<AttemptPlan> {
+  const { run, spec } = input;
+  const resume = await resumeOf(ports, input, ended, fallback);
+  // Without an older one, the attempt would be the same again, which only the key retries may ask for.
+  if (fallback && resume.checkpoint === null) {
+    const strict = decide({ run: { ...run, resume: { ...resume, isFallback: true } }, spec }, ended, input.attempts);
+    if (!strict.isRetried) return end(input, strict.why);
+    return await nextAttempt(ports, input, { ended, place, fallback: false, visits });
+  }
+  return {
+    ...base(input),
+    next: 'attempt',
+    wait: null,
+    since: null,
+    visits,
+    ended: null,
+    run: {
+      ...run,
+      attempt: ended.attempt + 1,
+      trainedSeconds: (run.trainedSeconds ?? 0) + ended.seconds,
+      spentUsd: add(run.spentUsd, ended.usd),
+      resume: fallback ? { ...resume, isFallback: true } : resume,
+    },
+    instance: place.instance,
+    attempts: [...input.attempts, ended],
+  };
+}
+
+/** What the next attempt goes on from: the newest checkpoint of this run, or the one before it. */
+async function resumeOf(
+  { checkpoints }: PlanPorts,
+  { run, spec }: Reached,
+  ended: EndedAttempt,
+  fallback: boolean,
+): Promise<ResumePlan> {
+  const { project } = spec;
+  const earlier = run.resume?.checkpoint ?? null;
+  const lineage = run.resume?.lineage ?? run.id;
+  const none: ResumePlan = { lineage, firstSeq: 1, checkpoint: null, kept: [] };
+  if (spec.resume === 'never' || (spec.checkpoints?.keep ?? 0) === 0) return none;
+  const { base } = await lineageOf(checkpoints, project, run.id);
+  const before = fallback ? (ended.resumedFrom?.seq ?? null) : null;
+  const wanted = { project, lineage, runId: run.id, base: base ?? earlier?.seq ?? null, before };
+  return (await newestOf(checkpoints, wanted)) ?? none;
+}
+
+/** How the attempt ended. One whose instance was away, and that then was found without its training, ended by that. */
+function endOf(input: Reached, now: number): EndedAttempt {
+  const outcome = decideOutcome(input, null, input.run.id);
+  const { heldSince, context } = input;
+  const held = heldSince ? Math.max(0, Date.parse(context.enteredAt) - Date.parse(heldSince)) / 1_000 : 0;
+  const heldSeconds = heldSince === undefined ? null : held;
+  const ended = endedAttempt(input, { ...outcome, outcome: outcomeOf(input, outcome.outcome) }, { now, heldSeconds });
+  const away = input.plan?.next === 'watch' ? input.plan.ended : null;
+  const isConsequence = ended.outcome === 'vanished' || ended.signal === 'SIGTERM';
+  return away && isConsequence ? { ...ended, outcome: away.outcome, error: away.error } : ended;
+}
+
+/** An instance that is not there is lost, also before the training began; so is a job that a reboot ended. */
+function outcomeOf({ failure, sync, install, restore, train }: Reached, outcome: EndedAttempt['outcome']) {
+  const name = failure && readFailure(failure).name;
+  if (name !== null && ['AgentOffline', 'AgentSilent', 'InstanceNotRunning'].includes(name)) return 'instance-lost';
+  const last = train ?? restore ?? install ?? sync;
+  return last?.state === 'vanished' && last.job !== 'train' ? 'vanished' : outcome;
+}
+
+/** Dollars; null: not known. */
+function add(before: number | null = 0, usd: number | null = null): number | null {
+  return before === null || usd === null ? null : before + usd;
+}
+
+function base({ run, instance, attempts }: Pick<PlanInput, 'run' | 'instance' | 'attempts'>) {
+  return { run, instance, attempts, why: null };
+}
+
+function end(input: PlanInput, why: string | null): AttemptPlan {
+  const visits = input.plan?.visits ?? 0;
+  return { ...base(input), next: 'finish', wait: null, since: null, visits, ended: null, why };
+}

@@ -1,0 +1,1 @@
+"""The job `restore`: brings a checkpoint back into the project."""

@@ -1,0 +1,316 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import { planAttempt } from '../../../../core/attempts/plan-attempt.ts';
+import { MAX_VISITS, waitSeconds } from '../../../../core/attempts/waits.ts';
+import { manifestKey } from '../../../../core/checkpoints/keys.ts';
+import type { Price, PricedInstance } from '../../../../core/cost/price.ts';
+import { resolveRetries } from '../../../../core/spec/retries.ts';
+import type { FoundInstance, InstanceSelector } from '../../../../core/workflow/choose-instance.ts';
+import type { JobSnapshot, PlanInput } from '../../../../core/workflow/data.ts';
+import { MemoryCheckpointStore, md5 } from '../../../support/fakes/checkpoint-store.ts';
+import { archive, foundInstance, instance, jobStep, run, spec } from '../../../support/fakes/samples.ts';
+
+const NOW = Date.parse('2026-11-24T12:00:00.000Z');
+const SPOT: Price = { usdPerHour: 0.36, source: 'spot-history', at: '2026-11-24T12:00:00.000Z' };
+let store: MemoryCheckpointStore;
+let instances: FoundInstance[];
+let ping: string | null;
+let priced: PricedInstance[];
+beforeEach(() => {
+  store = new MemoryCheckpointStore();
+  instances = [foundInstance];
+  ping = 'Online';
+  priced = [];
+});
+
+const ports = (now = NOW) => ({
+  checkpoints: store,
+  instances: {
+    find: async (selector: InstanceSelector) => instances.filter(({ id }) => !('id' in selector) || id === selector.id),
+    ping: async () => ping,
+  },
+  prices: {
+    priceOf: async (instance: PricedInstance) => {
+      priced.push(instance);
+      return SPOT;
+    },
+  },
+  now: () => now,
+});
+
+/** Commits a checkpoint of a run, as Poll logs does. */
+function commit(seq: number, { lineage = run.id, by = run.id, isGone = false } = {}): void {
+  const key = `checkpoint-data/demo/${by}/${seq}/data/a.pt`;
+  const text = `checkpoint ${seq}`;
+  store.put(key, text);
+  const part = { key, versionId: null, bytes: text.length, etag: md5(text) };
+  if (isGone) store.objects.delete(key);
+  store.put(
+    manifestKey('demo', lineage, seq),
+    JSON.stringify({
+      version: 1,
+      project: 'demo',
+      lineage,
+      seq,
+      run: { id: by, startedAt: run.startedAt },
+      name: `checkpoints/epoch-${seq}.pt`,
+      format: 'torch-zip',
+      marked: false,
+      bytes: text.length,
+      modified: '2026-11-24T11:00:00.000Z',
+      committedAt: '2026-11-24T11:00:10.000Z',
+      files: [{ path: 'a.pt', bytes: text.length, parts: [part] }],
+    }),
+  );
+}
+
+const failed: JobSnapshot = jobStep('train', {
+  state: 'exited',
+  ended: true,
+  ok: false,
+  exit: { code: 1, signal: null, endedAt: NOW / 1_000, maxRssBytes: null, outOfMemory: false },
+  elapsed: 500,
+});
+const lost = {
+  Error: 'States.TaskFailed',
+  Cause: JSON.stringify({ Error: 'InstanceLost', Cause: 'i-0123456789abcdef0 is stopped' }),
+  state: 'Watch training',
+};
+
+function input(changes: Partial<PlanInput> = {}, retries: Parameters<typeof resolveRetries>[0] = 3): PlanInput {
+  return {
+    execution: { name: run.id, arn: run.arn, startedAt: run.startedAt },
+    run,
+    spec: { ...spec, retries: resolveRetries(retries) },
+    archive,
+    instance,
+    context: { enteredAt: '2026-11-24T12:00:00.000Z', retryCount: 0 },
+    heldSince: '2026-11-24T11:00:00.000Z',
+    warnings: [],
+    sync: null,
+    install: null,
+    restore: null,
+    train: failed,
+    attempts: [],
+    failure: null,
+    watches: 1,
+    plan: null,
+    ...changes,
+  };
+}
+
+describe('a training that failed', () => {
+  it('is tried again on its instance, from the newest checkpoint that is whole', async () => {
+    commit(1);
+    commit(2);
+    commit(3, { isGone: true });
+    const plan = await planAttempt(ports(), input());
+    expect(plan).toMatchObject({
+      next: 'attempt',
+      run: { attempt: 2, trainedSeconds: 500, resume: { lineage: run.id, checkpoint: { seq: 2, run: run.id } } },
+      instance: { id: instance.id },
+      attempts: [{ attempt: 1, outcome: 'failed', exitCode: 1, seconds: 500 }],
+    });
+  });
+
+  it('begins anew without a checkpoint, and with resume: never', async () => {
+    expect((await planAttempt(ports(), input())).run?.resume).toMatchObject({ checkpoint: null });
+    commit(1);
+    const never = input();
+    const plan = await planAttempt(ports(), { ...never, spec: never.spec && { ...never.spec, resume: 'never' } });
+    expect(plan.run?.resume).toMatchObject({ checkpoint: null });
+  });
+
+  it('ends the run when retries does not name it', async () => {
+    expect(await planAttempt(ports(), input({}, { on: ['vanished'] }))).toMatchObject({ next: 'finish', why: null });
+  });
+
+  it('waits for an instance that does not answer, and gives up after maxWait', async () => {
+    ping = 'ConnectionLost';
+    const first = await planAttempt(ports(), input());
+    expect(first).toMatchObject({ next: 'wait', wait: 15, since: NOW / 1_000, visits: 1, attempts: [] });
+    const later = NOW + 3_600_000;
+    const second = await planAttempt(ports(later), input({ plan: first }));
+    expect(second).toMatchObject({ next: 'wait', wait: 180, since: NOW / 1_000, visits: 2 });
+    const end = await planAttempt(ports(NOW + (spec.maxWait + 1) * 1_000), input({ plan: second }));
+    expect(end).toMatchObject({ next: 'finish', why: expect.stringContaining('within maxWait') });
+  });
+
+  it('gives up after a thousand visits', async () => {
+    ping = null;
+    const plan = { ...(await planAttempt(ports(), input())), visits: MAX_VISITS };
+    expect(await planAttempt(ports(), input({ plan }))).toMatchObject({ next: 'finish' });
+  });
+});
+
+describe('a training that dies at once with the newest checkpoint', () => {
+  const resumed = {
+    ...run,
+    attempt: 2,
+    resume: { lineage: run.id, firstSeq: 10_001, checkpoint: null, kept: [] },
+  };
+  const at = (seq: number) => ({
+    ...resumed,
+    resume: {
+      ...resumed.resume,
+      checkpoint: {
+        seq,
+        run: run.id,
+        name: `checkpoints/epoch-${seq}.pt`,
+        format: 'torch-zip',
+        bytes: 1,
+        marked: false,
+        committedAt: '2026-11-24T11:00:10.000Z',
+      },
+    },
+  });
+  const died = { ...failed, elapsed: 20 };
+
+  it('goes on from the one before', async () => {
+    commit(1);
+    commit(2);
+    const plan = await planAttempt(ports(), input({ run: at(2), train: died }, 0));
+    expect(plan).toMatchObject({
+      next: 'attempt',
+      run: { attempt: 3, resume: { isFallback: true, checkpoint: { seq: 1 } } },
+    });
+  });
+
+  it('ends when there is none before, unless retries asks for another attempt', async () => {
+    commit(2);
+    expect(await planAttempt(ports(), input({ run: at(2), train: died }, 0))).toMatchObject({ next: 'finish' });
+    expect(await planAttempt(ports(), input({ run: at(2), train: died }, 2))).toMatchObject({
+      next: 'attempt',
+      run: { resume: { checkpoint: { seq: 2 } } },
+    });
+  });
+});
+
+describe('a lost instance', () => {
+  const running: JobSnapshot = jobStep('train', { state: 'running', ended: false, ok: false, elapsed: 900 });
+  const saved = {
+    ...running,
+    checkpoints: {
+      lineage: run.id,
+      committed: 1,
+      latest: {
+        seq: 1,
+        name: 'checkpoints/epoch-1.pt',
+        format: 'torch-zip',
+        bytes: 1,
+        marked: false,
+        committedAt: '2026-11-24T11:00:10.000Z',
+      },
+      kept: [],
+      uploading: null,
+      warnings: [],
+      drainingSince: null,
+    },
+  };
+
+  it('that answers again is watched further, and its training is not started a second time', async () => {
+    expect(await planAttempt(ports(), input({ train: saved, failure: lost }, undefined))).toMatchObject({
+      next: 'watch',
+      run: { id: run.id },
+      attempts: [],
+    });
+  });
+
+  it('whose training is gone when it answers ended by the loss, not by its reboot', async () => {
+    const watched = await planAttempt(ports(), input({ train: saved, failure: lost }, undefined));
+    const gone = { ...saved, state: 'vanished' as const, ended: true };
+    commit(1);
+    const plan = await planAttempt(ports(), input({ train: gone, plan: watched }, undefined));
+    expect(plan).toMatchObject({ next: 'attempt', attempts: [{ outcome: 'instance-lost' }] });
+  });
+
+  it('that is stopped is waited for; no other instance is used', async () => {
+    instances = [
+      { ...foundInstance, state: 'stopped' },
+      { ...foundInstance, id: 'i-00000000000000001' },
+    ];
+    expect(await planAttempt(ports(), input({ train: saved, failure: lost }, undefined))).toMatchObject({
+      next: 'wait',
+    });
+  });
+
+  it('keeps the price that it has; another type, or one without a price, gets a price', async () => {
+    commit(1);
+    const priceOf = async (changes: object) => {
+      const gone = { ...saved, state: 'vanished' as const, ended: true };
+      const plan = await planAttempt(ports(), input({ train: gone, ...changes }, 3));
+      return plan.instance?.price;
+    };
+    const price: Price = { usdPerHour: 3.6, source: 'pricing', at: '2026-11-24T10:00:00.000Z' };
+    expect(await priceOf({ instance: { ...instance, price } })).toEqual(price);
+    expect(priced).toEqual([]);
+    expect(await priceOf({ instance: { ...instance, price: null } })).toEqual(SPOT);
+    expect(await priceOf({ instance: { ...instance, price, type: 'g4dn.xlarge' } })).toEqual(SPOT);
+    expect(priced).toEqual([foundInstance.priced, foundInstance.priced]);
+  });
+
+  it('adds what the instance of each attempt cost', async () => {
+    commit(1);
+    const gone = { ...saved, state: 'vanished' as const, ended: true };
+    const price: Price = { usdPerHour: 3.6, source: 'pricing', at: '2026-11-24T10:00:00.000Z' };
+    const planned = async (changes: Partial<PlanInput>) => {
+      const facts = { train: gone, instance: { ...instance, price }, ...changes };
+      const { run: next, attempts } = await planAttempt(ports(), input(facts, 3));
+      return [attempts[0]?.usd, next?.spentUsd];
+    };
+    expect(await planned({})).toEqual([3.6, 3.6]); // An hour.
+    expect(await planned({ run: { ...run, spentUsd: 1 } })).toEqual([3.6, 4.6]);
+    expect(await planned({ run: { ...run, spentUsd: null } })).toEqual([3.6, null]);
+    expect(await planned({ instance: { ...instance, price: null } })).toEqual([null, null]);
+    expect(await planned({ heldSince: null })).toEqual([0, 0]); // It did not get the instance.
+  });
+
+  it('that was terminated is replaced by another one that the spec means', async () => {
+    commit(1);
+    instances = [
+      { ...foundInstance, state: 'terminated' },
+      { ...foundInstance, id: 'i-00000000000000001', priced: { ...foundInstance.priced, isSpot: true } },
+    ];
+    expect(await planAttempt(ports(), input({ train: saved, failure: lost }, undefined))).toMatchObject({
+      next: 'attempt',
+      instance: { id: 'i-00000000000000001', price: SPOT },
+      run: { attempt: 2, resume: { checkpoint: { seq: 1 } } },
+    });
+    expect(priced).toMatchObject([{ isSpot: true }]);
+  });
+
+  it('that was terminated and is the only one that the spec means ends the run', async () => {
+    instances = [];
+    const named = input({ train: saved, failure: lost }, undefined);
+    const plan = await planAttempt(ports(), { ...named, spec: named.spec && { ...named.spec, instance: instance.id } });
+    expect(plan).toMatchObject({ next: 'finish', why: `${instance.id} no longer exists.` });
+  });
+
+  it('that EC2 is about to take is not used again before that', async () => {
+    const notice = { action: 'terminate' as const, time: NOW / 1_000 + 60 };
+    const warned = {
+      ...saved,
+      state: 'stopped' as const,
+      reason: 'interrupted',
+      ended: true,
+      checkpoints: { ...saved.checkpoints, notice },
+    };
+    expect(await planAttempt(ports(), input({ train: warned }, undefined))).toMatchObject({
+      next: 'wait',
+      ended: { outcome: 'interrupted' },
+    });
+    commit(1);
+    expect(await planAttempt(ports(NOW + 7 * 60_000), input({ train: warned }, undefined))).toMatchObject({
+      next: 'attempt',
+    });
+  });
+});
+
+it('a run that has no instance yet, or was stopped, has no further attempt', async () => {
+  expect(await planAttempt(ports(), input({ instance: null }))).toMatchObject({ next: 'finish' });
+  const stopped = { ...failed, state: 'stopped' as const, reason: 'stop' };
+  expect(await planAttempt(ports(), input({ train: stopped }))).toMatchObject({ next: 'finish' });
+});
+
+it('the wait grows from 15 s to an hour', () => {
+  expect([0, 300, 3_600, 86_400, 30 * 86_400].map(waitSeconds)).toEqual([15, 15, 180, 3_600, 3_600]);
+});
