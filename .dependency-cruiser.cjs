@@ -47,6 +47,7 @@ module.exports = {
     core('checkpoints', 'protocol', 'workflow', 'spec'),
     core('job', 'cost', 'checkpoints', 'protocol', 'logs', 'workflow', 'spec', 'metrics'),
     core('outcome', 'cost', 'job', 'protocol', 'workflow', 'spec', 'logs'),
+    core('attempts', 'cost', 'outcome', 'checkpoints', 'protocol', 'spec', 'workflow'),
     core('notify', 'cost', 'outcome', 'checkpoints', 'workflow', 'spec'),
     only('aws', 'aws/', ['aws/', 'core/']),
     only('bin', 'bin/app', ['lib/']),

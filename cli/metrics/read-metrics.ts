@@ -1,7 +1,7 @@
+import type { AttemptsParser } from '../../core/metrics/attempts-parser.ts';
 import type { Point } from '../../core/metrics/point.ts';
 import { type RetryNotes, retryUntilReachable } from '../account/retry.ts';
 import type { AttemptsLog } from '../logs/attempts-log.ts';
-import type { AttemptsParser } from './attempts-parser.ts';
 
 /** Called with the points of each piece of log. */
 export type OnPoints = (points: readonly Point[]) => void;

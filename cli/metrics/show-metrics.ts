@@ -1,4 +1,5 @@
 import { isRunning } from '../../aws/executions.ts';
+import { AttemptsParser } from '../../core/metrics/attempts-parser.ts';
 import {
   type CustomMetrics,
   compileMetrics,
@@ -25,7 +26,6 @@ import { manifestOfRun, specOfRun } from '../runs/run-spec.ts';
 import { endingOf } from '../runs/summary.ts';
 import { printDetached } from '../terminal/detach.ts';
 import { pollUntil } from '../terminal/poll.ts';
-import { AttemptsParser } from './attempts-parser.ts';
 import {
   CSV_HEAD,
   printSeries,

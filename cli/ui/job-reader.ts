@@ -1,4 +1,5 @@
 import type { CloudWatchLogsClient } from '@aws-sdk/client-cloudwatch-logs';
+import { AttemptsParser } from '../../core/metrics/attempts-parser.ts';
 import { metricsOfSpec } from '../../core/metrics/custom.ts';
 import { headlinesIn } from '../../core/metrics/headline.ts';
 import { MetricsParser } from '../../core/metrics/parser.ts';
@@ -8,7 +9,6 @@ import { AttemptsLog } from '../logs/attempts-log.ts';
 import { textFeed } from '../logs/byte-feed.ts';
 import { QUIET_READS } from '../logs/job-log.ts';
 import { openWholeLog } from '../logs/whole-log.ts';
-import { AttemptsParser } from '../metrics/attempts-parser.ts';
 import type { RunStore } from '../runs/store.ts';
 import { LogTail } from './log-tail.ts';
 import { MetricCurves } from './metric-curves.ts';

@@ -1,9 +1,10 @@
 import { newestOf } from '../checkpoints/find-resume.ts';
 import { lineageOf } from '../checkpoints/resume.ts';
 import type { CheckpointStore } from '../checkpoints/store.ts';
+import { heldFor } from '../cost/limit.ts';
 import { decideOutcome, readFailure } from '../outcome/decide-outcome.ts';
+import { endedAttempt } from '../outcome/ended-attempt.ts';
 import type { AttemptPlan, EndedAttempt, PlanInput, ResumePlan, Run, VerifyOutput } from '../workflow/data.ts';
-import { endedAttempt } from './ended-attempt.ts';
 import { type FindPorts, findAgain, type Place } from './find-again.ts';
 import { decide } from './policy.ts';
 import { MAX_VISITS, waitSeconds } from './waits.ts';
@@ -100,9 +101,7 @@ async function resumeOf(
 /** How the attempt ended. One whose instance was away, and that then was found without its training, ended by that. */
 function endOf(input: Reached, now: number): EndedAttempt {
   const outcome = decideOutcome(input, null, input.run.id);
-  const { heldSince, context } = input;
-  const held = heldSince ? Math.max(0, Date.parse(context.enteredAt) - Date.parse(heldSince)) / 1_000 : 0;
-  const heldSeconds = heldSince === undefined ? null : held;
+  const heldSeconds = input.heldSince === undefined ? null : heldFor(input);
   const ended = endedAttempt(input, { ...outcome, outcome: outcomeOf(input, outcome.outcome) }, { now, heldSeconds });
   const away = input.plan?.next === 'watch' ? input.plan.ended : null;
   const isConsequence = ended.outcome === 'vanished' || ended.signal === 'SIGTERM';

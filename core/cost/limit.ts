@@ -8,6 +8,11 @@ import { type Price, priceText } from './price.ts';
 export const INSTALL_GRACE_S = 10;
 export const INSTALL_MAX_S = 6 * 3_600;
 
+/** Seconds for which the attempt has had its instance, when the state was entered. */
+export function heldFor({ heldSince, context }: Pick<JobInput, 'heldSince' | 'context'>): number {
+  return heldSince ? Math.max(0, Date.parse(context.enteredAt) - Date.parse(heldSince)) / 1_000 : 0;
+}
+
 /** Seconds that maxDuration leaves for the training of an attempt. */
 export function trainingLimit(
   { maxDuration }: Pick<RunSpec, 'maxDuration'>,
@@ -40,13 +45,13 @@ export function assertAffordable(spec: Limits, instance: Instance, price: Price 
  * @throws RunError `CostCapped` when nothing is left; `PriceUnknown`
  */
 export function jobCap(input: JobInput, grace: number): CostCap | null {
-  const { run, spec, instance, heldSince, context } = input;
+  const { run, spec, instance } = input;
   const { maxCost } = spec;
   const { price = null } = instance;
   if (!maxCost) return null;
   if (price === null) throw priceUnknown(instance);
   const spentUsd = run.spentUsd ?? 0;
-  const usedSeconds = heldSince ? Math.max(0, Date.parse(context.enteredAt) - Date.parse(heldSince)) / 1_000 : 0;
+  const usedSeconds = heldFor(input);
   const cap = costCap({ maxCost, price, usedSeconds, spentUsd, grace });
   if (cap.seconds >= 1) return cap;
   const cost = capText({ maxCost, price, usedSeconds, spentUsd });

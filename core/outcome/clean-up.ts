@@ -2,6 +2,7 @@ import { type ErrorName, RunError } from '../errors.ts';
 import { accept, requestBase } from '../job/instance-commands.ts';
 import { type JobPorts, requestJobStatus } from '../job/job-status.ts';
 import { SILENCE } from '../job/poll-job.ts';
+import { saveCheckpoints } from '../job/save-checkpoints.ts';
 import { shipLog } from '../job/ship-log.ts';
 import { JOBS, type JobName, runFileKey } from '../names.ts';
 import type { CollectedFile, JobStates } from '../protocol/answers.ts';
@@ -9,7 +10,6 @@ import { type CollectRequest, MAX_PUT_BYTES, MAX_REQUEST_BYTES, type UploadReque
 import type { CleanUpProgress, Instance, RunFacts, StepContext, VerifyOutput } from '../workflow/data.ts';
 import { nextWait } from '../workflow/poll-timing.ts';
 import { MAX_OUTPUT_BYTES, type OutputParts, PartsBroken, partsPrefix } from './output-parts.ts';
-import { saveCheckpoints } from './save-checkpoints.ts';
 
 /** The instance answers within this time, whether it is done or not. */
 const WAIT_THERE_S = 8;

@@ -1,10 +1,10 @@
-import { endedAttempt } from '../attempts/ended-attempt.ts';
 import { costOfRun, type HeldSeconds } from '../cost/instance-cost.ts';
 import { JOBS, readLogName, runFileKey } from '../names.ts';
 import { maskSpec } from '../spec/mask.ts';
 import type { CleanUpProgress, JobSnapshot, RunFacts, RunOutcome } from '../workflow/data.ts';
 import type { StateTime } from '../workflow/history.ts';
 import { estimateCost } from './cost.ts';
+import { endedAttempt } from './ended-attempt.ts';
 import type { Inventory, Manifest } from './manifest-schema.ts';
 
 const FILES_SHOWN = 5_000;

@@ -1,7 +1,7 @@
 """Trains a small neural network on scikit-learn's handwritten digits: real data that the package ships.
 
-Prints a loss and an accuracy line each epoch, as most training scripts do. Saves a checkpoint after each epoch, and goes
-on from the one that runctl names: with the same result as a training that was not interrupted.
+Prints a loss and an accuracy line each epoch, as most training scripts do. Saves a checkpoint after each epoch, and
+goes on from the one that runctl names: with the same result as a training that was not interrupted.
 """
 
 import argparse

@@ -8,7 +8,7 @@ import { localCommand, type StatePaths, statePaths } from '../cloud/paths.ts';
 import type { LocalState } from '../cloud/state.ts';
 import { nextCommands } from '../commands/next-commands.ts';
 import { endRun, startCloud, stopDemoCloud } from './cloud.ts';
-import { interruptOnce } from './interrupt.ts';
+import { Interruption } from './interrupt.ts';
 import { type DemoOptions, parseDemoOptions } from './options.ts';
 import { checkFolder, type StartedRun, startRun, watchRun } from './run.ts';
 import { RunRecord } from './summary.ts';
@@ -77,8 +77,11 @@ async function demo(options: DemoOptions, paths: StatePaths, signal: AbortSignal
     print('');
     const record = new RunRecord();
     const show = eventPrinter(print, colors);
-    if (options.interrupt)
-      interruptOnce(run, clients, print, signal).catch((error: Error) => print(`warning: ${error.message}`));
+    const interruption = new Interruption();
+    if (options.interrupt) {
+      const killed = interruption.waitAndKill(run, clients, print, signal);
+      killed.catch((error: Error) => signal.aborted || print(`warning: ${error.message}`));
+    }
     const end = await watchRun(
       run,
       clients,
@@ -86,6 +89,7 @@ async function demo(options: DemoOptions, paths: StatePaths, signal: AbortSignal
         print,
         show: (event) => {
           record.add(event);
+          interruption.see(event);
           show(event);
         },
       },

@@ -14,7 +14,8 @@ describe("a run's log, while the network comes and goes", () => {
     let gone = true;
     const { client } = fakeClient<CloudWatchLogsClient>({
       GetLogEventsCommand: ({ logStreamName, nextToken }) => {
-        if (logStreamName === 'r/install') return awsError('ResourceNotFoundException');
+        if (logStreamName === 'r/install' || logStreamName === 'r/restore')
+          return awsError('ResourceNotFoundException');
         if (logStreamName === 'r/sync') {
           if (gone) return awsError('TimeoutError');
           return page({ message: nextToken === 's1' ? '' : 'synced\n', next: 's1' }, 5);

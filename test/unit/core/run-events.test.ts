@@ -59,7 +59,9 @@ describe('readRun', () => {
       instance,
       sync: endedStep('sync', 0),
       install: jobStep('install'),
+      restore: null,
       train: confirmed,
+      attempts: [],
       watches: 0,
       watching: null,
     });
@@ -71,13 +73,29 @@ describe('readRun', () => {
       instance: null,
       sync: null,
       install: null,
+      restore: null,
       train: null,
+      attempts: [],
       watches: 0,
       watching: null,
     };
     expect(readRun([])).toEqual(nothing);
     expect(readRun(both('Begin run', {}))).toEqual(nothing);
     expect(readRun(both('Verify archive', CAUGHT))).toEqual(nothing);
+  });
+
+  it('knows the attempt that is under way, and those before it', () => {
+    const attempts = [{ attempt: 1, outcome: 'killed' }];
+    const planned = {
+      plan: { next: 'attempt', run: { ...verified.run, attempt: 2 }, instance: { ...instance, id: 'i-2' }, attempts },
+      ...{ watches: 2, sync: null, install: null, restore: null, train: null },
+    };
+    const run = readRun([...upToStart, ...both('Start training', jobStep('train')), ...both('Plan attempt', planned)]);
+    expect(run).toMatchObject({ instance: { id: 'i-2' }, sync: null, train: null, attempts, watches: 2 });
+    expect(run.verified?.run.attempt).toBe(2);
+    const settled = { run: { ...verified.run, attempt: 2, resume: { lineage: 'a' } }, step: jobStep('restore') };
+    const resumed = readRun([...upToStart, ...both('Restore checkpoint', settled)]);
+    expect(resumed).toMatchObject({ restore: { job: 'restore' }, verified: { run: { resume: { lineage: 'a' } } } });
   });
 
   it('does not take the error of a state for what it gave', () => {

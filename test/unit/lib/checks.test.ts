@@ -74,11 +74,11 @@ const ACCEPTED: readonly [finding: RegExp, reason: string][] = [
     'Executions of these two machines.',
   ],
   [
-    /^AwsSolutions-IAM5\[Resource::<Uploads\w+\.Arn>\/(runs|pieces|notified|uploads|archives|patches|indexes|used|fetched|checkpoints|checkpoint-data)\/\*\] /,
+    /^AwsSolutions-IAM5\[Resource::<Uploads\w+\.Arn>\/(runs|pieces|notified|interrupted|uploads|archives|patches|indexes|used|fetched|checkpoints|checkpoint-data)\/\*\] /,
     'What runs leave: keys begin with the run, which is not known before.',
   ],
   [
-    /^AwsSolutions-IAM5\[Resource::<Uploads\w+\.Arn>\/runs\/\*\/[\w.-]+\] runctl\/Summarizer\//,
+    /^AwsSolutions-IAM5\[Resource::<Uploads\w+\.Arn>\/runs\/\*\/[\w.*-]+\] runctl\/Summarizer\//,
     'One file of every run.',
   ],
   [

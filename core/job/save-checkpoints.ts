@@ -1,9 +1,9 @@
 import { commitCheckpoints } from '../checkpoints/commit.ts';
 import { drain } from '../checkpoints/progress.ts';
-import { accept } from '../job/instance-commands.ts';
-import { attemptOf, grantOf, type JobPorts, jobRequestBase } from '../job/job-status.ts';
 import type { PollRequest } from '../protocol/messages.ts';
 import type { JobInput, JobSnapshot } from '../workflow/data.ts';
+import { accept } from './instance-commands.ts';
+import { attemptOf, grantOf, type JobPorts, jobRequestBase } from './job-status.ts';
 
 /** How long one call commits, ms. */
 const COMMIT_MS = 30_000;

@@ -1,5 +1,5 @@
-import type { MetricsParser } from '../../core/metrics/parser.ts';
-import type { Point } from '../../core/metrics/point.ts';
+import type { MetricsParser } from './parser.ts';
+import type { Point } from './point.ts';
 
 /** Reads the metrics in the logs of a run's attempts, one after the other. */
 export class AttemptsParser {
