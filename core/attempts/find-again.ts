@@ -1,3 +1,4 @@
+import { type Price, type PricedInstance, priceMs } from '../cost/price.ts';
 import { RunError } from '../errors.ts';
 import {
   chooseInstance,
@@ -12,6 +13,7 @@ export interface FindPorts {
     find(selector: InstanceSelector): Promise<FoundInstance[]>;
     ping(instanceId: string): Promise<string | null>;
   };
+  readonly prices: { priceOf(instance: PricedInstance, withinMs: number): Promise<Price | null> };
   readonly now: () => number;
 }
 
@@ -44,12 +46,12 @@ interface Lost {
  * else another one that the spec means.
  */
 export async function findAgain(
-  { instances, now }: FindPorts,
+  { instances, prices, now }: FindPorts,
   { spec, instance, train }: Lost,
   { outcome }: EndedAttempt,
 ): Promise<Found> {
   const [same] = await instances.find({ id: instance.id });
-  if (!same || GONE.includes(same.state)) return await findAnother(instances, spec, instance.id);
+  if (!same || GONE.includes(same.state)) return await findAnother({ instances, prices }, spec, instance.id);
   const wait = { kind: 'wait', why: `${instance.id} is ${same.state}.` } as const;
   if (same.state !== 'running') return wait;
   const notice = train?.checkpoints?.notice;
@@ -58,11 +60,14 @@ export async function findAgain(
   if ((await instances.ping(instance.id)) !== 'Online')
     return { kind: 'wait', why: `The SSM agent of ${instance.id} is not online.` };
   if (train !== null && !train.ended && train.state === 'running') return { kind: 'same-training' };
-  return { kind: 'instance', instance: chooseInstance([same], instance.id, spec) };
+  const chosen = chooseInstance([same], instance.id, spec);
+  const keepsPrice = instance.price && instance.type === chosen.type;
+  const price = keepsPrice ? instance.price : await prices.priceOf(same.priced, priceMs(spec));
+  return { kind: 'instance', instance: { ...chosen, price } };
 }
 
 async function findAnother(
-  instances: FindPorts['instances'],
+  { instances, prices }: Pick<FindPorts, 'instances' | 'prices'>,
   spec: VerifyOutput['spec'],
   lost: string,
 ): Promise<Found> {
@@ -71,8 +76,11 @@ async function findAnother(
   const others = await instances.find(selector);
   try {
     const instance = chooseInstance(others, spec.instance, spec);
-    if ((await instances.ping(instance.id)) === 'Online') return { kind: 'instance', instance };
-    return { kind: 'wait', why: `The SSM agent of ${instance.id} is not online.` };
+    const { priced } = others.find(({ id }) => id === instance.id) as FoundInstance;
+    if ((await instances.ping(instance.id)) !== 'Online')
+      return { kind: 'wait', why: `The SSM agent of ${instance.id} is not online.` };
+    const price = await prices.priceOf(priced, priceMs(spec));
+    return { kind: 'instance', instance: { ...instance, price } };
   } catch (error) {
     if (!(error instanceof RunError)) throw error;
     return { kind: 'wait', why: `${lost} no longer exists. ${error.message}` };

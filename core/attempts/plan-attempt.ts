@@ -1,6 +1,7 @@
 import { newestOf } from '../checkpoints/find-resume.ts';
 import { lineageOf } from '../checkpoints/resume.ts';
 import type { CheckpointStore } from '../checkpoints/store.ts';
+import { heldFor } from '../cost/limit.ts';
 import { decideOutcome, readFailure } from '../outcome/decide-outcome.ts';
 import { endedAttempt } from '../outcome/ended-attempt.ts';
 import type { AttemptPlan, EndedAttempt, PlanInput, ResumePlan, Run, VerifyOutput } from '../workflow/data.ts';
@@ -67,6 +68,7 @@ async function nextAttempt(
       ...run,
       attempt: ended.attempt + 1,
       trainedSeconds: (run.trainedSeconds ?? 0) + ended.seconds,
+      spentUsd: add(run.spentUsd, ended.usd),
       resume: fallback ? { ...resume, isFallback: true } : resume,
     },
     instance: place.instance,
@@ -95,7 +97,8 @@ async function resumeOf(
 /** How the attempt ended. One whose instance was away, and that then was found without its training, ended by that. */
 function endOf(input: Reached, now: number): EndedAttempt {
   const outcome = decideOutcome(input, null, input.run.id);
-  const ended = endedAttempt(input, { ...outcome, outcome: outcomeOf(input, outcome.outcome) }, now);
+  const heldSeconds = input.heldSince === undefined ? null : heldFor(input);
+  const ended = endedAttempt(input, { ...outcome, outcome: outcomeOf(input, outcome.outcome) }, { now, heldSeconds });
   const away = input.plan?.next === 'watch' ? input.plan.ended : null;
   const isConsequence = ended.outcome === 'vanished' || ended.signal === 'SIGTERM';
   return away && isConsequence ? { ...ended, outcome: away.outcome, error: away.error } : ended;
@@ -107,6 +110,11 @@ function outcomeOf({ failure, sync, install, restore, train }: Reached, outcome:
   if (name !== null && ['AgentOffline', 'AgentSilent', 'InstanceNotRunning'].includes(name)) return 'instance-lost';
   const last = train ?? restore ?? install ?? sync;
   return last?.state === 'vanished' && last.job !== 'train' ? 'vanished' : outcome;
+}
+
+/** Dollars; null: not known. */
+function add(before: number | null = 0, usd: number | null = null): number | null {
+  return before === null || usd === null ? null : before + usd;
 }
 
 function base({ run, instance, attempts }: PlanInput, visits: number) {

@@ -66,6 +66,7 @@ const FACTS = {
 const jobInput = (job: JobName) => ({
   ...RUN_VARIABLES,
   instance: '{% $instance %}',
+  heldSince: '{% $heldSince %}',
   step: `{% $${job} %}`,
   context: STEP_CONTEXT,
 });
@@ -134,7 +135,7 @@ export class RunMachine extends Construct {
 
   private createBegin(): Pass {
     const names = [
-      ...['run', 'spec', 'archive', 'assembled', 'instance', 'sync', 'install', 'restore', 'train'],
+      ...['run', 'spec', 'archive', 'assembled', 'instance', 'heldSince', 'sync', 'install', 'restore', 'train'],
       ...['failure', 'plan', 'finish'],
     ];
     return Pass.jsonata(this, RUN_STATES.begin, {
@@ -209,9 +210,9 @@ export class RunMachine extends Construct {
   private createPlan(steps: Steps): LambdaInvoke {
     const task = stepTask(this, RUN_STATES.plan, steps.planAttempt, {
       comment: 'Decides whether another attempt follows, and finds its instance and its checkpoint.',
-      input: { ...FACTS, plan: '{% $plan %}' },
+      input: { ...FACTS, heldSince: '{% $heldSince %}', plan: '{% $plan %}' },
       assign: {
-        ...ofPlan('plan', 'warnings', 'sync', 'install', 'restore', 'train', 'failure', 'watches'),
+        ...ofPlan('plan', 'heldSince', 'warnings', 'sync', 'install', 'restore', 'train', 'failure', 'watches'),
         run: '{% $states.result.Payload.plan.run %}',
         instance: '{% $states.result.Payload.plan.instance %}',
         attempts: '{% $states.result.Payload.plan.attempts %}',
@@ -297,7 +298,11 @@ export class RunMachine extends Construct {
     return this.task(name, step, {
       comment,
       input: jobInput(job),
-      assign: { [job]: '{% $states.result.Payload %}' },
+      // Sync code is entered again and again in the queue; the last time is the one that got the instance.
+      assign: {
+        [job]: '{% $states.result.Payload %}',
+        ...(job === 'sync' ? { heldSince: STEP_CONTEXT.enteredAt } : {}),
+      },
     });
   }
 

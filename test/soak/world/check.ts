@@ -153,6 +153,8 @@ class RunCheck {
       case 'timed-out':
         // Without its supervisor, the run ends the training when its maximum duration is over.
         return unless(exit?.reason === 'max-duration' || (exit?.reason === 'stop' && this.isExcused()));
+      case 'capped':
+        return unless(this.plan.spec.maxCost !== undefined && this.endedForTime());
       case 'stopped':
         return unless(this.execution.status === 'ABORTED' && this.world.aborted.has(this.plan.id));
       case 'busy':
@@ -186,6 +188,13 @@ class RunCheck {
   }
 
   /** The schedule killed it. */
+  /** By its supervisor; by the run, without it; or before it began, because the sync and the install took all of the time. */
+  private endedForTime(): boolean {
+    const train = this.jobs.get('train');
+    if (train === undefined) return true;
+    return train.exit?.reason === 'max-duration' || (train.exit?.reason === 'stop' && this.isExcused());
+  }
+
   private isExcused(): boolean {
     const { incidents } = this.world.schedule;
     return incidents.some(({ deed }) => {
