@@ -1,3 +1,4 @@
+import { priceUnknown } from '../cost/limit.ts';
 import { type Price, type PricedInstance, priceMs } from '../cost/price.ts';
 import { RunError } from '../errors.ts';
 import {
@@ -61,9 +62,14 @@ export async function findAgain(
     return { kind: 'wait', why: `The SSM agent of ${instance.id} is not online.` };
   if (train !== null && !train.ended && train.state === 'running') return { kind: 'same-training' };
   const chosen = chooseInstance([same], instance.id, spec);
-  const keepsPrice = instance.price && instance.type === chosen.type;
-  const price = keepsPrice ? instance.price : await prices.priceOf(same.priced, priceMs(spec));
-  return { kind: 'instance', instance: { ...chosen, price } };
+  const price = instance.type === chosen.type ? instance.price : null;
+  return withPrice(spec, chosen, price ?? (await prices.priceOf(same.priced, priceMs(spec))));
+}
+
+/** A run with maxCost waits for a price: the price list may answer later. */
+function withPrice({ maxCost }: Lost['spec'], instance: Instance, price: Price | null): Found {
+  if (maxCost && price === null) return { kind: 'wait', why: priceUnknown(instance) };
+  return { kind: 'instance', instance: { ...instance, price } };
 }
 
 async function findAnother(
@@ -79,8 +85,7 @@ async function findAnother(
     const { priced } = others.find(({ id }) => id === instance.id) as FoundInstance;
     if ((await instances.ping(instance.id)) !== 'Online')
       return { kind: 'wait', why: `The SSM agent of ${instance.id} is not online.` };
-    const price = await prices.priceOf(priced, priceMs(spec));
-    return { kind: 'instance', instance: { ...instance, price } };
+    return withPrice(spec, instance, await prices.priceOf(priced, priceMs(spec)));
   } catch (error) {
     if (!(error instanceof RunError)) throw error;
     return { kind: 'wait', why: `${lost} no longer exists. ${error.message}` };

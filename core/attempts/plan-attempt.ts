@@ -1,7 +1,7 @@
 import { newestOf } from '../checkpoints/find-resume.ts';
 import { lineageOf } from '../checkpoints/resume.ts';
 import type { CheckpointStore } from '../checkpoints/store.ts';
-import { heldFor } from '../cost/limit.ts';
+import { heldFor, isAffordable } from '../cost/limit.ts';
 import { decideOutcome, readFailure } from '../outcome/decide-outcome.ts';
 import { endedAttempt } from '../outcome/ended-attempt.ts';
 import type { AttemptPlan, EndedAttempt, PlanInput, ResumePlan, Run, VerifyOutput } from '../workflow/data.ts';
@@ -40,11 +40,13 @@ export async function planAttempt(ports: PlanPorts, input: PlanInput): Promise<A
   if (place.kind === 'gone') return end(input, place.why);
   if (place.kind === 'wait') {
     const waited = ports.now() / 1_000 - since;
-    if (waited > spec.maxWait) return end(input, `${place.why} It did not return within maxWait.`);
+    if (waited > spec.maxWait) return end(input, `${place.why} That did not change within maxWait.`);
     if (visits > MAX_VISITS) return end(input, `${place.why} runctl has waited for instances ${MAX_VISITS} times.`);
     return { ...base(input, visits), next: 'wait', wait: waitSeconds(waited), since, ended };
   }
   if (place.kind === 'same-training') return { ...base(input, visits), next: 'watch', ended };
+  if (!isAffordable(spec, place.instance.price, add(run.spentUsd, ended.usd)))
+    return end(input, 'There was no further attempt: what is left of maxCost does not pay for one.');
   return await nextAttempt(ports, reached, { ended, place, fallback: decision.fallback, visits });
 }
 

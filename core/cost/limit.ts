@@ -24,15 +24,27 @@ export function trainingLimit(
 type Limits = Pick<RunSpec, 'maxCost' | 'stopGrace'>;
 
 /**
+ * Whether maxCost pays for a second of training on an instance that the run is about to get.
+ * @param spentUsd dollars of earlier attempts; null: not known
+ */
+export function isAffordable(
+  { maxCost, stopGrace }: Limits,
+  price: Price | null | undefined,
+  spentUsd: number | null = 0,
+): boolean {
+  if (!maxCost) return true;
+  if (!price || spentUsd === null) return false;
+  return costCap({ maxCost, price, usedSeconds: 0, spentUsd, grace: stopGrace }).seconds >= 1;
+}
+
+/**
  * Refuses a run with maxCost before anything is started for it.
  * @throws RunError `PriceUnknown`; `CostCapped` when maxCost does not pay for a second of training
  */
 export function assertAffordable(spec: Limits, instance: Instance, price: Price | null): void {
   const { maxCost, stopGrace } = spec;
-  if (!maxCost) return;
-  if (price === null) throw priceUnknown(instance);
-  const { seconds } = costCap({ maxCost, price, usedSeconds: 0, grace: stopGrace });
-  if (seconds >= 1) return;
+  if (isAffordable(spec, price)) return;
+  if (price === null) throw new RunError('PriceUnknown', priceUnknown(instance));
   throw new RunError(
     'CostCapped',
     `Nothing was started: maxCost ($${maxCost}) does not pay for a second of training and stopGrace (${stopGrace} s) at ${priceText(price)}.`,
@@ -48,9 +60,9 @@ export function jobCap(input: JobInput, grace: number): CostCap | null {
   const { run, spec, instance } = input;
   const { maxCost } = spec;
   const { price = null } = instance;
+  const { spentUsd = 0 } = run;
   if (!maxCost) return null;
-  if (price === null) throw priceUnknown(instance);
-  const spentUsd = run.spentUsd ?? 0;
+  if (price === null || spentUsd === null) throw new RunError('PriceUnknown', priceUnknown(instance));
   const usedSeconds = heldFor(input);
   const cap = costCap({ maxCost, price, usedSeconds, spentUsd, grace });
   if (cap.seconds >= 1) return cap;
@@ -61,8 +73,8 @@ export function jobCap(input: JobInput, grace: number): CostCap | null {
   );
 }
 
-function priceUnknown({ id, type }: Instance): RunError {
-  return new RunError('PriceUnknown', `maxCost is set, and no source has a price of ${type}, the type of ${id}.`);
+export function priceUnknown({ id, type }: Pick<Instance, 'id' | 'type'>): string {
+  return `maxCost is set, and no source has a price of ${type}, the type of ${id}.`;
 }
 
 /** Of a job that was ended because of maxCost: the message of CostCapped. null: it ended otherwise. */

@@ -63,6 +63,8 @@ const FACTS = {
   execution: EXECUTION,
   context: STEP_CONTEXT,
 };
+/** Sync code is entered again and again in the queue; the last time is the one that got the instance. */
+const HELD_SINCE = '{% $states.result.Payload.state = "busy" ? null : $states.context.State.EnteredTime %}';
 const jobInput = (job: JobName) => ({
   ...RUN_VARIABLES,
   instance: '{% $instance %}',
@@ -298,11 +300,7 @@ export class RunMachine extends Construct {
     return this.task(name, step, {
       comment,
       input: jobInput(job),
-      // Sync code is entered again and again in the queue; the last time is the one that got the instance.
-      assign: {
-        [job]: '{% $states.result.Payload %}',
-        ...(job === 'sync' ? { heldSince: STEP_CONTEXT.enteredAt } : {}),
-      },
+      assign: { [job]: '{% $states.result.Payload %}', ...(job === 'sync' ? { heldSince: HELD_SINCE } : {}) },
     });
   }
 

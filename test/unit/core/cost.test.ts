@@ -60,6 +60,9 @@ describe('the cap of a job that is about to start', () => {
   it('is never left out because the price is not known', () => {
     const free = jobInput({ spec: { ...spec, maxCost: 5 }, instance });
     expect(() => jobCap(free, 30)).toThrow(expect.objectContaining({ name: 'PriceUnknown' }));
+    // Nor because that of an earlier attempt is not.
+    const second = { ...free, instance: priced, run: { ...run, spentUsd: null } };
+    expect(() => jobCap(second, 30)).toThrow(expect.objectContaining({ name: 'PriceUnknown' }));
   });
 
   it('refuses a job that nothing is left for', () => {

@@ -190,7 +190,8 @@ describe('runctl-run', () => {
   });
 
   it('hands on since when the run has had the instance: Sync code is entered again until it has it', () => {
-    expect(run.States['Sync code']).toMatchObject({ Assign: { heldSince: '{% $states.context.State.EnteredTime %}' } });
+    const heldSince = '{% $states.result.Payload.state = "busy" ? null : $states.context.State.EnteredTime %}';
+    expect(run.States['Sync code']).toMatchObject({ Assign: { heldSince } });
     for (const state of ['Install requirements', 'Restore checkpoint', 'Start training', 'Plan attempt'])
       expect(run.States[state]).toMatchObject({ Arguments: { Payload: { heldSince: '{% $heldSince %}' } } });
     // Of another attempt it is null until Sync code has its instance.

@@ -14,11 +14,13 @@ let store: MemoryCheckpointStore;
 let instances: FoundInstance[];
 let ping: string | null;
 let priced: PricedInstance[];
+let price: Price | null;
 beforeEach(() => {
   store = new MemoryCheckpointStore();
   instances = [foundInstance];
   ping = 'Online';
   priced = [];
+  price = SPOT;
 });
 
 const ports = (now = NOW) => ({
@@ -30,7 +32,7 @@ const ports = (now = NOW) => ({
   prices: {
     priceOf: async (instance: PricedInstance) => {
       priced.push(instance);
-      return SPOT;
+      return price;
     },
   },
   now: () => now,
@@ -221,6 +223,41 @@ describe('a lost instance', () => {
     expect(await priceOf({ instance: { ...instance, price: null } })).toEqual(SPOT);
     expect(await priceOf({ instance: { ...instance, price, type: 'g4dn.xlarge' } })).toEqual(SPOT);
     expect(priced).toEqual([foundInstance.priced, foundInstance.priced]);
+  });
+
+  it('waits for a price, in a run with maxCost: it goes on when there is one', async () => {
+    commit(1);
+    price = null;
+    const gone = { ...saved, state: 'vanished' as const, ended: true };
+    const facts = input({ train: gone, instance: { ...instance, price: null } }, 3);
+    const capped = { ...facts, heldSince: null, spec: facts.spec && { ...facts.spec, maxCost: 5 } };
+    expect(await planAttempt(ports(), facts)).toMatchObject({ next: 'attempt', instance: { price: null } });
+    const waiting = await planAttempt(ports(), capped);
+    expect(waiting).toMatchObject({ next: 'wait', attempts: [] });
+    const over = await planAttempt(ports(NOW + (spec.maxWait + 1) * 1_000), { ...capped, plan: waiting });
+    expect(over).toMatchObject({ next: 'finish', why: expect.stringContaining('no source has a price of g5.xlarge') });
+    // Of another instance as well.
+    const another = { ...foundInstance, id: 'i-00000000000000001' };
+    instances = [{ ...foundInstance, state: 'terminated' }, another];
+    const ofTag = { ...capped, spec: capped.spec && { ...capped.spec, instance: 'tag:Project=demo' } };
+    expect(await planAttempt(ports(), ofTag)).toMatchObject({ next: 'wait' });
+  });
+
+  it('makes no further attempt that maxCost does not pay for', async () => {
+    commit(1);
+    const gone = { ...saved, state: 'vanished' as const, ended: true };
+    const hour: Price = { usdPerHour: 3.6, source: 'pricing', at: '2026-11-24T10:00:00.000Z' };
+    const planned = async (maxCost: number, spentUsd: number | null = 0) => {
+      const facts = input({ train: gone, run: { ...run, spentUsd }, instance: { ...instance, price: hour } }, 3);
+      return await planAttempt(ports(), { ...facts, spec: facts.spec && { ...facts.spec, maxCost } });
+    };
+    // The attempt that ended cost 3.6, and stopGrace is 30 s.
+    expect(await planned(3.631)).toMatchObject({ next: 'attempt', run: { spentUsd: 3.6 } });
+    const why = 'There was no further attempt: what is left of maxCost does not pay for one.';
+    expect(await planned(3.63)).toMatchObject({ next: 'finish', why });
+    expect(await planned(4.6, 1)).toMatchObject({ next: 'finish', why });
+    expect(await planned(4.7, 1)).toMatchObject({ next: 'attempt' });
+    expect(await planned(100, null)).toMatchObject({ next: 'finish', why });
   });
 
   it('adds what the instance of each attempt cost', async () => {
