@@ -1,4 +1,5 @@
 import { mkdirSync, readFileSync, renameSync, rmdirSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { EC2Client, StopInstancesCommand } from '@aws-sdk/client-ec2';
@@ -314,6 +315,28 @@ describe.concurrent('a run ends by', () => {
     const listed = await runctl(projectFolder(cloud.project), ['checkpoints', id, '--json'], await shellEnvironment());
     expect(outputOf('checkpoints', listed.stdout).checkpoints).toMatchObject([{ name: 'checkpoints/first.pkl' }]);
     reached.add('capped');
+  });
+
+  it('maxCost while it installs, and trains nothing', async () => {
+    const cloud = await Cloud.connect(undefined, 'cost-install');
+    const silent = createServer(() => undefined);
+    await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
+    try {
+      const { port } = silent.address() as AddressInfo;
+      const requirements = `six @ http://127.0.0.1:${port}/six-1.16.0-py2.py3-none-any.whl\n`;
+      const arn = await start(cloud, { requirements, spec: { install: 'best-effort', maxCost: 0.000445 } });
+      const run = await cloud.finished(arn);
+      expect(run).toMatchObject({ status: 'FAILED', error: 'CostCapped', cause: { outcome: 'capped' } });
+      const manifest = await cloud.manifest(arn);
+      expect(manifest).toMatchObject({
+        outcome: 'capped',
+        message: expect.stringMatching(/^The install was stopped because of maxCost: .* of maxCost \(\$0\.000445\)/),
+        jobs: { install: { state: 'stopped' }, train: null },
+      });
+      expect(manifest.cost.instance?.seconds).toBeGreaterThan(60); // 77 s, less the 10 s for its end.
+    } finally {
+      silent.close();
+    }
   });
 
   it('another run that holds the instance: skipped, or refused', async () => {
