@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { GB_SECOND, INVOCATION } from '../core/outcome/cost.ts';
+import { summaryCost } from '../core/outcome/cost.ts';
 import { MAX_POINTS, SUMMARIZE_MEMORY_MIB, SUMMARIZE_S } from '../core/results/caps.ts';
 import { timed } from './processes.ts';
 import { atMost, type Row, type Section } from './report.ts';
@@ -14,10 +14,6 @@ const A_MILLION = { name: 'a million points', steps: 333_334, others: 0 };
 const A_GIGABYTE = { name: '1 GB of log', steps: 164_000, others: 80 };
 const DOLLARS_A_MILLION = 0.02;
 const REPORT_BYTES = 500_000;
-/** Before the function runs, and for its requests to S3: not measured on AWS. */
-const AROUND_S = 1.5;
-/** Six objects are read, three are written; events of S3 are free. List prices of us-east-1, November 2026. */
-const REQUESTS = 6 * 0.0000004 + 3 * 0.000005;
 
 interface Measured {
   readonly bytes: number;
@@ -30,8 +26,7 @@ interface Measured {
   readonly reportBytes: number;
 }
 
-const dollars = (seconds: number) =>
-  (seconds + AROUND_S) * (SUMMARIZE_MEMORY_MIB / 1_024) * GB_SECOND + INVOCATION + REQUESTS;
+const dollars = (seconds: number) => summaryCost(seconds, SUMMARIZE_MEMORY_MIB);
 const mb = (bytes: number) => `${(bytes / 1e6).toFixed(1)} MB`;
 
 /** Measures what summarize-run takes for logs of different sizes, and computes what that costs. */

@@ -14,6 +14,7 @@ export const OUTCOMES = [
   'busy',
   'skipped',
   'timed-out',
+  'capped',
   'stopped',
   'internal',
 ] as const;
@@ -62,6 +63,9 @@ export const ERRORS = {
   ),
   PatchUnusable: rejected('Start the run again with `runctl run --full`, which uploads the whole archive.'),
   ScriptNotFound: rejected('Set the key script to the path of a script in the archive.'),
+  PriceUnknown: unavailable(
+    'Let the function runctl-find-instance call pricing:GetProducts and ec2:DescribeSpotPriceHistory (deploy the stack again), or set maxDuration instead of maxCost.',
+  ),
   InstanceNotFound: unavailable(
     'Set the key instance to the id of the instance, or give the instance the tag Project=<project>.',
   ),
@@ -149,6 +153,7 @@ export const ERRORS = {
   ),
   TrainingTimedOut: training('timed-out', 'Increase maxDuration, and continue with: runctl run --resume <run id>'),
   RunTimedOut: training('timed-out', 'Continue with runctl run --resume <run id>: a run may take 65 days at most.'),
+  CostCapped: training('capped', 'Increase maxCost, and continue with: runctl run --resume <run id>'),
   RunStopped: training('stopped', 'No action is needed: the run was stopped. Start it again to continue.'),
   InstanceLost: training('instance-lost', 'Start the instance, and continue with: runctl run --resume <run id>'),
   TrainingInterrupted: training(

@@ -1,26 +1,36 @@
 import { createInstances, type Instances } from '../aws/instances.ts';
+import { createPrices, type Prices } from '../aws/prices.ts';
+import { assertAffordable } from '../core/cost/limit.ts';
+import { type PricedInstance, priceMs } from '../core/cost/price.ts';
 import { RunError } from '../core/errors.ts';
 import { chooseInstance, parseSelector } from '../core/workflow/choose-instance.ts';
 import type { FindInput, Instance } from '../core/workflow/data.ts';
 import { entry } from './adapters/entry.ts';
+import { logger } from './adapters/logger.ts';
 
-/** Finds the one running Linux instance that the spec means and whose SSM agent answers. */
-export function createFind(instances: Instances) {
+/** Finds the one running Linux instance that the spec means and whose SSM agent answers, and what it costs. */
+export function createFind(instances: Instances, prices: Prices) {
   return async ({ spec }: FindInput): Promise<Instance> => {
     const found = await instances.find(parseSelector(spec.instance));
     const instance = chooseInstance(found, spec.instance, spec);
-    const ping = await instances.ping(instance.id);
+    const { priced } = found.find(({ id }) => id === instance.id) as { priced: PricedInstance };
+    const [ping, price] = await Promise.all([instances.ping(instance.id), prices.priceOf(priced, priceMs(spec))]);
     if (ping !== 'Online') {
       throw new RunError(
         'AgentOffline',
         `The SSM agent of ${instance.id} is not online (${ping ?? 'SSM does not know the instance'}).`,
       );
     }
-    return instance;
+    assertAffordable(spec, instance, price);
+    return { ...instance, price };
   };
 }
 
 export const handler = entry(
   (input: FindInput) => input.run.id,
-  () => createFind(createInstances()),
+  () =>
+    createFind(
+      createInstances(),
+      createPrices((message, error) => logger.warn(message, error)),
+    ),
 );

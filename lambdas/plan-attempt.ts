@@ -1,6 +1,7 @@
 import { createCheckpointStore } from '../aws/checkpoint-store.ts';
 import { createExecutions, type Executions } from '../aws/executions.ts';
 import { createInstances } from '../aws/instances.ts';
+import { createPrices } from '../aws/prices.ts';
 import { type PlanPorts, planAttempt } from '../core/attempts/plan-attempt.ts';
 import { progressOf } from '../core/checkpoints/progress.ts';
 import { interruptionKey } from '../core/names.ts';
@@ -37,7 +38,9 @@ export function createPlan(ports: Ports) {
     // The name of a nested watch is used once.
     const watches = goesOn && WATCH_STATE_NAMES.has(failure?.state ?? '') ? given.watches + 1 : given.watches;
     const jobs = { sync, install, restore, train: plan.next === 'watch' && train ? withUnsettledLog(train) : train };
-    return { plan, warnings, ...jobs, failure: goesOn ? null : failure, watches };
+    // Sync code of the next attempt sets it anew.
+    const heldSince = plan.next === 'attempt' ? null : (given.heldSince ?? null);
+    return { plan, heldSince, warnings, ...jobs, failure: goesOn ? null : failure, watches };
   };
 
   /** With EC2's notice, of a training whose instance was lost before a poll could tell. */
@@ -79,6 +82,7 @@ export const handler = entry(
       interruptionOf: async (id) => readNotice((await checkpoints.read(interruptionKey(id)))?.text ?? ''),
       executions: createExecutions(),
       instances: createInstances(),
+      prices: createPrices((message, error) => logger.warn(message, error)),
       now: Date.now,
       watchMachineArn: requireEnv('watchMachineArn'),
     });

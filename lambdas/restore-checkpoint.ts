@@ -2,6 +2,7 @@ import { createCheckpointStore } from '../aws/checkpoint-store.ts';
 import { restoreList } from '../core/checkpoints/restore-list.ts';
 import { settleResume } from '../core/checkpoints/resume.ts';
 import type { CheckpointStore } from '../core/checkpoints/store.ts';
+import { jobCap } from '../core/cost/limit.ts';
 import { RunError } from '../core/errors.ts';
 import type { JobPorts } from '../core/job/job-status.ts';
 import { startJob } from '../core/job/start-job.ts';
@@ -23,6 +24,7 @@ export function createRestore(ports: Ports) {
   return async (input: JobInput): Promise<RestoreOutput> => {
     const { run, spec } = input;
     if (!run.resume) throw new RunError('Internal', 'there is nothing to restore');
+    jobCap(input, spec.stopGrace); // Nothing is sent for a training that maxCost does not pay for.
     const { plan, manifest } = await settleResume(ports.store, { ...run, resume: run.resume }, spec.project);
     const settled = { ...run, resume: plan };
     if (run.resume.checkpoint !== null && manifest === null) {

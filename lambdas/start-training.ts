@@ -1,3 +1,4 @@
+import { jobCap, trainingLimit } from '../core/cost/limit.ts';
 import type { JobPorts } from '../core/job/job-status.ts';
 import { withLatestMetrics } from '../core/job/latest-metrics.ts';
 import { startJob } from '../core/job/start-job.ts';
@@ -8,7 +9,7 @@ import { createJobPorts } from './adapters/ports.ts';
 
 /** Starts the job `train`; the answer has its PID. */
 export function createStart(ports: JobPorts) {
-  return (input: JobInput): Promise<JobSnapshot> => {
+  return async (input: JobInput): Promise<JobSnapshot> => {
     // A run that began before this version has no `module`, `command`, `secrets` and `lingerGrace`.
     const {
       script,
@@ -18,7 +19,6 @@ export function createStart(ports: JobPorts) {
       env,
       secrets = {},
       python,
-      maxDuration,
       stopGrace,
       lingerGrace = 60,
       environment = 'shared',
@@ -26,9 +26,12 @@ export function createStart(ports: JobPorts) {
       checkpoints: { path, keep, every } = { path: null, keep: 0, every: 0 },
     } = input.spec;
     const entry = command ? { command } : module ? { module } : { script: script ?? '' };
-    const { resume, trainedSeconds = 0 } = input.run;
+    const { resume } = input.run;
     const checkpoints = keep > 0 ? { folder: path, every, firstSeq: resume?.firstSeq ?? 1 } : null;
-    const limits = { maxDuration: Math.max(1, maxDuration - trainedSeconds), stopGrace, lingerGrace };
+    const cap = jobCap(input, stopGrace);
+    const most = trainingLimit(input.spec, input.run);
+    const isCapped = cap !== null && cap.seconds < most;
+    const limits = { maxDuration: isCapped ? cap.seconds : most, stopGrace, lingerGrace };
     const resumeFrom = resume?.checkpoint?.name ?? null;
     const train = {
       ...entry,
@@ -41,12 +44,13 @@ export function createStart(ports: JobPorts) {
       ...(resumeFrom === null ? {} : { resumeFrom }),
       checkpoints,
     };
-    return withLatestMetrics(
+    const snapshot = await withLatestMetrics(
       ports,
       input,
       (recording) => startJob(recording, input, { job: 'train', work: { train } }),
       (error) => logger.warn('the metrics of the log were not read', error),
     );
+    return isCapped ? { ...snapshot, costCap: cap } : snapshot;
   };
 }
 

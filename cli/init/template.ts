@@ -67,6 +67,7 @@ environment: project
 
 # maxDuration: 24h  # of the training; then runctl sends TERM, and KILL after stopGrace
 # stopGrace: 30s
+# maxCost: 5  # dollars of the instance for this run; then runctl ends the training as for maxDuration
 # lingerGrace: 60s  # for what still runs, idle, after the script has exited
 # ifBusy: queue  # or skip, refuse: what to do while the instance trains something else
 # maxWait: 24h  # in the queue

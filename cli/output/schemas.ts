@@ -1,4 +1,5 @@
 import * as z from 'zod/mini';
+import { PRICE_SOURCES } from '../../core/cost/price.ts';
 import { ERRORS, OUTCOMES } from '../../core/errors.ts';
 import { JOBS } from '../../core/names.ts';
 import { RUN_WORDS } from '../../core/workflow/vocabulary.ts';
@@ -55,6 +56,10 @@ export const runSchema = z.object({
   note: about(or(text), 'that the run was given'),
   startedBy: about(or(text), 'who or what started it, as recorded at the start: not verified'),
   costUsd: about(or(z.number()), 'estimate for runctl itself, without the instance; null: not known (yet)'),
+  instanceCostUsd: about(
+    or(z.number()),
+    'estimate for the instance, so far or in total, without the queue; null: not known',
+  ),
   metrics: about(z.array(latest), 'latest values of the training, as of the last poll'),
   isKept: about(z.boolean(), 'outputs, logs and manifest are saved'),
 });
@@ -131,7 +136,21 @@ export const statusSchema = z.object({
     z.array(z.object({ attempt: count, outcome: z.enum(OUTCOMES), message: text, seconds: z.number() })),
     'the attempts before it; seconds: of training',
   ),
-  endsBy: about(or(time), 'when maxDuration ends the training, at the latest; null unless it trains'),
+  endsBy: about(or(time), 'when maxDuration or maxCost ends the training, at the latest; null unless it trains'),
+  endsByCost: about(z.boolean(), 'maxCost ends it, before maxDuration does'),
+  maxCostUsd: about(or(z.number()), 'the cap of the run spec; null: none, or not known yet'),
+  instanceCost: about(
+    or(
+      z.object({
+        usd: z.number(),
+        seconds: about(seconds, 'for which the run has used it, without the queue'),
+        usdPerHour: z.number(),
+        source: about(text, `of the price: ${PRICE_SOURCES.join(', ')}`),
+        at: about(time, 'when the price was read'),
+      }),
+    ),
+    'estimate for the instance, so far or in total; null: not known',
+  ),
   manifest: about(or(z.record(z.string(), z.unknown())), 'the manifest, once it is saved'),
 });
 

@@ -5,7 +5,7 @@ import type { SpecInput } from '../../core/spec/spec.ts';
 import specSchema from '../../runctl.schema.json' with { type: 'json' };
 import { usageError } from '../errors.ts';
 
-type Kind = 'string' | 'array' | 'object' | 'boolean';
+type Kind = 'string' | 'number' | 'array' | 'object' | 'boolean';
 
 interface Property {
   readonly type?: Kind;
@@ -37,8 +37,18 @@ function specOption(key: string, { anyOf, type = anyOf?.[0]?.type, description, 
     return new Option(`${flag} <NAME=value>`, `${description} Can be repeated.`).argParser(collectPair);
   if (type === 'boolean') return new Option(flag, description);
   if (type === 'array') return new Option(`${flag} <value>`, `${description} Can be repeated.`).argParser(collect);
+  if (type === 'number') return new Option(`${flag} <number>`, description).argParser(numberIn(flag));
   const option = new Option(`${flag} <value>`, description);
   return choices ? option.choices(choices) : option;
+}
+
+/** The schema says which numbers. */
+function numberIn(flag: string): (text: string) => number {
+  return (text) => {
+    const value = text.trim() === '' ? Number.NaN : Number(text);
+    if (Number.isFinite(value)) return value;
+    throw usageError(`${flag} ${JSON.stringify(text)} is not a number.`, `Write it like this: ${flag} 5`);
+  };
 }
 
 function collect(value: string, before: readonly string[] = []): string[] {

@@ -1,3 +1,4 @@
+import { dollars } from '../../core/cost/price.ts';
 import { headlineOf } from '../../core/metrics/headline.ts';
 import type { LatestValue } from '../../core/metrics/latest.ts';
 import { formatDuration, formatNumber } from '../../core/units.ts';
@@ -61,10 +62,18 @@ const FIXED = {
     text: ({ metrics, headlines }) => metricText(headlineOf(metrics, headlines), formatNumber),
   },
   cost: {
-    value: ({ costUsd }) => costUsd,
-    text: ({ costUsd }) => (costUsd === null ? null : `$${costUsd.toFixed(3)}`),
+    value: totalCost,
+    text: (run) => {
+      const usd = totalCost(run);
+      return usd === null ? null : dollars(usd);
+    },
   },
 } as const satisfies Record<string, Omit<Column, 'name' | 'heading'>>;
+
+/** Estimate of the instance and of runctl itself. Without the instance's price there is none: the rest is nothing beside it. */
+function totalCost({ costUsd, instanceCostUsd }: RunSummary): number | null {
+  return instanceCostUsd === null ? null : instanceCostUsd + (costUsd ?? 0);
+}
 
 export const COLUMN_NAMES = Object.keys(FIXED) as (keyof typeof FIXED)[];
 

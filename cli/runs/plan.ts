@@ -20,6 +20,8 @@ export interface Plan {
   /** References by the name of the variable. */
   readonly secrets: Readonly<Record<string, string>>;
   readonly instance: { readonly found: Instance; readonly selector: Found<string> } | null;
+  /** Dollars that the instance may cost; undefined: no cap, or not known. */
+  readonly maxCost?: number | undefined;
   /** What the sync removes; null: not known. */
   readonly removals: Removals | null;
 }
@@ -52,8 +54,12 @@ export function planRows(plan: Plan): [string, string][] {
             string,
           ],
         ]),
-    ['cost', 'the instance (aws.amazon.com/ec2/pricing), and under 2 cents an hour for runctl itself'],
+    ['cost', `the instance (${costOfInstance(plan)}), and under 2 cents an hour for runctl itself`],
   ];
+}
+
+function costOfInstance({ maxCost }: Plan): string {
+  return maxCost === undefined ? 'aws.amazon.com/ec2/pricing' : `$${maxCost} at most: maxCost`;
 }
 
 /** The plan as `run --dry-run --json` prints it. */

@@ -1,3 +1,5 @@
+import { costLine, maxCostOf } from '../../core/cost/cost-line.ts';
+import { dollars } from '../../core/cost/price.ts';
 import { byHeadline } from '../../core/metrics/headline.ts';
 import type { LatestValue } from '../../core/metrics/latest.ts';
 import type { JobProgress, UsageSample } from '../../core/protocol/answers.ts';
@@ -51,6 +53,7 @@ export function printReport(terminal: Terminal, report: RunReport, now: number):
   row('metrics', report.metrics.length === 0 ? null : metricsLine(byHeadline(report.metrics, report.headlines)));
   row('usage', ending || report.usage === null ? null : usageLine(report.usage));
   row('saved', savedLine(report, now));
+  row('cost', costRow(report));
   row('last line', lastLine(report, now));
   row('others', report.manifest && notCollected(report.manifest));
   for (const warning of report.warnings) row('warning', colors.yellow(warning));
@@ -69,6 +72,8 @@ export function reportJson(report: RunReport, now: number): StatusOutput {
     attempts,
     costSoFarUsd: _,
     spec: __,
+    endsByCost,
+    instanceCost,
     ...rest
   } = report;
   const second = (time: number | null) => (time === null ? null : new Date(time * 1_000).toISOString());
@@ -101,7 +106,10 @@ export function reportJson(report: RunReport, now: number): StatusOutput {
     checkpoint: checkpoints?.latest ? { ...checkpoints.latest } : null,
     attempt: report.attempt,
     attempts: attempts.map(({ attempt, outcome, message, seconds }) => ({ attempt, outcome, message, seconds })),
+    instanceCost: instanceCost && { ...instanceCost },
+    maxCostUsd: maxCostOf(report.spec),
     endsBy: isoTime(endsBy),
+    endsByCost,
     manifest,
   };
 }
@@ -141,13 +149,19 @@ function startedLine({ startedAt, startedBy }: RunReport, now: number): string {
   return startedBy === null ? ago : `${ago}, by ${startedBy}`;
 }
 
+/** Of the instance, and of runctl itself: estimates. */
+function costRow({ instanceCost, costSoFarUsd, spec }: RunReport): string | null {
+  const line = costLine(instanceCost, maxCostOf(spec));
+  return line === null || costSoFarUsd === null ? line : `${line}; runctl itself ${dollars(costSoFarUsd)}`;
+}
+
 /** How long it has trained and, while it does, how long it may go on. */
-function trainingLine({ trainingSeconds, endsBy }: RunReport, now: number): string | null {
+function trainingLine({ trainingSeconds, endsBy, endsByCost }: RunReport, now: number): string | null {
   if (!trainingSeconds && endsBy === null) return null;
   const trained = trainingSeconds === null ? 'since some time' : `for ${formatDuration(trainingSeconds)}`;
   return endsBy === null
     ? trained
-    : `${trained}, ${formatDuration(Math.max(0, endsBy - now) / 1_000)} left of maxDuration`;
+    : `${trained}, ${formatDuration(Math.max(0, endsBy - now) / 1_000)} left of ${endsByCost ? 'maxCost' : 'maxDuration'}`;
 }
 
 /** Its age says whether a training hangs. */

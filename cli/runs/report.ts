@@ -1,6 +1,8 @@
 import type { CloudWatchLogsClient } from '@aws-sdk/client-cloudwatch-logs';
 import type { Execution } from '../../aws/executions.ts';
 import { isRunning } from '../../aws/executions.ts';
+import { costOfRun, heldSeconds } from '../../core/cost/instance-cost.ts';
+import { trainingLimit } from '../../core/cost/limit.ts';
 import type { ErrorName, Outcome } from '../../core/errors.ts';
 import { headlinesIn } from '../../core/metrics/headline.ts';
 import type { JobName } from '../../core/names.ts';
@@ -55,8 +57,10 @@ export interface RunReport extends RunSummary {
   readonly usage: UsageSample | null;
   /** What is known of the training's checkpoints in S3. */
   readonly checkpoints: CheckpointProgress | null;
-  /** When maxDuration ends the training. */
+  /** When maxDuration or maxCost ends the training. */
   readonly endsBy: number | null;
+  /** maxCost ends it. */
+  readonly endsByCost: boolean;
   readonly ending: (RunEnding & { readonly error: ErrorName | null }) | null;
   readonly warnings: readonly string[];
   /** As Verify archive resolved it; null: not yet. */
@@ -64,6 +68,8 @@ export interface RunReport extends RunSummary {
   readonly manifest: Manifest | null;
   /** Estimate for runctl itself, without the instance, until now or until the end; null: not known. */
   readonly costSoFarUsd: number | null;
+  /** Of the instance, until now or until the end; null: not known. */
+  readonly instanceCost: Manifest['cost']['instance'];
 }
 
 /** Times in epoch seconds. */
@@ -98,6 +104,8 @@ async function ofExecution(runs: Runs, execution: Execution): Promise<RunReport>
   ]);
   const states = stateTimes(events, execution.endedAt ?? Date.now());
   const { spec, archive, train, install } = facts;
+  // An ended run without a manifest has none.
+  const spent = manifest ? manifest.cost.instance : isOver ? null : costOfRun(facts, heldSeconds(events, Date.now()));
   const instance = requestedInstance(execution, spec);
   const project = projectOf(execution, spec);
   const word = wordFor(execution, {
@@ -126,6 +134,8 @@ async function ofExecution(runs: Runs, execution: Execution): Promise<RunReport>
     ...labels(execution, spec),
     startedBy: startedBy(execution),
     costUsd: manifest?.cost.usd ?? null,
+    instanceCostUsd: spent?.usd ?? null,
+    instanceCost: spent,
     isKept: manifest !== null,
     pid: train?.pid ?? null,
     install: install?.progress ?? null,
@@ -140,6 +150,7 @@ async function ofExecution(runs: Runs, execution: Execution): Promise<RunReport>
     usage: train?.usage ?? null,
     checkpoints: train?.checkpoints ?? null,
     endsBy: word.state === 'training' ? endOfTraining(events, facts) : null,
+    endsByCost: train?.costCap !== undefined,
     spec: spec ?? manifest?.spec ?? null,
     ending: manifest ? endingIn(manifest) : endedWith(execution),
     warnings: manifest?.warnings ?? endingOf(execution)?.warnings ?? [...facts.warnings, ...warningsOf(train)],
@@ -167,11 +178,13 @@ function ofManifest(manifest: Manifest): RunReport {
     usage: null,
     checkpoints: null,
     endsBy: null,
+    endsByCost: false,
     ending: endingIn(manifest),
     warnings: manifest.warnings,
     spec: manifest.spec,
     manifest,
     costSoFarUsd: manifest.cost.usd,
+    instanceCost: manifest.cost.instance,
   };
 }
 
@@ -180,11 +193,11 @@ function costSoFar({ sync, install, restore, train }: RunFacts, states: readonly
   return estimateCost({ states: states.reduce((sum, { entered }) => sum + entered, 0), polls });
 }
 
-/** The supervisor counts maxDuration from the start of the process, which is before this state was left. Epoch ms. */
-function endOfTraining(events: readonly StateEvent[], { spec, run }: RunFacts): number | null {
+/** The supervisor counts its limit from the start of the process, which is before this state was left. Epoch ms. */
+function endOfTraining(events: readonly StateEvent[], { spec, run, train }: RunFacts): number | null {
   const began = events.findLast(({ kind, state }) => kind === 'exited' && state === RUN_STATES.start);
   if (began === undefined || spec === null) return null;
-  return began.at + (spec.maxDuration - (run?.trainedSeconds ?? 0)) * 1_000;
+  return began.at + (train?.costCap?.seconds ?? trainingLimit(spec, run)) * 1_000;
 }
 
 /** The manifest of an ended run has them among its warnings. */

@@ -123,6 +123,7 @@ async function sendFolder(context: Context, flags: SpecInput, options: RunOption
       args: spec.args ?? [],
       secrets,
       instance,
+      maxCost: spec.maxCost,
       removals,
     };
     if (!(await confirmPlan(context, plan, options))) return null;
@@ -163,6 +164,7 @@ async function planArchive(
     args: flags.args ?? [],
     secrets: checkEnvironment(context.terminal, flags),
     instance: flags.instance === undefined ? null : await findInstance(context, project, flags.user),
+    maxCost: flags.maxCost,
     removals: null,
   };
   return (await confirmPlan(context, plan, options)) ? { ...flags, project: project.name.value } : null;

@@ -1,4 +1,5 @@
 import { type Execution, type Executions, isRunning, type ListedExecution } from '../../aws/executions.ts';
+import { costOfRun, heldSeconds } from '../../core/cost/instance-cost.ts';
 import type { Outcome } from '../../core/errors.ts';
 import { headlinesIn } from '../../core/metrics/headline.ts';
 import type { LatestValue } from '../../core/metrics/latest.ts';
@@ -69,6 +70,11 @@ export async function summarize(
     ...labels(execution, spec),
     startedBy: startedBy(execution),
     costUsd: manifest?.cost.usd ?? null,
+    instanceCostUsd: manifest
+      ? (manifest.cost.instance?.usd ?? null)
+      : isRunning(execution)
+        ? costUntilNow(beginning, state, { run: verified?.run ?? null, instance, sync })
+        : null,
     metrics: manifest === null ? [] : metricsIn(manifest),
     headlines: headlinesIn(manifest?.spec ?? spec ?? inputOf(execution)),
     isKept,
@@ -115,6 +121,7 @@ export function summaryOf(manifest: Manifest): RunSummary {
     note: text('note'),
     startedBy: text('startedBy'),
     costUsd: manifest.cost.usd,
+    instanceCostUsd: manifest.cost.instance?.usd ?? null,
     metrics: metricsIn(manifest),
     headlines: headlinesIn(manifest.spec),
     isKept: true,
@@ -249,6 +256,22 @@ export function waitedAndTrained(times: readonly StateTime[], word: RunWord) {
 function timesSoFar(beginning: readonly StateEvent[], state: string | null, now: number): StateTime[] {
   const last = beginning.findLast(({ kind, state: name }) => kind === 'entered' && !name.endsWith('?'));
   return last?.state === state ? stateTimes(beginning, now) : [];
+}
+
+const WAITING: readonly (string | undefined)[] = [
+  ...[RUN_STATES.sync, RUN_STATES.synced, RUN_STATES.queue],
+  ...[RUN_STATES.plan, RUN_STATES.planned, RUN_STATES.returning],
+];
+
+/** Dollars. null: not known, as of a run whose beginning does not reach to the end of its wait for an instance. */
+function costUntilNow(
+  beginning: readonly StateEvent[],
+  state: string | null,
+  facts: Parameters<typeof costOfRun>[0],
+): number | null {
+  const last = beginning.findLast(({ kind }) => kind === 'entered')?.state;
+  if (WAITING.includes(last) && last !== state) return null;
+  return costOfRun(facts, heldSeconds(beginning, Date.now()))?.usd ?? null;
 }
 
 /** Seconds since the instance was found to be busy. */

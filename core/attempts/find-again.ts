@@ -1,3 +1,5 @@
+import { priceUnknown } from '../cost/limit.ts';
+import { type Price, type PricedInstance, priceMs } from '../cost/price.ts';
 import { RunError } from '../errors.ts';
 import {
   chooseInstance,
@@ -12,6 +14,7 @@ export interface FindPorts {
     find(selector: InstanceSelector): Promise<FoundInstance[]>;
     ping(instanceId: string): Promise<string | null>;
   };
+  readonly prices: { priceOf(instance: PricedInstance, withinMs: number): Promise<Price | null> };
   readonly now: () => number;
 }
 
@@ -44,12 +47,12 @@ interface Lost {
  * else another one that the spec means.
  */
 export async function findAgain(
-  { instances, now }: FindPorts,
+  { instances, prices, now }: FindPorts,
   { spec, instance, train }: Lost,
   { outcome }: EndedAttempt,
 ): Promise<Found> {
   const [same] = await instances.find({ id: instance.id });
-  if (!same || GONE.includes(same.state)) return await findAnother(instances, spec, instance.id);
+  if (!same || GONE.includes(same.state)) return await findAnother({ instances, prices }, spec, instance.id);
   const wait = { kind: 'wait', why: `${instance.id} is ${same.state}.` } as const;
   if (same.state !== 'running') return wait;
   const notice = train?.checkpoints?.notice;
@@ -58,11 +61,19 @@ export async function findAgain(
   if ((await instances.ping(instance.id)) !== 'Online')
     return { kind: 'wait', why: `The SSM agent of ${instance.id} is not online.` };
   if (train !== null && !train.ended && train.state === 'running') return { kind: 'same-training' };
-  return { kind: 'instance', instance: chooseInstance([same], instance.id, spec) };
+  const chosen = chooseInstance([same], instance.id, spec);
+  const price = instance.type === chosen.type ? instance.price : null;
+  return withPrice(spec, chosen, price ?? (await prices.priceOf(same.priced, priceMs(spec))));
+}
+
+/** A run with maxCost waits for a price: the price list may answer later. */
+function withPrice({ maxCost }: Lost['spec'], instance: Instance, price: Price | null): Found {
+  if (maxCost && price === null) return { kind: 'wait', why: priceUnknown(instance) };
+  return { kind: 'instance', instance: { ...instance, price } };
 }
 
 async function findAnother(
-  instances: FindPorts['instances'],
+  { instances, prices }: Pick<FindPorts, 'instances' | 'prices'>,
   spec: VerifyOutput['spec'],
   lost: string,
 ): Promise<Found> {
@@ -71,8 +82,10 @@ async function findAnother(
   const others = await instances.find(selector);
   try {
     const instance = chooseInstance(others, spec.instance, spec);
-    if ((await instances.ping(instance.id)) === 'Online') return { kind: 'instance', instance };
-    return { kind: 'wait', why: `The SSM agent of ${instance.id} is not online.` };
+    const { priced } = others.find(({ id }) => id === instance.id) as FoundInstance;
+    if ((await instances.ping(instance.id)) !== 'Online')
+      return { kind: 'wait', why: `The SSM agent of ${instance.id} is not online.` };
+    return withPrice(spec, instance, await prices.priceOf(priced, priceMs(spec)));
   } catch (error) {
     if (!(error instanceof RunError)) throw error;
     return { kind: 'wait', why: `${lost} no longer exists. ${error.message}` };

@@ -1,6 +1,7 @@
 import { newestOf } from '../checkpoints/find-resume.ts';
 import { lineageOf } from '../checkpoints/resume.ts';
 import type { CheckpointStore } from '../checkpoints/store.ts';
+import { heldFor, isAffordable } from '../cost/limit.ts';
 import { decideOutcome, readFailure } from '../outcome/decide-outcome.ts';
 import { endedAttempt } from '../outcome/ended-attempt.ts';
 import type { AttemptPlan, EndedAttempt, PlanInput, ResumePlan, Run, VerifyOutput } from '../workflow/data.ts';
@@ -39,11 +40,13 @@ export async function planAttempt(ports: PlanPorts, input: PlanInput): Promise<A
   if (place.kind === 'gone') return end(input, place.why);
   if (place.kind === 'wait') {
     const waited = ports.now() / 1_000 - since;
-    if (waited > spec.maxWait) return end(input, `${place.why} It did not return within maxWait.`);
+    if (waited > spec.maxWait) return end(input, `${place.why} That did not change within maxWait.`);
     if (visits > MAX_VISITS) return end(input, `${place.why} runctl has waited for instances ${MAX_VISITS} times.`);
     return { ...base(input, visits), next: 'wait', wait: waitSeconds(waited), since, ended };
   }
   if (place.kind === 'same-training') return { ...base(input, visits), next: 'watch', ended };
+  if (!isAffordable(spec, place.instance.price, add(run.spentUsd, ended.usd)))
+    return end(input, 'There was no further attempt: what is left of maxCost does not pay for one.');
   return await nextAttempt(ports, reached, { ended, place, fallback: decision.fallback, visits });
 }
 
@@ -67,6 +70,7 @@ async function nextAttempt(
       ...run,
       attempt: ended.attempt + 1,
       trainedSeconds: (run.trainedSeconds ?? 0) + ended.seconds,
+      spentUsd: add(run.spentUsd, ended.usd),
       resume: fallback ? { ...resume, isFallback: true } : resume,
     },
     instance: place.instance,
@@ -95,7 +99,8 @@ async function resumeOf(
 /** How the attempt ended. One whose instance was away, and that then was found without its training, ended by that. */
 function endOf(input: Reached, now: number): EndedAttempt {
   const outcome = decideOutcome(input, null, input.run.id);
-  const ended = endedAttempt(input, { ...outcome, outcome: outcomeOf(input, outcome.outcome) }, now);
+  const heldSeconds = input.heldSince === undefined ? null : heldFor(input);
+  const ended = endedAttempt(input, { ...outcome, outcome: outcomeOf(input, outcome.outcome) }, { now, heldSeconds });
   const away = input.plan?.next === 'watch' ? input.plan.ended : null;
   const isConsequence = ended.outcome === 'vanished' || ended.signal === 'SIGTERM';
   return away && isConsequence ? { ...ended, outcome: away.outcome, error: away.error } : ended;
@@ -107,6 +112,11 @@ function outcomeOf({ failure, sync, install, restore, train }: Reached, outcome:
   if (name !== null && ['AgentOffline', 'AgentSilent', 'InstanceNotRunning'].includes(name)) return 'instance-lost';
   const last = train ?? restore ?? install ?? sync;
   return last?.state === 'vanished' && last.job !== 'train' ? 'vanished' : outcome;
+}
+
+/** Dollars; null: not known. */
+function add(before: number | null = 0, usd: number | null = null): number | null {
+  return before === null || usd === null ? null : before + usd;
 }
 
 function base({ run, instance, attempts }: PlanInput, visits: number) {

@@ -1,5 +1,6 @@
 import { COMMIT_MS, commitCheckpoints } from '../checkpoints/commit.ts';
 import { drain, progressOf } from '../checkpoints/progress.ts';
+import { cappedMessage, trainingLimit } from '../cost/limit.ts';
 import { type ErrorName, RunError } from '../errors.ts';
 import type { JobName } from '../names.ts';
 import type { JobStatus } from '../protocol/answers.ts';
@@ -18,7 +19,7 @@ const OVERDUE_S = 30;
 
 /**
  * Polls a job once: requests its status and ships its log. A poll without an answer is counted and does not end the run.
- * @throws RunError `InstanceLost` after a long silence; `TrainingTimedOut` when nothing on the instance keeps to maxDuration; any other error than a silence
+ * @throws RunError `InstanceLost` after a long silence; `TrainingTimedOut` or `CostCapped` when nothing on the instance keeps to the time limit; any other error than a silence
  */
 export async function pollJob(
   ports: JobPorts,
@@ -94,8 +95,12 @@ function stillSilent({ instance, step, context }: WatchInput, now: number, messa
 }
 
 /** The supervisor keeps to maxDuration by itself; this is for one that was killed or halted. Finish run then ends the training. */
-function refuseOverdue({ job, state, startedAt, now }: JobStatus, { spec }: WatchInput): void {
+function refuseOverdue({ job, state, startedAt, now }: JobStatus, { run, spec, instance, step }: WatchInput): void {
   if (job !== 'train' || state !== 'running' || startedAt === null) return;
-  if (now - startedAt <= spec.maxDuration + spec.stopGrace + OVERDUE_S) return;
+  const cap = step.costCap?.seconds;
+  if (now - startedAt <= (cap ?? trainingLimit(spec, run)) + spec.stopGrace + OVERDUE_S) return;
+  if (cap !== undefined) {
+    throw new RunError('CostCapped', `${cappedMessage(spec, instance, step)} Its supervisor had not ended it.`);
+  }
   throw new RunError('TrainingTimedOut', 'Training reached maxDuration, and its supervisor did not end it.');
 }

@@ -66,6 +66,7 @@ export function advance(
     polls: previous?.polls ?? 0,
     pollFailures: previous?.pollFailures ?? 0,
     ...(previous?.again ? { again: true } : {}),
+    ...(previous?.costCap ? { costCap: previous.costCap } : {}),
     ...(previous?.metrics ? { metrics: previous.metrics } : {}),
     ...(status.usage ? { usage: status.usage } : {}),
   };

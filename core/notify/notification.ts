@@ -1,3 +1,4 @@
+import { costLine, maxCostOf } from '../cost/cost-line.ts';
 import type { Outcome } from '../errors.ts';
 import { type JobName, logStream, RUN_LOG_GROUP, runFileKey } from '../names.ts';
 import type { Manifest } from '../outcome/manifest-schema.ts';
@@ -19,7 +20,7 @@ export interface Notification {
 
 /** How a run ended. Contains no secret: no values of the spec, no code, and no presigned URL. */
 export function endNotification(manifest: Manifest): Notification {
-  const { run, outcome, message, next, warnings, lastLines, exitCode, instance, outputs } = manifest;
+  const { run, outcome, message, next, warnings, lastLines, exitCode, instance, outputs, cost } = manifest;
   const project = projectOf(manifest);
   return {
     subject: subjectOf([project, outcome, `after ${formatDuration(run.seconds)}:`, run.id]),
@@ -30,6 +31,7 @@ export function endNotification(manifest: Manifest): Notification {
         instance: instance && `${instance.id} (${instance.type})`,
         'exit code': exitCode,
         ended: `${run.endedAt}, after ${formatDuration(run.seconds)}`,
+        cost: costLine(cost.instance, maxCostOf(manifest.spec)),
         outputs: outputs.archive && `${outputs.count} files, in ${outputs.archive.key}`,
       }),
       warnings.map((warning) => `Warning: ${warning}`),

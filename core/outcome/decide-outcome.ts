@@ -1,3 +1,4 @@
+import { capReached } from '../cost/limit.ts';
 import { ERRORS, type ErrorName, isErrorName, type Outcome, splitName } from '../errors.ts';
 import type { SpotNotice } from '../protocol/answers.ts';
 import { formatSize } from '../units.ts';
@@ -82,6 +83,8 @@ function judge(input: RunFacts): Verdict {
   const { sync, install, restore, train, failure } = input;
   // A training that Finish run ended does not say why the run failed.
   const endedByUs = failure && (train?.state === 'vanished' || train?.reason === 'stop');
+  const capped = capReached(input, train ?? install);
+  if (capped && !endedByUs) return { name: 'CostCapped', message: capped, step: train ?? install };
   if (train?.ended && !endedByUs) return judgeTraining(train);
   const notice = train?.checkpoints?.notice;
   if (failure && notice && readFailure(failure).name === 'InstanceLost') return interruptedBy(notice, train);

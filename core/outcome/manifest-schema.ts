@@ -1,4 +1,5 @@
 import * as z from 'zod/mini';
+import { PRICE_SOURCES } from '../cost/price.ts';
 import { ERRORS, OUTCOMES } from '../errors.ts';
 import { JOBS } from '../names.ts';
 import { endingFields, type Reading, STRICT, TOLERANT } from '../workflow/run-ending.ts';
@@ -89,6 +90,8 @@ const manifest = (reading: Reading) => {
           message: or(z.string(), ''),
           instance: or(text, null),
           seconds: or(seconds, 0),
+          /** Estimate of what its instance cost; null: not known. */
+          usd: or(z.nullable(z.number().check(z.nonnegative())), null),
           exitCode: or(z.nullable(z.int()), null),
           signal: or(text, null),
           resumedFrom: or(z.nullable(object({ run: z.string(), seq: count, name: z.string() })), null),
@@ -151,8 +154,29 @@ const manifest = (reading: Reading) => {
       z.array(object({ job: z.enum(JOBS), attempt: or(z.int(), 1), key: z.string(), bytes: count, sha256 })),
       [],
     ),
-    /** Of runctl itself, at list prices; not of the instance. */
-    cost: or(object({ usd: z.number(), note: z.string() }), { usd: 0, note: 'Not known.' }),
+    cost: or(
+      object({
+        /** Of runctl itself, at list prices; not of the instance. */
+        usd: z.number(),
+        note: z.string(),
+        /** Estimate of what the instance cost for this run; null: the price is not known, or the run did not use it. */
+        instance: or(
+          z.nullable(
+            object({
+              usd: z.number().check(z.nonnegative()),
+              /** From Sync code to the end, without the queue. */
+              seconds,
+              usdPerHour: z.number().check(z.positive()),
+              source: reading === STRICT ? z.enum(PRICE_SOURCES) : z.string(),
+              /** When the price was read. */
+              at: time,
+            }),
+          ),
+          null,
+        ),
+      }),
+      { usd: 0, note: 'Not known.', instance: null },
+    ),
   });
 };
 

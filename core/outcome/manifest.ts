@@ -1,3 +1,4 @@
+import { costOfRun, type HeldSeconds } from '../cost/instance-cost.ts';
 import { JOBS, readLogName, runFileKey } from '../names.ts';
 import { maskSpec } from '../spec/mask.ts';
 import type { CleanUpProgress, JobSnapshot, RunFacts, RunOutcome } from '../workflow/data.ts';
@@ -20,13 +21,15 @@ export interface ManifestParts {
   readonly progress: CleanUpProgress | null;
   readonly inventory: Inventory | null;
   readonly states: readonly StateTime[];
+  /** For which the run has used its instances; null, or left out: not known. */
+  readonly held?: HeldSeconds | null;
   /** Epoch ms. */
   readonly now: number;
 }
 
 /** What remains of a run, however it ended. */
 export function buildManifest(parts: ManifestParts): Manifest {
-  const { execution, facts, outcome, progress, inventory, states, now } = parts;
+  const { execution, facts, outcome, progress, inventory, states, held = null, now } = parts;
   const { archive, instance } = facts;
   const steps = JOBS.map((job) => facts[job] ?? null);
   const sum = (key: 'polls' | 'pollFailures') => steps.reduce((total, step) => total + (step?.[key] ?? 0), 0);
@@ -80,7 +83,7 @@ export function buildManifest(parts: ManifestParts): Manifest {
       restore: jobPart(facts.restore ?? null),
       train: jobPart(facts.train),
     },
-    attempts: attemptsPart(facts, outcome, now),
+    attempts: attemptsPart(facts, outcome, { now, heldSeconds: held?.last ?? null }),
     checkpoints: checkpointsPart(facts.train),
     states: [...states],
     polls,
@@ -94,6 +97,7 @@ export function buildManifest(parts: ManifestParts): Manifest {
         estimateCost({ states: states.reduce((total, state) => total + state.entered, 0), polls }).toFixed(6),
       ),
       note: 'Estimate of Step Functions and Lambda at list prices of us-east-1; not of the instance, S3 or CloudWatch.',
+      instance: costOfRun(facts, held),
     },
   };
 }
@@ -152,10 +156,14 @@ function logsPart(runId: string, progress: CleanUpProgress | null): Manifest['lo
 }
 
 /** The attempts before, and the one that the run ended with. */
-function attemptsPart(facts: RunFacts, outcome: RunOutcome, now: number): Manifest['attempts'] {
+function attemptsPart(
+  facts: RunFacts,
+  outcome: RunOutcome,
+  at: Parameters<typeof endedAttempt>[2],
+): Manifest['attempts'] {
   const { run, instance, train, attempts = [] } = facts;
-  const last = run && instance ? [endedAttempt({ run, instance, train }, outcome, now)] : [];
-  return [...attempts, ...last].map((one) => ({ ...one }));
+  const last = run && instance ? [endedAttempt({ run, instance, train }, outcome, at)] : [];
+  return [...attempts, ...last].map((one) => ({ ...one, usd: one.usd ?? null }));
 }
 
 function checkpointsPart(train: JobSnapshot | null): Manifest['checkpoints'] {

@@ -1,3 +1,4 @@
+import { heldSeconds } from '../cost/instance-cost.ts';
 import { MANIFEST, runFileKey } from '../names.ts';
 import type { CleanUpProgress, FinishInput, RunFacts, RunOutcome } from '../workflow/data.ts';
 import { type StateEvent, stateTimes } from '../workflow/history.ts';
@@ -57,6 +58,7 @@ export async function writeManifest(ports: ManifestPorts, conclusion: ManifestIn
     outcome: decide(),
     inventory,
     states: stateTimes(history, now),
+    held: heldSeconds(history, now),
     now,
   });
   await attempt('The manifest could not be written', () => storeManifest(ports.files, manifest), undefined);

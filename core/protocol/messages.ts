@@ -37,6 +37,8 @@ export interface InstallRequest {
   readonly env: Readonly<Record<string, string>>;
   /** References by the name of the variable; left out: none. */
   readonly secrets?: Readonly<Record<string, string>>;
+  /** Seconds; left out: what the runner gives an install at most. */
+  readonly maxDuration?: number;
 }
 
 /** Brings a checkpoint back into the project. */

@@ -1,3 +1,4 @@
+import { dollars } from '../cost/price.ts';
 import { byHeadline, headlinesIn } from '../metrics/headline.ts';
 import { type Series, summarize } from '../metrics/series.ts';
 import type { Manifest } from '../outcome/manifest-schema.ts';
@@ -77,7 +78,8 @@ function describe(manifest: Manifest): [string, string][] {
     ['commit', archive?.gitCommit?.slice(0, 12) ?? null],
     ['code', archive?.sha256.slice(0, 12) ?? null],
     ['instance', instance?.type ?? null],
-    ['cost', `$${cost.usd.toFixed(4)}`],
+    ['instance cost', cost.instance === null ? null : dollars(cost.instance.usd)],
+    ['runctl cost', `$${cost.usd.toFixed(4)}`],
     ...Object.entries(found).map(([name, version]): [string, string] => [`package ${name}`, version]),
   ];
   return rows.filter((row): row is [string, string] => row[1] !== null);

@@ -1,3 +1,4 @@
+import { costLine, maxCostOf } from '../cost/cost-line.ts';
 import { byHeadline, headlinesIn } from '../metrics/headline.ts';
 import type { Series } from '../metrics/series.ts';
 import { summarize } from '../metrics/series.ts';
@@ -72,6 +73,7 @@ function facts(manifest: Manifest): SafeHtml {
     ['signal', manifest.signal],
     ['outputs', `${outputs.count} files${outputs.archive ? `, ${formatSize(outputs.archive.bytes)}` : ''}`],
     ['log', formatSize(manifest.logBytes)],
+    ['instance cost', costLine(cost.instance, maxCostOf(spec))],
     ['runctl cost', `$${cost.usd.toFixed(4)} without the instance`],
     ['note', textOf(spec?.note)],
   ];

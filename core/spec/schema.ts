@@ -195,6 +195,13 @@ export const specSchema = z.partial(
     maxDuration: duration('Longest time the training may take, e.g. 6h.', { seconds: 30 * 86_400, text: '30d' }).check(
       z.refine((value) => parseDuration(value) >= 1, 'is 1s at least'),
     ),
+    maxCost: z
+      .number()
+      .check(
+        z.positive('is more than 0'),
+        z.maximum(1_000_000, 'is 1000000 at most'),
+        z.describe('Dollars that the instance may cost for the run, e.g. 5; then the training is ended.'),
+      ),
     lingerGrace: duration(
       'How long processes may be idle that still run after the script has exited with code 0; then they are ended.',
       { seconds: 86_400, text: '24h' },

@@ -39,6 +39,8 @@ export interface RunSpec {
   readonly environment: 'shared' | 'project';
   readonly python: string | null;
   readonly maxDuration: number;
+  /** Dollars; null: no cap. Left out by a run that began with an older version. */
+  readonly maxCost?: number | null;
   readonly stopGrace: number;
   readonly lingerGrace: number;
   readonly ifBusy: 'queue' | 'skip' | 'refuse';
@@ -235,6 +237,7 @@ export function resolveSpec(...sources: readonly SpecInput[]): RunSpec {
     environment: spec.environment ?? 'shared',
     python: spec.python ?? null,
     maxDuration: parseDuration(spec.maxDuration ?? '24h'),
+    maxCost: spec.maxCost ?? null,
     stopGrace: parseDuration(spec.stopGrace ?? '30s'),
     lingerGrace: parseDuration(spec.lingerGrace ?? '60s'),
     ifBusy: spec.ifBusy ?? 'queue',

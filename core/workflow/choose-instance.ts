@@ -1,3 +1,4 @@
+import type { PricedInstance } from '../cost/price.ts';
 import { RunError } from '../errors.ts';
 import { DEFAULT_ROOT, DEFAULT_USER, ENABLED_TAG, INSTANCE_TAGS } from '../names.ts';
 import type { Instance } from './data.ts';
@@ -12,6 +13,8 @@ export interface FoundInstance {
   readonly type: string;
   readonly image: string;
   readonly tags: Readonly<Record<string, string>>;
+  /** What its price depends on. */
+  readonly priced: PricedInstance;
 }
 
 /** As EC2 describes an instance. */
@@ -21,6 +24,13 @@ interface DescribedInstance {
   readonly Platform?: string | undefined;
   readonly InstanceType?: string | undefined;
   readonly ImageId?: string | undefined;
+  /** Left out: on demand. */
+  readonly InstanceLifecycle?: string | undefined;
+  /** Of the image, such as Linux/UNIX or Red Hat Enterprise Linux. */
+  readonly PlatformDetails?: string | undefined;
+  readonly Placement?:
+    | { readonly AvailabilityZone?: string | undefined; readonly Tenancy?: string | undefined }
+    | undefined;
   readonly Tags?: readonly { readonly Key?: string | undefined; readonly Value?: string | undefined }[] | undefined;
 }
 
@@ -32,6 +42,20 @@ export function foundInstance(instance: DescribedInstance): FoundInstance {
     type: instance.InstanceType ?? 'unknown',
     image: instance.ImageId ?? 'unknown',
     tags: Object.fromEntries((instance.Tags ?? []).map((tag) => [tag.Key ?? '', tag.Value ?? ''])),
+    priced: pricedInstance(instance),
+  };
+}
+
+function pricedInstance(instance: DescribedInstance): PricedInstance {
+  const { InstanceLifecycle = 'on-demand', PlatformDetails = 'Linux/UNIX', Placement } = instance;
+  return {
+    type: instance.InstanceType ?? 'unknown',
+    zone: Placement?.AvailabilityZone ?? null,
+    isSpot: InstanceLifecycle === 'spot',
+    isPlain:
+      ['on-demand', 'spot'].includes(InstanceLifecycle) &&
+      PlatformDetails === 'Linux/UNIX' &&
+      (Placement?.Tenancy ?? 'default') === 'default',
   };
 }
 

@@ -1,3 +1,5 @@
+import type { CostCap } from '../cost/cost-cap.ts';
+import type { Price } from '../cost/price.ts';
 import type { ErrorName, Outcome } from '../errors.ts';
 import type { LatestMetrics } from '../metrics/latest.ts';
 import type { JobName } from '../names.ts';
@@ -32,6 +34,8 @@ export interface Run {
   readonly attempt?: number;
   /** Seconds that the trainings of earlier attempts took. */
   readonly trainedSeconds?: number;
+  /** Dollars that the instances of earlier attempts cost. null: the price of one is not known. */
+  readonly spentUsd?: number | null;
   /** Where this attempt goes on. */
   readonly resume?: ResumePlan;
 }
@@ -72,6 +76,8 @@ export interface EndedAttempt {
   readonly instance: string;
   /** That its training took; 0: it did not begin. */
   readonly seconds: number;
+  /** Estimate of what its instance cost; null: the price is not known. Left out by an older version. */
+  readonly usd?: number | null;
   readonly exitCode: number | null;
   readonly signal: string | null;
   readonly resumedFrom: { readonly run: string; readonly seq: number; readonly name: string } | null;
@@ -166,6 +172,8 @@ export interface Instance {
   readonly platform: string;
   readonly type: string;
   readonly image: string;
+  /** null: not known. Left out by a run that began with an older version. */
+  readonly price?: Price | null;
 }
 
 export interface FindInput extends VerifyOutput {}
@@ -234,6 +242,8 @@ export interface JobSnapshot {
   readonly metrics?: LatestMetrics;
   /** Of a training: the latest sample of what it uses. */
   readonly usage?: UsageSample;
+  /** Of an install or a training: how long maxCost lets it last. Missing where it lets it last as long as it may anyway. */
+  readonly costCap?: CostCap;
   /** Of a training: its checkpoints. Missing before the first report, and of a run without. */
   readonly checkpoints?: CheckpointProgress;
 }
@@ -278,6 +288,8 @@ export interface CommittedCheckpoint {
 export interface JobInput extends VerifyOutput {
   readonly instance: Instance;
   readonly context: StepContext;
+  /** ISO 8601: when Sync code was entered that got the instance for this attempt. Left out by a run that began with an older version. */
+  readonly heldSince?: string | null;
   /** The snapshot so far; null before the job's first. */
   readonly step: JobSnapshot | null;
 }
@@ -353,8 +365,8 @@ export interface FinishInput {
   readonly finish: FinishOutput | null;
 }
 
-/** Of Plan attempt, which only runs of this version have. */
-export interface PlanInput extends Required<Omit<FinishInput, 'input' | 'context' | 'finish'>> {
+/** Of Plan attempt, which the first versions did not have. */
+export interface PlanInput extends Required<Omit<FinishInput, 'input' | 'finish'>>, Pick<JobInput, 'heldSince'> {
   /** Of the visit before; null on the first. */
   readonly plan: AttemptPlan | null;
 }
@@ -380,6 +392,7 @@ export interface AttemptPlan {
 /** The variables of the machine after Plan attempt. */
 export interface PlanOutput extends Pick<PlanInput, JobName | 'warnings' | 'failure' | 'watches'> {
   readonly plan: AttemptPlan;
+  readonly heldSince: string | null;
 }
 
 /** What is known of a run at its end. */

@@ -39,6 +39,7 @@ export const ENDINGS = {
   busy: { kind: 'failure', meaning: 'gave up because another run had the instance' },
   skipped: { kind: 'requested', meaning: 'did not start because another run had the instance, as `ifBusy: skip` says' },
   'timed-out': { kind: 'failure', meaning: 'reached `maxDuration`, or the longest time that a run may take' },
+  capped: { kind: 'failure', meaning: 'reached `maxCost`' },
   stopped: { kind: 'requested', meaning: 'was stopped by a person' },
   internal: { kind: 'failure', meaning: 'met a fault of runctl or of AWS' },
 } as const satisfies Record<Outcome, { kind: 'success' | 'requested' | 'failure'; meaning: string }>;

@@ -32,6 +32,7 @@ import {
   readDocument,
   readHistories,
   readInterruptions,
+  readPrices,
   readWatches,
   restoreCheckpoints,
   runMachineArn,
@@ -123,9 +124,9 @@ export class Steps extends Construct {
     });
     this.findInstance = new StepLambda(this, 'find-instance', {
       config,
-      description: 'Finds the running instance that matches the spec',
+      description: 'Finds the running instance that matches the spec, and its price',
       environment: {},
-      permissions: [describeInstances(), describeAgents()],
+      permissions: [describeInstances(), describeAgents(), readPrices()],
       timeout: Duration.seconds(60),
     });
     this.syncCode = new StepLambda(this, 'sync-code', {
@@ -185,6 +186,7 @@ export class Steps extends Construct {
       permissions: [
         describeInstances(),
         describeAgents(),
+        readPrices(),
         ...readCheckpoints(bucket),
         readInterruptions(bucket),
         readWatches(stack),

@@ -213,6 +213,11 @@ export function describeInstances(): Permission {
   return { actions: ['ec2:DescribeInstances'], resources: ['*'] };
 }
 
+/** Prices are the same for everybody: neither call has resource-level permissions. */
+export function readPrices(): Permission {
+  return { actions: ['pricing:GetProducts', 'ec2:DescribeSpotPriceHistory'], resources: ['*'] };
+}
+
 export function describeAgents(): Permission {
   return { actions: ['ssm:DescribeInstanceInformation'], resources: ['*'] };
 }

@@ -63,9 +63,12 @@ const FACTS = {
   execution: EXECUTION,
   context: STEP_CONTEXT,
 };
+/** Sync code is entered again and again in the queue; the last time is the one that got the instance. */
+const HELD_SINCE = '{% $states.result.Payload.state = "busy" ? null : $states.context.State.EnteredTime %}';
 const jobInput = (job: JobName) => ({
   ...RUN_VARIABLES,
   instance: '{% $instance %}',
+  heldSince: '{% $heldSince %}',
   step: `{% $${job} %}`,
   context: STEP_CONTEXT,
 });
@@ -134,7 +137,7 @@ export class RunMachine extends Construct {
 
   private createBegin(): Pass {
     const names = [
-      ...['run', 'spec', 'archive', 'assembled', 'instance', 'sync', 'install', 'restore', 'train'],
+      ...['run', 'spec', 'archive', 'assembled', 'instance', 'heldSince', 'sync', 'install', 'restore', 'train'],
       ...['failure', 'plan', 'finish'],
     ];
     return Pass.jsonata(this, RUN_STATES.begin, {
@@ -209,9 +212,9 @@ export class RunMachine extends Construct {
   private createPlan(steps: Steps): LambdaInvoke {
     const task = stepTask(this, RUN_STATES.plan, steps.planAttempt, {
       comment: 'Decides whether another attempt follows, and finds its instance and its checkpoint.',
-      input: { ...FACTS, plan: '{% $plan %}' },
+      input: { ...FACTS, heldSince: '{% $heldSince %}', plan: '{% $plan %}' },
       assign: {
-        ...ofPlan('plan', 'warnings', 'sync', 'install', 'restore', 'train', 'failure', 'watches'),
+        ...ofPlan('plan', 'heldSince', 'warnings', 'sync', 'install', 'restore', 'train', 'failure', 'watches'),
         run: '{% $states.result.Payload.plan.run %}',
         instance: '{% $states.result.Payload.plan.instance %}',
         attempts: '{% $states.result.Payload.plan.attempts %}',
@@ -297,7 +300,7 @@ export class RunMachine extends Construct {
     return this.task(name, step, {
       comment,
       input: jobInput(job),
-      assign: { [job]: '{% $states.result.Payload %}' },
+      assign: { [job]: '{% $states.result.Payload %}', ...(job === 'sync' ? { heldSince: HELD_SINCE } : {}) },
     });
   }
 

@@ -80,7 +80,7 @@ its JSON Schema. Keys are only added within \`version\` 1, and old manifests sta
 | \`states\` | time in each state |
 | \`outputs\` | \`{archive: {key, bytes, sha256}, count, files}\`; the first 5,000 files, \`inventory.json\` beside it has all |
 | \`logs\` | \`{job, key, bytes, sha256}\` of each whole log |
-| \`cost\` | [estimate](costs.md) for runctl itself |
+| \`cost\` | \`{usd, note, instance}\`: [estimates](costs.md) for runctl itself (\`usd\`) and for the instance: \`{usd, seconds, usdPerHour, source, at}\`, null when the price is not known |
 `;
 
 export function jsonReference(): string {

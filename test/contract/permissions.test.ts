@@ -167,6 +167,8 @@ const REQUESTS: Readonly<Record<string, (name: string) => IamRequest[]>> = {
   GetCommandInvocation: () => on('ssm:GetCommandInvocation', '*'),
   GetDocument: () => on('ssm:GetDocument', document(RUN_DOCUMENT)),
   DescribeInstances: () => on('ec2:DescribeInstances', '*'),
+  GetProducts: () => on('pricing:GetProducts', '*'),
+  DescribeSpotPriceHistory: () => on('ec2:DescribeSpotPriceHistory', '*'),
   DescribeInstanceInformation: () => on('ssm:DescribeInstanceInformation', '*'),
   CreateLogStream: () => on('logs:CreateLogStream', STREAM),
   CreateLogGroup: () => on('logs:CreateLogGroup', GROUP, `${GROUP}:log-stream:`),

@@ -82,6 +82,7 @@ const install: Required<InstallRequest> = {
   environment: 'project',
   env: {},
   secrets: {},
+  maxDuration: 60,
 };
 const train: Required<TrainRequest> = {
   script: 'a.py',
@@ -174,11 +175,21 @@ describe('requests', () => {
     ['restore', restore],
     ['train', train],
   ])('the work of %s without any one key is refused, with its name', (job, work) => {
-    const keys = Object.keys(work).filter((key) => !OPTIONAL.includes(key));
+    const optional = job === 'install' ? [...OPTIONAL, 'maxDuration'] : OPTIONAL;
+    const keys = Object.keys(work).filter((key) => !optional.includes(key));
     const answers = understood(keys.map((key) => ({ ...starts[job], [job]: { ...work, [key]: undefined } })));
     keys.forEach((key, index) => {
       expect(answers[index], key).toContain(`${job}.${key} is missing`);
     });
+  });
+
+  it('the longest time of an install is a number, or left out', () => {
+    const limited = (maxDuration: unknown) => ({ ...starts.install, install: { ...install, maxDuration } });
+    expect(understood([limited(undefined), limited(null), limited(0.5)])).toEqual([null, null, null]);
+    expect(understood([limited('1h'), limited(true)])).toEqual([
+      expect.stringContaining('install.maxDuration'),
+      expect.stringContaining('install.maxDuration'),
+    ]);
   });
 
   it('what a sync may leave out is refused when it is of another type', () => {

@@ -1,4 +1,5 @@
 import { mkdirSync, readFileSync, renameSync, rmdirSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { EC2Client, StopInstancesCommand } from '@aws-sdk/client-ec2';
@@ -7,8 +8,10 @@ import { ERRORS, type ErrorName, OUTCOMES, type Outcome } from '../../core/error
 import { statePaths } from '../../local/cloud/paths.ts';
 import { Cloud } from '../support/cloud/cloud.ts';
 import { giveNotice } from '../support/cloud/notice.ts';
+import { projectFolder, runctl, shellEnvironment } from '../support/cloud/runctl.ts';
 import { memoryCgroups } from '../support/instance/memory-cgroups.ts';
 import { isAlive, waitFor } from '../support/instance/processes.ts';
+import { outputOf } from '../support/outputs.ts';
 import { tarGz } from './archives.ts';
 
 // Each end of a run, really provoked, and what a person learns of it. Every row has an instance of its own.
@@ -30,6 +33,19 @@ if os.fork() == 0:
     print("the child is done", flush=True)
     os._exit(9)
 sys.exit(0)
+`;
+/** Saves a checkpoint and an output, and another output when it is ended. */
+const COSTLY = `import os, pickle, signal, sys, time
+def leave(*_):
+    open("outputs/last.txt", "w").write("saved on TERM")
+    sys.exit(0)
+signal.signal(signal.SIGTERM, leave)
+os.makedirs("checkpoints", exist_ok=True)
+with open("checkpoints/first.tmp", "wb") as file:
+    pickle.dump({"weights": [0.5] * 1000}, file)
+os.rename("checkpoints/first.tmp", "checkpoints/first.pkl")
+print("working", flush=True)
+while True: time.sleep(0.1)
 `;
 const DEAF = `import signal, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -265,6 +281,62 @@ describe.concurrent('a run ends by', () => {
     await waitFor(() => cloud.processesOf(arn).length === 0 || null);
     await cloud.faults();
     reached.add(manifest.outcome);
+  });
+
+  it('maxCost, with its checkpoint and outputs kept', async () => {
+    const cloud = await Cloud.connect(undefined, 'cost');
+    // 77 s of a t3.small in the local cloud's price list, of which sync and start take some.
+    const spec = { install: 'skip', maxCost: 0.000445, stopGrace: '5s' };
+    const arn = await start(cloud, { script: COSTLY, spec });
+    await cloud.entered(arn, 'Watch training');
+    const id = arn.split(':').at(-1) ?? '';
+    const { stdout } = await runctl(projectFolder(cloud.project), ['status', id, '--json'], await shellEnvironment());
+    const status = outputOf('status', stdout);
+    expect(status).toMatchObject({
+      maxCostUsd: spec.maxCost,
+      endsByCost: true,
+      instanceCost: { usdPerHour: 0.0208, source: 'pricing' },
+    });
+    expect(Date.parse(status.endsBy ?? '') - Date.now()).toBeLessThan(90_000); // maxDuration is a day.
+    const run = await cloud.finished(arn);
+    expect(run).toMatchObject({ status: 'FAILED', error: 'CostCapped', cause: { outcome: 'capped' } });
+    const manifest = await cloud.manifest(arn);
+    expect(manifest).toMatchObject({
+      outcome: 'capped',
+      next: ERRORS.CostCapped.next.replaceAll('<run id>', id),
+      message: expect.stringMatching(/of maxCost \(\$0\.000445\), at \$0\.0208 an hour \(list price of 20/),
+      jobs: { train: { state: 'stopped', exitCode: 0 } },
+      outputs: { files: [{ path: 'outputs/last.txt' }] },
+      cost: { instance: { usdPerHour: 0.0208, source: 'pricing', at: status.instanceCost?.at } },
+    });
+    // From TERM to the manifest: stopGrace, outputs and the last checkpoint.
+    const seconds = manifest.cost.instance?.seconds ?? 0;
+    expect((seconds * 0.0208) / 3_600).toBeCloseTo(manifest.cost.instance?.usd ?? 0, 5);
+    const listed = await runctl(projectFolder(cloud.project), ['checkpoints', id, '--json'], await shellEnvironment());
+    expect(outputOf('checkpoints', listed.stdout).checkpoints).toMatchObject([{ name: 'checkpoints/first.pkl' }]);
+    reached.add('capped');
+  });
+
+  it('maxCost while it installs, and trains nothing', async () => {
+    const cloud = await Cloud.connect(undefined, 'cost-install');
+    const silent = createServer(() => undefined);
+    await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
+    try {
+      const { port } = silent.address() as AddressInfo;
+      const requirements = `six @ http://127.0.0.1:${port}/six-1.16.0-py2.py3-none-any.whl\n`;
+      const arn = await start(cloud, { requirements, spec: { install: 'best-effort', maxCost: 0.000445 } });
+      const run = await cloud.finished(arn);
+      expect(run).toMatchObject({ status: 'FAILED', error: 'CostCapped', cause: { outcome: 'capped' } });
+      const manifest = await cloud.manifest(arn);
+      expect(manifest).toMatchObject({
+        outcome: 'capped',
+        message: expect.stringMatching(/^The install was stopped because of maxCost: .* of maxCost \(\$0\.000445\)/),
+        jobs: { install: { state: 'stopped' }, train: null },
+      });
+      expect(manifest.cost.instance?.seconds).toBeGreaterThan(60); // 77 s, less the 10 s for its end.
+    } finally {
+      silent.close();
+    }
   });
 
   it('another run that holds the instance: skipped, or refused', async () => {

@@ -64,6 +64,16 @@ describe('an install that was interrupted', () => {
   });
 });
 
+it('an install ends at the time that its request allows, and is not taken for an interrupted one', async () => {
+  const box = instance({ modules: { 'install/main.py': INSTALL } });
+  const run = box.giveLease(box.run());
+  await box.start(run, { install: { maxDuration: 1 } }, { wait: 0 });
+  const ended = await box.ended(run, 'install');
+  expect(ended).toMatchObject({ state: 'stopped', reason: 'max-duration', exit: { signal: 'SIGTERM' } });
+  const again = await box.start(run, { install: { maxDuration: 9 } }, { again: true, wait: 0 });
+  expect(again).toMatchObject({ state: 'stopped', pid: ended.pid });
+});
+
 it('an install that failed, or was stopped, is not started again', async () => {
   const failed = instance({ modules: { 'install/main.py': 'def main(): return 3\n' } });
   const one = failed.giveLease(failed.run());

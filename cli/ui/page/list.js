@@ -12,8 +12,12 @@ const COLUMNS = [
   { heading: 'Duration', text: ({ seconds }) => duration(seconds) },
   { heading: 'Latest metric', text: headline, className: 'number' },
   {
-    heading: 'Cost of runctl',
-    text: ({ costUsd, costSoFarUsd }) => money(costUsd ?? costSoFarUsd),
+    heading: 'Cost',
+    text: ({ instanceCostUsd, costUsd, costSoFarUsd }) => {
+      const ofRunctl = costUsd ?? costSoFarUsd;
+      if (instanceCostUsd !== null) return money(instanceCostUsd + (ofRunctl ?? 0));
+      return ofRunctl === null ? '–' : `${money(ofRunctl)} for runctl`;
+    },
     className: 'number',
   },
   { heading: 'What runs', text: commandOf, className: 'command' },

@@ -279,9 +279,7 @@ function createTiles() {
       if (gpu !== undefined) showBusy(gpu, view.usage, isOver);
       if (cost !== undefined) {
         setText(cost.term, isOver ? 'Cost' : 'Cost so far');
-        setText(cost.value, money(view.costSoFarUsd));
-        const machine = status.instanceType === null ? 'the instance' : `the instance (${status.instanceType})`;
-        setText(cost.about, `for runctl itself, without ${machine}`);
+        showCost(cost, view, status);
       }
       if (time !== undefined) {
         setText(time.term, isOver ? 'Time' : 'Time so far');
@@ -290,6 +288,25 @@ function createTiles() {
       }
     },
   };
+}
+
+/**
+ * @param {{ value: HTMLElement, about: HTMLElement }} tile
+ * @param {RunView} view
+ * @param {Status} status
+ */
+function showCost({ value, about }, { costSoFarUsd }, { instanceCost, instanceType, maxCostUsd }) {
+  if (instanceCost === null) {
+    setText(value, money(costSoFarUsd));
+    const machine = instanceType === null ? 'the instance' : `the instance (${instanceType})`;
+    setText(about, `for runctl itself, without ${machine}`);
+    return;
+  }
+  const { usd, usdPerHour, at } = instanceCost;
+  setText(value, money(usd + (costSoFarUsd ?? 0)));
+  const cap = maxCostUsd === null ? '' : `, of maxCost $${maxCostUsd}`;
+  const price = `at $${Number(usdPerHour.toPrecision(5))} an hour, as of ${at.slice(0, 10)}`;
+  setText(about, `estimate${cap}: the instance ${price}, and ${money(costSoFarUsd)} for runctl itself`);
 }
 
 /**
@@ -346,11 +363,13 @@ function createUsage() {
 }
 
 /** @param {Status} status */
-function timeText({ trainingSeconds, queueSeconds, endsBy }) {
+function timeText({ trainingSeconds, queueSeconds, endsBy, endsByCost }) {
   return [
     trainingSeconds ? `trained for ${duration(trainingSeconds)}` : null,
     queueSeconds ? `queued for ${duration(queueSeconds)}` : null,
-    endsBy === null ? null : `${duration((Date.parse(endsBy) - Date.now()) / 1_000)} left of maxDuration`,
+    endsBy === null
+      ? null
+      : `${duration((Date.parse(endsBy) - Date.now()) / 1_000)} left of ${endsByCost ? 'maxCost' : 'maxDuration'}`,
   ]
     .filter((part) => part !== null)
     .join(', ');

@@ -235,6 +235,8 @@ def _check_work(request: dict[str, Any]) -> None:
         _check_resume(work.setdefault("resumeFrom", None))
     if job in ("install", "train") and work.setdefault("environment", "shared") not in ("shared", "project"):
         raise Refusal("BadRequest", f"{job}.environment must be shared or project")
+    if job == "install" and work.setdefault("maxDuration", None) is not None:
+        _check(work, {"maxDuration": _NUMBER}, "install.")
     if job == "sync":
         _check_sync(work)
     elif job == "restore":

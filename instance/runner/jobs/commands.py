@@ -96,8 +96,8 @@ def folders(work: dict[str, Any]) -> list[str]:
 
 def max_seconds(work: dict[str, Any]) -> float:
     """How long the job may last before it is ended."""
-    limit = work["work"].get("maxDuration")
-    return _MAX_S[work["job"]] if limit is None else limit
+    limits = (work["work"].get("maxDuration"), _MAX_S.get(work["job"]))
+    return min(limit for limit in limits if limit is not None)
 
 
 def linger_seconds(work: dict[str, Any]) -> float:

@@ -182,7 +182,8 @@ export class ModelRunner {
         this.keeperPorts(run, existing, this.ports.keeper),
       );
     }
-    existing.input = { maxDuration: train?.maxDuration ?? MOST[job], grace: train?.stopGrace ?? 10 };
+    const most = train?.maxDuration ?? ('install' in request ? request.install.maxDuration : undefined);
+    existing.input = { maxDuration: most ?? MOST[job], grace: train?.stopGrace ?? 10 };
     await command.spend(2);
     ModelSupervisor.launch(existing, this.supervisorPorts(run));
     await this.untilBegun(command, existing, () => {

@@ -6,7 +6,7 @@ import { parseSize } from '../../../core/units.ts';
 import type { Execution } from '../asl/execution.ts';
 import type { CheckpointFindings } from './checkpoints.ts';
 import type { InstanceTruth, JobTruth } from './instance.ts';
-import type { RunPlan } from './schedule.ts';
+import { PRICE, type RunPlan } from './schedule.ts';
 import type { World } from './world.ts';
 
 /** The counts; each must be 0. */
@@ -31,6 +31,8 @@ export const KINDS: Readonly<Record<keyof Findings, string>> = {
 
 /** A run gives up an instance that is silent for this time (lambdas/poll-logs.ts). */
 const SILENCE_MS = 1_800_000;
+/** Seconds of maxCost that a training does not get: stopGrace, and what is lost by rounding. */
+const ENDING_S = 32;
 
 export function nothingFound(): Findings {
   return {
@@ -151,8 +153,9 @@ class RunCheck {
       case 'vanished':
         return unless(train !== undefined && (exit === null || exit.reason === 'stop') && this.isExcused());
       case 'timed-out':
-        // Without its supervisor, the run ends the training when its maximum duration is over.
-        return unless(exit?.reason === 'max-duration' || (exit?.reason === 'stop' && this.isExcused()));
+        return unless(train !== undefined && this.endedForTime());
+      case 'capped':
+        return unless(this.hasSpent(this.plan.spec.maxCost) && this.endedForTime());
       case 'stopped':
         return unless(this.execution.status === 'ABORTED' && this.world.aborted.has(this.plan.id));
       case 'busy':
@@ -183,6 +186,20 @@ class RunCheck {
     const { status, cause } = this.execution;
     if (status !== 'FAILED') return this.manifest?.exitCode ?? null;
     return (JSON.parse(cause || 'null') as { exitCode: number | null } | null)?.exitCode ?? null;
+  }
+
+  /** By its supervisor; by the run, without it; or before it began, because the sync and the install took all of the time. */
+  private endedForTime(): boolean {
+    const train = this.jobs.get('train');
+    if (train === undefined) return true;
+    return train.exit?.reason === 'max-duration' || (train.exit?.reason === 'stop' && this.isExcused());
+  }
+
+  /** Whether the instance cost as much as maxCost allows, without the queue, and but for the time in which a training is ended. */
+  private hasSpent(maxCost = Number.POSITIVE_INFINITY): boolean {
+    const usd = this.manifest?.cost.instance?.usd ?? 0;
+    const left = ((maxCost - usd) / PRICE.usdPerHour) * 3_600;
+    return left <= ENDING_S;
   }
 
   /** The schedule killed it. */

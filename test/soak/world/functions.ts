@@ -37,6 +37,7 @@ import type { Random } from '../random.ts';
 import { BUCKET, type Bucket } from './bucket.ts';
 import { Invocation, type Service } from './invocation.ts';
 import type { Logs } from './logs.ts';
+import { PRICE } from './schedule.ts';
 import type { Ssm } from './ssm.ts';
 import type { Weather } from './weather.ts';
 
@@ -102,6 +103,7 @@ function handlers(services: Services, invocation: Invocation): Readonly<Record<s
     executions,
     watchMachineArn: Executions.machineArn(WATCH_MACHINE),
   };
+  const prices = { priceOf: () => Promise.resolve(PRICE) };
   return {
     'runctl-verify-archive': heldVerify(clock, {
       archives,
@@ -113,7 +115,7 @@ function handlers(services: Services, invocation: Invocation): Readonly<Record<s
       documentVersion: () => Promise.resolve(services.ssm.documentVersion),
       uploadBucket: BUCKET,
     }),
-    'runctl-find-instance': createFind(instances),
+    'runctl-find-instance': createFind(instances, prices),
     'runctl-sync-code': createSync({
       ...job,
       archives,
@@ -136,6 +138,7 @@ function handlers(services: Services, invocation: Invocation): Readonly<Record<s
       ...end,
       checkpoints,
       instances,
+      prices,
       interruptionOf: () => Promise.resolve(null),
     }),
     'runctl-finish-run': createFinish(end),

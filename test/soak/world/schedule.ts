@@ -1,3 +1,4 @@
+import type { Price } from '../../../core/cost/price.ts';
 import type { JobName } from '../../../core/names.ts';
 import { JOBS } from '../../../core/names.ts';
 import type { SpecInput } from '../../../core/spec/spec.ts';
@@ -86,6 +87,9 @@ export function drawSchedule(seed: number, abilities: Abilities): Schedule {
   return { seed, weather: drawWeather(random.fork('weather'), abilities.latest), runs, incidents };
 }
 
+/** A dollar is 1,000 s. */
+export const PRICE: Price = { usdPerHour: 3.6, source: 'pricing', at: '2026-11-24T10:00:00.000Z' };
+
 function drawRun(random: Random, index: number, { longest, scale }: Abilities): RunPlan {
   // A real installer takes longer than the rest of a schedule.
   const hasRequirements = scale === 1 && random.chance(0.4);
@@ -99,6 +103,8 @@ function drawRun(random: Random, index: number, { longest, scale }: Abilities): 
     ...(random.chance(0.1) ? { maxWait: `${random.int(1, 300)}s` } : {}),
     ...(random.chance(0.05) ? { maxLogBytes: random.pick(['2KiB', '40KiB'] as const) } : {}),
   };
+  const cost = random.fork('cost');
+  if (cost.chance(0.1)) Object.assign(spec, { maxCost: cost.int(35, 60 + Math.ceil(longest / 1_000 / scale)) / 1_000 });
   const [sync, installing, restore, train] = JOBS.map((job) => drawJob(random.fork(job), job, longest));
   const keeping = random.fork('checkpoints');
   const saves = drawSaves(keeping, train?.lasts ?? 0);

@@ -1,5 +1,6 @@
 import { gzipSync } from 'node:zlib';
 import type { Execution } from '../../../aws/executions.ts';
+import type { Price } from '../../../core/cost/price.ts';
 import type { JobName } from '../../../core/names.ts';
 import type { JobStatus, UsageSample } from '../../../core/protocol/answers.ts';
 import { resolveSpec } from '../../../core/spec/spec.ts';
@@ -70,7 +71,11 @@ export const foundInstance: FoundInstance = {
   type: 'g5.xlarge',
   image: 'ami-1',
   tags: { runctl: 'enabled', Project: 'demo' },
+  priced: { type: 'g5.xlarge', zone: 'eu-central-1a', isSpot: false, isPlain: true },
 };
+
+export const price: Price = { usdPerHour: 1.258, source: 'pricing', at: '2026-11-24T10:00:05.000Z' };
+export const prices = { priceOf: () => Promise.resolve(price) };
 
 export const spec: VerifyOutput['spec'] = {
   ...resolveSpec({}),

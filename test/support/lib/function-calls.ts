@@ -8,6 +8,7 @@ const LOGS = ['CreateLogStream', 'CreateLogGroup', 'PutLogEvents', 'GetLogEvents
 const FILES = ['PutObject', 'GetRunFile'];
 /** Reads the checkpoints of a lineage, and that their parts are there. */
 const CHECKPOINTS = ['GetCheckpoint', 'HeadCheckpoint', 'ListObjectsV2'];
+const PRICES = ['GetProducts', 'DescribeSpotPriceHistory'];
 const JOIN = ['CreateMultipartUpload', 'ListParts', 'UploadPartCopy', 'CompleteMultipartUpload'];
 const END = [...COMMANDS, ...LOGS, ...FILES, 'HeadRunFile', ...JOIN, 'GetExecutionHistory'];
 
@@ -28,7 +29,7 @@ export const CALLED = new Map<string, readonly string[]>([
   ],
   // HeadObject: an old archive may have expired.
   ['verify-archive', ['GetObject', 'HeadObject', 'PutObject', 'GetDocument', ...CHECKPOINTS]],
-  ['find-instance', ['DescribeInstances', 'DescribeInstanceInformation']],
+  ['find-instance', ['DescribeInstances', 'DescribeInstanceInformation', ...PRICES]],
   // GetObject: the presigned URL carries this role's permission.
   ['sync-code', [...JOB, ...LOGS, 'GetObject', 'Invoke']],
   ['install-requirements', [...JOB, ...LOGS]],
@@ -68,6 +69,7 @@ export const CALLED = new Map<string, readonly string[]>([
     [
       'DescribeInstances',
       'DescribeInstanceInformation',
+      ...PRICES,
       'DescribeExecution',
       'GetExecutionHistory',
       'GetNotice',

@@ -142,7 +142,7 @@ describe('instances', () => {
       Tags: [{ Key: 'a', Value: 'b' }],
     };
     const { instances, sent } = ec2(() => ({ Reservations: [{ Instances: [one] }] }));
-    expect(await instances.find({ id: 'i-1' })).toEqual([
+    expect(await instances.find({ id: 'i-1' })).toMatchObject([
       { id: 'i-1', state: 'stopped', platform: 'windows', type: 't3', image: 'ami', tags: { a: 'b' } },
     ]);
     expect(sent[0]?.input).toEqual({ InstanceIds: ['i-1'] });

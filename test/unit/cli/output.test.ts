@@ -33,6 +33,7 @@ const summary: RunSummary = {
   note: null,
   startedBy: 'anna',
   costUsd: null,
+  instanceCostUsd: null,
   headlines: [],
   metrics: [
     { name: 'loss', step: 3, value: 0.5 },
@@ -59,10 +60,12 @@ const report: RunReport = {
   usage: usageSample(),
   checkpoints: null,
   endsBy: NOW + 90 * MINUTE,
+  endsByCost: false,
   ending: null,
   warnings: [],
   manifest: null,
   costSoFarUsd: 0.002,
+  instanceCost: null,
 };
 
 describe('the exit code of a command that waits for a run', () => {
@@ -83,6 +86,29 @@ describe('status', () => {
     expect(out).toContain('for 4 min 00 s, 1 h 30 min left of maxDuration');
     expect(out).toContain('train.py --lr 0.1');
     expect(out).toMatch(/^state +training, for 10 min 00 s in total$/m);
+  });
+
+  it('has what it cost so far, at which price, of which cap', () => {
+    const costOf = (changes: Partial<RunReport>) => {
+      const { terminal, written } = captured();
+      printReport(terminal, { ...report, ...changes }, NOW);
+      return written().out;
+    };
+    expect(costOf({})).not.toMatch(/^cost/m);
+    const at = '2026-11-24T10:00:05.000Z';
+    const instanceCost = { usd: 0.42, seconds: 1_500, usdPerHour: 1.008, source: 'pricing', at };
+    const words = 'about $0.42: 25 min 00 s of the instance at $1.008 an hour (list price of 2026-11-24 10:00 UTC)';
+    expect(costOf({ instanceCost })).toContain(`cost      ${words}; runctl itself $0.002`);
+    const capped = { instanceCost, spec: { maxCost: 5 }, endsByCost: true };
+    expect(costOf(capped)).toContain('about $0.42 of maxCost ($5): 25 min');
+    expect(costOf(capped)).toContain('1 h 30 min left of maxCost');
+    const json = reportJson({ ...report, ...capped, instanceCostUsd: 0.42 }, NOW);
+    expect(outputOf('status', JSON.stringify(json))).toMatchObject({
+      instanceCostUsd: 0.42,
+      instanceCost,
+      maxCostUsd: 5,
+      endsByCost: true,
+    });
   });
 
   it('has the usage of a running training on one line', () => {
@@ -174,6 +200,18 @@ describe('list', () => {
     printRuns(terminal, [summary], columns(COLUMN_NAMES.join(',')), NOW);
     expect(written().out).not.toContain('undefined');
     expect(outputOf('list', JSON.stringify([toRunOutput(summary, NOW)]))[0]).toMatchObject({ state: 'training' });
+  });
+
+  it('has the cost of the instance and of runctl together, where the price is known', () => {
+    const cost = (costUsd: number | null, instanceCostUsd: number | null) => {
+      const { terminal, written } = captured();
+      const run = { ...summary, costUsd, instanceCostUsd };
+      printRuns(terminal, [run], columns('cost'), NOW);
+      return [columns('cost')[0]?.value(run, NOW), written().out.trim().split('\n')[1]];
+    };
+    expect(cost(0.01, 1.5)).toEqual([1.51, '$1.51']);
+    expect(cost(null, 0.0423)).toEqual([0.0423, '$0.042']);
+    expect(cost(0.01, null)).toEqual([null, '-']);
   });
 
   it('shows the headline metric that the spec names, in a list and first in the status', () => {

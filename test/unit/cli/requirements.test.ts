@@ -135,6 +135,9 @@ describe('what shows them', () => {
       planRows({ ...plan, requirements }).find(([label]) => label === 'install')?.[1];
     expect(row({ value: 'uv.lock', from: DEFAULT })).toBe(`uv.lock  (${DEFAULT})`);
     expect(row(null)).toBeUndefined(); // the archive decides
+    const cost = (maxCost?: number) => planRows({ ...plan, requirements: null, maxCost }).at(-1)?.[1];
+    expect(cost()).toBe('the instance (aws.amazon.com/ec2/pricing), and under 2 cents an hour for runctl itself');
+    expect(cost(5)).toContain('the instance ($5 at most: maxCost)');
   });
 });
 

@@ -4,7 +4,9 @@ import { describe, expect, it } from 'vitest';
 import { executionsOver } from '../../../aws/executions.ts';
 import { Runs } from '../../../cli/runs/find.ts';
 import { RunStore } from '../../../cli/runs/store.ts';
+import { summarize } from '../../../cli/runs/summary.ts';
 import { buildManifest } from '../../../core/outcome/manifest.ts';
+import type { StateEvent } from '../../../core/workflow/history.ts';
 import * as samples from '../../support/fakes/samples.ts';
 import { awsError, fakeClient } from '../../support/fakes/sdk-client.ts';
 
@@ -226,10 +228,57 @@ describe('a list of runs', () => {
         queueSeconds: null,
         trainingSeconds: null,
         costUsd: null,
+        instanceCostUsd: null,
         metrics: [],
         headlines: [],
         isKept: false,
       },
     ]);
+  });
+});
+
+describe('what the instance of a run in a list cost so far', () => {
+  const entered = (name: string, minutes: number) => ({
+    kind: 'entered' as const,
+    state: name,
+    at: Date.now() - minutes * 60_000,
+    output: null,
+  });
+  const found = {
+    kind: 'exited',
+    state: 'Find instance',
+    at: 0,
+    output: JSON.stringify({ id: 'i-1', price: samples.price }),
+  } as const;
+  const costOf = async (state: string, ...events: StateEvent[]) => {
+    const reader = {
+      describe: async () => samples.execution(),
+      beginning: async () => [found, ...events],
+      lastState: async () => state,
+    };
+    const store = { manifest: async () => null, glanceAtManifest: async () => ({ exists: false, manifest: null }) };
+    return (await summarize(reader, store, samples.execution()))?.instanceCostUsd ?? null;
+  };
+  const training = [entered('Start training', 55), entered('Watch training', 54)];
+
+  it('is its price since it got the instance', async () => {
+    expect(await costOf('Watch training', entered('Sync code', 60), ...training)).toBeCloseTo(1.258, 2);
+    const queued = [entered('Sync code', 120), entered('Wait for instance', 119), entered('Sync code', 60)];
+    expect(await costOf('Watch training', ...queued, ...training)).toBeCloseTo(1.258, 2);
+    expect(await costOf('Sync code', entered('Sync code', 60))).toBeCloseTo(1.258, 2);
+  });
+
+  it('is not known while it waits, and when the beginning of its history ends in the queue', async () => {
+    const queue = [entered('Sync code', 60), entered('Code synced?', 60)];
+    expect(await costOf('Watch training', ...queue)).toBeNull();
+    expect(await costOf('Watch training', ...queue, entered('Wait for instance', 60))).toBeNull();
+    expect(await costOf('Wait for instance', ...queue, entered('Wait for instance', 60))).toBeNull();
+    const busy = {
+      kind: 'exited',
+      state: 'Sync code',
+      at: 0,
+      output: JSON.stringify(samples.jobStep('sync', { state: 'busy' })),
+    } as const;
+    expect(await costOf('Sync code', entered('Sync code', 61), busy, entered('Sync code', 1))).toBeNull();
   });
 });

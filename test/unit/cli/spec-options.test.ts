@@ -31,6 +31,8 @@ describe('the options of the run spec', () => {
     const long = read(
       '--max-duration',
       '6h',
+      '--max-cost',
+      '2.5',
       '--env',
       'A=1=2',
       '--env',
@@ -46,6 +48,7 @@ describe('the options of the run spec', () => {
     );
     expect(long).toEqual({
       maxDuration: '6h',
+      maxCost: 2.5,
       env: { A: '1=2', B: '' },
       outputs: ['a/**', 'b'],
       args: ['--epochs', '--', 'x'],
@@ -53,6 +56,9 @@ describe('the options of the run spec', () => {
     expect(read()).toEqual({});
     expect(() => read('--instance', 'mine')).toThrow(/the options: instance is an id/);
     expect(() => read('--install', 'perhaps')).toThrow(/Allowed choices are best-effort/);
+    expect(() => read('--max-cost', '$5')).toThrow('--max-cost "$5" is not a number.');
+    expect(() => read('--max-cost', '')).toThrow('is not a number');
+    expect(() => read('--max-cost', '0')).toThrow('the options: maxCost is more than 0');
     expect(() => read('--env', 'A')).toThrow('"A" is not NAME=value.');
   });
 

@@ -3,7 +3,7 @@ import { ERRORS } from '../../../core/errors.ts';
 import { decideOutcome, readFailure } from '../../../core/outcome/decide-outcome.ts';
 import type { JobState } from '../../../core/protocol/answers.ts';
 import type { FinishInput, JobSnapshot, RunOutcome } from '../../../core/workflow/data.ts';
-import { endedStep, exit, finishInput, jobStep, spec } from '../../support/fakes/samples.ts';
+import { endedStep, exit, finishInput, instance, jobStep, price, spec } from '../../support/fakes/samples.ts';
 
 const required = { ...spec, install: 'required' } as const;
 const failure = (name: string, cause = 'why', state = 'Sync code') => ({ Error: name, Cause: cause, state });
@@ -11,6 +11,9 @@ const failedIn = (job: 'sync' | 'install', name: string, message = 'why') =>
   endedStep(job, 1, { result: { error: { name, message } } });
 const end = (job: 'train', state: JobState, changes: Partial<JobSnapshot> = {}) =>
   jobStep(job, { state, ended: true, confirmed: true, ...changes });
+
+const costCap = { seconds: 60, usedSeconds: 30 };
+const capped = { spec: { ...spec, maxCost: 0.05 }, instance: { ...instance, price } };
 
 const busy = (over: 'skip' | 'refuse' | 'max-wait') =>
   jobStep('sync', {
@@ -54,6 +57,47 @@ const rows: [what: string, changes: Partial<FinishInput>, outcome: string, error
     { train: end('train', 'stopped', { reason: 'max-duration', exit: exit({ code: 0 }) }) },
     'timed-out',
     'TrainingTimedOut',
+  ],
+  [
+    'maxCost',
+    { ...capped, train: end('train', 'stopped', { reason: 'max-duration', costCap }) },
+    'capped',
+    'CostCapped',
+  ],
+  [
+    'maxCost, and it saved a checkpoint and exited with 0',
+    { ...capped, train: end('train', 'stopped', { reason: 'max-duration', exit: exit({ code: 0 }), costCap }) },
+    'capped',
+    'CostCapped',
+  ],
+  [
+    'maxCost in an install that was required',
+    {
+      ...capped,
+      spec: { ...capped.spec, install: 'required' },
+      install: jobStep('install', { state: 'stopped', ended: true, reason: 'max-duration', costCap }),
+      train: null,
+    },
+    'capped',
+    'CostCapped',
+  ],
+  [
+    'maxCost before the training',
+    { ...capped, train: null, failure: failure('CostCapped', 'why', 'Start training') },
+    'capped',
+    'CostCapped',
+  ],
+  [
+    'maxDuration in a run whose maxCost was not reached',
+    { ...capped, train: end('train', 'stopped', { reason: 'max-duration' }) },
+    'timed-out',
+    'TrainingTimedOut',
+  ],
+  [
+    'stopped, with maxCost',
+    { ...capped, train: end('train', 'stopped', { reason: 'stop', exit: exit(), costCap }) },
+    'stopped',
+    'RunStopped',
   ],
   ['stopped', { train: end('train', 'stopped', { reason: 'stop', exit: exit() }) }, 'stopped', 'RunStopped'],
   [

@@ -4,7 +4,7 @@ import { runStarted, runWaiting } from '../../../core/notify/progress-event.ts';
 import { decideOutcome } from '../../../core/outcome/decide-outcome.ts';
 import { buildManifest } from '../../../core/outcome/manifest.ts';
 import type { FinishInput } from '../../../core/workflow/data.ts';
-import { endedStep, finishInput, jobInput, jobStep, spec } from '../../support/fakes/samples.ts';
+import { endedStep, finishInput, instance, jobInput, jobStep, price, spec } from '../../support/fakes/samples.ts';
 
 const SECRETS = { ...spec, env: { HF_TOKEN: 'hf_1', PLAIN: 'plain-value' }, args: ['--password=p1', 'plain-arg'] };
 
@@ -45,6 +45,21 @@ Logs:     /runctl/runs, streams demo-1/sync, demo-1/install, demo-1/train
 Manifest: runs/demo-1/manifest.json in the bucket
 `);
     expect(attributes).toEqual({ event: 'failed', state: 'failed', project: 'demo' });
+  });
+
+  it('says what the instance cost, where that is known', () => {
+    const facts = finishInput({ instance: { ...instance, price }, spec: { ...SECRETS, maxCost: 5 } });
+    const { execution, input } = facts;
+    const now = Date.parse(execution.startedAt) + 3_600_000;
+    const parts = { execution, input, facts, outcome: decideOutcome(facts), progress: null, inventory: null, now };
+    const held = { total: 1_800, last: 1_800 };
+    const manifest = (changes: object) => endNotification(buildManifest({ ...parts, states: [], ...changes })).body;
+    expect(manifest({ held })).toContain(
+      'cost       about $0.63 of maxCost ($5): 30 min 00 s of the instance at $1.258 an hour (list price of 2026-11-24 10:00 UTC)',
+    );
+    expect(manifest({ held: null })).not.toContain('maxCost');
+    const busy = { ...facts, sync: jobStep('sync', { state: 'busy' }) };
+    expect(manifest({ held, facts: busy })).not.toContain('maxCost');
   });
 
   it('offers the outputs first when the run succeeded, and has no next step', () => {

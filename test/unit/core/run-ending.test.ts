@@ -19,6 +19,7 @@ const completed = {
   jobs: { ...(stored.jobs as object), restore: null },
   logs: (stored.logs as object[]).map((log) => ({ ...log, attempt: 1 })),
   archive: { ...(stored.archive as object), patchBytes: null, sent: null },
+  cost: { ...(stored.cost as object), instance: null },
   outputs: { ...(stored.outputs as object), leftOut: { count: 0, bytes: 0, files: [] }, others: [] },
 };
 

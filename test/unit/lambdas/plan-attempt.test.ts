@@ -4,7 +4,17 @@ import { resolveRetries } from '../../../core/spec/retries.ts';
 import type { PlanInput } from '../../../core/workflow/data.ts';
 import { createPlan } from '../../../lambdas/plan-attempt.ts';
 import { MemoryCheckpointStore } from '../../support/fakes/checkpoint-store.ts';
-import { archive, endedStep, foundInstance, instance, jobStep, run, spec } from '../../support/fakes/samples.ts';
+import {
+  archive,
+  endedStep,
+  firstTry,
+  foundInstance,
+  instance,
+  jobStep,
+  prices,
+  run,
+  spec,
+} from '../../support/fakes/samples.ts';
 
 const NOW = Date.parse('2026-11-24T12:00:00.000Z');
 const LOST = JSON.stringify({ Error: 'InstanceLost', Cause: 'i-0123456789abcdef0 is gone' });
@@ -16,6 +26,7 @@ function plan(changes: Partial<PlanInput> = {}, notice: SpotNotice | null = null
     checkpoints: new MemoryCheckpointStore(),
     executions: { describe: async () => null, lastOutput: async () => null },
     instances: { find: async () => [{ ...foundInstance, state }], ping: async () => 'Online' },
+    prices,
     interruptionOf: async () => notice,
     now: () => NOW,
     watchMachineArn: 'arn:aws:states:eu-central-1:111122223333:stateMachine:runctl-watch',
@@ -25,6 +36,7 @@ function plan(changes: Partial<PlanInput> = {}, notice: SpotNotice | null = null
     spec: { ...spec, retries: resolveRetries(3) },
     archive,
     instance,
+    context: firstTry,
     warnings: ['before'],
     ...nothing,
     train: jobStep('train', { cursor: { offset: 5, eventTime: 7 } }),

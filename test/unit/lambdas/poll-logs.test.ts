@@ -16,8 +16,8 @@ import {
 
 const NOW = 1_795_000_010;
 const silence = (name: ErrorName = 'AgentSilent') => new RunError(name, 'no word');
-const poll = (answer: object | Error, step = jobStep('train'), logs = new FakeLogStore()) =>
-  createPoll(fakePorts(new FakeCommands(answer), logs))(watchInput(step));
+const poll = (answer: object | Error, step = jobStep('train'), logs = new FakeLogStore(), of = run) =>
+  createPoll(fakePorts(new FakeCommands(answer), logs))({ ...watchInput(step), run: of });
 
 describe('Poll logs', () => {
   it("polls from the log's offset, with the program that the run started with", async () => {
@@ -80,6 +80,22 @@ describe('Poll logs', () => {
     await expect(poll(late(31))).rejects.toMatchObject({ name: 'TrainingTimedOut', message: /supervisor/ });
     expect(await poll({ ...late(31), state: 'stopped' })).toMatchObject({ state: 'stopped' });
     expect(await poll({ ...late(31), job: 'install' }, jobStep('install'))).toMatchObject({ state: 'running' });
+  });
+
+  it('counts maxDuration for all attempts together', async () => {
+    const most = spec.maxDuration - 3_600 + spec.stopGrace;
+    const late = (seconds: number) => jobStatus('train', '', { startedAt: NOW - most - seconds, now: NOW });
+    const second = { ...run, attempt: 2, trainedSeconds: 3_600 };
+    expect(await poll(late(29), undefined, undefined, second)).toMatchObject({ state: 'running' });
+    await expect(poll(late(31), undefined, undefined, second)).rejects.toMatchObject({ name: 'TrainingTimedOut' });
+  });
+
+  it('ends a training that is long over what maxCost allows: CostCapped', async () => {
+    const startedAt = NOW - 600 - spec.stopGrace - 31;
+    const late = jobStatus('train', '', { startedAt, now: NOW });
+    const step = jobStep('train', { costCap: { seconds: 600, usedSeconds: 10 } });
+    await expect(poll(late, step)).rejects.toMatchObject({ name: 'CostCapped', message: /supervisor/ });
+    expect(await poll({ ...late, startedAt: startedAt + 2 }, step)).toMatchObject({ costCap: step.costCap });
   });
 
   it('lets a write that failed be tried again by the same state, which reads back: nothing doubled', async () => {

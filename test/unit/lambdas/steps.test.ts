@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { Prices } from '../../../aws/prices.ts';
 import { RunError } from '../../../core/errors.ts';
 import type { JobInput } from '../../../core/workflow/data.ts';
 import { createCheck } from '../../../lambdas/check-instance.ts';
@@ -16,6 +17,8 @@ import {
   jobInput,
   jobStatus,
   jobStep,
+  price,
+  prices,
   run,
   spec,
   verified,
@@ -28,12 +31,37 @@ const done = jobStatus('sync', 'synced\n', { state: 'exited', exit: exit() });
 
 describe('Find instance', () => {
   const find = (state: string, ping: string | null) =>
-    createFind({ find: () => Promise.resolve([{ ...foundInstance, state }]), ping: () => Promise.resolve(ping) })(
-      verified,
-    );
+    createFind(
+      { find: () => Promise.resolve([{ ...foundInstance, state }]), ping: () => Promise.resolve(ping) },
+      prices,
+    )(verified);
 
   it('answers with the instance whose agent is online', async () => {
-    expect(await find('running', 'Online')).toEqual(instance);
+    expect(await find('running', 'Online')).toEqual({ ...instance, price });
+  });
+
+  it('waits for a price as long as the run needs it, and refuses a run with a cap that has none', async () => {
+    const instances = { find: () => Promise.resolve([foundInstance]), ping: () => Promise.resolve('Online') };
+    const asked: [object, number][] = [];
+    const unknown: Prices = {
+      priceOf: (...question) => {
+        asked.push(question);
+        return Promise.resolve(null);
+      },
+    };
+    const findWith = (maxCost: number | null, from: Prices) =>
+      createFind(instances, from)({ ...verified, spec: { ...spec, maxCost } });
+    expect(await findWith(null, unknown)).toEqual({ ...instance, price: null });
+    await expect(findWith(5, unknown)).rejects.toMatchObject({
+      name: 'PriceUnknown',
+      message: expect.stringContaining('g5.xlarge'),
+    });
+    expect(asked).toEqual([
+      [foundInstance.priced, 2_000],
+      [foundInstance.priced, 10_000],
+    ]);
+    expect(await findWith(5, prices)).toMatchObject({ price });
+    await expect(findWith(0.001, prices)).rejects.toMatchObject({ name: 'CostCapped' });
   });
 
   it.each([
@@ -200,6 +228,22 @@ describe('Install requirements', () => {
     expect(commands.asked.map(({ request }) => request)).toMatchObject([{ again: false }, { again: true }]);
   });
 
+  it('lasts no longer than maxCost pays for', async () => {
+    const commands = new FakeCommands(...Array.from({ length: 3 }, () => jobStatus('install', '')));
+    const install = createInstall(fakePorts(commands));
+    const priced = { ...instance, price: { ...price, usdPerHour: 3.6 } };
+    const heldSince = '2026-11-24T10:00:05.000Z';
+    const step = await install(jobInput({ spec: { ...spec, maxCost: 1 }, instance: priced, heldSince }));
+    expect(step.costCap).toEqual({ seconds: 985, usedSeconds: 5 });
+    expect(await install(jobInput({ instance: priced, heldSince }))).not.toHaveProperty('costCap');
+    // An install that ends after six hours, as every one does, has not reached the cap.
+    const rich = { ...spec, maxCost: 22 };
+    expect(await install(jobInput({ spec: rich, instance: priced, heldSince }))).not.toHaveProperty('costCap');
+    const [capped, free] = commands.asked.map(({ request }) => (request as { install: object }).install);
+    expect(capped).toMatchObject({ maxDuration: 985 });
+    expect(free).not.toHaveProperty('maxDuration');
+  });
+
   it('has nothing to do without requirements', async () => {
     const input = jobInput({ archive: { ...archive, requirements: null } });
     await expect(createInstall(fakePorts(new FakeCommands()))(input)).rejects.toMatchObject({
@@ -251,6 +295,40 @@ describe('Start training', () => {
     const confirm = createConfirm({ ...fakePorts(commands), notify: fakeNotify().notify });
     const step = await confirm(watchInput(started));
     expect(step.metrics?.values).toEqual([{ name: 'Loss', step: 7, value: 0.5 }]);
+  });
+
+  it('gives no more time than maxCost pays for, and says so', async () => {
+    const commands = new FakeCommands(...Array.from({ length: 3 }, () => jobStatus('train', '')));
+    const start = createStart(fakePorts(commands));
+    const input = (maxCost: number, changes: object = {}) =>
+      jobInput({
+        spec: { ...spec, maxCost, ...changes },
+        instance: { ...instance, price: { ...price, usdPerHour: 3.6 } },
+        heldSince: '2026-11-24T09:58:30.000Z', // 100 s before.
+      });
+    expect((await start(input(1))).costCap).toEqual({ seconds: 870, usedSeconds: 100 });
+    expect(await start(input(1, { maxDuration: 869 }))).not.toHaveProperty('costCap');
+    expect(await start(input(1_000))).not.toHaveProperty('costCap');
+    const limits = commands.asked.map(({ request }) => (request as { train: object }).train);
+    expect(limits).toMatchObject([{ maxDuration: 870 }, { maxDuration: 869 }, { maxDuration: 86_400 }]);
+    await expect(start(input(0.13))).rejects.toMatchObject({ name: 'CostCapped' });
+    expect(commands.asked.length).toBe(3);
+  });
+
+  it('gives a further attempt what those before it left of maxCost and maxDuration', async () => {
+    const commands = new FakeCommands(...Array.from({ length: 2 }, () => jobStatus('train', '')));
+    const start = createStart(fakePorts(commands));
+    const input = (trainedSeconds: number) =>
+      jobInput({
+        run: { ...run, attempt: 2, trainedSeconds, spentUsd: 0.4 },
+        spec: { ...spec, maxCost: 1, maxDuration: 1_000 },
+        instance: { ...instance, price: { ...price, usdPerHour: 3.6 } },
+        heldSince: '2026-11-24T09:58:30.000Z', // 100 s before.
+      });
+    expect((await start(input(300))).costCap).toEqual({ seconds: 470, usedSeconds: 100, spentUsd: 0.4 });
+    expect(await start(input(600))).not.toHaveProperty('costCap');
+    const limits = commands.asked.map(({ request }) => (request as { train: object }).train);
+    expect(limits).toMatchObject([{ maxDuration: 470 }, { maxDuration: 400 }]);
   });
 
   it('prefers the user of the spec to the one of the tag', async () => {

@@ -189,6 +189,16 @@ describe('runctl-run', () => {
     expect(run.States.Failed).toMatchObject({ Error: '{% $finish.error %}', Cause: '{% $finish.cause %}' });
   });
 
+  it('hands on since when the run has had the instance: Sync code is entered again until it has it', () => {
+    const heldSince = '{% $states.result.Payload.state = "busy" ? null : $states.context.State.EnteredTime %}';
+    expect(run.States['Sync code']).toMatchObject({ Assign: { heldSince } });
+    for (const state of ['Install requirements', 'Restore checkpoint', 'Start training', 'Plan attempt'])
+      expect(run.States[state]).toMatchObject({ Arguments: { Payload: { heldSince: '{% $heldSince %}' } } });
+    // Of another attempt it is null until Sync code has its instance.
+    const planned = { heldSince: '{% $states.result.Payload.heldSince %}' };
+    expect(run.States['Plan attempt']).toMatchObject({ Assign: planned });
+  });
+
   it('never starts a run beside another on a busy instance: it asks for the lease again, or ends', () => {
     const busy = run.States['Code synced?']?.Choices?.filter(({ Condition }) => Condition.includes('"busy"'));
     expect(busy?.slice(0, 2)).toMatchObject([

@@ -304,6 +304,8 @@ describe('permissions', () => {
       'ssm:GetCommandInvocation',
       'ssm:DescribeInstanceInformation',
       'ec2:DescribeInstances',
+      'ec2:DescribeSpotPriceHistory',
+      'pricing:GetProducts',
     ];
     // The state machines' own logging: log deliveries and resource policies have no ARNs.
     const logging = open.filter((action) => action.startsWith('logs:'));

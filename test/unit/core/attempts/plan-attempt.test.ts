@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { planAttempt } from '../../../../core/attempts/plan-attempt.ts';
 import { MAX_VISITS, waitSeconds } from '../../../../core/attempts/waits.ts';
+import type { Price, PricedInstance } from '../../../../core/cost/price.ts';
 import { resolveRetries } from '../../../../core/spec/retries.ts';
 import type { FoundInstance, InstanceSelector } from '../../../../core/workflow/choose-instance.ts';
 import type { JobSnapshot, PlanInput } from '../../../../core/workflow/data.ts';
@@ -8,13 +9,18 @@ import { commitTo, MemoryCheckpointStore } from '../../../support/fakes/checkpoi
 import { archive, foundInstance, instance, jobStep, run, spec } from '../../../support/fakes/samples.ts';
 
 const NOW = Date.parse('2026-11-24T12:00:00.000Z');
+const SPOT: Price = { usdPerHour: 0.36, source: 'spot-history', at: '2026-11-24T12:00:00.000Z' };
 let store: MemoryCheckpointStore;
 let instances: FoundInstance[];
 let ping: string | null;
+let priced: PricedInstance[];
+let price: Price | null;
 beforeEach(() => {
   store = new MemoryCheckpointStore();
   instances = [foundInstance];
   ping = 'Online';
+  priced = [];
+  price = SPOT;
 });
 
 const ports = (now = NOW) => ({
@@ -22,6 +28,12 @@ const ports = (now = NOW) => ({
   instances: {
     find: async (selector: InstanceSelector) => instances.filter(({ id }) => !('id' in selector) || id === selector.id),
     ping: async () => ping,
+  },
+  prices: {
+    priceOf: async (instance: PricedInstance) => {
+      priced.push(instance);
+      return price;
+    },
   },
   now: () => now,
 });
@@ -48,6 +60,8 @@ function input(changes: Partial<PlanInput> = {}, retries: Parameters<typeof reso
     spec: { ...spec, retries: resolveRetries(retries) },
     archive,
     instance,
+    context: { enteredAt: '2026-11-24T12:00:00.000Z', retryCount: 0 },
+    heldSince: '2026-11-24T11:00:00.000Z',
     warnings: [],
     sync: null,
     install: null,
@@ -196,17 +210,84 @@ describe('a lost instance', () => {
     });
   });
 
+  it('keeps the price that it has; another type, or one without a price, gets a price', async () => {
+    commit(1);
+    const priceOf = async (changes: object) => {
+      const gone = { ...saved, state: 'vanished' as const, ended: true };
+      const plan = await planAttempt(ports(), input({ train: gone, ...changes }, 3));
+      return plan.instance?.price;
+    };
+    const price: Price = { usdPerHour: 3.6, source: 'pricing', at: '2026-11-24T10:00:00.000Z' };
+    expect(await priceOf({ instance: { ...instance, price } })).toEqual(price);
+    expect(priced).toEqual([]);
+    expect(await priceOf({ instance: { ...instance, price: null } })).toEqual(SPOT);
+    expect(await priceOf({ instance: { ...instance, price, type: 'g4dn.xlarge' } })).toEqual(SPOT);
+    expect(priced).toEqual([foundInstance.priced, foundInstance.priced]);
+  });
+
+  it('waits for a price, in a run with maxCost: it goes on when there is one', async () => {
+    commit(1);
+    price = null;
+    const gone = { ...saved, state: 'vanished' as const, ended: true };
+    const facts = input({ train: gone, instance: { ...instance, price: null } }, 3);
+    const capped = { ...facts, heldSince: null, spec: facts.spec && { ...facts.spec, maxCost: 5 } };
+    expect(await planAttempt(ports(), facts)).toMatchObject({ next: 'attempt', instance: { price: null } });
+    const waiting = await planAttempt(ports(), capped);
+    expect(waiting).toMatchObject({ next: 'wait', attempts: [] });
+    const over = await planAttempt(ports(NOW + (spec.maxWait + 1) * 1_000), { ...capped, plan: waiting });
+    expect(over).toMatchObject({ next: 'finish', why: expect.stringContaining('no source has a price of g5.xlarge') });
+    // Of another instance as well.
+    const another = { ...foundInstance, id: 'i-00000000000000001' };
+    instances = [{ ...foundInstance, state: 'terminated' }, another];
+    const ofTag = { ...capped, spec: capped.spec && { ...capped.spec, instance: 'tag:Project=demo' } };
+    expect(await planAttempt(ports(), ofTag)).toMatchObject({ next: 'wait' });
+  });
+
+  it('makes no further attempt that maxCost does not pay for', async () => {
+    commit(1);
+    const gone = { ...saved, state: 'vanished' as const, ended: true };
+    const hour: Price = { usdPerHour: 3.6, source: 'pricing', at: '2026-11-24T10:00:00.000Z' };
+    const planned = async (maxCost: number, spentUsd: number | null = 0) => {
+      const facts = input({ train: gone, run: { ...run, spentUsd }, instance: { ...instance, price: hour } }, 3);
+      return await planAttempt(ports(), { ...facts, spec: facts.spec && { ...facts.spec, maxCost } });
+    };
+    // The attempt that ended cost 3.6, and stopGrace is 30 s.
+    expect(await planned(3.631)).toMatchObject({ next: 'attempt', run: { spentUsd: 3.6 } });
+    const why = 'There was no further attempt: what is left of maxCost does not pay for one.';
+    expect(await planned(3.63)).toMatchObject({ next: 'finish', why });
+    expect(await planned(4.6, 1)).toMatchObject({ next: 'finish', why });
+    expect(await planned(4.7, 1)).toMatchObject({ next: 'attempt' });
+    expect(await planned(100, null)).toMatchObject({ next: 'finish', why });
+  });
+
+  it('adds what the instance of each attempt cost', async () => {
+    commit(1);
+    const gone = { ...saved, state: 'vanished' as const, ended: true };
+    const price: Price = { usdPerHour: 3.6, source: 'pricing', at: '2026-11-24T10:00:00.000Z' };
+    const planned = async (changes: Partial<PlanInput>) => {
+      const facts = { train: gone, instance: { ...instance, price }, ...changes };
+      const { run: next, attempts } = await planAttempt(ports(), input(facts, 3));
+      return [attempts[0]?.usd, next?.spentUsd];
+    };
+    expect(await planned({})).toEqual([3.6, 3.6]); // An hour.
+    expect(await planned({ run: { ...run, spentUsd: 1 } })).toEqual([3.6, 4.6]);
+    expect(await planned({ run: { ...run, spentUsd: null } })).toEqual([3.6, null]);
+    expect(await planned({ instance: { ...instance, price: null } })).toEqual([null, null]);
+    expect(await planned({ heldSince: null })).toEqual([0, 0]); // It did not get the instance.
+  });
+
   it('that was terminated is replaced by another one that the spec means', async () => {
     commit(1);
     instances = [
       { ...foundInstance, state: 'terminated' },
-      { ...foundInstance, id: 'i-00000000000000001' },
+      { ...foundInstance, id: 'i-00000000000000001', priced: { ...foundInstance.priced, isSpot: true } },
     ];
     expect(await planAttempt(ports(), input({ train: saved, failure: lost }, undefined))).toMatchObject({
       next: 'attempt',
-      instance: { id: 'i-00000000000000001' },
+      instance: { id: 'i-00000000000000001', price: SPOT },
       run: { attempt: 2, resume: { checkpoint: { seq: 1 } } },
     });
+    expect(priced).toMatchObject([{ isSpot: true }]);
   });
 
   it('that was terminated and is the only one that the spec means ends the run', async () => {

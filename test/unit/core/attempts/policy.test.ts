@@ -49,7 +49,7 @@ it('a number stands for every end that may be followed by another attempt, also 
   for (const outcome of RETRIED_OUTCOMES) expect(decide(of(1), ended({ outcome }), [])).toEqual(retried);
 });
 
-it.each(['stopped', 'timed-out', 'rejected', 'sync-failed', 'install-failed', 'internal', 'busy'] as const)(
+it.each(['stopped', 'timed-out', 'capped', 'rejected', 'sync-failed', 'install-failed', 'internal', 'busy'] as const)(
   '%s is never tried again',
   (outcome) => {
     expect(decide(of(20), ended({ outcome, saved: SAVED }), [])).toEqual({ isRetried: false, why: null });

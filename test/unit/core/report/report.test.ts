@@ -30,6 +30,21 @@ function series(name: string, values: readonly (number | null)[]): Series {
 const textOf = (html: string) => elements(html, 'body')[0]?.text ?? '';
 
 describe('a report of a run', () => {
+  it('says what its instance cost, and a comparison too', () => {
+    const instance = { usd: 1.5, seconds: 1_500, usdPerHour: 3.6, source: 'table', at: '2025-11-30T00:00:00Z' };
+    const run = (cost: object) => ({
+      manifest: manifest({ spec: { maxCost: 5 }, cost: { usd: 0.01, note: 'n', ...cost } }),
+      series: [],
+      usage: [],
+    });
+    expect(textOf(runReport(run({ instance })))).toContain(
+      "about $1.50 of maxCost ($5): 25 min 00 s of the instance at $3.6 an hour (list price of runctl's table of 2025-11-30)",
+    );
+    expect(textOf(runReport(run({})))).not.toContain('instance cost');
+    const compared = textOf(comparison([run({ instance }), run({ instance: { ...instance, usd: 0.05 } })]));
+    expect(compared).toMatch(/instance cost.*\$1\.50.*\$0\.05/s);
+  });
+
   it('begins with the headline metrics of the spec, as a comparison does', () => {
     const spec = { headline: ['score', 'acc'] };
     const run = {
