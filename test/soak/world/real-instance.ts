@@ -106,21 +106,18 @@ export class RealInstance implements SoakInstance {
 
   truth(): InstanceTruth {
     const journal = this.journal();
-    const jobs = new Map<string, Map<JobName, JobTruth>>();
+    const jobs = new Map<string, JobTruth[]>();
     for (const key of this.list('runs')) {
       const id = key.slice(0, -17);
       const started = JOBS.filter((job) => this.list(join('runs', key)).includes(job));
       jobs.set(
         id,
-        new Map(
-          started.map((job) => [
+        started.map((job) =>
+          this.jobTruth(
+            id,
             job,
-            this.jobTruth(
-              id,
-              job,
-              journal.filter(([run]) => run === id),
-            ),
-          ]),
+            journal.filter(([run]) => run === id),
+          ),
         ),
       );
     }
@@ -131,6 +128,7 @@ export class RealInstance implements SoakInstance {
       tickets: tickets.filter(({ renewedAt, ttl }) => now < renewedAt + ttl).map(({ run }) => run),
       jobs,
       overlaps: journal.filter(([, what]) => what === 'overlap').map(([run]) => `${run} trained beside another`),
+      doubledAttempts: [],
       living: this.here.processes().map((pid) => `process ${pid}`),
     };
   }
@@ -150,6 +148,8 @@ export class RealInstance implements SoakInstance {
     // A killed process does not write its end to the journal.
     const killed = exit && (job !== 'train' || exit.code === null) ? { code: exit.code, signal: exit.signal } : null;
     return {
+      job,
+      attempt: 1,
       starts: job === 'train' ? journal.filter(([, what]) => what === 'start').length : Number(hasStarted),
       exit,
       end: job === 'train' ? (recorded ?? killed) : killed,

@@ -6,6 +6,7 @@ import { Executions } from '../asl/executions.ts';
 import type { Clock } from '../clock.ts';
 import { type Definitions, machineId } from '../definitions.ts';
 import { Random } from '../random.ts';
+import { AttemptWatch } from './attempts.ts';
 import { BUCKET, Bucket } from './bucket.ts';
 import { CheckpointWatch } from './checkpoints.ts';
 import { FunctionFailed, Functions, type Services } from './functions.ts';
@@ -44,6 +45,7 @@ export class World {
   readonly logs: Logs;
   readonly bucket: Bucket;
   readonly checkpoints: CheckpointWatch;
+  readonly attempts: AttemptWatch;
   readonly instance: SoakInstance;
   readonly ssm: Ssm;
   readonly functions: Functions;
@@ -68,7 +70,8 @@ export class World {
     const part = (name: string) => ({ clock, random: this.random.fork(name), weather: () => this.weather });
     this.logs = new Logs(clock, this.random.fork('logs'));
     this.bucket = new Bucket(clock, ports.origin);
-    this.checkpoints = new CheckpointWatch(this.bucket, schedule.runs);
+    this.checkpoints = new CheckpointWatch(this.bucket, schedule.runs, () => clock.now());
+    this.attempts = new AttemptWatch(clock, this.checkpoints, schedule.runs);
     for (const [name, bytes] of Object.entries(ARCHIVES)) this.bucket.objects.set(`archives/${name}.tar.gz`, bytes);
     this.instance = ports.instance(this);
     this.ssm = new Ssm({ ...part('ssm'), instance: this.instance, instanceId: INSTANCE_ID, tags: ports.tags });
@@ -135,6 +138,7 @@ export class World {
   }
 
   private entered(execution: Execution, state: string): void {
+    if (execution.about.machine === RUN_MACHINE) this.attempts.entered(execution, state);
     for (const incident of this.schedule.incidents) {
       const { when } = incident;
       if (!('state' in when) || when.run !== execution.about.name || when.state !== state) continue;
@@ -173,12 +177,23 @@ export class World {
         this.instance.powerOff(deed.soft);
         return;
       case 'stop-instance':
-        this.out(Number.POSITIVE_INFINITY);
-        this.ssm.state = deed.state;
-        this.ssm.powerOff(null);
-        this.instance.powerOff(true);
+        this.stopInstance(deed);
         return;
     }
+  }
+
+  private stopInstance({ state, ms }: Extract<Deed, { kind: 'stop-instance' }>): void {
+    if (this.ssm.state !== 'running') return;
+    // One that is terminated stays so.
+    const returns = state === 'stopped' ? ms : null;
+    this.out(returns === null ? Number.POSITIVE_INFINITY : returns + 60_000);
+    this.ssm.state = state;
+    this.ssm.powerOff(returns);
+    this.instance.powerOff(true);
+    if (returns !== null)
+      this.clock.timer(returns, () => {
+        this.ssm.state = 'running';
+      });
   }
 
   private abort(runId: string): void {
