@@ -42,6 +42,10 @@ export interface Played {
   readonly ends: Readonly<Record<string, number>>;
   /** The number of checkpoints that were committed. */
   readonly committed: number;
+  /** Attempts that were not the first of their run, and those that went on from a checkpoint. */
+  readonly further: { readonly attempts: number; readonly resumed: number };
+  /** Events of the longest history of a run. */
+  readonly events: number;
   readonly world: World;
 }
 
@@ -135,6 +139,8 @@ async function finish(
   const { schedule } = world;
   await clock.run(() => world.isQuiet, clock.now() + longest);
   world.calm();
+  const returns = Math.max(0, ...world.stops.map(({ to }) => to));
+  if (Number.isFinite(returns)) await clock.run(() => clock.now() > returns, returns + 1);
   const trouble = world.ssm.state === 'running' ? await playLast(world, clock, longest) : [];
   // Wait for late deliveries of SSM, which must have no effect.
   await clock.run(() => world.isQuiet && world.ssm.isQuiet, clock.now() + longest);
@@ -146,7 +152,15 @@ async function finish(
     const end = outcomeOf(world, id) ?? 'not reported';
     ends[end] = (ends[end] ?? 0) + 1;
   }
-  return { schedule, findings, ends, committed: world.checkpoints.commits.length, world };
+  return {
+    schedule,
+    findings,
+    ends,
+    committed: world.checkpoints.commits.length,
+    further: { attempts: world.attempts.further, resumed: world.attempts.resumed },
+    events: Math.max(0, ...[...world.runs.values()].map(({ events }) => events)),
+    world,
+  };
 }
 
 async function pass(clock: Clock, ms: number): Promise<void> {

@@ -32,6 +32,11 @@ export class AttemptWatch {
   readonly findings: AttemptFindings = { falseRestores: [], lostProgress: [], numbersTwice: [], tooManyAttempts: [] };
   /** The number of trainings that went on from a checkpoint. */
   resumed = 0;
+  /** Attempts that were not the first of their run. */
+  get further(): number {
+    return [...this.planned.keys()].filter((id) => !id.endsWith(' 1')).length;
+  }
+
   private readonly planned = new Map<string, Planned>();
   private readonly planAt = new Map<string, number>();
   /** The first number of an attempt → the attempt. */

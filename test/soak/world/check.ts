@@ -197,7 +197,7 @@ class RunCheck {
           train === undefined && !endedWell(this.jobs.get('install')) && this.plan.spec.install === 'required',
         );
       case 'instance-lost':
-        return unless(this.world.ssm.state !== 'running' || this.wasOut(SILENCE_MS));
+        return unless(this.wasOut(0, this.world.stops) || this.wasOut(SILENCE_MS));
       case 'instance-unavailable':
         return unless(this.wasOut(0) || this.gaveUp());
       case 'internal':
@@ -224,10 +224,10 @@ class RunCheck {
   }
 
   /** Whether the instance was silent for this time, ms, during the run. */
-  private wasOut(ms: number): boolean {
+  private wasOut(ms: number, outages = this.world.outages): boolean {
     const began = Date.parse(this.execution.startedAt);
     const ended = this.endedAt();
-    return this.world.outages.some(({ from, to }) => Math.min(to, ended) - Math.max(from, began) > ms);
+    return outages.some(({ from, to }) => Math.min(to, ended) - Math.max(from, began) > ms);
   }
 
   private endedAt(): number {
@@ -256,8 +256,8 @@ class RunCheck {
 
   /** Attempts that must not have been. */
   attemptProblems(): string[] {
-    const { attempts = [] } = { attempts: (this.execution.variable('attempts') as EndedAttempt[] | undefined) ?? [] };
-    this.world.attempts.check(this.plan.id, this.attempt, attempts);
+    const ended = (this.execution.variable('attempts') as EndedAttempt[] | undefined) ?? [];
+    this.world.attempts.check(this.plan.id, this.attempt, ended);
     const trained = this.all.filter(({ job, attempt }) => job === 'train' && attempt < this.attempt);
     return trained
       .filter(({ exit, end }) => exit?.code === 0 && exit.reason === null && end?.code === 0)

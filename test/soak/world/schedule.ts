@@ -28,11 +28,11 @@ export function jobsOf({ jobs, later = [] }: RunPlan, attempt: number): JobPlans
   return attempt === 1 || later.length === 0 ? jobs : (later[(attempt - 2) % later.length] ?? jobs);
 }
 
-/** When something happens: at a time, or `after` ms after a run's nth entry of a state or the start of a job. */
+/** When something happens: at a time, or `after` ms after a run's nth entry of a state or each of the first `times` starts of a job. */
 export type When =
   | { readonly at: number }
   | { readonly run: string; readonly state: string; readonly nth: number; readonly after: number }
-  | { readonly run: string; readonly job: JobName; readonly after: number };
+  | { readonly run: string; readonly job: JobName; readonly after: number; readonly times: number };
 
 export type Deed =
   | { readonly kind: 'abort'; readonly run: string; readonly again: boolean }
@@ -214,15 +214,21 @@ function drawStrike(random: Random, run: RunPlan): Incident {
   const job = random.chance(0.75) ? 'train' : random.pick(['sync', 'install', 'restore'] as const);
   const after = random.chance(0.3) ? random.int(0, 50) : random.spread(50, run.jobs[job].lasts + 60);
   const victim = random.pick(['process', 'supervisor', 'both', 'memory'] as const);
-  return { when: { run: run.id, job, after }, deed: { kind: 'strike', run: run.id, job, victim } };
+  return {
+    when: { run: run.id, job, after, times: drawTimes(random) },
+    deed: { kind: 'strike', run: run.id, job, victim },
+  };
 }
+
+/** How many attempts it happens to. */
+const drawTimes = (random: Random) => (random.chance(0.7) ? 1 : random.int(2, 5));
 
 function drawOutage(random: Random, runs: readonly RunPlan[], { powerOff, longest, latest }: Abilities): Incident {
   const run = runs[random.int(0, runs.length - 1)]?.id ?? 'run-0';
   const whens: readonly [When, ...When[]] = [
     { at: random.int(0, longest) },
     { run, state: random.pick(STATES), nth: 1, after: random.spread(10, 20_000) },
-    { run, job: 'train', after: random.spread(10, longest) },
+    { run, job: 'train', after: random.spread(10, longest), times: drawTimes(random) },
   ];
   const deeds: readonly [Deed, ...Deed[]] = [
     { kind: 'agent-restart' },

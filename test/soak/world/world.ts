@@ -56,7 +56,11 @@ export class World {
   readonly aborted = new Set<string>();
   /** The intervals in which the instance did not answer, ms. */
   readonly outages: { readonly from: number; readonly to: number }[] = [];
+  /** The intervals in which the instance was stopped or terminated, ms. */
+  readonly stops: { readonly from: number; readonly to: number }[] = [];
   weather: Weather;
+  /** How many starts of its job an incident has seen. */
+  private readonly struck = new Map<Incident, number>();
   private readonly runMachine: string;
   /** The number of status events that are not delivered yet. */
   private events = 0;
@@ -133,7 +137,10 @@ export class World {
   jobBegan(runId: string, job: string): void {
     for (const incident of this.schedule.incidents) {
       const { when } = incident;
-      if ('job' in when && when.run === runId && when.job === job) this.plan(incident, when.after);
+      if (!('job' in when) || when.run !== runId || when.job !== job) continue;
+      const count = (this.struck.get(incident) ?? 0) + 1;
+      this.struck.set(incident, count);
+      if (count <= when.times) this.plan(incident, when.after);
     }
   }
 
@@ -187,6 +194,8 @@ export class World {
     // One that is terminated stays so.
     const returns = state === 'stopped' ? ms : null;
     this.out(returns === null ? Number.POSITIVE_INFINITY : returns + 60_000);
+    const from = this.clock.now();
+    this.stops.push({ from, to: returns === null ? Number.POSITIVE_INFINITY : from + returns });
     this.ssm.state = state;
     this.ssm.powerOff(returns);
     this.instance.powerOff(true);
