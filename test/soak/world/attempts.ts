@@ -109,7 +109,7 @@ export class AttemptWatch {
 
   /** The number of the committed checkpoint of the run's lineage that has these bytes. */
   private sourceOf(run: string, { name, content }: Restored): number | null {
-    const found = this.checkpoints.commits.find(
+    const found = this.checkpoints.commits.findLast(
       ({ manifest, content: committed }) => manifest.lineage === run && manifest.name === name && committed === content,
     );
     return found?.manifest.seq ?? null;

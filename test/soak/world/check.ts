@@ -4,6 +4,7 @@ import { type JobName, jobOfAttempt, logFileName, logStream, MANIFEST, runFileKe
 import type { Manifest } from '../../../core/outcome/manifest-schema.ts';
 import { parseSize } from '../../../core/units.ts';
 import type { EndedAttempt, Run } from '../../../core/workflow/data.ts';
+import { RUN_STATES } from '../../../core/workflow/states.ts';
 import type { Execution } from '../asl/execution.ts';
 import type { AttemptFindings } from './attempts.ts';
 import type { CheckpointFindings } from './checkpoints.ts';
@@ -258,6 +259,8 @@ class RunCheck {
   attemptProblems(): string[] {
     const ended = (this.execution.variable('attempts') as EndedAttempt[] | undefined) ?? [];
     this.world.attempts.check(this.plan.id, this.attempt, ended);
+    // A run that had no answer to the start of a training does not know that it has begun.
+    if (this.executions().some(({ givenUp }) => givenUp.some(({ state }) => state === RUN_STATES.start))) return [];
     const trained = this.all.filter(({ job, attempt }) => job === 'train' && attempt < this.attempt);
     return trained
       .filter(({ exit, end }) => exit?.code === 0 && exit.reason === null && end?.code === 0)

@@ -117,9 +117,12 @@ function drawRun(random: Random, index: number, { longest, scale, attempts }: Ab
     ...(random.chance(0.1) ? { maxWait: `${random.int(1, 300)}s` } : {}),
     ...(random.chance(0.05) ? { maxLogBytes: random.pick(['2KiB', '40KiB'] as const) } : {}),
   };
-  const jobs = drawJobs(random, longest, 0);
+  const isLong = attempts && random.fork('long').chance(0.4);
+  const jobs = drawJobs(random, { longest, earlier: 0, isLong });
   const keeping = random.fork('keep');
-  const later = Array.from({ length: LATER }, (_, at) => drawJobs(random.fork(`attempt ${at + 2}`), longest, at + 1));
+  const later = Array.from({ length: LATER }, (_, at) =>
+    drawJobs(random.fork(`attempt ${at + 2}`), { longest, earlier: at + 1, isLong }),
+  );
   const checkpoints = { keep: keeping.int(1, 3), ...(keeping.chance(0.2) ? { every: '1m' } : {}) };
   return {
     id: `run-${index}`,
@@ -147,9 +150,16 @@ function drawRetries(random: Random): Pick<SpecInput, 'retries' | 'resume'> {
   return { ...(retries === undefined ? {} : { retries }), ...(random.chance(0.08) ? { resume: 'never' } : {}) };
 }
 
-/** @param earlier attempts before: a training that goes on saves under other names, or under the same again */
-function drawJobs(random: Random, longest: number, earlier: number): JobPlans {
-  const [sync, installing, restore, train] = JOBS.map((job) => drawJob(random.fork(job), job, longest));
+interface JobDraws {
+  readonly longest: number;
+  /** Attempts before: a training that goes on saves under other names, or under the same again. */
+  readonly earlier: number;
+  /** The training lasts long enough to save checkpoints, and mostly does not end well. */
+  readonly isLong: boolean;
+}
+
+function drawJobs(random: Random, { longest, earlier, isLong }: JobDraws): JobPlans {
+  const [sync, installing, restore, train] = JOBS.map((job) => drawJob(random.fork(job), job, { longest, isLong }));
   const keeping = random.fork('checkpoints');
   const saves = drawSaves(keeping, train?.lasts ?? 0, keeping.chance(0.6) ? earlier * 50 : 0);
   return { sync, install: installing, restore, train: { ...train, saves } } as JobPlans;
@@ -161,9 +171,12 @@ const RESULTS = {
   install: { installer: 'uv', cached: false, python: '/usr/bin/python3', packages: 2, seconds: 1 },
 } as const;
 
-function drawJob(random: Random, job: JobName, longest: number): JobPlan {
-  const lasts = job === 'train' ? random.spread(20, longest) : random.spread(50, random.chance(0.8) ? 6_000 : 60_000);
-  const fails = random.chance(job === 'train' ? 0.3 : 0.1);
+function drawJob(random: Random, job: JobName, { longest, isLong }: Pick<JobDraws, 'longest' | 'isLong'>): JobPlan {
+  const lasts =
+    job === 'train'
+      ? random.spread(isLong ? 60_000 : 20, longest)
+      : random.spread(50, random.chance(0.8) ? 6_000 : 60_000);
+  const fails = random.chance(job === 'train' ? (isLong ? 0.6 : 0.3) : isLong ? 0.02 : 0.1);
   const code = fails ? random.int(1, 255) : 0;
   const signal = job === 'train' && random.chance(0.1) ? random.pick(['SIGSEGV', 'SIGKILL', 'SIGABRT'] as const) : null;
   const result =
