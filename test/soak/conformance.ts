@@ -245,6 +245,34 @@ export const CASES: readonly Case[] = [
     },
   },
   {
+    name: 'an attempt waits for the jobs of the one before; a start of an earlier attempt comes too late',
+    play: async (setup) => {
+      await begin(setup, 'one', LONG);
+      const second = { attempt: 2 };
+      expect(await sync(setup, 'one', second)).toMatchObject({ state: 'refused', reason: 'attempt-open' });
+      expect(await poll(setup, 'one', 'sync', second)).toMatchObject({ state: 'absent' });
+      setup.strike('one', 'train', 'supervisor');
+      await setup.sleep(200);
+      expect(await sync(setup, 'one', second)).toMatchObject({ state: 'refused', reason: 'attempt-open' });
+      setup.strike('one', 'train', 'both');
+      expect(await ended(setup, 'one')).toMatchObject({ state: 'vanished' });
+      expect(await sync(setup, 'one', second)).toMatchObject({ state: 'exited', exit: { code: 0 } });
+      expect(await setup.ask('one', 'start', { job: 'install' })).toMatchObject({ state: 'refused', reason: 'too-late' });
+      expect(await train(setup, 'one')).toMatchObject({ state: 'vanished' });
+      setup.plan('one', plan({ output: [{ at: 0, text: 'second\n' }] }));
+      expect(await train(setup, 'one', second)).toMatchObject({ ok: true, job: 'train' });
+      const isOver = (answer: Answer) => answer.state !== 'running';
+      const over = await until(setup, isOver, () => poll(setup, 'one', 'train', second));
+      expect(over).toMatchObject({ state: 'exited', exit: { code: 0 }, tail: ['second'] });
+      expect(await poll(setup, 'one')).toMatchObject({ state: 'vanished', tail: ['begun'] });
+      const collect = () => setup.ask('one', 'collect', { grace: 1, wait: 5 });
+      const collected = await until(setup, ({ state }) => state === 'collected', collect);
+      expect(collected).toMatchObject({ jobs: { sync: 'exited', train: 'exited' } });
+      const names = (collected.files as { name: string }[]).map(({ name }) => name);
+      expect(names).toEqual(expect.arrayContaining(['train.log.gz', 'train-2.log.gz']));
+    },
+  },
+  {
     name: 'results are collected after all processes have ended, and uploaded once',
     play: async (setup) => {
       await begin(setup, 'one', { ...LONG, onTerm: { after: 100, code: 0, text: 'saved\n' } });

@@ -192,7 +192,9 @@ class RunCheck {
       case 'skipped':
         return unless(train === undefined && this.plan.spec.ifBusy === 'skip');
       case 'sync-failed':
-        return unless(train === undefined && !endedWell(this.jobs.get('sync')));
+        return unless(
+          train === undefined && (!endedWell(this.jobs.get('sync')) || this.jobs.get('restore')?.exit?.code === 1),
+        );
       case 'install-failed':
         return unless(
           train === undefined && !endedWell(this.jobs.get('install')) && this.plan.spec.install === 'required',
