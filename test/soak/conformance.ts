@@ -257,7 +257,10 @@ export const CASES: readonly Case[] = [
       setup.strike('one', 'train', 'both');
       expect(await ended(setup, 'one')).toMatchObject({ state: 'vanished' });
       expect(await sync(setup, 'one', second)).toMatchObject({ state: 'exited', exit: { code: 0 } });
-      expect(await setup.ask('one', 'start', { job: 'install' })).toMatchObject({ state: 'refused', reason: 'too-late' });
+      expect(await setup.ask('one', 'start', { job: 'install' })).toMatchObject({
+        state: 'refused',
+        reason: 'too-late',
+      });
       expect(await train(setup, 'one')).toMatchObject({ state: 'vanished' });
       setup.plan('one', plan({ output: [{ at: 0, text: 'second\n' }] }));
       expect(await train(setup, 'one', second)).toMatchObject({ ok: true, job: 'train' });
@@ -270,6 +273,33 @@ export const CASES: readonly Case[] = [
       expect(collected).toMatchObject({ jobs: { sync: 'exited', train: 'exited' } });
       const names = (collected.files as { name: string }[]).map(({ name }) => name);
       expect(names).toEqual(expect.arrayContaining(['train.log.gz', 'train-2.log.gz']));
+    },
+  },
+  {
+    name: 'a restore brings all of a checkpoint or fails; one that failed is started again, three times',
+    play: async (setup) => {
+      await sync(setup, 'one');
+      const restore = async (fields: Fields) => {
+        await setup.ask('one', 'start', { job: 'restore', ...fields });
+        const isOver = (answer: Answer) => answer.state !== 'running';
+        return until(setup, isOver, () => poll(setup, 'one', 'restore', { attempt: fields.attempt ?? 1 }));
+      };
+      const failed = { state: 'exited', exit: { code: 1 }, result: { error: { name: 'RestoreFailed' } } };
+      expect(await restore({ sends: 'other.' })).toMatchObject(failed);
+      expect(await restore({})).toMatchObject(failed);
+      expect(await restore({ again: true, sends: 'other.' })).toMatchObject(failed);
+      const name = 'checkpoints/last.pt';
+      const whole = { restored: name, files: 1, bytes: 12, kept: 0 };
+      expect(await restore({ again: true })).toMatchObject({ state: 'exited', exit: { code: 0 }, result: whole });
+      expect(await restore({ again: true })).toMatchObject({ state: 'exited', result: whole });
+      await sync(setup, 'one', { attempt: 2 });
+      expect(await restore({ attempt: 2 })).toMatchObject({ state: 'exited', result: { ...whole, kept: 1 } });
+      await sync(setup, 'one', { attempt: 3 });
+      const third = { attempt: 3, sends: 'other.', again: true };
+      // The files of the attempt before are there.
+      expect(await restore(third)).toMatchObject({ state: 'exited', result: { ...whole, kept: 1 } });
+      await sync(setup, 'two', { ended: [arn('one')] });
+      expect(await restore({ attempt: 3 })).toMatchObject({ result: { kept: 1 } });
     },
   },
   {

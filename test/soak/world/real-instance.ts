@@ -22,7 +22,9 @@ export class BucketServer {
       void buffer(request)
         .then((content) => {
           const { status, body } = serve(request.method === 'PUT' ? 'PUT' : 'GET', request.url ?? '', content);
-          response.writeHead(status).end(body ?? undefined);
+          const range = body && status === 200 ? rangeOf(body, request.headers.range) : null;
+          if (range) response.writeHead(206, { 'Content-Range': range.header }).end(range.bytes);
+          else response.writeHead(status).end(body ?? undefined);
         })
         .catch(() => response.destroy()); // the sender was killed
     });
@@ -39,6 +41,14 @@ export class BucketServer {
     this.server.closeAllConnections();
     await closed;
   }
+}
+
+/** What a GET with the header Range gets; null: it has none. */
+function rangeOf(body: Buffer, range: string | undefined): { header: string; bytes: Buffer } | null {
+  const [, first, last] = /^bytes=(\d+)-(\d+)$/.exec(range ?? '') ?? [];
+  if (first === undefined || last === undefined) return null;
+  const bytes = body.subarray(Number(first), Number(last) + 1);
+  return { header: `bytes ${first}-${Number(first) + bytes.length - 1}/${body.length}`, bytes };
 }
 
 export interface RealInstancePorts {
