@@ -7,7 +7,7 @@ import { interruptionKey } from '../core/names.ts';
 import { readFailure } from '../core/outcome/decide-outcome.ts';
 import { wholeFailure, withLastPoll } from '../core/outcome/failed-watch.ts';
 import { type SpotNotice, spotNotice } from '../core/protocol/answers.ts';
-import type { PlanInput, PlanOutput } from '../core/workflow/data.ts';
+import type { JobSnapshot, PlanInput, PlanOutput } from '../core/workflow/data.ts';
 import { WATCHES } from '../core/workflow/states.ts';
 import { entry } from './adapters/entry.ts';
 import { requireEnv } from './adapters/environment.ts';
@@ -36,7 +36,8 @@ export function createPlan(ports: Ports) {
     const goesOn = plan.next === 'attempt' || plan.next === 'watch';
     // The name of a nested watch is used once.
     const watches = goesOn && WATCH_STATE_NAMES.has(failure?.state ?? '') ? given.watches + 1 : given.watches;
-    return { plan, warnings, sync, install, restore, train, failure: goesOn ? null : failure, watches };
+    const jobs = { sync, install, restore, train: plan.next === 'watch' && train ? withUnsettledLog(train) : train };
+    return { plan, warnings, ...jobs, failure: goesOn ? null : failure, watches };
   };
 
   /** With EC2's notice, of a training whose instance was lost before a poll could tell. */
@@ -49,6 +50,12 @@ export function createPlan(ports: Ports) {
     if (notice === null || notice.time * 1_000 < Date.parse(run.startedAt)) return input;
     return { ...input, train: { ...train, checkpoints: { ...progressOf({ run, step: train }), notice } } };
   }
+}
+
+/** The state that failed may have shipped log that its snapshot does not know: the next one reads back what is there. */
+function withUnsettledLog(train: JobSnapshot): JobSnapshot {
+  const { cursor } = train;
+  return { ...train, cursor: { ...cursor, unsettled: cursor.unsettled ?? 0 } };
 }
 
 /** null: there is none, or it is not one of this version. */
