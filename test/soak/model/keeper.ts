@@ -55,6 +55,9 @@ export class ModelKeeper {
   private grant: (CheckpointGrant & { readonly receivedAt: number }) | null = null;
   private starts = 0;
   private process: KeeperProcess | null = null;
+  /** When a poll found that the training has vanished: drain.json. */
+  private vanishedAt: number | null = null;
+  private isSuperseded = false;
 
   constructor(
     private readonly job: ModelJob,
@@ -72,9 +75,7 @@ export class ModelKeeper {
     this.grant = { ...grant, receivedAt: this.ports.clock.now() };
     const empty: KeeperReport = { state: 'watching', units: [], uploading: null, warnings: [], notice: null };
     if (this.process?.alive) return this.report ?? empty;
-    const endedAt = this.job.exit ? this.job.exit.endedAt * 1_000 : null;
-    const isLate = endedAt !== null && this.ports.clock.now() - endedAt < DRAIN_MS;
-    if ((isRunning || isLate) && this.starts < MOST_STARTS) {
+    if (!this.isSuperseded && (isRunning || this.mayDrain()) && this.starts < MOST_STARTS) {
       this.starts += 1;
       this.process = new KeeperProcess(this);
       return this.report ?? empty;
@@ -84,6 +85,20 @@ export class ModelKeeper {
 
   kill(): void {
     this.process?.kill();
+  }
+
+  /** A job of a later attempt is started. */
+  end(): void {
+    this.isSuperseded = true;
+    this.grant = null;
+    this.kill();
+  }
+
+  private mayDrain(): boolean {
+    const now = this.ports.clock.now();
+    if (!this.job.exit) this.vanishedAt ??= now;
+    const endedAt = this.job.exit ? this.job.exit.endedAt * 1_000 : (this.vanishedAt ?? now);
+    return now - endedAt < DRAIN_MS;
   }
 
   validGrant(): CheckpointGrant | null {

@@ -104,7 +104,7 @@ export class ModelSupervisor {
         maxRssBytes: 1_000_000,
         outOfMemory: outOfMemory && !this.byUs,
         reason: this.reason,
-        result: this.byUs || code === null ? null : job.plan.result,
+        result: this.byUs || code === null ? null : (job.process?.result ?? null),
       };
     });
     if (job.stop) this.wake();

@@ -1,16 +1,21 @@
 import { gunzipSync } from 'node:zlib';
 import { ERRORS } from '../../../core/errors.ts';
-import { JOBS, type JobName, logStream, MANIFEST, runFileKey } from '../../../core/names.ts';
+import { type JobName, jobOfAttempt, logFileName, logStream, MANIFEST, runFileKey } from '../../../core/names.ts';
 import type { Manifest } from '../../../core/outcome/manifest-schema.ts';
 import { parseSize } from '../../../core/units.ts';
+import type { EndedAttempt, Run } from '../../../core/workflow/data.ts';
+import { RUN_STATES } from '../../../core/workflow/states.ts';
 import type { Execution } from '../asl/execution.ts';
+import type { AttemptFindings } from './attempts.ts';
 import type { CheckpointFindings } from './checkpoints.ts';
 import type { InstanceTruth, JobTruth } from './instance.ts';
 import type { RunPlan } from './schedule.ts';
 import type { World } from './world.ts';
 
 /** The counts; each must be 0. */
-export interface Findings extends CheckpointFindings {
+export interface Findings extends CheckpointFindings, AttemptFindings {
+  readonly doubledAttempts: string[];
+  readonly longHistories: string[];
   readonly doubleStarts: string[];
   readonly lostLog: string[];
   readonly falseOutcomes: string[];
@@ -26,9 +31,17 @@ export const KINDS: Readonly<Record<keyof Findings, string>> = {
   incompleteRestores: 'incomplete restores',
   lostCheckpoints: 'lost committed checkpoints',
   latestBackwards: 'latest goes backwards',
+  doubledAttempts: 'doubled attempts',
+  falseRestores: 'false restores',
+  lostProgress: 'lost progress',
+  numbersTwice: 'numbers used twice',
+  tooManyAttempts: 'attempts too many',
+  longHistories: 'histories too long',
   other: 'other',
 };
 
+/** AWS fails an execution whose history has more events. */
+const MOST_EVENTS = 25_000;
 /** A run gives up an instance that is silent for this time (lambdas/poll-logs.ts). */
 const SILENCE_MS = 1_800_000;
 
@@ -41,6 +54,12 @@ export function nothingFound(): Findings {
     incompleteRestores: [],
     lostCheckpoints: [],
     latestBackwards: [],
+    doubledAttempts: [],
+    falseRestores: [],
+    lostProgress: [],
+    numbersTwice: [],
+    tooManyAttempts: [],
+    longHistories: [],
     other: [],
   };
 }
@@ -50,8 +69,10 @@ export async function checkWorld(world: World): Promise<Findings> {
   const truth = await world.instance.truth();
   const findings = nothingFound();
   findings.doubleStarts.push(...truth.overlaps);
+  findings.doubledAttempts.push(...truth.doubledAttempts);
   for (const [run, jobs] of truth.jobs) {
-    for (const [job, { starts }] of jobs) if (starts > 1) findings.doubleStarts.push(`${run} ${job}: ${starts} starts`);
+    for (const { job, attempt, starts } of jobs)
+      if (starts > 1) findings.doubleStarts.push(`${run} ${jobOfAttempt(job, attempt)}: ${starts} starts`);
   }
   if (world.ssm.state === 'running') findings.leftLeases.push(...leftBehind(truth));
   for (const plan of world.schedule.runs) {
@@ -60,12 +81,14 @@ export async function checkWorld(world: World): Promise<Findings> {
       findings.other.push(`${plan.id} never came to its end${execution ? `: ${execution.at}` : ''}`);
       continue;
     }
-    const check = new RunCheck(world, plan, execution, truth.jobs.get(plan.id) ?? new Map());
+    const check = new RunCheck(world, plan, execution, truth.jobs.get(plan.id) ?? []);
     findings.falseOutcomes.push(...check.outcomeProblems());
     findings.lostLog.push(...check.logProblems());
+    findings.tooManyAttempts.push(...check.attemptProblems());
+    if (execution.events > MOST_EVENTS) findings.longHistories.push(`${plan.id}: ${execution.events} events`);
   }
-  for (const [kind, found] of Object.entries(world.checkpoints.check()))
-    findings[kind as keyof CheckpointFindings].push(...found);
+  for (const [kind, found] of Object.entries({ ...world.checkpoints.check(), ...world.attempts.findings }))
+    findings[kind as keyof Findings].push(...found);
   findings.other.push(...world.functions.faults, ...world.logs.refusals, ...world.ssm.refusals);
   return findings;
 }
@@ -100,14 +123,21 @@ class RunCheck {
   private readonly world: World;
   private readonly plan: RunPlan;
   private readonly execution: Execution;
+  /** Of all attempts. */
+  private readonly all: readonly JobTruth[];
+  /** The last attempt. */
+  private readonly attempt: number;
+  /** Of the last attempt. */
   private readonly jobs: ReadonlyMap<JobName, JobTruth>;
   private readonly manifest: Manifest | null;
 
-  constructor(world: World, plan: RunPlan, execution: Execution, jobs: ReadonlyMap<JobName, JobTruth>) {
+  constructor(world: World, plan: RunPlan, execution: Execution, all: readonly JobTruth[]) {
     this.world = world;
     this.plan = plan;
     this.execution = execution;
-    this.jobs = jobs;
+    this.all = all;
+    this.attempt = (execution.variable('run') as Run | null | undefined)?.attempt ?? 1;
+    this.jobs = new Map(all.filter(({ attempt }) => attempt === this.attempt).map((one) => [one.job, one]));
     this.manifest = manifestOf(world, plan.id);
   }
 
@@ -162,13 +192,15 @@ class RunCheck {
       case 'skipped':
         return unless(train === undefined && this.plan.spec.ifBusy === 'skip');
       case 'sync-failed':
-        return unless(train === undefined && !endedWell(this.jobs.get('sync')));
+        return unless(
+          train === undefined && (!endedWell(this.jobs.get('sync')) || this.jobs.get('restore')?.exit?.code === 1),
+        );
       case 'install-failed':
         return unless(
           train === undefined && !endedWell(this.jobs.get('install')) && this.plan.spec.install === 'required',
         );
       case 'instance-lost':
-        return unless(this.world.ssm.state !== 'running' || this.wasOut(SILENCE_MS));
+        return unless(this.wasOut(0, this.world.stops) || this.wasOut(SILENCE_MS));
       case 'instance-unavailable':
         return unless(this.wasOut(0) || this.gaveUp());
       case 'internal':
@@ -195,10 +227,10 @@ class RunCheck {
   }
 
   /** Whether the instance was silent for this time, ms, during the run. */
-  private wasOut(ms: number): boolean {
+  private wasOut(ms: number, outages = this.world.outages): boolean {
     const began = Date.parse(this.execution.startedAt);
     const ended = this.endedAt();
-    return this.world.outages.some(({ from, to }) => Math.min(to, ended) - Math.max(from, began) > ms);
+    return outages.some(({ from, to }) => Math.min(to, ended) - Math.max(from, began) > ms);
   }
 
   private endedAt(): number {
@@ -218,15 +250,27 @@ class RunCheck {
   }
 
   logProblems(): string[] {
-    return JOBS.flatMap((job) => {
-      const log = this.jobs.get(job)?.log ?? Buffer.alloc(0);
-      const wrong = [this.streamProblem(job, log), this.copyProblem(job, log)];
-      return wrong.filter((text) => text !== null).map((text) => `${this.plan.id} ${job}: ${text}`);
+    return this.all.flatMap((one) => {
+      const wrong = [this.streamProblem(one), this.copyProblem(one)];
+      const name = `${this.plan.id} ${jobOfAttempt(one.job, one.attempt)}`;
+      return wrong.filter((text) => text !== null).map((text) => `${name}: ${text}`);
     });
   }
 
-  private streamProblem(job: JobName, log: Buffer): string | null {
-    const text = this.world.logs.text(logStream(this.plan.id, job));
+  /** Attempts that must not have been. */
+  attemptProblems(): string[] {
+    const ended = (this.execution.variable('attempts') as EndedAttempt[] | undefined) ?? [];
+    this.world.attempts.check(this.plan.id, this.attempt, ended);
+    // A run that had no answer to the start of a training does not know that it has begun.
+    if (this.executions().some(({ givenUp }) => givenUp.some(({ state }) => state === RUN_STATES.start))) return [];
+    const trained = this.all.filter(({ job, attempt }) => job === 'train' && attempt < this.attempt);
+    return trained
+      .filter(({ exit, end }) => exit?.code === 0 && exit.reason === null && end?.code === 0)
+      .map(({ attempt }) => `${this.plan.id}: attempt ${attempt} trained to its end, and another one followed`);
+  }
+
+  private streamProblem({ job, attempt, log }: JobTruth): string | null {
+    const text = this.world.logs.text(logStream(this.plan.id, job, attempt));
     const expected = log.toString('utf8');
     const most = parseSize(this.plan.spec.maxLogBytes ?? '1GiB');
     if (log.length > most && text.includes(MARK)) return cutProblem(text, log, most);
@@ -245,10 +289,10 @@ class RunCheck {
     return warned || this.wasOut(0) || this.gaveUp();
   }
 
-  private copyProblem(job: JobName, log: Buffer): string | null {
-    const packed = this.world.bucket.objects.get(runFileKey(this.plan.id, `${job}.log.gz`));
+  private copyProblem({ job, attempt, log }: JobTruth): string | null {
+    const packed = this.world.bucket.objects.get(runFileKey(this.plan.id, logFileName(job, attempt)));
     if (!packed) {
-      const promised = this.manifest?.logs.some((one) => one.job === job);
+      const promised = this.manifest?.logs.some((one) => one.job === job && (one.attempt ?? 1) === attempt);
       return promised ? 'the manifest speaks of a copy that is not in S3' : null;
     }
     return gunzipSync(packed).equals(log) ? null : 'the copy in S3 is not the log';

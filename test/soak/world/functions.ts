@@ -58,11 +58,14 @@ export interface Services {
 
 const PROGRAM = { sha256: 'a'.repeat(64), bucket: BUCKET, key: 'runctl/program.zip' };
 
+/** Of the URLs for a restore (aws/checkpoint-store.ts). */
+const URL_MS = 12 * 3_600_000;
+
 type Handler = (event: never, requestId: string) => Promise<unknown>;
 
 /** The real handlers with the real adapters, for one invocation. */
 function handlers(services: Services, invocation: Invocation): Readonly<Record<string, Handler>> {
-  const { clock, bucket } = services;
+  const { clock, bucket, random, weather } = services;
   const now = () => clock.now();
   const sleep = (ms: number) => invocation.spend(ms);
   const ssm = invocation.client<Parameters<typeof commandsOver>[0]['ssm']>(services.ssm.service);
@@ -89,7 +92,8 @@ function handlers(services: Services, invocation: Invocation): Readonly<Record<s
   const patient = { ...job, commands: through(null) };
   const store = checkpointStoreOver(
     s3,
-    { grant: bucket.grant, sign: () => Promise.resolve('https://s3/list') },
+    // The session of the function's role may end before its URLs.
+    { grant: bucket.grant, sign: (command) => bucket.sign(command, random.chance(weather().put / 3) ? 5_000 : URL_MS) },
     BUCKET,
   );
   const checkpoints = services.keepsCheckpoints ? store : new MemoryCheckpointStore();

@@ -10,6 +10,8 @@ export interface Running {
 
 /** What really happened to a job, independent of what is reported. */
 export interface JobTruth {
+  readonly job: JobName;
+  readonly attempt: number;
   /** How many of its processes were started. */
   readonly starts: number;
   /** exit.json. */
@@ -30,9 +32,11 @@ export interface InstanceTruth {
   /** The run ids in the queue, without expired tickets. */
   readonly tickets: readonly string[];
   /** By run id. */
-  readonly jobs: ReadonlyMap<string, ReadonlyMap<JobName, JobTruth>>;
+  readonly jobs: ReadonlyMap<string, readonly JobTruth[]>;
   /** Times at which two runs used the instance at once. */
   readonly overlaps: readonly string[];
+  /** Times at which two attempts of a run had jobs at once. */
+  readonly doubledAttempts: readonly string[];
   /** Processes of any run that are still running. */
   readonly living: readonly string[];
 }

@@ -22,7 +22,9 @@ export class BucketServer {
       void buffer(request)
         .then((content) => {
           const { status, body } = serve(request.method === 'PUT' ? 'PUT' : 'GET', request.url ?? '', content);
-          response.writeHead(status).end(body ?? undefined);
+          const range = body && status === 200 ? rangeOf(body, request.headers.range) : null;
+          if (range) response.writeHead(206, { 'Content-Range': range.header }).end(range.bytes);
+          else response.writeHead(status).end(body ?? undefined);
         })
         .catch(() => response.destroy()); // the sender was killed
     });
@@ -39,6 +41,14 @@ export class BucketServer {
     this.server.closeAllConnections();
     await closed;
   }
+}
+
+/** What a GET with the header Range gets; null: it has none. */
+function rangeOf(body: Buffer, range: string | undefined): { header: string; bytes: Buffer } | null {
+  const [, first, last] = /^bytes=(\d+)-(\d+)$/.exec(range ?? '') ?? [];
+  if (first === undefined || last === undefined) return null;
+  const bytes = body.subarray(Number(first), Number(last) + 1);
+  return { header: `bytes ${first}-${Number(first) + bytes.length - 1}/${body.length}`, bytes };
 }
 
 export interface RealInstancePorts {
@@ -106,21 +116,18 @@ export class RealInstance implements SoakInstance {
 
   truth(): InstanceTruth {
     const journal = this.journal();
-    const jobs = new Map<string, Map<JobName, JobTruth>>();
+    const jobs = new Map<string, JobTruth[]>();
     for (const key of this.list('runs')) {
       const id = key.slice(0, -17);
       const started = JOBS.filter((job) => this.list(join('runs', key)).includes(job));
       jobs.set(
         id,
-        new Map(
-          started.map((job) => [
+        started.map((job) =>
+          this.jobTruth(
+            id,
             job,
-            this.jobTruth(
-              id,
-              job,
-              journal.filter(([run]) => run === id),
-            ),
-          ]),
+            journal.filter(([run]) => run === id),
+          ),
         ),
       );
     }
@@ -131,6 +138,7 @@ export class RealInstance implements SoakInstance {
       tickets: tickets.filter(({ renewedAt, ttl }) => now < renewedAt + ttl).map(({ run }) => run),
       jobs,
       overlaps: journal.filter(([, what]) => what === 'overlap').map(([run]) => `${run} trained beside another`),
+      doubledAttempts: [],
       living: this.here.processes().map((pid) => `process ${pid}`),
     };
   }
@@ -150,6 +158,8 @@ export class RealInstance implements SoakInstance {
     // A killed process does not write its end to the journal.
     const killed = exit && (job !== 'train' || exit.code === null) ? { code: exit.code, signal: exit.signal } : null;
     return {
+      job,
+      attempt: 1,
       starts: job === 'train' ? journal.filter(([, what]) => what === 'start').length : Number(hasStarted),
       exit,
       end: job === 'train' ? (recorded ?? killed) : killed,
