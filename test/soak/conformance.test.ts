@@ -126,13 +126,7 @@ function setupOf({ clock, bucket, instance, about, plan }: Subject): RunnerSetup
     sleep: (ms) => clock.sleep(ms),
     async ask(run, verb, fields = {}) {
       const arn = `arn:aws:states:eu-central-1:111122223333:execution:runctl-run:${run}`;
-      const start = {
-        notAfter: clock.now() / 1_000 + 60,
-        wait: 5,
-        ended: [],
-        queue: null,
-        ...(await works(fields.job, fields)),
-      };
+      const start = { notAfter: clock.now() / 1_000 + 60, wait: 5, ended: [], queue: null };
       const request = {
         protocol: 1,
         verb,
@@ -143,7 +137,8 @@ function setupOf({ clock, bucket, instance, about, plan }: Subject): RunnerSetup
         maxBytes: 1_000_000,
         reason: 'a test',
         outputs: ['outputs/**'],
-        ...(verb === 'start' ? start : {}),
+        // Only here: what a restore fetches must not change while it does.
+        ...(verb === 'start' ? { ...start, ...(await works(fields.job, fields)) } : {}),
         ...(verb === 'collect' ? { maxBytes: 5e9 } : {}),
         ...fields,
       };

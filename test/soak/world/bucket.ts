@@ -8,6 +8,8 @@ import type { Service } from './invocation.ts';
 export const BUCKET = 'uploads-bucket';
 const URL_MS = 300_000;
 const PAGE = 1_000;
+/** The version of what no keeper has sent. */
+const FIRST = 'v1';
 
 /** S3: objects by key, conditional writes, and presigned URLs that are valid for 300 s. */
 export class Bucket {
@@ -35,12 +37,12 @@ export class Bucket {
       case 'HeadObject':
         if (!object || (input.VersionId !== undefined && this.versionOf(key, String(input.VersionId)) === null))
           throw awsError('NotFound');
-        return { VersionId: this.versions.get(key) ?? 'v1', ContentLength: object.length, ETag: etagOf(object) };
+        return { VersionId: this.versions.get(key) ?? FIRST, ContentLength: object.length, ETag: etagOf(object) };
       case 'GetObject':
         if (!object) throw awsError('NoSuchKey');
         return {
           Body: body(object),
-          VersionId: 'v1',
+          VersionId: this.versions.get(key) ?? FIRST,
           ContentLength: object.length,
           ETag: etagOf(object),
           Metadata: {},
@@ -101,7 +103,7 @@ export class Bucket {
 
   /** null: this version is not the current one. */
   versionOf(key: string, versionId: string | null): Buffer | null {
-    return this.versions.get(key) === versionId ? (this.objects.get(key) ?? null) : null;
+    return (this.versions.get(key) ?? FIRST) === versionId ? (this.objects.get(key) ?? null) : null;
   }
 
   /** Handles a request to a presigned URL. Returns the HTTP status and the body. */

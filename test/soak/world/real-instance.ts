@@ -23,8 +23,11 @@ export class BucketServer {
         .then((content) => {
           const { status, body } = serve(request.method === 'PUT' ? 'PUT' : 'GET', request.url ?? '', content);
           const range = body && status === 200 ? rangeOf(body, request.headers.range) : null;
-          if (range) response.writeHead(206, { 'Content-Range': range.header }).end(range.bytes);
-          else response.writeHead(status).end(body ?? undefined);
+          const sent = range?.bytes ?? body;
+          // As S3 does; without it, Node sends chunks.
+          response.setHeader('Content-Length', sent?.length ?? 0);
+          if (range) response.setHeader('Content-Range', range.header);
+          response.writeHead(range ? 206 : status).end(sent ?? undefined);
         })
         .catch(() => response.destroy()); // the sender was killed
     });
