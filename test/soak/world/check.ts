@@ -4,7 +4,6 @@ import { type JobName, jobOfAttempt, logFileName, logStream, MANIFEST, runFileKe
 import type { Manifest } from '../../../core/outcome/manifest-schema.ts';
 import { parseSize } from '../../../core/units.ts';
 import type { EndedAttempt, Run } from '../../../core/workflow/data.ts';
-import { RUN_STATES } from '../../../core/workflow/states.ts';
 import type { Execution } from '../asl/execution.ts';
 import type { AttemptFindings } from './attempts.ts';
 import type { CheckpointFindings } from './checkpoints.ts';
@@ -84,7 +83,7 @@ export async function checkWorld(world: World): Promise<Findings> {
     const check = new RunCheck(world, plan, execution, truth.jobs.get(plan.id) ?? []);
     findings.falseOutcomes.push(...check.outcomeProblems());
     findings.lostLog.push(...check.logProblems());
-    findings.tooManyAttempts.push(...check.attemptProblems());
+    findings.doubledAttempts.push(...check.attemptProblems());
     if (execution.events > MOST_EVENTS) findings.longHistories.push(`${plan.id}: ${execution.events} events`);
   }
   for (const [kind, found] of Object.entries({ ...world.checkpoints.check(), ...world.attempts.findings }))
@@ -192,9 +191,7 @@ class RunCheck {
       case 'skipped':
         return unless(train === undefined && this.plan.spec.ifBusy === 'skip');
       case 'sync-failed':
-        return unless(
-          train === undefined && (!endedWell(this.jobs.get('sync')) || this.jobs.get('restore')?.exit?.code === 1),
-        );
+        return unless(train === undefined && (!endedWell(this.jobs.get('sync')) || this.hasFailed('restore')));
       case 'install-failed':
         return unless(
           train === undefined && !endedWell(this.jobs.get('install')) && this.plan.spec.install === 'required',
@@ -208,6 +205,10 @@ class RunCheck {
       default:
         return says;
     }
+  }
+
+  private hasFailed(job: JobName): boolean {
+    return this.jobs.has(job) && !endedWell(this.jobs.get(job));
   }
 
   /** The exit code that was reported. */
@@ -257,16 +258,18 @@ class RunCheck {
     });
   }
 
-  /** Attempts that must not have been. */
+  /** Attempts that did again what a training before them had done, or was doing. */
   attemptProblems(): string[] {
     const ended = (this.execution.variable('attempts') as EndedAttempt[] | undefined) ?? [];
     this.world.attempts.check(this.plan.id, this.attempt, ended);
-    // A run that had no answer to the start of a training does not know that it has begun.
-    if (this.executions().some(({ givenUp }) => givenUp.some(({ state }) => state === RUN_STATES.start))) return [];
     const trained = this.all.filter(({ job, attempt }) => job === 'train' && attempt < this.attempt);
-    return trained
-      .filter(({ exit, end }) => exit?.code === 0 && exit.reason === null && end?.code === 0)
-      .map(({ attempt }) => `${this.plan.id}: attempt ${attempt} trained to its end, and another one followed`);
+    return trained.flatMap(({ attempt, exit, end }) => {
+      const known = ended.find((one) => one.attempt === attempt)?.exitCode ?? null;
+      const code = exit?.reason === null && end?.code === exit.code ? exit.code : null;
+      if (code === null || (code !== 0 && code === known)) return [];
+      const what = `attempt ${attempt} ended with exit code ${code}`;
+      return [`${this.plan.id}: ${what}, and another one followed that knew ${known}`];
+    });
   }
 
   private streamProblem({ job, attempt, log }: JobTruth): string | null {
