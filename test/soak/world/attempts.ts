@@ -1,5 +1,5 @@
 import type { TrainRequest } from '../../../core/protocol/messages.ts';
-import type { ResumePlan, Run } from '../../../core/workflow/data.ts';
+import type { EndedAttempt, ResumePlan, Run } from '../../../core/workflow/data.ts';
 import { RUN_STATES } from '../../../core/workflow/states.ts';
 import type { Execution } from '../asl/execution.ts';
 import type { Clock } from '../clock.ts';
@@ -91,7 +91,7 @@ export class AttemptWatch {
   }
 
   /** At the end of a run. @param attempt the last one @param ended how those before it ended */
-  check(run: string, attempt: number, ended: readonly { readonly attempt: number; readonly outcome: string }[]): void {
+  check(run: string, attempt: number, ended: readonly EndedAttempt[]): void {
     const { on, times } = this.retriesOf(run);
     const wrong = (text: string) => this.findings.tooManyAttempts.push(`${run}: ${text}`);
     if (ended.length !== attempt - 1) wrong(`${ended.length} attempts have ended before attempt ${attempt}`);
@@ -101,7 +101,10 @@ export class AttemptWatch {
       const isFallback = this.planned.get(`${run} ${one + 1}`)?.resume?.isFallback === true;
       if (isFallback) continue;
       const outcome = ended.find((other) => other.attempt === one)?.outcome ?? 'nothing';
-      if (on !== null && !on.includes(outcome)) wrong(`attempt ${one} ended ${outcome}, and another one followed`);
+      // An attempt whose restore failed leaves the reason that it had.
+      const reason = ended.findLast((other) => other.attempt <= one && other.error !== 'RestoreFailed')?.outcome;
+      if (on !== null && !on.includes(outcome) && !on.includes(reason ?? outcome))
+        wrong(`attempt ${one} ended ${outcome}, and another one followed`);
       if (times === 0 || fruitless > times)
         wrong(`attempt ${one + 1} followed ${fruitless} attempts that saved nothing; ${times} are allowed`);
     }
