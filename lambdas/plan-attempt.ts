@@ -59,7 +59,7 @@ function withUnsettledLog(train: JobSnapshot): JobSnapshot {
 }
 
 /** null: there is none, or it is not one of this version. */
-function readNotice(text: string): SpotNotice | null {
+export function readNotice(text: string): SpotNotice | null {
   try {
     return spotNotice.safeParse(JSON.parse(text)).data ?? null;
   } catch {

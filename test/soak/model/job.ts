@@ -1,5 +1,5 @@
 import type { JobName } from '../../../core/names.ts';
-import type { JobExit, JobResult, JobState, KeeperReport } from '../../../core/protocol/answers.ts';
+import type { JobExit, JobResult, JobState, KeeperReport, SpotNotice } from '../../../core/protocol/answers.ts';
 import type { CheckpointGrant } from '../../../core/protocol/messages.ts';
 import type { Clock } from '../clock.ts';
 import type { Save } from './checkpoint-files.ts';
@@ -104,9 +104,11 @@ export interface ModelJob {
   identity: { readonly pid: number; readonly bootId: string; readonly startedAt: number } | null;
   process: ModelProcess | null;
   /** The process that writes the job's end: its supervisor, or an orphan stopper. */
-  supervisor: { readonly alive: boolean; wake(): void; kill(): void } | null;
+  supervisor: { readonly alive: boolean; wake(): void; interrupt(notice: SpotNotice): void; kill(): void } | null;
   stop: { readonly grace: number; readonly askedAt: number } | null;
-  exit: (JobExit & { readonly reason: 'stop' | 'max-duration' | null; readonly result: JobResult | null }) | null;
+  exit:
+    | (JobExit & { readonly reason: 'stop' | 'max-duration' | 'interrupted' | null; readonly result: JobResult | null })
+    | null;
   log: Buffer;
   /** Of a training whose checkpoints are sent. */
   keeper: { poll(grant: CheckpointGrant, isRunning: boolean): KeeperReport; kill(): void; end(): void } | null;

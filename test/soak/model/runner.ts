@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { gzipSync } from 'node:zlib';
 import { JOBS, type JobName, jobOfAttempt } from '../../../core/names.ts';
-import type { AnswerTo, JobState, JobStatus } from '../../../core/protocol/answers.ts';
+import type { AnswerTo, JobState, JobStatus, SpotNotice } from '../../../core/protocol/answers.ts';
 import type {
   CollectRequest,
   PollRequest,
@@ -74,6 +74,8 @@ export class ModelRunner {
   readonly lease: ModelLease;
   readonly runs = new Map<string, RunFolder>();
   bootId = 'boot-1';
+  /** What the instance metadata service says. */
+  notice: SpotNotice | null = null;
   private readonly lock = new Lock();
   private pid = 1_000;
   private readonly ports: RunnerPorts;
@@ -282,6 +284,8 @@ export class ModelRunner {
       clock,
       random,
       isOver: () => job.identity !== null && findState(job, this.bootId) !== 'running',
+      notice: () => this.notice,
+      onNotice: (notice) => job.supervisor?.interrupt(notice),
       isWanted: () => !this.runs.get(run.key)?.closed || this.lease.isHolder(run.key),
     };
   }

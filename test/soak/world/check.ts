@@ -179,6 +179,11 @@ class RunCheck {
         return unless(byItself && exit.outOfMemory);
       case 'vanished':
         return unless(train !== undefined && (exit === null || exit.reason === 'stop') && this.isExcused());
+      case 'interrupted':
+        // The shutdown of the announced stop may end the training first.
+        return unless(
+          exit?.reason === 'interrupted' || (this.wasAnnounced() && (!byItself || exit.signal === 'SIGTERM')),
+        );
       case 'timed-out':
         // Without its supervisor, the run ends the training when its maximum duration is over.
         return unless(exit?.reason === 'max-duration' || (exit?.reason === 'stop' && this.isExcused()));
@@ -223,7 +228,7 @@ class RunCheck {
     const { incidents } = this.world.schedule;
     return incidents.some(({ deed }) => {
       if (deed.kind === 'strike') return deed.run === this.plan.id && deed.job === 'train';
-      return deed.kind === 'reboot' || deed.kind === 'stop-instance';
+      return deed.kind === 'reboot' || deed.kind === 'stop-instance' || deed.kind === 'notice';
     });
   }
 
@@ -232,6 +237,12 @@ class RunCheck {
     const began = Date.parse(this.execution.startedAt);
     const ended = this.endedAt();
     return outages.some(({ from, to }) => Math.min(to, ended) - Math.max(from, began) > ms);
+  }
+
+  /** EC2 announced during the run that it takes the instance. */
+  private wasAnnounced(): boolean {
+    const began = Date.parse(this.execution.startedAt);
+    return this.world.notices.some((at) => at >= began && at <= this.endedAt());
   }
 
   private endedAt(): number {

@@ -9,6 +9,7 @@ import { runFilesOver } from '../../../aws/run-files.ts';
 import { DEFAULT_CAPS } from '../../../core/archive/caps.ts';
 import { ERRORS, nameInMessage } from '../../../core/errors.ts';
 import {
+  interruptionKey,
   NOTIFY_FUNCTION,
   RUN_DOCUMENT,
   RUN_LOG_GROUP,
@@ -23,7 +24,7 @@ import { createConfirm } from '../../../lambdas/confirm-pid.ts';
 import { createFind } from '../../../lambdas/find-instance.ts';
 import { createFinish } from '../../../lambdas/finish-run.ts';
 import { createInstall } from '../../../lambdas/install-requirements.ts';
-import { createPlan } from '../../../lambdas/plan-attempt.ts';
+import { createPlan, readNotice } from '../../../lambdas/plan-attempt.ts';
 import { createPoll } from '../../../lambdas/poll-logs.ts';
 import { createRestore } from '../../../lambdas/restore-checkpoint.ts';
 import { createStart } from '../../../lambdas/start-training.ts';
@@ -140,7 +141,7 @@ function handlers(services: Services, invocation: Invocation): Readonly<Record<s
       ...end,
       checkpoints,
       instances,
-      interruptionOf: () => Promise.resolve(null),
+      interruptionOf: async (id) => readNotice((await store.read(interruptionKey(id)))?.text ?? ''),
     }),
     'runctl-finish-run': createFinish(end),
     [STOP_FUNCTION]: createStop({ ...end, runMachineArn: Executions.machineArn(RUN_MACHINE), sleep }),

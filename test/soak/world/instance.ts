@@ -1,4 +1,5 @@
 import type { JobName } from '../../../core/names.ts';
+import type { SpotNotice } from '../../../core/protocol/answers.ts';
 import type { RunnerRequest } from '../../../core/protocol/messages.ts';
 
 /** A process of a command on the instance. */
@@ -51,6 +52,8 @@ export interface SoakInstance {
   strike(runId: string, job: JobName, victim: Victim): void;
   /** Shuts the machine down; all processes end. `soft`: supervisors can still write. */
   powerOff(soft: boolean): void;
+  /** What the instance metadata service says from now on; left out: it says nothing. */
+  announce?(notice: SpotNotice | null): void;
   truth(): Promise<InstanceTruth> | InstanceTruth;
   remove(): Promise<void>;
 }

@@ -1,4 +1,5 @@
 import type { JobName } from '../../../core/names.ts';
+import type { SpotNotice } from '../../../core/protocol/answers.ts';
 import type { RunnerRequest } from '../../../core/protocol/messages.ts';
 import type { Clock } from '../clock.ts';
 import { Command } from '../model/command.ts';
@@ -62,6 +63,10 @@ export class ModelInstance implements SoakInstance {
     if (victim === 'supervisor' || victim === 'both') job.supervisor?.kill();
     if (victim !== 'supervisor')
       job.process?.finish({ code: null, signal: 'SIGKILL', outOfMemory: victim === 'memory' });
+  }
+
+  announce(notice: SpotNotice | null): void {
+    this.runner.notice = notice;
   }
 
   powerOff(soft: boolean): void {

@@ -40,6 +40,14 @@ export type Deed =
   | { readonly kind: 'silence'; readonly ms: number }
   | { readonly kind: 'agent-restart' }
   | { readonly kind: 'reboot'; readonly soft: boolean; readonly ms: number }
+  /** EC2 announces that it takes the instance. `event`: the account is notified too. `taken`: when it does; null: it does not. `ms`: until it returns; null: never. */
+  | {
+      readonly kind: 'notice';
+      readonly action: 'stop' | 'terminate';
+      readonly event: boolean;
+      readonly taken: number | null;
+      readonly ms: number | null;
+    }
   /** `ms`: until it, or another one instead of it, runs; null: never. */
   | { readonly kind: 'stop-instance'; readonly state: 'stopped' | 'terminated'; readonly ms: number | null };
 
@@ -101,6 +109,7 @@ export function drawSchedule(seed: number, abilities: Abilities): Schedule {
   }
   const outages = abilities.attempts && incident.chance(0.2) ? incident.int(1, 4) : Number(incident.chance(0.3));
   for (let count = 0; count < outages; count += 1) incidents.push(drawOutage(incident, runs, abilities));
+  if (abilities.attempts) incidents.push(...drawNotices(random.fork('notices'), runs, abilities));
   return { seed, weather: drawWeather(random.fork('weather'), abilities.latest), runs, incidents };
 }
 
@@ -235,6 +244,18 @@ function drawStrike(random: Random, run: RunPlan): Incident {
 
 /** How many attempts it happens to. */
 const drawTimes = (random: Random) => (random.chance(0.7) ? 1 : random.int(2, 5));
+
+function drawNotices(random: Random, runs: readonly RunPlan[], { longest, latest }: Abilities): Incident[] {
+  return runs
+    .filter(() => random.chance(0.12))
+    .map(({ id }) => {
+      const when = { run: id, job: 'train', after: random.spread(10, longest), times: drawTimes(random) } as const;
+      const action = random.pick(['stop', 'stop', 'stop', 'terminate'] as const);
+      const taken = random.chance(0.85) ? random.between(100_000, 300_000) : null;
+      const ms = random.chance(0.1) ? null : random.spread(60_000, latest);
+      return { when, deed: { kind: 'notice', action, event: random.chance(0.8), taken, ms } };
+    });
+}
 
 function drawOutage(random: Random, runs: readonly RunPlan[], { powerOff, longest, latest }: Abilities): Incident {
   const run = runs[random.int(0, runs.length - 1)]?.id ?? 'run-0';

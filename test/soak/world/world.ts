@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { NOTIFY_FUNCTION, RUN_MACHINE, STOP_FUNCTION } from '../../../core/names.ts';
+import { interruptionKey, NOTIFY_FUNCTION, RUN_MACHINE, STOP_FUNCTION } from '../../../core/names.ts';
 import { archive } from '../../support/instance/tarball.ts';
 import { type Execution, TaskError } from '../asl/execution.ts';
 import { Executions } from '../asl/executions.ts';
@@ -17,6 +17,8 @@ import { Ssm } from './ssm.ts';
 import { statesService } from './states.ts';
 import { CALM, type Weather } from './weather.ts';
 
+/** EC2 takes an instance so long after its notice, at the earliest. */
+const NOTICE_MS = 120_000;
 const INSTANCE_ID = 'i-0123456789abcdef0';
 /** The script that every run trains. */
 export const SCRIPT = readFileSync(new URL('train.py', import.meta.url));
@@ -58,6 +60,8 @@ export class World {
   readonly outages: { readonly from: number; readonly to: number }[] = [];
   /** The intervals in which the instance was stopped or terminated, ms. */
   readonly stops: { readonly from: number; readonly to: number }[] = [];
+  /** When EC2 announced that it takes the instance, ms. */
+  readonly notices: number[] = [];
   weather: Weather;
   /** How many starts of its job an incident has seen. */
   private readonly struck = new Map<Incident, number>();
@@ -131,6 +135,7 @@ export class World {
   /** Ends all faults. */
   calm(): void {
     this.weather = CALM;
+    this.instance.announce?.(null);
   }
 
   /** Called when a job of a run has started on the instance. */
@@ -186,6 +191,27 @@ export class World {
       case 'stop-instance':
         this.stopInstance(deed);
         return;
+      case 'notice':
+        this.announce(deed);
+        return;
+    }
+  }
+
+  private announce({ action, event, taken, ms }: Extract<Deed, { kind: 'notice' }>): void {
+    if (this.ssm.state !== 'running' || !this.ssm.up || this.instance.announce === undefined) return;
+    const now = this.clock.now();
+    const notice = { action, time: (now + NOTICE_MS) / 1_000 };
+    this.notices.push(now);
+    this.instance.announce(notice);
+    if (event) this.bucket.objects.set(interruptionKey(INSTANCE_ID), Buffer.from(JSON.stringify(notice)));
+    if (taken === null) this.clock.timer(NOTICE_MS, () => this.instance.announce?.(null));
+    else {
+      const state = action === 'stop' ? 'stopped' : 'terminated';
+      this.clock.timer(taken, () => {
+        if (this.weather === CALM) return;
+        this.instance.announce?.(null);
+        this.stopInstance({ kind: 'stop-instance', state, ms });
+      });
     }
   }
 
