@@ -32,7 +32,7 @@ const PROCESSES: Abilities = {
   latest: 60_000,
   scale: SCALE,
   mostRuns: 2,
-  attempts: false,
+  attempts: true,
 };
 
 export interface Played {
@@ -101,16 +101,21 @@ export async function playProcesses(seed: number, definitions: Definitions): Pro
   const schedule = drawSchedule(seed, PROCESSES);
   const clock = new ScaledClock(SCALE, Date.now());
   let world: World | null = null;
-  const server = new BucketServer((method, url, content) => {
-    if (world === null || (method === 'PUT' && world.random.chance(world.weather.put)))
-      return { status: 500, body: null };
-    return world.bucket.request(method, url, content);
-  });
+  const server = new BucketServer(
+    (method, url, content) => {
+      if (world === null || (method === 'PUT' && world.random.chance(world.weather.put)))
+        return { status: 500, body: null };
+      return world.bucket.request(method, url, content);
+    },
+    (grant, key, content) =>
+      world !== null && !world.random.chance(world.weather.put) && world.bucket.post(grant, key, content),
+  );
   const origin = await server.open();
   const instance = new RealInstance({
     runs: [...schedule.runs, LAST],
     scale: SCALE,
     onStart: (runId, job) => world?.jobBegan(runId, job),
+    attempts: () => world?.attempts,
   });
   try {
     const { tags } = instance;
@@ -119,7 +124,7 @@ export async function playProcesses(seed: number, definitions: Definitions): Pro
       definitions,
       origin,
       tags,
-      keepsCheckpoints: false,
+      keepsCheckpoints: true,
       instance: () => instance,
     });
     return await finish(world, clock, HOUR_MS);

@@ -35,6 +35,12 @@ export function filesAt(saves: readonly Save[], now: number): Map<string, SavedF
   return files;
 }
 
+/** A whole file without tensors (https://github.com/huggingface/safetensors#format). Its header is ASCII, below 128 bytes. */
+function safetensors(text: string): string {
+  const header = JSON.stringify({ __metadata__: { text } });
+  return `${String.fromCharCode(header.length)}${'\0'.repeat(7)}${header}`;
+}
+
 /** Names that differ in numbers are a series that rotates; others are written again and again. @param before epochs before the first */
 export function drawSaves(random: Random, lasts: number, before: number): Save[] {
   if (random.chance(0.4)) return [];
@@ -48,10 +54,14 @@ export function drawSaves(random: Random, lasts: number, before: number): Save[]
     const removedAt = Number.isFinite(rotates) ? at + rotates * every : Number.POSITIVE_INFINITY;
     const taken = Math.min(writing, every * 0.9);
     const epoch = before + number;
-    const content = `epoch ${epoch} ${random.next()}`;
-    saves.push({ name: `checkpoints/epoch-${epoch}.pt`, content, at, how, lasts: taken, removedAt });
+    const content = safetensors(`epoch ${epoch} ${random.next()}`);
+    saves.push({ name: `checkpoints/epoch-${epoch}.safetensors`, content, at, how, lasts: taken, removedAt });
     if (hasBest && random.chance(0.5)) {
-      const best = { name: 'checkpoints/best.pt', content: `best ${epoch} ${random.next()}`, how };
+      const best = {
+        name: 'checkpoints/best.safetensors',
+        content: safetensors(`best ${epoch} ${random.next()}`),
+        how,
+      };
       saves.push({ ...best, at: at + 1, lasts: Math.min(writing, every * 0.9), removedAt: Number.POSITIVE_INFINITY });
     }
   }
