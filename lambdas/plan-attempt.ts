@@ -34,7 +34,7 @@ export function createPlan(ports: Ports) {
     const warnings = plan.why === null ? given.warnings : [...given.warnings, plan.why];
     // What the failed watch had reached: the next one begins there, and Finish run reads it.
     const { sync, install, restore, train } = plan.next === 'attempt' ? NOTHING : input;
-    const goesOn = plan.next === 'attempt' || plan.next === 'watch';
+    const goesOn = plan.next === 'attempt' || plan.next === 'start' || plan.next === 'watch';
     // The name of a nested watch is used once.
     const watches = goesOn && WATCH_STATE_NAMES.has(failure?.state ?? '') ? given.watches + 1 : given.watches;
     const jobs = { sync, install, restore, train: plan.next === 'watch' && train ? withUnsettledLog(train) : train };
@@ -62,7 +62,7 @@ function withUnsettledLog(train: JobSnapshot): JobSnapshot {
 }
 
 /** null: there is none, or it is not one of this version. */
-function readNotice(text: string): SpotNotice | null {
+export function readNotice(text: string): SpotNotice | null {
   try {
     return spotNotice.safeParse(JSON.parse(text)).data ?? null;
   } catch {

@@ -5,6 +5,7 @@ import { heldFor, isAffordable } from '../cost/limit.ts';
 import { decideOutcome, readFailure } from '../outcome/decide-outcome.ts';
 import { endedAttempt } from '../outcome/ended-attempt.ts';
 import type { AttemptPlan, EndedAttempt, PlanInput, ResumePlan, Run, VerifyOutput } from '../workflow/data.ts';
+import { RUN_STATES } from '../workflow/states.ts';
 import { type FindPorts, findAgain, type Place } from './find-again.ts';
 import { decide } from './policy.ts';
 import { MAX_VISITS, waitSeconds } from './waits.ts';
@@ -42,9 +43,14 @@ export async function planAttempt(ports: PlanPorts, input: PlanInput): Promise<A
     const waited = ports.now() / 1_000 - since;
     if (waited > spec.maxWait) return end(input, `${place.why} That did not change within maxWait.`);
     if (visits > MAX_VISITS) return end(input, `${place.why} runctl has waited for instances ${MAX_VISITS} times.`);
-    return { ...base(input, visits), next: 'wait', wait: waitSeconds(waited), since, ended };
+    const { startedAgain = false } = before ?? {};
+    return { ...base(input, visits), next: 'wait', wait: waitSeconds(waited), since, startedAgain, ended };
   }
   if (place.kind === 'same-training') return { ...base(input, visits), next: 'watch', ended };
+  if (isUnanswered(input) && place.instance.id === instance.id) {
+    if (before?.startedAgain) return end(input, `${instance.id} did not answer whether the training has begun.`);
+    return { ...base(input, visits), next: 'start', startedAgain: true, ended };
+  }
   if (!isAffordable(spec, place.instance.price, add(run.spentUsd, ended.usd)))
     return end(input, 'There was no further attempt: what is left of maxCost does not pay for one.');
   return await nextAttempt(ports, reached, { ended, place, fallback: decision.fallback, visits });
@@ -96,12 +102,18 @@ async function resumeOf(
   return (await newestOf(checkpoints, wanted)) ?? none;
 }
 
+/** The training may have begun: starting it is idempotent, and only another start of the same one shows that. */
+function isUnanswered({ failure, train }: PlanInput): boolean {
+  return train === null && failure?.state === RUN_STATES.start;
+}
+
 /** How the attempt ended. One whose instance was away, and that then was found without its training, ended by that. */
 function endOf(input: Reached, now: number): EndedAttempt {
   const outcome = decideOutcome(input, null, input.run.id);
   const heldSeconds = input.heldSince === undefined ? null : heldFor(input);
   const ended = endedAttempt(input, { ...outcome, outcome: outcomeOf(input, outcome.outcome) }, { now, heldSeconds });
-  const away = input.plan?.next === 'watch' ? input.plan.ended : null;
+  const isSame = input.plan?.next === 'watch' || input.plan?.next === 'start';
+  const away = isSame ? (input.plan?.ended ?? null) : null;
   const isConsequence = ended.outcome === 'vanished' || ended.signal === 'SIGTERM';
   return away && isConsequence ? { ...ended, outcome: away.outcome, error: away.error } : ended;
 }
@@ -120,7 +132,8 @@ function add(before: number | null = 0, usd: number | null = null): number | nul
 }
 
 function base({ run, instance, attempts }: PlanInput, visits: number) {
-  return { run, instance, attempts, visits, wait: null, since: null, ended: null, why: null };
+  const none = { wait: null, since: null, startedAgain: false, ended: null, why: null };
+  return { run, instance, attempts, visits, ...none };
 }
 
 function end(input: PlanInput, why: string | null): AttemptPlan {

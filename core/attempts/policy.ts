@@ -26,8 +26,10 @@ export function decide(
   earlier: readonly EndedAttempt[],
 ): Decision {
   const { retries = NO_RETRIES } = spec;
-  const isFallback = mayFallBack(ended, run);
-  const isRetried = retries.times > 0 && retries.on.includes(ended.outcome as RetriedOutcome);
+  const asks = (outcome: EndedAttempt['outcome']) => retries.on.includes(outcome as RetriedOutcome);
+  const isRetried =
+    retries.times > 0 && (asks(ended.outcome) || (isUnrestored(ended) && asks(causeOf(ended, earlier))));
+  const isFallback = mayFallBack(run) && (hasDiedAtOnce(ended) || isUnrestorable(ended, earlier, isRetried));
   if (!isFallback && !isRetried) return no();
   const hasCheckpoint = ended.saved !== null || ended.resumedFrom !== null;
   if (!isFallback && retries.needsCheckpoint && !hasCheckpoint) return no();
@@ -44,10 +46,31 @@ export function decide(
   return { isRetried: true, fallback: false };
 }
 
-/** The newest checkpoint may be what ends the training. Its loading may as well not be to blame: once only. */
-function mayFallBack({ outcome, seconds, resumedFrom, saved }: EndedAttempt, { resume }: Run): boolean {
+/** The newest checkpoint may not be to blame: once only. */
+function mayFallBack({ resume }: Run): boolean {
+  return resume?.isFallback !== true;
+}
+
+/** The checkpoint may be what ended the training. */
+function hasDiedAtOnce({ outcome, seconds, resumedFrom, saved }: EndedAttempt): boolean {
   const isOwnEnd = outcome === 'failed' || outcome === 'killed';
-  return isOwnEnd && resumedFrom !== null && saved === null && seconds <= DIED_AT_ONCE_S && resume?.isFallback !== true;
+  return isOwnEnd && resumedFrom !== null && saved === null && seconds <= DIED_AT_ONCE_S;
+}
+
+/** Its checkpoint did not come to the instance, not even when the restore was started again. */
+function isUnrestored({ error, resumedFrom }: EndedAttempt): boolean {
+  return error === 'RestoreFailed' && resumedFrom !== null;
+}
+
+/** A passing cause, such as a network that is away, ends by the next attempt, if there is one with the same checkpoint. */
+function isUnrestorable(ended: EndedAttempt, earlier: readonly EndedAttempt[], isRetried: boolean): boolean {
+  const before = earlier.at(-1);
+  return isUnrestored(ended) && (!isRetried || (before !== undefined && isUnrestored(before)));
+}
+
+/** Why there is an attempt whose checkpoint did not come: that stays to be made good. */
+function causeOf({ outcome }: EndedAttempt, earlier: readonly EndedAttempt[]): EndedAttempt['outcome'] {
+  return earlier.findLast((attempt) => !isUnrestored(attempt))?.outcome ?? outcome;
 }
 
 /** Attempts in a row, up to the last, that saved no new checkpoint. */

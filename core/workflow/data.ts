@@ -372,14 +372,16 @@ export interface PlanInput extends Required<Omit<FinishInput, 'input' | 'finish'
 }
 
 export interface AttemptPlan {
-  /** `watch`: its instance answers again, and the training is watched further. */
-  readonly next: 'finish' | 'attempt' | 'watch' | 'wait';
+  /** `watch`: its instance answers again, and the training is watched further. `start`: the same, if it has begun at all. */
+  readonly next: 'finish' | 'attempt' | 'start' | 'watch' | 'wait';
   /** Seconds. */
   readonly wait: number | null;
   /** Epoch seconds since when it waits for an instance. */
   readonly since: number | null;
   /** Of the whole run. */
   readonly visits: number;
+  /** Start training was entered again in this attempt. */
+  readonly startedAgain: boolean;
   /** The attempt that ended, while its instance is away. */
   readonly ended: EndedAttempt | null;
   /** Why there is no further attempt, where the outcome does not say it. */

@@ -83,6 +83,7 @@ export class RunMachine extends Construct {
   private readonly finish: IChainable;
   /** Where a run goes that has reached its instance and did not end well. */
   private readonly plan: LambdaInvoke;
+  private readonly startTraining: LambdaInvoke;
   private readonly watchTraining: StepFunctionsStartExecution;
 
   constructor(scope: Construct, id: string, props: { steps: Steps; watch: StateMachine }) {
@@ -92,11 +93,17 @@ export class RunMachine extends Construct {
     this.finish = this.createFinish(steps.finishRun);
     this.plan = this.createPlan(steps);
     this.watchTraining = this.watchJob(RUN_STATES.watchTraining, 'train');
-    const train = this.createTrain(steps);
-    const restore = this.createRestore(steps, train);
+    this.startTraining = this.jobTask(
+      RUN_STATES.start,
+      'train',
+      steps.startTraining,
+      'Starts the script and returns its PID; of a script that has been started already, its state.',
+    );
+    this.createTrain(steps);
+    const restore = this.createRestore(steps, this.startTraining);
     const install = this.createInstall(steps, restore);
     const sync = this.createSync(steps, install);
-    this.plan.next(this.createDecision(sync, this.watchTraining));
+    this.plan.next(this.createDecision(sync));
     const find = this.task(RUN_STATES.find, steps.findInstance, {
       comment: 'Finds exactly one running Linux instance whose SSM agent is online.',
       input: RUN_VARIABLES,
@@ -226,25 +233,20 @@ export class RunMachine extends Construct {
     return task;
   }
 
-  private createDecision(attempt: IChainable, watch: IChainable): IChainable {
+  private createDecision(attempt: IChainable): IChainable {
     const wait = Wait.jsonata(this, RUN_STATES.returning, {
       comment: 'Waits for the instance, or for another one that the spec means.',
       time: WaitTime.seconds('{% $plan.wait %}'),
     }).next(this.plan);
     return Choice.jsonata(this, RUN_STATES.planned)
       .when(Condition.jsonata('{% $plan.next = "attempt" %}'), attempt)
-      .when(Condition.jsonata('{% $plan.next = "watch" %}'), watch)
+      .when(Condition.jsonata('{% $plan.next = "start" and $sync.ok %}'), this.startTraining)
+      .when(Condition.jsonata('{% $plan.next = "watch" %}'), this.watchTraining)
       .when(Condition.jsonata('{% $plan.next = "wait" %}'), wait)
       .otherwise(this.finish);
   }
 
-  private createTrain(steps: Steps): IChainable {
-    const start = this.jobTask(
-      RUN_STATES.start,
-      'train',
-      steps.startTraining,
-      'Starts the script and returns its PID.',
-    );
+  private createTrain(steps: Steps): void {
     const confirm = this.jobTask(
       RUN_STATES.confirm,
       'train',
@@ -260,7 +262,7 @@ export class RunMachine extends Construct {
     const started = Choice.jsonata(this, RUN_STATES.started)
       .when(Condition.jsonata('{% $train.state in ["refused", "absent"] %}'), this.plan)
       .otherwise(confirm.next(training));
-    return start.next(started);
+    this.startTraining.next(started);
   }
 
   private createFinish(finishRun: StepLambda): IChainable {

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { afterEach, describe, expect, it } from 'vitest';
-import type { RunnerRequest } from '../../core/protocol/messages.ts';
+import type { RestoreRequest, RunnerRequest } from '../../core/protocol/messages.ts';
 import { archive } from '../support/instance/tarball.ts';
 import { type Clock, ScaledClock, VirtualClock } from './clock.ts';
 import { CASES, type RunnerSetup } from './conformance.ts';
@@ -73,6 +73,25 @@ async function real(): Promise<Subject> {
   return { clock, bucket, instance, about, plan: (run, plan) => instance.plan(run, plan) };
 }
 
+/** A checkpoint of two parts. @param sends what the bucket has instead of the second one; undefined: that one */
+async function restoreOf(bucket: Bucket, sends: unknown): Promise<RestoreRequest> {
+  const name = 'checkpoints/last.pt';
+  const url = (key: string) => bucket.sign({ input: { Key: key } });
+  const parts = await Promise.all(
+    ['first ', 'second'].map(async (content, at) => {
+      const key = `checkpoint-data/${at}`;
+      bucket.objects.set(key, Buffer.from(at === 1 && typeof sends === 'string' ? sends : content));
+      const md5 = createHash('md5').update(content).digest('hex');
+      return { url: await url(key), bytes: content.length, md5 };
+    }),
+  );
+  const files = [{ path: name, bytes: parts.reduce((sum, { bytes }) => sum + bytes, 0), parts }];
+  const text = JSON.stringify({ version: 1, name, files });
+  bucket.objects.set('lists/list.json', Buffer.from(text));
+  const sha256 = createHash('sha256').update(text).digest('hex');
+  return { list: { url: await url('lists/list.json'), sha256, bytes: text.length }, name };
+}
+
 /** Advances the clock until the work is done: a virtual clock stands still otherwise. */
 async function drive<T>(clock: Clock, work: Promise<T>): Promise<T> {
   let isDone = false;
@@ -94,6 +113,7 @@ function setupOf({ clock, bucket, instance, about, plan }: Subject): RunnerSetup
     if (job === 'sync') return { sync: { url, sha256, ...rest } };
     const install = { requirements: 'requirements.txt', installer: 'auto', python: null, env: {} };
     if (job === 'install') return { install };
+    if (job === 'restore') return { restore: await restoreOf(bucket, fields.sends) };
     const { maxDuration = 3_600 } = fields;
     return { train: { script: 'train.py', args: [], env: {}, python: null, maxDuration, stopGrace: 5 } };
   };
@@ -106,13 +126,7 @@ function setupOf({ clock, bucket, instance, about, plan }: Subject): RunnerSetup
     sleep: (ms) => clock.sleep(ms),
     async ask(run, verb, fields = {}) {
       const arn = `arn:aws:states:eu-central-1:111122223333:execution:runctl-run:${run}`;
-      const start = {
-        notAfter: clock.now() / 1_000 + 60,
-        wait: 5,
-        ended: [],
-        queue: null,
-        ...(await works(fields.job, fields)),
-      };
+      const start = { notAfter: clock.now() / 1_000 + 60, wait: 5, ended: [], queue: null };
       const request = {
         protocol: 1,
         verb,
@@ -123,7 +137,8 @@ function setupOf({ clock, bucket, instance, about, plan }: Subject): RunnerSetup
         maxBytes: 1_000_000,
         reason: 'a test',
         outputs: ['outputs/**'],
-        ...(verb === 'start' ? start : {}),
+        // Only here: what a restore fetches must not change while it does.
+        ...(verb === 'start' ? { ...start, ...(await works(fields.job, fields)) } : {}),
         ...(verb === 'collect' ? { maxBytes: 5e9 } : {}),
         ...fields,
       };

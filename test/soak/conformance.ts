@@ -245,6 +245,64 @@ export const CASES: readonly Case[] = [
     },
   },
   {
+    name: 'an attempt waits for the jobs of the one before; a start of an earlier attempt comes too late',
+    play: async (setup) => {
+      await begin(setup, 'one', LONG);
+      const second = { attempt: 2 };
+      expect(await sync(setup, 'one', second)).toMatchObject({ state: 'refused', reason: 'attempt-open' });
+      expect(await poll(setup, 'one', 'sync', second)).toMatchObject({ state: 'absent' });
+      setup.strike('one', 'train', 'supervisor');
+      await setup.sleep(200);
+      expect(await sync(setup, 'one', second)).toMatchObject({ state: 'refused', reason: 'attempt-open' });
+      setup.strike('one', 'train', 'both');
+      expect(await ended(setup, 'one')).toMatchObject({ state: 'vanished' });
+      expect(await sync(setup, 'one', second)).toMatchObject({ state: 'exited', exit: { code: 0 } });
+      expect(await setup.ask('one', 'start', { job: 'install' })).toMatchObject({
+        state: 'refused',
+        reason: 'too-late',
+      });
+      expect(await train(setup, 'one')).toMatchObject({ state: 'vanished' });
+      setup.plan('one', plan({ output: [{ at: 0, text: 'second\n' }] }));
+      expect(await train(setup, 'one', second)).toMatchObject({ ok: true, job: 'train' });
+      const isOver = (answer: Answer) => answer.state !== 'running';
+      const over = await until(setup, isOver, () => poll(setup, 'one', 'train', second));
+      expect(over).toMatchObject({ state: 'exited', exit: { code: 0 }, tail: ['second'] });
+      expect(await poll(setup, 'one')).toMatchObject({ state: 'vanished', tail: ['begun'] });
+      const collect = () => setup.ask('one', 'collect', { grace: 1, wait: 5 });
+      const collected = await until(setup, ({ state }) => state === 'collected', collect);
+      expect(collected).toMatchObject({ jobs: { sync: 'exited', train: 'exited' } });
+      const names = (collected.files as { name: string }[]).map(({ name }) => name);
+      expect(names).toEqual(expect.arrayContaining(['train.log.gz', 'train-2.log.gz']));
+    },
+  },
+  {
+    name: 'a restore brings all of a checkpoint or fails; one that failed is started again, three times',
+    play: async (setup) => {
+      await sync(setup, 'one');
+      const restore = async (fields: Fields) => {
+        await setup.ask('one', 'start', { job: 'restore', ...fields });
+        const isOver = (answer: Answer) => answer.state !== 'running';
+        return until(setup, isOver, () => poll(setup, 'one', 'restore', { attempt: fields.attempt ?? 1 }));
+      };
+      const failed = { state: 'exited', exit: { code: 1 }, result: { error: { name: 'RestoreFailed' } } };
+      expect(await restore({ sends: 'other.' })).toMatchObject(failed);
+      expect(await restore({})).toMatchObject(failed);
+      expect(await restore({ again: true, sends: 'other.' })).toMatchObject(failed);
+      const name = 'checkpoints/last.pt';
+      const whole = { restored: name, files: 1, bytes: 12, kept: 0 };
+      expect(await restore({ again: true })).toMatchObject({ state: 'exited', exit: { code: 0 }, result: whole });
+      expect(await restore({ again: true })).toMatchObject({ state: 'exited', result: whole });
+      await sync(setup, 'one', { attempt: 2 });
+      expect(await restore({ attempt: 2 })).toMatchObject({ state: 'exited', result: { ...whole, kept: 1 } });
+      await sync(setup, 'one', { attempt: 3 });
+      const third = { attempt: 3, sends: 'other.', again: true };
+      // The files of the attempt before are there.
+      expect(await restore(third)).toMatchObject({ state: 'exited', result: { ...whole, kept: 1 } });
+      await sync(setup, 'two', { ended: [arn('one')] });
+      expect(await restore({ attempt: 3 })).toMatchObject({ result: { kept: 1 } });
+    },
+  },
+  {
     name: 'results are collected after all processes have ended, and uploaded once',
     play: async (setup) => {
       await begin(setup, 'one', { ...LONG, onTerm: { after: 100, code: 0, text: 'saved\n' } });

@@ -7,7 +7,7 @@ import type { Definitions } from './definitions.ts';
 import { checkWorld, type Findings, outcomeOf } from './world/check.ts';
 import { ModelInstance } from './world/model-instance.ts';
 import { BucketServer, RealInstance } from './world/real-instance.ts';
-import { type Abilities, drawSchedule, type RunPlan, type Schedule } from './world/schedule.ts';
+import { type Abilities, drawSchedule, jobsOf, type RunPlan, type Schedule } from './world/schedule.ts';
 import { World } from './world/world.ts';
 
 const EPOCH = Date.parse('2026-11-24T00:00:00Z');
@@ -18,8 +18,22 @@ const TICKET_MS = 1_000 * ticketLife(parseDuration('24h')) + 1;
 /** Level (b): real processes answer in 0.1 s, SSM in 2 s. */
 const SCALE = 20;
 
-const MODEL: Abilities = { powerOff: true, longest: 900_000, latest: 4 * HOUR_MS, scale: 1, mostRuns: 4 };
-const PROCESSES: Abilities = { powerOff: false, longest: 30_000, latest: 60_000, scale: SCALE, mostRuns: 2 };
+const MODEL: Abilities = {
+  powerOff: true,
+  longest: 900_000,
+  latest: 4 * HOUR_MS,
+  scale: 1,
+  mostRuns: 4,
+  attempts: true,
+};
+const PROCESSES: Abilities = {
+  powerOff: false,
+  longest: 30_000,
+  latest: 60_000,
+  scale: SCALE,
+  mostRuns: 2,
+  attempts: true,
+};
 
 export interface Played {
   readonly schedule: Schedule;
@@ -28,6 +42,10 @@ export interface Played {
   readonly ends: Readonly<Record<string, number>>;
   /** The number of checkpoints that were committed. */
   readonly committed: number;
+  /** Attempts that were not the first of their run, and those that went on from a checkpoint. */
+  readonly further: { readonly attempts: number; readonly resumed: number };
+  /** Events of the longest history of a run. */
+  readonly events: number;
   readonly world: World;
 }
 
@@ -68,7 +86,8 @@ export async function playModel(seed: number, definitions: Definitions): Promise
         random: made.random.fork('instance'),
         weather: () => made.weather,
         bucket: made.bucket,
-        plan: (runId: string, job: JobName) => planned(runId).jobs[job],
+        attempts: made.attempts,
+        plan: (runId: string, job: JobName, attempt: number) => jobsOf(planned(runId), attempt)[job],
         hasOutputs: (runId) => planned(runId).hasOutputs,
         onStart: (runId, job) => made.jobBegan(runId, job),
       }),
@@ -82,16 +101,21 @@ export async function playProcesses(seed: number, definitions: Definitions): Pro
   const schedule = drawSchedule(seed, PROCESSES);
   const clock = new ScaledClock(SCALE, Date.now());
   let world: World | null = null;
-  const server = new BucketServer((method, url, content) => {
-    if (world === null || (method === 'PUT' && world.random.chance(world.weather.put)))
-      return { status: 500, body: null };
-    return world.bucket.request(method, url, content);
-  });
+  const server = new BucketServer(
+    (method, url, content) => {
+      if (world === null || (method === 'PUT' && world.random.chance(world.weather.put)))
+        return { status: 500, body: null };
+      return world.bucket.request(method, url, content);
+    },
+    (grant, key, content) =>
+      world !== null && !world.random.chance(world.weather.put) && world.bucket.post(grant, key, content),
+  );
   const origin = await server.open();
   const instance = new RealInstance({
     runs: [...schedule.runs, LAST],
     scale: SCALE,
     onStart: (runId, job) => world?.jobBegan(runId, job),
+    attempts: () => world?.attempts,
   });
   try {
     const { tags } = instance;
@@ -100,7 +124,7 @@ export async function playProcesses(seed: number, definitions: Definitions): Pro
       definitions,
       origin,
       tags,
-      keepsCheckpoints: false,
+      keepsCheckpoints: true,
       instance: () => instance,
     });
     return await finish(world, clock, HOUR_MS);
@@ -120,6 +144,8 @@ async function finish(
   const { schedule } = world;
   await clock.run(() => world.isQuiet, clock.now() + longest);
   world.calm();
+  const returns = Math.max(0, ...world.stops.map(({ to }) => to));
+  if (Number.isFinite(returns)) await clock.run(() => clock.now() > returns, returns + 1);
   const trouble = world.ssm.state === 'running' ? await playLast(world, clock, longest) : [];
   // Wait for late deliveries of SSM, which must have no effect.
   await clock.run(() => world.isQuiet && world.ssm.isQuiet, clock.now() + longest);
@@ -131,7 +157,15 @@ async function finish(
     const end = outcomeOf(world, id) ?? 'not reported';
     ends[end] = (ends[end] ?? 0) + 1;
   }
-  return { schedule, findings, ends, committed: world.checkpoints.committed.length, world };
+  return {
+    schedule,
+    findings,
+    ends,
+    committed: world.checkpoints.commits.length,
+    further: { attempts: world.attempts.further, resumed: world.attempts.resumed },
+    events: Math.max(0, ...[...world.runs.values()].map(({ events }) => events)),
+    world,
+  };
 }
 
 async function pass(clock: Clock, ms: number): Promise<void> {

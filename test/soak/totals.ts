@@ -6,6 +6,9 @@ import { type Findings, KINDS } from './world/check.ts';
 export class Totals {
   schedules = 0;
   private committed = 0;
+  private attempts = 0;
+  private resumed = 0;
+  private events = 0;
   private readonly counts = new Map<keyof Findings, number>();
   private readonly ends = new Map<string, number>();
   private readonly level: Level;
@@ -18,7 +21,10 @@ export class Totals {
     return [...this.counts.values()].reduce((sum, count) => sum + count, 0);
   }
 
-  add({ findings, ends, committed }: Result): void {
+  add({ findings, ends, committed, further, events }: Result): void {
+    this.attempts += further.attempts;
+    this.resumed += further.resumed;
+    this.events = Math.max(this.events, events);
     this.schedules += 1;
     this.committed += committed;
     for (const kind of Object.keys(KINDS) as (keyof Findings)[])
@@ -40,6 +46,6 @@ export class Totals {
       ([kind, name]) => `${name} ${this.counts.get(kind as keyof Findings) ?? 0}`,
     );
     const ends = [...this.ends].sort(([, one], [, other]) => other - one).map(([end, count]) => `${end} ${count}`);
-    return `${this.level}: ${this.schedules} schedules, ${this.committed} checkpoints committed\n  ${counts.join(', ')}\n  runs: ${ends.join(', ')}`;
+    return `${this.level}: ${this.schedules} schedules, ${this.committed} checkpoints committed, ${this.attempts} further attempts, ${this.resumed} of them from a checkpoint, ${this.events} events at most\n  ${counts.join(', ')}\n  runs: ${ends.join(', ')}`;
   }
 }

@@ -58,6 +58,8 @@ export class Execution {
   endedAt: number | null = null;
   /** States entered so far. */
   entered = 0;
+  /** Events in its history, as AWS counts them (bench/history-events.ts). */
+  events = 2;
   /** What it is waiting for. */
   readonly children = new Set<Execution>();
   readonly ended: Promise<void>;
@@ -96,6 +98,11 @@ export class Execution {
     return this.state;
   }
 
+  /** The value of a variable of the machine now. */
+  variable(name: string): unknown {
+    return this.variables[name];
+  }
+
   /** Ends it from outside: no Catch runs. */
   finish(status: Status, output: unknown, error: string | null, cause: string | null): void {
     if (!this.running) return;
@@ -131,6 +138,7 @@ export class Execution {
   }
 
   private record(kind: StateEvent['kind'], output: unknown): void {
+    this.events += 1;
     if (kind === 'entered') {
       this.entered += 1;
       this.ports.onEnter?.(this, this.state);
@@ -203,6 +211,8 @@ export class Execution {
     for (let retryCount = 0; this.running; retryCount += 1) {
       try {
         const args = checkSize(await evaluate(state.Arguments ?? input, bind(retryCount)));
+        // Scheduled, started, ended; of a nested execution also submitted.
+        this.events += state.Resource.includes('states:startExecution') ? 4 : 3;
         const timeout = state.TimeoutSeconds ?? 99_999_999;
         const result = checkSize(await this.ports.tasks.run(this, state.Resource, args, timeout));
         if (!this.running) return null;

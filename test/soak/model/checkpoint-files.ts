@@ -35,8 +35,14 @@ export function filesAt(saves: readonly Save[], now: number): Map<string, SavedF
   return files;
 }
 
-/** Names that differ in numbers are a series that rotates; others are written again and again. */
-export function drawSaves(random: Random, lasts: number): Save[] {
+/** A whole file without tensors (https://github.com/huggingface/safetensors#format). Its header is ASCII, below 128 bytes. */
+function safetensors(text: string): string {
+  const header = JSON.stringify({ __metadata__: { text } });
+  return `${String.fromCharCode(header.length)}${'\0'.repeat(7)}${header}`;
+}
+
+/** Names that differ in numbers are a series that rotates; others are written again and again. @param before epochs before the first */
+export function drawSaves(random: Random, lasts: number, before: number): Save[] {
   if (random.chance(0.4)) return [];
   const every = random.spread(3_000, 300_000);
   const rotates = random.chance(0.5) ? random.int(1, 3) : Number.POSITIVE_INFINITY;
@@ -47,10 +53,15 @@ export function drawSaves(random: Random, lasts: number): Save[] {
     const writing = random.chance(0.1) ? random.spread(5_000, 60_000) : random.spread(10, 2_000);
     const removedAt = Number.isFinite(rotates) ? at + rotates * every : Number.POSITIVE_INFINITY;
     const taken = Math.min(writing, every * 0.9);
-    const content = `epoch ${number} ${random.next()}`;
-    saves.push({ name: `checkpoints/epoch-${number}.pt`, content, at, how, lasts: taken, removedAt });
+    const epoch = before + number;
+    const content = safetensors(`epoch ${epoch} ${random.next()}`);
+    saves.push({ name: `checkpoints/epoch-${epoch}.safetensors`, content, at, how, lasts: taken, removedAt });
     if (hasBest && random.chance(0.5)) {
-      const best = { name: 'checkpoints/best.pt', content: `best ${number} ${random.next()}`, how };
+      const best = {
+        name: 'checkpoints/best.safetensors',
+        content: safetensors(`best ${epoch} ${random.next()}`),
+        how,
+      };
       saves.push({ ...best, at: at + 1, lasts: Math.min(writing, every * 0.9), removedAt: Number.POSITIVE_INFINITY });
     }
   }

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { gzipSync } from 'node:zlib';
+import { logFileName } from '../../../core/names.ts';
 import type { CollectedFile } from '../../../core/protocol/answers.ts';
 import type { Clock } from '../clock.ts';
 import type { Random } from '../random.ts';
@@ -80,8 +81,8 @@ export class ModelFinisher {
   }
 
   private collect(jobs: readonly ModelJob[], withOutputs: boolean): void {
-    for (const { name, log } of jobs)
-      if (log.length > 0) this.bodies.set(`${name}.log.gz`, gzipSync(log, { level: 1 }));
+    for (const { name, attempt, log } of jobs)
+      if (log.length > 0) this.bodies.set(logFileName(name, attempt), gzipSync(log, { level: 1 }));
     if (withOutputs) this.bodies.set('outputs.tar.gz', gzipSync('outputs', { level: 1 }));
     this.bodies.set('inventory.json', Buffer.from(JSON.stringify({ outputs: [], python: null, packages: {} })));
     const files = [...this.bodies].map(([name, body]) => ({

@@ -1,5 +1,5 @@
 import type { JobName } from '../../../core/names.ts';
-import type { JobExit, JobResult, JobState, KeeperReport } from '../../../core/protocol/answers.ts';
+import type { JobExit, JobResult, JobState, KeeperReport, SpotNotice } from '../../../core/protocol/answers.ts';
 import type { CheckpointGrant } from '../../../core/protocol/messages.ts';
 import type { Clock } from '../clock.ts';
 import type { Save } from './checkpoint-files.ts';
@@ -12,6 +12,8 @@ export interface JobPlan {
   /** The reaction to SIGTERM: the process dies, continues, or exits with a code after a while (writing `text`). */
   readonly onTerm: 'dies' | 'ignores' | { readonly after: number; readonly code: number; readonly text: string };
   readonly result: JobResult | null;
+  /** Of a restore: how it ends, known when it does; left out: `end` and `result`. */
+  readonly finish?: () => { readonly end: ProcessEnd; readonly result: JobResult };
   /** Of a training: its checkpoints; left out: none. */
   readonly saves?: readonly Save[];
 }
@@ -25,6 +27,8 @@ export interface ProcessEnd {
 /** A process of a job: it writes to the job's log until it has ended. */
 export class ModelProcess {
   end: ProcessEnd | null = null;
+  /** What it reported when it ended by itself. */
+  result: JobResult | null = null;
   /** Epoch ms. */
   endedAt: number | null = null;
   private readonly cancels: (() => void)[] = [];
@@ -39,7 +43,7 @@ export class ModelProcess {
     this.write = write;
     for (const { at, text } of plan.output) this.after(Math.min(at, plan.lasts), () => write(text));
     // The last bytes are written at the time of its end: timers of the same time fire in order.
-    if (Number.isFinite(plan.lasts)) this.after(plan.lasts, () => this.finish(plan.end));
+    if (Number.isFinite(plan.lasts)) this.after(plan.lasts, () => this.endItself());
   }
 
   get alive(): boolean {
@@ -77,6 +81,12 @@ export class ModelProcess {
     for (const watcher of this.watchers) watcher();
   }
 
+  private endItself(): void {
+    const { end, result } = this.plan.finish?.() ?? this.plan;
+    this.result = result;
+    this.finish(end);
+  }
+
   private after(ms: number, call: () => void): void {
     this.cancels.push(this.clock.timer(ms, () => this.alive && call()));
   }
@@ -85,7 +95,8 @@ export class ModelProcess {
 /** The folder of a job, and its running processes. */
 export interface ModelJob {
   readonly name: JobName;
-  readonly plan: JobPlan;
+  readonly attempt: number;
+  plan: JobPlan;
   /** input.json, until a supervisor has taken it. */
   input: { readonly maxDuration: number; readonly grace: number } | null;
   /** A supervisor holds the job's lock but has not yet written the identity of the process. */
@@ -93,21 +104,24 @@ export interface ModelJob {
   identity: { readonly pid: number; readonly bootId: string; readonly startedAt: number } | null;
   process: ModelProcess | null;
   /** The process that writes the job's end: its supervisor, or an orphan stopper. */
-  supervisor: { readonly alive: boolean; wake(): void; kill(): void } | null;
+  supervisor: { readonly alive: boolean; wake(): void; interrupt(notice: SpotNotice): void; kill(): void } | null;
   stop: { readonly grace: number; readonly askedAt: number } | null;
-  exit: (JobExit & { readonly reason: 'stop' | 'max-duration' | null; readonly result: JobResult | null }) | null;
+  exit:
+    | (JobExit & { readonly reason: 'stop' | 'max-duration' | 'interrupted' | null; readonly result: JobResult | null })
+    | null;
   log: Buffer;
   /** Of a training whose checkpoints are sent. */
-  keeper: { poll(grant: CheckpointGrant, isRunning: boolean): KeeperReport; kill(): void } | null;
-  /** It was interrupted, and has been started again: restarted.json. */
-  restarted: boolean;
+  keeper: { poll(grant: CheckpointGrant, isRunning: boolean): KeeperReport; kill(): void; end(): void } | null;
+  /** How often it has been started again: restarted.json. */
+  restarts: number;
   /** How many processes of the job were started. No marker records this. */
   starts: number;
 }
 
-export function newJob(name: JobName, plan: JobPlan): ModelJob {
+export function newJob(name: JobName, attempt: number, plan: JobPlan): ModelJob {
   return {
     name,
+    attempt,
     plan,
     input: null,
     claimed: false,
@@ -118,17 +132,24 @@ export function newJob(name: JobName, plan: JobPlan): ModelJob {
     exit: null,
     log: Buffer.alloc(0),
     keeper: null,
-    restarted: false,
+    restarts: 0,
     starts: 0,
   };
 }
 
 /** As _forget in start.py: the job has not begun, and keeps its log. */
 export function beginAgain(job: ModelJob): void {
-  Object.assign(job, { restarted: true, identity: null, process: null, supervisor: null, exit: null });
+  const why = wasInterrupted(job) ? 'was interrupted, by a reboot for example' : 'failed';
+  job.restarts += 1;
+  Object.assign(job, { identity: null, process: null, supervisor: null, exit: null });
   const isWhole = job.log.length === 0 || job.log.at(-1) === 0x0a;
-  const line = '[runctl] the job was interrupted, by a reboot for example; it is started again\n';
+  const line = `[runctl] the job ${why}; it is started again\n`;
   job.log = Buffer.concat([job.log, Buffer.from(isWhole ? line : `\n${line}`)]);
+}
+
+/** As was_interrupted in status.py, of a job that runs no more. */
+export function wasInterrupted({ exit }: ModelJob): boolean {
+  return exit === null || (exit.reason === null && exit.signal === 'SIGTERM');
 }
 
 /** As find_state in status.py. */

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { seriesOf } from '../../../core/checkpoints/keys.ts';
-import type { KeeperReport, SentCheckpoint } from '../../../core/protocol/answers.ts';
+import type { KeeperReport, SentCheckpoint, SpotNotice } from '../../../core/protocol/answers.ts';
 import type { CheckpointGrant, CheckpointsRequest } from '../../../core/protocol/messages.ts';
 import type { Clock } from '../clock.ts';
 import type { Random } from '../random.ts';
@@ -22,6 +22,10 @@ export interface KeeperPorts {
   readonly isOver: () => boolean;
   /** Whether the run's folder is there, and the run has the instance. */
   readonly isWanted: () => boolean;
+  /** What the instance metadata service says. */
+  readonly notice: () => SpotNotice | null;
+  /** The supervisor reads spot.json. */
+  readonly onNotice: (notice: SpotNotice) => void;
   /** A POST. Returns whether S3 took it. */
   readonly post: (grant: CheckpointGrant, key: string, body: Buffer) => boolean;
   readonly faults: () => { readonly dies: number; readonly diskFull: number; readonly lies: number };
@@ -55,6 +59,11 @@ export class ModelKeeper {
   private grant: (CheckpointGrant & { readonly receivedAt: number }) | null = null;
   private starts = 0;
   private process: KeeperProcess | null = null;
+  /** When a poll found that the training has vanished: drain.json. */
+  private vanishedAt: number | null = null;
+  private isSuperseded = false;
+  /** spot.json. */
+  notice: SpotNotice | null = null;
 
   constructor(
     private readonly job: ModelJob,
@@ -72,9 +81,7 @@ export class ModelKeeper {
     this.grant = { ...grant, receivedAt: this.ports.clock.now() };
     const empty: KeeperReport = { state: 'watching', units: [], uploading: null, warnings: [], notice: null };
     if (this.process?.alive) return this.report ?? empty;
-    const endedAt = this.job.exit ? this.job.exit.endedAt * 1_000 : null;
-    const isLate = endedAt !== null && this.ports.clock.now() - endedAt < DRAIN_MS;
-    if ((isRunning || isLate) && this.starts < MOST_STARTS) {
+    if (!this.isSuperseded && (isRunning || this.mayDrain()) && this.starts < MOST_STARTS) {
       this.starts += 1;
       this.process = new KeeperProcess(this);
       return this.report ?? empty;
@@ -84,6 +91,20 @@ export class ModelKeeper {
 
   kill(): void {
     this.process?.kill();
+  }
+
+  /** A job of a later attempt is started. */
+  end(): void {
+    this.isSuperseded = true;
+    this.grant = null;
+    this.kill();
+  }
+
+  private mayDrain(): boolean {
+    const now = this.ports.clock.now();
+    if (!this.job.exit) this.vanishedAt ??= now;
+    const endedAt = this.job.exit ? this.job.exit.endedAt * 1_000 : (this.vanishedAt ?? now);
+    return now - endedAt < DRAIN_MS;
   }
 
   validGrant(): CheckpointGrant | null {
@@ -180,6 +201,7 @@ class KeeperProcess {
       this.kill();
       return;
     }
+    this.checkNotice();
     if (this.ports.isOver()) this.endedAt ??= now;
     const isOver = this.endedAt !== null;
     for (const [name, file] of this.folder.files()) {
@@ -193,6 +215,14 @@ class KeeperProcess {
     this.write(isDone ? 'done' : isOver ? 'draining' : 'watching');
     if (isDone) this.kill();
     else this.after(isOver ? 500 : LOOK_MS, () => this.look());
+  }
+
+  /** As spot.py: a process of the keeper, which a full disk only delays. */
+  private checkNotice(): void {
+    const notice = this.ports.notice();
+    if (notice === null || this.folder.notice !== null || this.ports.isOver()) return;
+    this.folder.notice = notice;
+    this.ports.onNotice(notice);
   }
 
   private beginNext(now: number, isOver: boolean): void {
@@ -317,7 +347,8 @@ class KeeperProcess {
 
   private write(state: KeeperReport['state']): void {
     const { task } = this;
+    const { notice } = this.folder;
     const uploading = task && { name: task.file.save.name, bytes: task.file.save.content.length, since: task.since };
-    this.folder.saveReport({ state, units: this.units.slice(0, MOST_REPORTED), uploading, warnings: [], notice: null });
+    this.folder.saveReport({ state, units: this.units.slice(0, MOST_REPORTED), uploading, warnings: [], notice });
   }
 }

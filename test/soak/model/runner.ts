@@ -1,13 +1,14 @@
 import { createHash } from 'node:crypto';
 import { gzipSync } from 'node:zlib';
-import { JOBS, type JobName } from '../../../core/names.ts';
-import type { AnswerTo, JobState, JobStatus } from '../../../core/protocol/answers.ts';
+import { JOBS, type JobName, jobOfAttempt } from '../../../core/names.ts';
+import type { AnswerTo, JobState, JobStatus, SpotNotice } from '../../../core/protocol/answers.ts';
 import type {
   CollectRequest,
   PollRequest,
   RunnerRequest,
   StartRequest,
   StopRequest,
+  TrainRequest,
   UploadRequest,
 } from '../../../core/protocol/messages.ts';
 import { PROTOCOL } from '../../../core/protocol/messages.ts';
@@ -16,32 +17,44 @@ import type { Random } from '../random.ts';
 import { blank, describe } from './answers.ts';
 import { type Command, Lock } from './command.ts';
 import { ModelFinisher, type PutUrl } from './finisher.ts';
-import { beginAgain, findState, type JobPlan, type ModelJob, newJob } from './job.ts';
+import { beginAgain, findState, type JobPlan, type ModelJob, newJob, wasInterrupted } from './job.ts';
 import { type KeeperPorts, ModelKeeper } from './keeper.ts';
 import { ModelLease, type ModelRun } from './lease.ts';
+import { Disk, type FetchUrl, type Restored, restorePlan } from './restore.ts';
 import { ModelSupervisor, type SupervisorPorts } from './supervisor.ts';
 
 const GONE_MS = 8_000;
 const LAUNCH_MS = 15_000;
 const MOST_WAIT = 20;
+/** How often each job is started again. */
+const MOST_RESTARTS: Readonly<Partial<Record<JobName, number>>> = { install: 1, restore: 3 };
 /** The default maximum duration of a job. Seconds. */
 const MOST = { sync: 7_200, install: 21_600, restore: 43_200, train: 86_400 } as const;
 
 export interface RunnerPorts {
   readonly clock: Clock;
   readonly random: Random;
-  readonly plan: (runId: string, job: JobName) => JobPlan;
+  readonly plan: (runId: string, job: JobName, attempt: number) => JobPlan;
+  /** A process of a job begins. */
   readonly onStart: (run: ModelRun, job: ModelJob) => void;
+  /** A training is about to be started. `restored`: what the attempt's job `restore` has brought, or null. */
+  readonly onTraining?: (run: ModelRun, attempt: number, train: TrainRequest, restored: Restored | null) => void;
+  readonly onRestored?: (run: ModelRun, attempt: number, restored: Restored) => void;
   readonly putUrl: PutUrl;
+  readonly fetchUrl: FetchUrl;
   readonly finisherDies: () => boolean;
   readonly withOutputs: (runId: string) => boolean;
   /** Left out: checkpoints are not sent. */
   readonly keeper?: Pick<KeeperPorts, 'post' | 'faults'>;
 }
 
+type About = Pick<StartRequest | PollRequest, 'run' | 'job' | 'attempt'>;
+
 interface RunFolder {
   readonly run: ModelRun;
-  readonly jobs: Map<JobName, ModelJob>;
+  /** By folder: `train`, `train-2`. */
+  readonly jobs: Map<string, ModelJob>;
+  readonly disk: Disk;
   closed: boolean;
   finisher: ModelFinisher | null;
 }
@@ -61,6 +74,8 @@ export class ModelRunner {
   readonly lease: ModelLease;
   readonly runs = new Map<string, RunFolder>();
   bootId = 'boot-1';
+  /** What the instance metadata service says. */
+  notice: SpotNotice | null = null;
   private readonly lock = new Lock();
   private pid = 1_000;
   private readonly ports: RunnerPorts;
@@ -95,6 +110,10 @@ export class ModelRunner {
     return [...this.runs.values()].flatMap(({ run, jobs }) => [...jobs.values()].map((job) => ({ run, job })));
   }
 
+  jobsOf(key: string): ModelJob[] {
+    return [...(this.runs.get(key)?.jobs.values() ?? [])];
+  }
+
   private cutOff(job: ModelJob, soft: boolean): void {
     const { supervisor, process } = job;
     const wasSupervised = supervisor?.alive && process?.alive;
@@ -114,7 +133,13 @@ export class ModelRunner {
   private folder(run: ModelRun): RunFolder {
     const existing = this.runs.get(run.key);
     if (existing) return existing;
-    const made = { run: { id: run.id, key: run.key, arn: run.arn }, jobs: new Map(), closed: false, finisher: null };
+    const made: RunFolder = {
+      run: { id: run.id, key: run.key, arn: run.arn },
+      jobs: new Map(),
+      disk: new Disk(),
+      closed: false,
+      finisher: null,
+    };
     this.runs.set(run.key, made);
     return made;
   }
@@ -138,28 +163,34 @@ export class ModelRunner {
     }
   }
 
-  private stateOf(key: string, job: JobName): JobState {
-    return findState(this.runs.get(key)?.jobs.get(job), this.bootId);
+  private jobOf({ run, job, attempt = 1 }: About): ModelJob | undefined {
+    return this.runs.get(run.key)?.jobs.get(jobOfAttempt(job, attempt));
+  }
+
+  private stateOf(about: About): JobState {
+    return findState(this.jobOf(about), this.bootId);
   }
 
   // start
 
   private async start(command: Command, request: StartRequest): Promise<JobStatus> {
-    const { job, run } = request;
+    const { job } = request;
     const heldUp = await command.locked(this.lock, () => this.begin(command, request));
     if (heldUp) return heldUp;
     const deadline = this.now() + Math.min(job === 'train' ? 0 : request.wait, MOST_WAIT);
-    while (this.now() < deadline && this.stateOf(run.key, job) === 'running') await command.spend(250);
-    return this.status(run.key, job, request);
+    while (this.now() < deadline && this.stateOf(request) === 'running') await command.spend(250);
+    return this.status(request);
   }
 
   private async begin(command: Command, request: StartRequest): Promise<JobStatus | null> {
-    const { job, run } = request;
+    const { job, run, attempt = 1 } = request;
     const refused = (reason: JobStatus['reason']) => ({ ...this.blank(job, 'refused'), reason });
-    const interrupted = this.interruptedJob(request);
-    if (this.stateOf(run.key, job) !== 'absent' && !interrupted) return null;
+    const again = this.jobToRestart(request);
+    if (this.stateOf(request) !== 'absent' && !again) return null;
     if (this.runs.get(run.key)?.closed) return refused('closed');
     if (this.now() > request.notAfter) return refused('too-late');
+    const why = this.checkAttempts(run.key, attempt);
+    if (why) return refused(why);
     const had = this.lease.isHolder(run.key);
     if (job === 'sync') {
       const clear = (key: string) => this.clear(command, key);
@@ -169,12 +200,22 @@ export class ModelRunner {
       return refused('no-lease');
     }
     await command.spend(2);
-    if (interrupted) beginAgain(interrupted);
-    const { jobs } = this.folder(run);
-    const existing = jobs.get(job) ?? newJob(job, this.ports.plan(run.id, job));
-    jobs.set(job, existing);
+    if (again) beginAgain(again);
+    const { jobs, disk } = this.folder(run);
+    const folder = jobOfAttempt(job, attempt);
+    const existing = jobs.get(folder) ?? newJob(job, attempt, this.ports.plan(run.id, job, attempt));
+    jobs.set(folder, existing);
+    if ('restore' in request) {
+      const drawn = this.ports.plan(run.id, job, attempt);
+      const done = (restored: Restored) => {
+        disk.restored.set(attempt, restored);
+        this.ports.onRestored?.(run, attempt, restored);
+      };
+      existing.plan = restorePlan(drawn, request.restore, { ...this.ports, disk, done });
+    }
     await command.spend(2);
     const train = 'train' in request ? request.train : null;
+    if (train) this.ports.onTraining?.(run, attempt, train, disk.restored.get(attempt) ?? null);
     if (train?.checkpoints && this.ports.keeper) {
       existing.keeper ??= new ModelKeeper(
         existing,
@@ -188,17 +229,32 @@ export class ModelRunner {
     ModelSupervisor.launch(existing, this.supervisorPorts(run));
     await this.untilBegun(command, existing, () => {
       existing.input = null;
-      if (!had && this.stateOf(run.key, job) === 'absent') this.lease.drop(run.key);
+      if (!had && this.stateOf(request) === 'absent') this.lease.drop(run.key);
     });
     return null;
   }
 
-  /** The job of the request, when it was interrupted and may be started again. */
-  private interruptedJob({ job, run, again }: StartRequest): ModelJob | null {
-    const existing = this.runs.get(run.key)?.jobs.get(job);
-    if (!again || job !== 'install' || existing === undefined || existing.restarted) return null;
+  /** As again.py: the job of the request, when it was interrupted or failed and may be started again. */
+  private jobToRestart(request: StartRequest): ModelJob | null {
+    const existing = this.jobOf(request);
+    const most = MOST_RESTARTS[request.job] ?? 0;
+    if (!request.again || existing === undefined || existing.restarts >= most) return null;
     const state = findState(existing, this.bootId);
-    return state === 'vanished' || (state === 'exited' && existing.exit?.signal === 'SIGTERM') ? existing : null;
+    if (state !== 'vanished' && state !== 'exited') return null;
+    const hasFailed = request.job === 'restore' && existing.exit?.result?.error?.name === 'RestoreFailed';
+    return wasInterrupted(existing) || hasFailed ? existing : null;
+  }
+
+  /** As _check_attempts in start.py: one attempt of a run has jobs at a time. */
+  private checkAttempts(key: string, attempt: number): 'too-late' | 'attempt-open' | null {
+    for (const job of this.runs.get(key)?.jobs.values() ?? []) {
+      if (job.attempt > attempt) return 'too-late';
+      if (job.attempt === attempt) continue;
+      job.input = null;
+      if (findState(job, this.bootId) === 'running') return 'attempt-open';
+      job.keeper?.end();
+    }
+    return null;
   }
 
   private async untilBegun(command: Command, job: ModelJob, withdraw: () => void): Promise<void> {
@@ -229,6 +285,8 @@ export class ModelRunner {
       clock,
       random,
       isOver: () => job.identity !== null && findState(job, this.bootId) !== 'running',
+      notice: () => this.notice,
+      onNotice: (notice) => job.supervisor?.interrupt(notice),
       isWanted: () => !this.runs.get(run.key)?.closed || this.lease.isHolder(run.key),
     };
   }
@@ -238,7 +296,7 @@ export class ModelRunner {
   private poll(request: PollRequest): JobStatus {
     const status = this.withCheckpoints(request);
     const { put } = request;
-    const log = this.runs.get(request.run.key)?.jobs.get(request.job)?.log;
+    const log = this.jobOf(request)?.log;
     const { offset, bytes, size } = status.log;
     if (put === undefined || !log || bytes >= Math.min(request.maxBytes, size - offset)) return status;
     const piece = log.subarray(offset, offset + request.maxBytes);
@@ -249,18 +307,18 @@ export class ModelRunner {
   }
 
   private withCheckpoints(request: PollRequest): JobStatus {
-    const status = this.status(request.run.key, request.job, request);
-    const keeper = this.runs.get(request.run.key)?.jobs.get(request.job)?.keeper;
+    const status = this.status(request);
+    const keeper = this.jobOf(request)?.keeper;
     if (!keeper || !request.checkpoints) return status;
     return { ...status, checkpoints: keeper.poll(request.checkpoints, status.state === 'running') };
   }
 
-  private status(key: string, job: JobName, request: { offset: number; maxBytes: number }): JobStatus {
-    const existing = this.runs.get(key)?.jobs.get(job);
+  private status(request: StartRequest | PollRequest): JobStatus {
+    const existing = this.jobOf(request);
     const state = findState(existing, this.bootId);
     return existing
       ? describe(existing, state, request, { now: this.now(), bootId: this.bootId })
-      : this.blank(job, state);
+      : this.blank(request.job, state);
   }
 
   private blank(job: JobName, state: JobState): JobStatus {
@@ -326,8 +384,14 @@ export class ModelRunner {
   }
 
   private states(key: string): Partial<Record<JobName, JobState>> {
-    const jobs = this.runs.get(key)?.jobs;
-    return Object.fromEntries(JOBS.filter((name) => jobs?.has(name)).map((name) => [name, this.stateOf(key, name)]));
+    const jobs = [...(this.runs.get(key)?.jobs.values() ?? [])].sort((one, other) => one.attempt - other.attempt);
+    const states: Partial<Record<JobName, JobState>> = {};
+    // The latest attempt of each job.
+    for (const name of JOBS) {
+      const job = jobs.findLast((one) => one.name === name);
+      if (job) states[name] = findState(job, this.bootId);
+    }
+    return states;
   }
 
   // collect, upload

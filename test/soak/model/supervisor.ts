@@ -1,6 +1,10 @@
+import type { SpotNotice } from '../../../core/protocol/answers.ts';
 import type { Clock } from '../clock.ts';
 import type { Random } from '../random.ts';
 import { type ModelJob, ModelProcess } from './job.ts';
+
+const BEFORE_NOTICE_S = 10;
+const MIN_GRACE_S = 5;
 
 export interface SupervisorPorts {
   readonly clock: Clock;
@@ -14,7 +18,7 @@ export interface SupervisorPorts {
 /** As supervisor.py: takes the input, starts the process, waits for it, writes its end. */
 export class ModelSupervisor {
   alive = true;
-  private reason: 'stop' | 'max-duration' | null = null;
+  private reason: 'stop' | 'max-duration' | 'interrupted' | null = null;
   private byUs = false;
   private readonly job: ModelJob;
   private readonly ports: SupervisorPorts;
@@ -73,6 +77,13 @@ export class ModelSupervisor {
     if (this.job.stop) this.endJob('stop', this.job.stop.grace);
   }
 
+  /** As _check_notice in wait.py. */
+  interrupt({ time }: SpotNotice): void {
+    const left = time - this.ports.clock.now() / 1_000 - BEFORE_NOTICE_S;
+    if (this.alive && this.job.process)
+      this.endJob('interrupted', Math.max(Math.min(this.grace.grace, left), MIN_GRACE_S));
+  }
+
   /** SIGTERM from systemd when the machine shuts down. */
   goDown(): void {
     if (this.alive && this.job.process) this.endJob(null, this.grace.grace);
@@ -104,7 +115,7 @@ export class ModelSupervisor {
         maxRssBytes: 1_000_000,
         outOfMemory: outOfMemory && !this.byUs,
         reason: this.reason,
-        result: this.byUs || code === null ? null : job.plan.result,
+        result: this.byUs || code === null ? null : (job.process?.result ?? null),
       };
     });
     if (job.stop) this.wake();
@@ -123,7 +134,7 @@ export class ModelSupervisor {
   }
 
   /** Sends TERM now and KILL after `grace` seconds. A second call can only shorten the grace. */
-  private endJob(reason: 'stop' | 'max-duration' | null, grace: number): void {
+  private endJob(reason: 'stop' | 'max-duration' | 'interrupted' | null, grace: number): void {
     const { process } = this.job;
     // It ended by itself at the same time: that end is written.
     if (!process?.alive) return;

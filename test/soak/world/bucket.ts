@@ -7,12 +7,17 @@ import type { Service } from './invocation.ts';
 
 export const BUCKET = 'uploads-bucket';
 const URL_MS = 300_000;
+const PAGE = 1_000;
+/** The version of what no keeper has sent. */
+const FIRST = 'v1';
 
 /** S3: objects by key, conditional writes, and presigned URLs that are valid for 300 s. */
 export class Bucket {
   readonly objects = new Map<string, Buffer>();
   /** Versions of what keepers send: those before the current one expire after a day, and count as gone. */
   private readonly versions = new Map<string, string>();
+  /** Of what functions have written. */
+  private readonly writtenAt = new Map<string, number>();
   /** Called after each write of a function. */
   onWrite: (key: string, text: string) => void = () => undefined;
   private count = 0;
@@ -30,13 +35,14 @@ export class Bucket {
     const object = this.objects.get(key);
     switch (command) {
       case 'HeadObject':
-        if (!object) throw awsError('NotFound');
-        return { VersionId: this.versions.get(key) ?? 'v1', ContentLength: object.length, ETag: etagOf(object) };
+        if (!object || (input.VersionId !== undefined && this.versionOf(key, String(input.VersionId)) === null))
+          throw awsError('NotFound');
+        return { VersionId: this.versions.get(key) ?? FIRST, ContentLength: object.length, ETag: etagOf(object) };
       case 'GetObject':
         if (!object) throw awsError('NoSuchKey');
         return {
           Body: body(object),
-          VersionId: 'v1',
+          VersionId: this.versions.get(key) ?? FIRST,
           ContentLength: object.length,
           ETag: etagOf(object),
           Metadata: {},
@@ -46,8 +52,20 @@ export class Bucket {
         if (input.IfMatch !== undefined && (!object || etagOf(object) !== input.IfMatch))
           throw awsError(object ? 'PreconditionFailed' : 'NoSuchKey');
         this.objects.set(key, Buffer.from(input.Body as string | Buffer));
+        this.writtenAt.set(key, this.clock.now());
         this.onWrite(key, String(input.Body));
         return {};
+      case 'ListObjectsV2': {
+        const after = String(input.ContinuationToken ?? '');
+        const isListed = (one: string) => one.startsWith(String(input.Prefix)) && one > after;
+        const keys = [...this.objects.keys()].filter(isListed).sort();
+        const Contents = keys.slice(0, PAGE).map((Key) => ({
+          Key,
+          Size: this.objects.get(Key)?.length ?? 0,
+          LastModified: new Date(this.writtenAt.get(Key) ?? 0),
+        }));
+        return { Contents, ...(keys.length > PAGE ? { NextContinuationToken: keys[PAGE - 1] } : {}) };
+      }
       case 'DeleteObjects':
         for (const { Key } of (input.Delete as { Objects: { Key: string }[] }).Objects) this.objects.delete(Key);
         return {};
@@ -56,8 +74,14 @@ export class Bucket {
     }
   };
 
-  sign = ({ input }: { input: { Key?: string | undefined } }): Promise<string> =>
-    Promise.resolve(`${this.origin}/${encodeURIComponent(input.Key ?? '')}?until=${this.clock.now() + URL_MS}`);
+  sign = (
+    { input }: { input: { Key?: string | undefined; VersionId?: string | undefined } },
+    validMs = URL_MS,
+  ): Promise<string> => {
+    const version = input.VersionId === undefined ? '' : `&versionId=${input.VersionId}`;
+    const until = this.clock.now() + validMs;
+    return Promise.resolve(`${this.origin}/${encodeURIComponent(input.Key ?? '')}?until=${until}${version}`);
+  };
 
   grant = (prefix: string) =>
     Promise.resolve({ url: `${this.origin}/`, fields: { until: String(this.clock.now() + URL_MS), prefix } });
@@ -79,7 +103,7 @@ export class Bucket {
 
   /** null: this version is not the current one. */
   versionOf(key: string, versionId: string | null): Buffer | null {
-    return this.versions.get(key) === versionId ? (this.objects.get(key) ?? null) : null;
+    return (this.versions.get(key) ?? FIRST) === versionId ? (this.objects.get(key) ?? null) : null;
   }
 
   /** Handles a request to a presigned URL. Returns the HTTP status and the body. */
@@ -91,7 +115,8 @@ export class Bucket {
       this.objects.set(key, content ?? Buffer.alloc(0));
       return { status: 200, body: null };
     }
-    const object = this.objects.get(key);
+    const version = searchParams.get('versionId');
+    const object = version === null ? this.objects.get(key) : this.versionOf(key, version);
     return { status: object ? 200 : 404, body: object ?? null };
   }
 }

@@ -1,16 +1,20 @@
 import { gunzipSync } from 'node:zlib';
 import { ERRORS } from '../../../core/errors.ts';
-import { JOBS, type JobName, logStream, MANIFEST, runFileKey } from '../../../core/names.ts';
+import { type JobName, jobOfAttempt, logFileName, logStream, MANIFEST, runFileKey } from '../../../core/names.ts';
 import type { Manifest } from '../../../core/outcome/manifest-schema.ts';
 import { parseSize } from '../../../core/units.ts';
+import type { EndedAttempt, Run } from '../../../core/workflow/data.ts';
 import type { Execution } from '../asl/execution.ts';
+import type { AttemptFindings } from './attempts.ts';
 import type { CheckpointFindings } from './checkpoints.ts';
 import type { InstanceTruth, JobTruth } from './instance.ts';
 import { PRICE, type RunPlan } from './schedule.ts';
 import type { World } from './world.ts';
 
 /** The counts; each must be 0. */
-export interface Findings extends CheckpointFindings {
+export interface Findings extends CheckpointFindings, AttemptFindings {
+  readonly doubledAttempts: string[];
+  readonly longHistories: string[];
   readonly doubleStarts: string[];
   readonly lostLog: string[];
   readonly falseOutcomes: string[];
@@ -26,9 +30,17 @@ export const KINDS: Readonly<Record<keyof Findings, string>> = {
   incompleteRestores: 'incomplete restores',
   lostCheckpoints: 'lost committed checkpoints',
   latestBackwards: 'latest goes backwards',
+  doubledAttempts: 'doubled attempts',
+  falseRestores: 'false restores',
+  lostProgress: 'lost progress',
+  numbersTwice: 'numbers used twice',
+  tooManyAttempts: 'attempts too many',
+  longHistories: 'histories too long',
   other: 'other',
 };
 
+/** AWS fails an execution whose history has more events. */
+const MOST_EVENTS = 25_000;
 /** A run gives up an instance that is silent for this time (lambdas/poll-logs.ts). */
 const SILENCE_MS = 1_800_000;
 /** Seconds of maxCost that a training does not get: stopGrace, and what is lost by rounding. */
@@ -43,6 +55,12 @@ export function nothingFound(): Findings {
     incompleteRestores: [],
     lostCheckpoints: [],
     latestBackwards: [],
+    doubledAttempts: [],
+    falseRestores: [],
+    lostProgress: [],
+    numbersTwice: [],
+    tooManyAttempts: [],
+    longHistories: [],
     other: [],
   };
 }
@@ -52,8 +70,10 @@ export async function checkWorld(world: World): Promise<Findings> {
   const truth = await world.instance.truth();
   const findings = nothingFound();
   findings.doubleStarts.push(...truth.overlaps);
+  findings.doubledAttempts.push(...truth.doubledAttempts);
   for (const [run, jobs] of truth.jobs) {
-    for (const [job, { starts }] of jobs) if (starts > 1) findings.doubleStarts.push(`${run} ${job}: ${starts} starts`);
+    for (const { job, attempt, starts } of jobs)
+      if (starts > 1) findings.doubleStarts.push(`${run} ${jobOfAttempt(job, attempt)}: ${starts} starts`);
   }
   if (world.ssm.state === 'running') findings.leftLeases.push(...leftBehind(truth));
   for (const plan of world.schedule.runs) {
@@ -62,12 +82,14 @@ export async function checkWorld(world: World): Promise<Findings> {
       findings.other.push(`${plan.id} never came to its end${execution ? `: ${execution.at}` : ''}`);
       continue;
     }
-    const check = new RunCheck(world, plan, execution, truth.jobs.get(plan.id) ?? new Map());
+    const check = new RunCheck(world, plan, execution, truth.jobs.get(plan.id) ?? []);
     findings.falseOutcomes.push(...check.outcomeProblems());
     findings.lostLog.push(...check.logProblems());
+    findings.doubledAttempts.push(...check.attemptProblems());
+    if (execution.events > MOST_EVENTS) findings.longHistories.push(`${plan.id}: ${execution.events} events`);
   }
-  for (const [kind, found] of Object.entries(world.checkpoints.check()))
-    findings[kind as keyof CheckpointFindings].push(...found);
+  for (const [kind, found] of Object.entries({ ...world.checkpoints.check(), ...world.attempts.findings }))
+    findings[kind as keyof Findings].push(...found);
   findings.other.push(...world.functions.faults, ...world.logs.refusals, ...world.ssm.refusals);
   return findings;
 }
@@ -102,14 +124,21 @@ class RunCheck {
   private readonly world: World;
   private readonly plan: RunPlan;
   private readonly execution: Execution;
+  /** Of all attempts. */
+  private readonly all: readonly JobTruth[];
+  /** The last attempt. */
+  private readonly attempt: number;
+  /** Of the last attempt. */
   private readonly jobs: ReadonlyMap<JobName, JobTruth>;
   private readonly manifest: Manifest | null;
 
-  constructor(world: World, plan: RunPlan, execution: Execution, jobs: ReadonlyMap<JobName, JobTruth>) {
+  constructor(world: World, plan: RunPlan, execution: Execution, all: readonly JobTruth[]) {
     this.world = world;
     this.plan = plan;
     this.execution = execution;
-    this.jobs = jobs;
+    this.all = all;
+    this.attempt = (execution.variable('run') as Run | null | undefined)?.attempt ?? 1;
+    this.jobs = new Map(all.filter(({ attempt }) => attempt === this.attempt).map((one) => [one.job, one]));
     this.manifest = manifestOf(world, plan.id);
   }
 
@@ -152,6 +181,11 @@ class RunCheck {
         return unless(byItself && exit.outOfMemory);
       case 'vanished':
         return unless(train !== undefined && (exit === null || exit.reason === 'stop') && this.isExcused());
+      case 'interrupted':
+        // The shutdown of the announced stop may end the training first.
+        return unless(
+          exit?.reason === 'interrupted' || (this.wasAnnounced() && (!byItself || exit.signal === 'SIGTERM')),
+        );
       case 'timed-out':
         return unless(train !== undefined && this.endedForTime());
       case 'capped':
@@ -165,13 +199,13 @@ class RunCheck {
       case 'skipped':
         return unless(train === undefined && this.plan.spec.ifBusy === 'skip');
       case 'sync-failed':
-        return unless(train === undefined && !endedWell(this.jobs.get('sync')));
+        return unless(train === undefined && (!endedWell(this.jobs.get('sync')) || this.hasFailed('restore')));
       case 'install-failed':
         return unless(
           train === undefined && !endedWell(this.jobs.get('install')) && this.plan.spec.install === 'required',
         );
       case 'instance-lost':
-        return unless(this.world.ssm.state !== 'running' || this.wasOut(SILENCE_MS));
+        return unless(this.wasOut(0, this.world.stops) || this.wasOut(SILENCE_MS));
       case 'instance-unavailable':
         return unless(this.wasOut(0) || this.gaveUp());
       case 'internal':
@@ -179,6 +213,10 @@ class RunCheck {
       default:
         return says;
     }
+  }
+
+  private hasFailed(job: JobName): boolean {
+    return this.jobs.has(job) && !endedWell(this.jobs.get(job));
   }
 
   /** The exit code that was reported. */
@@ -207,15 +245,21 @@ class RunCheck {
     const { incidents } = this.world.schedule;
     return incidents.some(({ deed }) => {
       if (deed.kind === 'strike') return deed.run === this.plan.id && deed.job === 'train';
-      return deed.kind === 'reboot' || deed.kind === 'stop-instance';
+      return deed.kind === 'reboot' || deed.kind === 'stop-instance' || deed.kind === 'notice';
     });
   }
 
   /** Whether the instance was silent for this time, ms, during the run. */
-  private wasOut(ms: number): boolean {
+  private wasOut(ms: number, outages = this.world.outages): boolean {
     const began = Date.parse(this.execution.startedAt);
     const ended = this.endedAt();
-    return this.world.outages.some(({ from, to }) => Math.min(to, ended) - Math.max(from, began) > ms);
+    return outages.some(({ from, to }) => Math.min(to, ended) - Math.max(from, began) > ms);
+  }
+
+  /** EC2 announced during the run that it takes the instance. */
+  private wasAnnounced(): boolean {
+    const began = Date.parse(this.execution.startedAt);
+    return this.world.notices.some((at) => at >= began && at <= this.endedAt());
   }
 
   private endedAt(): number {
@@ -235,15 +279,29 @@ class RunCheck {
   }
 
   logProblems(): string[] {
-    return JOBS.flatMap((job) => {
-      const log = this.jobs.get(job)?.log ?? Buffer.alloc(0);
-      const wrong = [this.streamProblem(job, log), this.copyProblem(job, log)];
-      return wrong.filter((text) => text !== null).map((text) => `${this.plan.id} ${job}: ${text}`);
+    return this.all.flatMap((one) => {
+      const wrong = [this.streamProblem(one), this.copyProblem(one)];
+      const name = `${this.plan.id} ${jobOfAttempt(one.job, one.attempt)}`;
+      return wrong.filter((text) => text !== null).map((text) => `${name}: ${text}`);
     });
   }
 
-  private streamProblem(job: JobName, log: Buffer): string | null {
-    const text = this.world.logs.text(logStream(this.plan.id, job));
+  /** Attempts that did again what a training before them had done, or was doing. */
+  attemptProblems(): string[] {
+    const ended = (this.execution.variable('attempts') as EndedAttempt[] | undefined) ?? [];
+    this.world.attempts.check(this.plan.id, this.attempt, ended);
+    const trained = this.all.filter(({ job, attempt }) => job === 'train' && attempt < this.attempt);
+    return trained.flatMap(({ attempt, exit, end }) => {
+      const known = ended.find((one) => one.attempt === attempt)?.exitCode ?? null;
+      const code = exit?.reason === null && end?.code === exit.code ? exit.code : null;
+      if (code === null || (code !== 0 && code === known)) return [];
+      const what = `attempt ${attempt} ended with exit code ${code}`;
+      return [`${this.plan.id}: ${what}, and another one followed that knew ${known}`];
+    });
+  }
+
+  private streamProblem({ job, attempt, log }: JobTruth): string | null {
+    const text = this.world.logs.text(logStream(this.plan.id, job, attempt));
     const expected = log.toString('utf8');
     const most = parseSize(this.plan.spec.maxLogBytes ?? '1GiB');
     if (log.length > most && text.includes(MARK)) return cutProblem(text, log, most);
@@ -262,10 +320,10 @@ class RunCheck {
     return warned || this.wasOut(0) || this.gaveUp();
   }
 
-  private copyProblem(job: JobName, log: Buffer): string | null {
-    const packed = this.world.bucket.objects.get(runFileKey(this.plan.id, `${job}.log.gz`));
+  private copyProblem({ job, attempt, log }: JobTruth): string | null {
+    const packed = this.world.bucket.objects.get(runFileKey(this.plan.id, logFileName(job, attempt)));
     if (!packed) {
-      const promised = this.manifest?.logs.some((one) => one.job === job);
+      const promised = this.manifest?.logs.some((one) => one.job === job && (one.attempt ?? 1) === attempt);
       return promised ? 'the manifest speaks of a copy that is not in S3' : null;
     }
     return gunzipSync(packed).equals(log) ? null : 'the copy in S3 is not the log';

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { seqOfKey, seriesOf } from '../../../core/checkpoints/keys.ts';
+import { manifestKey, seqOfKey, seriesOf } from '../../../core/checkpoints/keys.ts';
 import { type CheckpointManifest, readCheckpointManifest, readLatest } from '../../../core/checkpoints/manifest.ts';
 import { parseObject } from '../../../core/outcome/decide-outcome.ts';
 import type { Bucket } from './bucket.ts';
@@ -12,17 +12,27 @@ export interface CheckpointFindings {
   readonly latestBackwards: string[];
 }
 
+/** A manifest that was written. */
+interface Commit {
+  readonly manifest: CheckpointManifest;
+  /** Epoch ms. */
+  readonly at: number;
+  /** The bytes that its parts had then. */
+  readonly content: string | null;
+}
+
 const md5 = (bytes: Buffer) => createHash('md5').update(bytes).digest('hex');
 
 /** Watches what is written below checkpoints/, and restores as an instance would: latest.json, its manifest, all parts. */
 export class CheckpointWatch {
   readonly findings: CheckpointFindings = { incompleteRestores: [], lostCheckpoints: [], latestBackwards: [] };
-  readonly committed: CheckpointManifest[] = [];
+  readonly commits: Commit[] = [];
   private readonly seqs = new Map<string, number>();
 
   constructor(
     private readonly bucket: Bucket,
     private readonly runs: readonly RunPlan[],
+    private readonly now: () => number,
   ) {
     bucket.onWrite = (key, text) => this.wrote(key, text);
   }
@@ -30,7 +40,7 @@ export class CheckpointWatch {
   /** At the end: what latest.json names, and all that the retention keeps, are there. */
   check(): CheckpointFindings {
     for (const key of this.seqs.keys()) this.restoreLatest(key);
-    for (const manifest of this.committed) {
+    for (const { manifest } of this.commits) {
       if (!this.isKept(manifest)) continue;
       const why = this.problemOf(manifest);
       if (why !== null) this.findings.lostCheckpoints.push(`${manifest.lineage} ${manifest.seq}: ${why}`);
@@ -42,7 +52,7 @@ export class CheckpointWatch {
     if (seqOfKey(key) !== null) {
       const manifest = readCheckpointManifest(text);
       if (manifest === null) this.findings.incompleteRestores.push(`${key} is not a manifest`);
-      else this.committed.push(manifest);
+      else this.commits.push({ manifest, at: this.now(), content: this.contentOf(manifest) });
     } else if (key.endsWith('/latest.json')) {
       const seq = readLatest(text)?.seq ?? -1;
       const before = this.seqs.get(key) ?? 0;
@@ -62,17 +72,28 @@ export class CheckpointWatch {
 
   /** Why a checkpoint cannot be restored, or null. */
   private problemOf({ run, name, files }: CheckpointManifest): string | null {
-    const bodies: Buffer[] = [];
     for (const { key, versionId, bytes, etag } of files.flatMap(({ parts }) => parts)) {
       const body = this.bucket.versionOf(key, versionId);
       if (body === null) return `${key} in version ${versionId} is gone`;
       if (body.length !== bytes || md5(body) !== etag) return `${key} is another one`;
-      bodies.push(body);
     }
-    const content = Buffer.concat(bodies).toString();
-    const saves = this.runs.find(({ id }) => id === run.id)?.jobs.train.saves ?? [];
+    const content = this.contentOf({ files }) ?? '';
+    const plan = this.runs.find(({ id }) => id === run.id);
+    const attempts = plan ? [plan.jobs, ...(plan.later ?? [])] : [];
+    const saves = attempts.flatMap(({ train }) => train.saves ?? []);
     const isWhole = saves.some((save) => save.name === name && save.content === content);
     return isWhole ? null : `${name} is not what the training saved: ${content.slice(0, 60)}`;
+  }
+
+  /** Whether its parts are in the bucket as they were committed. */
+  isThere(manifest: CheckpointManifest): boolean {
+    const { project, lineage, seq } = manifest;
+    return this.bucket.objects.has(manifestKey(project, lineage, seq)) && this.problemOf(manifest) === null;
+  }
+
+  private contentOf({ files }: Pick<CheckpointManifest, 'files'>): string | null {
+    const bodies = files.flatMap(({ parts }) => parts.map((part) => this.bucket.versionOf(part.key, part.versionId)));
+    return bodies.some((body) => body === null) ? null : Buffer.concat(bodies as Buffer[]).toString();
   }
 
   /** Of its series, fewer than `keep` are newer. */
@@ -80,7 +101,8 @@ export class CheckpointWatch {
     const checkpoints = parseObject(JSON.stringify(this.runs.find(({ id }) => id === lineage)?.spec.checkpoints ?? {}));
     const keep = Number(checkpoints?.keep ?? 3);
     const newer = new Set(
-      this.committed
+      this.commits
+        .map(({ manifest }) => manifest)
         .filter((one) => one.lineage === lineage && one.seq > seq && seriesOf(one.name) === seriesOf(name))
         .map((one) => one.seq),
     );

@@ -9,6 +9,7 @@ import { runFilesOver } from '../../../aws/run-files.ts';
 import { DEFAULT_CAPS } from '../../../core/archive/caps.ts';
 import { ERRORS, nameInMessage } from '../../../core/errors.ts';
 import {
+  interruptionKey,
   NOTIFY_FUNCTION,
   RUN_DOCUMENT,
   RUN_LOG_GROUP,
@@ -23,7 +24,7 @@ import { createConfirm } from '../../../lambdas/confirm-pid.ts';
 import { createFind } from '../../../lambdas/find-instance.ts';
 import { createFinish } from '../../../lambdas/finish-run.ts';
 import { createInstall } from '../../../lambdas/install-requirements.ts';
-import { createPlan } from '../../../lambdas/plan-attempt.ts';
+import { createPlan, readNotice } from '../../../lambdas/plan-attempt.ts';
 import { createPoll } from '../../../lambdas/poll-logs.ts';
 import { createRestore } from '../../../lambdas/restore-checkpoint.ts';
 import { createStart } from '../../../lambdas/start-training.ts';
@@ -59,11 +60,14 @@ export interface Services {
 
 const PROGRAM = { sha256: 'a'.repeat(64), bucket: BUCKET, key: 'runctl/program.zip' };
 
+/** Of the URLs for a restore (aws/checkpoint-store.ts). */
+const URL_MS = 12 * 3_600_000;
+
 type Handler = (event: never, requestId: string) => Promise<unknown>;
 
 /** The real handlers with the real adapters, for one invocation. */
 function handlers(services: Services, invocation: Invocation): Readonly<Record<string, Handler>> {
-  const { clock, bucket } = services;
+  const { clock, bucket, random, weather } = services;
   const now = () => clock.now();
   const sleep = (ms: number) => invocation.spend(ms);
   const ssm = invocation.client<Parameters<typeof commandsOver>[0]['ssm']>(services.ssm.service);
@@ -90,7 +94,8 @@ function handlers(services: Services, invocation: Invocation): Readonly<Record<s
   const patient = { ...job, commands: through(null) };
   const store = checkpointStoreOver(
     s3,
-    { grant: bucket.grant, sign: () => Promise.resolve('https://s3/list') },
+    // The session of the function's role may end before its URLs.
+    { grant: bucket.grant, sign: (command) => bucket.sign(command, random.chance(weather().put / 3) ? 5_000 : URL_MS) },
     BUCKET,
   );
   const checkpoints = services.keepsCheckpoints ? store : new MemoryCheckpointStore();
@@ -139,7 +144,7 @@ function handlers(services: Services, invocation: Invocation): Readonly<Record<s
       checkpoints,
       instances,
       prices,
-      interruptionOf: () => Promise.resolve(null),
+      interruptionOf: async (id) => readNotice((await store.read(interruptionKey(id)))?.text ?? ''),
     }),
     'runctl-finish-run': createFinish(end),
     [STOP_FUNCTION]: createStop({ ...end, runMachineArn: Executions.machineArn(RUN_MACHINE), sleep }),

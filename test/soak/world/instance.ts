@@ -1,4 +1,5 @@
 import type { JobName } from '../../../core/names.ts';
+import type { SpotNotice } from '../../../core/protocol/answers.ts';
 import type { RunnerRequest } from '../../../core/protocol/messages.ts';
 
 /** A process of a command on the instance. */
@@ -10,6 +11,8 @@ export interface Running {
 
 /** What really happened to a job, independent of what is reported. */
 export interface JobTruth {
+  readonly job: JobName;
+  readonly attempt: number;
   /** How many of its processes were started. */
   readonly starts: number;
   /** exit.json. */
@@ -30,9 +33,11 @@ export interface InstanceTruth {
   /** The run ids in the queue, without expired tickets. */
   readonly tickets: readonly string[];
   /** By run id. */
-  readonly jobs: ReadonlyMap<string, ReadonlyMap<JobName, JobTruth>>;
+  readonly jobs: ReadonlyMap<string, readonly JobTruth[]>;
   /** Times at which two runs used the instance at once. */
   readonly overlaps: readonly string[];
+  /** Times at which two attempts of a run had jobs at once. */
+  readonly doubledAttempts: readonly string[];
   /** Processes of any run that are still running. */
   readonly living: readonly string[];
 }
@@ -47,6 +52,8 @@ export interface SoakInstance {
   strike(runId: string, job: JobName, victim: Victim): void;
   /** Shuts the machine down; all processes end. `soft`: supervisors can still write. */
   powerOff(soft: boolean): void;
+  /** What the instance metadata service says from now on; left out: it says nothing. */
+  announce?(notice: SpotNotice | null): void;
   truth(): Promise<InstanceTruth> | InstanceTruth;
   remove(): Promise<void>;
 }

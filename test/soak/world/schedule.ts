@@ -1,6 +1,7 @@
 import type { Price } from '../../../core/cost/price.ts';
 import type { JobName } from '../../../core/names.ts';
 import { JOBS } from '../../../core/names.ts';
+import { RETRIED_OUTCOMES } from '../../../core/spec/retries.ts';
 import type { SpecInput } from '../../../core/spec/spec.ts';
 import { RUN_STATES } from '../../../core/workflow/states.ts';
 import { drawSaves } from '../model/checkpoint-files.ts';
@@ -16,14 +17,23 @@ export interface RunPlan {
   readonly spec: SpecInput;
   readonly hasRequirements: boolean;
   readonly hasOutputs: boolean;
-  readonly jobs: Readonly<Record<JobName, JobPlan>>;
+  readonly jobs: JobPlans;
+  /** Of the second attempt, the third, and so on, from the beginning again. */
+  readonly later?: readonly JobPlans[];
 }
 
-/** When something happens: at a time, or `after` ms after a run's nth entry of a state or the start of a job. */
+export type JobPlans = Readonly<Record<JobName, JobPlan>>;
+
+/** What the jobs of an attempt do. @param attempt from 1 */
+export function jobsOf({ jobs, later = [] }: RunPlan, attempt: number): JobPlans {
+  return attempt === 1 || later.length === 0 ? jobs : (later[(attempt - 2) % later.length] ?? jobs);
+}
+
+/** When something happens: at a time, or `after` ms after a run's nth entry of a state or each of the first `times` starts of a job. */
 export type When =
   | { readonly at: number }
   | { readonly run: string; readonly state: string; readonly nth: number; readonly after: number }
-  | { readonly run: string; readonly job: JobName; readonly after: number };
+  | { readonly run: string; readonly job: JobName; readonly after: number; readonly times: number };
 
 export type Deed =
   | { readonly kind: 'abort'; readonly run: string; readonly again: boolean }
@@ -31,7 +41,16 @@ export type Deed =
   | { readonly kind: 'silence'; readonly ms: number }
   | { readonly kind: 'agent-restart' }
   | { readonly kind: 'reboot'; readonly soft: boolean; readonly ms: number }
-  | { readonly kind: 'stop-instance'; readonly state: 'stopped' | 'terminated' };
+  /** EC2 announces that it takes the instance. `event`: the account is notified too. `taken`: when it does; null: it does not. `ms`: until it returns; null: never. */
+  | {
+      readonly kind: 'notice';
+      readonly action: 'stop' | 'terminate';
+      readonly event: boolean;
+      readonly taken: number | null;
+      readonly ms: number | null;
+    }
+  /** `ms`: until it, or another one instead of it, runs; null: never. */
+  | { readonly kind: 'stop-instance'; readonly state: 'stopped' | 'terminated'; readonly ms: number | null };
 
 export interface Incident {
   readonly when: When;
@@ -54,9 +73,13 @@ const STATES = [
   RUN_STATES.watchSync,
   RUN_STATES.install,
   RUN_STATES.watchInstall,
+  RUN_STATES.restore,
+  RUN_STATES.watchRestore,
   RUN_STATES.start,
   RUN_STATES.confirm,
   RUN_STATES.watchTraining,
+  RUN_STATES.plan,
+  RUN_STATES.returning,
   RUN_STATES.finish,
   RUN_STATES.outputs,
 ] as const;
@@ -71,6 +94,8 @@ export interface Abilities {
   /** The ratio of the schedule's time to real time. */
   readonly scale: number;
   readonly mostRuns: number;
+  /** Whether runs make further attempts. */
+  readonly attempts: boolean;
 }
 
 export function drawSchedule(seed: number, abilities: Abilities): Schedule {
@@ -83,14 +108,16 @@ export function drawSchedule(seed: number, abilities: Abilities): Schedule {
     if (incident.chance(0.3)) incidents.push(drawAbort(incident, run));
     if (incident.chance(0.25)) incidents.push(drawStrike(incident, run));
   }
-  if (incident.chance(0.3)) incidents.push(drawOutage(incident, runs, abilities));
+  const outages = abilities.attempts && incident.chance(0.2) ? incident.int(1, 4) : Number(incident.chance(0.3));
+  for (let count = 0; count < outages; count += 1) incidents.push(drawOutage(incident, runs, abilities));
+  if (abilities.attempts) incidents.push(...drawNotices(random.fork('notices'), runs, abilities));
   return { seed, weather: drawWeather(random.fork('weather'), abilities.latest), runs, incidents };
 }
 
 /** A dollar is 1,000 s. */
 export const PRICE: Price = { usdPerHour: 3.6, source: 'pricing', at: '2026-11-24T10:00:00.000Z' };
 
-function drawRun(random: Random, index: number, { longest, scale }: Abilities): RunPlan {
+function drawRun(random: Random, index: number, { longest, scale, attempts }: Abilities): RunPlan {
   // A real installer takes longer than the rest of a schedule.
   const hasRequirements = scale === 1 && random.chance(0.4);
   const install = random.pick(['best-effort', 'required'] as const);
@@ -105,20 +132,52 @@ function drawRun(random: Random, index: number, { longest, scale }: Abilities): 
   };
   const cost = random.fork('cost');
   if (cost.chance(0.1)) Object.assign(spec, { maxCost: cost.int(35, 60 + Math.ceil(longest / 1_000 / scale)) / 1_000 });
-  const [sync, installing, restore, train] = JOBS.map((job) => drawJob(random.fork(job), job, longest));
-  const keeping = random.fork('checkpoints');
-  const saves = drawSaves(keeping, train?.lasts ?? 0);
-  const jobs = { sync, install: installing, restore, train: { ...train, saves } } as RunPlan['jobs'];
+  const isLong = attempts && random.fork('long').chance(0.4);
+  const jobs = drawJobs(random, { longest, earlier: 0, isLong });
+  const keeping = random.fork('keep');
+  const later = Array.from({ length: LATER }, (_, at) =>
+    drawJobs(random.fork(`attempt ${at + 2}`), { longest, earlier: at + 1, isLong }),
+  );
   const checkpoints = { keep: keeping.int(1, 3), ...(keeping.chance(0.2) ? { every: '1m' } : {}) };
   return {
     id: `run-${index}`,
     at: random.chance(0.5) ? random.int(0, 2_000) : random.int(0, longest),
-    // The model of the instance has one attempt.
-    spec: { ...spec, checkpoints, retries: 0 },
+    spec: { ...spec, checkpoints, ...(attempts ? drawRetries(random.fork('retries')) : { retries: 0 }) },
     hasRequirements,
     hasOutputs: random.chance(0.5),
     jobs,
+    ...(attempts ? { later } : {}),
   };
+}
+
+const LATER = 4;
+
+function drawRetries(random: Random): Pick<SpecInput, 'retries' | 'resume'> {
+  const on = RETRIED_OUTCOMES.filter(() => random.chance(0.5));
+  const { retries } = random.pick([
+    {},
+    {},
+    { retries: 0 },
+    { retries: random.int(1, 4) },
+    { retries: random.int(1, 4) },
+    { retries: on.length === 0 ? { times: random.int(0, 5) } : { on, times: random.int(0, 5) } },
+  ] as [Pick<SpecInput, 'retries'>, ...Pick<SpecInput, 'retries'>[]]);
+  return { ...(retries === undefined ? {} : { retries }), ...(random.chance(0.08) ? { resume: 'never' } : {}) };
+}
+
+interface JobDraws {
+  readonly longest: number;
+  /** Attempts before: a training that goes on saves under other names, or under the same again. */
+  readonly earlier: number;
+  /** The training lasts long enough to save checkpoints, and mostly does not end well. */
+  readonly isLong: boolean;
+}
+
+function drawJobs(random: Random, { longest, earlier, isLong }: JobDraws): JobPlans {
+  const [sync, installing, restore, train] = JOBS.map((job) => drawJob(random.fork(job), job, { longest, isLong }));
+  const keeping = random.fork('checkpoints');
+  const saves = drawSaves(keeping, train?.lasts ?? 0, keeping.chance(0.6) ? earlier * 50 : 0);
+  return { sync, install: installing, restore, train: { ...train, saves } } as JobPlans;
 }
 
 const RESULTS = {
@@ -127,9 +186,12 @@ const RESULTS = {
   install: { installer: 'uv', cached: false, python: '/usr/bin/python3', packages: 2, seconds: 1 },
 } as const;
 
-function drawJob(random: Random, job: JobName, longest: number): JobPlan {
-  const lasts = job === 'train' ? random.spread(20, longest) : random.spread(50, random.chance(0.8) ? 6_000 : 60_000);
-  const fails = random.chance(job === 'train' ? 0.3 : 0.1);
+function drawJob(random: Random, job: JobName, { longest, isLong }: Pick<JobDraws, 'longest' | 'isLong'>): JobPlan {
+  const lasts =
+    job === 'train'
+      ? random.spread(isLong ? 60_000 : 20, longest)
+      : random.spread(50, random.chance(0.8) ? 6_000 : 60_000);
+  const fails = random.chance(job === 'train' ? (isLong ? 0.6 : 0.3) : isLong ? 0.02 : 0.1);
   const code = fails ? random.int(1, 255) : 0;
   const signal = job === 'train' && random.chance(0.1) ? random.pick(['SIGSEGV', 'SIGKILL', 'SIGABRT'] as const) : null;
   const result =
@@ -177,10 +239,28 @@ function drawAbort(random: Random, run: RunPlan): Incident {
 }
 
 function drawStrike(random: Random, run: RunPlan): Incident {
-  const job = random.chance(0.75) ? 'train' : random.pick(['sync', 'install'] as const);
+  const job = random.chance(0.75) ? 'train' : random.pick(['sync', 'install', 'restore'] as const);
   const after = random.chance(0.3) ? random.int(0, 50) : random.spread(50, run.jobs[job].lasts + 60);
   const victim = random.pick(['process', 'supervisor', 'both', 'memory'] as const);
-  return { when: { run: run.id, job, after }, deed: { kind: 'strike', run: run.id, job, victim } };
+  return {
+    when: { run: run.id, job, after, times: drawTimes(random) },
+    deed: { kind: 'strike', run: run.id, job, victim },
+  };
+}
+
+/** How many attempts it happens to. */
+const drawTimes = (random: Random) => (random.chance(0.7) ? 1 : random.int(2, 5));
+
+function drawNotices(random: Random, runs: readonly RunPlan[], { longest, latest }: Abilities): Incident[] {
+  return runs
+    .filter(() => random.chance(0.12))
+    .map(({ id }) => {
+      const when = { run: id, job: 'train', after: random.spread(10, longest), times: drawTimes(random) } as const;
+      const action = random.pick(['stop', 'stop', 'stop', 'terminate'] as const);
+      const taken = random.chance(0.85) ? random.between(100_000, 300_000) : null;
+      const ms = random.chance(0.1) ? null : random.spread(60_000, latest);
+      return { when, deed: { kind: 'notice', action, event: random.chance(0.8), taken, ms } };
+    });
 }
 
 function drawOutage(random: Random, runs: readonly RunPlan[], { powerOff, longest, latest }: Abilities): Incident {
@@ -188,13 +268,17 @@ function drawOutage(random: Random, runs: readonly RunPlan[], { powerOff, longes
   const whens: readonly [When, ...When[]] = [
     { at: random.int(0, longest) },
     { run, state: random.pick(STATES), nth: 1, after: random.spread(10, 20_000) },
-    { run, job: 'train', after: random.spread(10, longest) },
+    { run, job: 'train', after: random.spread(10, longest), times: drawTimes(random) },
   ];
   const deeds: readonly [Deed, ...Deed[]] = [
     { kind: 'agent-restart' },
     { kind: 'silence', ms: random.spread(1_000, Math.min(latest, 600_000)) },
     { kind: 'reboot', soft: random.chance(0.5), ms: random.spread(20_000, 240_000) },
-    { kind: 'stop-instance', state: random.pick(['stopped', 'terminated'] as const) },
+    {
+      kind: 'stop-instance',
+      state: random.pick(['stopped', 'terminated'] as const),
+      ms: random.chance(0.3) ? null : random.spread(60_000, latest),
+    },
   ];
   return { when: random.pick(whens), deed: random.pick(powerOff ? deeds : [deeds[0], ...deeds.slice(1, 2)]) };
 }

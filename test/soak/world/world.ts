@@ -1,11 +1,12 @@
 import { readFileSync } from 'node:fs';
-import { NOTIFY_FUNCTION, RUN_MACHINE, STOP_FUNCTION } from '../../../core/names.ts';
+import { interruptionKey, NOTIFY_FUNCTION, RUN_MACHINE, STOP_FUNCTION } from '../../../core/names.ts';
 import { archive } from '../../support/instance/tarball.ts';
 import { type Execution, TaskError } from '../asl/execution.ts';
 import { Executions } from '../asl/executions.ts';
 import type { Clock } from '../clock.ts';
 import { type Definitions, machineId } from '../definitions.ts';
 import { Random } from '../random.ts';
+import { AttemptWatch } from './attempts.ts';
 import { BUCKET, Bucket } from './bucket.ts';
 import { CheckpointWatch } from './checkpoints.ts';
 import { FunctionFailed, Functions, type Services } from './functions.ts';
@@ -16,6 +17,8 @@ import { Ssm } from './ssm.ts';
 import { statesService } from './states.ts';
 import { CALM, type Weather } from './weather.ts';
 
+/** EC2 takes an instance so long after its notice, at the earliest. */
+const NOTICE_MS = 120_000;
 const INSTANCE_ID = 'i-0123456789abcdef0';
 /** The script that every run trains. */
 export const SCRIPT = readFileSync(new URL('train.py', import.meta.url));
@@ -44,6 +47,7 @@ export class World {
   readonly logs: Logs;
   readonly bucket: Bucket;
   readonly checkpoints: CheckpointWatch;
+  readonly attempts: AttemptWatch;
   readonly instance: SoakInstance;
   readonly ssm: Ssm;
   readonly functions: Functions;
@@ -54,7 +58,13 @@ export class World {
   readonly aborted = new Set<string>();
   /** The intervals in which the instance did not answer, ms. */
   readonly outages: { readonly from: number; readonly to: number }[] = [];
+  /** The intervals in which the instance was stopped or terminated, ms. */
+  readonly stops: { readonly from: number; readonly to: number }[] = [];
+  /** When EC2 announced that it takes the instance, ms. */
+  readonly notices: number[] = [];
   weather: Weather;
+  /** How many starts of its job an incident has seen. */
+  private readonly struck = new Map<Incident, number>();
   private readonly runMachine: string;
   /** The number of status events that are not delivered yet. */
   private events = 0;
@@ -68,7 +78,8 @@ export class World {
     const part = (name: string) => ({ clock, random: this.random.fork(name), weather: () => this.weather });
     this.logs = new Logs(clock, this.random.fork('logs'));
     this.bucket = new Bucket(clock, ports.origin);
-    this.checkpoints = new CheckpointWatch(this.bucket, schedule.runs);
+    this.checkpoints = new CheckpointWatch(this.bucket, schedule.runs, () => clock.now());
+    this.attempts = new AttemptWatch(clock, this.checkpoints, schedule.runs);
     for (const [name, bytes] of Object.entries(ARCHIVES)) this.bucket.objects.set(`archives/${name}.tar.gz`, bytes);
     this.instance = ports.instance(this);
     this.ssm = new Ssm({ ...part('ssm'), instance: this.instance, instanceId: INSTANCE_ID, tags: ports.tags });
@@ -124,17 +135,22 @@ export class World {
   /** Ends all faults. */
   calm(): void {
     this.weather = CALM;
+    this.instance.announce?.(null);
   }
 
   /** Called when a job of a run has started on the instance. */
   jobBegan(runId: string, job: string): void {
     for (const incident of this.schedule.incidents) {
       const { when } = incident;
-      if ('job' in when && when.run === runId && when.job === job) this.plan(incident, when.after);
+      if (!('job' in when) || when.run !== runId || when.job !== job) continue;
+      const count = (this.struck.get(incident) ?? 0) + 1;
+      this.struck.set(incident, count);
+      if (count <= when.times) this.plan(incident, when.after);
     }
   }
 
   private entered(execution: Execution, state: string): void {
+    if (execution.about.machine === RUN_MACHINE) this.attempts.entered(execution, state);
     for (const incident of this.schedule.incidents) {
       const { when } = incident;
       if (!('state' in when) || when.run !== execution.about.name || when.state !== state) continue;
@@ -173,12 +189,46 @@ export class World {
         this.instance.powerOff(deed.soft);
         return;
       case 'stop-instance':
-        this.out(Number.POSITIVE_INFINITY);
-        this.ssm.state = deed.state;
-        this.ssm.powerOff(null);
-        this.instance.powerOff(true);
+        this.stopInstance(deed);
+        return;
+      case 'notice':
+        this.announce(deed);
         return;
     }
+  }
+
+  private announce({ action, event, taken, ms }: Extract<Deed, { kind: 'notice' }>): void {
+    if (this.ssm.state !== 'running' || !this.ssm.up || this.instance.announce === undefined) return;
+    const now = this.clock.now();
+    const notice = { action, time: (now + NOTICE_MS) / 1_000 };
+    this.notices.push(now);
+    this.instance.announce(notice);
+    if (event) this.bucket.objects.set(interruptionKey(INSTANCE_ID), Buffer.from(JSON.stringify(notice)));
+    if (taken === null) this.clock.timer(NOTICE_MS, () => this.instance.announce?.(null));
+    else {
+      const state = action === 'stop' ? 'stopped' : 'terminated';
+      this.clock.timer(taken, () => {
+        if (this.weather === CALM) return;
+        this.instance.announce?.(null);
+        this.stopInstance({ kind: 'stop-instance', state, ms });
+      });
+    }
+  }
+
+  private stopInstance({ state, ms }: Extract<Deed, { kind: 'stop-instance' }>): void {
+    if (this.ssm.state !== 'running') return;
+    // One that is terminated stays so.
+    const returns = state === 'stopped' ? ms : null;
+    this.out(returns === null ? Number.POSITIVE_INFINITY : returns + 60_000);
+    const from = this.clock.now();
+    this.stops.push({ from, to: returns === null ? Number.POSITIVE_INFINITY : from + returns });
+    this.ssm.state = state;
+    this.ssm.powerOff(returns);
+    this.instance.powerOff(true);
+    if (returns !== null)
+      this.clock.timer(returns, () => {
+        this.ssm.state = 'running';
+      });
   }
 
   private abort(runId: string): void {

@@ -55,6 +55,14 @@ it('a training that is watched further has log that is read back, and a nested w
   });
 });
 
+it('a start that is sent again keeps what is known of the jobs before', async () => {
+  const failure = { Error: 'AgentSilent', Cause: 'no answer', state: 'Start training' };
+  expect(await plan({ sync: endedStep('sync', 0), train: null, failure })).toMatchObject({
+    plan: { next: 'start' },
+    ...{ sync: { job: 'sync' }, train: null, failure: null, watches: 4 },
+  });
+});
+
 it('a further attempt begins without what is known of the jobs', async () => {
   const ended = endedStep('train', 1);
   const input = { train: ended, sync: endedStep('sync', 0), failure: null };

@@ -215,7 +215,9 @@ describe('runctl-run', () => {
   it('starts training only after a successful sync', () => {
     const ok = run.States['Code synced?']?.Choices?.find(({ Next }) => Next === 'Anything to install?');
     expect(ok?.Condition).toBe('{% $sync.ended and $sync.ok %}');
-    expect([...reachable(run, run.StartAt, ['Code synced?'])]).not.toContain('Start training');
+    const again = run.States['Another attempt?']?.Choices?.find(({ Next }) => Next === 'Start training');
+    expect(again?.Condition).toBe('{% $plan.next = "start" and $sync.ok %}');
+    expect([...reachable(run, run.StartAt, ['Code synced?', 'Another attempt?'])]).not.toContain('Start training');
     expect([...reachable(run, 'Start training', ['Confirm PID', 'Plan attempt'])]).not.toContain('Watch training');
   });
 
@@ -242,10 +244,11 @@ describe('runctl-run', () => {
     const { Choices = [], Default } = run.States['Another attempt?'] ?? {};
     const next = async (plan: object) => {
       for (const { Condition, Next } of Choices)
-        if (await jsonata(Condition.slice(2, -2)).evaluate({}, { plan })) return Next;
+        if (await jsonata(Condition.slice(2, -2)).evaluate({}, { plan, sync: { ok: true } })) return Next;
       return Default;
     };
     expect(await next({ next: 'attempt' })).toBe('Sync code');
+    expect(await next({ next: 'start' })).toBe('Start training');
     expect(await next({ next: 'watch' })).toBe('Watch training');
     expect(await next({ next: 'wait' })).toBe('Wait for instance to return');
     expect(await next({ next: 'finish' })).toBe('Finish run');

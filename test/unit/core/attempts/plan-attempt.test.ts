@@ -200,6 +200,37 @@ describe('a lost instance', () => {
     expect(plan).toMatchObject({ next: 'attempt', attempts: [{ outcome: 'instance-lost' }] });
   });
 
+  it('that did not answer the start of a training gets the same start again, once', async () => {
+    const unanswered = { train: null, failure: { Error: 'AgentSilent', Cause: 'no answer', state: 'Start training' } };
+    const again = await planAttempt(ports(), input(unanswered));
+    expect(again).toMatchObject({ next: 'start', run: { id: run.id }, attempts: [] });
+    expect(again.run).not.toHaveProperty('attempt');
+    ping = 'ConnectionLost';
+    const away = await planAttempt(ports(), input({ ...unanswered, plan: again }));
+    expect(away).toMatchObject({ next: 'wait' });
+    ping = 'Online';
+    expect(await planAttempt(ports(), input({ ...unanswered, plan: away }))).toMatchObject({
+      next: 'finish',
+      why: `${instance.id} did not answer whether the training has begun.`,
+    });
+    // That attempt is over: a later one may be asked for again.
+    const gone = { ...jobStep('train'), state: 'vanished' as const, ended: true, ok: false };
+    const second = await planAttempt(ports(), input({ train: gone, plan: again }));
+    expect(second).toMatchObject({ next: 'attempt', startedAgain: false, attempts: [{ outcome: 'instance-lost' }] });
+  });
+
+  it('that was terminated before it answered a start is replaced by another one', async () => {
+    instances = [
+      { ...foundInstance, state: 'terminated' },
+      { ...foundInstance, id: 'i-00000000000000001' },
+    ];
+    const failure = { Error: 'AgentSilent', Cause: 'no answer', state: 'Start training' };
+    expect(await planAttempt(ports(), input({ train: null, failure }))).toMatchObject({
+      next: 'attempt',
+      instance: { id: 'i-00000000000000001' },
+    });
+  });
+
   it('that is stopped is waited for; no other instance is used', async () => {
     instances = [
       { ...foundInstance, state: 'stopped' },

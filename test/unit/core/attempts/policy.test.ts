@@ -87,6 +87,39 @@ it('maxDuration is the time of all attempts together', () => {
   expect(decide(of(3, { trainedSeconds: 8_000 }), ended({ seconds: 2_000 }), [])).toMatchObject({ isRetried: false });
 });
 
+describe('a checkpoint that cannot be restored', () => {
+  const resume = { lineage: 'demo-1', firstSeq: 10_001, checkpoint: null, kept: [] };
+  const unrestored = ended({
+    outcome: 'sync-failed',
+    error: 'RestoreFailed',
+    resumedFrom: FROM,
+    seconds: 0,
+    exitCode: null,
+  });
+  const lost = ended({ outcome: 'instance-lost', error: 'InstanceLost', saved: SAVED });
+  const older = { isRetried: true, fallback: true };
+
+  it('is tried again as what the attempt was made for, then the one before it, then not', () => {
+    expect(decide(of(undefined, { resume }), unrestored, [lost])).toEqual(retried);
+    expect(decide(of(undefined, { resume }), unrestored, [lost, unrestored])).toEqual(older);
+    const fallback = { resume: { ...resume, isFallback: true } };
+    expect(decide(of(1, fallback), unrestored, [lost, unrestored])).toMatchObject({ isRetried: false });
+  });
+
+  it('gives way to the one before it where no further attempt is asked for', () => {
+    expect(decide(of(undefined, { resume }), unrestored, [])).toEqual(older);
+    expect(decide(of({ on: ['failed'] }, { resume }), unrestored, [lost])).toEqual(older);
+    expect(decide(of(0, { resume: { ...resume, isFallback: true } }), unrestored, [])).toMatchObject({
+      isRetried: false,
+    });
+  });
+
+  it('is not to blame for another failure', () => {
+    const full = { ...unrestored, error: 'DiskFull' as const };
+    expect(decide(of(3, { resume }), full, [lost])).toEqual({ isRetried: false, why: null });
+  });
+});
+
 describe('a training that dies at once with its checkpoint', () => {
   const resume = { lineage: 'demo-1', firstSeq: 10_001, checkpoint: null, kept: [] };
   const died = { resumedFrom: FROM, seconds: 59 };
