@@ -256,10 +256,10 @@ class RunCheck {
     return outages.some(({ from, to }) => Math.min(to, ended) - Math.max(from, began) > ms);
   }
 
-  /** EC2 announced during the run that it takes the instance. */
+  /** EC2 announced that it takes the instance during the run. */
   private wasAnnounced(): boolean {
     const began = Date.parse(this.execution.startedAt);
-    return this.world.notices.some((at) => at >= began && at <= this.endedAt());
+    return this.world.notices.some(({ at, from }) => from >= began && at <= this.endedAt());
   }
 
   private endedAt(): number {

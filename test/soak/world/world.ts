@@ -60,8 +60,8 @@ export class World {
   readonly outages: { readonly from: number; readonly to: number }[] = [];
   /** The intervals in which the instance was stopped or terminated, ms. */
   readonly stops: { readonly from: number; readonly to: number }[] = [];
-  /** When EC2 announced that it takes the instance, ms. */
-  readonly notices: number[] = [];
+  /** When EC2 announced that it takes the instance, and from when on, ms. */
+  readonly notices: { readonly at: number; readonly from: number }[] = [];
   weather: Weather;
   /** How many starts of its job an incident has seen. */
   private readonly struck = new Map<Incident, number>();
@@ -201,7 +201,7 @@ export class World {
     if (this.ssm.state !== 'running' || !this.ssm.up || this.instance.announce === undefined) return;
     const now = this.clock.now();
     const notice = { action, time: (now + NOTICE_MS) / 1_000 };
-    this.notices.push(now);
+    this.notices.push({ at: now, from: now + NOTICE_MS });
     this.instance.announce(notice);
     if (event) this.bucket.objects.set(interruptionKey(INSTANCE_ID), Buffer.from(JSON.stringify(notice)));
     if (taken === null) this.clock.timer(NOTICE_MS, () => this.instance.announce?.(null));
