@@ -49,8 +49,8 @@ export async function showLive(
     const current = await describe(context, runs, execution);
     if (isRunning(current) && isWhole) continue; // Another attempt may follow.
     const ended = await pollUntil(POLL_MS, () => endedExecution(context, runs, current), signal);
-    if (isWhole) await feed.end(Date.now(), signal);
-    else await showRest(context, runs, run.name, { job, attempt, feed, from: log?.position.offset ?? 0, timestamps });
+    const offset = isWhole ? null : (log?.position.offset ?? 0);
+    await showRest(context, runs, run.name, { job, attempt, feed, offset, timestamps });
     return ended;
   }
 }
@@ -123,22 +123,33 @@ async function describe({ terminal, signal }: Context, { executions }: Runs, run
   return (await retryUntilReachable(() => executions.describe(run.arn, signal), notes, signal)) ?? run;
 }
 
-/** The rest of the log when the instance cannot be read any more: from the complete copy in S3, after what was shown. */
+interface Rest {
+  readonly job: JobName;
+  readonly attempt: number;
+  readonly feed: ByteFeed;
+  /** Of the attempt's log so much was shown; null: all. */
+  readonly offset: number | null;
+  readonly timestamps: boolean;
+}
+
+/** What was not read from the instance, from the complete copies in S3: the rest of an attempt, and the attempts after it. */
 async function showRest(
   { terminal, signal }: Context,
-  { store }: Runs,
+  { store }: Pick<Runs, 'store'>,
   id: string,
-  {
-    job,
-    attempt,
-    feed,
-    from,
-    timestamps,
-  }: { job: JobName; attempt: number; feed: ByteFeed; from: number; timestamps: boolean },
+  { job, attempt, feed, offset, timestamps }: Rest,
 ): Promise<void> {
-  const chunks = await openWholeLog(store, { id, manifest: await store.manifest(id) }, { job, attempt }, signal);
-  const times = timestamps ? await readLogTimes(store, { runId: id, attempt }, signal) : null;
-  if (chunks !== null) await pushTimed(chunks, feed, { from, times }, signal);
+  const manifest = await store.manifest(id);
+  const show = async (one: number, from: number) => {
+    const chunks = await openWholeLog(store, { id, manifest }, { job, attempt: one }, signal);
+    const times = timestamps ? await readLogTimes(store, { runId: id, attempt: one }, signal) : null;
+    if (chunks !== null) await pushTimed(chunks, feed, { from, times }, signal);
+    return chunks !== null;
+  };
+  const isShown = offset === null || (await show(attempt, offset));
+  const logs = manifest?.logs.filter((log) => log.job === job) ?? [];
+  const later = logs.map((log) => log.attempt).filter((one) => one > attempt);
+  for (const one of later.sort((a, b) => a - b)) await show(one, 0);
   await feed.end(Date.now(), signal);
-  if (chunks === null) terminal.note(`The rest of the log may be in CloudWatch: runctl logs ${id}`);
+  if (!isShown) terminal.note(`The rest of the log may be in CloudWatch: runctl logs ${id}`);
 }
