@@ -1,9 +1,9 @@
 import { createInstances, type Instances } from '../aws/instances.ts';
 import { createPrices, type Prices } from '../aws/prices.ts';
 import { assertAffordable } from '../core/cost/limit.ts';
-import { type PricedInstance, priceMs } from '../core/cost/price.ts';
+import { priceMs } from '../core/cost/price.ts';
 import { RunError } from '../core/errors.ts';
-import { chooseInstance, parseSelector } from '../core/workflow/choose-instance.ts';
+import { chooseInstance, parseSelector, pricedOf } from '../core/workflow/choose-instance.ts';
 import type { FindInput, Instance } from '../core/workflow/data.ts';
 import { entry } from './adapters/entry.ts';
 import { logger } from './adapters/logger.ts';
@@ -13,8 +13,10 @@ export function createFind(instances: Instances, prices: Prices) {
   return async ({ spec }: FindInput): Promise<Instance> => {
     const found = await instances.find(parseSelector(spec.instance));
     const instance = chooseInstance(found, spec.instance, spec);
-    const { priced } = found.find(({ id }) => id === instance.id) as { priced: PricedInstance };
-    const [ping, price] = await Promise.all([instances.ping(instance.id), prices.priceOf(priced, priceMs(spec))]);
+    const [ping, price] = await Promise.all([
+      instances.ping(instance.id),
+      prices.priceOf(pricedOf(found, instance), priceMs(spec)),
+    ]);
     if (ping !== 'Online') {
       throw new RunError(
         'AgentOffline',

@@ -19,6 +19,10 @@ function attemptsBehind(attempt: number): number[] {
   return Array.from({ length }, (_, index) => attempt + 1 + index);
 }
 
+function openerOf(logs: Pick<CloudWatchLogsClient, 'send'>, streams: Streams) {
+  return (attempt: number) => new JobLog(logs, { ...streams, attempt });
+}
+
 /** The logs of a job over the attempts of a run, one after the other. */
 export class AttemptsLog {
   readonly #open: (attempt: number) => JobLog;
@@ -30,7 +34,7 @@ export class AttemptsLog {
   }
 
   static from(logs: Pick<CloudWatchLogsClient, 'send'>, streams: Streams, attempt: number): AttemptsLog {
-    return new AttemptsLog((one) => new JobLog(logs, { ...streams, attempt: one }), attempt);
+    return new AttemptsLog(openerOf(logs, streams), attempt);
   }
 
   /** Begins with the newest attempt that has written something. */
@@ -39,7 +43,7 @@ export class AttemptsLog {
     streams: Streams,
     signal: AbortSignal,
   ): Promise<AttemptsLog> {
-    const open = (attempt: number) => new JobLog(logs, { ...streams, attempt });
+    const open = openerOf(logs, streams);
     for (let attempt = 1; ; ) {
       const next = attemptsBehind(attempt).map(open);
       const exist = await Promise.all(next.map((log) => log.exists(signal)));

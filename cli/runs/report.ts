@@ -6,17 +6,17 @@ import { trainingLimit } from '../../core/cost/limit.ts';
 import type { ErrorName, Outcome } from '../../core/errors.ts';
 import { headlinesIn } from '../../core/metrics/headline.ts';
 import type { JobName } from '../../core/names.ts';
-import { estimateCost } from '../../core/outcome/cost.ts';
 import type { Manifest } from '../../core/outcome/manifest-schema.ts';
 import type { JobProgress, UsageSample } from '../../core/protocol/answers.ts';
 import type { CheckpointProgress, EndedAttempt, JobSnapshot, RunFacts } from '../../core/workflow/data.ts';
-import { type StateEvent, type StateTime, stateTimes } from '../../core/workflow/history.ts';
+import { type StateEvent, stateTimes } from '../../core/workflow/history.ts';
 import { errorNamed, type RunEnding } from '../../core/workflow/run-ending.ts';
 import { RUN_STATES } from '../../core/workflow/states.ts';
 import { JobLog, type LogMessage } from '../logs/job-log.ts';
 import { LineAssembler } from '../logs/line-assembler.ts';
 import type { Run, Runs } from './find.ts';
 import { reconstruct } from './reconstruct.ts';
+import { costSoFar } from './run-cost.ts';
 import {
   argsOf,
   endingOf,
@@ -186,11 +186,6 @@ function ofManifest(manifest: Manifest): RunReport {
     costSoFarUsd: manifest.cost.usd,
     instanceCost: manifest.cost.instance,
   };
-}
-
-function costSoFar({ sync, install, restore, train }: RunFacts, states: readonly StateTime[]): number {
-  const polls = [sync, install, restore, train].reduce((sum, step) => sum + (step?.polls ?? 0), 0);
-  return estimateCost({ states: states.reduce((sum, { entered }) => sum + entered, 0), polls });
 }
 
 /** The supervisor counts its limit from the start of the process, which is before this state was left. Epoch ms. */

@@ -1,5 +1,4 @@
 import { type Execution, type Executions, isRunning, type ListedExecution } from '../../aws/executions.ts';
-import { costOfRun, heldSeconds } from '../../core/cost/instance-cost.ts';
 import type { Outcome } from '../../core/errors.ts';
 import { headlinesIn } from '../../core/metrics/headline.ts';
 import type { LatestValue } from '../../core/metrics/latest.ts';
@@ -15,6 +14,7 @@ import { phaseOf, type RunPhase, type RunWord } from '../../core/workflow/vocabu
 import type { RunOutput } from '../output/schemas.ts';
 import type { Found } from '../project/project.ts';
 import { isoTime } from '../terminal/times.ts';
+import { costUntilNow } from './run-cost.ts';
 import type { RunStore } from './store.ts';
 
 /** What stop-run does after an execution has been stopped ends within this time, ms; so long a missing manifest is awaited. */
@@ -256,22 +256,6 @@ export function waitedAndTrained(times: readonly StateTime[], word: RunWord) {
 function timesSoFar(beginning: readonly StateEvent[], state: string | null, now: number): StateTime[] {
   const last = beginning.findLast(({ kind, state: name }) => kind === 'entered' && !name.endsWith('?'));
   return last?.state === state ? stateTimes(beginning, now) : [];
-}
-
-const WAITING: readonly (string | undefined)[] = [
-  ...[RUN_STATES.sync, RUN_STATES.synced, RUN_STATES.queue],
-  ...[RUN_STATES.plan, RUN_STATES.planned, RUN_STATES.returning],
-];
-
-/** Dollars. null: not known, as of a run whose beginning does not reach to the end of its wait for an instance. */
-function costUntilNow(
-  beginning: readonly StateEvent[],
-  state: string | null,
-  facts: Parameters<typeof costOfRun>[0],
-): number | null {
-  const last = beginning.findLast(({ kind }) => kind === 'entered')?.state;
-  if (WAITING.includes(last) && last !== state) return null;
-  return costOfRun(facts, heldSeconds(beginning, Date.now()))?.usd ?? null;
 }
 
 /** Seconds since the instance was found to be busy. */

@@ -6,6 +6,7 @@ import {
   type FoundInstance,
   type InstanceSelector,
   parseSelector,
+  pricedOf,
 } from '../workflow/choose-instance.ts';
 import type { EndedAttempt, Instance, JobSnapshot, VerifyOutput } from '../workflow/data.ts';
 
@@ -82,10 +83,9 @@ async function findAnother(
   const others = await instances.find(selector);
   try {
     const instance = chooseInstance(others, spec.instance, spec);
-    const { priced } = others.find(({ id }) => id === instance.id) as FoundInstance;
     if ((await instances.ping(instance.id)) !== 'Online')
       return { kind: 'wait', why: `The SSM agent of ${instance.id} is not online.` };
-    return withPrice(spec, instance, await prices.priceOf(priced, priceMs(spec)));
+    return withPrice(spec, instance, await prices.priceOf(pricedOf(others, instance), priceMs(spec)));
   } catch (error) {
     if (!(error instanceof RunError)) throw error;
     return { kind: 'wait', why: `${lost} no longer exists. ${error.message}` };

@@ -120,6 +120,11 @@ export function chooseInstance(found: readonly FoundInstance[], wanted: string, 
   };
 }
 
+/** What the price of the instance that was chosen of these depends on. */
+export function pricedOf(found: readonly FoundInstance[], { id }: Pick<Instance, 'id'>): PricedInstance {
+  return (found.find((instance) => instance.id === id) as FoundInstance).priced;
+}
+
 /** The runner refuses such a user again: this is the early answer, with the tag's name in it. */
 function refuseUnlessAllowed(
   instance: FoundInstance,

@@ -147,7 +147,7 @@ export class AttemptWatch {
     return found;
   }
 
-  /** @returns on null: any end that is not a success */
+  /** Where `on` is null, any end that is not a success is tried again. */
   private retriesOf(run: string): { readonly on: readonly string[] | null; readonly times: number } {
     const { retries } = this.planOf(run).spec;
     if (retries === undefined) return DEFAULT;

@@ -5,8 +5,8 @@ import os
 import sys
 import zipfile
 
-# Its functions have no public twin that takes the source as bytes, and it is not in the type stubs.
-from importlib import _bootstrap_external as external  # type: ignore[attr-defined]
+# Its functions have no public twin that takes the source as bytes.
+from importlib import _bootstrap_external as external  # type: ignore[attr-defined]  # not in the type stubs
 
 program, folder, name = sys.argv[1:]
 path = "%s/%s-%s.zip" % (folder, name, sys.implementation.cache_tag)
