@@ -13,8 +13,11 @@ import { CLIENT_SETTINGS } from './settings.ts';
 export interface Instances {
   /** All instances that match, whatever their state; none is not an error. */
   find(selector: InstanceSelector): Promise<FoundInstance[]>;
-  /** SSM's PingStatus of the instance's agent, or null when SSM does not know the instance. */
-  ping(instanceId: string): Promise<string | null>;
+  /**
+   * SSM's PingStatus of the instance's agent, or null when SSM does not know the instance.
+   * @param since epoch milliseconds of the instance's start: the agent's status from before it says nothing, and counts as null
+   */
+  ping(instanceId: string, since?: number | null): Promise<string | null>;
 }
 
 export function createInstances(): Instances {
@@ -25,11 +28,13 @@ export function instancesOver(ec2: Pick<EC2Client, 'send'>, ssm: Pick<SSMClient,
   return {
     find: async (selector) => (await describeInstances(ec2, selector)).map(foundInstance),
 
-    async ping(instanceId) {
+    async ping(instanceId, since = null) {
       const Filters = [{ Key: 'InstanceIds', Values: [instanceId] }];
       const sent = ssm.send(new DescribeInstanceInformationCommand({ Filters }));
       const answer = await withAwsErrors(`ssm:DescribeInstanceInformation of ${instanceId}`, sent);
-      return answer.InstanceInformationList?.[0]?.PingStatus ?? null;
+      const { PingStatus = null, LastPingDateTime } = answer.InstanceInformationList?.[0] ?? {};
+      const isOld = since !== null && LastPingDateTime !== undefined && LastPingDateTime.getTime() < since;
+      return isOld ? null : PingStatus;
     },
   };
 }

@@ -72,7 +72,15 @@ export const ERRORS = {
   InstanceAmbiguous: unavailable(
     'Set the key instance to the id of one instance, or give the tag to one instance only.',
   ),
-  InstanceNotRunning: unavailable('Start the instance, wait until it is running, and start the run again.'),
+  InstanceNotRunning: unavailable(
+    'Start the instance and start the run again, or give the instance the tag runctl:power=managed: then runctl starts it.',
+  ),
+  InstanceStartFailed: unavailable(
+    'Start the instance in the EC2 console, which shows the cause, and start the run again.',
+  ),
+  NoCapacity: unavailable(
+    'Start the run again later, with a longer maxWait, or with an instance of another type or Availability Zone.',
+  ),
   InstanceNotEnabled: unavailable(
     'Give the instance the tag runctl=enabled: without it runctl may not send commands to it.',
   ),

@@ -59,7 +59,11 @@ export const INSTANCE_TAGS = {
   projects: 'runctl:projects',
   /** `allow`: jobs reach the instance metadata service, and so the instance's role. Default: they do not. */
   imds: 'runctl:imds',
+  /** `managed`: runctl starts and stops the instance. Default: it does neither. */
+  power: 'runctl:power',
 } as const;
+/** With {@link ENABLED_TAG}, the consent to start and stop an instance. */
+export const MANAGED_TAG = { key: INSTANCE_TAGS.power, value: 'managed' } as const;
 
 export const OUTPUTS = {
   machine: 'RunStateMachineArn',

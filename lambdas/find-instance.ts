@@ -1,38 +1,61 @@
 import { createInstances, type Instances } from '../aws/instances.ts';
+import { createPower, type Power } from '../aws/power.ts';
 import { createPrices, type Prices } from '../aws/prices.ts';
 import { assertAffordable } from '../core/cost/limit.ts';
 import { priceMs } from '../core/cost/price.ts';
 import { RunError } from '../core/errors.ts';
-import { chooseInstance, parseSelector, pricedOf } from '../core/workflow/choose-instance.ts';
-import type { FindInput, Instance } from '../core/workflow/data.ts';
+import { chooseInstance, foundOf, parseSelector } from '../core/workflow/choose-instance.ts';
+import type { FindInput, FindOutput } from '../core/workflow/data.ts';
+import { isBooting, startInstance } from '../core/workflow/start-instance.ts';
 import { entry } from './adapters/entry.ts';
 import { logger } from './adapters/logger.ts';
 
-/** Finds the one running Linux instance that the spec means and whose SSM agent answers, and what it costs. */
-export function createFind(instances: Instances, prices: Prices) {
-  return async ({ spec }: FindInput): Promise<Instance> => {
+interface Ports {
+  readonly instances: Instances;
+  readonly prices: Prices;
+  readonly power: Power;
+  /** Epoch milliseconds. */
+  readonly now: () => number;
+}
+
+/**
+ * Finds the one Linux instance that the spec means and whose SSM agent answers, and what it costs. One that is not running is
+ * started, if its tags allow that, and the state is entered again until its agent answers.
+ */
+export function createFind({ instances, prices, power, now }: Ports) {
+  return async ({ spec, starting }: FindInput): Promise<FindOutput> => {
     const found = await instances.find(parseSelector(spec.instance));
-    const instance = chooseInstance(found, spec.instance, spec);
+    const mayStart = starting !== undefined;
+    const instance = chooseInstance(found, spec.instance, spec, { mayStart });
+    const one = foundOf(found, instance);
+    const isRunning = one.state === 'running';
+    const mayWait = mayStart && instance.managed === true;
     const [ping, price] = await Promise.all([
-      instances.ping(instance.id),
-      prices.priceOf(pricedOf(found, instance), priceMs(spec)),
+      isRunning ? instances.ping(instance.id, one.startedAt) : null,
+      prices.priceOf(one.priced, priceMs(spec)),
     ]);
-    if (ping !== 'Online') {
-      throw new RunError(
-        'AgentOffline',
-        `The SSM agent of ${instance.id} is not online (${ping ?? 'SSM does not know the instance'}).`,
-      );
+    // Before an instance is started for it, too.
+    if (ping === 'Online' || starting === null) assertAffordable(spec, instance, price);
+    if (ping === 'Online') return { ...instance, price };
+    if (!isRunning || (mayWait && isBooting(one, now()))) {
+      const next = await startInstance({ start: power.start, now }, one, spec, starting ?? null);
+      logger.info('waits for the instance', { ...next });
+      return { starting: next };
     }
-    assertAffordable(spec, instance, price);
-    return { ...instance, price };
+    throw new RunError(
+      'AgentOffline',
+      `The SSM agent of ${instance.id} is not online (${ping ?? 'SSM does not know the instance'}).`,
+    );
   };
 }
 
 export const handler = entry(
   (input: FindInput) => input.run.id,
   () =>
-    createFind(
-      createInstances(),
-      createPrices((message, error) => logger.warn(message, error)),
-    ),
+    createFind({
+      instances: createInstances(),
+      power: createPower(),
+      prices: createPrices((message, error) => logger.warn(message, error)),
+      now: Date.now,
+    }),
 );

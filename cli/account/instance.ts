@@ -7,10 +7,12 @@ import {
   chooseInstance,
   type FoundInstance,
   foundInstance,
+  foundOf,
   parseSelector,
   type RunRequest,
 } from '../../core/workflow/choose-instance.ts';
 import type { Instance } from '../../core/workflow/data.ts';
+import { isBooting } from '../../core/workflow/start-instance.ts';
 import { type CliError, setUpError } from '../errors.ts';
 import { findInstances } from './instances.ts';
 
@@ -22,23 +24,27 @@ interface InstanceClients {
 /**
  * Finds the instance that a run would use, as the state Find instance does, before anything is uploaded.
  * @param selector `i-…` or `tag:Key=value`
+ * @returns `isStarted`: the run starts it, or waits until it has started
  * @throws CliError with the command that resolves it, where there is one
  */
 export async function resolveInstance(
   clients: InstanceClients,
   selector: string,
   request: RunRequest,
-): Promise<Instance> {
+): Promise<Instance & { readonly isStarted?: true }> {
   const found = (await findInstances(clients.ec2, selector)).map(foundInstance);
   let instance: Instance;
   try {
-    instance = chooseInstance(found, selector, request);
+    instance = chooseInstance(found, selector, request, { mayStart: true });
   } catch (error) {
     if (error instanceof RunError) throw await explain(clients.ec2, error, found, selector);
     throw error;
   }
-  const ping = await instancesOver(clients.ec2, clients.ssm).ping(instance.id);
+  const one = foundOf(found, instance);
+  if (one.state !== 'running') return { ...instance, isStarted: true };
+  const ping = await instancesOver(clients.ec2, clients.ssm).ping(instance.id, one.startedAt);
   if (ping === 'Online') return instance;
+  if (instance.managed && isBooting(one, Date.now())) return { ...instance, isStarted: true };
   throw setUpError(
     `The SSM agent of ${instance.id} is not online: ${ping ?? 'SSM does not know the instance'}.`,
     `${ERRORS.AgentOffline.next} After a start, the agent may take a few minutes. To check more: runctl doctor`,

@@ -19,7 +19,10 @@ export interface Plan {
   readonly args: readonly string[];
   /** References by the name of the variable. */
   readonly secrets: Readonly<Record<string, string>>;
-  readonly instance: { readonly found: Instance; readonly selector: Found<string> } | null;
+  readonly instance: {
+    readonly found: Instance & { readonly isStarted?: true };
+    readonly selector: Found<string>;
+  } | null;
   /** Dollars that the instance may cost; undefined: no cap, or not known. */
   readonly maxCost?: number | undefined;
   /** What the sync removes; null: not known. */
@@ -44,7 +47,7 @@ export function planRows(plan: Plan): [string, string][] {
       'instance',
       instance === null
         ? "from the archive's runctl.yaml"
-        : `${instance.found.id}, ${instance.found.type}  (${instance.selector.value === instance.found.id ? '' : `${instance.selector.value}, `}${instance.selector.from})`,
+        : `${instance.found.id}, ${instance.found.type}${instance.found.isStarted ? ', which the run starts' : ''}  (${instance.selector.value === instance.found.id ? '' : `${instance.selector.value}, `}${instance.selector.from})`,
     ],
     ...(removals === null || removals.files === 0
       ? []

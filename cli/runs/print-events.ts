@@ -5,13 +5,13 @@ import type { RunEnding } from '../../core/workflow/run-ending.ts';
 import { JOB_STATES, RUN_STATES } from '../../core/workflow/states.ts';
 import { ENDINGS, hasResults, phaseOf, type RunPhase } from '../../core/workflow/vocabulary.ts';
 import type { Style } from '../terminal/style.ts';
-import { queueText, readSnapshot } from './activity.ts';
+import { queueText, readSnapshot, startingOf } from './activity.ts';
 import type { RunEnd, RunEvent } from './follow.ts';
 
 export type Print = (line: string) => void;
 
 const WIDTH = 9; // of "  12.3 s " in front of a state
-const PHASE_WIDTH = 17; // of the longest phase
+const PHASE_WIDTH = 18; // of the longest phase
 
 type LineEvent = Extract<RunEvent, { kind: 'line' }>;
 type StateChange = Extract<RunEvent, { kind: 'state' }>;
@@ -33,6 +33,7 @@ export function eventPrinter(
   };
   let phase: RunPhase | null = null;
   let queue = '';
+  let starting = '';
   /** Lines of a sync whose end is not known. */
   let held: LineEvent[] = [];
   let showsSync: boolean | null = verbose || null;
@@ -52,6 +53,10 @@ export function eventPrinter(
   };
 
   const onExit = ({ event, sinceStart }: StateChange) => {
+    const waitsFor = event.state === RUN_STATES.find ? startingOf(event.output) : null;
+    if (waitsFor !== null && waitsFor.message !== starting)
+      printPhase('starting-instance', sinceStart, waitsFor.message);
+    starting = waitsFor?.message ?? starting;
     const job = JOB_STATES[event.state];
     const snapshot = job === 'sync' ? readSnapshot(event.output) : null;
     if (snapshot === null) return;
@@ -87,7 +92,9 @@ export function eventPrinter(
     }
     // In the queue, a run asks for the instance again and again.
     const asksAgain = phase === 'queued' && event.state === RUN_STATES.sync;
-    if (next !== phase && next !== 'queued' && !asksAgain) printPhase(next, sinceStart, event.state);
+    const looksAgain = phase === 'starting-instance' && next === 'finding-instance';
+    const isShownOnExit = next === 'queued' || next === 'starting-instance';
+    if (next !== phase && !isShownOnExit && !asksAgain && !looksAgain) printPhase(next, sinceStart, event.state);
   };
 }
 

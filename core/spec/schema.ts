@@ -210,7 +210,10 @@ export const specSchema = z.partial(
     ifBusy: z
       .enum(['queue', 'skip', 'refuse'])
       .check(z.describe('What to do when the instance trains something else.')),
-    maxWait: duration('Longest time in the queue.', { seconds: 30 * 86_400, text: '30d' }),
+    maxWait: duration('Longest time in the queue, and to wait for an instance that starts or was lost.', {
+      seconds: 30 * 86_400,
+      text: '30d',
+    }),
     maxLogBytes: text.check(
       z.regex(/^\d{1,9}(\.\d{1,9})?(B|KiB|MiB|GiB)$/, 'is a size such as 500MiB or 1GiB'),
       z.describe('Log bytes to CloudWatch; the copy in S3 stays whole.'),

@@ -1,6 +1,6 @@
 import type { PricedInstance } from '../cost/price.ts';
 import { RunError } from '../errors.ts';
-import { DEFAULT_ROOT, DEFAULT_USER, ENABLED_TAG, INSTANCE_TAGS } from '../names.ts';
+import { DEFAULT_ROOT, DEFAULT_USER, ENABLED_TAG, INSTANCE_TAGS, MANAGED_TAG } from '../names.ts';
 import type { Instance } from './data.ts';
 
 export type InstanceSelector = { readonly id: string } | { readonly tag: string; readonly value: string };
@@ -15,6 +15,10 @@ export interface FoundInstance {
   readonly tags: Readonly<Record<string, string>>;
   /** What its price depends on. */
   readonly priced: PricedInstance;
+  /** Epoch milliseconds of its last start; null: not known. */
+  readonly startedAt: number | null;
+  /** EC2's code for why it is in its state, such as Client.UserInitiatedShutdown; null: none. */
+  readonly reason: string | null;
 }
 
 /** As EC2 describes an instance. */
@@ -31,6 +35,8 @@ interface DescribedInstance {
   readonly Placement?:
     | { readonly AvailabilityZone?: string | undefined; readonly Tenancy?: string | undefined }
     | undefined;
+  readonly LaunchTime?: Date | undefined;
+  readonly StateReason?: { readonly Code?: string | undefined } | undefined;
   readonly Tags?: readonly { readonly Key?: string | undefined; readonly Value?: string | undefined }[] | undefined;
 }
 
@@ -43,6 +49,8 @@ export function foundInstance(instance: DescribedInstance): FoundInstance {
     image: instance.ImageId ?? 'unknown',
     tags: Object.fromEntries((instance.Tags ?? []).map((tag) => [tag.Key ?? '', tag.Value ?? ''])),
     priced: pricedInstance(instance),
+    startedAt: instance.LaunchTime?.getTime() ?? null,
+    reason: instance.StateReason?.Code ?? null,
   };
 }
 
@@ -82,20 +90,32 @@ export interface RunRequest {
   readonly user: string | null;
 }
 
+/** Whether runctl may start and stop it. */
+export function isManaged({ tags }: Pick<FoundInstance, 'tags'>): boolean {
+  return tags[ENABLED_TAG.key] === ENABLED_TAG.value && tags[MANAGED_TAG.key] === MANAGED_TAG.value;
+}
+
 /**
  * Picks the one instance that a run may use.
+ * @param mayStart when none is running, one that runctl may start will do
  * @throws RunError `InstanceNotFound`, `InstanceAmbiguous`, `InstanceNotRunning`, `InstanceNotLinux`, `InstanceNotEnabled`,
  * `ProjectNotAllowed`, `UserNotAllowed`
  */
-export function chooseInstance(found: readonly FoundInstance[], wanted: string, request: RunRequest): Instance {
+export function chooseInstance(
+  found: readonly FoundInstance[],
+  wanted: string,
+  request: RunRequest,
+  { mayStart = false } = {},
+): Instance {
   const present = found.filter((instance) => instance.state !== 'terminated' && instance.state !== 'shutting-down');
   const running = present.filter((instance) => instance.state === 'running');
   const list = (instances: readonly FoundInstance[]) =>
     instances.map((instance) => `${instance.id} (${instance.state})`).join(', ');
-  const [instance, second] = running;
+  const usable = running.length === 0 && mayStart ? present.filter(isManaged) : running;
+  const [instance, second] = usable;
   if (present.length === 0) throw new RunError('InstanceNotFound', `There is no instance ${wanted}.`);
   if (!instance) throw new RunError('InstanceNotRunning', `No instance ${wanted} is running: ${list(present)}.`);
-  if (second) throw new RunError('InstanceAmbiguous', `${running.length} instances are ${wanted}: ${list(running)}.`);
+  if (second) throw new RunError('InstanceAmbiguous', `${usable.length} instances are ${wanted}: ${list(usable)}.`);
   if (instance.platform !== 'linux') throw new RunError('InstanceNotLinux', `${instance.id} runs Windows.`);
   if (instance.tags[ENABLED_TAG.key] !== ENABLED_TAG.value) {
     throw new RunError(
@@ -117,12 +137,18 @@ export function chooseInstance(found: readonly FoundInstance[], wanted: string, 
     platform: instance.platform,
     type: instance.type,
     image: instance.image,
+    ...(isManaged(instance) ? { managed: true } : {}),
   };
 }
 
 /** What the price of the instance that was chosen of these depends on. */
-export function pricedOf(found: readonly FoundInstance[], { id }: Pick<Instance, 'id'>): PricedInstance {
-  return (found.find((instance) => instance.id === id) as FoundInstance).priced;
+export function pricedOf(found: readonly FoundInstance[], chosen: Pick<Instance, 'id'>): PricedInstance {
+  return foundOf(found, chosen).priced;
+}
+
+/** The instance that was chosen of these, as EC2 describes it. */
+export function foundOf(found: readonly FoundInstance[], { id }: Pick<Instance, 'id'>): FoundInstance {
+  return found.find((instance) => instance.id === id) as FoundInstance;
 }
 
 /** The runner refuses such a user again: this is the early answer, with the tag's name in it. */

@@ -174,9 +174,32 @@ export interface Instance {
   readonly image: string;
   /** null: not known. Left out by a run that began with an older version. */
   readonly price?: Price | null;
+  /** runctl may start and stop it. Left out: it may not. */
+  readonly managed?: true;
 }
 
-export interface FindInput extends VerifyOutput {}
+export interface FindInput extends VerifyOutput {
+  /** Of the visit before; null: it did not wait. Left out by a run that began with an older version: it cannot wait. */
+  readonly starting?: Starting | null;
+}
+
+/** The instance, or what the run waits for: the state Find instance is then entered again. */
+export type FindOutput = Instance | { readonly starting: Starting };
+
+/** An instance that is on its way to running. */
+export interface Starting {
+  readonly id: string;
+  /** `stopping`: it is started when it has stopped. `booting`: EC2 starts it, or its agent is not online yet. */
+  readonly kind: 'stopping' | 'booting' | 'no-capacity';
+  /** What the run waits for, for people. */
+  readonly message: string;
+  /** Epoch seconds since when the run waits. */
+  readonly since: number;
+  /** Seconds until the next visit. */
+  readonly wait: number;
+  /** Starts that EC2 has accepted. */
+  readonly starts: number;
+}
 
 /** How far a job's log has been read. */
 export interface LogCursor {

@@ -7,6 +7,8 @@ export const RUN_STATES = {
   assemble: 'Assemble archive',
   verify: 'Verify archive',
   find: 'Find instance',
+  found: 'Instance ready?',
+  starting: 'Wait for instance to start',
   sync: 'Sync code',
   synced: 'Code synced?',
   queue: 'Wait for instance',

@@ -36,6 +36,7 @@ import {
   readWatches,
   restoreCheckpoints,
   runMachineArn,
+  startInstances,
   stopWatches,
   watchMachineArn,
   writeIndexes,
@@ -124,9 +125,9 @@ export class Steps extends Construct {
     });
     this.findInstance = new StepLambda(this, 'find-instance', {
       config,
-      description: 'Finds the running instance that matches the spec, and its price',
+      description: 'Finds the instance that matches the spec, and its price; starts it if its tags allow that',
       environment: {},
-      permissions: [describeInstances(), describeAgents(), readPrices()],
+      permissions: [describeInstances(), describeAgents(), readPrices(), startInstances(stack)],
       timeout: Duration.seconds(60),
     });
     this.syncCode = new StepLambda(this, 'sync-code', {

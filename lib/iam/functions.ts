@@ -8,6 +8,7 @@ import {
   INDEX_PREFIX,
   INTERRUPTED_PREFIX,
   LOG_CHUNK_PREFIX,
+  MANAGED_TAG,
   MANIFEST,
   NOTIFIED_PREFIX,
   PATCH_PREFIX,
@@ -211,6 +212,20 @@ export function expireArchives(stack: Stack, bucket: Bucket): Permission[] {
 /** The Describe calls have no resource-level permissions. */
 export function describeInstances(): Permission {
   return { actions: ['ec2:DescribeInstances'], resources: ['*'] };
+}
+
+/** Starts instances with both tags only. */
+export function startInstances(stack: Stack): Permission {
+  return ofManaged(stack, 'ec2:StartInstances');
+}
+
+function ofManaged(stack: Stack, action: string): Permission {
+  const tags = [ENABLED_TAG, MANAGED_TAG].map(({ key, value }) => [`ec2:ResourceTag/${key}`, value]);
+  return {
+    actions: [action],
+    resources: [stack.formatArn({ service: 'ec2', resource: 'instance', resourceName: '*' })],
+    conditions: { StringEquals: Object.fromEntries(tags) },
+  };
 }
 
 /** Prices are the same for everybody: neither call has resource-level permissions. */

@@ -104,11 +104,7 @@ export class RunMachine extends Construct {
     const install = this.createInstall(steps, restore);
     const sync = this.createSync(steps, install);
     this.plan.next(this.createDecision(sync));
-    const find = this.task(RUN_STATES.find, steps.findInstance, {
-      comment: 'Finds exactly one running Linux instance whose SSM agent is online.',
-      input: RUN_VARIABLES,
-      assign: { instance: '{% $states.result.Payload %}' },
-    });
+    const find = this.createFind(steps, sync);
     const assemble = this.task(RUN_STATES.assemble, steps.assembleArchive, {
       comment:
         'Makes the archive from an earlier one and the patch that was uploaded; Verify archive reads it like any other.',
@@ -129,7 +125,7 @@ export class RunMachine extends Construct {
         warnings: '{% $states.result.Payload.warnings %}',
       },
     });
-    assemble.next(verify).next(find).next(sync);
+    assemble.next(verify).next(find);
     this.machine = createMachine(this, 'Machine', {
       name: RUN_MACHINE,
       comment: 'Trains an uploaded archive on an EC2 instance over SSM',
@@ -144,7 +140,19 @@ export class RunMachine extends Construct {
 
   private createBegin(): Pass {
     const names = [
-      ...['run', 'spec', 'archive', 'assembled', 'instance', 'heldSince', 'sync', 'install', 'restore', 'train'],
+      ...[
+        'run',
+        'spec',
+        'archive',
+        'assembled',
+        'instance',
+        'starting',
+        'heldSince',
+        'sync',
+        'install',
+        'restore',
+        'train',
+      ],
       ...['failure', 'plan', 'finish'],
     ];
     return Pass.jsonata(this, RUN_STATES.begin, {
@@ -156,6 +164,26 @@ export class RunMachine extends Construct {
         watches: 0,
       },
     });
+  }
+
+  private createFind(steps: Steps, next: IChainable): IChainable {
+    const find = this.task(RUN_STATES.find, steps.findInstance, {
+      comment: 'Finds exactly one Linux instance whose SSM agent is online; starts it if its tags allow that.',
+      input: { ...RUN_VARIABLES, starting: '{% $starting %}' },
+      assign: {
+        instance: '{% $exists($states.result.Payload.id) ? $states.result.Payload : null %}',
+        starting: '{% $exists($states.result.Payload.starting) ? $states.result.Payload.starting : null %}',
+      },
+    });
+    const wait = Wait.jsonata(this, RUN_STATES.starting, {
+      comment: 'Waits until EC2 has started the instance and its SSM agent is online. The output says for what.',
+      time: WaitTime.seconds('{% $starting.wait %}'),
+      outputs: '{% $starting %}',
+    }).next(find);
+    find.next(
+      Choice.jsonata(this, RUN_STATES.found).when(Condition.jsonata('{% $starting != null %}'), wait).otherwise(next),
+    );
+    return find;
   }
 
   private createSync(steps: Steps, next: IChainable): IChainable {

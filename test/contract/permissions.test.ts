@@ -97,6 +97,12 @@ const sendBy = (name: string): IamRequest[] => [
     context: { 'ssm:resourceTag/runctl': 'enabled' },
   },
 ];
+/** Both tags are needed: the probes change each of them. */
+const onManaged = (action: string): IamRequest => ({
+  action,
+  resource: arn('ec2', 'instance/i-0123456789abcdef0'),
+  context: { 'ec2:ResourceTag/runctl': 'enabled', 'ec2:ResourceTag/runctl:power': 'managed' },
+});
 const measured = { action: 'cloudwatch:PutMetricData', resource: '*' };
 const read = (...keys: string[]) => keys.flatMap((key) => on('s3:GetObject', object(key)));
 const readVersion = (...keys: string[]) => keys.flatMap((key) => on('s3:GetObjectVersion', object(key)));
@@ -167,6 +173,7 @@ const REQUESTS: Readonly<Record<string, (name: string) => IamRequest[]>> = {
   GetCommandInvocation: () => on('ssm:GetCommandInvocation', '*'),
   GetDocument: () => on('ssm:GetDocument', document(RUN_DOCUMENT)),
   DescribeInstances: () => on('ec2:DescribeInstances', '*'),
+  StartInstances: () => [onManaged('ec2:StartInstances')],
   GetProducts: () => on('pricing:GetProducts', '*'),
   DescribeSpotPriceHistory: () => on('ec2:DescribeSpotPriceHistory', '*'),
   DescribeInstanceInformation: () => on('ssm:DescribeInstanceInformation', '*'),
@@ -228,8 +235,8 @@ function strangers({ action, resource, context }: IamRequest): IamRequest[] {
   const elsewhere = FOREIGN.map(([pattern, name]) => resource.replace(pattern, name)).filter((one) => one !== resource);
   const others = elsewhere.map((one) => ({ action, resource: one, ...(context ? { context } : {}) }));
   if (!context) return others;
-  const changed = Object.fromEntries(Object.keys(context).map((key) => [key, 'other']));
-  return [...others, { action, resource }, { action, resource, context: changed }];
+  const changed = Object.keys(context).map((key) => ({ action, resource, context: { ...context, [key]: 'other' } }));
+  return [...others, { action, resource }, ...changed];
 }
 
 const text = ({ action, resource, context }: IamRequest) =>

@@ -4,6 +4,7 @@ import { executionsOver } from '../../../aws/executions.ts';
 import { functionsOver } from '../../../aws/functions.ts';
 import { instancesOver } from '../../../aws/instances.ts';
 import { logStoreOver } from '../../../aws/log-store.ts';
+import { powerOver } from '../../../aws/power.ts';
 import { commandsOver } from '../../../aws/run-command.ts';
 import { runFilesOver } from '../../../aws/run-files.ts';
 import { DEFAULT_CAPS } from '../../../core/archive/caps.ts';
@@ -86,6 +87,7 @@ function handlers(services: Services, invocation: Invocation): Readonly<Record<s
   const sfn = invocation.client<Parameters<typeof executionsOver>[0]>(services.states);
   const executions = executionsOver(sfn);
   const instances = instancesOver(invocation.client<Parameters<typeof instancesOver>[0]>(services.ssm.ec2), ssm);
+  const power = powerOver(invocation.client<Parameters<typeof powerOver>[0]>(services.ssm.ec2));
   const through = (asks: Parameters<typeof commandsOver>[0]['instances']) =>
     commandsOver({ ssm, document, presign, instances: asks, now, sleep, warn });
   const functions = functionsOver(invocation.client<Parameters<typeof functionsOver>[0]>(services.lambda));
@@ -120,7 +122,7 @@ function handlers(services: Services, invocation: Invocation): Readonly<Record<s
       documentVersion: () => Promise.resolve(services.ssm.documentVersion),
       uploadBucket: BUCKET,
     }),
-    'runctl-find-instance': createFind(instances, prices),
+    'runctl-find-instance': createFind({ instances, prices, power, now }),
     'runctl-sync-code': createSync({
       ...job,
       archives,

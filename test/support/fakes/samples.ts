@@ -72,6 +72,8 @@ export const foundInstance: FoundInstance = {
   image: 'ami-1',
   tags: { runctl: 'enabled', Project: 'demo' },
   priced: { type: 'g5.xlarge', zone: 'eu-central-1a', isSpot: false, isPlain: true },
+  startedAt: null,
+  reason: null,
 };
 
 export const price: Price = { usdPerHour: 1.258, source: 'pricing', at: '2026-11-24T10:00:05.000Z' };

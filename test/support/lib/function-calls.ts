@@ -29,7 +29,7 @@ export const CALLED = new Map<string, readonly string[]>([
   ],
   // HeadObject: an old archive may have expired.
   ['verify-archive', ['GetObject', 'HeadObject', 'PutObject', 'GetDocument', ...CHECKPOINTS]],
-  ['find-instance', ['DescribeInstances', 'DescribeInstanceInformation', ...PRICES]],
+  ['find-instance', ['DescribeInstances', 'DescribeInstanceInformation', 'StartInstances', ...PRICES]],
   // GetObject: the presigned URL carries this role's permission.
   ['sync-code', [...JOB, ...LOGS, 'GetObject', 'Invoke']],
   ['install-requirements', [...JOB, ...LOGS]],

@@ -162,6 +162,12 @@ describe('instances', () => {
     await expect(ec2(() => awsError(thrown)).instances.find({ id: 'i-1' })).rejects.toMatchObject({ name });
   });
 
+  it('does not believe a status of the agent from before the instance started', async () => {
+    const online = { InstanceInformationList: [{ PingStatus: 'Online', LastPingDateTime: new Date(1_000) }] };
+    const ping = (since: number | null) => ec2(() => ({}), online).instances.ping('i-1', since);
+    expect([await ping(null), await ping(1_000), await ping(1_001)]).toEqual(['Online', 'Online', null]);
+  });
+
   it('asks SSM whether the agent is connected', async () => {
     const { instances, asked } = ec2(() => ({}), { InstanceInformationList: [{ PingStatus: 'Online' }] });
     expect(await instances.ping('i-1')).toBe('Online');

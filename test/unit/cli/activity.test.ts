@@ -19,6 +19,14 @@ describe('what a run does', () => {
     expect(await activity('Wait for instance', { ...busy, holder: null })).toContain('other runs come first');
   });
 
+  it('is one steady line while its instance starts', async () => {
+    const waiting = { starting: { message: 'i-1 starts; its SSM agent is not online yet.' } };
+    for (const state of ['Find instance', 'Instance ready?', 'Wait for instance to start'])
+      expect(await activity(state, waiting)).toBe('starting-instance: i-1 starts; its SSM agent is not online yet.');
+    expect(await activity('Find instance')).toBe('finding-instance');
+    expect(await activity('Find instance', { id: 'i-1' })).toBe('finding-instance');
+  });
+
   it('is its word otherwise', async () => {
     expect(await activity(null)).toBe('starting');
     expect(await activity('Sync code')).toBe('syncing');

@@ -8,12 +8,18 @@ const ID = 'i-0123456789abcdef0';
 const REQUEST = { project: 'demo', user: null };
 
 /** An account with one instance, and an agent that answers so. */
-function account(state: string | null, { tags = ['enabled'], ping = 'Online' as string | null, others = 0 } = {}) {
+function account(
+  state: string | null,
+  { tags = ['enabled'], managed = false, ping = 'Online' as string | null, others = 0 } = {},
+) {
   const instance = (InstanceId: string) => ({
     InstanceId,
     State: { Name: state ?? 'running' },
     InstanceType: 'g5.xlarge',
-    Tags: tags.map((Value) => ({ Key: 'runctl', Value })),
+    Tags: [
+      ...tags.map((Value) => ({ Key: 'runctl', Value })),
+      ...(managed ? [{ Key: 'runctl:power', Value: 'managed' }] : []),
+    ],
   });
   const { client: ec2 } = fakeClient<EC2Client>({
     DescribeInstancesCommand: ({ InstanceIds, Filters }) => {
@@ -36,6 +42,15 @@ describe('the instance of a run, before anything is uploaded', () => {
   it('is found by id and by tag', async () => {
     for (const wanted of [ID, 'tag:Project=nets'])
       expect(await resolveInstance(account('running'), wanted, REQUEST)).toMatchObject({ id: ID, type: 'g5.xlarge' });
+  });
+
+  it('may be stopped when the run may start it', async () => {
+    for (const state of ['stopped', 'stopping', 'pending'])
+      expect(await resolveInstance(account(state, { managed: true }), ID, REQUEST)).toMatchObject({ isStarted: true });
+    expect(await resolveInstance(account('running', { managed: true }), ID, REQUEST)).not.toHaveProperty('isStarted');
+    await expect(resolveInstance(account('stopped', { managed: true, tags: [] }), ID, REQUEST)).rejects.toMatchObject({
+      exitCode: 3,
+    });
   });
 
   it.each([

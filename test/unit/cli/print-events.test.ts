@@ -22,7 +22,7 @@ const entered = (state: string): RunEvent => {
   seconds += 1;
   return { kind: 'state', sinceStart: seconds, event: { kind: 'entered', state, at: 0, output: null } };
 };
-const exited = (state: string, step: JobSnapshot | { Error: string }): RunEvent => ({
+const exited = (state: string, step: JobSnapshot | object): RunEvent => ({
   kind: 'state',
   sinceStart: seconds,
   event: { kind: 'exited', state, at: 0, output: JSON.stringify(step) },
@@ -59,6 +59,31 @@ describe('what `run` prints', () => {
       'queued position 1 of 2; run digits-2 has had the instance since …',
       'sync | 12 files: 1 added, 2 changed, 0 removed; kept on the instance under another name: train.py.kept',
       'launching Start training',
+    ]);
+  });
+
+  it('has one line for an instance that starts, until it waits for something else', () => {
+    const visit = (message: string) => [
+      entered('Find instance'),
+      exited('Find instance', { starting: { message } }),
+      entered('Instance ready?'),
+      entered('Wait for instance to start'),
+    ];
+    const lines = printed([
+      ...visit('no capacity'),
+      ...visit('no capacity'),
+      ...visit('starts'),
+      ...visit('starts'),
+      entered('Find instance'),
+      exited('Find instance', { id: 'i-1' }),
+      entered('Instance ready?'),
+      entered('Sync code'),
+    ]);
+    expect(lines.map((text) => text.replace(/^\d+\.\d s /, ''))).toEqual([
+      'finding-instance Find instance',
+      'starting-instance no capacity',
+      'starting-instance starts',
+      'syncing Sync code',
     ]);
   });
 

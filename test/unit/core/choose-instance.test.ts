@@ -19,6 +19,22 @@ describe('chooseInstance', () => {
     expect(chooseInstance(found, 'tag:Project=demo', REQUEST)).toEqual(instance);
   });
 
+  it('takes one that it may start when none is running, and never without both tags', () => {
+    const tags = { ...fit.tags, 'runctl:power': 'managed' };
+    const stopped = at('i-1', { state: 'stopped', tags });
+    const choose = (found: (typeof fit)[], mayStart = true) =>
+      chooseInstance(found, 'tag:Project=demo', REQUEST, { mayStart });
+    expect(choose([stopped, at('i-2', { state: 'stopped' })])).toMatchObject({ id: 'i-1', managed: true });
+    expect(choose([stopped, fit])).toEqual(instance);
+    const refused = (name: string, found: (typeof fit)[], mayStart = true) =>
+      expect(() => choose(found, mayStart)).toThrow(expect.objectContaining({ name }));
+    refused('InstanceNotRunning', [stopped], false);
+    refused('InstanceNotRunning', [at('i-1', { state: 'stopped', tags: { 'runctl:power': 'managed' } })]);
+    refused('InstanceNotRunning', [at('i-1', { state: 'stopped', tags: { ...tags, 'runctl:power': 'yes' } })]);
+    refused('InstanceNotRunning', [at('i-1', { state: 'stopped' })]);
+    refused('InstanceAmbiguous', [stopped, at('i-2', { state: 'stopping', tags })]);
+  });
+
   it('takes root, home and user from its tags', () => {
     const tags = { ...fit.tags, 'runctl:root': '/data/runctl', 'runctl:home': '/data/home', 'runctl:user': 'me' };
     expect(chooseInstance([{ ...fit, tags }], 'x', REQUEST)).toMatchObject({

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import type { Prices } from '../../../aws/prices.ts';
 import { RunError } from '../../../core/errors.ts';
-import type { JobInput } from '../../../core/workflow/data.ts';
+import type { FoundInstance } from '../../../core/workflow/choose-instance.ts';
+import type { JobInput, Starting } from '../../../core/workflow/data.ts';
 import { createCheck } from '../../../lambdas/check-instance.ts';
 import { createConfirm } from '../../../lambdas/confirm-pid.ts';
 import { createFind } from '../../../lambdas/find-instance.ts';
@@ -30,11 +31,14 @@ const busy = jobStatus('sync', '', { state: 'busy', holder: { run: 'other', arn:
 const done = jobStatus('sync', 'synced\n', { state: 'exited', exit: exit() });
 
 describe('Find instance', () => {
+  const power = { start: () => Promise.reject(new Error('nobody may start it')) };
   const find = (state: string, ping: string | null) =>
-    createFind(
-      { find: () => Promise.resolve([{ ...foundInstance, state }]), ping: () => Promise.resolve(ping) },
+    createFind({
+      instances: { find: () => Promise.resolve([{ ...foundInstance, state }]), ping: () => Promise.resolve(ping) },
       prices,
-    )(verified);
+      power,
+      now: () => 0,
+    })({ ...verified, starting: null });
 
   it('answers with the instance whose agent is online', async () => {
     expect(await find('running', 'Online')).toEqual({ ...instance, price });
@@ -50,7 +54,7 @@ describe('Find instance', () => {
       },
     };
     const findWith = (maxCost: number | null, from: Prices) =>
-      createFind(instances, from)({ ...verified, spec: { ...spec, maxCost } });
+      createFind({ instances, prices: from, power, now: () => 0 })({ ...verified, spec: { ...spec, maxCost } });
     expect(await findWith(null, unknown)).toEqual({ ...instance, price: null });
     await expect(findWith(5, unknown)).rejects.toMatchObject({
       name: 'PriceUnknown',
@@ -70,6 +74,71 @@ describe('Find instance', () => {
     ['stopped', 'Online', 'InstanceNotRunning'],
   ])('%s, agent %s: %s', async (state, ping, name) => {
     await expect(find(state, ping)).rejects.toMatchObject({ name });
+  });
+});
+
+describe('Find instance, of one that runctl may start', () => {
+  const managed = { ...foundInstance, tags: { ...foundInstance.tags, 'runctl:power': 'managed' }, startedAt: 500_000 };
+  function find(
+    changes: Partial<FoundInstance>,
+    {
+      ping = null as string | null,
+      starting = null as Starting | null | 'left out',
+      maxCost = null as number | null,
+    } = {},
+  ) {
+    const started: string[] = [];
+    const asked: unknown[] = [];
+    const answer = createFind({
+      instances: {
+        find: () => Promise.resolve([{ ...managed, ...changes }]),
+        ping: (...question) => {
+          asked.push(question);
+          return Promise.resolve(ping);
+        },
+      },
+      prices,
+      power: {
+        start: (id) => {
+          started.push(id);
+          return Promise.resolve(null);
+        },
+      },
+      now: () => 600_000,
+    })({ ...verified, spec: { ...spec, maxCost }, ...(starting === 'left out' ? {} : { starting }) });
+    return { answer, started, asked };
+  }
+  const waiting: Starting = { id: instance.id, kind: 'booting', message: 'm', since: 590, wait: 5, starts: 1 };
+
+  it('starts a stopped one, and answers with what it waits for', async () => {
+    const { answer, started } = find({ state: 'stopped' });
+    expect(await answer).toEqual({
+      starting: expect.objectContaining({ id: instance.id, kind: 'booting', since: 600 }),
+    });
+    expect(started).toEqual([instance.id]);
+  });
+
+  it('goes on once its agent is online, and counts only what the agent said since the start', async () => {
+    const { answer, asked } = find({}, { ping: 'Online', starting: waiting });
+    expect(await answer).toEqual({ ...instance, managed: true, price });
+    expect(asked).toEqual([[instance.id, 500_000]]);
+    expect(await find({}, { starting: waiting }).answer).toMatchObject({ starting: { kind: 'booting', since: 590 } });
+    const silent = find({ startedAt: -400_000 }, { starting: waiting });
+    await expect(silent.answer).rejects.toMatchObject({ name: 'AgentOffline' });
+  });
+
+  it('starts nothing for a run that maxCost does not pay for', async () => {
+    const { answer, started } = find({ state: 'stopped' }, { maxCost: 0.001 });
+    await expect(answer).rejects.toMatchObject({ name: 'CostCapped' });
+    expect(started).toEqual([]);
+  });
+
+  it('starts nothing for a run of an older version, which cannot wait, and none without the tag', async () => {
+    const old = find({ state: 'stopped' }, { starting: 'left out' });
+    await expect(old.answer).rejects.toMatchObject({ name: 'InstanceNotRunning' });
+    const untagged = find({ state: 'stopped', tags: foundInstance.tags });
+    await expect(untagged.answer).rejects.toMatchObject({ name: 'InstanceNotRunning' });
+    expect([...old.started, ...untagged.started]).toEqual([]);
   });
 });
 

@@ -208,6 +208,28 @@ describe('runctl-run', () => {
     expect(run.States['Wait for instance']).toMatchObject({ Type: 'Wait', Next: 'Sync code' });
   });
 
+  it('waits for an instance that starts, and looks at it again', async () => {
+    const { Choices = [], Default } = run.States['Instance ready?'] ?? {};
+    expect(Default).toBe('Sync code');
+    expect(Choices).toMatchObject([{ Condition: '{% $starting != null %}', Next: 'Wait for instance to start' }]);
+    expect(run.States['Wait for instance to start']).toMatchObject({
+      Type: 'Wait',
+      Seconds: '{% $starting.wait %}',
+      Next: 'Find instance',
+    });
+    const assign = (run.States['Find instance'] as { Assign?: Record<string, string> } | undefined)?.Assign ?? {};
+    const assigned = async (name: string, Payload: object) =>
+      JSON.parse(
+        JSON.stringify(
+          await jsonata(assign[name]?.slice(2, -2) ?? '').evaluate({}, { states: { result: { Payload } } }),
+        ),
+      );
+    expect(await assigned('instance', { id: 'i-1' })).toEqual({ id: 'i-1' });
+    expect(await assigned('starting', { id: 'i-1' })).toBeNull();
+    expect(await assigned('instance', { starting: { wait: 5 } })).toBeNull();
+    expect(await assigned('starting', { starting: { wait: 5 } })).toEqual({ wait: 5 });
+  });
+
   it('ends eventually', () => {
     expect(run.TimeoutSeconds).toBe(65 * 86_400);
   });

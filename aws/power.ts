@@ -1,0 +1,54 @@
+import { EC2Client, StartInstancesCommand } from '@aws-sdk/client-ec2';
+import { errorName, isTransient, toAwsError } from './errors.ts';
+import { CLIENT_SETTINGS } from './settings.ts';
+
+/** Why EC2 does not start an instance. */
+export interface StartRefusal {
+  /** `no-capacity`: it may have room later. `changed`: it is in another state by now. */
+  readonly kind: 'no-capacity' | 'changed' | 'other';
+  /** EC2's error, for people. */
+  readonly message: string;
+}
+
+export interface Power {
+  /** Asks EC2 to start it; one that runs stays so. null: it will. */
+  start(instanceId: string): Promise<StartRefusal | null>;
+}
+
+/** What other instances, of this account or of others, take up (EC2 API Reference, "Error codes"). */
+const NO_CAPACITY = [
+  'InsufficientInstanceCapacity',
+  'InsufficientHostCapacity',
+  'InsufficientReservedInstanceCapacity',
+  'InsufficientCapacityOnHost',
+  'ReservationCapacityExceeded',
+  'InstanceLimitExceeded',
+  'VcpuLimitExceeded',
+  'MaxSpotInstanceCountExceeded',
+];
+/** The instance is stopping, or a Spot request of it is not yet back in the state in which it can be started. */
+const CHANGED = ['IncorrectInstanceState', 'IncorrectSpotRequestState'];
+
+export function createPower(): Power {
+  return powerOver(new EC2Client(CLIENT_SETTINGS));
+}
+
+export function powerOver(ec2: Pick<EC2Client, 'send'>): Power {
+  return {
+    async start(instanceId) {
+      try {
+        await ec2.send(new StartInstancesCommand({ InstanceIds: [instanceId] }));
+        return null;
+      } catch (error) {
+        const name = errorName(error).replace(/^Server\./, '');
+        const message = `${name}: ${error instanceof Error ? error.message : String(error)}`;
+        // A lack of capacity comes with status 500.
+        if (NO_CAPACITY.includes(name)) return { kind: 'no-capacity', message };
+        if (CHANGED.includes(name)) return { kind: 'changed', message };
+        const known = toAwsError(error, `ec2:StartInstances of ${instanceId}`) as Error;
+        if (isTransient(error) || known.name === 'AccessDenied') throw known;
+        return { kind: 'other', message };
+      }
+    },
+  };
+}
