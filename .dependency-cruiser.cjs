@@ -48,6 +48,7 @@ module.exports = {
     core('job', 'cost', 'checkpoints', 'protocol', 'logs', 'workflow', 'spec', 'metrics'),
     core('outcome', 'cost', 'job', 'protocol', 'workflow', 'spec', 'logs'),
     core('attempts', 'cost', 'outcome', 'checkpoints', 'protocol', 'spec', 'workflow'),
+    core('power', 'job', 'spec', 'workflow'),
     core('notify', 'cost', 'outcome', 'checkpoints', 'workflow', 'spec'),
     only('aws', 'aws/', ['aws/', 'core/']),
     only('bin', 'bin/app', ['lib/']),

@@ -1,5 +1,5 @@
-import { EC2Client, StartInstancesCommand } from '@aws-sdk/client-ec2';
-import { errorName, isTransient, toAwsError } from './errors.ts';
+import { EC2Client, StartInstancesCommand, StopInstancesCommand } from '@aws-sdk/client-ec2';
+import { errorName, isTransient, toAwsError, withAwsErrors } from './errors.ts';
 import { CLIENT_SETTINGS } from './settings.ts';
 
 /** Why EC2 does not start an instance. */
@@ -13,6 +13,8 @@ export interface StartRefusal {
 export interface Power {
   /** Asks EC2 to start it; one that runs stays so. null: it will. */
   start(instanceId: string): Promise<StartRefusal | null>;
+  /** Stops it; one that is stopped, or stopping, stays so. */
+  stop(instanceId: string): Promise<void>;
 }
 
 /** What other instances, of this account or of others, take up (EC2 API Reference, "Error codes"). */
@@ -49,6 +51,11 @@ export function powerOver(ec2: Pick<EC2Client, 'send'>): Power {
         if (isTransient(error) || known.name === 'AccessDenied') throw known;
         return { kind: 'other', message };
       }
+    },
+
+    async stop(instanceId) {
+      const sent = ec2.send(new StopInstancesCommand({ InstanceIds: [instanceId] }));
+      await withAwsErrors(`ec2:StopInstances of ${instanceId}`, sent);
     },
   };
 }

@@ -7,6 +7,8 @@ export const ASSEMBLE_FUNCTION = `${STACK_NAME}-assemble-archive`;
 export const NOTIFY_FUNCTION = `${STACK_NAME}-notify-run`;
 export const RUN_MACHINE = 'runctl-run';
 export const WATCH_MACHINE = 'runctl-watch';
+/** Stops managed instances that nobody uses. */
+export const POWER_MACHINE = 'runctl-power';
 export const UPLOAD_PREFIX = 'uploads/';
 /** Archives that start nothing by themselves. */
 export const ARCHIVE_PREFIX = 'archives/';
@@ -61,6 +63,8 @@ export const INSTANCE_TAGS = {
   imds: 'runctl:imds',
   /** `managed`: runctl starts and stops the instance. Default: it does neither. */
   power: 'runctl:power',
+  /** With power: how long it runs on after its last run, such as `10m`, or `never`. Default: DEFAULT_STOP_AFTER_S. */
+  stopAfter: 'runctl:stop-after',
 } as const;
 /** With {@link ENABLED_TAG}, the consent to start and stop an instance. */
 export const MANAGED_TAG = { key: INSTANCE_TAGS.power, value: 'managed' } as const;
@@ -102,6 +106,7 @@ export const ENV = {
   topicArn: 'RUNCTL_TOPIC_ARN',
   longWait: 'RUNCTL_LONG_WAIT',
   watchMachineArn: 'RUNCTL_WATCH_MACHINE_ARN',
+  powerMachineArn: 'RUNCTL_POWER_MACHINE_ARN',
   program: 'RUNCTL_PROGRAM',
   archiveCaps: 'RUNCTL_ARCHIVE_CAPS',
   durationLimits: 'RUNCTL_DURATION_LIMITS',
@@ -284,6 +289,11 @@ export function restoreListKey(runId: string, attempt: number): string {
 /** The nested watch number `count` of a run: its execution's name. */
 export function watchName(runKey: string, count: number): string {
   return `${runKey}-${count}`;
+}
+
+/** An execution that stops a run's instance. @param why `stop` after the run's end, or a start of the instance */
+export function powerName(runKey: string, why: string): string {
+  return `${runKey}-${why}`;
 }
 
 export function logStream(runId: string, job: JobName, attempt = 1): string {

@@ -4,16 +4,19 @@ import { createPrices, type Prices } from '../aws/prices.ts';
 import { assertAffordable } from '../core/cost/limit.ts';
 import { priceMs } from '../core/cost/price.ts';
 import { RunError } from '../core/errors.ts';
+import { nameAfterStart, powerInput, type WatchPower } from '../core/power/watch-power.ts';
 import { chooseInstance, foundOf, parseSelector } from '../core/workflow/choose-instance.ts';
 import type { FindInput, FindOutput } from '../core/workflow/data.ts';
-import { isBooting, startInstance } from '../core/workflow/start-instance.ts';
+import { BOOT_S, isBooting, startInstance } from '../core/workflow/start-instance.ts';
 import { entry } from './adapters/entry.ts';
 import { logger } from './adapters/logger.ts';
+import { createWatchPower } from './adapters/ports.ts';
 
 interface Ports {
   readonly instances: Instances;
   readonly prices: Prices;
-  readonly power: Power;
+  readonly power: Pick<Power, 'start'>;
+  readonly watchPower: WatchPower;
   /** Epoch milliseconds. */
   readonly now: () => number;
 }
@@ -22,8 +25,8 @@ interface Ports {
  * Finds the one Linux instance that the spec means and whose SSM agent answers, and what it costs. One that is not running is
  * started, if its tags allow that, and the state is entered again until its agent answers.
  */
-export function createFind({ instances, prices, power, now }: Ports) {
-  return async ({ spec, starting }: FindInput): Promise<FindOutput> => {
+export function createFind({ instances, prices, power, watchPower, now }: Ports) {
+  return async ({ run, spec, starting }: FindInput): Promise<FindOutput> => {
     const found = await instances.find(parseSelector(spec.instance));
     const mayStart = starting !== undefined;
     const instance = chooseInstance(found, spec.instance, spec, { mayStart });
@@ -38,7 +41,13 @@ export function createFind({ instances, prices, power, now }: Ports) {
     if (ping === 'Online' || starting === null) assertAffordable(spec, instance, price);
     if (ping === 'Online') return { ...instance, price };
     if (!isRunning || (mayWait && isBooting(one, now()))) {
-      const next = await startInstance({ start: power.start, now }, one, spec, starting ?? null);
+      const start = async (id: string) => {
+        // First of all: whatever becomes of this run, the instance is stopped again.
+        const input = powerInput({ run, spec, instance });
+        if (input !== null) await watchPower(nameAfterStart(run, now() / 1_000), { ...input, wait: BOOT_S });
+        return await power.start(id);
+      };
+      const next = await startInstance({ start, now }, one, spec, starting ?? null);
       logger.info('waits for the instance', { ...next });
       return { starting: next };
     }
@@ -55,6 +64,7 @@ export const handler = entry(
     createFind({
       instances: createInstances(),
       power: createPower(),
+      watchPower: createWatchPower(),
       prices: createPrices((message, error) => logger.warn(message, error)),
       now: Date.now,
     }),

@@ -3,6 +3,7 @@ import { beginCleanUp, type CleanUpPorts, cleanUp, type Steps } from '../core/ou
 import { readFailure } from '../core/outcome/decide-outcome.ts';
 import { wholeFailure, withLastPoll } from '../core/outcome/failed-watch.ts';
 import { type ManifestPorts, writeManifest } from '../core/outcome/write-manifest.ts';
+import { type WatchPower, watchAfterRun } from '../core/power/watch-power.ts';
 import type { CleanUpProgress, FinishInput, FinishOutput, RunFacts } from '../core/workflow/data.ts';
 import { entry } from './adapters/entry.ts';
 import { requireEnv } from './adapters/environment.ts';
@@ -17,6 +18,7 @@ const MAX_SILENT = { alive: 8, lost: 1 };
 interface Ports extends CleanUpPorts, ManifestPorts {
   readonly executions: Pick<Executions, 'describe' | 'lastOutput'>;
   readonly watchMachineArn: string;
+  readonly watchPower: WatchPower;
 }
 
 /** Uploads outputs and logs to S3, releases the instance, decides the outcome, and writes the manifest. The machine calls it until all is done. */
@@ -35,7 +37,7 @@ export function createFinish(ports: Ports) {
       ...input,
       ...stepsOf(before ?? (await withLastPoll(executions, watchMachineArn, input))),
     };
-    const { wait, progress, steps } = await cleanUp(ports, {
+    const turn = await cleanUp(ports, {
       run,
       spec,
       archive,
@@ -47,6 +49,8 @@ export function createFinish(ports: Ports) {
       maxSilent: isLost(input) ? MAX_SILENT.lost : MAX_SILENT.alive,
       until: ports.now() + BEGIN_WITHIN_MS,
     });
+    const { wait, steps } = turn;
+    const progress = await watchAfterRun(ports.watchPower, { run, spec, instance }, turn.progress);
     if (wait !== null) return { wait, progress, ...steps };
     for (const warning of progress.warnings) logger.warn(warning);
     return conclude(input, { ...facts, ...steps }, progress);

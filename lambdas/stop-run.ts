@@ -7,6 +7,7 @@ import { MANIFEST, runFileKey, STOPPED, STOPPING } from '../core/names.ts';
 import { beginCleanUp, type CleanUpPorts, cleanUp, hasStopped, nextJobToDrain } from '../core/outcome/clean-up.ts';
 import { type ReconstructedRun, reconstructRun } from '../core/outcome/reconstruct-run.ts';
 import { isManifestOf, type ManifestPorts, writeManifest } from '../core/outcome/write-manifest.ts';
+import { type WatchPower, watchAfterRun } from '../core/power/watch-power.ts';
 import type { CleanUpProgress } from '../core/workflow/data.ts';
 import { entry } from './adapters/entry.ts';
 import { requireEnv } from './adapters/environment.ts';
@@ -33,6 +34,7 @@ interface Ports extends CleanUpPorts, ManifestPorts {
   readonly executions: Pick<Executions, 'describe' | 'history' | 'lastOutput' | 'stop'>;
   readonly runMachineArn: string;
   readonly watchMachineArn: string;
+  readonly watchPower: WatchPower;
   readonly sleep: (ms: number) => Promise<void>;
 }
 
@@ -116,12 +118,12 @@ export function createStop(ports: Ports) {
     };
     for (let isStopped = phase === 'release'; ; ) {
       const turn = await cleanUp({ ...ports, hasEnded: NO_OTHER_SENDER }, ending);
-      ending = turn;
+      ending = { ...turn, progress: await watchAfterRun(ports.watchPower, { run, spec, instance }, turn.progress) };
       if (!isStopped && hasStopped(turn)) {
         isStopped = true;
         await onStopped();
       }
-      if (turn.wait === null) return { facts: { ...facts, ...turn.steps }, progress: turn.progress };
+      if (turn.wait === null) return { facts: { ...facts, ...turn.steps }, progress: ending.progress };
       if (ports.now() - began > BEGIN_WITHIN_MS) {
         throw new RunError(
           'ServiceUnavailable',

@@ -1,6 +1,8 @@
 import { type ArchiveStore, createArchiveStore } from '../aws/archive-store.ts';
 import { createFunctions, type Functions } from '../aws/functions.ts';
+import { type ErrorName, RunError } from '../core/errors.ts';
 import type { JobPorts } from '../core/job/job-status.ts';
+import { refusedSnapshot } from '../core/job/snapshot.ts';
 import { startJob } from '../core/job/start-job.ts';
 import { archiveProject, indexKey } from '../core/names.ts';
 import { runWaiting } from '../core/notify/progress-event.ts';
@@ -21,6 +23,13 @@ interface Ports extends JobPorts {
   readonly longWait: number;
 }
 
+/** Why the runner refuses a start on an instance that is about to be stopped (instance/CONTRACT.md). */
+const STOPPING = 'stopping';
+/** What a start says whose instance was stopped after Find instance had seen it. */
+const AWAY: readonly ErrorName[] = ['InstanceNotRunning', 'AgentOffline', 'AgentSilent'];
+/** In a row; the next error ends the attempt. */
+const MOST_LOOKS = 5;
+
 /**
  * Takes the instance's lease and starts the job `sync`. On a busy instance AWS is asked about those before this run: an ended holder is handed to stop-run, since
  * the event of its end may have been lost, and an ended run in the queue loses its place.
@@ -33,7 +42,7 @@ export function createSync(ports: Ports) {
     const queued = spec.ifBusy === 'queue' || before !== null ? { ttl: ticketLife(spec.maxWait) } : null;
     // A clean-up that timed out is overridden: the instance kills the remaining processes of the holder.
     const overdue = before?.clearing && isOverdue(before.clearing, now) ? [before.clearing.arn] : [];
-    const first = await start(input, overdue, queued);
+    const first = await startOrWait(input, overdue, queued);
     if (first.state !== 'busy') return first;
     const gone = await endedAhead(first, input.run.arn);
     const clearing = await clearUpHolder(first, before, now);
@@ -42,6 +51,22 @@ export function createSync(ports: Ports) {
     if (step.state !== 'busy') return step;
     return notifyLongWait(input, waitForInstance(step, before, { spec, now, clearing }), now);
   };
+
+  /** Of an instance that may have been stopped meanwhile: the run looks for it again, and waits for its next boot. */
+  async function startOrWait(
+    input: JobInput,
+    ended: readonly string[],
+    queue: { ttl: number } | null,
+  ): Promise<JobSnapshot> {
+    const before = input.step?.reason === STOPPING ? input.step.pollFailures : 0;
+    try {
+      return await start(input, ended, queue);
+    } catch (error) {
+      const isAway = error instanceof RunError && AWAY.includes(error.name);
+      if (!input.instance.managed || !isAway || before >= MOST_LOOKS) throw error;
+      return refusedSnapshot('sync', STOPPING, before + 1);
+    }
+  }
 
   async function notifyLongWait(input: JobInput, step: JobSnapshot, now: number): Promise<JobSnapshot> {
     const waited = longWaitToNotify(step, now, ports.longWait);

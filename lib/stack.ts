@@ -33,6 +33,7 @@ import { createDeadLetterQueue } from './observability/dead-letters.ts';
 import { createNotificationTopic } from './observability/notifications.ts';
 import { Schedules } from './storage/schedules.ts';
 import { createUploadBucket } from './storage/upload-bucket.ts';
+import { PowerMachine } from './workflow/power-machine.ts';
 import { RunMachine } from './workflow/run-machine.ts';
 import { WatchMachine } from './workflow/watch-machine.ts';
 
@@ -69,6 +70,7 @@ export class RunctlStack extends Stack {
     // A function names the document's version that runs its program, so that version exists before it.
     steps.node.addDependency(...documents);
     const watch = new WatchMachine(this, 'Watch', steps);
+    new PowerMachine(this, 'Power', steps);
     const { machine } = new RunMachine(this, 'Run', { steps, watch: watch.machine });
     stopEndedRuns(this, { machine, stopRun: steps.stopRun, deadLetters });
     const uploads = new UploadTrigger(this, { config, bucket, machine, deadLetters });

@@ -16,7 +16,7 @@ export interface InstanceCommands {
 
 /** What every request says about its run. */
 export function requestBase(about: {
-  run: Run;
+  run: Pick<Run, 'id' | 'key' | 'arn'>;
   instance: Instance;
   project: string;
   user: string | null;

@@ -1,3 +1,4 @@
+import type { JobName } from '../names.ts';
 import type { JobStatus } from '../protocol/answers.ts';
 import type { JobSnapshot, LogCursor } from '../workflow/data.ts';
 import { nextWait } from '../workflow/poll-timing.ts';
@@ -82,4 +83,14 @@ function secondsOf({ state, exit, startedAt }: JobStatus, previous: JobSnapshot 
 /** A job that truncated its own log leaves a gap: the runner then answers from another offset than requested, and reading continues there. */
 function followTruncation(cursor: LogCursor, { log }: JobStatus): LogCursor {
   return log.size > 0 && log.offset !== cursor.offset ? { ...cursor, offset: log.offset } : cursor;
+}
+
+/** Of a start that the instance could not answer, or that came to an instance that is about to stop. */
+export function refusedSnapshot(job: JobName, reason: string, failures: number): JobSnapshot {
+  const nothing = { pid: null, exit: null, progress: null, result: null, holder: null, queue: null, waiting: null };
+  return {
+    ...nothing,
+    ...{ job, state: 'refused', reason, ended: false, ok: false, more: false, wait: 0, confirmed: false },
+    ...{ tail: null, cursor: START, backlog: 0, logFull: false, silentSince: null, polls: 0, pollFailures: failures },
+  };
 }

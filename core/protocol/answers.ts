@@ -205,6 +205,14 @@ export const ANSWERS = {
     failed: text,
   }),
   release: z.object({ released: z.boolean(), jobs: jobStates }),
+  idle: z.object({
+    /** `stopping`: it is marked. `in-use`: a run has it, waits for it, or had it later. `busy`: see reasons. `quiet`: not for long enough. */
+    verdict: z.enum(['stopping', 'in-use', 'busy', 'quiet']),
+    reasons: z.array(z.string()),
+    /** Since a run used it, or since its boot. */
+    idleSeconds: z.number(),
+    bootId: z.string(),
+  }),
 } as const;
 export type Verb = keyof typeof ANSWERS;
 export type AnswerTo<V extends Verb> = DeepReadonly<z.infer<(typeof ANSWERS)[V]>>;

@@ -212,6 +212,14 @@ export type FetchRequest = RequestBase &
     readonly put?: string;
   };
 export type ReleaseRequest = RequestBase & { readonly verb: 'release' };
+/** Asks whether the instance may be stopped; if so, nothing starts on it until its next boot. */
+export type IdleRequest = RequestBase & {
+  readonly verb: 'idle';
+  /** Seconds that no run has used it. */
+  readonly quiet: number;
+  /** Also when another run than this one used it last; left out: false. */
+  readonly anyRun?: boolean;
+};
 export type RunnerRequest =
   | StartRequest
   | PollRequest
@@ -219,7 +227,8 @@ export type RunnerRequest =
   | CollectRequest
   | UploadRequest
   | ReleaseRequest
-  | FetchRequest;
+  | FetchRequest
+  | IdleRequest;
 
 export interface RunnerRefusal {
   readonly ok: false;

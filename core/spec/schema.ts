@@ -10,6 +10,8 @@ import { secretsSchema } from './secrets.ts';
 /** UTF-8 bytes of a path: what an archive's names may have (core/archive/caps.ts). */
 const PATH_BYTES = 1024;
 
+const MAX_STOP_AFTER_S = 86_400;
+
 const text = z.string();
 const count = z.int('is a whole number').check(z.nonnegative('is not negative'));
 
@@ -214,6 +216,13 @@ export const specSchema = z.partial(
       seconds: 30 * 86_400,
       text: '30d',
     }),
+    stopAfter: text.check(
+      z.regex(/^(never|\d+(\.\d+)?(s|m|h))$/, 'is never, or a number with s, m or h, such as 10m'),
+      z.refine((value) => value === 'never' || parseDuration(value) <= MAX_STOP_AFTER_S, 'may be 24h at most'),
+      z.describe(
+        'How long an instance with the tag runctl:power=managed runs on after its last run, e.g. 10m; never: until somebody stops it. Default: its tag runctl:stop-after, else 10m.',
+      ),
+    ),
     maxLogBytes: text.check(
       z.regex(/^\d{1,9}(\.\d{1,9})?(B|KiB|MiB|GiB)$/, 'is a size such as 500MiB or 1GiB'),
       z.describe('Log bytes to CloudWatch; the copy in S3 stays whole.'),

@@ -45,6 +45,8 @@ export interface RunSpec {
   readonly lingerGrace: number;
   readonly ifBusy: 'queue' | 'skip' | 'refuse';
   readonly maxWait: number;
+  /** Seconds; left out: what the instance's tag says. */
+  readonly stopAfter?: number | 'never';
   readonly maxLogBytes: number;
   readonly outputs: readonly string[];
   /** `run`: only files that the run created or changed; `all`: also older ones. */
@@ -82,6 +84,11 @@ function checkpointSpec(given: SpecInput['checkpoints']): CheckpointSpec {
   const { path, keep = KEPT_CHECKPOINTS, every = '0s' } = typeof given === 'string' ? { path: given } : (given ?? {});
   const folder = path === undefined ? null : withoutDotSlash(path).replace(/\/+$/, '');
   return { path: folder === '' ? null : folder, keep, every: parseDuration(every) };
+}
+
+/** Seconds. @param text as the schema has checked it */
+function readStopAfter(text: string): number | 'never' {
+  return text === 'never' ? text : parseDuration(text);
 }
 
 /** The patterns of `outputs`, however they are given. */
@@ -242,6 +249,7 @@ export function resolveSpec(...sources: readonly SpecInput[]): RunSpec {
     lingerGrace: parseDuration(spec.lingerGrace ?? '60s'),
     ifBusy: spec.ifBusy ?? 'queue',
     maxWait: parseDuration(spec.maxWait ?? '24h'),
+    ...(spec.stopAfter === undefined ? {} : { stopAfter: readStopAfter(spec.stopAfter) }),
     maxLogBytes: parseSize(spec.maxLogBytes ?? '1GiB'),
     outputs: outputPatterns(spec),
     outputsFrom: (isList(spec.outputs) ? undefined : spec.outputs?.from) ?? 'run',

@@ -1,6 +1,7 @@
 import type { PricedInstance } from '../cost/price.ts';
 import { RunError } from '../errors.ts';
 import { DEFAULT_ROOT, DEFAULT_USER, ENABLED_TAG, INSTANCE_TAGS, MANAGED_TAG } from '../names.ts';
+import { parseDuration } from '../units.ts';
 import type { Instance } from './data.ts';
 
 export type InstanceSelector = { readonly id: string } | { readonly tag: string; readonly value: string };
@@ -137,8 +138,15 @@ export function chooseInstance(
     platform: instance.platform,
     type: instance.type,
     image: instance.image,
-    ...(isManaged(instance) ? { managed: true } : {}),
+    ...(isManaged(instance) ? { managed: true, ...stopAfterOf(instance) } : {}),
   };
+}
+
+/** A value that cannot be read counts as none: the default then bounds the bill. */
+function stopAfterOf({ tags }: FoundInstance): { stopAfter?: number | 'never' } {
+  const text = tags[INSTANCE_TAGS.stopAfter] ?? '';
+  if (text === 'never') return { stopAfter: 'never' };
+  return /^\d{1,6}(\.\d{1,6})?[smh]$/.test(text) ? { stopAfter: parseDuration(text) } : {};
 }
 
 /** What the price of the instance that was chosen of these depends on. */

@@ -176,6 +176,32 @@ export interface Instance {
   readonly price?: Price | null;
   /** runctl may start and stop it. Left out: it may not. */
   readonly managed?: true;
+  /** Of a managed one, its tag: seconds. Left out: it has none that can be read. */
+  readonly stopAfter?: number | 'never';
+}
+
+/** Of an execution of runctl-power: the instance, and the run after whose end, or for which, it is watched. */
+export interface PowerInput {
+  readonly run: Pick<Run, 'id' | 'key' | 'arn' | 'program'>;
+  readonly project: string;
+  readonly user: string | null;
+  readonly instance: Instance;
+  /** Seconds that no run has used it before it is stopped. */
+  readonly stopAfter: number;
+  /** Seconds until the first look. */
+  readonly wait: number;
+}
+
+/** Of Stop if idle, whose execution began at `startedAt` (ISO 8601). */
+export interface StopIdleInput extends PowerInput {
+  readonly startedAt: string;
+}
+
+export interface StopIdleOutput {
+  /** Seconds until the next look; null: the execution ends. */
+  readonly wait: number | null;
+  /** What was found, for people. */
+  readonly message: string;
 }
 
 export interface FindInput extends VerifyOutput {
@@ -351,6 +377,8 @@ export interface CleanUpProgress {
   readonly joins?: readonly PendingJoin[];
   /** The jobs that the run has on the instance. */
   readonly jobs: JobStates;
+  /** What stops the instance later has been started. */
+  readonly watched?: true;
   /** Requests in this phase that got no answer. */
   readonly failures: number;
   readonly warnings: readonly string[];

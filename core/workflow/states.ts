@@ -50,6 +50,16 @@ export const WATCH_STATES = {
   failed: 'Watch failed',
 } as const;
 
+/** The states of runctl-power. */
+export const POWER_STATES = {
+  begin: 'Begin',
+  wait: 'Wait until idle',
+  stop: 'Stop if idle',
+  failed: 'Look again later',
+  decided: 'Stopped?',
+  ended: 'Ended',
+} as const;
+
 /** The states that run a nested watch. */
 export const WATCHES = {
   sync: RUN_STATES.watchSync,

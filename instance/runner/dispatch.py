@@ -58,6 +58,10 @@ def _handle(data: bytes | str) -> dict[str, Any]:
         from jobs import fetch
 
         return fetch.answer(request)
+    if verb == "idle":
+        from jobs import idle
+
+        return idle.answer(request)
     from jobs import stop
 
     return stop.answer(request) if verb == "stop" else stop.release(request)

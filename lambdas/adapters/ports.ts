@@ -1,5 +1,5 @@
 import { SSMClient } from '@aws-sdk/client-ssm';
-import { createExecutions } from '../../aws/executions.ts';
+import { createExecutions, type Executions } from '../../aws/executions.ts';
 import { createFunctions, type Functions } from '../../aws/functions.ts';
 import { createInstances } from '../../aws/instances.ts';
 import { createLogStore } from '../../aws/log-store.ts';
@@ -16,6 +16,7 @@ import type { RunProgressEvent } from '../../core/notify/progress-event.ts';
 import type { CleanUpPorts } from '../../core/outcome/clean-up.ts';
 import { partSizes } from '../../core/outcome/output-parts.ts';
 import type { ManifestPorts } from '../../core/outcome/write-manifest.ts';
+import type { WatchPower } from '../../core/power/watch-power.ts';
 import { requireEnv } from './environment.ts';
 import { logger } from './logger.ts';
 
@@ -30,7 +31,7 @@ function portsWith(instances: CommandPorts['instances']): JobPorts {
   return { commands: createCommands(instances), logs, chunks: null, hasEnded, now: Date.now };
 }
 
-function createCommands(instances: CommandPorts['instances']): InstanceCommands {
+export function createCommands(instances: CommandPorts['instances']): InstanceCommands {
   return commandsOver({
     ssm: new SSMClient(CLIENT_SETTINGS),
     document: RUN_DOCUMENT,
@@ -43,7 +44,7 @@ function createCommands(instances: CommandPorts['instances']): InstanceCommands 
 }
 
 /** What brings a run to its end. It tolerates a silent instance, so it does not need EC2's client: 35 KB of a bundle. */
-export function createCleanUpPorts(): CleanUpPorts & ManifestPorts {
+export function createCleanUpPorts(): CleanUpPorts & ManifestPorts & { readonly watchPower: WatchPower } {
   const bucket = requireEnv('uploadBucket');
   const files = createRunFiles(bucket);
   const executions = createExecutions();
@@ -54,6 +55,18 @@ export function createCleanUpPorts(): CleanUpPorts & ManifestPorts {
     presignPut: (key) => files.presignPut(key),
     parts: createOutputParts(bucket, partSizes(process.env.OUTPUT_PART_SIZES)),
     history: (arn) => executions.history(arn, { data: false }),
+    watchPower: createWatchPower(),
+  };
+}
+
+/** Begins executions of runctl-power. */
+export function createWatchPower(): WatchPower {
+  return watchPowerOver(createExecutions(), requireEnv('powerMachineArn'));
+}
+
+export function watchPowerOver(executions: Pick<Executions, 'start'>, machineArn: string): WatchPower {
+  return async (name, input) => {
+    await executions.start(machineArn, name, input);
   };
 }
 

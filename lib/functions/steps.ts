@@ -27,6 +27,7 @@ import {
   keepCheckpoints,
   keepRunFiles,
   measure,
+  powerMachineArn,
   readArchives,
   readCheckpoints,
   readDocument,
@@ -37,8 +38,10 @@ import {
   restoreCheckpoints,
   runMachineArn,
   startInstances,
+  stopInstances,
   stopWatches,
   watchMachineArn,
+  watchPower,
   writeIndexes,
   writeRunLogs,
 } from '../iam/functions.ts';
@@ -79,6 +82,7 @@ export class Steps extends Construct {
   readonly checkInstance: StepLambda;
   readonly planAttempt: StepLambda;
   readonly finishRun: StepLambda;
+  readonly stopIfIdle: StepLambda;
   /** No state: an event starts it. */
   readonly stopRun: StepLambda;
 
@@ -97,6 +101,7 @@ export class Steps extends Construct {
       permissions: [...commands, describeInstances()],
       timeout: ONE_POLL,
     };
+    const power = { powerMachineArn: powerMachineArn(stack) };
     this.assembleArchive = new StepLambda(this, 'assemble-archive', {
       config,
       description: 'Makes an archive from an earlier one and a patch',
@@ -126,8 +131,8 @@ export class Steps extends Construct {
     this.findInstance = new StepLambda(this, 'find-instance', {
       config,
       description: 'Finds the instance that matches the spec, and its price; starts it if its tags allow that',
-      environment: {},
-      permissions: [describeInstances(), describeAgents(), readPrices(), startInstances(stack)],
+      environment: power,
+      permissions: [describeInstances(), describeAgents(), readPrices(), startInstances(stack), watchPower(stack)],
       timeout: Duration.seconds(60),
     });
     this.syncCode = new StepLambda(this, 'sync-code', {
@@ -200,9 +205,11 @@ export class Steps extends Construct {
         ...jobStep.environment,
         uploadBucket: bucket.bucketName,
         watchMachineArn: watchMachineArn(stack),
+        ...power,
       },
       permissions: [
         ...commands,
+        watchPower(stack),
         ...carryLogChunks(bucket),
         ...keepRunFiles(bucket),
         joinOutputs(bucket),
@@ -214,6 +221,18 @@ export class Steps extends Construct {
       ...cleanUp,
       description: 'Uploads outputs and logs, releases the instance, and determines the outcome',
       timeout: END_RUN,
+    });
+    this.stopIfIdle = new StepLambda(this, 'stop-if-idle', {
+      config,
+      description: 'Stops a managed instance that nobody uses',
+      environment: {},
+      permissions: [
+        ...commandInstances(stack, RUN_DOCUMENT),
+        fetchProgram(stack, props.program.bucket),
+        describeInstances(),
+        stopInstances(stack),
+      ],
+      timeout: ONE_POLL,
     });
     this.stopRun = new StepLambda(this, 'stop-run', {
       ...cleanUp,

@@ -12,6 +12,7 @@ import {
   MANIFEST,
   NOTIFIED_PREFIX,
   PATCH_PREFIX,
+  POWER_MACHINE,
   RUN_LOG_GROUP,
   RUN_MACHINE,
   RUN_PREFIX,
@@ -219,6 +220,16 @@ export function startInstances(stack: Stack): Permission {
   return ofManaged(stack, 'ec2:StartInstances');
 }
 
+/** Stops instances with both tags only. */
+export function stopInstances(stack: Stack): Permission {
+  return ofManaged(stack, 'ec2:StopInstances');
+}
+
+/** Begins what stops an instance later. */
+export function watchPower(stack: Stack): Permission {
+  return { actions: ['states:StartExecution'], resources: [powerMachineArn(stack)] };
+}
+
 function ofManaged(stack: Stack, action: string): Permission {
   const tags = [ENABLED_TAG, MANAGED_TAG].map(({ key, value }) => [`ec2:ResourceTag/${key}`, value]);
   return {
@@ -254,6 +265,10 @@ export function runMachineArn(stack: Stack): string {
 
 export function watchMachineArn(stack: Stack): string {
   return machineArn(stack, WATCH_MACHINE);
+}
+
+export function powerMachineArn(stack: Stack): string {
+  return machineArn(stack, POWER_MACHINE);
 }
 
 export function listRuns(stack: Stack): Permission {

@@ -51,6 +51,10 @@ const INTERRUPTED_INSTALL = Condition.jsonata(
 const INTERRUPTED_RESTORE = Condition.jsonata(
   '{% $restore.ended and $not($restore.again = true) and ($restore.state = "vanished" or $restore.exit.signal = "SIGTERM" or $restore.result.error.name = "RestoreFailed") %}',
 );
+/** The instance is about to be stopped, or was: the run waits for its next boot. */
+const STOPPING = Condition.jsonata('{% $sync.state = "refused" and $sync.reason = "stopping" %}');
+/** Until EC2 says that it is stopping, if the instance said it first. */
+const STOPPING_WAIT_S = 15;
 const BEFORE_THE_INSTANCE: readonly string[] = [RUN_STATES.assemble, RUN_STATES.verify, RUN_STATES.find];
 /** All that is known of a run: for the functions that decide what follows. */
 const FACTS = {
@@ -83,6 +87,7 @@ export class RunMachine extends Construct {
   private readonly finish: IChainable;
   /** Where a run goes that has reached its instance and did not end well. */
   private readonly plan: LambdaInvoke;
+  private readonly synced: Choice;
   private readonly startTraining: LambdaInvoke;
   private readonly watchTraining: StepFunctionsStartExecution;
 
@@ -92,6 +97,7 @@ export class RunMachine extends Construct {
     this.watch = props.watch;
     this.finish = this.createFinish(steps.finishRun);
     this.plan = this.createPlan(steps);
+    this.synced = Choice.jsonata(this, RUN_STATES.synced);
     this.watchTraining = this.watchJob(RUN_STATES.watchTraining, 'train');
     this.startTraining = this.jobTask(
       RUN_STATES.start,
@@ -177,9 +183,10 @@ export class RunMachine extends Construct {
     });
     const wait = Wait.jsonata(this, RUN_STATES.starting, {
       comment: 'Waits until EC2 has started the instance and its SSM agent is online. The output says for what.',
-      time: WaitTime.seconds('{% $starting.wait %}'),
+      time: WaitTime.seconds(`{% $starting = null ? ${STOPPING_WAIT_S} : $starting.wait %}`),
       outputs: '{% $starting %}',
     }).next(find);
+    this.synced.when(STOPPING, wait);
     find.next(
       Choice.jsonata(this, RUN_STATES.found).when(Condition.jsonata('{% $starting != null %}'), wait).otherwise(next),
     );
@@ -199,7 +206,8 @@ export class RunMachine extends Construct {
       time: WaitTime.seconds('{% $sync.wait %}'),
       outputs: '{% {"holder": $sync.holder, "queue": $sync.queue, "waiting": $sync.waiting} %}',
     }).next(start);
-    const synced = Choice.jsonata(this, RUN_STATES.synced)
+    const { synced } = this;
+    synced
       .when(Condition.jsonata('{% $sync.state = "busy" and $sync.waiting.over = null %}'), wait)
       .when(Condition.jsonata('{% $sync.state = "busy" %}'), this.finish)
       .when(endedWell('sync'), next);

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
-import { ENV, RUN_MACHINE, WATCH_MACHINE } from '../../core/names.ts';
+import { ENV, POWER_MACHINE, RUN_MACHINE, WATCH_MACHINE } from '../../core/names.ts';
 import { lambdaNames } from '../../lib/functions/bundle.ts';
 import { CALLED } from '../support/lib/function-calls.ts';
 import { tasksOf } from '../support/lib/state-graph.ts';
@@ -46,7 +46,7 @@ describe('states and handlers', () => {
   const kebab = (state: string) => state.toLowerCase().replaceAll(' ', '-');
 
   it('have one name: a file in lambdas/ for each state that calls a function', () => {
-    const states = [RUN_MACHINE, WATCH_MACHINE].flatMap((machine) => {
+    const states = [RUN_MACHINE, WATCH_MACHINE, POWER_MACHINE].flatMap((machine) => {
       const tasks = tasksOf(aws.machine(machine)).filter(([, { Resource }]) => Resource?.endsWith(':lambda:invoke'));
       for (const [name, { Arguments }] of tasks) {
         const id = String(Arguments?.FunctionName).split('.')[0] ?? '';

@@ -18,6 +18,7 @@ import {
   MANIFEST,
   NOTIFY_FUNCTION,
   notifiedKey,
+  POWER_MACHINE,
   patchKey,
   RUN_DOCUMENT,
   RUN_LOG_GROUP,
@@ -81,6 +82,7 @@ const object = (key: string) => `${bucket}/${key}`;
 const execution = (machine: string, name: string) => arn('states', `execution:${machine}:${name}`);
 const RUN = execution(RUN_MACHINE, 'demo-1');
 const WATCH = execution(WATCH_MACHINE, watchName('demo-1-0123456789abcdef', 2));
+const POWER = arn('states', `stateMachine:${POWER_MACHINE}`);
 const MACHINE = arn('states', `stateMachine:${RUN_MACHINE}`);
 const document = (name: string) => arn('ssm', `document/${name}`);
 const GROUP = arn('logs', `log-group:${RUN_LOG_GROUP}`);
@@ -173,6 +175,7 @@ const REQUESTS: Readonly<Record<string, (name: string) => IamRequest[]>> = {
   GetCommandInvocation: () => on('ssm:GetCommandInvocation', '*'),
   GetDocument: () => on('ssm:GetDocument', document(RUN_DOCUMENT)),
   DescribeInstances: () => on('ec2:DescribeInstances', '*'),
+  StopInstances: () => [onManaged('ec2:StopInstances')],
   StartInstances: () => [onManaged('ec2:StartInstances')],
   GetProducts: () => on('pricing:GetProducts', '*'),
   DescribeSpotPriceHistory: () => on('ec2:DescribeSpotPriceHistory', '*'),
@@ -185,7 +188,7 @@ const REQUESTS: Readonly<Record<string, (name: string) => IamRequest[]>> = {
     on('states:DescribeExecution', ...(isEnd(name) ? [RUN, WATCH] : isPlan(name) ? [WATCH] : [RUN])),
   GetExecutionHistory: (name) => on('states:GetExecutionHistory', ...(isPlan(name) ? [WATCH] : [RUN, WATCH])),
   ListExecutions: () => on('states:ListExecutions', MACHINE),
-  StartExecution: () => on('states:StartExecution', MACHINE),
+  StartExecution: (name) => on('states:StartExecution', name === 'start-run' ? MACHINE : POWER),
   StopExecution: () => on('states:StopExecution', WATCH),
   Invoke: (name) =>
     [NOTIFY_FUNCTION, ...(name === 'sync-code' ? [STOP_FUNCTION] : [])].flatMap((one) =>

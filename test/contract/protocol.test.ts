@@ -7,6 +7,7 @@ import { checkAnswer, type Verb } from '../../core/protocol/answers.ts';
 import {
   type CheckpointGrant,
   type CollectRequest,
+  type IdleRequest,
   type InstallRequest,
   MAX_ATTEMPT,
   MAX_REQUEST_BYTES,
@@ -136,10 +137,12 @@ const upload: UploadRequest = {
   puts: { 'train.log.gz': 'https://x' },
   parts: { 'outputs.tar.gz': parts },
 };
-const requests: Record<string, RunnerRequest> = { ...starts, poll, stop, collect, upload, release };
+const idle: Required<IdleRequest> = { ...base, verb: 'idle', quiet: 600, anyRun: false };
+const requests: Record<string, RunnerRequest> = { ...starts, poll, stop, collect, upload, release, idle };
 
 /** Keys that the runner can do without: it has a default, or reads them only when they are there. */
 const OPTIONAL = [
+  'anyRun',
   'offset',
   'maxBytes',
   'maxBytesInParts',
@@ -289,6 +292,7 @@ describe('answers', () => {
     collect: { ...collected, warnings: ['w'] },
     upload: { state: 'uploaded', failed: { name: 'why' } },
     release: { released: true, jobs: {} },
+    idle: { verdict: 'busy', reasons: ['ann is logged in (pts/0)'], idleSeconds: 1.5, bootId: 'b' },
     fetch: { state: 'uploaded', files: 1, bytes: 1, sha256: SHA256, warnings: ['w'], failed: null },
   };
 

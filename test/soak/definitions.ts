@@ -1,4 +1,4 @@
-import { RUN_MACHINE, WATCH_MACHINE } from '../../core/names.ts';
+import { POWER_MACHINE, RUN_MACHINE, WATCH_MACHINE } from '../../core/names.ts';
 import { synthesize } from '../support/lib/synth.ts';
 import type { Definition } from './asl/definition.ts';
 import type { Machine } from './asl/executions.ts';
@@ -19,7 +19,7 @@ export function readDefinitions(): Definitions {
     for (const [id, { Type, Properties }] of Object.entries(stack.resources)) {
       if (Type === 'AWS::StepFunctions::StateMachine') {
         const name = String(Properties.StateMachineName);
-        if (name !== RUN_MACHINE && name !== WATCH_MACHINE) continue;
+        if (![RUN_MACHINE, WATCH_MACHINE, POWER_MACHINE].includes(name)) continue;
         machines[id] = { name, definition: stack.machine(name) as unknown as Definition };
       } else if (Type === 'AWS::Lambda::Function') {
         functions[`${id}.Arn`] = { name: String(Properties.FunctionName), timeout: Number(Properties.Timeout) };

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from typing import Any, Mapping
 
 PROTOCOL = 1
-VERBS = ("start", "poll", "stop", "collect", "upload", "release", "probe", "fetch")
+VERBS = ("start", "poll", "stop", "collect", "upload", "release", "probe", "fetch", "idle")
 JOBS = ("sync", "install", "restore", "train")
 #: Of attempts of a run.
 MAX_ATTEMPT = 1_000
@@ -40,6 +40,7 @@ _OF_VERB = {
     "collect": {"grace": _NUMBER, "wait": _NUMBER, "outputs": (list,), "maxBytes": _NUMBER},
     "upload": {"wait": _NUMBER, "puts": (dict,)},
     "release": {},
+    "idle": {"quiet": _NUMBER},
     "fetch": {"id": _TEXT, "wait": _NUMBER, "outputs": (list,), "maxBytes": _NUMBER},
 }
 #: A right to send checkpoints, with which a poll comes.
@@ -124,6 +125,8 @@ def parse(data: bytes | str) -> dict[str, Any]:
         _check_outputs(request)
     if request["verb"] == "fetch":
         _check_fetch(request)
+    if request["verb"] == "idle" and type(request.setdefault("anyRun", False)) is not bool:
+        raise Refusal("BadRequest", "anyRun is not true or false")
     if request["verb"] == "upload":
         _check_parts(request)
     if request["verb"] == "poll":

@@ -14,6 +14,7 @@ from typing import Any, Callable, Container, Iterator
 
 from common import marker, paths
 from common.protocol import Refusal
+from jobs import stopping
 
 #: Longer than any holder of the lock needs: a launch (15 s), or killing what is left of a run (8 s).
 _MAX_LOCK_S = 30.0
@@ -78,6 +79,7 @@ def take(
         if not is_mine:
             new = {"run": run["id"], "key": run["key"], "arn": run["arn"], "since": time.time()}
             marker.write(_holder_path(root), new)
+            stopping.note_use(root, run["key"])
         leave(root, run["key"])
         return None
     held_by = None if current is None else {name: current[name] for name in ("run", "arn", "since")}
@@ -124,6 +126,12 @@ def keys(root: str) -> set[str | None]:
     return {current["key"] if current else None, *(name[: -len(".json")] for name in names if name.endswith(".json"))}
 
 
+def waiting(root: str) -> list[str]:
+    """The ids of the run that holds the instance and of those that wait for it. Needs the lock."""
+    current = holder(root)
+    return [one["run"] for one in ([current] if current else []) + _tickets(root, ())]
+
+
 def _tickets(root: str, ended: Container[str]) -> list[dict[str, Any]]:
     """The valid tickets, the oldest first; void ones are removed."""
     try:
@@ -162,6 +170,7 @@ def drop(root: str, key: str) -> None:
     if is_holder(root, key):
         marker.remove(_holder_path(root))
         marker.sync_folder(paths.lease_folder(root))
+        stopping.note_use(root, key)
 
 
 def _holder_path(root: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from common import accounts, append_only, attempts, disk, environment, keeper_files, marker, paths, processes
 from common.protocol import Refusal
-from jobs import again, launch, lease, log_read, status, terminate
+from jobs import again, launch, lease, log_read, status, stopping, terminate
 
 #: A supervisor starts in 0.1 s; a machine whose disk is busy with an install takes longer.
 _MAX_LAUNCH_S = 15.0
@@ -45,6 +45,8 @@ def _begin(request: dict[str, Any], folder: str) -> dict[str, Any] | None:
         return _refused(job, "closed")
     if time.time() > request["notAfter"]:
         return _refused(job, "too-late")
+    if stopping.is_marked(root):
+        return _refused(job, "stopping")
     why = _check_attempts(request)
     if why:
         return _refused(job, why)

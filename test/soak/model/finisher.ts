@@ -34,6 +34,10 @@ export class ModelFinisher {
     this.ports = ports;
   }
 
+  get isWorking(): boolean {
+    return this.cancel !== null;
+  }
+
   kill(): void {
     this.cancel?.();
     this.cancel = null;

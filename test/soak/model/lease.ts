@@ -17,9 +17,11 @@ export class ModelLease {
   holder: (ModelRun & { readonly since: number }) | null = null;
   readonly tickets = new Map<string, Ticket>();
   private readonly now: () => number;
+  private readonly noteUse: (key: string) => void;
 
-  constructor(now: () => number) {
+  constructor(now: () => number, noteUse: (key: string) => void = () => undefined) {
     this.now = now;
+    this.noteUse = noteUse;
   }
 
   isHolder(key: string): boolean {
@@ -41,7 +43,10 @@ export class ModelLease {
     const others = tickets.filter((ticket) => ticket !== mine);
     const ahead = mine === undefined ? others : others.filter((ticket) => compare(ticket, mine) < 0);
     if (this.isHolder(run.key) || (this.holder === null && ahead.length === 0)) {
-      if (this.holder === null) this.holder = { id: run.id, key: run.key, arn: run.arn, since: this.now() };
+      if (this.holder === null) {
+        this.holder = { id: run.id, key: run.key, arn: run.arn, since: this.now() };
+        this.noteUse(run.key);
+      }
       this.leave(run.key);
       return null;
     }
@@ -71,7 +76,9 @@ export class ModelLease {
   }
 
   drop(key: string): void {
-    if (this.isHolder(key)) this.holder = null;
+    if (!this.isHolder(key)) return;
+    this.holder = null;
+    this.noteUse(key);
   }
 }
 

@@ -20,6 +20,7 @@ import { ModelFinisher, type PutUrl } from './finisher.ts';
 import { beginAgain, findState, type JobPlan, type ModelJob, newJob, wasInterrupted } from './job.ts';
 import { type KeeperPorts, ModelKeeper } from './keeper.ts';
 import { ModelLease, type ModelRun } from './lease.ts';
+import { ModelPower } from './power.ts';
 import { Disk, type FetchUrl, type Restored, restorePlan } from './restore.ts';
 import { ModelSupervisor, type SupervisorPorts } from './supervisor.ts';
 
@@ -44,6 +45,8 @@ export interface RunnerPorts {
   readonly fetchUrl: FetchUrl;
   readonly finisherDies: () => boolean;
   readonly withOutputs: (runId: string) => boolean;
+  /** Who is logged in. Left out: nobody. */
+  readonly people?: () => readonly string[];
   /** Left out: checkpoints are not sent. */
   readonly keeper?: Pick<KeeperPorts, 'post' | 'faults'>;
 }
@@ -72,6 +75,7 @@ export class ModelRefusal extends Error {
 /** A pure model of instance/runner. It answers requests as instance/CONTRACT.md specifies, in the given clock's time. */
 export class ModelRunner {
   readonly lease: ModelLease;
+  readonly power: ModelPower;
   readonly runs = new Map<string, RunFolder>();
   bootId = 'boot-1';
   /** What the instance metadata service says. */
@@ -82,7 +86,17 @@ export class ModelRunner {
 
   constructor(ports: RunnerPorts) {
     this.ports = ports;
-    this.lease = new ModelLease(() => this.now());
+    this.lease = new ModelLease(
+      () => this.now(),
+      (key) => this.power.noteUse(key),
+    );
+    this.power = new ModelPower({
+      now: () => this.now(),
+      bootId: () => this.bootId,
+      waiting: () => [...(this.lease.holder ? [this.lease.holder.id] : []), ...this.lease.valid().map(({ id }) => id)],
+      living: () => this.living(),
+      people: () => ports.people?.() ?? [],
+    });
   }
 
   /** The runner's answer as it prints it. */
@@ -104,6 +118,17 @@ export class ModelRunner {
       for (const job of jobs.values()) this.cutOff(job, soft);
     }
     this.bootId = `boot-${Number(this.bootId.slice(5)) + 1}`;
+    this.power.boots();
+  }
+
+  /** Runs with a process. */
+  living(): string[] {
+    return [...this.runs.values()].flatMap(({ run, jobs, finisher }) => [
+      ...(finisher?.isWorking ? [`files of ${run.id} are being sent`] : []),
+      ...[...jobs.values()]
+        .filter((job) => findState(job, this.bootId) === 'running')
+        .map(({ name }) => `${run.id} ${name}`),
+    ]);
   }
 
   allJobs(): { run: ModelRun; job: ModelJob }[] {
@@ -156,6 +181,11 @@ export class ModelRunner {
         return this.collect(command, request);
       case 'upload':
         return this.upload(command, request);
+      case 'idle':
+        return command.locked(this.lock, async () => {
+          await command.spend(3);
+          return this.power.answer(request);
+        });
       case 'release':
         return this.release(command, request.run);
       case 'fetch':
@@ -189,6 +219,7 @@ export class ModelRunner {
     if (this.stateOf(request) !== 'absent' && !again) return null;
     if (this.runs.get(run.key)?.closed) return refused('closed');
     if (this.now() > request.notAfter) return refused('too-late');
+    if (this.power.isMarked) return refused('stopping');
     const why = this.checkAttempts(run.key, attempt);
     if (why) return refused(why);
     const had = this.lease.isHolder(run.key);

@@ -12,6 +12,7 @@ import { ERRORS, nameInMessage } from '../../../core/errors.ts';
 import {
   interruptionKey,
   NOTIFY_FUNCTION,
+  POWER_MACHINE,
   RUN_DOCUMENT,
   RUN_LOG_GROUP,
   RUN_MACHINE,
@@ -19,7 +20,7 @@ import {
   WATCH_MACHINE,
 } from '../../../core/names.ts';
 import { logger } from '../../../lambdas/adapters/logger.ts';
-import { notifyOver } from '../../../lambdas/adapters/ports.ts';
+import { notifyOver, watchPowerOver } from '../../../lambdas/adapters/ports.ts';
 import { createCheck } from '../../../lambdas/check-instance.ts';
 import { createConfirm } from '../../../lambdas/confirm-pid.ts';
 import { createFind } from '../../../lambdas/find-instance.ts';
@@ -29,6 +30,7 @@ import { createPlan, readNotice } from '../../../lambdas/plan-attempt.ts';
 import { createPoll } from '../../../lambdas/poll-logs.ts';
 import { createRestore } from '../../../lambdas/restore-checkpoint.ts';
 import { createStart } from '../../../lambdas/start-training.ts';
+import { createStopIfIdle } from '../../../lambdas/stop-if-idle.ts';
 import { createStop } from '../../../lambdas/stop-run.ts';
 import { createSync } from '../../../lambdas/sync-code.ts';
 import { createVerify } from '../../../lambdas/verify-archive.ts';
@@ -88,6 +90,7 @@ function handlers(services: Services, invocation: Invocation): Readonly<Record<s
   const executions = executionsOver(sfn);
   const instances = instancesOver(invocation.client<Parameters<typeof instancesOver>[0]>(services.ssm.ec2), ssm);
   const power = powerOver(invocation.client<Parameters<typeof powerOver>[0]>(services.ssm.ec2));
+  const watchPower = watchPowerOver(executions, Executions.machineArn(POWER_MACHINE));
   const through = (asks: Parameters<typeof commandsOver>[0]['instances']) =>
     commandsOver({ ssm, document, presign, instances: asks, now, sleep, warn });
   const functions = functionsOver(invocation.client<Parameters<typeof functionsOver>[0]>(services.lambda));
@@ -109,6 +112,7 @@ function handlers(services: Services, invocation: Invocation): Readonly<Record<s
     history: (arn: string) => executions.history(arn, { data: false }),
     executions,
     watchMachineArn: Executions.machineArn(WATCH_MACHINE),
+    watchPower,
   };
   const prices = { priceOf: () => Promise.resolve(PRICE) };
   return {
@@ -122,7 +126,7 @@ function handlers(services: Services, invocation: Invocation): Readonly<Record<s
       documentVersion: () => Promise.resolve(services.ssm.documentVersion),
       uploadBucket: BUCKET,
     }),
-    'runctl-find-instance': createFind({ instances, prices, power, now }),
+    'runctl-find-instance': createFind({ instances, prices, power, watchPower, now }),
     'runctl-sync-code': createSync({
       ...job,
       archives,
@@ -149,6 +153,7 @@ function handlers(services: Services, invocation: Invocation): Readonly<Record<s
       interruptionOf: async (id) => readNotice((await store.read(interruptionKey(id)))?.text ?? ''),
     }),
     'runctl-finish-run': createFinish(end),
+    'runctl-stop-if-idle': createStopIfIdle({ instances, commands: through(instances), stop: power.stop, now }),
     [STOP_FUNCTION]: createStop({ ...end, runMachineArn: Executions.machineArn(RUN_MACHINE), sleep }),
   };
 }

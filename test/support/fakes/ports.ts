@@ -4,6 +4,7 @@ import { RunError } from '../../../core/errors.ts';
 import type { InstanceCommands } from '../../../core/job/instance-commands.ts';
 import type { RunProgressEvent } from '../../../core/notify/progress-event.ts';
 import type { RunFiles } from '../../../core/outcome/write-manifest.ts';
+import type { WatchPower } from '../../../core/power/watch-power.ts';
 import type { RunnerRequest } from '../../../core/protocol/messages.ts';
 import type { ProbeRequest } from '../../../core/protocol/probe.ts';
 import type { RunProgram } from '../../../core/workflow/data.ts';
@@ -154,7 +155,7 @@ export class FakeRunFiles implements RunFiles {
 /** The ports of finish-run and stop-run. */
 export function fakeCleanUpPorts(
   commands: InstanceCommands,
-  options: { logs?: FakeLogStore; files?: FakeRunFiles; executions?: FakeExecutions } = {},
+  options: { logs?: FakeLogStore; files?: FakeRunFiles; executions?: FakeExecutions; watchPower?: WatchPower } = {},
 ) {
   const files = options.files ?? new FakeRunFiles();
   const executions = options.executions ?? new FakeExecutions();
@@ -168,5 +169,6 @@ export function fakeCleanUpPorts(
     runMachineArn: 'arn:aws:states:eu-central-1:111122223333:stateMachine:runctl-run',
     watchMachineArn: 'arn:aws:states:eu-central-1:111122223333:stateMachine:runctl-watch',
     sleep: () => Promise.resolve(),
+    watchPower: options.watchPower ?? (() => Promise.reject(new Error('nobody may watch its instance'))),
   };
 }

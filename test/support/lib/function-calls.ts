@@ -29,7 +29,10 @@ export const CALLED = new Map<string, readonly string[]>([
   ],
   // HeadObject: an old archive may have expired.
   ['verify-archive', ['GetObject', 'HeadObject', 'PutObject', 'GetDocument', ...CHECKPOINTS]],
-  ['find-instance', ['DescribeInstances', 'DescribeInstanceInformation', 'StartInstances', ...PRICES]],
+  [
+    'find-instance',
+    ['DescribeInstances', 'DescribeInstanceInformation', 'StartInstances', 'StartExecution', ...PRICES],
+  ],
   // GetObject: the presigned URL carries this role's permission.
   ['sync-code', [...JOB, ...LOGS, 'GetObject', 'Invoke']],
   ['install-requirements', [...JOB, ...LOGS]],
@@ -76,7 +79,8 @@ export const CALLED = new Map<string, readonly string[]>([
       ...CHECKPOINTS,
     ],
   ],
-  ['finish-run', END],
-  ['stop-run', [...END, 'DeleteObjects', 'StopExecution']],
+  ['finish-run', [...END, 'StartExecution']],
+  ['stop-if-idle', [...JOB, 'StopInstances']],
+  ['stop-run', [...END, 'StartExecution', 'DeleteObjects', 'StopExecution']],
   ['start-run', ['HeadObject', 'StartExecution']],
 ]);

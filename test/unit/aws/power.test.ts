@@ -37,3 +37,17 @@ describe('starting an instance', () => {
     await expect(ask(awsError(name)).answer).rejects.toMatchObject({ name: known });
   });
 });
+
+describe('stopping an instance', () => {
+  const stop = (reply: object | Error) => {
+    const { client, sent } = fakeClient<EC2Client>({ StopInstancesCommand: () => reply });
+    return { done: powerOver(client).stop('i-1'), sent };
+  };
+
+  it('asks EC2 for that instance', async () => {
+    const { done, sent } = stop({});
+    await done;
+    expect(sent.map(({ input }) => input)).toEqual([{ InstanceIds: ['i-1'] }]);
+    await expect(stop(awsError('UnauthorizedOperation')).done).rejects.toMatchObject({ name: 'AccessDenied' });
+  });
+});

@@ -35,6 +35,16 @@ describe('chooseInstance', () => {
     refused('InstanceAmbiguous', [stopped, at('i-2', { state: 'stopping', tags })]);
   });
 
+  it('reads how long a managed one runs on; what cannot be read is left to the default', () => {
+    const stopAfter = (value?: string, tags: object = { 'runctl:power': 'managed' }) => {
+      const own = value === undefined ? {} : { 'runctl:stop-after': value };
+      return chooseInstance([{ ...fit, tags: { ...fit.tags, ...tags, ...own } }], 'x', REQUEST).stopAfter;
+    };
+    expect([stopAfter('10m'), stopAfter('1.5h'), stopAfter('0s'), stopAfter('never')]).toEqual([600, 5400, 0, 'never']);
+    for (const odd of [undefined, '', '10', 'soon', '-5m', '1d', '10m ']) expect(stopAfter(odd)).toBeUndefined();
+    expect(stopAfter('10m', {})).toBeUndefined();
+  });
+
   it('takes root, home and user from its tags', () => {
     const tags = { ...fit.tags, 'runctl:root': '/data/runctl', 'runctl:home': '/data/home', 'runctl:user': 'me' };
     expect(chooseInstance([{ ...fit, tags }], 'x', REQUEST)).toMatchObject({

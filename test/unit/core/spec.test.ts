@@ -56,6 +56,7 @@ const good: { [Key in keyof Required<SpecInput>]: NonNullable<SpecInput[Key]>[] 
   lingerGrace: ['0s', '24h'],
   ifBusy: ['queue', 'skip', 'refuse'],
   maxWait: ['24h'],
+  stopAfter: ['never', '0s', '10m', '24h'],
   maxLogBytes: ['1GiB', '500MiB', '0.5KiB', '10B'],
   outputs: [
     [],
@@ -213,6 +214,9 @@ const bad: [key: keyof SpecInput, value: unknown, says: RegExp][] = [
   ['stopGrace', '-1s', /stopGrace is a number/],
   ['ifBusy', 'wait', /ifBusy must be one of queue, skip, refuse/],
   ['maxWait', '1w', /maxWait is a number/],
+  ['stopAfter', '2d', /stopAfter is never, or a number/],
+  ['stopAfter', '25h', /stopAfter may be 24h at most/],
+  ['stopAfter', 'Never', /stopAfter is never, or a number/],
   ['maxLogBytes', '1GB', /maxLogBytes is a size/],
   ['maxLogBytes', `${'9'.repeat(400)}GiB`, /maxLogBytes is a size/],
   ['outputs', 'outputs/**', /outputs must be a list, or a map with from and patterns/],

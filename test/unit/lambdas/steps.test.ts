@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest';
 import type { Prices } from '../../../aws/prices.ts';
 import { RunError } from '../../../core/errors.ts';
 import type { FoundInstance } from '../../../core/workflow/choose-instance.ts';
-import type { JobInput, Starting } from '../../../core/workflow/data.ts';
+import type { JobInput, PowerInput, Starting } from '../../../core/workflow/data.ts';
+import { BOOT_S } from '../../../core/workflow/start-instance.ts';
 import { createCheck } from '../../../lambdas/check-instance.ts';
 import { createConfirm } from '../../../lambdas/confirm-pid.ts';
 import { createFind } from '../../../lambdas/find-instance.ts';
@@ -37,6 +38,7 @@ describe('Find instance', () => {
       instances: { find: () => Promise.resolve([{ ...foundInstance, state }]), ping: () => Promise.resolve(ping) },
       prices,
       power,
+      watchPower: () => Promise.reject(new Error('nobody may watch it')),
       now: () => 0,
     })({ ...verified, starting: null });
 
@@ -54,7 +56,10 @@ describe('Find instance', () => {
       },
     };
     const findWith = (maxCost: number | null, from: Prices) =>
-      createFind({ instances, prices: from, power, now: () => 0 })({ ...verified, spec: { ...spec, maxCost } });
+      createFind({ instances, prices: from, power, watchPower: () => Promise.resolve(), now: () => 0 })({
+        ...verified,
+        spec: { ...spec, maxCost },
+      });
     expect(await findWith(null, unknown)).toEqual({ ...instance, price: null });
     await expect(findWith(5, unknown)).rejects.toMatchObject({
       name: 'PriceUnknown',
@@ -89,7 +94,12 @@ describe('Find instance, of one that runctl may start', () => {
   ) {
     const started: string[] = [];
     const asked: unknown[] = [];
+    const watched: [string, PowerInput, boolean][] = [];
     const answer = createFind({
+      watchPower: (name, input) => {
+        watched.push([name, input, started.length > 0]);
+        return Promise.resolve();
+      },
       instances: {
         find: () => Promise.resolve([{ ...managed, ...changes }]),
         ping: (...question) => {
@@ -106,16 +116,19 @@ describe('Find instance, of one that runctl may start', () => {
       },
       now: () => 600_000,
     })({ ...verified, spec: { ...spec, maxCost }, ...(starting === 'left out' ? {} : { starting }) });
-    return { answer, started, asked };
+    return { answer, started, asked, watched };
   }
   const waiting: Starting = { id: instance.id, kind: 'booting', message: 'm', since: 590, wait: 5, starts: 1 };
 
   it('starts a stopped one, and answers with what it waits for', async () => {
-    const { answer, started } = find({ state: 'stopped' });
+    const { answer, started, watched } = find({ state: 'stopped' });
     expect(await answer).toEqual({
       starting: expect.objectContaining({ id: instance.id, kind: 'booting', since: 600 }),
     });
     expect(started).toEqual([instance.id]);
+    // What stops it again is there before it starts.
+    const input = expect.objectContaining({ stopAfter: 600, wait: BOOT_S, project: 'demo' });
+    expect(watched).toEqual([[`${run.key}-go`, input, false]]);
   });
 
   it('goes on once its agent is online, and counts only what the agent said since the start', async () => {
@@ -168,6 +181,25 @@ describe('Sync code', () => {
       sync: { url: 'https://signed.example/v1', sha256: archive.sha256, script: 'train.py', versionId: 'v1' },
     });
     expect(logs.text('demo-1/sync')).toBe('synced\n');
+  });
+
+  const managed = { instance: { ...instance, managed: true as const } };
+  it.each(['InstanceNotRunning', 'AgentOffline', 'AgentSilent'] as const)(
+    '%s: of an instance that may have been stopped meanwhile, the run waits for its next boot, five times in a row',
+    async (name) => {
+      const gone = new RunError(name, 'why');
+      const first = await sync([gone], [], managed).answer;
+      expect(first).toMatchObject({ state: 'refused', reason: 'stopping', ended: false, pollFailures: 1 });
+      await expect(sync([gone]).answer).rejects.toMatchObject({ name });
+      const last = { ...first, pollFailures: 5 };
+      await expect(sync([gone], [], { ...managed, step: last }).answer).rejects.toMatchObject({ name });
+      expect(await sync([done], [], { ...managed, step: last }).answer).toMatchObject({ ended: true, ok: true });
+    },
+  );
+
+  it('ends with an error of its own on a managed instance, too', async () => {
+    const broken = sync([new RunError('RunnerBroken', 'why')], [], managed);
+    await expect(broken.answer).rejects.toMatchObject({ name: 'RunnerBroken' });
   });
 
   it('keeps the URL out of what it answers', async () => {

@@ -54,7 +54,7 @@ const ACCEPTED: readonly [finding: RegExp, reason: string][] = [
     'The id of a stack is not known before it is there.',
   ],
   [
-    /^AwsSolutions-IAM5\[Resource::\*\] runctl\/(Run|Watch)\/Machine\//,
+    /^AwsSolutions-IAM5\[Resource::\*\] runctl\/(Run|Watch|Power)\/Machine\//,
     'Log deliveries of Step Functions have no ARNs.',
   ],
   [
@@ -63,7 +63,7 @@ const ACCEPTED: readonly [finding: RegExp, reason: string][] = [
   ],
   [
     /^AwsSolutions-IAM5\[Resource::arn:<AWS::Partition>:ec2:.*:instance\/\*\] /,
-    'Which instances: the condition on the tag runctl=enabled says.',
+    'Which instances: the condition on the tag runctl=enabled says, and to start and stop them also runctl:power=managed.',
   ],
   [
     /^AwsSolutions-IAM5\[Resource::arn:<AWS::Partition>:logs:.*:log-group:\/runctl\/runs:\*\] /,
@@ -86,7 +86,7 @@ const ACCEPTED: readonly [finding: RegExp, reason: string][] = [
     'Executions of the nested machine, which get their names as they start.',
   ],
   [
-    /^AwsSolutions-IAM5\[Resource::<\w+Function\w+\.Arn>:\*\] runctl\/(Run|Watch)\/Machine\//,
+    /^AwsSolutions-IAM5\[Resource::<\w+Function\w+\.Arn>:\*\] runctl\/(Run|Watch|Power)\/Machine\//,
     'Versions of the one function; the CDK grants them with it.',
   ],
 ];

@@ -2,7 +2,7 @@ import validate from 'asl-validator';
 import jsonata from 'jsonata';
 import { afterAll, describe, expect, it } from 'vitest';
 import { ERRORS } from '../../../core/errors.ts';
-import { RUN_MACHINE, runKey, WATCH_MACHINE } from '../../../core/names.ts';
+import { POWER_MACHINE, RUN_MACHINE, runKey, WATCH_MACHINE } from '../../../core/names.ts';
 import { RUN_STATES, WATCH_STATES } from '../../../core/workflow/states.ts';
 import { reachable, tasksOf } from '../../support/lib/state-graph.ts';
 import { synthesize } from '../../support/lib/synth.ts';
@@ -12,7 +12,9 @@ afterAll(() => synthesized.remove());
 
 const run = synthesized.machine(RUN_MACHINE);
 const watch = synthesized.machine(WATCH_MACHINE);
+const power = synthesized.machine(POWER_MACHINE);
 const both = [
+  [POWER_MACHINE, power],
   [RUN_MACHINE, run],
   [WATCH_MACHINE, watch],
 ] as const;
@@ -214,9 +216,12 @@ describe('runctl-run', () => {
     expect(Choices).toMatchObject([{ Condition: '{% $starting != null %}', Next: 'Wait for instance to start' }]);
     expect(run.States['Wait for instance to start']).toMatchObject({
       Type: 'Wait',
-      Seconds: '{% $starting.wait %}',
+      Seconds: '{% $starting = null ? 15 : $starting.wait %}',
       Next: 'Find instance',
     });
+    // A run that arrives while its instance is being stopped.
+    const arrived = run.States['Code synced?']?.Choices?.find(({ Next }) => Next === 'Wait for instance to start');
+    expect(arrived?.Condition).toBe('{% $sync.state = "refused" and $sync.reason = "stopping" %}');
     const assign = (run.States['Find instance'] as { Assign?: Record<string, string> } | undefined)?.Assign ?? {};
     const assigned = async (name: string, Payload: object) =>
       JSON.parse(
@@ -335,5 +340,22 @@ describe('runctl-watch', () => {
       Error: '{% $failure.Error %}',
       Cause: '{% $failure.Cause %}',
     });
+  });
+});
+
+describe('runctl-power', () => {
+  it('waits, looks, and ends when the instance is stopped or used, or after 1,000 looks', () => {
+    expect(power.States.Begin?.Next).toBe('Wait until idle');
+    expect(power.States['Wait until idle']).toMatchObject({ Seconds: '{% $wait %}', Next: 'Stop if idle' });
+    expect(power.States['Stop if idle']?.Next).toBe('Stopped?');
+    expect(power.States['Stopped?']).toMatchObject({
+      Choices: [{ Condition: '{% $wait = null or $looks >= 1000 %}', Next: 'Ended' }],
+      Default: 'Wait until idle',
+    });
+  });
+
+  it('looks again after every error: what is not known counts as use', () => {
+    expect([...new Set(power.States['Stop if idle']?.Catch?.map(({ Next }) => Next))]).toEqual(['Look again later']);
+    expect(power.States['Look again later']).toMatchObject({ Type: 'Pass', Next: 'Stopped?' });
   });
 });

@@ -250,7 +250,7 @@ describe('the stack', () => {
 
   it('sets a retention on every log group', () => {
     const groups = aws.of('AWS::Logs::LogGroup');
-    expect(groups.length).toBe(lambdaNames().length + 3);
+    expect(groups.length).toBe(lambdaNames().length + 4);
     for (const { Properties } of groups)
       expect(Properties.RetentionInDays, String(Properties.LogGroupName)).toEqual(expect.any(Number));
     expect(

@@ -1,0 +1,74 @@
+import type { AnswerTo } from '../../../core/protocol/answers.ts';
+import type { IdleRequest } from '../../../core/protocol/messages.ts';
+
+/** As MARK_S of instance/runner/jobs/stopping.py. */
+const MARK_S = 600;
+
+interface OfBoot {
+  readonly bootId: string;
+  readonly uptime: number;
+}
+
+export interface PowerPorts {
+  /** Epoch seconds of a clock that nobody sets. */
+  readonly now: () => number;
+  readonly bootId: () => string;
+  /** Runs that hold the lease or wait for it. */
+  readonly waiting: () => readonly string[];
+  /** Jobs and finishers that live. */
+  readonly living: () => readonly string[];
+  /** Who is logged in. */
+  readonly people: () => readonly string[];
+}
+
+/** As instance/runner/jobs/idle.py and stopping.py: whether the instance may be stopped, and its mark. */
+export class ModelPower {
+  private mark: OfBoot | null = null;
+  private use: (OfBoot & { readonly key: string }) | null = null;
+  private booted: number;
+  private readonly ports: PowerPorts;
+
+  constructor(ports: PowerPorts) {
+    this.ports = ports;
+    this.booted = ports.now();
+  }
+
+  boots(): void {
+    this.booted = this.ports.now();
+  }
+
+  noteUse(key: string): void {
+    this.use = { ...this.here(), key };
+  }
+
+  get isMarked(): boolean {
+    const { mark } = this;
+    return mark !== null && mark.bootId === this.ports.bootId() && this.here().uptime - mark.uptime < MARK_S;
+  }
+
+  answer(request: IdleRequest): AnswerTo<'idle'> {
+    const { verdict, reasons } = this.judge(request);
+    if (verdict === 'stopping') this.mark = this.here();
+    return { verdict, reasons: [...reasons].slice(0, 10), idleSeconds: this.quiet(), bootId: this.ports.bootId() };
+  }
+
+  private judge({ run, quiet, anyRun = false }: IdleRequest): Pick<AnswerTo<'idle'>, 'verdict' | 'reasons'> {
+    const { waiting, living, people, bootId } = this.ports;
+    if (waiting().length > 0) return { verdict: 'in-use', reasons: waiting() };
+    const last = this.use?.bootId === bootId() ? this.use.key : null;
+    if (!anyRun && last !== null && last !== run.key) return { verdict: 'in-use', reasons: [last] };
+    if (living().length > 0) return { verdict: 'busy', reasons: living() };
+    if (this.quiet() < quiet) return { verdict: 'quiet', reasons: [] };
+    return people().length > 0 ? { verdict: 'busy', reasons: people() } : { verdict: 'stopping', reasons: [] };
+  }
+
+  /** Seconds since a run used the instance, or since its boot. */
+  private quiet(): number {
+    const { uptime } = this.here();
+    return this.use?.bootId === this.ports.bootId() ? uptime - this.use.uptime : uptime;
+  }
+
+  private here(): OfBoot {
+    return { bootId: this.ports.bootId(), uptime: this.ports.now() - this.booted };
+  }
+}
