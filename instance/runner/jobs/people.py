@@ -1,4 +1,4 @@
-"""Who else uses the instance: people who are logged in, and other processes that work. What is not known counts as use."""
+"""Who else uses the instance: people who are logged in, and other work. What is not known counts as use."""
 
 from __future__ import annotations
 
