@@ -1,4 +1,9 @@
-import { EC2Client, StartInstancesCommand, StopInstancesCommand } from '@aws-sdk/client-ec2';
+import {
+  DescribeInstanceAttributeCommand,
+  EC2Client,
+  StartInstancesCommand,
+  StopInstancesCommand,
+} from '@aws-sdk/client-ec2';
 import { errorName, isTransient, toAwsError, withAwsErrors } from './errors.ts';
 import { CLIENT_SETTINGS } from './settings.ts';
 
@@ -15,6 +20,8 @@ export interface Power {
   start(instanceId: string): Promise<StartRefusal | null>;
   /** Stops it; one that is stopped, or stopping, stays so. */
   stop(instanceId: string): Promise<void>;
+  /** Whether a shutdown from inside stops it; false: it terminates it. */
+  stopsAtShutdown(instanceId: string): Promise<boolean>;
 }
 
 /** What other instances, of this account or of others, take up (EC2 API Reference, "Error codes"). */
@@ -51,6 +58,13 @@ export function powerOver(ec2: Pick<EC2Client, 'send'>): Power {
         if (isTransient(error) || known.name === 'AccessDenied') throw known;
         return { kind: 'other', message };
       }
+    },
+
+    async stopsAtShutdown(instanceId) {
+      const Attribute = 'instanceInitiatedShutdownBehavior';
+      const sent = ec2.send(new DescribeInstanceAttributeCommand({ InstanceId: instanceId, Attribute }));
+      const answer = await withAwsErrors(`ec2:DescribeInstanceAttribute of ${instanceId}`, sent);
+      return answer.InstanceInitiatedShutdownBehavior?.Value === 'stop';
     },
 
     async stop(instanceId) {

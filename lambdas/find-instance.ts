@@ -6,7 +6,7 @@ import { priceMs } from '../core/cost/price.ts';
 import { RunError } from '../core/errors.ts';
 import { nameAfterStart, powerInput, type WatchPower } from '../core/power/watch-power.ts';
 import { chooseInstance, foundOf, parseSelector } from '../core/workflow/choose-instance.ts';
-import type { FindInput, FindOutput } from '../core/workflow/data.ts';
+import type { FindInput, FindOutput, Instance } from '../core/workflow/data.ts';
 import { BOOT_S, isBooting, startInstance } from '../core/workflow/start-instance.ts';
 import { entry } from './adapters/entry.ts';
 import { logger } from './adapters/logger.ts';
@@ -15,7 +15,7 @@ import { createWatchPower } from './adapters/ports.ts';
 interface Ports {
   readonly instances: Instances;
   readonly prices: Prices;
-  readonly power: Pick<Power, 'start'>;
+  readonly power: Pick<Power, 'start' | 'stopsAtShutdown'>;
   readonly watchPower: WatchPower;
   /** Epoch milliseconds. */
   readonly now: () => number;
@@ -39,7 +39,7 @@ export function createFind({ instances, prices, power, watchPower, now }: Ports)
     ]);
     // Before an instance is started for it, too.
     if (ping === 'Online' || starting === null) assertAffordable(spec, instance, price);
-    if (ping === 'Online') return { ...instance, price };
+    if (ping === 'Online') return { ...instance, price, ...(await mayShutDown({ power }, instance)) };
     if (!isRunning || (mayWait && isBooting(one, now()))) {
       const start = async (id: string) => {
         // First of all: whatever becomes of this run, the instance is stopped again.
@@ -56,6 +56,20 @@ export function createFind({ instances, prices, power, watchPower, now }: Ports)
       `The SSM agent of ${instance.id} is not online (${ping ?? 'SSM does not know the instance'}).`,
     );
   };
+}
+
+/** Not known: then nothing shuts it down from inside. */
+async function mayShutDown(
+  { power }: Pick<Ports, 'power'>,
+  { id, managed }: Instance,
+): Promise<{ mayShutDown?: true }> {
+  if (!managed) return {};
+  try {
+    return (await power.stopsAtShutdown(id)) ? { mayShutDown: true } : {};
+  } catch (error) {
+    logger.warn('the shutdown behavior of the instance could not be read', error as Error);
+    return {};
+  }
 }
 
 export const handler = entry(

@@ -6,6 +6,7 @@ import { refusedSnapshot } from '../core/job/snapshot.ts';
 import { startJob } from '../core/job/start-job.ts';
 import { archiveProject, indexKey } from '../core/names.ts';
 import { runWaiting } from '../core/notify/progress-event.ts';
+import { shutdownAfter } from '../core/power/watch-power.ts';
 import { outputFolders } from '../core/spec/output-globs.ts';
 import { requirementsFile } from '../core/spec/requirements.ts';
 import type { JobInput, JobSnapshot, VerifiedArchive, Waiting } from '../core/workflow/data.ts';
@@ -90,7 +91,7 @@ export function createSync(ports: Ports) {
       takeOver: spec.takeOver,
       index: await presignIndex(archive),
     };
-    return startJob(ports, input, { job: 'sync', work: { sync }, ended, queue });
+    return startJob(ports, input, { job: 'sync', work: { sync }, ended, queue, shutdown: shutdownAfter(input) });
   }
 
   /** Where the instance reads the members of the archive; null when nobody wrote them down. */

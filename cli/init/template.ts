@@ -71,6 +71,7 @@ environment: project
 # lingerGrace: 60s  # for what still runs, idle, after the script has exited
 # ifBusy: queue  # or skip, refuse: what to do while the instance trains something else
 # maxWait: 24h  # in the queue
+# stopAfter: 10m  # until an instance with the tag runctl:power=managed is stopped
 # maxLogBytes: 1GiB  # sent to CloudWatch; the copy in S3 is always complete
 # user: ubuntu  # one that the instance's tag runctl:users names; default: the instance's
 

@@ -21,6 +21,7 @@ export async function startJob(
     work: JobWork;
     ended?: readonly string[];
     queue?: StartRequest['queue'];
+    shutdown?: StartRequest['shutdown'];
     /** Start a job that was interrupted again, once. */
     again?: boolean;
   },
@@ -34,6 +35,7 @@ export async function startJob(
     wait: WAIT_FOR_SHORT_JOB_S[start.job],
     ended: start.ended ?? [],
     queue: start.queue ?? null,
+    ...(start.shutdown ? { shutdown: start.shutdown } : {}),
     again: start.again ?? false,
     imds: input.instance.imds ?? false, // A run that an older version began has none.
     offset: cursorOf(input.step).offset,

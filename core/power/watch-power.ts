@@ -22,6 +22,18 @@ export function powerInput(about: {
   return { run: { id, key, arn, program }, project, user, instance, stopAfter, wait: stopAfter };
 }
 
+/** Longer than any pause between the requests of a run whose functions work: retries of a state take six minutes. */
+const SILENCE_S = 600;
+/** runctl-power stops it before that. */
+const MARGIN_S = 60;
+
+/** When the instance shuts itself down, because no request came for so many seconds; null: never. */
+export function shutdownAfter(about: Parameters<typeof powerInput>[0]): { readonly after: number } | null {
+  const input = powerInput(about);
+  if (input === null || !about.instance.mayShutDown) return null;
+  return { after: Math.max(input.stopAfter, SILENCE_S) + MARGIN_S };
+}
+
 /** After the end of a run. */
 export function nameAfterRun(run: Pick<Run, 'key'>): string {
   return powerName(run.key, 'stop');

@@ -178,6 +178,8 @@ export interface Instance {
   readonly managed?: true;
   /** Of a managed one, its tag: seconds. Left out: it has none that can be read. */
   readonly stopAfter?: number | 'never';
+  /** A shutdown from inside stops it, and does not terminate it. */
+  readonly mayShutDown?: true;
 }
 
 /** Of an execution of runctl-power: the instance, and the run after whose end, or for which, it is watched. */

@@ -28,6 +28,10 @@ def main(words: list[str]) -> int:
         from checkpoints import keeper
 
         return keeper.main(words[1])
+    if work == "dead-man":
+        from jobs import dead_man
+
+        return dead_man.main(words[1])
     if work == "stop":
         from jobs import orphan_stopper
 

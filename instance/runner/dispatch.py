@@ -38,6 +38,10 @@ def answer(request: bytes | str) -> int:
 def _handle(data: bytes | str) -> dict[str, Any]:
     request = protocol.parse(data)
     verb = request["verb"]
+    if os.path.lexists(os.path.join(request["root"], "lease", "heard")):
+        from jobs import dead_man
+
+        dead_man.note_request(request["root"])
     if verb == "probe":
         from jobs import probe
 

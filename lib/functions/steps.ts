@@ -34,6 +34,7 @@ import {
   readHistories,
   readInterruptions,
   readPrices,
+  readShutdownBehavior,
   readWatches,
   restoreCheckpoints,
   runMachineArn,
@@ -132,7 +133,14 @@ export class Steps extends Construct {
       config,
       description: 'Finds the instance that matches the spec, and its price; starts it if its tags allow that',
       environment: power,
-      permissions: [describeInstances(), describeAgents(), readPrices(), startInstances(stack), watchPower(stack)],
+      permissions: [
+        describeInstances(),
+        describeAgents(),
+        readPrices(),
+        startInstances(stack),
+        readShutdownBehavior(),
+        watchPower(stack),
+      ],
       timeout: Duration.seconds(60),
     });
     this.syncCode = new StepLambda(this, 'sync-code', {

@@ -220,6 +220,11 @@ export function startInstances(stack: Stack): Permission {
   return ofManaged(stack, 'ec2:StartInstances');
 }
 
+/** Whether a shutdown terminates the instance. As the other Describe calls, not limited to instances: it changes nothing. */
+export function readShutdownBehavior(): Permission {
+  return { actions: ['ec2:DescribeInstanceAttribute'], resources: ['*'] };
+}
+
 /** Stops instances with both tags only. */
 export function stopInstances(stack: Stack): Permission {
   return ofManaged(stack, 'ec2:StopInstances');

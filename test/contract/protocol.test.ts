@@ -111,7 +111,7 @@ const grant: CheckpointGrant = {
   partBytes: 1e8,
 };
 const starts: Record<string, StartRequest> = {
-  sync: { ...start, job: 'sync', sync },
+  sync: { ...start, job: 'sync', sync, shutdown: { after: 660 } },
   install: { ...start, job: 'install', install },
   restore: { ...start, job: 'restore' as JobName, restore },
   train: { ...start, job: 'train', train, attempt: 2 },
@@ -142,6 +142,7 @@ const requests: Record<string, RunnerRequest> = { ...starts, poll, stop, collect
 
 /** Keys that the runner can do without: it has a default, or reads them only when they are there. */
 const OPTIONAL = [
+  'shutdown',
   'anyRun',
   'offset',
   'maxBytes',

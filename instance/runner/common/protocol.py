@@ -218,6 +218,9 @@ def _check_work(request: dict[str, Any]) -> None:
     _check(work, _OF_JOB[job], job + ".")
     if request["queue"] is not None:
         _check(request["queue"], {"ttl": _NUMBER}, "queue.")
+    if request.setdefault("shutdown", None) is not None:
+        _check(request, {"shutdown": (dict,)}, "")
+        _check(request["shutdown"], {"after": _NUMBER}, "shutdown.")
     for key in ("imds", "again"):
         if type(request.setdefault(key, False)) is not bool:
             raise Refusal("BadRequest", f"{key} is not true or false")

@@ -30,16 +30,16 @@ def _judge(request: dict[str, Any]) -> tuple[str, list[str], float]:
         return "in-use", [f"run {run} has the instance, or waits for it" for run in waiting], quiet
     if not request["anyRun"] and key is not None and key != request["run"]["key"]:
         return "in-use", [f"the run with the key {key} has used the instance since"], quiet
-    living = _living(root)
-    if living:
-        return "busy", living, quiet
+    runs = living(root)
+    if runs:
+        return "busy", runs, quiet
     if quiet < request["quiet"]:
         return "quiet", [], quiet
     others = people.reasons()
     return ("busy" if others else "stopping"), others, quiet
 
 
-def _living(root: str) -> list[str]:
+def living(root: str) -> list[str]:
     """Runs with a process: a job, what a job left, or a finisher."""
     found = []
     for key in sorted(os.listdir(paths.runs_folder(root))):

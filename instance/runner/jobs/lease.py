@@ -126,6 +126,11 @@ def keys(root: str) -> set[str | None]:
     return {current["key"] if current else None, *(name[: -len(".json")] for name in names if name.endswith(".json"))}
 
 
+def has_tickets(root: str) -> bool:
+    """Whether a run waits for the instance. Needs the lock."""
+    return bool(_tickets(root, ()))
+
+
 def waiting(root: str) -> list[str]:
     """The ids of the run that holds the instance and of those that wait for it. Needs the lock."""
     current = holder(root)

@@ -31,7 +31,10 @@ export const CALLED = new Map<string, readonly string[]>([
   ['verify-archive', ['GetObject', 'HeadObject', 'PutObject', 'GetDocument', ...CHECKPOINTS]],
   [
     'find-instance',
-    ['DescribeInstances', 'DescribeInstanceInformation', 'StartInstances', 'StartExecution', ...PRICES],
+    [
+      ...['DescribeInstances', 'DescribeInstanceInformation', 'DescribeInstanceAttribute'],
+      ...['StartInstances', 'StartExecution', ...PRICES],
+    ],
   ],
   // GetObject: the presigned URL carries this role's permission.
   ['sync-code', [...JOB, ...LOGS, 'GetObject', 'Invoke']],

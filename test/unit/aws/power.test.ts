@@ -51,3 +51,18 @@ describe('stopping an instance', () => {
     await expect(stop(awsError('UnauthorizedOperation')).done).rejects.toMatchObject({ name: 'AccessDenied' });
   });
 });
+
+describe('a shutdown from inside', () => {
+  const behavior = (Value: string) => {
+    const reply = { InstanceInitiatedShutdownBehavior: { Value } };
+    const { client, sent } = fakeClient<EC2Client>({ DescribeInstanceAttributeCommand: () => reply });
+    return { answer: powerOver(client).stopsAtShutdown('i-1'), sent };
+  };
+
+  it('stops the instance or terminates it, as its attribute says', async () => {
+    const { answer, sent } = behavior('stop');
+    expect(await answer).toBe(true);
+    expect(sent[0]?.input).toEqual({ InstanceId: 'i-1', Attribute: 'instanceInitiatedShutdownBehavior' });
+    expect(await behavior('terminate').answer).toBe(false);
+  });
+});

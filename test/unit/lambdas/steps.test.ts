@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { Prices } from '../../../aws/prices.ts';
 import { RunError } from '../../../core/errors.ts';
 import type { FoundInstance } from '../../../core/workflow/choose-instance.ts';
-import type { JobInput, PowerInput, Starting } from '../../../core/workflow/data.ts';
+import type { Instance, JobInput, PowerInput, Starting } from '../../../core/workflow/data.ts';
 import { BOOT_S } from '../../../core/workflow/start-instance.ts';
 import { createCheck } from '../../../lambdas/check-instance.ts';
 import { createConfirm } from '../../../lambdas/confirm-pid.ts';
@@ -32,7 +32,10 @@ const busy = jobStatus('sync', '', { state: 'busy', holder: { run: 'other', arn:
 const done = jobStatus('sync', 'synced\n', { state: 'exited', exit: exit() });
 
 describe('Find instance', () => {
-  const power = { start: () => Promise.reject(new Error('nobody may start it')) };
+  const power = {
+    start: () => Promise.reject(new Error('nobody may start it')),
+    stopsAtShutdown: () => Promise.reject(new Error('nobody asks')),
+  };
   const find = (state: string, ping: string | null) =>
     createFind({
       instances: { find: () => Promise.resolve([{ ...foundInstance, state }]), ping: () => Promise.resolve(ping) },
@@ -90,6 +93,7 @@ describe('Find instance, of one that runctl may start', () => {
       ping = null as string | null,
       starting = null as Starting | null | 'left out',
       maxCost = null as number | null,
+      stops = false as boolean | null,
     } = {},
   ) {
     const started: string[] = [];
@@ -113,6 +117,7 @@ describe('Find instance, of one that runctl may start', () => {
           started.push(id);
           return Promise.resolve(null);
         },
+        stopsAtShutdown: () => (stops === null ? Promise.reject(new Error('denied')) : Promise.resolve(stops)),
       },
       now: () => 600_000,
     })({ ...verified, spec: { ...spec, maxCost }, ...(starting === 'left out' ? {} : { starting }) });
@@ -138,6 +143,13 @@ describe('Find instance, of one that runctl may start', () => {
     expect(await find({}, { starting: waiting }).answer).toMatchObject({ starting: { kind: 'booting', since: 590 } });
     const silent = find({ startedAt: -400_000 }, { starting: waiting });
     await expect(silent.answer).rejects.toMatchObject({ name: 'AgentOffline' });
+  });
+
+  it('says whether it may shut itself down: only if that stops it, and when that is known', async () => {
+    const online = (stops: boolean | null) => find({}, { ping: 'Online', stops }).answer;
+    expect(await online(true)).toMatchObject({ mayShutDown: true });
+    expect(await online(false)).not.toHaveProperty('mayShutDown');
+    expect(await online(null)).not.toHaveProperty('mayShutDown');
   });
 
   it('starts nothing for a run that maxCost does not pay for', async () => {
@@ -196,6 +208,22 @@ describe('Sync code', () => {
       expect(await sync([done], [], { ...managed, step: last }).answer).toMatchObject({ ended: true, ok: true });
     },
   );
+
+  it('has an instance that may shut itself down do so when no request comes any more', async () => {
+    const shutdownOf = async (more: Partial<Instance>, own: object = {}) => {
+      const input = { instance: { ...instance, ...more }, spec: { ...spec, ...own } };
+      const { answer, commands } = sync([done], [], input);
+      await answer;
+      return (commands.asked[0]?.request as { shutdown?: object }).shutdown;
+    };
+    const may = { managed: true, mayShutDown: true } as const;
+    expect(await shutdownOf(may)).toEqual({ after: 660 });
+    expect(await shutdownOf(may, { stopAfter: 3_600 })).toEqual({ after: 3_660 });
+    // Not within the pauses of a run whose functions work.
+    expect(await shutdownOf(may, { stopAfter: 0 })).toEqual({ after: 660 });
+    expect(await shutdownOf(may, { stopAfter: 'never' })).toBeUndefined();
+    expect([await shutdownOf({ managed: true }), await shutdownOf({})]).toEqual([undefined, undefined]);
+  });
 
   it('ends with an error of its own on a managed instance, too', async () => {
     const broken = sync([new RunError('RunnerBroken', 'why')], [], managed);

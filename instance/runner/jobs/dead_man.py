@@ -1,0 +1,121 @@
+"""Shuts the instance down when nobody uses it and no request has come for long: the functions of the stack are gone.
+
+A process of its own, one for each boot, which the start of a sync starts. Times are seconds since boot.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import time
+
+from common import marker, paths, subp
+from jobs import idle, launch, lease, people, stopping
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+#: In a local cloud and in tests, whose instances are this machine: a JSON list, the command to run instead.
+COMMAND = "RUNCTL_SHUTDOWN"
+_SHUTDOWN = ["shutdown", "-h", "now"]
+#: Set in a local cloud: there the machine is somebody's.
+_LOCAL = ("AWS_ENDPOINT_URL", "AWS_EC2_METADATA_SERVICE_ENDPOINT", people.FACTS)
+_UNIT = "runctl-dead-man"
+_CHECK_INTERVAL_S = 15.0
+#: After a shutdown that did not end this process.
+_AGAIN_S = 600.0
+_GRACE_S = 2
+
+
+def note_request(root: str) -> None:
+    """A request has come: written in place, so that it works on a full disk too. Without a process nobody reads it."""
+    with contextlib.suppress(OSError):
+        fd = os.open(_heard_path(root), os.O_WRONLY | os.O_NOFOLLOW)
+        try:
+            os.pwrite(fd, _stamp(), 0)
+        finally:
+            os.close(fd)
+
+
+def ensure(root: str, after: float) -> None:
+    """Has the instance shut down when no request came for `after` seconds and nobody uses it.
+
+    An error costs the shutdown alone, not the start that it is part of.
+    """
+    if not _command():
+        return
+    with contextlib.suppress(OSError):
+        marker.write(_config_path(root), {"after": after}, durable=False)
+        lock = _lock_path(root)
+        os.close(os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600))
+        if not marker.is_locked(lock):
+            launch.detached(["dead-man", root], f"{_UNIT}-{int(stopping.uptime())}", _GRACE_S)
+
+
+def main(root: str) -> int:
+    lock = os.open(_lock_path(root), os.O_RDWR | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return 0  # another one is there
+    fd = os.open(_heard_path(root), os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    os.pwrite(fd, _stamp(), 0)
+    os.close(fd)
+    while True:
+        config = marker.read(_config_path(root))
+        if config is None:
+            return 0
+        time.sleep(min(_CHECK_INTERVAL_S, config["after"] / 4))
+        if is_due(root, config):
+            with contextlib.suppress(subp.ProcessFailed):
+                subp.run(_command(), timeout=60)
+            time.sleep(_AGAIN_S)
+
+
+def is_due(root: str, config: dict[str, Any]) -> bool:
+    """Whether the instance is to be shut down. If so, it is marked: nothing starts on it any more."""
+    if _silence(root) < config["after"]:
+        return False
+    with lease.locked(root):
+        # A holder that has no process and is not heard of has lost its functions: it does not count.
+        if _silence(root) < config["after"] or lease.has_tickets(root) or idle.living(root) or people.reasons():
+            return False
+        stopping.mark(root)
+    return True
+
+
+def _silence(root: str) -> float:
+    """Seconds since the last request. What cannot be read has just come."""
+    try:
+        with open(_heard_path(root), "rb") as file:
+            return stopping.uptime() - float(file.read())
+    except (OSError, ValueError):
+        return 0.0
+
+
+def _command() -> list[str]:
+    """Empty: this machine must not be shut down."""
+    replaced = os.environ.get(COMMAND)
+    if replaced:
+        return [str(word) for word in json.loads(replaced)]
+    is_machine = launch.has_systemd() and not any(name in os.environ for name in _LOCAL)
+    return _SHUTDOWN if is_machine else []
+
+
+def _stamp() -> bytes:
+    return b"%020.3f\n" % stopping.uptime()
+
+
+def _config_path(root: str) -> str:
+    return os.path.join(paths.lease_folder(root), "dead-man.json")
+
+
+def _heard_path(root: str) -> str:
+    return os.path.join(paths.lease_folder(root), "heard")
+
+
+def _lock_path(root: str) -> str:
+    return os.path.join(paths.lease_folder(root), "dead-man.lock")
