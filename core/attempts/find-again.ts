@@ -64,7 +64,8 @@ export async function findAgain(
   if (train !== null && !train.ended && train.state === 'running') return { kind: 'same-training' };
   const chosen = chooseInstance([same], instance.id, spec);
   const price = instance.type === chosen.type ? instance.price : null;
-  return withPrice(spec, chosen, price ?? (await prices.priceOf(same.priced, priceMs(spec))));
+  const whole = instance.mayShutDown ? { ...chosen, mayShutDown: instance.mayShutDown } : chosen;
+  return withPrice(spec, whole, price ?? (await prices.priceOf(same.priced, priceMs(spec))));
 }
 
 /** A run with maxCost waits for a price: the price list may answer later. */

@@ -2,6 +2,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
+import { killQuietly } from '../support/instance/processes.ts';
 import { type TestInstance, type TestRun, useInstances, waitFor } from '../support/instance/test-instance.ts';
 
 const instance = useInstances();
@@ -57,6 +58,20 @@ describe('an instance whose functions are gone', () => {
       return was || null;
     });
     expect(JSON.parse(readFileSync(exit, 'utf8'))).toMatchObject({ code: 0 });
+  });
+
+  it('does so after a reboot, too: the next request starts its watch again', async () => {
+    const { here, isDown } = quietInstance();
+    const run = here.run();
+    await here.start(run, { sync: {} }, { wait: 0, shutdown: { after: 600 } });
+    await here.ended(run, 'sync');
+    const config = join(here.root, 'lease', 'dead-man.json');
+    await waitFor(async () => existsSync(join(here.root, 'lease', 'heard')) || null);
+    for (const pid of here.processes()) killQuietly(pid);
+    await waitFor(async () => here.processes().length === 0 || null);
+    writeFileSync(config, JSON.stringify({ after: AFTER }));
+    await here.release(run);
+    await waitFor(async () => isDown() || null);
   });
 
   it('goes on while requests come, a person is logged in, or a run waits', async () => {

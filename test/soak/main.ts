@@ -7,7 +7,7 @@ import { playAll } from './pool.ts';
 import { describeSchedule } from './report.ts';
 import { Totals } from './totals.ts';
 
-const SEEDS = { model: 10_000, processes: 300 } as const satisfies Record<Level, number>;
+const SEEDS = { model: 10_000, power: 1_000, processes: 300 } as const satisfies Record<Level, number>;
 const PROGRESS_MS = 15_000;
 
 interface Options {

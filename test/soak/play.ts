@@ -4,8 +4,10 @@ import { ticketLife } from '../../core/workflow/queue-wait.ts';
 import { RUN_STATES } from '../../core/workflow/states.ts';
 import { type Clock, ScaledClock, VirtualClock } from './clock.ts';
 import type { Definitions } from './definitions.ts';
+import { Random } from './random.ts';
 import { checkWorld, type Findings, outcomeOf } from './world/check.ts';
 import { ModelInstance } from './world/model-instance.ts';
+import { drawPower, type PowerPlan } from './world/power.ts';
 import { BucketServer, RealInstance } from './world/real-instance.ts';
 import { type Abilities, drawSchedule, jobsOf, type RunPlan, type Schedule } from './world/schedule.ts';
 import { World } from './world/world.ts';
@@ -66,7 +68,22 @@ function planOf(lasts: number): RunPlan['jobs']['train'] {
 
 /** Level (a): plays one schedule with the model, in virtual time. */
 export async function playModel(seed: number, definitions: Definitions): Promise<Played> {
-  const schedule = drawSchedule(seed, MODEL);
+  return await playInModel(drawSchedule(seed, MODEL), definitions);
+}
+
+/** As level (a), on a managed instance: it is started and stopped for the runs. */
+export async function playPower(seed: number, definitions: Definitions): Promise<Played> {
+  const drawn = drawSchedule(seed, MODEL);
+  // EC2 does not take it, and does not terminate it: a person stops it, which the plan says.
+  const incidents = drawn.incidents.filter(({ deed }) => deed.kind !== 'notice' && deed.kind !== 'stop-instance');
+  return await playInModel(
+    { ...drawn, incidents },
+    definitions,
+    drawPower(new Random(seed).fork('power'), MODEL.longest),
+  );
+}
+
+async function playInModel(schedule: Schedule, definitions: Definitions, power?: PowerPlan): Promise<Played> {
   const clock = new VirtualClock(EPOCH);
   const plans = new Map([...schedule.runs, LAST].map((run) => [run.id, run]));
   const planned = (runId: string) => {
@@ -78,10 +95,12 @@ export async function playModel(seed: number, definitions: Definitions): Promise
     clock,
     definitions,
     origin: 'http://soak.invalid',
-    tags: {},
+    tags: power ? { 'runctl:power': 'managed', 'runctl:stop-after': `${power.stopAfterMs / 60_000}m` } : {},
     keepsCheckpoints: true,
+    ...(power ? { power } : {}),
     instance: (made) =>
       new ModelInstance({
+        power: () => made.power,
         clock,
         random: made.random.fork('instance'),
         weather: () => made.weather,
@@ -146,7 +165,8 @@ async function finish(
   world.calm();
   const returns = Math.max(0, ...world.stops.map(({ to }) => to));
   if (Number.isFinite(returns)) await clock.run(() => clock.now() > returns, returns + 1);
-  const trouble = world.ssm.state === 'running' ? await playLast(world, clock, longest) : [];
+  const isThere = world.ssm.state === 'running' || world.power !== null;
+  const trouble = isThere ? await playLast(world, clock, longest) : [];
   // Wait for late deliveries of SSM, which must have no effect.
   await clock.run(() => world.isQuiet && world.ssm.isQuiet, clock.now() + longest);
   await settle();

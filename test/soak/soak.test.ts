@@ -8,6 +8,7 @@ import { Totals } from './totals.ts';
 describe('in schedules of faults nothing happens twice, nothing is lost, and nothing false is reported', () => {
   it.each([
     { level: 'model', schedules: 500 },
+    { level: 'power', schedules: 100 },
     { level: 'processes', schedules: 16 },
   ] as const)('$schedules of them, over $level', async ({ level, schedules }) => {
     const totals = new Totals(level);

@@ -1,6 +1,7 @@
 """Shuts the instance down when nobody uses it and no request has come for long: the functions of the stack are gone.
 
-A process of its own, one for each boot, which the start of a sync starts. Times are seconds since boot.
+A process of its own, one for each boot: the start of a sync starts it, and after a boot any request. Times are seconds
+since boot.
 """
 
 from __future__ import annotations
@@ -31,7 +32,10 @@ _GRACE_S = 2
 
 
 def note_request(root: str) -> None:
-    """A request has come: written in place, so that it works on a full disk too. Without a process nobody reads it."""
+    """A request has come: written in place, so that it works on a full disk too. After a boot it starts the process."""
+    with contextlib.suppress(OSError):
+        if not marker.is_locked(_lock_path(root)) and _command():
+            _launch(root)
     with contextlib.suppress(OSError):
         fd = os.open(_heard_path(root), os.O_WRONLY | os.O_NOFOLLOW)
         try:
@@ -52,7 +56,11 @@ def ensure(root: str, after: float) -> None:
         lock = _lock_path(root)
         os.close(os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600))
         if not marker.is_locked(lock):
-            launch.detached(["dead-man", root], f"{_UNIT}-{int(stopping.uptime())}", _GRACE_S)
+            _launch(root)
+
+
+def _launch(root: str) -> None:
+    launch.detached(["dead-man", root], f"{_UNIT}-{int(stopping.uptime())}", _GRACE_S)
 
 
 def main(root: str) -> int:

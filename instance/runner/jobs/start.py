@@ -21,6 +21,10 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     """Answers `start` with a job status. Raises Refusal."""
     folder = paths.job_folder(request["root"], request["run"]["key"], request["job"], request["attempt"])
     with lease.locked(request["root"]):
+        if request["shutdown"] is not None:
+            from jobs import dead_man
+
+            dead_man.ensure(request["root"], request["shutdown"]["after"])
         refusal = _begin(request, folder)
     if refusal is not None:
         return refusal
@@ -28,10 +32,6 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
         from jobs import prune
 
         prune.run(request["root"], request["keep"])
-        if request["shutdown"] is not None:
-            from jobs import dead_man
-
-            dead_man.ensure(request["root"], request["shutdown"]["after"])
     deadline = time.monotonic() + min(request["wait"] if request["job"] != "train" else 0, _MAX_WAIT_S)
     while time.monotonic() < deadline and status.find_state(folder)[0] == "running":
         time.sleep(0.05)

@@ -19,6 +19,10 @@ export interface PowerPorts {
   readonly living: () => readonly string[];
   /** Who is logged in. */
   readonly people: () => readonly string[];
+  /** Runs with a valid ticket. */
+  readonly tickets: () => number;
+  readonly later: (ms: number, call: () => void) => void;
+  readonly shutDown: () => void;
 }
 
 /** As instance/runner/jobs/idle.py and stopping.py: whether the instance may be stopped, and its mark. */
@@ -26,6 +30,9 @@ export class ModelPower {
   private mark: OfBoot | null = null;
   private use: (OfBoot & { readonly key: string }) | null = null;
   private booted: number;
+  private heardAt = 0;
+  private after: number | null = null;
+  private isWatching = false;
   private readonly ports: PowerPorts;
 
   constructor(ports: PowerPorts) {
@@ -35,6 +42,38 @@ export class ModelPower {
 
   boots(): void {
     this.booted = this.ports.now();
+    this.isWatching = false;
+  }
+
+  /** A request has come. */
+  heard(): void {
+    this.heardAt = this.ports.now();
+    if (this.after === null || this.isWatching) return;
+    this.isWatching = true;
+    this.watch(this.ports.bootId());
+  }
+
+  /** As jobs/dead_man.py. @param after seconds without a request */
+  ensure(after: number): void {
+    this.after = after;
+    this.heard();
+  }
+
+  private watch(bootId: string): void {
+    this.ports.later(15_000, () => {
+      if (this.after === null || bootId !== this.ports.bootId()) return;
+      if (this.isDue(this.after)) {
+        this.mark = this.here();
+        this.ports.shutDown();
+        return;
+      }
+      this.watch(bootId);
+    });
+  }
+
+  private isDue(after: number): boolean {
+    const { now, tickets, living, people } = this.ports;
+    return now() - this.heardAt >= after && tickets() === 0 && living().length === 0 && people().length === 0;
   }
 
   noteUse(key: string): void {

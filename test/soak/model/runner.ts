@@ -47,6 +47,7 @@ export interface RunnerPorts {
   readonly withOutputs: (runId: string) => boolean;
   /** Who is logged in. Left out: nobody. */
   readonly people?: () => readonly string[];
+  readonly shutDown?: () => void;
   /** Left out: checkpoints are not sent. */
   readonly keeper?: Pick<KeeperPorts, 'post' | 'faults'>;
 }
@@ -96,12 +97,16 @@ export class ModelRunner {
       waiting: () => [...(this.lease.holder ? [this.lease.holder.id] : []), ...this.lease.valid().map(({ id }) => id)],
       living: () => this.living(),
       people: () => ports.people?.() ?? [],
+      tickets: () => this.lease.valid().length,
+      later: (ms, call) => ports.clock.timer(ms, call),
+      shutDown: () => ports.shutDown?.(),
     });
   }
 
   /** The runner's answer as it prints it. */
   async answer(command: Command, request: RunnerRequest): Promise<string> {
     await command.spend(this.ports.random.between(30, 120));
+    this.power.heard();
     try {
       return JSON.stringify({ ...(await this.handle(command, request)), ok: true, protocol: PROTOCOL });
     } catch (error) {
@@ -205,6 +210,7 @@ export class ModelRunner {
 
   private async start(command: Command, request: StartRequest): Promise<JobStatus> {
     const { job } = request;
+    if (request.shutdown) this.power.ensure(request.shutdown.after);
     const heldUp = await command.locked(this.lock, () => this.begin(command, request));
     if (heldUp) return heldUp;
     const deadline = this.now() + Math.min(job === 'train' ? 0 : request.wait, MOST_WAIT);

@@ -19,6 +19,9 @@ export interface Findings extends CheckpointFindings, AttemptFindings {
   readonly lostLog: string[];
   readonly falseOutcomes: string[];
   readonly leftLeases: string[];
+  /** A managed instance that ran for more than 15 minutes after its work and `stopAfter`. */
+  readonly leftRunning: string[];
+  readonly stoppedAtWork: string[];
   readonly other: string[];
 }
 
@@ -36,6 +39,8 @@ export const KINDS: Readonly<Record<keyof Findings, string>> = {
   numbersTwice: 'numbers used twice',
   tooManyAttempts: 'attempts too many',
   longHistories: 'histories too long',
+  leftRunning: 'left running',
+  stoppedAtWork: 'stopped at work',
   other: 'other',
 };
 
@@ -61,6 +66,8 @@ export function nothingFound(): Findings {
     numbersTwice: [],
     tooManyAttempts: [],
     longHistories: [],
+    leftRunning: [],
+    stoppedAtWork: [],
     other: [],
   };
 }
@@ -88,7 +95,11 @@ export async function checkWorld(world: World): Promise<Findings> {
     findings.doubledAttempts.push(...check.attemptProblems());
     if (execution.events > MOST_EVENTS) findings.longHistories.push(`${plan.id}: ${execution.events} events`);
   }
-  for (const [kind, found] of Object.entries({ ...world.checkpoints.check(), ...world.attempts.findings }))
+  for (const [kind, found] of Object.entries({
+    ...world.checkpoints.check(),
+    ...world.attempts.findings,
+    ...world.power?.findings,
+  }))
     findings[kind as keyof Findings].push(...found);
   findings.other.push(...world.functions.faults, ...world.logs.refusals, ...world.ssm.refusals);
   return findings;

@@ -59,6 +59,8 @@ export interface Services {
   readonly lambda: Service;
   /** Whether Poll logs commits checkpoints. */
   readonly keepsCheckpoints: boolean;
+  /** Whether no function works; left out: never. */
+  readonly isGone?: () => boolean;
 }
 
 const PROGRAM = { sha256: 'a'.repeat(64), bucket: BUCKET, key: 'runctl/program.zip' };
@@ -234,7 +236,8 @@ export class Functions {
   }
 
   private async run(name: string, event: unknown, requestId: string): Promise<unknown> {
-    const { clock, random, weather } = this.services;
+    const { clock, random, weather, isGone } = this.services;
+    if (isGone?.()) throw new FunctionFailed('Lambda.ServiceException', `${name} is gone`);
     const invocation = new Invocation({ clock, random, weather });
     const handler = handlers(this.services, invocation)[name];
     if (!handler) throw new Error(`the soak knows no function ${name}`);

@@ -10,6 +10,7 @@ import type { Random } from '../random.ts';
 import type { AttemptWatch } from './attempts.ts';
 import type { Bucket } from './bucket.ts';
 import type { InstanceTruth, JobTruth, Running, SoakInstance, Victim } from './instance.ts';
+import type { Ec2Power } from './power.ts';
 import type { Weather } from './weather.ts';
 
 export interface ModelInstancePorts {
@@ -21,6 +22,8 @@ export interface ModelInstancePorts {
   readonly hasOutputs: (runId: string) => boolean;
   readonly onStart: (runId: string, job: JobName) => void;
   readonly attempts?: AttemptWatch;
+  /** Of a managed instance. */
+  readonly power?: () => Ec2Power | null;
 }
 
 /** The instance of level (a): the model of the runner. */
@@ -44,6 +47,8 @@ export class ModelInstance implements SoakInstance {
       onTraining: (run, attempt, train, restored) => attempts?.training(run.id, attempt, train, restored),
       finisherDies: () => random.chance(weather().finisher),
       withOutputs: hasOutputs,
+      people: () => ports.power?.()?.people() ?? [],
+      shutDown: () => ports.power?.()?.fromInside(),
       keeper: {
         post: (grant, key, body) => !random.chance(weather().put) && bucket.post(grant, key, body),
         faults: () => weather().keeper,

@@ -6,9 +6,11 @@ import type { Clock } from '../clock.ts';
 import type { Random } from '../random.ts';
 import type { Running, SoakInstance } from './instance.ts';
 import type { Service } from './invocation.ts';
+import type { Ec2Power } from './power.ts';
 import type { Weather } from './weather.ts';
 
 const WORKERS = 5;
+const STALE_PING_MS = 5 * 60_000;
 const OUTPUT_BYTES = 24_000;
 const REQUEST_BYTES = 16 * 1024;
 /** The document's time-out, after which the agent kills the command's process group. */
@@ -53,7 +55,13 @@ export class Ssm {
   /** Whether the agent is connected. */
   online = true;
   /** EC2's state of the instance. */
-  state: 'running' | 'stopped' | 'terminated' = 'running';
+  state: 'running' | 'stopped' | 'terminated' | 'stopping' | 'pending' = 'running';
+  /** Of a managed instance: EC2's answers to what starts and stops it. */
+  power: Ec2Power | null = null;
+  /** When EC2 started the instance last, ms. */
+  launchedAt = 0;
+  private pingedAt = 0;
+  private outages = 0;
   /** Whether the machine is running. */
   up = true;
   /** Calls that AWS would refuse as malformed, which are defects of the product. */
@@ -90,19 +98,36 @@ export class Ssm {
       case 'GetCommandInvocation':
         return this.get(String(input.CommandId));
       case 'DescribeInstanceInformation':
-        return { InstanceInformationList: [{ PingStatus: this.online && this.up ? 'Online' : 'ConnectionLost' }] };
+        return { InstanceInformationList: [this.power ? this.ping() : { PingStatus: this.pingStatus }] };
       default:
         throw new Error(`SSM of the soak knows no ${command}`);
     }
   };
 
-  readonly ec2: Service = () => ({
+  private get pingStatus(): string {
+    return this.online && this.up ? 'Online' : 'ConnectionLost';
+  }
+
+  /** SSM believes for some minutes that an agent is online that is not. */
+  private ping(): object {
+    const now = this.ports.clock.now();
+    if (this.online && this.up) this.pingedAt = now;
+    const isRecent = now - this.pingedAt < STALE_PING_MS;
+    return { PingStatus: isRecent ? 'Online' : 'ConnectionLost', LastPingDateTime: new Date(this.pingedAt) };
+  }
+
+  readonly ec2: Service = (command) => this.power?.answer(command) ?? this.describe();
+
+  private describe = (): object => ({
     Reservations: [
       {
         Instances: [
           {
             InstanceId: this.ports.instanceId,
             State: { Name: this.state },
+            ...(this.power
+              ? { LaunchTime: new Date(this.launchedAt), StateReason: { Code: this.power.reason ?? '' } }
+              : {}),
             InstanceType: 'g5.xlarge',
             ImageId: 'ami-1',
             Tags: [
@@ -115,6 +140,18 @@ export class Ssm {
       },
     ],
   });
+
+  /** The machine of a managed instance has booted; its agent comes online later. */
+  powerOn(): void {
+    this.outages += 1;
+    this.up = true;
+  }
+
+  goOnline(): void {
+    this.online = true;
+    this.pingedAt = this.ports.clock.now();
+    this.serve();
+  }
 
   /** Disconnects the agent for a while. */
   silence(ms: number): void {
@@ -146,8 +183,12 @@ export class Ssm {
     const cut = [...this.working, ...this.queue.splice(0)];
     this.working.clear();
     for (const { running } of cut) running?.kill();
+    this.outages += 1;
+    const { outages } = this;
     if (ms === null) return;
     this.ports.clock.timer(ms, () => {
+      // A managed instance may have been stopped meanwhile.
+      if (this.power && outages !== this.outages) return;
       this.up = true;
       this.serve();
       for (const { invoked } of cut) this.ports.clock.timer(FAILED_AFTER_MS, () => this.report(invoked, 'Failed', ''));

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { interruptionKey, NOTIFY_FUNCTION, RUN_MACHINE, STOP_FUNCTION } from '../../../core/names.ts';
+import { interruptionKey, NOTIFY_FUNCTION, POWER_MACHINE, RUN_MACHINE, STOP_FUNCTION } from '../../../core/names.ts';
 import { archive } from '../../support/instance/tarball.ts';
 import { type Execution, TaskError } from '../asl/execution.ts';
 import { Executions } from '../asl/executions.ts';
@@ -10,8 +10,9 @@ import { AttemptWatch } from './attempts.ts';
 import { BUCKET, Bucket } from './bucket.ts';
 import { CheckpointWatch } from './checkpoints.ts';
 import { FunctionFailed, Functions, type Services } from './functions.ts';
-import type { SoakInstance } from './instance.ts';
+import type { InstanceTruth, SoakInstance } from './instance.ts';
 import { Logs } from './logs.ts';
+import { Ec2Power, type PowerPlan } from './power.ts';
 import type { Deed, Incident, RunPlan, Schedule } from './schedule.ts';
 import { Ssm } from './ssm.ts';
 import { statesService } from './states.ts';
@@ -37,6 +38,8 @@ export interface WorldPorts {
   readonly instance: (world: World) => SoakInstance;
   /** Whether Poll logs commits checkpoints: of the model of the keeper. */
   readonly keepsCheckpoints: boolean;
+  /** Of a managed instance. */
+  readonly power?: PowerPlan;
 }
 
 /** An AWS account with one instance, in which one schedule is played. */
@@ -62,10 +65,12 @@ export class World {
   readonly stops: { readonly from: number; readonly to: number }[] = [];
   /** When EC2 announced that it takes the instance, and from when on, ms. */
   readonly notices: { readonly at: number; readonly from: number }[] = [];
+  readonly power: Ec2Power | null = null;
   weather: Weather;
   /** How many starts of its job an incident has seen. */
   private readonly struck = new Map<Incident, number>();
   private readonly runMachine: string;
+  private readonly powerMachine: string;
   /** The number of status events that are not delivered yet. */
   private events = 0;
 
@@ -84,6 +89,7 @@ export class World {
     this.instance = ports.instance(this);
     this.ssm = new Ssm({ ...part('ssm'), instance: this.instance, instanceId: INSTANCE_ID, tags: ports.tags });
     this.runMachine = machineId(definitions, RUN_MACHINE);
+    this.powerMachine = machineId(definitions, POWER_MACHINE);
     const names = Object.values(definitions.functions);
     const nested = this.random.fork('nested');
     this.machines = new Executions(definitions.machines, {
@@ -104,7 +110,10 @@ export class World {
       logs: this.logs,
       bucket: this.bucket,
       keepsCheckpoints: ports.keepsCheckpoints,
-      states: statesService(this.machines, () => this.runMachine),
+      states: statesService(this.machines, (arn) =>
+        arn.endsWith(`:${POWER_MACHINE}`) ? this.powerMachine : this.runMachine,
+      ),
+      isGone: () => this.power?.isGone === true && this.weather !== CALM,
       lambda: (_command, { FunctionName, Payload }) => {
         // Notifications must not affect the run.
         if (FunctionName !== NOTIFY_FUNCTION)
@@ -113,6 +122,22 @@ export class World {
       },
     };
     this.functions = new Functions(services, Object.fromEntries(names.map(({ name, timeout }) => [name, timeout])));
+    if (ports.power) {
+      this.power = new Ec2Power({
+        ...part('power'),
+        plan: ports.power,
+        ssm: this.ssm,
+        instance: this.instance,
+        truth: () => this.instance.truth() as InstanceTruth,
+        running: () => new Set([...this.runs].filter(([, { running }]) => running).map(([id]) => id)),
+        isCleaningUp: () => this.functions.active > 0,
+        out: (from, to, isStop) => {
+          this.outages.push({ from, to: to + 120_000 });
+          if (isStop) this.stops.push({ from, to: to + 120_000 });
+        },
+      });
+      this.ssm.power = this.power;
+    }
     for (const run of schedule.runs) clock.timer(run.at, () => this.start(run));
     for (const incident of schedule.incidents) if ('at' in incident.when) this.plan(incident, incident.when.at);
   }

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Prices } from '../../../aws/prices.ts';
 import { RunError } from '../../../core/errors.ts';
+import type { StartRequest } from '../../../core/protocol/messages.ts';
 import type { FoundInstance } from '../../../core/workflow/choose-instance.ts';
 import type { Instance, JobInput, PowerInput, Starting } from '../../../core/workflow/data.ts';
 import { BOOT_S } from '../../../core/workflow/start-instance.ts';
@@ -214,7 +215,8 @@ describe('Sync code', () => {
       const input = { instance: { ...instance, ...more }, spec: { ...spec, ...own } };
       const { answer, commands } = sync([done], [], input);
       await answer;
-      return (commands.asked[0]?.request as { shutdown?: object }).shutdown;
+      const [asked] = commands.asked;
+      return (asked?.request as StartRequest | undefined)?.shutdown;
     };
     const may = { managed: true, mayShutDown: true } as const;
     expect(await shutdownOf(may)).toEqual({ after: 660 });

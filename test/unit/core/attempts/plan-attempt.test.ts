@@ -89,6 +89,12 @@ describe('a training that failed', () => {
     });
   });
 
+  it('knows of its instance what Find instance knew: that it may shut itself down', async () => {
+    const may = { ...instance, managed: true as const, mayShutDown: true as const };
+    expect((await planAttempt(ports(), input({ instance: may }))).instance).toMatchObject({ mayShutDown: true });
+    expect((await planAttempt(ports(), input())).instance).not.toHaveProperty('mayShutDown');
+  });
+
   it('begins anew without a checkpoint, and with resume: never', async () => {
     expect((await planAttempt(ports(), input())).run?.resume).toMatchObject({ checkpoint: null });
     commit(1);
