@@ -381,6 +381,8 @@ export interface CleanUpProgress {
   readonly jobs: JobStates;
   /** What stops the instance later has been started. */
   readonly watched?: true;
+  /** Epoch seconds from which on CloudWatch shows all that other functions sent of the run's log. Left out: it does already. */
+  readonly logSettledAt?: number;
   /** Requests in this phase that got no answer. */
   readonly failures: number;
   readonly warnings: readonly string[];
