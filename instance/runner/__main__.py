@@ -28,6 +28,10 @@ def main(words: list[str]) -> int:
         from checkpoints import keeper
 
         return keeper.main(words[1])
+    if work == "store":
+        from install import store
+
+        return store.main(words[1])
     if work == "stop":
         from jobs import orphan_stopper
 
