@@ -58,7 +58,7 @@ def quote(name: bytes | str) -> str:
 class Source:
     """Gives exact byte counts from an iterator of chunks."""
 
-    def __init__(self, chunks: Iterable[bytes]) -> None:
+    def __init__(self, chunks: Iterable[bytes | bytearray]) -> None:
         self._chunks = iter(chunks)
         self._rest = memoryview(b"")
 
@@ -125,7 +125,7 @@ def _check_header(block: Buffer) -> bytes:
     total = sum(header) - sum(header[148:156]) + 8 * 32
     recorded = _parse_number(header[148:156], "checksum", _text(header[:100]))
     # Some old programs summed signed bytes.
-    if recorded not in (total, total - 256 * sum(byte > 127 for byte in header[:148] + header[156:])):
+    if recorded != total and recorded != total - 256 * sum(byte > 127 for byte in header[:148] + header[156:]):
         raise unsafe("The archive is damaged: a header has a wrong checksum, or this is not a tar archive")
     return header
 

@@ -94,7 +94,7 @@ def unpack(stored: Stored, folder: str, progress: Progress) -> dict[str, Any]:
     progress.enter("restoring")
     digest = hashlib.sha256()
 
-    def count(data: bytes) -> bytes:
+    def count(data: bytearray) -> bytearray:
         digest.update(data)
         progress.update(bytes=(progress.bytes or 0) + len(data))
         return data
@@ -106,10 +106,20 @@ def unpack(stored: Stored, folder: str, progress: Progress) -> dict[str, Any]:
         if parts != [HEADER] or length > _MAX_HEADER_BYTES:
             raise NotRestored("the archive does not begin with its description")
         header = _read_header(bytes(source.read(length)), stored.key)
+        made: set[str] = set()
         for parts, is_folder, length, is_executable in entries:
             if is_folder or len(parts) < 2:
                 raise NotRestored(f"the archive has {tar.quote('/'.join(parts))}, which is no file of a package")
-            _write(source, folder, parts, length, is_executable, header["folder"])
+            path = os.path.join(folder, *parts)
+            if os.path.dirname(path) not in made:
+                made.add(os.path.dirname(path))
+                os.makedirs(os.path.dirname(path), exist_ok=True)
+            # The folders are those of the environment, which nobody else has written to.
+            fd = os.open(path, _WRITE, 0o755 if is_executable else 0o644)
+            try:
+                _copy(source, fd, length, (header["folder"], folder) if parts[0] == "bin" else None)
+            finally:
+                os.close(fd)
     except tar.Unsafe as error:
         raise NotRestored(f"the archive is not one of an environment: {error.reason}") from None
     except FileExistsError as error:
@@ -131,19 +141,13 @@ def _read_header(data: bytes, key: str) -> dict[str, Any]:
     return header
 
 
-def _write(source: tar.Source, folder: str, parts: list[str], length: int, is_executable: bool, made_in: str) -> None:
-    """Writes one file. Its folders are those of the environment, which nobody else has written to."""
-    path = os.path.join(folder, *parts)
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    fd = os.open(path, _WRITE, 0o755 if is_executable else 0o644)
-    try:
-        if parts[0] == "bin" and length <= _SCRIPT_BYTES:
-            _write_all(fd, relocate(bytes(source.read(length)), made_in, folder))
-            return
-        for piece in source.read_pieces(length):
-            _write_all(fd, piece)
-    finally:
-        os.close(fd)
+def _copy(source: tar.Source, fd: int, length: int, moved: tuple[str, str] | None) -> None:
+    """moved: of a script, the environment that it was made for, and the one that it is in."""
+    if moved is not None and length <= _SCRIPT_BYTES:
+        _write_all(fd, relocate(bytes(source.read(length)), *moved))
+        return
+    for piece in source.read_pieces(length):
+        _write_all(fd, piece)
 
 
 def _write_all(fd: int, data: bytes | memoryview) -> None:
@@ -168,11 +172,11 @@ def relocate(script: bytes, made_in: str, folder: str) -> bytes:
     return b"\n".join([shell, *lines[1:], rest])
 
 
-def _fetch_parts(stored: Stored) -> Iterator[bytes]:
+def _fetch_parts(stored: Stored) -> Iterator[bytearray]:
     """The parts in order, some of them fetched ahead. Raises NotRestored."""
     stop = threading.Event()
     with concurrent.futures.ThreadPoolExecutor(_AHEAD) as pool:
-        waiting: list[concurrent.futures.Future[bytes]] = []
+        waiting: list[concurrent.futures.Future[bytearray]] = []
         try:
             for url, length in stored.parts:
                 waiting.append(pool.submit(_fetch, url, length, "it", stop))
@@ -186,7 +190,7 @@ def _fetch_parts(stored: Stored) -> Iterator[bytes]:
                 future.cancel()
 
 
-def _fetch(url: str, length: int, what: str, stop: threading.Event | None = None) -> bytes:
+def _fetch(url: str, length: int, what: str, stop: threading.Event | None = None) -> bytearray:
     data = bytearray()
     try:
         ranges.read(url, 0, length, length, lambda piece, _: data.extend(piece), stop or threading.Event())
@@ -194,4 +198,4 @@ def _fetch(url: str, length: int, what: str, stop: threading.Event | None = None
         raise NotRestored(f"{what} could not be fetched: {error}") from None
     if len(data) != length:
         raise NotRestored(f"{what} was not fetched as a whole")
-    return bytes(data)
+    return data
