@@ -43,7 +43,7 @@ export function createFinish(ports: Ports) {
       context: input.context,
       grace: spec.stopGrace,
       steps: stepsOf(facts),
-      progress: before?.progress ?? beginCleanUp(ports.now()),
+      progress: before?.progress ?? beginCleanUp(ports.now(), failure !== null),
       maxSilent: isLost(input) ? MAX_SILENT.lost : MAX_SILENT.alive,
       until: ports.now() + BEGIN_WITHIN_MS,
     });

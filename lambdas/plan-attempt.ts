@@ -38,8 +38,7 @@ export function createPlan(ports: Ports) {
     // The name of a nested watch is used once.
     const watches = goesOn && WATCH_STATE_NAMES.has(failure?.state ?? '') ? given.watches + 1 : given.watches;
     const jobs = { sync, install, restore, train: plan.next === 'watch' && train ? withUnsettledLog(train) : train };
-    // Sync code of the next attempt sets it anew.
-    const heldSince = plan.next === 'attempt' ? null : (given.heldSince ?? null);
+    const heldSince = heldFrom(given, plan.next, ports.now());
     return { plan, heldSince, warnings, ...jobs, failure: goesOn ? null : failure, watches };
   };
 
@@ -53,6 +52,14 @@ export function createPlan(ports: Ports) {
     if (notice === null || notice.time * 1_000 < Date.parse(run.startedAt)) return input;
     return { ...input, train: { ...train, checkpoints: { ...progressOf({ run, step: train }), notice } } };
   }
+}
+
+/** Since when the attempt has had its instance, without the time in which that was away (core/cost/instance-cost.ts counts alike). */
+function heldFrom({ heldSince, plan }: PlanInput, next: PlanOutput['plan']['next'], now: number): string | null {
+  if (!heldSince || next === 'attempt') return null; // Sync code of the next attempt sets it anew.
+  // A training that is watched further ran meanwhile.
+  if (next !== 'start' || !plan?.since) return heldSince;
+  return new Date(Date.parse(heldSince) + now - plan.since * 1_000).toISOString();
 }
 
 /** The state that failed may have shipped log that its snapshot does not know: the next one reads back what is there. */

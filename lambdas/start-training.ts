@@ -45,10 +45,12 @@ export function createStart(ports: JobPorts) {
       ...(resumeFrom === null ? {} : { resumeFrom }),
       checkpoints,
     };
+    // Plan attempt may have led back here: what an earlier visit sent of the log is not sent again.
+    const visit = { ...input, context: { ...input.context, retryCount: Math.max(1, input.context.retryCount) } };
     const snapshot = await withLatestMetrics(
       ports,
-      input,
-      (recording) => startJob(recording, input, { job: 'train', work: { train } }),
+      visit,
+      (recording) => startJob(recording, visit, { job: 'train', work: { train } }),
       (error) => logger.warn('the metrics of the log were not read', error),
     );
     const stored = environmentToStore(input.install?.result);

@@ -2,9 +2,8 @@ import { createCheckpointStore } from '../aws/checkpoint-store.ts';
 import { createExecutions, type Execution, type Executions, isRunning } from '../aws/executions.ts';
 import { RunError } from '../core/errors.ts';
 import { accept, requestBase } from '../core/job/instance-commands.ts';
-import { VISIT_MS } from '../core/job/ship-log.ts';
 import { MANIFEST, runFileKey, STOPPED, STOPPING } from '../core/names.ts';
-import { beginCleanUp, type CleanUpPorts, cleanUp, hasStopped, nextJobToDrain } from '../core/outcome/clean-up.ts';
+import { beginCleanUp, type CleanUpPorts, cleanUp, hasStopped, LAST_SEND_MS } from '../core/outcome/clean-up.ts';
 import { type ReconstructedRun, reconstructRun } from '../core/outcome/reconstruct-run.ts';
 import { isManifestOf, type ManifestPorts, writeManifest } from '../core/outcome/write-manifest.ts';
 import type { CleanUpProgress } from '../core/workflow/data.ts';
@@ -20,8 +19,6 @@ export interface StopEvent {
 
 /** The function's own time is 15 minutes; no request is begun in the last three. */
 const BEGIN_WITHIN_MS = 12 * 60_000;
-/** By then a poll that was under way when the execution ended has sent its log, and CloudWatch shows it, which takes up to ten seconds. */
-const LAST_POLL_MS = VISIT_MS + 10_000;
 /** Requests without an answer, 20 s apart: an agent that restarts, a reboot. */
 const MAX_SILENT = 15;
 /** The run has ended, and every other sender of its log has finished: polls of this function may take long. */
@@ -101,7 +98,7 @@ export function createStop(ports: Ports) {
     if (!run || !spec || !archive || !instance) return { facts, progress: null };
     const began = ports.now();
     await stopJobs(run, spec, instance);
-    const context = { enteredAt: new Date(began + LAST_POLL_MS).toISOString(), retryCount: 0 };
+    const context = { enteredAt: new Date(began + LAST_SEND_MS).toISOString(), retryCount: 0 };
     let ending: Parameters<typeof cleanUp>[1] = {
       run,
       spec,
@@ -110,7 +107,7 @@ export function createStop(ports: Ports) {
       context,
       grace: spec.stopGrace,
       steps: { sync: facts.sync, install: facts.install, restore: facts.restore ?? null, train: facts.train },
-      progress: { ...beginCleanUp(began), phase },
+      progress: { ...beginCleanUp(began, true), phase },
       maxSilent: MAX_SILENT,
       until: 0,
     };
@@ -128,9 +125,7 @@ export function createStop(ports: Ports) {
           `the run could not be stopped within ${BEGIN_WITHIN_MS / 60_000} minutes`,
         );
       }
-      const isDraining = turn.progress.phase === 'drain' && nextJobToDrain(turn) !== undefined;
-      const unsettled = isDraining ? began + LAST_POLL_MS - ports.now() : 0;
-      await ports.sleep(Math.max(turn.wait * 1_000, unsettled));
+      await ports.sleep(turn.wait * 1_000);
     }
   }
 

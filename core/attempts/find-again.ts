@@ -27,13 +27,15 @@ export interface Place {
 
 export type Found =
   | Place
-  /** The instance answers again, and its training may be running. */
+  /** The instance answers again, and its training may be running, or has ended and its log waits. */
   | { readonly kind: 'same-training' }
   | { readonly kind: 'wait'; readonly why: string }
   /** It will not come back. */
   | { readonly kind: 'gone'; readonly why: string };
 
 const GONE = ['terminated', 'shutting-down'];
+/** States of a training that its instance has a record of. */
+const BEGUN: ReadonlySet<JobSnapshot['state']> = new Set(['running', 'exited', 'stopped', 'vanished']);
 /** EC2 takes an instance at the time of its notice, or some minutes later. */
 const AFTER_NOTICE_MS = 5 * 60_000;
 
@@ -61,7 +63,7 @@ export async function findAgain(
     return { kind: 'wait', why: `EC2 takes ${instance.id} back.` };
   if ((await instances.ping(instance.id)) !== 'Online')
     return { kind: 'wait', why: `The SSM agent of ${instance.id} is not online.` };
-  if (train !== null && !train.ended && train.state === 'running') return { kind: 'same-training' };
+  if (train !== null && !train.ended && BEGUN.has(train.state)) return { kind: 'same-training' };
   const chosen = chooseInstance([same], instance.id, spec);
   const price = instance.type === chosen.type ? instance.price : null;
   return withPrice(spec, chosen, price ?? (await prices.priceOf(same.priced, priceMs(spec))));

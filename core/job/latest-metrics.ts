@@ -18,30 +18,34 @@ export async function withLatestMetrics(
   onUnread: (error: Error) => void,
 ): Promise<JobSnapshot> {
   const sent: string[] = [];
+  let isContinued = false;
   const logs: JobPorts['logs'] = {
     put: async (stream, messages, time) => {
       await ports.logs.put(stream, messages, time);
       for (const message of messages) sent.push(message);
     },
-    after: (stream, time) => ports.logs.after(stream, time),
+    after: async (stream, time) => {
+      const found = await ports.logs.after(stream, time);
+      isContinued ||= found.bytes > 0;
+      return found;
+    },
   };
   const snapshot = await visit({ ...ports, logs });
-  return { ...snapshot, metrics: await latestOf(input, sent, ports.now, onUnread) };
+  return { ...snapshot, metrics: await latestOf(input, { sent, isContinued }, ports.now, onUnread) };
 }
 
 async function latestOf(
-  { spec, step, context }: JobInput,
-  sent: readonly string[],
+  { spec, step }: JobInput,
+  // `isContinued`: an attempt before this one has sent log, perhaps the beginning of a line.
+  { sent, isContinued }: { readonly sent: readonly string[]; readonly isContinued: boolean },
   now: () => number,
   onUnread: (error: Error) => void,
 ): Promise<LatestMetrics> {
   const before = step?.metrics ?? { ...NO_METRICS, isMidLine: (step?.cursor.offset ?? 0) > 0 };
-  // An attempt before this one may have sent the beginning of a line.
-  const isRetry = context.retryCount > 0 || step?.cursor.unsettled !== undefined;
   const end = now() + METRICS_MS;
   try {
     const custom = await compiled(spec);
-    return updateLatest(isRetry ? { ...before, isMidLine: true } : before, sent, () => now() > end, custom);
+    return updateLatest(isContinued ? { ...before, isMidLine: true } : before, sent, () => now() > end, custom);
   } catch (error) {
     onUnread(error as Error);
     return before;

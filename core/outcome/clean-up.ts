@@ -3,7 +3,7 @@ import { accept, requestBase } from '../job/instance-commands.ts';
 import { type JobPorts, requestJobStatus } from '../job/job-status.ts';
 import { SILENCE } from '../job/poll-job.ts';
 import { saveCheckpoints } from '../job/save-checkpoints.ts';
-import { shipLog } from '../job/ship-log.ts';
+import { shipLog, VISIT_MS } from '../job/ship-log.ts';
 import { JOBS, type JobName, runFileKey } from '../names.ts';
 import type { CollectedFile, JobStates } from '../protocol/answers.ts';
 import { type CollectRequest, MAX_PUT_BYTES, MAX_REQUEST_BYTES, type UploadRequest } from '../protocol/messages.ts';
@@ -21,6 +21,8 @@ const LONGEST_SAVE_S = 90;
 const LONGEST_UPLOAD_S = 6 * 3_600;
 const SLOWEST_BYTES_PER_S = 25e6;
 const LONG_WAIT_S = 20;
+/** By then a function that was under way when the run failed has sent its log, and CloudWatch shows it, which takes up to ten seconds. */
+export const LAST_SEND_MS = VISIT_MS + 10_000;
 
 export interface CleanUpPorts extends JobPorts {
   /** A URL that takes one PUT to `key` of the bucket. */
@@ -48,8 +50,14 @@ export interface Ending {
 export type Steps = Pick<RunFacts, JobName>;
 type Turn = Ending & { readonly wait: number | null };
 
-export function beginCleanUp(now: number): CleanUpProgress {
-  return { phase: 'collect', since: now / 1000, files: null, uploaded: [], jobs: {}, failures: 0, warnings: [] };
+/**
+ * @param now epoch milliseconds
+ * @param isUnsettled the run did not come to its own end: a function whose answer nobody got may still be sending log
+ */
+export function beginCleanUp(now: number, isUnsettled = false): CleanUpProgress {
+  const none = { files: null, uploaded: [], jobs: {}, failures: 0, warnings: [] };
+  const settled = isUnsettled ? { logSettledAt: (now + LAST_SEND_MS) / 1_000 } : {};
+  return { phase: 'collect', since: now / 1000, ...none, ...settled };
 }
 
 /**
@@ -156,12 +164,17 @@ const PHASES: Record<Exclude<CleanUpProgress['phase'], 'done'>, (ports: CleanUpP
   async drain(ports, turn) {
     const job = nextJobToDrain(turn);
     if (job === undefined) return next(turn, ports.now(), null);
+    const unsettled = (turn.progress.logSettledAt ?? 0) - ports.now() / 1_000;
+    if (unsettled > 0) return { ...turn, wait: Math.ceil(unsettled) };
     // Read back first: a function that was killed, or a nested watch that failed, may have sent more than is known here.
     const context = { ...turn.context, retryCount: 1 };
     const input = { ...turn, context, warnings: [], step: turn.steps[job] ?? null };
     const began = ports.now();
-    const step = await shipLog(ports, input, await requestJobStatus(ports, input, job), began);
+    const status = await requestJobStatus(ports, input, job);
     const { [job]: _, ...others } = turn.progress.jobs;
+    // An earlier attempt had this job, and the last one did not come to it.
+    if (status.state === 'absent' && !turn.steps[job]) return { ...turn, progress: { ...turn.progress, jobs: others } };
+    const step = await shipLog(ports, input, status, began);
     const jobs = step.more ? turn.progress.jobs : others;
     return { ...turn, progress: { ...turn.progress, jobs }, steps: { ...turn.steps, [job]: step } };
   },
@@ -234,7 +247,7 @@ async function partsGrant(parts: OutputParts, runId: string, name: string) {
 }
 
 /** A job whose log may not be complete in CloudWatch. */
-export function nextJobToDrain({ progress, steps }: Pick<Ending, 'progress' | 'steps'>): JobName | undefined {
+function nextJobToDrain({ progress, steps }: Pick<Ending, 'progress' | 'steps'>): JobName | undefined {
   return JOBS.find((name) => name in progress.jobs && !steps[name]?.ended);
 }
 

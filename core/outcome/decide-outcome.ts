@@ -86,8 +86,8 @@ function judge(input: RunFacts): Verdict {
   const capped = capReached(input, train ?? install);
   if (capped && !endedByUs) return { name: 'CostCapped', message: capped, step: train ?? install };
   if (train?.ended && !endedByUs) return judgeTraining(train);
-  const notice = train?.checkpoints?.notice;
-  if (failure && notice && readFailure(failure).name === 'InstanceLost') return interruptedBy(notice, train);
+  const lost = failure && train && readFailure(failure).name === 'InstanceLost' ? judgeLost(failure, train) : null;
+  if (lost) return lost;
   if (failure) return { ...readFailure(failure), step: endedByUs ? train : null };
   if (sync && !sync.ok) return judgeJob(sync, 'SyncFailed', RUN_STATES.sync);
   if (restore && !restore.ok) return judgeJob(restore, 'RestoreFailed', RUN_STATES.restore);
@@ -99,6 +99,14 @@ function judge(input: RunFacts): Verdict {
   }
   if (train) return judgeJob(train, 'Internal', RUN_STATES.start);
   return { name: 'Internal', message: 'The run ended before training for an unknown reason.', step: null };
+}
+
+/** Of a training whose instance was lost, more than the failure says; null: there is no more. */
+function judgeLost(failure: Failure, train: JobSnapshot): Verdict | null {
+  const notice = train.checkpoints?.notice;
+  if (train.state !== 'exited') return notice ? interruptedBy(notice, train) : null;
+  const { name, message } = readFailure(failure);
+  return { name, message: `${message} Before that: ${judgeTraining(train).message}`, step: train };
 }
 
 function isFailed(install: JobSnapshot): boolean {

@@ -346,6 +346,8 @@ export interface CleanUpProgress {
   readonly joins?: readonly PendingJoin[];
   /** The jobs that the run has on the instance. */
   readonly jobs: JobStates;
+  /** Epoch seconds from which on CloudWatch shows all that other functions sent of the run's log. Left out: it does already. */
+  readonly logSettledAt?: number;
   /** Requests in this phase that got no answer. */
   readonly failures: number;
   readonly warnings: readonly string[];

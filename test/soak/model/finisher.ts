@@ -22,7 +22,7 @@ export interface FinisherPorts {
 /** `<root>/runs/<key>/finish`: the files to upload, and the process that packs and uploads them. */
 export class ModelFinisher {
   collected: { files: CollectedFile[]; warnings: string[] } | null = null;
-  uploaded: { failed: Record<string, string> } | null = null;
+  uploaded: { names: readonly string[]; failed: Record<string, string> } | null = null;
   private readonly bodies = new Map<string, Buffer>();
   private readonly sent = new Set<string>();
   private readonly attempts = { collect: 0, upload: 0 };
@@ -53,12 +53,18 @@ export class ModelFinisher {
   }
 
   advanceUpload(puts: Readonly<Record<string, string>>): boolean {
+    // As _reopen_upload: this request has names that earlier requests lacked.
+    if (this.uploaded && Object.keys(puts).some((name) => !this.uploaded?.names.includes(name))) {
+      this.uploaded = null;
+      this.attempts.upload = 0;
+    }
     return this.advance('upload', this.uploaded !== null, {
       work: () => this.upload(puts),
       giveUp: () => {
-        const left = (this.collected?.files ?? []).filter(({ name }) => !this.sent.has(name));
+        const names = (this.collected?.files ?? []).map(({ name }) => name);
+        const left = names.filter((name) => !this.sent.has(name));
         const why = `sending it was tried ${ATTEMPTS} times, and did not come to its end`;
-        this.uploaded = { failed: Object.fromEntries(left.map(({ name }) => [name, why])) };
+        this.uploaded = { names, failed: Object.fromEntries(left.map((name) => [name, why])) };
       },
     });
   }
@@ -101,7 +107,7 @@ export class ModelFinisher {
       const statuses = [0, 1, 2].map(() => (this.sent.has(name) ? 200 : this.try(name, url, body)));
       if (!statuses.includes(200)) failed[name] = `S3 answered ${statuses.at(-1) ?? 'nothing'}`;
     }
-    this.uploaded = { failed };
+    this.uploaded = { names: [...Object.keys(puts), ...this.sent], failed };
   }
 
   private try(name: string, url: string, body: Buffer): number | null {

@@ -182,10 +182,7 @@ class RunCheck {
       case 'vanished':
         return unless(train !== undefined && (exit === null || exit.reason === 'stop') && this.isExcused());
       case 'interrupted':
-        // The shutdown of the announced stop may end the training first.
-        return unless(
-          exit?.reason === 'interrupted' || (this.wasAnnounced() && (!byItself || exit.signal === 'SIGTERM')),
-        );
+        return unless(exit?.reason === 'interrupted' || (this.wasAnnounced() && !this.knowsEnd(exit)));
       case 'timed-out':
         return unless(train !== undefined && this.endedForTime());
       case 'capped':
@@ -230,7 +227,17 @@ class RunCheck {
   private endedForTime(): boolean {
     const train = this.jobs.get('train');
     if (train === undefined) return true;
-    return train.exit?.reason === 'max-duration' || (train.exit?.reason === 'stop' && this.isExcused());
+    const { exit } = train;
+    // Without its supervisor it may have ended by itself, after its time and before the run ended it: then nothing tells how.
+    const isUnsupervised = exit === null || exit.reason === 'stop';
+    return exit?.reason === 'max-duration' || (isUnsupervised && this.isExcused());
+  }
+
+  /** Whether a training that ended by itself did so before its instance was taken, as far as a run can know. */
+  private knowsEnd(exit: JobTruth['exit']): boolean {
+    const byItself = exit !== null && exit.reason === null;
+    // The shutdown of the announced stop may end the training first; an instance that was taken tells nothing.
+    return byItself && exit.signal !== 'SIGTERM' && !this.wasOut(0, this.world.stops);
   }
 
   /** Whether the instance cost as much as maxCost allows, without the queue, and but for the time in which a training is ended. */

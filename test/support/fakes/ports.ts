@@ -158,8 +158,11 @@ export function fakeCleanUpPorts(
 ) {
   const files = options.files ?? new FakeRunFiles();
   const executions = options.executions ?? new FakeExecutions();
+  const ports = fakePorts(commands, options.logs);
+  let slept = 0;
   return {
-    ...fakePorts(commands, options.logs),
+    ...ports,
+    now: () => ports.now() + slept,
     files,
     presignPut: (key: string) => files.presignPut(key),
     finisher: 'f'.repeat(64),
@@ -167,6 +170,9 @@ export function fakeCleanUpPorts(
     history: (arn: string) => executions.history(arn),
     runMachineArn: 'arn:aws:states:eu-central-1:111122223333:stateMachine:runctl-run',
     watchMachineArn: 'arn:aws:states:eu-central-1:111122223333:stateMachine:runctl-watch',
-    sleep: () => Promise.resolve(),
+    sleep: (ms: number) => {
+      slept += ms;
+      return Promise.resolve();
+    },
   };
 }

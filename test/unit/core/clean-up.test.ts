@@ -313,4 +313,13 @@ describe('the rest of the logs', () => {
     expect(asked()).toEqual(['poll', 'poll', 'poll']);
     expect([logs.text('demo-1/sync'), logs.text('demo-1/train')]).toEqual(['synced\n', 'one\ntwo\n']);
   });
+
+  it('takes a job of an earlier attempt that the last one did not come to for none of it', async () => {
+    const absent = jobStatus('restore', '', { state: 'absent', pid: null });
+    const progress = { phase: 'drain', jobs: { restore: 'exited' } } as const;
+    const steps = { sync: endedStep('sync', 0), install: endedStep('install', 3), restore: null, train: null };
+    const { turn, asked } = end([absent], { progress, steps });
+    expect(await turn).toMatchObject({ wait: null, steps: { restore: null } });
+    expect(asked()).toEqual(['poll']);
+  });
 });

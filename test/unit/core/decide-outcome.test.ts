@@ -438,6 +438,31 @@ describe('readFailure', () => {
     });
   });
 
+  it('says of an instance that was lost with the rest of a log how its training had ended', () => {
+    const progress = {
+      lineage: 'demo-1',
+      committed: 0,
+      latest: null,
+      kept: [],
+      uploading: null,
+      warnings: [],
+      drainingSince: null,
+    };
+    const notice = { action: 'terminate', time: 1_795_514_400 } as const;
+    const decided = (train: Partial<JobSnapshot>) =>
+      decideOutcome(
+        finishInput({ train: jobStep('train', train), failure: failure('InstanceLost', 'i-1 is stopped.') }),
+      );
+    for (const checkpoints of [progress, { ...progress, notice }]) {
+      expect(decided({ state: 'exited', exit: exit({ code: 0 }), checkpoints })).toMatchObject({
+        outcome: 'instance-lost',
+        message: 'i-1 is stopped. Before that: Training ended with exit code 0.',
+        exitCode: 0,
+      });
+    }
+    expect(decided({ checkpoints: { ...progress, notice } })).toMatchObject({ outcome: 'interrupted', exitCode: null });
+  });
+
   it('unwraps the failure of a nested watch', () => {
     const nested = {
       ExecutionArn: 'arn',

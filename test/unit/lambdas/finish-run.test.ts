@@ -123,7 +123,12 @@ describe('Finish run', () => {
     const ended = jobStatus('train', 'one\ntwo\n', { state: 'stopped', reason: 'stop', exit: exit({ code: null }) });
     const stopped = answer({ state: 'collected', jobs: { train: 'stopped' }, files: [], warnings: [] });
     const gone = answer({ released: true, jobs: { train: 'stopped' } });
-    const { output } = finish([stopped, gone, ended], { train, failure }, logs);
+    // CloudWatch may not show yet what was sent last.
+    const early = await finish([stopped, gone], { train, failure }, logs).output;
+    expect(early).toMatchObject({ wait: 22, progress: { phase: 'drain' } });
+    if (early.wait === null) throw new Error('over too soon');
+    const settled = { ...early, progress: { ...early.progress, logSettledAt: 0 } };
+    const { output } = finish([ended], { train, failure, finish: settled }, logs);
     expect(await output).toMatchObject({ outcome: 'internal', error: 'AccessDenied' });
     expect(logs.text('demo-1/train')).toBe('one\ntwo\n');
   });

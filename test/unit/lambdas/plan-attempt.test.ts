@@ -7,6 +7,7 @@ import { MemoryCheckpointStore } from '../../support/fakes/checkpoint-store.ts';
 import {
   archive,
   endedStep,
+  exit,
   firstTry,
   foundInstance,
   instance,
@@ -60,6 +61,30 @@ it('a start that is sent again keeps what is known of the jobs before', async ()
   expect(await plan({ sync: endedStep('sync', 0), train: null, failure })).toMatchObject({
     plan: { next: 'start' },
     ...{ sync: { job: 'sync' }, train: null, failure: null, watches: 4 },
+  });
+});
+
+it.each([
+  ['exited', exit({ code: 0 }), null],
+  ['stopped', exit({ code: 143 }), 'interrupted'],
+] as const)(
+  'a training that had %s is watched until its log is whole, when its instance answers again',
+  async (state, end, reason) => {
+    const train = jobStep('train', { state, exit: end, reason, ended: false, ok: end.code === 0 });
+    expect(await plan({ train })).toMatchObject({ plan: { next: 'watch' }, train: { state } });
+  },
+);
+
+it('an instance that was away costs nothing meanwhile, unless its training went on', async () => {
+  const heldSince = '2026-11-24T11:00:00.000Z';
+  const before = await plan({ heldSince }, null, 'stopped');
+  const waited = { ...before.plan, since: (NOW - 1_200_000) / 1_000 };
+  expect(await plan({ heldSince, plan: waited })).toMatchObject({ plan: { next: 'watch' }, heldSince });
+  const failure = { Error: 'InstanceNotRunning', Cause: 'stopped', state: 'Start training' };
+  const unanswered = { sync: endedStep('sync', 0), train: null, failure };
+  expect(await plan({ heldSince, plan: waited, ...unanswered })).toMatchObject({
+    plan: { next: 'start' },
+    heldSince: '2026-11-24T11:20:00.000Z',
   });
 });
 

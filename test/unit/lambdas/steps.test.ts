@@ -9,6 +9,7 @@ import { createInstall } from '../../../lambdas/install-requirements.ts';
 import { createStart } from '../../../lambdas/start-training.ts';
 import { createSync } from '../../../lambdas/sync-code.ts';
 import { MemoryCheckpointStore } from '../../support/fakes/checkpoint-store.ts';
+import { FakeLogStore } from '../../support/fakes/log-store.ts';
 import { FakeArchives, FakeCommands, fakeNotify, fakePorts } from '../../support/fakes/ports.ts';
 import {
   archive,
@@ -277,6 +278,21 @@ describe('Start training', () => {
         },
       },
     });
+  });
+
+  it('sends no log again that an earlier visit has sent', async () => {
+    const logs = new FakeLogStore();
+    await logs.put('demo-1/train', ['loss=1\n'], 1_000);
+    const commands = new FakeCommands(jobStatus('train', 'loss=1\nloss=2\n'));
+    const input = jobInput({ spec, step: null });
+    await createStart(fakePorts(commands, logs))(input);
+    expect(logs.text('demo-1/train')).toBe('loss=1\nloss=2\n');
+  });
+
+  it('reads the metrics of a training that was over at once, from its first line on', async () => {
+    const commands = new FakeCommands(jobStatus('train', 'epoch=1 loss=0.5\n'));
+    const { metrics } = await createStart(fakePorts(commands))(jobInput({ spec, step: null }));
+    expect(JSON.stringify(metrics)).toContain('"loss"');
   });
 
   it('asks for no secrets in a run that began before there were any', async () => {
