@@ -7,6 +7,7 @@ import { up } from '../local/commands/up.ts';
 import { benchArchive } from './archive.ts';
 import { benchCheckpoints } from './checkpoints.ts';
 import { BenchCloud } from './cloud.ts';
+import { benchEnvironments } from './environments.ts';
 import { benchBurst } from './log-burst.ts';
 import { benchLatency } from './log-latency.ts';
 import { benchPatches } from './patch.ts';
@@ -95,6 +96,10 @@ export const PARTS = {
   checkpoints: {
     what: 'from a saved checkpoint to latest.json; upload beside `aws s3 cp`; step time of a training meanwhile',
     inCloud: ({ say, signal, ...bench }: CloudBench) => benchCheckpoints(bench, bench, say, signal),
+  },
+  environments: {
+    what: 'scikit-learn on a new instance: restored from S3, beside an install',
+    inCloud: async ({ work, say, signal, ...bench }: CloudBench) => [await benchEnvironments(bench, work, say, signal)],
   },
 } as const satisfies Record<
   string,

@@ -286,6 +286,11 @@ export function restoreListKey(runId: string, attempt: number): string {
   return `${LOG_CHUNK_PREFIX}${runId}/${jobOfAttempt('restore', attempt)}.json`;
 }
 
+/** The list of a project's environments with presigned URLs, for the instance that installs. Expires as chunks of log do. */
+export function environmentListKey(runId: string, attempt: number): string {
+  return `${LOG_CHUNK_PREFIX}${runId}/${jobOfAttempt('install', attempt)}.json`;
+}
+
 /** The nested watch number `count` of a run: its execution's name. */
 export function watchName(runKey: string, count: number): string {
   return `${runKey}-${count}`;

@@ -1,4 +1,5 @@
 import { jobCap, trainingLimit } from '../core/cost/limit.ts';
+import { environmentToStore } from '../core/environments/store-environment.ts';
 import type { JobPorts } from '../core/job/job-status.ts';
 import { withLatestMetrics } from '../core/job/latest-metrics.ts';
 import { startJob } from '../core/job/start-job.ts';
@@ -52,7 +53,8 @@ export function createStart(ports: JobPorts) {
       (recording) => startJob(recording, visit, { job: 'train', work: { train } }),
       (error) => logger.warn('the metrics of the log were not read', error),
     );
-    return isCapped ? { ...snapshot, costCap: cap } : snapshot;
+    const stored = environmentToStore(input.install?.result);
+    return { ...snapshot, ...(isCapped ? { costCap: cap } : {}), ...(stored ? { environment: stored } : {}) };
   };
 }
 

@@ -42,7 +42,7 @@ const RETENTION = [
   1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653,
 ];
 
-/** Limits of the reader on the instance, which the context cannot raise (instance/runner/sync/tar.py). */
+/** Limits of the reader on the instance, which the context cannot raise (instance/runner/common/tar.py). */
 const MOST: Partial<ArchiveCaps> = { depth: 200, nameBytes: 3_000 };
 const cap = (key: string) =>
   z

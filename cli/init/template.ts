@@ -39,6 +39,7 @@ ${instance === null ? `# ${line({ instance: `tag:Project=${project}` })}` : line
 
 # An environment of this project's own, with the packages of the image. shared: that of all projects.
 environment: project
+# storeEnvironment: false  # default: true; it is kept in S3, for the next instance
 # installer: auto  # uv, then pip3 --user
 # python: /opt/pytorch/bin/python  # default: the image's environment, else python3
 

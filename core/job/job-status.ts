@@ -1,8 +1,9 @@
 import { checkpointGrant } from '../checkpoints/grant.ts';
 import type { CheckpointStore } from '../checkpoints/store.ts';
+import { environmentGrant } from '../environments/store-environment.ts';
 import { type JobName, logChunkKey } from '../names.ts';
 import type { JobStatus } from '../protocol/answers.ts';
-import type { CheckpointGrant, PollRequest } from '../protocol/messages.ts';
+import type { CheckpointGrant, PartsGrant, PollRequest } from '../protocol/messages.ts';
 import type { JobInput } from '../workflow/data.ts';
 import { accept, type InstanceCommands, requestBase } from './instance-commands.ts';
 import { ANSWER_BYTES, CHUNK_BYTES, type LogChunks, maxLogBytesToRequest, needsChunk } from './log-chunks.ts';
@@ -37,6 +38,7 @@ export async function requestJobStatus(
       ? await ports.chunks.presignPut(logChunkKey(run.id, job, offset, run.attempt))
       : null;
   const checkpoints = job === 'train' ? await grantOf(ports, input) : null;
+  const environment = job === 'train' ? await environmentGrantOf(ports, input) : null;
   const request: PollRequest = {
     ...jobRequestBase(input),
     verb: 'poll',
@@ -46,6 +48,7 @@ export async function requestJobStatus(
     maxBytes: withLog ? maxLogBytesToRequest(step, put === null ? ANSWER_BYTES : CHUNK_BYTES) : 0,
     ...(put === null ? {} : { put }),
     ...(checkpoints === null ? {} : { checkpoints }),
+    ...(environment === null ? {} : { environment }),
   };
   return accept('poll', await ports.commands.ask(instance.id, run.program, request));
 }
@@ -55,6 +58,21 @@ async function grantOf({ checkpoints, onCheckpointError }: JobPorts, input: JobI
   if (!checkpoints || !keepsCheckpoints(input)) return null;
   try {
     return await checkpointGrant(checkpoints, input);
+  } catch (error) {
+    onCheckpointError?.(error as Error);
+    return null;
+  }
+}
+
+/** The right to store the environment of the install, while it is not stored. */
+async function environmentGrantOf(
+  { checkpoints, onCheckpointError }: JobPorts,
+  input: JobInput,
+): Promise<PartsGrant | null> {
+  const environment = input.step?.environment;
+  if (!checkpoints || environment?.state !== 'pending') return null;
+  try {
+    return await environmentGrant(checkpoints, input, environment);
   } catch (error) {
     onCheckpointError?.(error as Error);
     return null;

@@ -7,6 +7,7 @@ import type { JobStatus } from '../protocol/answers.ts';
 import type { JobSnapshot, WatchInput } from '../workflow/data.ts';
 import { LONGEST_WAIT, waitForCheckpoint } from '../workflow/poll-timing.ts';
 import { type JobPorts, requestJobStatus } from './job-status.ts';
+import { keepEnvironment, withKnownEnvironment } from './keep-environment.ts';
 import { shipLog } from './ship-log.ts';
 import { keepUnsettled } from './shipping-attempt.ts';
 
@@ -23,10 +24,11 @@ const OVERDUE_S = 30;
  */
 export async function pollJob(
   ports: JobPorts,
-  input: WatchInput,
+  given: WatchInput,
   job: JobName,
   onSilence: (error: RunError) => void,
 ): Promise<JobSnapshot> {
+  const input = await withKnownEnvironment(ports, given);
   const countSilence = (error: unknown, names: readonly string[]) => {
     if (!(error instanceof RunError) || !names.includes(error.name)) throw error;
     onSilence(error);
@@ -44,7 +46,9 @@ export async function pollJob(
     const snapshot = await shipLog(ports, input, status, began);
     const confirmed = snapshot.confirmed || snapshot.state === 'running' || snapshot.ok;
     const polled = { ...snapshot, confirmed, polls: input.step.polls + 1 };
-    return await withCheckpoints(ports, input, status, polled);
+    const kept = await withCheckpoints(ports, input, status, polled);
+    const environment = await keepEnvironment(ports, input, status);
+    return environment ? { ...kept, environment } : kept;
   } catch (error) {
     // Not ServiceUnavailable: CloudWatch may have part of the log, and only a retry of this state reads that back.
     return countSilence(error, ['AgentSilent']);

@@ -70,6 +70,7 @@ export function advance(
     ...(previous?.costCap ? { costCap: previous.costCap } : {}),
     ...(previous?.metrics ? { metrics: previous.metrics } : {}),
     ...(status.usage ? { usage: status.usage } : {}),
+    ...(previous?.environment ? { environment: previous.environment } : {}),
   };
   return { snapshot, messages: next.messages, attempt: next.attempt };
 }

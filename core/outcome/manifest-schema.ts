@@ -70,6 +70,20 @@ const manifest = (reading: Reading) => {
     program: or(z.nullable(object({ sha256, documentVersion: z.string() })), null),
     python: or(z.nullable(object({ path: z.string(), version: z.string() })), null),
     packages: or(z.record(z.string(), z.string()), {}),
+    /** The project's own environment; null: the run did not use one that is kept in S3. */
+    environment: or(
+      z.nullable(
+        object({
+          /** SHA-256 of all that its install depends on. */
+          key: sha256,
+          /** Of its archive in S3; null: it was not stored while the run lasted. */
+          sha256: or(z.nullable(sha256), null),
+          /** It came from S3 in place of an install. */
+          restored: or(z.boolean(), false),
+        }),
+      ),
+      null,
+    ),
     jobs: or(
       object({
         sync: or(z.nullable(job), null),

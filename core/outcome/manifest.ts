@@ -1,4 +1,5 @@
 import { costOfRun, type HeldSeconds } from '../cost/instance-cost.ts';
+import { installedEnvironment } from '../environments/manifest.ts';
 import { JOBS, readLogName, runFileKey } from '../names.ts';
 import { maskSpec } from '../spec/mask.ts';
 import type { CleanUpProgress, JobSnapshot, RunFacts, RunOutcome } from '../workflow/data.ts';
@@ -77,6 +78,7 @@ export function buildManifest(parts: ManifestParts): Manifest {
     },
     python: inventory?.python ?? null,
     packages: inventory?.packages ?? {},
+    environment: environmentPart(facts),
     jobs: {
       sync: jobPart(facts.sync),
       install: jobPart(facts.install),
@@ -164,6 +166,13 @@ function attemptsPart(
   const { run, instance, train, attempts = [] } = facts;
   const last = run && instance ? [endedAttempt({ run, instance, train }, outcome, at)] : [];
   return [...attempts, ...last].map((one) => ({ ...one, usd: one.usd ?? null }));
+}
+
+function environmentPart({ install, train }: RunFacts): Manifest['environment'] {
+  const installed = installedEnvironment(install?.result);
+  if (installed === null) return null;
+  const { key, sha256, restored } = installed;
+  return { key, sha256: sha256 ?? train?.environment?.sha256 ?? null, restored };
 }
 
 function checkpointsPart(train: JobSnapshot | null): Manifest['checkpoints'] {

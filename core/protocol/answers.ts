@@ -137,6 +137,25 @@ const keeperReport = z.object({
 });
 export type KeeperReport = DeepReadonly<z.infer<typeof keeperReport>>;
 
+const hash = z.string().check(z.regex(/^[0-9a-f]{64}$/));
+const sentEnvironment = z.object({
+  state: z.literal('sent'),
+  key: hash,
+  /** Of the archive. */
+  sha256: hash,
+  bytes: size,
+  packages: size,
+  /** Of its parts, in order. */
+  etags: z.array(z.string().check(z.regex(/^[0-9a-f]{32}$/))).check(z.minLength(1), z.maxLength(256)),
+});
+export type SentEnvironment = DeepReadonly<z.infer<typeof sentEnvironment>>;
+const environmentReport = z.discriminatedUnion('state', [
+  z.object({ state: z.literal('packing') }),
+  z.object({ state: z.literal('failed'), message: line }),
+  sentEnvironment,
+]);
+export type EnvironmentReport = DeepReadonly<z.infer<typeof environmentReport>>;
+
 const jobStatus = z.object({
   job: z.enum(RUNNER_JOBS),
   state: jobState,
@@ -152,6 +171,8 @@ const jobStatus = z.object({
   usage: z.catch(z._default(z.nullable(usageSample), null), null),
   /** Of a training whose request had a right to send checkpoints: what its keeper reports. */
   checkpoints: z.catch(z._default(z.nullable(keeperReport), null), null),
+  /** Of a training whose request had a right to store the environment. */
+  environment: z.catch(z._default(z.nullable(environmentReport), null), null),
   result: z.nullable(jobResult),
   log: z.object({
     offset: z.int(),

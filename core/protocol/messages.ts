@@ -39,12 +39,37 @@ export interface InstallRequest {
   readonly secrets?: Readonly<Record<string, string>>;
   /** Seconds; left out: what the runner gives an install at most. */
   readonly maxDuration?: number;
+  /** A new environment of the project's own is restored from S3, or may be stored there; left out: no. */
+  readonly reuse?: boolean;
+  /** An `EnvironmentList` as JSON; left out or null: none is stored. */
+  readonly environments?: ListReference | null;
+}
+
+/** A presigned URL of a list, with digest and size of that. */
+export interface ListReference {
+  readonly url: string;
+  readonly sha256: string;
+  readonly bytes: number;
+}
+
+/** Environments of the project that are in S3: what is behind the URL in an `InstallRequest`. */
+export interface EnvironmentList {
+  readonly version: 1;
+  readonly environments: readonly {
+    /** Hex. The instance knows which one it needs. */
+    readonly key: string;
+    /** Of the archive. */
+    readonly sha256: string;
+    readonly bytes: number;
+    /** Presigned URLs, in order. */
+    readonly parts: readonly { readonly url: string; readonly bytes: number }[];
+  }[];
 }
 
 /** Brings a checkpoint back into the project. */
 export interface RestoreRequest {
-  /** A presigned URL of a `RestoreList` as JSON, with digest and size of that. */
-  readonly list: { readonly url: string; readonly sha256: string; readonly bytes: number };
+  /** A `RestoreList` as JSON. */
+  readonly list: ListReference;
   /** Of the checkpoint: its path in the project. */
   readonly name: string;
 }
@@ -172,6 +197,8 @@ export type PollRequest = RequestBase &
     readonly times?: boolean;
     /** Of a training; left out or null: checkpoints wait. */
     readonly checkpoints?: CheckpointGrant | null;
+    /** Of a training, the right to store the environment of its install; left out or null: it is not stored. */
+    readonly environment?: PartsGrant | null;
   };
 export type StopRequest = RequestBase & { readonly verb: 'stop'; readonly grace: number; readonly reason: string };
 /** Which of the files that match `outputs` are collected. */

@@ -189,6 +189,13 @@ export const specSchema = z.partial(
           "Where packages go. project: an environment of the project's own, with the packages of the image. Default: shared.",
         ),
       ),
+    storeEnvironment: z
+      .boolean()
+      .check(
+        z.describe(
+          'With environment: project, keep the environment in S3, and restore it where it is missing. Default: true.',
+        ),
+      ),
     installer: z.enum(['auto', 'uv', 'pip']).check(z.describe('auto: uv, then pip3 install --user.')),
     python: path("Interpreter on the instance. Default: an active image's environment, else python3.").check(
       z.regex(/^\//, 'is an absolute path on the instance'),

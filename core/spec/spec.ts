@@ -37,6 +37,8 @@ export interface RunSpec {
   readonly install: 'best-effort' | 'required' | 'skip';
   readonly installer: 'auto' | 'uv' | 'pip';
   readonly environment: 'shared' | 'project';
+  /** Of a project's own environment: it is kept in S3. Left out by a run that began with an older version. */
+  readonly storeEnvironment?: boolean;
   readonly python: string | null;
   readonly maxDuration: number;
   /** Dollars; null: no cap. Left out by a run that began with an older version. */
@@ -242,6 +244,7 @@ export function resolveSpec(...sources: readonly SpecInput[]): RunSpec {
     install: spec.install ?? 'best-effort',
     installer: spec.installer ?? 'auto',
     environment: spec.environment ?? 'shared',
+    storeEnvironment: spec.storeEnvironment ?? true,
     python: spec.python ?? null,
     maxDuration: parseDuration(spec.maxDuration ?? '24h'),
     maxCost: spec.maxCost ?? null,

@@ -297,6 +297,22 @@ export interface JobSnapshot {
   readonly costCap?: CostCap;
   /** Of a training: its checkpoints. Missing before the first report, and of a run without. */
   readonly checkpoints?: CheckpointProgress;
+  /** Of a training: the environment of its install. Missing when that is neither restored nor stored. */
+  readonly environment?: EnvironmentProgress;
+}
+
+/** Whether the environment of an install is in S3. */
+export interface EnvironmentProgress {
+  /** Hex. */
+  readonly key: string;
+  /** `new`: nobody has looked yet. `pending`: the instance sends it while it trains. */
+  readonly state: 'new' | 'pending' | 'stored' | 'not-stored';
+  /** Of the archive that was restored or stored, hex; null: of none yet. */
+  readonly sha256: string | null;
+  /** ETag of the manifest that is replaced, since it is old; null: there is none. */
+  readonly replaces?: string | null;
+  /** Why it is not stored. */
+  readonly why?: string;
 }
 
 /** What is known of a training's checkpoints. */
@@ -341,6 +357,8 @@ export interface JobInput extends VerifyOutput {
   readonly context: StepContext;
   /** ISO 8601: when Sync code was entered that got the instance for this attempt. Left out by a run that began with an older version. */
   readonly heldSince?: string | null;
+  /** Of Start training: the install before it. Left out by a run that began with an older version. */
+  readonly install?: JobSnapshot | null;
   /** The snapshot so far; null before the job's first. */
   readonly step: JobSnapshot | null;
 }

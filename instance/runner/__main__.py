@@ -32,6 +32,10 @@ def main(words: list[str]) -> int:
         from jobs import dead_man
 
         return dead_man.main(words[1])
+    if work == "store":
+        from install import store
+
+        return store.main(words[1])
     if work == "stop":
         from jobs import orphan_stopper
 

@@ -37,10 +37,12 @@ import {
   readShutdownBehavior,
   readWatches,
   restoreCheckpoints,
+  restoreEnvironments,
   runMachineArn,
   startInstances,
   stopInstances,
   stopWatches,
+  storeEnvironments,
   watchMachineArn,
   watchPower,
   writeIndexes,
@@ -161,6 +163,8 @@ export class Steps extends Construct {
     });
     this.installRequirements = new StepLambda(this, 'install-requirements', {
       ...jobStep,
+      environment: { ...jobStep.environment, uploadBucket: bucket.bucketName },
+      permissions: [...jobStep.permissions, ...carryLogChunks(bucket), ...restoreEnvironments(bucket)],
       description: 'Starts the job install',
     });
     this.restoreCheckpoint = new StepLambda(this, 'restore-checkpoint', {
@@ -183,7 +187,13 @@ export class Steps extends Construct {
       ...jobStep,
       description: 'Requests the status of a job and ships its log to CloudWatch',
       environment: { ...jobStep.environment, uploadBucket: bucket.bucketName },
-      permissions: [...jobStep.permissions, ...carryLogChunks(bucket), ...keepCheckpoints(bucket), measure()],
+      permissions: [
+        ...jobStep.permissions,
+        ...carryLogChunks(bucket),
+        ...keepCheckpoints(bucket),
+        storeEnvironments(bucket),
+        measure(),
+      ],
       memory: LOG_MEMORY,
     });
     this.checkInstance = new StepLambda(this, 'check-instance', {

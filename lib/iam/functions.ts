@@ -1,6 +1,7 @@
 import { ArnFormat, type Stack } from 'aws-cdk-lib';
 import type { Bucket } from 'aws-cdk-lib/aws-s3';
 import { CHECKPOINT_DATA_PREFIX, CHECKPOINT_PREFIX } from '../../core/checkpoints/keys.ts';
+import { ENVIRONMENT_DATA_PREFIX, ENVIRONMENT_PREFIX } from '../../core/environments/keys.ts';
 import {
   ARCHIVE_PREFIX,
   ASSET_PREFIX,
@@ -95,6 +96,22 @@ export function keepCheckpoints(bucket: Bucket): Permission[] {
   const resources = [CHECKPOINT_DATA_PREFIX, CHECKPOINT_PREFIX].map((prefix) => bucket.arnForObjects(`${prefix}*`));
   return [
     { actions: ['s3:PutObject', 's3:GetObject', 's3:DeleteObject'], resources },
+    { actions: ['s3:ListBucket'], resources: [bucket.bucketArn] },
+  ];
+}
+
+/** Lets the instance of a training POST the environment of its install, and writes down what it has verified of it. */
+export function storeEnvironments(bucket: Bucket): Permission {
+  const resources = [ENVIRONMENT_DATA_PREFIX, ENVIRONMENT_PREFIX].map((prefix) => bucket.arnForObjects(`${prefix}*`));
+  return { actions: ['s3:PutObject', 's3:GetObject'], resources };
+}
+
+/** Finds the environments of a project, and lets the instance GET one, by presigned URLs. */
+export function restoreEnvironments(bucket: Bucket): Permission[] {
+  const data = bucket.arnForObjects(`${ENVIRONMENT_DATA_PREFIX}*`);
+  return [
+    { actions: ['s3:GetObject'], resources: [data, bucket.arnForObjects(`${ENVIRONMENT_PREFIX}*`)] },
+    { actions: ['s3:GetObjectVersion'], resources: [data] },
     { actions: ['s3:ListBucket'], resources: [bucket.bucketArn] },
   ];
 }

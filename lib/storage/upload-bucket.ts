@@ -2,6 +2,7 @@ import { Duration, RemovalPolicy } from 'aws-cdk-lib';
 import { BlockPublicAccess, Bucket, BucketEncryption, type CfnBucket } from 'aws-cdk-lib/aws-s3';
 import type { Construct } from 'constructs';
 import { CHECKPOINT_DATA_PREFIX, CHECKPOINT_PREFIX } from '../../core/checkpoints/keys.ts';
+import { ENVIRONMENT_DATA_PREFIX, ENVIRONMENT_DAYS, ENVIRONMENT_PREFIX } from '../../core/environments/keys.ts';
 import {
   ARCHIVE_DAYS,
   ARCHIVE_PREFIX,
@@ -50,6 +51,12 @@ export function createUploadBucket(scope: Construct): Bucket {
         expiration: Duration.days(ARCHIVE_DAYS),
         noncurrentVersionExpiration: OLD_VERSIONS,
       },
+      // A run that uses an environment stores it again before.
+      ...[ENVIRONMENT_DATA_PREFIX, ENVIRONMENT_PREFIX].map((prefix) => ({
+        prefix,
+        expiration: Duration.days(ENVIRONMENT_DAYS),
+        noncurrentVersionExpiration: TEMPORARY,
+      })),
       // What retention has removed: checkpoints are large.
       ...[CHECKPOINT_DATA_PREFIX, CHECKPOINT_PREFIX].map((prefix) => ({
         prefix,

@@ -70,6 +70,7 @@ const FACTS = {
 /** Sync code is entered again and again in the queue; the last time is the one that got the instance. */
 const HELD_SINCE = '{% $states.result.Payload.state = "busy" ? null : $states.context.State.EnteredTime %}';
 const jobInput = (job: JobName) => ({
+  ...(job === 'train' ? { install: '{% $install %}' } : {}),
   ...RUN_VARIABLES,
   instance: '{% $instance %}',
   heldSince: '{% $heldSince %}',

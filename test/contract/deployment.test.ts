@@ -85,7 +85,7 @@ describe.each(lambdaNames())('%s', (name) => {
     const sent = new Set(called.flatMap((text) => all(text, /new (\w+)Command\(/g)));
     // A handler may use a part of a client: what it uses is among what its clients can do.
     const listed = (CALLED.get(name) ?? []).map((call) =>
-      call.replace(/RunFile|Program|Archive|Checkpoint|Notice$/, 'Object'),
+      call.replace(/RunFile|Program|Archive|Checkpoint|Environment|Notice$/, 'Object'),
     );
     expect(listed.filter((call) => !sent.has(call))).toEqual([]);
     const unused = [...sent].filter((call) => !listed.includes(call));

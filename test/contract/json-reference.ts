@@ -76,6 +76,7 @@ its JSON Schema. Keys are only added within \`version\` 1, and old manifests sta
 | \`spec\` | as resolved; values that look like secrets are \`***\` |
 | \`archive\` | \`{bucket, key, versionId, sha256, bytes, files, gitCommit, gitDirty, patchBytes, sent}\`. \`patchBytes\`: what was uploaded in its place, measured. \`sent\`: \`{bytes, changedFiles}\` as the command says; null when it did not, or when that cannot be |
 | \`instance\`, \`python\`, \`packages\` | what it ran on, and with |
+| \`environment\` | \`{key, sha256, restored}\` of the project's own environment: the key of its install, the digest of its archive in S3 or null, and whether it came from there; null: none is kept |
 | \`jobs\` | \`sync\`, \`install\`, \`train\`: state, exit code, signal, peak memory, polls, log bytes, result |
 | \`states\` | time in each state |
 | \`outputs\` | \`{archive: {key, bytes, sha256}, count, files}\`; the first 5,000 files, \`inventory.json\` beside it has all |

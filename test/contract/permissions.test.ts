@@ -4,6 +4,7 @@ import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { dataPrefix, manifestKey } from '../../core/checkpoints/keys.ts';
+import { environmentDataPrefix, environmentManifestKey } from '../../core/environments/keys.ts';
 import {
   ASSEMBLE_FUNCTION,
   archiveKey,
@@ -75,6 +76,8 @@ const pieces = logChunkKey('demo-1', 'train', 0);
 const interrupted = interruptionKey('i-0123456789abcdef0');
 const checkpointData = `${dataPrefix('demo', 'demo-1')}1/data/checkpoints/a.pt`;
 const checkpoints = manifestKey('demo', 'demo-1', 1);
+const environmentData = `${environmentDataPrefix('demo', 'a'.repeat(64), { key: 'demo-1-0' })}00000`;
+const environments = environmentManifestKey('demo', 'a'.repeat(64));
 const notified = notifiedKey('demo-1/started');
 const fetched = fetchedKey('demo-1', '0123');
 
@@ -113,9 +116,10 @@ const LIST = on('s3:ListBucket', bucket);
 
 /** Where in the bucket a function writes and reads. */
 const WRITES: Readonly<Record<string, readonly string[]>> = {
-  'poll-logs': [pieces, checkpointData, checkpoints],
+  'poll-logs': [pieces, checkpointData, checkpoints, environmentData, environments],
   'finish-run': [pieces, runs],
   'stop-run': [pieces, runs, checkpointData, checkpoints],
+  'install-requirements': [pieces],
   'restore-checkpoint': [pieces, checkpoints],
   'note-interruption': [interrupted],
   'notify-run': [notified],
@@ -146,6 +150,8 @@ const REQUESTS: Readonly<Record<string, (name: string) => IamRequest[]>> = {
   GetNotice: () => read(interrupted),
   GetCheckpoint: () => [...read(checkpoints, checkpointData), ...readVersion(checkpointData), ...LIST],
   HeadCheckpoint: () => [...read(checkpoints, checkpointData), ...readVersion(checkpointData), ...LIST],
+  GetEnvironment: () => [...read(environments, environmentData), ...readVersion(environmentData), ...LIST],
+  HeadEnvironment: () => [...read(environments, environmentData), ...LIST],
   HeadArchive: () => [...read(archives), ...LIST],
   ListObjectsV2: () => LIST,
   GetObjectTagging: () => on('s3:GetObjectVersionTagging', object(archives)),
@@ -267,7 +273,7 @@ function expectExactly(statements: readonly Statement[], needed: readonly IamReq
 /** Clients of the SDK's credential providers, which a function's role does not use; S3 Express, which has no such bucket here. */
 const OF_THE_SDK = ['CreateToken', 'GetRoleCredentials', 'AssumeRole', 'CreateOAuth2Token', 'CreateSession'];
 /** The SDK's call behind a name that stands for one use of it. */
-const sdkCall = (call: string) => call.replace(/RunFile|Program|Archive|Checkpoint|Notice$/, 'Object');
+const sdkCall = (call: string) => call.replace(/RunFile|Program|Archive|Checkpoint|Environment|Notice$/, 'Object');
 
 const bundles = mkdtempSync(join(tmpdir(), 'runctl-bundles-'));
 beforeAll(() => bundleLambdas(bundles), 120_000);

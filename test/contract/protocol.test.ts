@@ -84,6 +84,8 @@ const install: Required<InstallRequest> = {
   env: {},
   secrets: {},
   maxDuration: 60,
+  reuse: true,
+  environments: { url: 'https://x', sha256: SHA256, bytes: 1 },
 };
 const train: Required<TrainRequest> = {
   script: 'a.py',
@@ -116,7 +118,16 @@ const starts: Record<string, StartRequest> = {
   restore: { ...start, job: 'restore' as JobName, restore },
   train: { ...start, job: 'train', train, attempt: 2 },
 };
-const poll: PollRequest = { ...base, ...window, verb: 'poll', job: 'train', attempt: 2, checkpoints: grant };
+const parts: PartsGrant = { url: 'https://x', fields: { policy: 'p' }, prefix: 'pieces/run/', partBytes: 1e8 };
+const poll: PollRequest = {
+  ...base,
+  ...window,
+  verb: 'poll',
+  job: 'train',
+  attempt: 2,
+  checkpoints: grant,
+  environment: parts,
+};
 const stop: StopRequest = { ...base, verb: 'stop', grace: 30, reason: 'stop' };
 const release: ReleaseRequest = { ...base, verb: 'release' };
 const finisher = { wait: 8 } as const;
@@ -129,7 +140,6 @@ const collect: CollectRequest = {
   maxBytes: 9,
   maxBytesInParts: 99,
 };
-const parts: PartsGrant = { url: 'https://x', fields: { policy: 'p' }, prefix: 'pieces/run/', partBytes: 1e8 };
 const upload: UploadRequest = {
   ...base,
   ...finisher,
@@ -158,6 +168,8 @@ const OPTIONAL = [
   'checkpoints',
   'attempt',
   'resumeFrom',
+  'reuse',
+  'environments',
 ];
 
 describe('requests', () => {
@@ -304,7 +316,7 @@ describe('answers', () => {
   it.each(
     (Object.entries(answers) as [Verb, object][]).flatMap(([verb, answer]) =>
       Object.keys(answer)
-        .filter((key) => !['queue', 'usage', 'checkpoints'].includes(key)) // An older runner does not know them.
+        .filter((key) => !['queue', 'usage', 'checkpoints', 'environment'].includes(key)) // An older runner does not know them.
         .map((key) => [verb, key] as const),
     ),
   )('to %s without %s are a defect of the runner, with the name of the key', (verb, key) => {
@@ -315,8 +327,14 @@ describe('answers', () => {
 
   it('of a runner that is older lack what it did not know', () => {
     const { put, ...log } = status.log;
-    const { queue, usage, checkpoints, ...older } = { ...status, log };
-    expect(checkAnswer('poll', older)).toEqual({ ...status, queue: null, usage: null, checkpoints: null });
+    const { queue, usage, checkpoints, environment, ...older } = { ...status, log };
+    expect(checkAnswer('poll', older)).toEqual({
+      ...status,
+      queue: null,
+      usage: null,
+      checkpoints: null,
+      environment: null,
+    });
   });
 
   it('of a keeper that is older have no notice', () => {

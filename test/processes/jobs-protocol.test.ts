@@ -70,7 +70,7 @@ describe('an answer', () => {
     const run = here.giveLease(here.run());
     const keys = [
       ...['protocol', 'ok', 'job', 'state', 'reason', 'holder', 'pid', 'startedAt', 'now', 'exit', 'progress'],
-      ...['result', 'log', 'tail', 'bootId', 'queue', 'usage', 'checkpoints'],
+      ...['result', 'log', 'tail', 'bootId', 'queue', 'usage', 'checkpoints', 'environment'],
     ].sort();
     const absent = await here.poll(run, 'install');
     const started = await here.start(run, { train: {} });

@@ -19,7 +19,7 @@ import json, sys, tarfile, zlib
 sys.path.insert(0, sys.argv[1])
 from sync.inflate import inflate
 from sync.report import SyncError
-from sync.tar import Source, read_entries
+from common.tar import Source, read_entries
 
 
 def by_runner(path):

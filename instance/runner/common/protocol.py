@@ -131,6 +131,7 @@ def parse(data: bytes | str) -> dict[str, Any]:
         _check_parts(request)
     if request["verb"] == "poll":
         _check_grant(request)
+        _check_environment(request)
     if "job" in _OF_VERB[request["verb"]]:
         _check_window(request)
         if type(request.setdefault("times", False)) is not bool:
@@ -181,6 +182,15 @@ def _check_grant(request: dict[str, Any]) -> None:
     _check(request, {"checkpoints": (dict,)}, "")
     _check(grant, _OF_GRANT, "checkpoints.")
     _check_fields(grant, "checkpoints.")
+
+
+def _check_environment(request: dict[str, Any]) -> None:
+    """The right to store the environment of the install may be left out."""
+    grant = request.setdefault("environment", None)
+    if grant is not None:
+        _check(request, {"environment": (dict,)}, "")
+        _check(grant, _OF_PARTS, "environment.")
+        _check_fields(grant, "environment.")
 
 
 def _check_parts(request: dict[str, Any]) -> None:
@@ -243,6 +253,8 @@ def _check_work(request: dict[str, Any]) -> None:
         raise Refusal("BadRequest", f"{job}.environment must be shared or project")
     if job == "install" and work.setdefault("maxDuration", None) is not None:
         _check(work, {"maxDuration": _NUMBER}, "install.")
+    if job == "install":
+        _check_reuse(work)
     if job == "sync":
         _check_sync(work)
     elif job == "restore":
@@ -284,6 +296,15 @@ def _entry_words(work: dict[str, Any]) -> list[str]:
         raise Refusal("BadRequest", "train has more than one of script, module and command")
     _check(work, {found[0]: (list,) if found[0] == "command" else _TEXT}, "train.")
     return work["command"] if found[0] == "command" else [work[found[0]]]
+
+
+def _check_reuse(work: dict[str, Any]) -> None:
+    """What a request may leave out: whether environments are restored and stored, and the list of those that are."""
+    if type(work.setdefault("reuse", False)) is not bool:
+        raise Refusal("BadRequest", "install.reuse is not true or false")
+    if work.setdefault("environments", None) is not None:
+        _check(work, {"environments": (dict,)}, "install.")
+        _check(work["environments"], _OF_LIST, "install.environments.")
 
 
 def _check_sync(work: dict[str, Any]) -> None:

@@ -72,6 +72,12 @@ def pip_settings(env: dict[str, str], home: str, prefix: str) -> dict[str, str]:
     return settings
 
 
+def pip_variables(env: dict[str, str], home: str, prefix: str) -> dict[str, str]:
+    """The settings of pip and uv on this instance, by the names of their variables."""
+    found = {f"PIP_{name}": value for name, value in pip_settings(env, home, prefix).items()}
+    return dict({name: value for name, value in env.items() if name.startswith("UV_")}, **found)
+
+
 def pip_settings_for_uv(env: dict[str, str], home: str, prefix: str) -> dict[str, str]:
     """uv's variables for the settings of pip that decide where packages come from."""
     settings = pip_settings(env, home, prefix)

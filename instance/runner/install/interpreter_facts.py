@@ -20,6 +20,7 @@ print("\\n" + json.dumps({
     "version": platform.python_version(),
     "implementation": platform.python_implementation(),
     "platform": sysconfig.get_platform(),
+    "abi": sysconfig.get_config_var("SOABI") or sysconfig.get_config_var("EXT_SUFFIX"),
     "libc": "-".join(platform.libc_ver()),
     "prefix": sys.prefix,
     "path": [os.path.abspath(entry) for entry in sys.path if entry],

@@ -15,9 +15,10 @@ import traceback
 from typing import TYPE_CHECKING, Any
 
 from common import interpreter
-from install import bring, conda, environment, interpreter_facts, pip, project_environment, records, source
+from install import bring, conda, environment, environment_key, interpreter_facts, pip, records, source
 from install.errors import InstallError, ToolFailed, disk_full, disk_is_full
 from install.progress import Progress
+from install.project_target import ProjectTarget
 from install.redact import Redactor
 from install.target import Target
 from install.uv import UvInstall
@@ -33,6 +34,8 @@ def main(opt: str = "/opt") -> int:
     job = json.load(sys.stdin)
     request, home = job["install"], job["home"]
     request.setdefault("environment", "shared")
+    request.setdefault("reuse", False)
+    request.setdefault("environments", None)
     secrets = {name: os.environ[name] for name in request["secrets"]}
     redact = Redactor(dict(os.environ, **request["env"]), values=secrets.values())
     descriptor = os.environ.get("RUNCTL_PROGRESS_FD")
@@ -72,6 +75,7 @@ class Install:
         self._damaged: list[Package] = []
         self._warnings: list[str] = []
         self._records = records.Records(os.path.join(home, ".runctl", "installs"))
+        self._own: ProjectTarget | None = None
 
     def run(self) -> dict[str, Any]:
         """The job's result; raises InstallError."""
@@ -84,8 +88,9 @@ class Install:
         self._redact.learn(requirements.lines)
         facts = interpreter_facts.probe(python.path, dict(env, **python.env), self._home)
         target = Target(python, facts)
+        image = target
         if requirements.has_packages and file.kind != "conda" and self._request["environment"] == "project":
-            target = self._project_target(target, env)
+            target = self._project_target(target, env, file, requirements)
         if not requirements.has_packages:
             log(f"{file.name} lists no packages: nothing to install")
             return self._result("none", False, target, 0)
@@ -96,7 +101,7 @@ class Install:
                 requirements, target, self._request["installer"], dict(self._request["env"], **self._request["secrets"])
             )
         )
-        cached = self._cached(key, requirements, target)
+        cached = self._restored(key, requirements, image, target) or self._cached(key, requirements, target)
         if cached:
             return cached
         log(f"installing {file.name} into {target.describe()} (Python {facts['version']})")
@@ -110,6 +115,8 @@ class Install:
         if key:
             record = {"installer": installer, "packages": records.describe(packages, target)}
             self._records.keep(key, record, self._name, target)
+            if self._own:
+                self._own.note_install()
         log(f"installed by {installer}: {len(packages)} packages in place, {self._progress.elapsed:.1f} s")
         return self._result(installer, False, target, len(packages))
 
@@ -119,23 +126,35 @@ class Install:
         except interpreter.PythonNotFound as error:
             raise InstallError("PythonNotFound", str(error)) from error
 
-    def _project_target(self, base: Target, env: dict[str, str]) -> Target:
-        """The target in the project's own environment, which is created when it is missing or of another Python."""
-        folder = interpreter.project_environment(self._home, self._name)
-        if not project_environment.is_current(folder, base):
-            uv = bring.find_uv(env, self._home, self._progress)
-            if uv is None and self._request["installer"] != "pip":
-                uv = bring.bring_uv(env, self._home, self._home, self._progress, base)
-            try:
-                project_environment.create(folder, base, uv, env, self._progress)
-            except ToolFailed as failed:
-                self._stop_if_disk_full(failed)
-                raise InstallError("InstallFailed", str(failed)) from failed
-        python = interpreter.in_project(base.interpreter, self._home, self._name)
-        if python is None:
-            raise InstallError("InstallFailed", f"the project's environment {folder} has no interpreter")
-        facts = interpreter_facts.probe(python.path, dict(env, **python.env), self._home)
-        return Target(python, facts)
+    def _project_target(
+        self, base: Target, env: dict[str, str], file: source.Source, requirements: Requirements
+    ) -> Target:
+        """The target in the project's own environment."""
+        stored_as = None
+        if self._request["reuse"]:
+            settings = environment.pip_variables(env, self._home, base.facts["prefix"])
+            settings.update(self._request["env"], **self._request["secrets"])
+            stored_as = environment_key.key_of(
+                self._name, file, requirements, base, self._request["installer"], settings
+            )
+        self._own = ProjectTarget(self._home, self._name, base, stored_as, self._progress)
+        try:
+            return self._own.make(env, self._request["environments"], self._request["installer"])
+        except ToolFailed as failed:
+            self._stop_if_disk_full(failed)
+            raise InstallError("InstallFailed", str(failed)) from failed
+
+    def _restored(
+        self, key: str | None, requirements: Requirements, image: Target, target: Target
+    ) -> dict[str, Any] | None:
+        """The result when the project's environment came from S3, else None. image: the target behind it."""
+        installer = self._own.installer if self._own else None
+        if installer is None or key is None:
+            return None
+        packages = records.needed(requirements, image.visible(), target.visible())
+        record = {"installer": installer, "packages": records.describe(packages, target)}
+        self._records.keep(key, record, self._name, target)
+        return self._result(installer, True, target, len(packages))
 
     def _cached(self, key: str | None, requirements: Requirements, target: Target) -> dict[str, Any] | None:
         """The result when the packages of an earlier install are still in place, else None."""
@@ -227,7 +246,7 @@ class Install:
             raise disk_full(self._home) from failed
 
     def _result(self, installer: str, cached: bool, target: Target, packages: int) -> dict[str, Any]:
-        return {
+        result = {
             "installer": installer,
             "cached": cached,
             "python": target.interpreter.path,
@@ -235,6 +254,8 @@ class Install:
             "seconds": round(self._progress.elapsed, 1),
             "warnings": self._warnings,
         }
+        described = self._own.describe() if self._own else None
+        return dict(result, environment=described) if described else result
 
 
 def _both(*attempts: tuple[str, ToolFailed]) -> str:

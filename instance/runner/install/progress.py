@@ -28,6 +28,7 @@ _BUSY = 0.1
 
 _NETWORK = "the package index may be slow or unreachable; a request is retried after a timeout"
 _HINTS = {
+    "restoring": "S3 may be slow or unreachable; a request is retried after a timeout",
     "resolving": _NETWORK,
     "downloading": _NETWORK,
     "building": "a build may be waiting for something",

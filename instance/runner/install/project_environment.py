@@ -30,6 +30,13 @@ def is_current(folder: str, base: Target) -> bool:
 
 def create(folder: str, base: Target, uv: Uv | None, env: dict[str, str], progress: Progress) -> None:
     """Creates the environment anew, with uv, else with Python's venv. Raises ToolFailed."""
+    begin(folder, base, uv, env)
+    complete(folder, base)
+    progress.log(f"created the project's environment {folder}, with the packages of {base.interpreter.path}")
+
+
+def begin(folder: str, base: Target, uv: Uv | None, env: dict[str, str]) -> None:
+    """Makes an environment that is not used before it is complete. Raises ToolFailed."""
     shutil.rmtree(folder, ignore_errors=True)
     os.makedirs(os.path.dirname(folder), exist_ok=True)
     python = base.interpreter.path
@@ -41,22 +48,24 @@ def create(folder: str, base: Target, uv: Uv | None, env: dict[str, str], progre
     site = interpreter.site_packages(folder)
     if site is None:
         raise ToolFailed(f"the project's environment {folder} has no folder for packages")
-    lines = [f"import site; site.addsitedir({entry!r})" for entry in _image_folders(base)]
+    lines = [f"import site; site.addsitedir({entry!r})" for entry in image_folders(base)]
     marker.replace(os.path.join(site, _LINK), ("\n".join(lines) + "\n").encode("utf-8", "surrogateescape"))
-    # Last: without it the environment is not used.
+
+
+def complete(folder: str, base: Target) -> None:
+    """Comes last: without the file that it writes, the environment is not used."""
     marker.write(os.path.join(folder, interpreter.MADE_FOR), _made_for(base))
-    progress.log(f"created the project's environment {folder}, with the packages of {python}")
 
 
 def _made_for(base: Target) -> dict[str, Any]:
     path = base.interpreter.path
     return {
         "python": [path, os.path.realpath(path), base.facts["version"]],
-        "folders": _image_folders(base),
+        "folders": image_folders(base),
     }
 
 
-def _image_folders(base: Target) -> list[str]:
+def image_folders(base: Target) -> list[str]:
     """The image's folders of packages: not the user's site nor an overlay, where other projects install theirs."""
     shared = {base.facts["userSite"], *(base.own if base.interpreter.kind == "overlay" else [])}
     return [entry for entry in base.facts["path"] if entry.endswith("-packages") and entry not in shared]

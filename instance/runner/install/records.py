@@ -49,19 +49,23 @@ def key_of(requirements: Requirements, target: Target, installer: str, spec_env:
     installer: the run spec's. spec_env: the run spec's `env`, with the references of its secrets.
     """
     interpreter, facts = target.interpreter, target.facts
-    relevant = {
-        name: without_credentials(value)
-        for name, value in spec_env.items()
-        if name.startswith(("PIP_", "UV_")) and not any(word in name for word in (*_IRRELEVANT, "PASSWORD", "USERNAME"))
-    }
     parts = {
         "requirements": requirements.digest(),
         "interpreter": [interpreter.path, os.path.realpath(interpreter.path), interpreter.kind, target.own],
         "python": [facts[name] for name in ("implementation", "version", "platform", "libc")],
         "installer": installer,
-        "env": relevant,
+        "env": relevant_settings(spec_env),
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def relevant_settings(env: dict[str, str]) -> dict[str, str]:
+    """The variables of pip and uv that decide which packages are installed, without credentials."""
+    return {
+        name: without_credentials(value)
+        for name, value in env.items()
+        if name.startswith(("PIP_", "UV_")) and not any(word in name for word in (*_IRRELEVANT, "PASSWORD", "USERNAME"))
+    }
 
 
 class Records:
@@ -81,6 +85,7 @@ class Records:
 
     def keep(self, key: str, record: dict[str, Any], project: str, target: Target) -> None:
         """Writes a project's record by rename, and removes the oldest beyond the limit."""
+        os.makedirs(self._folder, exist_ok=True)
         earlier = self.find(key) or {}
         projects = sorted({project, *earlier.get("projects", [])})
         marker.write(os.path.join(self._folder, f"{key}.json"), dict(record, projects=projects, folder=target.own[0]))

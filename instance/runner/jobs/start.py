@@ -118,7 +118,7 @@ def _write_request(request: dict[str, Any], folder: str, account: accounts.Accou
     job = request["job"]
     work = request[job]
     kept = {name: request[name] for name in ("run", "project", "job", "attempt", "user", "home", "notAfter")}
-    kept[job] = {name: value for name, value in work.items() if name not in ("url", "list")}
+    kept[job] = {name: value for name, value in work.items() if name not in ("url", "list", "environments")}
     if "env" in work:
         kept[job]["env"] = {name: "***" for name in work["env"]}
     marker.write(os.path.join(folder, paths.REQUEST), kept, mode=0o600)

@@ -23,7 +23,7 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     """Answers `poll`."""
     folder = paths.job_folder(request["root"], request["run"]["key"], request["job"], request["attempt"])
     window = (request["offset"], request["maxBytes"], request.get("put"), request["times"])
-    return describe(folder, request["job"], *window, request["checkpoints"], request["run"]["key"])
+    return describe(folder, request["job"], *window, request["checkpoints"], request["run"]["key"], request)
 
 
 def describe(
@@ -35,11 +35,12 @@ def describe(
     times: bool = False,
     grant: dict[str, Any] | None = None,
     key: str = "",
+    request: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The job status of instance/CONTRACT.md, within the limit of an answer.
 
     put: a URL for log that does not fit. times: with the times of the log. grant: the right to send checkpoints. key:
-    of the run.
+    of the run. request: of a poll, which may have the right to store the environment.
     """
     state, identity, end = find_state(folder)
     status = blank(job, state, processes.boot_id())
@@ -54,6 +55,8 @@ def describe(
         status["result"] = end["result"]
     if grant is not None and job == "train" and identity:
         status["checkpoints"] = _checkpoints(folder, f"runctl-{key}-{os.path.basename(folder)}", status, grant)
+    if request is not None and request["environment"] is not None and job == "train" and identity:
+        status["environment"] = _environment(request, status)
     _add_log(status, folder, identity, offset, max_bytes, put, times)
     return status
 
@@ -73,6 +76,7 @@ def blank(job: str, state: str, boot: str) -> dict[str, Any]:
         progress=None,
         usage=None,
         checkpoints=None,
+        environment=None,
         result=None,
         log={"offset": 0, "bytes": 0, "size": 0, "data": log_read.pack(None, 0, 0, 0)[1], "put": None},
         tail=None,
@@ -133,6 +137,16 @@ def _checkpoints(folder: str, unit: str, status: dict[str, Any], grant: dict[str
     try:
         return keep.refresh(folder, unit, status, grant)
     except (OSError, ValueError, KeyError, marker.Untrusted):
+        return None
+
+
+def _environment(request: dict[str, Any], status: dict[str, Any]) -> dict[str, Any] | None:
+    """What the process reports that stores the environment. One that cannot be started must not cost a poll."""
+    from jobs import store
+
+    try:
+        return store.refresh(request, status["state"] == "running")
+    except (OSError, ValueError, KeyError, marker.Untrusted, protocol.Refusal):
         return None
 
 

@@ -280,6 +280,10 @@ class Supervisor:
         if end["code"] != 0 and end["result"] is None:
             end["result"] = self._disk_error()
         end["endedAt"] = time.time()
+        if self.work["job"] == "install":
+            from jobs import store
+
+            store.remember(self.work, end["result"])
         if self.work["work"].get("secrets"):
             self._write_tail()
         while not self._try_to_write(end) and os.path.isdir(self.folder):

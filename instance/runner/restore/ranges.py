@@ -1,65 +1,20 @@
-"""Reads ranges of what presigned URLs name, and goes on where a connection broke."""
+"""Reads ranges of what presigned URLs name, with the errors of a restore."""
 
 from __future__ import annotations
 
-import http.client
-import random
-import threading
-from typing import Callable, Iterator
+from typing import TYPE_CHECKING, Callable
 
-from common.presigned_get import (
-    FIRST_WAIT_S,
-    MAX_ATTEMPTS,
-    PIECE_BYTES,
-    Refused,
-    RetryableError,
-    describe,
-    open_url,
-)
+from common import ranges
+from common.presigned_get import Refused
 from restore.errors import RestoreError
+
+if TYPE_CHECKING:
+    import threading
 
 
 def read(url: str, start: int, end: int, size: int, take: Callable[[bytes, int], None], stop: threading.Event) -> None:
-    """Gives the bytes from `start` to `end` of an object of `size` bytes to `take(bytes, their place)`, in order.
-
-    Ends early when `stop` is set. Raises RestoreError, and what `take` raises.
-    """
-    at, failures, wait = start, 0, FIRST_WAIT_S
-    while at < end and not stop.is_set():
-        begun = at
-        try:
-            for piece in _pieces(url, at, end, size):
-                take(piece, at)
-                at += len(piece)
-                if stop.is_set():
-                    return
-        except Refused as error:
-            raise RestoreError(str(error)) from None
-        except RetryableError as error:
-            if at > begun:
-                failures, wait = 0, FIRST_WAIT_S
-            failures += 1
-            if failures == MAX_ATTEMPTS:
-                raise RestoreError(f"{error}, {failures} times") from None
-            stop.wait(wait * random.uniform(1, 1.5))  # noqa: S311 (spreads retries, hides nothing)
-            wait *= 2
-
-
-def _pieces(url: str, start: int, end: int, size: int) -> Iterator[bytes]:
-    """The bytes of one answer, exactly those. Raises Refused, RetryableError."""
-    response = open_url(url, {"Range": f"bytes={start}-{end - 1}"})
-    with response:
-        left = end - start
-        if response.status != 206 or response.headers.get("Content-Range") != f"bytes {start}-{end - 1}/{size}":
-            raise RetryableError(f"the server did not answer with the range (status {response.status})")
-        if response.length != left:
-            raise RetryableError("the server answered with another length")
-        while left:
-            try:
-                piece = response.read1(min(left, PIECE_BYTES))
-            except (OSError, http.client.HTTPException) as error:
-                raise RetryableError(describe(error)) from None
-            if not piece:
-                raise RetryableError("the connection ended early")
-            yield piece
-            left -= len(piece)
+    """As ranges.read of common. Raises RestoreError, and what `take` raises."""
+    try:
+        ranges.read(url, start, end, size, take, stop)
+    except Refused as error:
+        raise RestoreError(str(error)) from None

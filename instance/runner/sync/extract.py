@@ -7,9 +7,9 @@ import os
 import unicodedata
 
 from common.report import format_count, format_size
+from common.tar import Source, quote, read_entries, unsafe
 from sync.note import Note
 from sync.report import SyncError
-from sync.tar import Source, quote, read_entries, unsafe
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import threading
 import zlib
 from contextlib import contextmanager
 
-from sync.tar import Source, read_entries, unsafe
+from common.tar import Source, read_entries, unsafe
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ import os
 import signal
 
 from common import child
+from common.job_process import JobError
 from sync.report import SyncError
 
 TYPE_CHECKING = False
@@ -51,7 +52,7 @@ def _capture(work: Callable[[], object]) -> dict[str, Any]:
         return {"done": work()}
     except OSError as error:
         return {"errno": error.errno, "file": os.fsdecode(error.filename) if error.filename else None}
-    except SyncError as error:
+    except JobError as error:
         return {"error": [error.name, error.message]}
     except BaseException as error:
         return {"broken": type(error).__name__}

@@ -7,12 +7,12 @@ import time
 
 from common import disk, job_process
 from common.report import Reporter, format_count, format_size, log
+from common.tar import quote
 from sync import journal, plan, previous
 from sync.apply import exists
 from sync.extract import extract, verify_tree
 from sync.inflate import measure_expanded_size, open_unpacked, read_size_hint
 from sync.report import SyncError
-from sync.tar import quote
 from sync.workspace import LinkError, Tree, Workspace
 
 TYPE_CHECKING = False

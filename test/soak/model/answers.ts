@@ -21,6 +21,7 @@ export function blank(job: JobName, state: JobState, now: number, bootId: string
     progress: null,
     usage: null,
     checkpoints: null,
+    environment: null,
     result: null,
     log: { offset: 0, bytes: 0, size: 0, data: EMPTY, put: null },
     tail: null,

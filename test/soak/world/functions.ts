@@ -137,7 +137,7 @@ function handlers(services: Services, invocation: Invocation): Readonly<Record<s
       clearUp: (executionArn) =>
         functions.invokeLater(STOP_FUNCTION, { detail: { executionArn, holdsInstance: true } }),
     }),
-    'runctl-install-requirements': createInstall(job),
+    'runctl-install-requirements': createInstall({ ...job, store: checkpoints }),
     'runctl-restore-checkpoint': createRestore({ ...job, store: checkpoints }),
     'runctl-start-training': createStart(job),
     'runctl-confirm-pid': createConfirm({ ...job, notify }),

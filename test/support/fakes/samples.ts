@@ -143,6 +143,7 @@ export function jobStatus(job: JobName, log: Uint8Array | string, changes: Parti
     progress: null,
     usage: null,
     checkpoints: null,
+    environment: null,
     result: null,
     log: { offset: 0, bytes: bytes.length, size: bytes.length, data: gzipSync(bytes).toString('base64'), put: null },
     tail: null,

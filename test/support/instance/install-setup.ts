@@ -42,6 +42,12 @@ export interface InstallResult {
   readonly packages: number;
   readonly seconds: number;
   readonly warnings: readonly string[];
+  readonly environment?: {
+    readonly key: string;
+    readonly restored: boolean;
+    readonly sha256: string | null;
+    readonly listing: string | null;
+  };
   readonly error?: { readonly name: string; readonly message: string };
 }
 
@@ -59,6 +65,12 @@ export interface InstallOptions {
   readonly requirements?: string;
   readonly python?: string | null;
   readonly environment?: 'shared' | 'project';
+  /** Restore an environment, or make it one that may be stored. */
+  readonly reuse?: boolean;
+  /** The list of those that are stored. */
+  readonly environments?: { readonly url: string; readonly sha256: string; readonly bytes: number } | null;
+  /** Replaces the arguments of the interpreter. */
+  readonly words?: (program: string) => readonly string[];
   /** A folder beside the setup's project. */
   readonly project?: string;
   readonly installer?: 'auto' | 'uv' | 'pip';
@@ -124,7 +136,8 @@ export class InstallSetup {
     const unprivileged = options.unprivileged && isRoot;
     if (unprivileged) this.#giveAway(this.home);
     const began = performance.now();
-    const child = spawn('python3', ['-I', '-B', join(this.base, 'installer'), 'child', 'install'], {
+    const program = join(this.base, 'installer');
+    const child = spawn('python3', options.words?.(program) ?? ['-I', '-B', program, 'child', 'install'], {
       cwd: this.home,
       // No HOME, as from the SSM agent. The supervisor sets it, but an install must not need it.
       env: { PATH: STANDARD_PATH, LANG: 'C.UTF-8', RUNCTL_PROGRESS_FD: '3', ...options.secrets },
@@ -202,6 +215,8 @@ export class InstallSetup {
       installer: options.installer ?? 'auto',
       python: options.python ?? null,
       environment: options.environment ?? 'shared',
+      reuse: options.reuse ?? false,
+      environments: options.environments ?? null,
       env: { ...index, ...options.env },
       secrets: Object.fromEntries(Object.keys(options.secrets ?? {}).map((name) => [name, `ssm:/${name}`])),
     };

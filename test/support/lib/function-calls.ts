@@ -38,7 +38,7 @@ export const CALLED = new Map<string, readonly string[]>([
   ],
   // GetObject: the presigned URL carries this role's permission.
   ['sync-code', [...JOB, ...LOGS, 'GetObject', 'Invoke']],
-  ['install-requirements', [...JOB, ...LOGS]],
+  ['install-requirements', [...JOB, ...LOGS, ...FILES, 'GetEnvironment', 'ListObjectsV2']],
   ['restore-checkpoint', [...JOB, ...LOGS, ...FILES, ...CHECKPOINTS]],
   ['start-training', [...JOB, ...LOGS]],
   ['confirm-pid', [...JOB, ...LOGS, 'Invoke']],
@@ -68,7 +68,7 @@ export const CALLED = new Map<string, readonly string[]>([
   ],
   ['note-interruption', ['PutObject']],
   ['count-runs', ['ListExecutions', 'PutMetricData']],
-  ['poll-logs', [...JOB, ...LOGS, ...FILES, 'HeadRunFile', 'DeleteObjects', 'PutMetricData']],
+  ['poll-logs', [...JOB, ...LOGS, ...FILES, 'HeadRunFile', 'DeleteObjects', 'HeadEnvironment', 'PutMetricData']],
   ['check-instance', ['DescribeInstances']],
   [
     'plan-attempt',

@@ -16,6 +16,7 @@ const completed = {
   metrics: [],
   attempts: [],
   checkpoints: null,
+  environment: null,
   jobs: { ...(stored.jobs as object), restore: null },
   logs: (stored.logs as object[]).map((log) => ({ ...log, attempt: 1 })),
   archive: { ...(stored.archive as object), patchBytes: null, sent: null },

@@ -11,6 +11,7 @@ import { createFind } from '../../../lambdas/find-instance.ts';
 import { createInstall } from '../../../lambdas/install-requirements.ts';
 import { createStart } from '../../../lambdas/start-training.ts';
 import { createSync } from '../../../lambdas/sync-code.ts';
+import { MemoryCheckpointStore } from '../../support/fakes/checkpoint-store.ts';
 import { FakeLogStore } from '../../support/fakes/log-store.ts';
 import { FakeArchives, FakeCommands, fakeNotify, fakePorts } from '../../support/fakes/ports.ts';
 import {
@@ -29,6 +30,7 @@ import {
   watchInput,
 } from '../../support/fakes/samples.ts';
 
+const installPorts = (commands: FakeCommands) => ({ ...fakePorts(commands), store: new MemoryCheckpointStore() });
 const refusal = (name: string) => ({ protocol: 1, ok: false, error: { name, message: 'why' } });
 const busy = jobStatus('sync', '', { state: 'busy', holder: { run: 'other', arn: 'arn:other', since: 1 } });
 const done = jobStatus('sync', 'synced\n', { state: 'exited', exit: exit() });
@@ -334,7 +336,7 @@ describe('Sync code', () => {
 describe('Install requirements', () => {
   it('starts the job with the program that the run began with', async () => {
     const commands = new FakeCommands(jobStatus('install', ''));
-    await createInstall(fakePorts(commands))(jobInput({ spec: { ...spec, secrets: { A: 'ssm:/a' } } }));
+    await createInstall(installPorts(commands))(jobInput({ spec: { ...spec, secrets: { A: 'ssm:/a' } } }));
     expect(commands.asked[0]).toMatchObject({
       program: run.program,
       request: {
@@ -352,7 +354,7 @@ describe('Install requirements', () => {
 
   it('starts a job that was interrupted again, and remembers it', async () => {
     const commands = new FakeCommands(jobStatus('install', ''), jobStatus('install', ''), jobStatus('install', ''));
-    const install = createInstall(fakePorts(commands));
+    const install = createInstall(installPorts(commands));
     expect(await install(jobInput({}))).not.toHaveProperty('again');
     const step = jobStep('install', { state: 'vanished', ended: true });
     const restarted = await install({ ...jobInput({}), step });
@@ -362,7 +364,7 @@ describe('Install requirements', () => {
 
   it('lasts no longer than maxCost pays for', async () => {
     const commands = new FakeCommands(...Array.from({ length: 3 }, () => jobStatus('install', '')));
-    const install = createInstall(fakePorts(commands));
+    const install = createInstall(installPorts(commands));
     const priced = { ...instance, price: { ...price, usdPerHour: 3.6 } };
     const heldSince = '2026-11-24T10:00:05.000Z';
     const step = await install(jobInput({ spec: { ...spec, maxCost: 1 }, instance: priced, heldSince }));
@@ -378,7 +380,7 @@ describe('Install requirements', () => {
 
   it('has nothing to do without requirements', async () => {
     const input = jobInput({ archive: { ...archive, requirements: null } });
-    await expect(createInstall(fakePorts(new FakeCommands()))(input)).rejects.toMatchObject({
+    await expect(createInstall(installPorts(new FakeCommands()))(input)).rejects.toMatchObject({
       name: 'Internal',
     });
   });
@@ -429,7 +431,7 @@ describe('Start training', () => {
     const { secrets: _, ...old } = spec;
     const input = jobInput({ spec: old as typeof spec });
     await createStart(fakePorts(commands))(input);
-    await createInstall(fakePorts(commands))(input);
+    await createInstall(installPorts(commands))(input);
     expect(commands.asked.map(({ request }) => request)).toMatchObject([
       { train: { secrets: {} } },
       { install: { secrets: {} } },

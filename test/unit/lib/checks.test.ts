@@ -74,7 +74,7 @@ const ACCEPTED: readonly [finding: RegExp, reason: string][] = [
     'Executions of these two machines.',
   ],
   [
-    /^AwsSolutions-IAM5\[Resource::<Uploads\w+\.Arn>\/(runs|pieces|notified|interrupted|uploads|archives|patches|indexes|used|fetched|checkpoints|checkpoint-data)\/\*\] /,
+    /^AwsSolutions-IAM5\[Resource::<Uploads\w+\.Arn>\/(runs|pieces|notified|interrupted|uploads|archives|patches|indexes|used|fetched|checkpoints|checkpoint-data|environments|environment-data)\/\*\] /,
     'What runs leave: keys begin with the run, which is not known before.',
   ],
   [

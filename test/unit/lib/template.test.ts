@@ -79,6 +79,12 @@ describe('the stack', () => {
             NoncurrentVersionExpiration: { NoncurrentDays: 37 },
             Status: 'Enabled',
           },
+          ...['environment-data/', 'environments/'].map((Prefix) => ({
+            Prefix,
+            ExpirationInDays: 30,
+            NoncurrentVersionExpiration: { NoncurrentDays: 1 },
+            Status: 'Enabled',
+          })),
           ...['checkpoint-data/', 'checkpoints/'].map((Prefix) => ({
             Prefix,
             NoncurrentVersionExpiration: { NoncurrentDays: 1 },

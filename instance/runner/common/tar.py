@@ -6,7 +6,7 @@ skips), and it takes five times as long as GNU tar for 2,000 files, where this t
 
 from __future__ import annotations
 
-from sync.report import SyncError
+from common.job_process import JobError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,9 +35,17 @@ REFUSED = {
 }
 
 
-def unsafe(message: str) -> SyncError:
+class Unsafe(JobError):
+    """An archive is refused. reason: without what to do about an archive of code."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("ArchiveUnsafe", reason + ". Nothing was changed; pack the code again and upload it.")
+        self.reason = reason
+
+
+def unsafe(message: str) -> Unsafe:
     """The error for an archive that is refused."""
-    return SyncError("ArchiveUnsafe", message + ". Nothing was changed; pack the code again and upload it.")
+    return Unsafe(message)
 
 
 def quote(name: bytes | str) -> str:
@@ -50,7 +58,7 @@ def quote(name: bytes | str) -> str:
 class Source:
     """Gives exact byte counts from an iterator of chunks."""
 
-    def __init__(self, chunks: Iterable[bytes]) -> None:
+    def __init__(self, chunks: Iterable[bytes | bytearray]) -> None:
         self._chunks = iter(chunks)
         self._rest = memoryview(b"")
 
@@ -112,12 +120,12 @@ def _parse_number(field: bytes, label: str, name: bytes) -> int:
 
 
 def _check_header(block: Buffer) -> bytes:
-    """Returns the header block as bytes. Raises SyncError when its checksum is wrong."""
+    """Returns the header block as bytes. Raises Unsafe when its checksum is wrong."""
     header = bytes(block)
     total = sum(header) - sum(header[148:156]) + 8 * 32
     recorded = _parse_number(header[148:156], "checksum", _text(header[:100]))
     # Some old programs summed signed bytes.
-    if recorded not in (total, total - 256 * sum(byte > 127 for byte in header[:148] + header[156:])):
+    if recorded != total and recorded != total - 256 * sum(byte > 127 for byte in header[:148] + header[156:]):
         raise unsafe("The archive is damaged: a header has a wrong checksum, or this is not a tar archive")
     return header
 

@@ -1,0 +1,80 @@
+import { join } from 'node:path';
+import { MANIFEST, runFileKey } from '../core/names.ts';
+import { readManifest } from '../core/outcome/manifest-schema.ts';
+import { RUN_STATES } from '../core/workflow/states.ts';
+import { registerInstance } from '../local/cloud/instance.ts';
+import type { StatePaths } from '../local/cloud/paths.ts';
+import type { LocalState } from '../local/cloud/state.ts';
+import type { BenchCloud } from './cloud.ts';
+import { atMost, type Row, type Section } from './report.ts';
+import { scriptArchive } from './scripts.ts';
+
+const PROJECT = 'warm';
+const ROUNDS = 3;
+/** Of an install that is restored (issue 16). */
+const RESTORE_S = 3;
+/** Long enough for the environment to be sent while it runs. */
+const TRAIN = 'import time\nimport sklearn\nprint(sklearn.__version__, flush=True)\ntime.sleep(30)\n';
+const SHORT = 'import sklearn\nprint(sklearn.__version__, flush=True)\n';
+
+/** Measures the install of scikit-learn on new instances of the local cloud, from the index and from S3, in turns. */
+export async function benchEnvironments(
+  { cloud, state, paths }: { cloud: BenchCloud; state: LocalState; paths: StatePaths },
+  work: string,
+  say: (line: string) => void,
+  signal: AbortSignal,
+): Promise<Section> {
+  let instances = 0;
+  const installOn = async (script: string, storeEnvironment: boolean) => {
+    instances += 1;
+    const name = `warm-${instances}`;
+    // A home of its own, and so no cache of packages.
+    const instance = await registerInstance(state, { name, project: name, folder: join(paths.instance, name) });
+    const archive = await scriptArchive(work, PROJECT, script, 'scikit-learn\n');
+    const spec = { project: PROJECT, instance, environment: 'project', storeEnvironment } as const;
+    const { runId, status, entered } = await cloud.watch(archive, spec, signal);
+    if (status !== 'SUCCEEDED') throw new Error(`The run that installs scikit-learn ended with ${status}.`);
+    const manifest = readManifest((await cloud.textOf(runFileKey(runId, MANIFEST))) ?? '');
+    const began = entered.get(RUN_STATES.install) ?? Number.NaN;
+    const ended = entered.get(RUN_STATES.start) ?? Number.NaN;
+    const job = Number(manifest?.jobs.install?.result?.seconds ?? Number.NaN);
+    return { environment: manifest?.environment ?? null, state: (ended - began) / 1_000, job };
+  };
+  say('an install of scikit-learn whose environment is stored');
+  const first = await installOn(TRAIN, true);
+  if (first.environment?.sha256 == null) throw new Error('The environment was not stored.');
+  const cold: (typeof first)[] = [];
+  const restored: (typeof first)[] = [];
+  for (let round = 1; round <= ROUNDS; round += 1) {
+    say(`new instances, ${round} of ${ROUNDS}`);
+    cold.push(await installOn(SHORT, false));
+    restored.push(await installOn(SHORT, true));
+  }
+  if (!restored.every(({ environment }) => environment?.restored)) throw new Error('An environment was not restored.');
+  const best = (runs: readonly (typeof first)[], key: 'state' | 'job') => Math.min(...runs.map((one) => one[key]));
+  const worst = (runs: readonly (typeof first)[], key: 'state' | 'job') => Math.max(...runs.map((one) => one[key]));
+  const rows: Row[] = [
+    {
+      name: 'the job, restored, the slowest',
+      value: worst(restored, 'job'),
+      unit: 's',
+      target: atMost(RESTORE_S),
+    },
+    {
+      name: 'the state Install requirements, restored, the slowest',
+      value: worst(restored, 'state'),
+      unit: 's',
+      target: atMost(RESTORE_S),
+    },
+    {
+      name: 'the job, installed, the fastest',
+      value: best(cold, 'job'),
+      unit: 's',
+      target: null,
+      note: 'from an index on this machine',
+    },
+    { name: 'the state, installed, the fastest', value: best(cold, 'state'), unit: 's', target: null },
+    { name: 'restored, of installed', value: worst(restored, 'job') / best(cold, 'job'), unit: 'x', target: null },
+  ];
+  return { title: `Environments: scikit-learn on a new instance, ${ROUNDS} times`, rows };
+}
