@@ -140,7 +140,7 @@ export class Steps extends Construct {
         describeAgents(),
         readPrices(),
         startInstances(stack),
-        readShutdownBehavior(),
+        readShutdownBehavior(stack),
         watchPower(stack),
       ],
       timeout: Duration.seconds(60),

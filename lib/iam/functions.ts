@@ -61,7 +61,7 @@ export function commandInstances(stack: Stack, document: string): Permission[] {
     { actions: ['ssm:SendCommand'], resources: [documentArn(stack, document)] },
     {
       actions: ['ssm:SendCommand'],
-      resources: [stack.formatArn({ service: 'ec2', resource: 'instance', resourceName: '*' })],
+      resources: [instances(stack)],
       conditions: { StringEquals: { [`ssm:resourceTag/${ENABLED_TAG.key}`]: ENABLED_TAG.value } },
     },
     // Has no resource-level permissions.
@@ -237,9 +237,9 @@ export function startInstances(stack: Stack): Permission {
   return ofManaged(stack, 'ec2:StartInstances');
 }
 
-/** Whether a shutdown terminates the instance. As the other Describe calls, not limited to instances: it changes nothing. */
-export function readShutdownBehavior(): Permission {
-  return { actions: ['ec2:DescribeInstanceAttribute'], resources: ['*'] };
+/** Whether a shutdown terminates the instance: a Describe call that has resource-level permissions. */
+export function readShutdownBehavior(stack: Stack): Permission {
+  return ofManaged(stack, 'ec2:DescribeInstanceAttribute');
 }
 
 /** Stops instances with both tags only. */
@@ -256,10 +256,12 @@ function ofManaged(stack: Stack, action: string): Permission {
   const tags = [ENABLED_TAG, MANAGED_TAG].map(({ key, value }) => [`ec2:ResourceTag/${key}`, value]);
   return {
     actions: [action],
-    resources: [stack.formatArn({ service: 'ec2', resource: 'instance', resourceName: '*' })],
+    resources: [instances(stack)],
     conditions: { StringEquals: Object.fromEntries(tags) },
   };
 }
+
+const instances = (stack: Stack) => stack.formatArn({ service: 'ec2', resource: 'instance', resourceName: '*' });
 
 /** Prices are the same for everybody: neither call has resource-level permissions. */
 export function readPrices(): Permission {

@@ -181,7 +181,7 @@ const REQUESTS: Readonly<Record<string, (name: string) => IamRequest[]>> = {
   GetCommandInvocation: () => on('ssm:GetCommandInvocation', '*'),
   GetDocument: () => on('ssm:GetDocument', document(RUN_DOCUMENT)),
   DescribeInstances: () => on('ec2:DescribeInstances', '*'),
-  DescribeInstanceAttribute: () => on('ec2:DescribeInstanceAttribute', '*'),
+  DescribeInstanceAttribute: () => [onManaged('ec2:DescribeInstanceAttribute')],
   StopInstances: () => [onManaged('ec2:StopInstances')],
   StartInstances: () => [onManaged('ec2:StartInstances')],
   GetProducts: () => on('pricing:GetProducts', '*'),
