@@ -46,8 +46,8 @@ def main(job_folder: str) -> int:
     os.close(errors)
     yield_to_training()
     work = marker.read(keeper_files.path(job_folder, keeper_files.INPUT))
-    if work is None:
-        return 0
+    if work is None or marker.exists(keeper_files.path(job_folder, keeper_files.REPORT)):
+        return 0  # Two polls may have started two of them.
     try:
         report = {"state": "sent", **_store(job_folder, work)}
     except (NotStorable, part_sender.GivenUp, OSError) as error:

@@ -1,6 +1,6 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { userInfo } from 'node:os';
@@ -79,6 +79,7 @@ export class EnvironmentStore {
       installer: run.result.installer,
     };
     const grant = this.posts.grant({ partBytes: options.partBytes ?? 1_000_000 });
+    rmSync(at('report.json'), { force: true });
     writeFileSync(at('input.json'), JSON.stringify(input));
     writeFileSync(at('grant.json'), JSON.stringify({ ...grant, receivedAt: Date.now() / 1_000 }));
     const words = ['-I', '-B', join(setup.base, 'installer'), 'store', folder];
