@@ -1,3 +1,5 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { CommandRequest } from './executor.ts';
 
 /** The addresses of this cloud's services, as AWS SDK variables. An agent on AWS has none of them. */
@@ -12,9 +14,35 @@ export function serviceAddresses(env: NodeJS.ProcessEnv): ServiceAddresses {
   };
 }
 
+function ofServices({ [BOOTS]: _, ...services }: ServiceAddresses): ServiceAddresses {
+  return services;
+}
+
 /** The metadata service of an instance, which has notices of its own. */
 function metadataAddress(instanceId: string, { AWS_ENDPOINT_URL: endpoint }: ServiceAddresses): Record<string, string> {
   return endpoint === undefined ? {} : { AWS_EC2_METADATA_SERVICE_ENDPOINT: `${endpoint}/instances/${instanceId}` };
+}
+
+/** The folder with the number of each instance's boots, in the agent's own variables. */
+export const BOOTS = 'RUNCTL_LOCAL_BOOTS';
+
+/** An instance that was stopped and started again has another boot id than this machine. */
+function ofBoot(instanceId: string, { [BOOTS]: folder }: ServiceAddresses): Record<string, string> {
+  const boots = folder === undefined ? 0 : countBoots(folder, instanceId);
+  return boots === 0 ? {} : { RUNCTL_BOOT_ID: `${instanceId}-boot-${boots + 1}` };
+}
+
+function countBoots(folder: string, instanceId: string): number {
+  try {
+    return Number(readFileSync(join(folder, `${instanceId}.boots`), 'utf8'));
+  } catch {
+    return 0; // it was never stopped
+  }
+}
+
+/** Notes that an instance was stopped: its next commands are those of another boot. */
+export function noteStop(folder: string, instanceId: string): void {
+  writeFileSync(join(folder, `${instanceId}.boots`), String(countBoots(folder, instanceId) + 1));
 }
 
 /** The environment of a command: what systemd and the agent set. It has no HOME and no USER. */
@@ -28,8 +56,9 @@ export function bareEnvironment(
     LANG: 'C.UTF-8',
     PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin',
     ...Object.fromEntries(added.map(([key, value]) => [key, String(value)])),
-    ...services,
+    ...ofServices(services),
     ...metadataAddress(request.instanceId, services),
+    ...ofBoot(request.instanceId, services),
     SSM_COMMAND_ID: request.commandId,
     AWS_SSM_INSTANCE_ID: request.instanceId,
     AWS_SSM_REGION_NAME: request.region,

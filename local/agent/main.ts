@@ -1,10 +1,10 @@
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { GetParameterCommand, SSMClient } from '@aws-sdk/client-ssm';
 import { killInstanceProcesses } from '../cloud/instance-processes.ts';
 import { Commands } from './commands.ts';
 import { Documents } from './documents.ts';
-import { serviceAddresses } from './environment.ts';
+import { BOOTS, noteStop, serviceAddresses } from './environment.ts';
 import type { Executor } from './executor.ts';
 import { Faults } from './faults.ts';
 import { imitation } from './imitation.ts';
@@ -25,7 +25,11 @@ const faults = new Faults();
 const documents = new Documents(join(options.folder, 'documents.json'));
 const instances = instancesOf(options.upstream, options.region, credentials);
 const commands = new Commands({ region: options.region, documents, faults, instances, execute: executor(), onError });
-watchInstances({ commands, instances, kill: killInstanceProcesses, onError });
+const stopped = async (instanceId: string) => {
+  noteStop(options.folder, instanceId);
+  await killInstanceProcesses(instanceId);
+};
+watchInstances({ commands, instances, kill: stopped, onError });
 const server = agentServer({
   upstream: options.upstream,
   operations: operations({ commands, documents, faults, instances }),
@@ -49,7 +53,10 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
 }
 
 function executor(): Executor {
-  const services = serviceAddresses(process.env);
+  // The people and the load of this machine are not those of its instances.
+  const facts = join(options.folder, 'idle-facts.json');
+  writeFileSync(facts, JSON.stringify({ people: [], load: 0 }));
+  const services = { ...serviceAddresses(process.env), RUNCTL_IDLE_FACTS: facts, [BOOTS]: options.folder };
   if (options.agentCommand !== undefined)
     return programExecutor(options.agentCommand, join(options.folder, 'commands'), services);
   const parameterStore = new SSMClient({

@@ -57,6 +57,8 @@ export interface PowerPorts {
   readonly truth: () => InstanceTruth;
   /** Ids of runs whose executions last. */
   readonly running: () => ReadonlySet<string>;
+  /** All faults have ended. */
+  readonly isCalm: () => boolean;
   /** A function works that is no state. */
   readonly isCleaningUp: () => boolean;
   /** The instance was not there. */
@@ -73,6 +75,8 @@ export class Ec2Power {
   private readonly began: number;
   /** It was started for a run, or a run had it, in this boot: nobody stops one that people started and no run has used. */
   private hasWorked = false;
+  /** A request has come to it in this boot: without one it has no process of ours that could end it while no function works. */
+  private isReached = false;
   private idleSince: number | null = null;
   private isReported = false;
   private readonly ports: PowerPorts;
@@ -87,7 +91,10 @@ export class Ec2Power {
     }
     for (const { from, to } of plan.full) ports.out(this.began + from, this.began + to, false);
     for (const { from, to } of plan.gone) ports.out(this.began + from, this.began + to, false);
-    for (const at of plan.stops) clock.timer(at, () => this.shutDown(true));
+    for (const at of plan.stops)
+      clock.timer(at, () => {
+        if (!ports.isCalm()) this.shutDown(true);
+      });
     this.sample();
   }
 
@@ -187,7 +194,9 @@ export class Ec2Power {
     const isOn = ssm.state === 'running' || ssm.state === 'pending';
     const isBooting = now - ssm.launchedAt < BOOT_MS;
     if (!isOn) this.hasWorked = false;
-    if (this.ports.truth().holder !== null) this.hasWorked = true;
+    // A reboot ends the dead man's switch, until the next request.
+    if (!isOn || !ssm.up) this.isReached = false;
+    if (ssm.up && this.ports.truth().holder !== null) this.hasWorked = this.isReached = true;
     if (!this.hasWorked || isBooting || this.isUsed()) {
       this.idleSince = null;
       this.isReported = false;
@@ -203,7 +212,7 @@ export class Ec2Power {
     const { ssm } = this.ports;
     if (!ssm.online || !ssm.up || this.people().length > 0) return true;
     const { living, holder } = this.ports.truth();
-    if (living.length > 0) return true;
+    if (living.length > 0 || (this.isGone && !this.isReached)) return true;
     // Not while no function works: then a run is not heard of, and stop-run does not clean up after it.
     return !this.isGone && (this.ports.running().size > 0 || (holder !== null && this.ports.isCleaningUp()));
   }

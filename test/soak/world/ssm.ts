@@ -6,7 +6,6 @@ import type { Clock } from '../clock.ts';
 import type { Random } from '../random.ts';
 import type { Running, SoakInstance } from './instance.ts';
 import type { Service } from './invocation.ts';
-import type { Ec2Power } from './power.ts';
 import type { Weather } from './weather.ts';
 
 const WORKERS = 5;
@@ -57,7 +56,7 @@ export class Ssm {
   /** EC2's state of the instance. */
   state: 'running' | 'stopped' | 'terminated' | 'stopping' | 'pending' = 'running';
   /** Of a managed instance: EC2's answers to what starts and stops it. */
-  power: Ec2Power | null = null;
+  power: { answer(command: string): object | null; readonly reason: string | null } | null = null;
   /** When EC2 started the instance last, ms. */
   launchedAt = 0;
   private pingedAt = 0;

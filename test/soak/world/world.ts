@@ -130,6 +130,7 @@ export class World {
         instance: this.instance,
         truth: () => this.instance.truth() as InstanceTruth,
         running: () => new Set([...this.runs].filter(([, { running }]) => running).map(([id]) => id)),
+        isCalm: () => this.weather === CALM,
         isCleaningUp: () => this.functions.active > 0,
         out: (from, to, isStop) => {
           this.outages.push({ from, to: to + 120_000 });
