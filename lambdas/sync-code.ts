@@ -65,7 +65,7 @@ export function createSync(ports: Ports) {
     } catch (error) {
       const isAway = error instanceof RunError && AWAY.includes(error.name);
       if (!input.instance.managed || !isAway || before >= MOST_LOOKS) throw error;
-      return refusedSnapshot('sync', STOPPING, before + 1);
+      return refusedSnapshot('sync', STOPPING, { previous: input.step, failures: before + 1 });
     }
   }
 

@@ -87,11 +87,18 @@ function followTruncation(cursor: LogCursor, { log }: JobStatus): LogCursor {
 }
 
 /** Of a start that the instance could not answer, or that came to an instance that is about to stop. */
-export function refusedSnapshot(job: JobName, reason: string, failures: number): JobSnapshot {
+export function refusedSnapshot(
+  job: JobName,
+  reason: string,
+  { previous, failures }: { previous: JobSnapshot | null; failures: number },
+): JobSnapshot {
+  const cursor = cursorOf(previous);
   const nothing = { pid: null, exit: null, progress: null, result: null, holder: null, queue: null, waiting: null };
   return {
     ...nothing,
     ...{ job, state: 'refused', reason, ended: false, ok: false, more: false, wait: 0, confirmed: false },
-    ...{ tail: null, cursor: START, backlog: 0, logFull: false, silentSince: null, polls: 0, pollFailures: failures },
+    // It may have been started, and its log sent, before the answer was lost: the next start reads back what is there.
+    cursor: { ...cursor, unsettled: cursor.unsettled ?? 0 },
+    ...{ tail: null, backlog: 0, logFull: false, silentSince: null, polls: 0, pollFailures: failures },
   };
 }

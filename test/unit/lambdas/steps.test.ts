@@ -206,6 +206,8 @@ describe('Sync code', () => {
       const gone = new RunError(name, 'why');
       const first = await sync([gone], [], managed).answer;
       expect(first).toMatchObject({ state: 'refused', reason: 'stopping', ended: false, pollFailures: 1 });
+      // The start may have had its effect, and its log may be in CloudWatch.
+      expect(first.cursor).toEqual({ offset: 0, eventTime: 0, unsettled: 0 });
       await expect(sync([gone]).answer).rejects.toMatchObject({ name });
       const last = { ...first, pollFailures: 5 };
       await expect(sync([gone], [], { ...managed, step: last }).answer).rejects.toMatchObject({ name });
