@@ -309,7 +309,6 @@ describe('permissions', () => {
       'scheduler:ListSchedules',
       'ssm:GetCommandInvocation',
       'ssm:DescribeInstanceInformation',
-      'ec2:DescribeInstanceAttribute',
       'ec2:DescribeInstances',
       'ec2:DescribeSpotPriceHistory',
       'pricing:GetProducts',
