@@ -29,7 +29,8 @@ function row(one: Instance, faults: Faults) {
   return {
     InstanceId: one.id,
     PingStatus: online ? 'Online' : 'ConnectionLost',
-    LastPingDateTime: Date.now() / 1_000 - (online ? 5 : 600),
+    // Not before the start of an instance that has just been started.
+    LastPingDateTime: Date.now() / 1_000 - (online ? 0 : 600),
     AgentVersion: '3.3.2299.0',
     IsLatestVersion: true,
     PlatformType: one.windows ? 'Windows' : 'Linux',
