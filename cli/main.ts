@@ -4,6 +4,7 @@ import { addCheckpointsCommand } from './commands/checkpoints.ts';
 import { addDeployCommand } from './commands/deploy.ts';
 import { addDoctorCommand } from './commands/doctor.ts';
 import { addInitCommand } from './commands/init.ts';
+import { addInstanceCommand } from './commands/instance.ts';
 import { addListCommand } from './commands/list.ts';
 import { addLogsCommand } from './commands/logs.ts';
 import { addMetricsCommand } from './commands/metrics.ts';
@@ -44,6 +45,7 @@ export function createProgram(): Command {
   addPullCommand(program);
   addUiCommand(program);
   addScheduleCommand(program);
+  addInstanceCommand(program);
   addDoctorCommand(program);
   addDeployCommand(program);
   return program;

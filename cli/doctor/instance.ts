@@ -1,11 +1,12 @@
 import type { Instance } from '@aws-sdk/client-ec2';
 import { instancesOver } from '../../aws/instances.ts';
+import { powerOver } from '../../aws/power.ts';
 import { ENABLED_TAG } from '../../core/names.ts';
-import { parseSelector } from '../../core/workflow/choose-instance.ts';
+import { foundInstance, isManaged, parseSelector } from '../../core/workflow/choose-instance.ts';
 import type { Account } from '../account/account.ts';
 import { allInstances, findInstances, tagOf } from '../account/instances.ts';
 import type { Found } from '../project/project.ts';
-import { type Check, failed, ok, runCheck, skipped } from './check.ts';
+import { type Check, failed, ok, runCheck, skipped, warning } from './check.ts';
 
 /** More would be too many to read through. */
 const SHOWN = 5;
@@ -26,6 +27,7 @@ export async function* checkInstance(
     for (const name of ['tag', 'role', 'ssm']) yield skipped(name, 'requires one running instance');
     return null;
   }
+  if (isManaged(foundInstance(one))) yield await runCheck('power', () => checkPower(account, one));
   const tag = tagCheck(one);
   yield tag;
   const ping = await runCheck('ssm', () => readAgent(account, one));
@@ -52,6 +54,10 @@ async function matchInstance(
       `${live.length} running instances match ${about}: ${live.map(nameOf).join(', ')}`,
       `Choose one: --instance ${one.InstanceId}, or \`instance: ${one.InstanceId}\` in runctl.yaml`,
     );
+  const managed = found.filter((instance) => isManaged(foundInstance(instance)));
+  const [off] = managed;
+  if (off && managed.length === 1)
+    return `${off.InstanceId}, ${off.InstanceType}, ${off.State?.Name}; a run starts it: ${about}`;
   const ids = found.map((instance) => instance.InstanceId).join(' ');
   if (ids !== '')
     return failed(
@@ -87,6 +93,23 @@ function tagCheck(instance: Instance): Check {
     'tag',
     `${instance.InstanceId} has ${value === null ? 'no tag' : `the tag ${ENABLED_TAG.key}=${value} instead of`} ${tag}, so runctl may not send commands to it`,
     `aws ec2 create-tags --resources ${instance.InstanceId} --tags Key=${ENABLED_TAG.key},Value=${ENABLED_TAG.value}`,
+  );
+}
+
+/** Of a managed instance: whether it can be stopped, and what becomes of it when it shuts itself down. */
+async function checkPower(account: Account, instance: Instance): Promise<Check | string> {
+  const id = instance.InstanceId ?? '';
+  if (instance.RootDeviceType === 'instance-store')
+    return failed(
+      'power',
+      `${id} cannot be stopped: its root volume is an instance store`,
+      'Use an image with an EBS root volume.',
+    );
+  if (await powerOver(account.ec2).stopsAtShutdown(id)) return 'managed: runs start it, and it is stopped after them';
+  return warning(
+    'power',
+    `managed, but a shutdown from inside terminates ${id}: it is stopped after runs only while runctl's functions work`,
+    `aws ec2 modify-instance-attribute --instance-id ${id} --instance-initiated-shutdown-behavior stop`,
   );
 }
 

@@ -300,6 +300,24 @@ export const schedulesSchema = z.array(
 );
 export const removedScheduleSchema = z.object({ name: text });
 
+export const instanceSchema = z.object({
+  id: text,
+  type: about(text, 'such as g5.xlarge'),
+  state: about(text, "EC2's name of it: pending, running, stopping, stopped"),
+  startedAt: about(or(time), 'its last start; null: not known'),
+  agent: about(or(text), "SSM's PingStatus of its agent, Online when runs can use it; null: not known, or not running"),
+  enabled: about(z.boolean(), 'it has the tag runctl=enabled'),
+  managed: about(z.boolean(), 'it also has the tag runctl:power=managed: runs start it, and it is stopped after them'),
+  stopAfter: about(
+    or(z.union([seconds, z.literal('never')])),
+    'how long it runs on after a run that does not say it; null: it is not managed',
+  ),
+  runs: about(
+    z.array(z.object({ id: text, project: or(text), state: z.enum(RUN_WORDS) })),
+    'that use it, or wait for it',
+  ),
+});
+
 export const doctorSchema = z.object({
   ok: about(z.boolean(), 'no check failed'),
   checks: z.array(
@@ -360,6 +378,9 @@ export const OUTPUTS = {
   'schedule add': scheduleSchema,
   'schedule list': schedulesSchema,
   'schedule remove': removedScheduleSchema,
+  'instance status': instanceSchema,
+  'instance start': instanceSchema,
+  'instance stop': instanceSchema,
   doctor: doctorSchema,
   'local status': localStatusSchema,
   'local env': localEnvSchema,
@@ -369,6 +390,7 @@ export const OUTPUTS = {
 export type RunOutput = z.infer<typeof runSchema>;
 export type StatusOutput = z.infer<typeof statusSchema>;
 export type CheckpointsOutput = z.infer<typeof checkpointsSchema>;
+export type InstanceOutput = z.infer<typeof instanceSchema>;
 export type StartOutput = z.infer<typeof startSchema>;
 export type PlanOutput = z.infer<typeof planSchema>;
 export type PushOutput = z.infer<typeof pushSchema>;

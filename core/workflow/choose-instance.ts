@@ -143,7 +143,7 @@ export function chooseInstance(
 }
 
 /** A value that cannot be read counts as none: the default then bounds the bill. */
-function stopAfterOf({ tags }: FoundInstance): { stopAfter?: number | 'never' } {
+export function stopAfterOf({ tags }: FoundInstance): { stopAfter?: number | 'never' } {
   const text = tags[INSTANCE_TAGS.stopAfter] ?? '';
   if (text === 'never') return { stopAfter: 'never' };
   return /^\d{1,6}(\.\d{1,6})?[smh]$/.test(text) ? { stopAfter: parseDuration(text) } : {};

@@ -27,8 +27,11 @@ import {
   listRuns,
   readDocument,
   readHistories,
+  readShutdownBehavior,
   runLogStreams,
   runMachineArn,
+  startInstances,
+  stopInstances,
 } from './functions.ts';
 import { type Permission, toPolicy } from './permission.ts';
 
@@ -122,10 +125,13 @@ function watchRuns(stack: Stack, bucket: Bucket): Permission[] {
   ];
 }
 
-/** Stops runs, and sends requests to the instance for `logs --live`, `pull` and `doctor`. */
+/** Stops runs, starts and stops managed instances, and sends requests to the instance for `logs --live`, `pull` and `doctor`. */
 function operateRuns(stack: Stack, bucket: Bucket, assetBucket: string): Permission[] {
   return [
     { actions: ['states:StopExecution'], resources: [executionsOf(stack, RUN_MACHINE)] },
+    startInstances(stack),
+    stopInstances(stack),
+    readShutdownBehavior(stack),
     { actions: ['ssm:DescribeDocument'], resources: DOCUMENTS.map((name) => documentArn(stack, name)) },
     readDocument(stack, LOOK_DOCUMENT),
     fetchProgram(stack, assetBucket),

@@ -165,6 +165,37 @@ describe('the instance', () => {
   });
 });
 
+describe('a managed instance', () => {
+  const look = (replies = {}) => all(checkInstance(account(replies), WANTED));
+  const managed = [...(instance().Tags ?? []), { Key: 'runctl:power', Value: 'managed' }];
+  const shutdown = (Value: string) => ({
+    DescribeInstanceAttributeCommand: () => ({ InstanceInitiatedShutdownBehavior: { Value } }),
+  });
+
+  it('may be stopped: a run starts it', async () => {
+    const checks = await look(found(instance({ State: { Name: 'stopped' }, Tags: managed })));
+    expect(checks).toMatchObject({ instance: { state: 'ok' }, ssm: { state: 'skipped' } });
+    expect(checks.instance?.detail).toContain('stopped; a run starts it');
+  });
+
+  it.each([
+    ['stop', 'ok'],
+    ['terminate', 'warning'],
+  ])('whose shutdown means %s: %s', async (behavior, state) => {
+    const running = found(instance({ Tags: managed }));
+    expect(await look({ ...running, ...shutdown(behavior) })).toMatchObject({ power: { state } });
+  });
+
+  it('cannot be stopped without a root volume', async () => {
+    const running = found(instance({ Tags: managed, RootDeviceType: 'instance-store' }));
+    expect(await look(running)).toMatchObject({ power: { state: 'failed' } });
+  });
+
+  it('is not asked about where nobody gave consent', async () => {
+    expect(await look()).not.toHaveProperty('power');
+  });
+});
+
 describe('inside the instance', () => {
   const GB = 2 ** 30;
   const disk = { path: '/home/ubuntu', free: 100 * GB, bytes: 200 * GB };
