@@ -131,7 +131,7 @@ describe('the lease', () => {
     const run = box.run();
     const failed = await box.start(run, { sync: {} });
     expect(failed).toMatchObject({ ok: false, error: { name: 'RunnerBroken', message: 'Cannot allocate memory' } });
-    expect(readdirSync(`${box.root}/lease`)).toEqual(['lock']);
+    expect(readdirSync(`${box.root}/lease`).sort()).toEqual(['lock', 'used.json']);
     expect(readdirSync(box.jobFolder(run, 'sync'))).toEqual(['lock']);
     expect((await box.poll(run, 'sync')).state).toBe('absent');
   });

@@ -136,7 +136,7 @@ describe('release', () => {
     const once = await box.release(run);
     expect(once).toMatchObject({ ok: true, released: true, jobs: { train: 'stopped' } });
     expect(isAlive(pid)).toBe(false);
-    expect(readdirSync(join(box.root, 'lease'))).toEqual(['lock']);
+    expect(readdirSync(join(box.root, 'lease')).sort()).toEqual(['lock', 'used.json']);
     expect(await box.release(run)).toEqual(once);
     expect(await box.start(box.giveLease(run), { install: {} })).toMatchObject({ state: 'refused', reason: 'closed' });
   });
