@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from common import protocol
+from common import paths, protocol
 from common.protocol import Refusal
 
 TYPE_CHECKING = False
@@ -38,7 +38,7 @@ def answer(request: bytes | str) -> int:
 def _handle(data: bytes | str) -> dict[str, Any]:
     request = protocol.parse(data)
     verb = request["verb"]
-    if os.path.lexists(os.path.join(request["root"], "lease", "heard")):
+    if os.path.lexists(paths.heard(request["root"])):
         from jobs import dead_man
 
         dead_man.note_request(request["root"])

@@ -6,7 +6,6 @@ A poll starts it, and another one when it was killed. It reads files of the user
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import signal
 import time
@@ -34,16 +33,8 @@ _MAX_ATTEMPTS = 3
 
 def main(job_folder: str) -> int:
     """The process `keep`. Returns 0; also when another keeper works."""
-    os.umask(0o077)
-    os.chdir("/")
-    lock = os.open(keeper_files.path(job_folder, paths.LOCK), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    if not keeper_files.begin(job_folder):
         return 0
-    errors = os.open(keeper_files.path(job_folder, paths.ERRORS), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    os.dup2(errors, 2)
-    os.close(errors)
     with contextlib.suppress(OSError):
         os.nice(10)  # the training comes first
     work = marker.read(keeper_files.path(job_folder, keeper_files.INPUT))

@@ -46,6 +46,11 @@ def check(root: str) -> None:
         raise Refusal("DiskFull", f"less than 1 MiB is free on the filesystem of {root}: free space on the instance")
 
 
+def reason(error: Exception) -> str:
+    """What went wrong, without the name of a file when it is the system that says it."""
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+
+
 def complain(text: str) -> None:
     """Writes a line to supervisor.err, if its disk has space."""
     with contextlib.suppress(OSError):

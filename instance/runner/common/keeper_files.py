@@ -57,3 +57,23 @@ def read_grant(job_folder: str) -> dict[str, Any] | None:
 def is_working(job_folder: str) -> bool:
     """Whether a keeper holds its lock."""
     return marker.is_locked(path(job_folder, paths.LOCK))
+
+
+def begin(job_folder: str) -> bool:
+    """Makes this process the one that works in the folder, until it ends, with a file of its errors.
+
+    Returns False when another one works there.
+    """
+    import fcntl  # not needed by a poll
+
+    os.umask(0o077)
+    os.chdir("/")
+    lock = os.open(path(job_folder, paths.LOCK), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    errors = os.open(path(job_folder, paths.ERRORS), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(errors, 2)
+    os.close(errors)
+    return True

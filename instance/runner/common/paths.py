@@ -83,6 +83,11 @@ def lease_folder(root: str) -> str:
     return os.path.join(root, "lease")
 
 
+def heard(root: str) -> str:
+    """When the last request came; there while a dead man's switch waits for one."""
+    return os.path.join(lease_folder(root), "heard")
+
+
 def program_path() -> str:
     """Path of this program, to start it again in another process.
 

@@ -6,7 +6,7 @@ import shutil
 import time
 from typing import TYPE_CHECKING, Any
 
-from common import interpreter
+from common import disk, interpreter
 from install import (
     bring,
     environment_files,
@@ -52,7 +52,7 @@ class ProjectTarget:
                     return restored
             except (NotRestored, ToolFailed, InstallError, OSError) as error:
                 shutil.rmtree(self._folder, ignore_errors=True)
-                why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+                why = disk.reason(error)
                 self._progress.log(f"the stored environment was not restored, installing instead: {why}")
         if uv is None and installer != "pip":
             uv = bring.bring_uv(env, self._home, self._home, self._progress, self._base)

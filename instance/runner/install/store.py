@@ -7,7 +7,6 @@ that has become the user packs, and this one reads what comes out.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -34,16 +33,8 @@ _IOPRIO_OF_PROCESS, _IOPRIO_IDLE = 1, 3 << 13
 
 def main(job_folder: str) -> int:
     """Returns 0; also when another one works. job_folder: of the install."""
-    os.umask(0o077)
-    os.chdir("/")
-    lock = os.open(keeper_files.path(job_folder, paths.LOCK), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    if not keeper_files.begin(job_folder):
         return 0
-    errors = os.open(keeper_files.path(job_folder, paths.ERRORS), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    os.dup2(errors, 2)
-    os.close(errors)
     yield_to_training()
     work = marker.read(keeper_files.path(job_folder, keeper_files.INPUT))
     if work is None or marker.exists(keeper_files.path(job_folder, keeper_files.REPORT)):
@@ -51,7 +42,7 @@ def main(job_folder: str) -> int:
     try:
         report = {"state": "sent", **_store(job_folder, work)}
     except (NotStorable, part_sender.GivenUp, OSError) as error:
-        why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        why = disk.reason(error)
         disk.complain(f"the environment is not stored: {why}")
         report = {"state": "failed", "message": why[:_MAX_MESSAGE]}
     marker.write(keeper_files.path(job_folder, keeper_files.REPORT), report, mode=0o600)

@@ -37,7 +37,7 @@ def note_request(root: str) -> None:
         if not marker.is_locked(_lock_path(root)) and _command():
             _launch(root)
     with contextlib.suppress(OSError):
-        fd = os.open(_heard_path(root), os.O_WRONLY | os.O_NOFOLLOW)
+        fd = os.open(paths.heard(root), os.O_WRONLY | os.O_NOFOLLOW)
         try:
             os.pwrite(fd, _stamp(), 0)
         finally:
@@ -69,7 +69,7 @@ def main(root: str) -> int:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return 0  # another one is there
-    fd = os.open(_heard_path(root), os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    fd = os.open(paths.heard(root), os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     os.pwrite(fd, _stamp(), 0)
     os.close(fd)
     while True:
@@ -98,7 +98,7 @@ def is_due(root: str, config: dict[str, Any]) -> bool:
 def _silence(root: str) -> float:
     """Seconds since the last request. What cannot be read has just come."""
     try:
-        with open(_heard_path(root), "rb") as file:
+        with open(paths.heard(root), "rb") as file:
             return stopping.uptime() - float(file.read())
     except (OSError, ValueError):
         return 0.0
@@ -119,10 +119,6 @@ def _stamp() -> bytes:
 
 def _config_path(root: str) -> str:
     return os.path.join(paths.lease_folder(root), "dead-man.json")
-
-
-def _heard_path(root: str) -> str:
-    return os.path.join(paths.lease_folder(root), "heard")
 
 
 def _lock_path(root: str) -> str:

@@ -75,13 +75,8 @@ def _latest(folder: str, status: dict[str, Any]) -> dict[str, Any]:
 
 
 def _start(folder: str, unit: str) -> bool:
-    path = keeper_files.path(folder, keeper_files.STARTS)
-    count = (marker.read(path) or {"count": 0})["count"]
-    if count >= _MAX_STARTS:
-        return False
-    marker.write(path, {"count": count + 1}, durable=False)
-    launch.detached(["keep", folder], f"{unit}-keep-{count + 1}", _GRACE_S)
-    return True
+    starts = keeper_files.path(folder, keeper_files.STARTS)
+    return launch.at_most(_MAX_STARTS, starts, ["keep", folder], f"{unit}-keep", _GRACE_S)
 
 
 def end(folder: str) -> bool:

@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 
-from common import environment, subp
+from common import environment, marker, subp
 from common.paths import program_path
 from jobs import limits
 
@@ -57,6 +57,19 @@ def detached(words: list[str], unit: str, grace: float) -> str | None:
         start_new_session=True,
     )
     return reason
+
+
+def at_most(count: int, starts: str, words: list[str], unit: str, grace: float) -> bool:
+    """As `detached`, but no more than `count` times. Returns whether it was started.
+
+    starts: the file that keeps how often that was. unit: completed by the number of the start.
+    """
+    number = (marker.read(starts) or {"count": 0})["count"] + 1
+    if number > count:
+        return False
+    marker.write(starts, {"count": number}, durable=False)
+    detached(words, f"{unit}-{number}", grace)
+    return True
 
 
 def systemd_command(command: list[str], unit: str, grace: float, env: dict[str, str]) -> list[str]:

@@ -23,7 +23,7 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     """Answers `poll`."""
     folder = paths.job_folder(request["root"], request["run"]["key"], request["job"], request["attempt"])
     window = (request["offset"], request["maxBytes"], request.get("put"), request["times"])
-    return describe(folder, request["job"], *window, request["checkpoints"], request["run"]["key"], request)
+    return describe(folder, request["job"], *window, request)
 
 
 def describe(
@@ -33,14 +33,12 @@ def describe(
     max_bytes: int,
     put: str | None = None,
     times: bool = False,
-    grant: dict[str, Any] | None = None,
-    key: str = "",
-    request: dict[str, Any] | None = None,
+    poll: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The job status of instance/CONTRACT.md, within the limit of an answer.
 
-    put: a URL for log that does not fit. times: with the times of the log. grant: the right to send checkpoints. key:
-    of the run. request: of a poll, which may have the right to store the environment.
+    put: a URL for log that does not fit. times: with the times of the log. poll: its request, which may have rights to
+    send checkpoints and the environment.
     """
     state, identity, end = find_state(folder)
     status = blank(job, state, processes.boot_id())
@@ -53,10 +51,12 @@ def describe(
         status["exit"] = {key: end[key] for key in ("code", "signal", "endedAt", "maxRssBytes", "outOfMemory")}
         status["reason"] = end["reason"]
         status["result"] = end["result"]
-    if grant is not None and job == "train" and identity:
-        status["checkpoints"] = _checkpoints(folder, f"runctl-{key}-{os.path.basename(folder)}", status, grant)
-    if request is not None and request["environment"] is not None and job == "train" and identity:
-        status["environment"] = _environment(request, status)
+    if poll is not None and job == "train" and identity:
+        if poll["checkpoints"] is not None:
+            unit = f"runctl-{poll['run']['key']}-{os.path.basename(folder)}"
+            status["checkpoints"] = _checkpoints(folder, unit, status, poll["checkpoints"])
+        if poll["environment"] is not None:
+            status["environment"] = _environment(poll, status)
     _add_log(status, folder, identity, offset, max_bytes, put, times)
     return status
 

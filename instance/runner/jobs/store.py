@@ -101,10 +101,5 @@ def _is_digest(value: object) -> bool:
 
 
 def _start(folder: str, unit: str) -> bool:
-    path = keeper_files.path(folder, keeper_files.STARTS)
-    count = (marker.read(path) or {"count": 0})["count"]
-    if count >= _MAX_STARTS:
-        return False
-    marker.write(path, {"count": count + 1}, durable=False)
-    launch.detached(["store", folder], f"{unit}-store-{count + 1}", _GRACE_S)
-    return True
+    starts = keeper_files.path(folder, keeper_files.STARTS)
+    return launch.at_most(_MAX_STARTS, starts, ["store", folder], f"{unit}-store", _GRACE_S)
