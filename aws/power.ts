@@ -4,16 +4,9 @@ import {
   StartInstancesCommand,
   StopInstancesCommand,
 } from '@aws-sdk/client-ec2';
+import type { StartRefusal } from '../core/workflow/start-instance.ts';
 import { errorName, isTransient, toAwsError, withAwsErrors } from './errors.ts';
 import { CLIENT_SETTINGS } from './settings.ts';
-
-/** Why EC2 does not start an instance. */
-export interface StartRefusal {
-  /** `no-capacity`: it may have room later. `changed`: it is in another state by now. */
-  readonly kind: 'no-capacity' | 'changed' | 'other';
-  /** EC2's error, for people. */
-  readonly message: string;
-}
 
 export interface Power {
   /** Asks EC2 to start it; one that runs stays so. null: it will. */

@@ -296,11 +296,6 @@ export function watchName(runKey: string, count: number): string {
   return `${runKey}-${count}`;
 }
 
-/** An execution that stops a run's instance. @param why `stop` after the run's end, or a start of the instance */
-export function powerName(runKey: string, why: string): string {
-  return `${runKey}-${why}`;
-}
-
 export function logStream(runId: string, job: JobName, attempt = 1): string {
   return `${runId}/${jobOfAttempt(job, attempt)}`;
 }

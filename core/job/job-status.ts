@@ -54,28 +54,30 @@ export async function requestJobStatus(
 }
 
 /** The right to send checkpoints. Without it they wait for the next poll, which the log does not do. */
-async function grantOf({ checkpoints, onCheckpointError }: JobPorts, input: JobInput): Promise<CheckpointGrant | null> {
-  if (!checkpoints || !keepsCheckpoints(input)) return null;
-  try {
-    return await checkpointGrant(checkpoints, input);
-  } catch (error) {
-    onCheckpointError?.(error as Error);
-    return null;
-  }
+function grantOf(ports: JobPorts, input: JobInput): Promise<CheckpointGrant | null> {
+  if (!keepsCheckpoints(input)) return Promise.resolve(null);
+  return tryToKeep<CheckpointGrant | null>(ports, null, (store) => checkpointGrant(store, input));
 }
 
 /** The right to store the environment of the install, while it is not stored. */
-async function environmentGrantOf(
-  { checkpoints, onCheckpointError }: JobPorts,
-  input: JobInput,
-): Promise<PartsGrant | null> {
+function environmentGrantOf(ports: JobPorts, input: JobInput): Promise<PartsGrant | null> {
   const environment = input.step?.environment;
-  if (!checkpoints || environment?.state !== 'pending') return null;
+  if (environment?.state !== 'pending') return Promise.resolve(null);
+  return tryToKeep<PartsGrant | null>(ports, null, (store) => environmentGrant(store, input, environment));
+}
+
+/** What is kept in the bucket while a training runs: the run does not depend on it, and the next poll tries again. */
+export async function tryToKeep<T>(
+  { checkpoints, onCheckpointError }: JobPorts,
+  before: T,
+  work: (store: NonNullable<JobPorts['checkpoints']>) => Promise<T>,
+): Promise<T> {
+  if (!checkpoints) return before;
   try {
-    return await environmentGrant(checkpoints, input, environment);
+    return await work(checkpoints);
   } catch (error) {
     onCheckpointError?.(error as Error);
-    return null;
+    return before;
   }
 }
 

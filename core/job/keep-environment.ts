@@ -1,13 +1,13 @@
 import { commitEnvironment, lookForEnvironment } from '../environments/store-environment.ts';
 import type { JobStatus } from '../protocol/answers.ts';
 import type { EnvironmentProgress, WatchInput } from '../workflow/data.ts';
-import type { JobPorts } from './job-status.ts';
+import { type JobPorts, tryToKeep } from './job-status.ts';
 
 /** Looks, before the first poll of a training, whether its environment is stored. Nothing of a run depends on it. */
 export async function withKnownEnvironment(ports: JobPorts, input: WatchInput): Promise<WatchInput> {
   const { environment } = input.step;
   if (!ports.checkpoints || environment?.state !== 'new') return input;
-  const known = await quietly(ports, environment, (store) =>
+  const known = await tryToKeep(ports, environment, (store) =>
     lookForEnvironment(store, input, environment, ports.now()),
   );
   return { ...input, step: { ...input.step, environment: known } };
@@ -21,19 +21,5 @@ export async function keepEnvironment(
 ): Promise<EnvironmentProgress | undefined> {
   const { environment } = input.step;
   if (environment?.state !== 'pending' || report === null) return environment;
-  return quietly(ports, environment, (store) => commitEnvironment(store, input, environment, report, ports.now()));
-}
-
-async function quietly(
-  { checkpoints, onCheckpointError }: JobPorts,
-  before: EnvironmentProgress,
-  work: (store: NonNullable<JobPorts['checkpoints']>) => Promise<EnvironmentProgress>,
-): Promise<EnvironmentProgress> {
-  if (!checkpoints) return before;
-  try {
-    return await work(checkpoints);
-  } catch (error) {
-    onCheckpointError?.(error as Error);
-    return before;
-  }
+  return tryToKeep(ports, environment, (store) => commitEnvironment(store, input, environment, report, ports.now()));
 }

@@ -6,7 +6,7 @@ import type { JobName } from '../names.ts';
 import type { JobStatus } from '../protocol/answers.ts';
 import type { JobSnapshot, WatchInput } from '../workflow/data.ts';
 import { LONGEST_WAIT, waitForCheckpoint } from '../workflow/poll-timing.ts';
-import { type JobPorts, requestJobStatus } from './job-status.ts';
+import { type JobPorts, requestJobStatus, tryToKeep } from './job-status.ts';
 import { keepEnvironment, withKnownEnvironment } from './keep-environment.ts';
 import { shipLog } from './ship-log.ts';
 import { keepUnsettled } from './shipping-attempt.ts';
@@ -65,16 +65,12 @@ async function withCheckpoints(
   status: JobStatus,
   snapshot: JobSnapshot,
 ): Promise<JobSnapshot> {
-  const { checkpoints: store } = ports;
   const report = status.checkpoints;
   const before = input.step.checkpoints;
-  if (!store || report === null) return before ? { ...snapshot, checkpoints: before } : snapshot;
-  let progress = progressOf(input);
-  try {
-    progress = await commitCheckpoints(store, input, report, { now: ports.now, until: ports.now() + COMMIT_MS });
-  } catch (error) {
-    ports.onCheckpointError?.(error as Error);
-  }
+  if (!ports.checkpoints || report === null) return before ? { ...snapshot, checkpoints: before } : snapshot;
+  const progress = await tryToKeep(ports, progressOf(input), (store) =>
+    commitCheckpoints(store, input, report, { now: ports.now, until: ports.now() + COMMIT_MS }),
+  );
   if (!snapshot.ended) {
     const isNear = report.pending === true || report.uploading !== null;
     const wait = isNear ? waitForCheckpoint(snapshot.wait, input.step.wait) : snapshot.wait;

@@ -2,6 +2,7 @@ import { type ErrorName, RunError } from '../errors.ts';
 import { accept, type InstanceCommands, requestBase } from '../job/instance-commands.ts';
 import { type FoundInstance, type InstanceSelector, isManaged } from '../workflow/choose-instance.ts';
 import type { StopIdleInput, StopIdleOutput } from '../workflow/data.ts';
+import { shareWait } from '../workflow/share-wait.ts';
 
 /** Between two looks at an instance that somebody uses: a tenth of the time so far, within these. Seconds. */
 const SHORTEST_WAIT_S = 30;
@@ -66,5 +67,5 @@ export async function stopIfIdle(ports: StopPorts, input: StopIdleInput): Promis
 }
 
 function laterWait(sinceStartMs: number): number {
-  return Math.round(Math.min(LONGEST_WAIT_S, Math.max(SHORTEST_WAIT_S, sinceStartMs / 1_000 / SHARE)));
+  return shareWait(sinceStartMs / 1_000, { shortest: SHORTEST_WAIT_S, longest: LONGEST_WAIT_S, share: SHARE });
 }

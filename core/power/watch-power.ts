@@ -1,4 +1,3 @@
-import { powerName } from '../names.ts';
 import type { RunSpec } from '../spec/spec.ts';
 import type { CleanUpProgress, Instance, PowerInput, Run } from '../workflow/data.ts';
 
@@ -36,12 +35,12 @@ export function shutdownAfter(about: Parameters<typeof powerInput>[0]): { readon
 
 /** After the end of a run. */
 export function nameAfterRun(run: Pick<Run, 'key'>): string {
-  return powerName(run.key, 'stop');
+  return `${run.key}-stop`;
 }
 
 /** Of a start of the instance, at a time in epoch seconds. */
 export function nameAfterStart(run: Pick<Run, 'key'>, at: number): string {
-  return powerName(run.key, Math.floor(at).toString(36));
+  return `${run.key}-${Math.floor(at).toString(36)}`;
 }
 
 /** The instance has been given back, or given up. */

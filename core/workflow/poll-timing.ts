@@ -1,3 +1,5 @@
+import { shareWait } from './share-wait.ts';
+
 /** A poll of runctl-watch costs 9 events; 2,000 polls are 18,000 of 25,000, with room for retries at 3 events each. */
 export const POLLS_PER_WATCH = 2_000;
 
@@ -20,6 +22,6 @@ export function waitForCheckpoint(wait: number, before: number): number {
  */
 export function nextWait(elapsed: number, more: boolean): number {
   if (more) return 0;
-  const wait = Math.round(elapsed / SECONDS_PER_SECOND_OF_WAIT);
-  return Number.isFinite(wait) ? Math.min(LONGEST_WAIT, Math.max(FIRST_WAIT, wait)) : FIRST_WAIT;
+  const lasted = Number.isFinite(elapsed) ? elapsed : 0;
+  return shareWait(lasted, { shortest: FIRST_WAIT, longest: LONGEST_WAIT, share: SECONDS_PER_SECOND_OF_WAIT });
 }

@@ -1,5 +1,6 @@
 import type { RunSpec } from '../spec/spec.ts';
 import type { JobSnapshot, Waiting } from './data.ts';
+import { shareWait } from './share-wait.ts';
 
 /** A poll of the queue costs 9 events: with so many at most, a month in the queue leaves room for the training's watches. */
 const MOST_POLLS = 1_440;
@@ -16,7 +17,7 @@ const CLEARED_WITHIN_S = 1_200;
 /** Seconds until the queue is polled again. */
 export function queueWait(waited: number, maxWait: number): number {
   const longest = Math.max(LONGEST_WAIT, Math.ceil(maxWait / MOST_POLLS));
-  return Math.min(longest, Math.max(FIRST_WAIT, Math.round(waited / SECONDS_PER_SECOND_OF_WAIT)));
+  return shareWait(waited, { shortest: FIRST_WAIT, longest, share: SECONDS_PER_SECOND_OF_WAIT });
 }
 
 /** Seconds after which a ticket that nobody renewed is void. */

@@ -2,6 +2,7 @@ import { RunError } from '../errors.ts';
 import type { RunSpec } from '../spec/spec.ts';
 import type { FoundInstance } from './choose-instance.ts';
 import type { Starting } from './data.ts';
+import { shareWait } from './share-wait.ts';
 
 /** A boot that takes longer has failed, as has a stop; and an agent that is not online by then will not be. Seconds. */
 export const BOOT_S = 900;
@@ -17,11 +18,17 @@ const MOST_STARTS = 3;
 /** EC2 found out after it had accepted a start (EC2 User Guide, "Troubleshoot instance launch issues"). */
 const NO_CAPACITY = /^Server\.Insufficient\w*Capacity/;
 
+/** Why EC2 does not start an instance. */
+export interface StartRefusal {
+  /** `no-capacity`: it may have room later. `changed`: it is in another state by now. */
+  readonly kind: 'no-capacity' | 'changed' | 'other';
+  /** EC2's error, for people. */
+  readonly message: string;
+}
+
 export interface StartPorts {
   /** What EC2 answers to a start; null: it starts the instance. */
-  readonly start: (
-    id: string,
-  ) => Promise<{ readonly kind: 'no-capacity' | 'changed' | 'other'; readonly message: string } | null>;
+  readonly start: (id: string) => Promise<StartRefusal | null>;
   /** Epoch milliseconds. */
   readonly now: () => number;
 }
@@ -29,7 +36,7 @@ export interface StartPorts {
 /** Seconds until the next visit of a run that has waited for so long. */
 export function startWait(waited: number, kind: Starting['kind']): number {
   if (kind !== 'no-capacity' && waited < FIRST_S) return FIRST_WAIT_S;
-  return Math.round(Math.min(LONGEST_WAIT_S, Math.max(RETRY_WAIT_S, waited / SHARE)));
+  return shareWait(waited, { shortest: RETRY_WAIT_S, longest: LONGEST_WAIT_S, share: SHARE });
 }
 
 /**
