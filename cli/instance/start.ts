@@ -7,10 +7,7 @@ import type { Account } from '../account/account.ts';
 import { setUpError } from '../errors.ts';
 import { pollUntil } from '../terminal/poll.ts';
 import type { Terminal } from '../terminal/terminal.ts';
-import { again, agentOf } from './status.ts';
-
-/** EC2 allows some describe calls a second. */
-const LOOK_MS = 3_000;
+import { again, agentOf, LOOK_MS } from './status.ts';
 
 interface Waiting {
   readonly signal: AbortSignal;

@@ -12,6 +12,9 @@ import { Runs } from '../runs/find.ts';
 import type { Terminal } from '../terminal/terminal.ts';
 import { formatTime } from '../terminal/times.ts';
 
+/** Between two looks: EC2 allows some describe calls a second. */
+export const LOOK_MS = 3_000;
+
 type Services = Pick<Account, 'ec2' | 'ssm'>;
 
 /** The one instance that is meant, whatever its state. @throws CliError when there is none, or more than one */

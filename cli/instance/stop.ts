@@ -5,10 +5,7 @@ import { setUpError } from '../errors.ts';
 import type { InstanceOutput } from '../output/schemas.ts';
 import { pollUntil } from '../terminal/poll.ts';
 import type { Terminal } from '../terminal/terminal.ts';
-import { again } from './status.ts';
-
-/** EC2 allows some describe calls a second. */
-const LOOK_MS = 3_000;
+import { again, LOOK_MS } from './status.ts';
 
 /** @throws CliError that names the runs that would end with it */
 export function refuseWhileUsed({ id }: FoundInstance, runs: InstanceOutput['runs']): void {

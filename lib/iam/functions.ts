@@ -108,9 +108,14 @@ export function storeEnvironments(bucket: Bucket): Permission {
 
 /** Finds the environments of a project, and lets the instance GET one, by presigned URLs. */
 export function restoreEnvironments(bucket: Bucket): Permission[] {
-  const data = bucket.arnForObjects(`${ENVIRONMENT_DATA_PREFIX}*`);
+  return readPinned(bucket, { notes: ENVIRONMENT_PREFIX, data: ENVIRONMENT_DATA_PREFIX });
+}
+
+/** Reads notes, and the versions of the objects that they pin. */
+function readPinned(bucket: Bucket, prefixes: { readonly notes: string; readonly data: string }): Permission[] {
+  const data = bucket.arnForObjects(`${prefixes.data}*`);
   return [
-    { actions: ['s3:GetObject'], resources: [data, bucket.arnForObjects(`${ENVIRONMENT_PREFIX}*`)] },
+    { actions: ['s3:GetObject'], resources: [data, bucket.arnForObjects(`${prefixes.notes}*`)] },
     { actions: ['s3:GetObjectVersion'], resources: [data] },
     { actions: ['s3:ListBucket'], resources: [bucket.bucketArn] },
   ];
@@ -127,12 +132,7 @@ export function readInterruptions(bucket: Bucket): Permission {
 
 /** Finds a checkpoint to go on from, and that it is whole. */
 export function readCheckpoints(bucket: Bucket): Permission[] {
-  const data = bucket.arnForObjects(`${CHECKPOINT_DATA_PREFIX}*`);
-  return [
-    { actions: ['s3:GetObject'], resources: [data, bucket.arnForObjects(`${CHECKPOINT_PREFIX}*`)] },
-    { actions: ['s3:GetObjectVersion'], resources: [data] },
-    { actions: ['s3:ListBucket'], resources: [bucket.bucketArn] },
-  ];
+  return readPinned(bucket, { notes: CHECKPOINT_PREFIX, data: CHECKPOINT_DATA_PREFIX });
 }
 
 /** Lets an instance GET a checkpoint, by presigned URLs, and notes which run goes on with it. */

@@ -147,19 +147,8 @@ export class RunMachine extends Construct {
 
   private createBegin(): Pass {
     const names = [
-      ...[
-        'run',
-        'spec',
-        'archive',
-        'assembled',
-        'instance',
-        'starting',
-        'heldSince',
-        'sync',
-        'install',
-        'restore',
-        'train',
-      ],
+      ...['run', 'spec', 'archive', 'assembled', 'instance', 'starting', 'heldSince'],
+      ...['sync', 'install', 'restore', 'train'],
       ...['failure', 'plan', 'finish'],
     ];
     return Pass.jsonata(this, RUN_STATES.begin, {
