@@ -12,6 +12,7 @@ from ministack.app import app
 from ministack.core.iam_evaluator import CredentialResolutionError, resolve_credential
 from ministack.services.s3 import _parse_multipart_form
 from peer import peer_uid
+from power import with_stopping
 from prices import with_prices
 from ranges import with_ranges
 
@@ -47,7 +48,8 @@ def main() -> None:
     give_notices(os.environ["GATEWAY_NOTICES"])
     settings: Dict[str, Any] = {"bind": ["%s:%d" % (HOST, port)], "keep_alive_timeout": 75}
     config = Config.from_mapping(settings)
-    asyncio.run(serve(Guard(with_prices(with_ranges(app)), find_secret, parse_form, is_own_process), config))
+    emulator = with_stopping(with_prices(with_ranges(app)))
+    asyncio.run(serve(Guard(emulator, find_secret, parse_form, is_own_process), config))
 
 
 main()
