@@ -14,7 +14,7 @@ import sys
 
 sys.path.insert(0, sys.argv[1])
 
-from common import marker, paths, processes
+from common import marker, paths, processes, protocol
 from jobs import launch, start, status
 
 ROOT = os.path.join(sys.argv[2], "root")
@@ -111,22 +111,26 @@ def _put(there, name, value):
 
 
 def _start():
-    train = {"script": "train.py", "args": [], "env": {}, "python": None, "maxDuration": 9, "stopGrace": 1}
+    """Returns the answer to a start, whose request is read as the runner reads it."""
     request = {
+        "protocol": protocol.PROTOCOL,
+        "verb": "start",
         "root": ROOT,
         "run": RUN,
         "project": "p",
         "job": "train",
-        "attempt": 1,
-        "user": getpass.getuser(),
         "users": None,
         "projects": None,
         "home": sys.argv[2],
         "runner": "0",
+        "notAfter": 1e12,
+        "queue": None,
+        "ended": [],
+        "train": {"script": "train.py", "args": [], "env": {}, "python": None, "maxDuration": 9, "stopGrace": 1},
     }
-    request.update(train=train, notAfter=1e12, wait=0, offset=0, maxBytes=0, ended=[], queue=None, again=False, imds=False)
+    request.update(user=getpass.getuser(), wait=0, maxBytes=0)
     try:
-        return start.answer(request)
+        return start.answer(protocol.parse(json.dumps(request)))
     except start.Refusal as refusal:
         return {"reason": str(refusal)}
 
