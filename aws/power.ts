@@ -31,6 +31,18 @@ const NO_CAPACITY = [
 /** The instance is stopping, or a Spot request of it is not yet back in the state in which it can be started. */
 const CHANGED = ['IncorrectInstanceState', 'IncorrectSpotRequestState'];
 
+/** Why EC2 does not start an instance. @throws AwsError when the service failed, or the call is not allowed */
+export function refusalOf(error: unknown, action: string): StartRefusal {
+  const name = errorName(error).replace(/^Server\./, '');
+  const message = `${name}: ${error instanceof Error ? error.message : String(error)}`;
+  // A lack of capacity comes with status 500.
+  if (NO_CAPACITY.includes(name)) return { kind: 'no-capacity', message };
+  if (CHANGED.includes(name)) return { kind: 'changed', message };
+  const known = toAwsError(error, action) as Error;
+  if (isTransient(error) || known.name === 'AccessDenied') throw known;
+  return { kind: 'other', message };
+}
+
 export function createPower(): Power {
   return powerOver(new EC2Client(CLIENT_SETTINGS));
 }
@@ -42,14 +54,7 @@ export function powerOver(ec2: Pick<EC2Client, 'send'>): Power {
         await ec2.send(new StartInstancesCommand({ InstanceIds: [instanceId] }));
         return null;
       } catch (error) {
-        const name = errorName(error).replace(/^Server\./, '');
-        const message = `${name}: ${error instanceof Error ? error.message : String(error)}`;
-        // A lack of capacity comes with status 500.
-        if (NO_CAPACITY.includes(name)) return { kind: 'no-capacity', message };
-        if (CHANGED.includes(name)) return { kind: 'changed', message };
-        const known = toAwsError(error, `ec2:StartInstances of ${instanceId}`) as Error;
-        if (isTransient(error) || known.name === 'AccessDenied') throw known;
-        return { kind: 'other', message };
+        return refusalOf(error, `ec2:StartInstances of ${instanceId}`);
       }
     },
 

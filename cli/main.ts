@@ -3,6 +3,7 @@ import { VERSION } from '../core/version.ts';
 import { addCheckpointsCommand } from './commands/checkpoints.ts';
 import { addDeployCommand } from './commands/deploy.ts';
 import { addDoctorCommand } from './commands/doctor.ts';
+import { addImageCommand } from './commands/image.ts';
 import { addInitCommand } from './commands/init.ts';
 import { addInstanceCommand } from './commands/instance.ts';
 import { addListCommand } from './commands/list.ts';
@@ -46,6 +47,7 @@ export function createProgram(): Command {
   addUiCommand(program);
   addScheduleCommand(program);
   addInstanceCommand(program);
+  addImageCommand(program);
   addDoctorCommand(program);
   addDeployCommand(program);
   return program;

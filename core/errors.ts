@@ -81,6 +81,17 @@ export const ERRORS = {
   NoCapacity: unavailable(
     'Start the run again later, with a longer maxWait, or with an instance of another type or Availability Zone.',
   ),
+  LaunchTemplateNotFound: unavailable(
+    'Name a launch template of this region that has an image: aws ec2 describe-launch-templates.',
+  ),
+  LaunchTemplateNotEnabled: unavailable(
+    'Give the launch template the tag runctl=enabled: without it runctl may not start instances from it.',
+  ),
+  ScrubFailed: unavailable(
+    'Remove what the message names from the image of the launch template, and start the bake again.',
+  ),
+  ImageFailed: unavailable('Read the reason in the EC2 console, AMIs, and start the bake again.'),
+  ImageNotUsable: unavailable('Read the log of the run that tested the image, and start the bake again.'),
   InstanceNotEnabled: unavailable(
     'Give the instance the tag runctl=enabled: without it runctl may not send commands to it.',
   ),

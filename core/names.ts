@@ -9,6 +9,8 @@ export const RUN_MACHINE = 'runctl-run';
 export const WATCH_MACHINE = 'runctl-watch';
 /** Stops managed instances that nobody uses. */
 export const POWER_MACHINE = 'runctl-power';
+/** Makes images with a project's packages. */
+export const BAKE_MACHINE = 'runctl-bake';
 export const UPLOAD_PREFIX = 'uploads/';
 /** Archives that start nothing by themselves. */
 export const ARCHIVE_PREFIX = 'archives/';
@@ -71,6 +73,7 @@ export const MANAGED_TAG = { key: INSTANCE_TAGS.power, value: 'managed' } as con
 
 export const OUTPUTS = {
   machine: 'RunStateMachineArn',
+  bakeMachine: 'BakeStateMachineArn',
   bucket: 'UploadBucketName',
   logGroup: 'RunLogGroupName',
   scheduleRole: 'ScheduleRoleArn',

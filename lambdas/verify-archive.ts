@@ -14,14 +14,13 @@ import {
   archiveUri,
   indexKey,
   isRunId,
-  parseArchiveUri,
   runKey,
-  UPLOAD_PREFIX,
 } from '../core/names.ts';
 import { believableSent } from '../core/sent.ts';
 import {
   CONFIG_FILE_BYTES,
   deriveProject,
+  locateArchive,
   packageText,
   projectFiles,
   readSpecFile,
@@ -34,7 +33,7 @@ import { type DurationLimits, limitDurations } from '../core/spec/duration-limit
 import { PACKAGE_FILE } from '../core/spec/package-file.ts';
 import { defaultRequirements, missingRequirements } from '../core/spec/requirements.ts';
 import { secretLookingNames, secretWarning } from '../core/spec/secrets.ts';
-import { InvalidSpec, parseSpec, type RunSpec, resolveSpec, type SpecInput } from '../core/spec/spec.ts';
+import { InvalidSpec, parseSpec, type RunSpec, resolveSpec } from '../core/spec/spec.ts';
 import type { RunProgram, VerifyInput, VerifyOutput } from '../core/workflow/data.ts';
 import { entry } from './adapters/entry.ts';
 import { requireEnv } from './adapters/environment.ts';
@@ -78,7 +77,7 @@ export function createVerify({
       );
     const source = "the execution's input";
     const asked = withoutInclude(parseSpec(input, source), source);
-    const named = locate(asked, uploadBucket);
+    const named = locateArchive(asked, uploadBucket);
     // Exactly the version that Assemble archive wrote.
     const location = assembled ? { ...named, versionId: assembled.versionId } : named;
     const object = await archives.open(location);
@@ -186,25 +185,6 @@ async function refuseExpired(
 ): Promise<void> {
   if (!location.key.startsWith(ARCHIVE_PREFIX) || modifiedAt === null) return;
   if (isOlder({ modifiedAt }, ARCHIVE_DAYS, now)) await archives.currentVersion({ ...location, versionId: null });
-}
-
-function locate(asked: SpecInput, uploadBucket: string): ArchiveLocation {
-  const location = parseArchiveUri(asked.archive ?? '');
-  if (!location) throw new InvalidSpec("the execution's input: archive is missing; give s3://bucket/key");
-  if (location.bucket !== uploadBucket) {
-    throw new InvalidSpec(
-      `archive: runctl reads archives from its own bucket, ${uploadBucket}, and not from ${location.bucket}`,
-    );
-  }
-  if (!location.key.startsWith(UPLOAD_PREFIX) && !location.key.startsWith(ARCHIVE_PREFIX)) {
-    throw new InvalidSpec(
-      `archive: runctl reads archives below ${UPLOAD_PREFIX} and ${ARCHIVE_PREFIX}, and not ${location.key}`,
-    );
-  }
-  if (!location.key.endsWith('.tar.gz') && !location.key.endsWith('.tgz')) {
-    throw new RunError('ArchiveNotGzip', `${location.key} is not named .tar.gz. Pack the project with tar czf.`);
-  }
-  return location;
 }
 
 /** The requirements file of the archive, or null when there is nothing to install. */

@@ -17,11 +17,12 @@ import {
 } from '../core/names.ts';
 import { type Config, readConfig } from './config.ts';
 import { ArchiveExpiry } from './functions/archive-expiry.ts';
+import { ImageSteps } from './functions/image-steps.ts';
 import { InterruptionRule } from './functions/interruption-rule.ts';
 import { Notifier } from './functions/notifier.ts';
 import { RunCount } from './functions/run-count.ts';
 import { Steps } from './functions/steps.ts';
-import { stopEndedRuns } from './functions/stop-trigger.ts';
+import { cleanUpEndedBakes, stopEndedRuns } from './functions/stop-trigger.ts';
 import { Summarizer } from './functions/summarizer.ts';
 import { UploadTrigger } from './functions/upload-trigger.ts';
 import { createManagedPolicies } from './iam/people.ts';
@@ -33,6 +34,7 @@ import { createDeadLetterQueue } from './observability/dead-letters.ts';
 import { createNotificationTopic } from './observability/notifications.ts';
 import { Schedules } from './storage/schedules.ts';
 import { createUploadBucket } from './storage/upload-bucket.ts';
+import { BakeMachine } from './workflow/bake-machine.ts';
 import { PowerMachine } from './workflow/power-machine.ts';
 import { RunMachine } from './workflow/run-machine.ts';
 import { WatchMachine } from './workflow/watch-machine.ts';
@@ -73,6 +75,10 @@ export class RunctlStack extends Stack {
     new PowerMachine(this, 'Power', steps);
     const { machine } = new RunMachine(this, 'Run', { steps, watch: watch.machine });
     stopEndedRuns(this, { machine, stopRun: steps.stopRun, deadLetters });
+    const imageSteps = new ImageSteps(this, { config, bucket, deadLetters, program: stored });
+    imageSteps.node.addDependency(...documents);
+    const bakes = new BakeMachine(this, 'Bake', { steps: imageSteps, run: machine });
+    cleanUpEndedBakes(this, { machine: bakes.machine, cleanUpBake: imageSteps.cleanUpBake, deadLetters });
     const uploads = new UploadTrigger(this, { config, bucket, machine, deadLetters });
     new Notifier(this, { config, bucket, topic, deadLetters });
     new Summarizer(this, { config, bucket, deadLetters: summaryDeadLetters });
@@ -96,6 +102,7 @@ export class RunctlStack extends Stack {
     createManagedPolicies(this, { bucket, assetBucket: stored.bucket, scheduleRoleArn: schedules.role.roleArn });
     const outputs: Record<keyof typeof OUTPUTS, string> = {
       machine: machine.stateMachineArn,
+      bakeMachine: bakes.machine.stateMachineArn,
       bucket: bucket.bucketName,
       logGroup: runLogs.logGroupName,
       scheduleRole: schedules.role.roleArn,

@@ -318,6 +318,35 @@ export const instanceSchema = z.object({
   ),
 });
 
+export const bakeSchema = z.object({
+  id: about(text, 'name of the execution of runctl-bake'),
+  executionArn: text,
+  image: about(or(text), 'ami-…; null: the bake goes on (--detach)'),
+  key: about(or(text), 'SHA-256 of what the packages of the image depend on'),
+  base: about(or(text), 'the image that it was made from'),
+  made: about(or(z.boolean()), 'false: there was an image of this key already'),
+});
+export const imagesSchema = z.array(
+  z.object({
+    id: about(text, 'ami-…'),
+    state: about(text, "EC2's name of it: pending, available, failed"),
+    current: about(z.boolean(), 'the parameter /runctl/images/<project>/current names it'),
+    createdAt: time,
+    publishedAt: about(or(time), 'when an instance from it had passed its test; null: it has not'),
+    gigabytes: about(count, 'GiB of its volumes'),
+    key: or(text),
+    base: about(or(text), 'the image that it was made from'),
+    bake: about(or(text), 'name of the execution that made it'),
+  }),
+);
+export const usedImageSchema = z.object({
+  launchTemplate: text,
+  version: about(text, 'its default version now'),
+  image: text,
+  previousVersion: about(text, 'its default version before'),
+});
+export const removedImageSchema = z.object({ id: text, project: text, snapshots: z.array(text) });
+
 export const doctorSchema = z.object({
   ok: about(z.boolean(), 'no check failed'),
   checks: z.array(
@@ -381,6 +410,10 @@ export const OUTPUTS = {
   'instance status': instanceSchema,
   'instance start': instanceSchema,
   'instance stop': instanceSchema,
+  'image bake': bakeSchema,
+  'image list': imagesSchema,
+  'image use': usedImageSchema,
+  'image remove': removedImageSchema,
   doctor: doctorSchema,
   'local status': localStatusSchema,
   'local env': localEnvSchema,
@@ -391,6 +424,9 @@ export type RunOutput = z.infer<typeof runSchema>;
 export type StatusOutput = z.infer<typeof statusSchema>;
 export type CheckpointsOutput = z.infer<typeof checkpointsSchema>;
 export type InstanceOutput = z.infer<typeof instanceSchema>;
+export type BakeOutput = z.infer<typeof bakeSchema>;
+export type ImagesOutput = z.infer<typeof imagesSchema>;
+export type UsedImageOutput = z.infer<typeof usedImageSchema>;
 export type StartOutput = z.infer<typeof startSchema>;
 export type PlanOutput = z.infer<typeof planSchema>;
 export type PushOutput = z.infer<typeof pushSchema>;

@@ -5,6 +5,7 @@ import { findDanger, readEntryName, unsafe } from './entry-name.ts';
 import { EntryTree } from './entry-tree.ts';
 import { ArchiveError } from './errors.ts';
 import { ExtensionReader, type Extensions, type ExtensionType, isExtension } from './extensions.ts';
+import { FileDigests } from './file-digests.ts';
 import type { GitState } from './git-state.ts';
 import { sparseKey } from './pax.ts';
 import { printableBytes } from './printable.ts';
@@ -27,6 +28,8 @@ export interface EntriesReport {
   readonly topFolder: string | null;
   /** The files that `capture` asked for, by the names it gave. */
   readonly captured: ReadonlyMap<string, Uint8Array>;
+  /** Hex SHA-256 of the files that `digest` asked for, by their names, the top folder included. */
+  readonly digests: ReadonlyMap<string, string>;
   /** The commit that `git archive`, or `runctl push`, noted, or null. */
   readonly git: GitState | null;
 }
@@ -37,14 +40,17 @@ export class Entries implements TarConsumer {
   readonly #files: ArchiveFile[] = [];
   readonly #tree = new EntryTree();
   readonly #capture: Capture;
+  readonly #digests: FileDigests;
   readonly #caps: ArchiveCaps;
   readonly #extensions = new ExtensionReader();
   #count = 0;
   #body: ((bytes: Buffer, padding: Buffer) => void) | null = null;
 
-  constructor(caps: ArchiveCaps, capture: CaptureOptions) {
+  /** @param digest which files' digests are wanted */
+  constructor(caps: ArchiveCaps, capture: CaptureOptions, digest: (name: string) => boolean = () => false) {
     this.#caps = caps;
     this.#capture = new Capture(capture);
+    this.#digests = new FileDigests(digest);
   }
 
   /**
@@ -64,7 +70,8 @@ export class Entries implements TarConsumer {
     }
     if (this.#extensions.waiting)
       throw corruptTar(`After ${this.reading} an entry is missing: its extension header is there`, at);
-    return { files, topFolder, captured: this.#capture.result(topFolder), git: this.#extensions.git };
+    const captured = this.#capture.result(topFolder);
+    return { files, topFolder, captured, digests: this.#digests.result(), git: this.#extensions.git };
   }
 
   header(block: Buffer, at: number): TarBody {
@@ -121,8 +128,15 @@ export class Entries implements TarConsumer {
     this.#checkCount(this.#tree.size, shown, at);
     if (folder) return { size: 0, keep: false };
     this.#files.push({ name: name.path, size });
-    const keep = this.#capture.wants(name.parts, size);
-    if (keep) this.#body = (content) => this.#capture.add(name.parts, content);
+    const isCaptured = this.#capture.wants(name.parts, size);
+    const isDigested = this.#digests.wants(name.path, size);
+    const keep = isCaptured || isDigested;
+    if (keep) {
+      this.#body = (content) => {
+        if (isCaptured) this.#capture.add(name.parts, content);
+        if (isDigested) this.#digests.add(name.path, content);
+      };
+    }
     return { size, keep };
   }
 

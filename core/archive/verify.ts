@@ -28,6 +28,8 @@ export interface ArchiveReport extends EntriesReport {
 export interface VerifyOptions {
   readonly caps: ArchiveCaps;
   readonly capture: CaptureOptions;
+  /** Whether the digest of a file is wanted, by its name; default: of none. */
+  readonly digest?: (name: string) => boolean;
 }
 
 /** At most this much goes to zlib at once: deflate makes 1,032 times as much of it before the caps can look, 64 MiB. */
@@ -41,7 +43,7 @@ const PIECE_BYTES = 64 * 1024;
  */
 export async function verifyArchive(body: AsyncIterable<Uint8Array>, options: VerifyOptions): Promise<ArchiveReport> {
   const { caps } = options;
-  const entries = new Entries(caps, options.capture);
+  const entries = new Entries(caps, options.capture, options.digest);
   const tar = new TarStream(entries);
   const hash = createHash('sha256');
   let bytes = 0;

@@ -234,6 +234,12 @@ export const ANSWERS = {
     idleSeconds: z.number(),
     bootId: z.string(),
   }),
+  scrub: z.object({
+    /** `busy`: a run uses it; nothing has changed. `scrubbing`: it powers itself off at the end. `failed`: see reasons; it stays on. */
+    state: z.enum(['busy', 'scrubbing', 'failed']),
+    reasons: z.array(z.string()),
+    bootId: z.string(),
+  }),
 } as const;
 export type Verb = keyof typeof ANSWERS;
 export type AnswerTo<V extends Verb> = DeepReadonly<z.infer<(typeof ANSWERS)[V]>>;

@@ -249,6 +249,18 @@ export type IdleRequest = RequestBase & {
   /** Also when another run than this one used it last; left out: false. */
   readonly anyRun?: boolean;
 };
+/** Has what must not be in an image removed from a builder, and the builder powered off. */
+export type ScrubRequest = RequestBase & {
+  readonly verb: 'scrub';
+  readonly image: {
+    /** Of what the image has: a name of at most 128 characters. */
+    readonly key: string;
+    /** The AMI that the builder was started from. */
+    readonly base: string;
+  };
+  /** Seconds before it begins, from 0 to 60, so that the answer arrives. */
+  readonly delay: number;
+};
 export type RunnerRequest =
   | StartRequest
   | PollRequest
@@ -257,7 +269,8 @@ export type RunnerRequest =
   | UploadRequest
   | ReleaseRequest
   | FetchRequest
-  | IdleRequest;
+  | IdleRequest
+  | ScrubRequest;
 
 export interface RunnerRefusal {
   readonly ok: false;

@@ -38,6 +38,8 @@ export const probeAnswer = z.object({
     z.object({ path: z.string(), reason: z.string(), version: z.string(), pip: z.boolean(), error: z.null() }),
     z.object({ error: z.string() }),
   ]),
+  /** The image of runctl that the instance was started from, and how far it was scrubbed; null, or left out: it was not. */
+  image: z.optional(z.nullable(z.object({ key: z.string(), state: z.string() }))),
   uv: z.nullable(z.object({ path: z.string(), version: text, error: text })),
   /** `devices`: NVIDIA GPUs on the PCI bus; `names`: of those that the driver shows. */
   gpu: z.object({ devices: z.int(), names: z.array(z.string()), error: text }),

@@ -2,7 +2,15 @@ import { parse as parseToml } from 'smol-toml';
 import { parse as parseYaml } from 'yaml';
 import { printable } from '../archive/printable.ts';
 import type { ArchiveReport } from '../archive/verify.ts';
-import { type ArchiveLocation, projectFolder, toProjectName } from '../names.ts';
+import { RunError } from '../errors.ts';
+import {
+  ARCHIVE_PREFIX,
+  type ArchiveLocation,
+  parseArchiveUri,
+  projectFolder,
+  toProjectName,
+  UPLOAD_PREFIX,
+} from '../names.ts';
 import { PACKAGE_FILE } from './package-file.ts';
 import { InvalidSpec, parseSpec, type SpecInput } from './spec.ts';
 
@@ -91,6 +99,29 @@ function without(keys: readonly (keyof SpecInput)[], spec: SpecInput, source: st
     if (spec[key] !== undefined) throw new InvalidSpec(`${source}: ${key} is valid in the execution's input only`);
   }
   return spec;
+}
+
+/**
+ * Where the archive is that a run names.
+ * @throws InvalidSpec; RunError ArchiveNotGzip
+ */
+export function locateArchive(asked: SpecInput, uploadBucket: string): ArchiveLocation {
+  const location = parseArchiveUri(asked.archive ?? '');
+  if (!location) throw new InvalidSpec("the execution's input: archive is missing; give s3://bucket/key");
+  if (location.bucket !== uploadBucket) {
+    throw new InvalidSpec(
+      `archive: runctl reads archives from its own bucket, ${uploadBucket}, and not from ${location.bucket}`,
+    );
+  }
+  if (!location.key.startsWith(UPLOAD_PREFIX) && !location.key.startsWith(ARCHIVE_PREFIX)) {
+    throw new InvalidSpec(
+      `archive: runctl reads archives below ${UPLOAD_PREFIX} and ${ARCHIVE_PREFIX}, and not ${location.key}`,
+    );
+  }
+  if (!location.key.endsWith('.tar.gz') && !location.key.endsWith('.tgz')) {
+    throw new RunError('ArchiveNotGzip', `${location.key} is not named .tar.gz. Pack the project with tar czf.`);
+  }
+  return location;
 }
 
 /** The project's name where nobody gave one: the upload's folder, pyproject.toml, the archive's top folder, `runctl`. */

@@ -60,6 +60,33 @@ export const POWER_STATES = {
   ended: 'Ended',
 } as const;
 
+/** The states of runctl-bake. */
+export const BAKE_STATES = {
+  begin: 'Begin bake',
+  prepare: 'Prepare image',
+  exists: 'Image exists?',
+  start: 'Start builder',
+  started: 'Builder ready?',
+  starting: 'Wait for builder',
+  build: 'Install on builder',
+  scrub: 'Scrub builder',
+  scrubbed: 'Builder scrubbed?',
+  scrubbing: 'Wait for scrub',
+  create: 'Create image',
+  created: 'Image created?',
+  creating: 'Wait for image',
+  startTest: 'Start test instance',
+  testReady: 'Test instance ready?',
+  startingTest: 'Wait for test instance',
+  test: 'Run on test instance',
+  publish: 'Publish image',
+  describe: 'Describe image',
+  cleanUp: 'Clean up bake',
+  lost: 'Clean-up failed',
+  succeeded: 'Image ready',
+  failed: 'Bake failed',
+} as const;
+
 /** The states that run a nested watch. */
 export const WATCHES = {
   sync: RUN_STATES.watchSync,

@@ -36,6 +36,14 @@ def main(words: list[str]) -> int:
         from install import store
 
         return store.main(words[1])
+    if work == "scrub":
+        from image import main as scrub
+
+        return scrub.main(words[1])
+    if work == "read-ahead":
+        from image import read_ahead
+
+        return read_ahead.main(words[1])
     if work == "stop":
         from jobs import orphan_stopper
 

@@ -66,6 +66,10 @@ def _handle(data: bytes | str) -> dict[str, Any]:
         from jobs import idle
 
         return idle.answer(request)
+    if verb == "scrub":
+        from jobs import scrub
+
+        return scrub.answer(request)
     from jobs import stop
 
     return stop.answer(request) if verb == "stop" else stop.release(request)

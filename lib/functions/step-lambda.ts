@@ -27,10 +27,12 @@ export interface StepLambdaProps {
 export class StepLambda extends Construct {
   readonly function: IFunction;
   readonly timeout: Duration;
+  readonly description: string;
 
   constructor(scope: Construct, id: string, props: StepLambdaProps) {
     super(scope, id);
     this.timeout = props.timeout;
+    this.description = props.description;
     const functionName = `${STACK_NAME}-${id}`;
     const logGroup = new LogGroup(this, 'Logs', {
       logGroupName: `/aws/lambda/${functionName}`,

@@ -51,7 +51,7 @@ import {
 import { StepLambda } from './step-lambda.ts';
 
 /** A poll sends at most two commands, 75 s each (lambdas/adapters/commands.ts), and then writes the log. */
-const ONE_POLL = Duration.seconds(180);
+export const ONE_POLL = Duration.seconds(180);
 /** Sync code polls twice when the instance is busy. */
 const TWO_POLLS = Duration.seconds(330);
 /** Begins no request after 100 s (lambdas/finish-run.ts), and then writes the manifest. */

@@ -1,4 +1,4 @@
-import { Rule } from 'aws-cdk-lib/aws-events';
+import { type EventPattern, Rule } from 'aws-cdk-lib/aws-events';
 import type { IQueue } from 'aws-cdk-lib/aws-sqs';
 import type { StateMachine } from 'aws-cdk-lib/aws-stepfunctions';
 import type { Construct } from 'constructs';
@@ -15,14 +15,27 @@ export function stopEndedRuns(
 ): void {
   new Rule(scope, 'StopRule', {
     description: 'Cleans up after runs that were aborted, timed out, or failed',
-    eventPattern: {
-      source: ['aws.states'],
-      detailType: ['Step Functions Execution Status Change'],
-      detail: {
-        stateMachineArn: [props.machine.stateMachineArn],
-        status: ['ABORTED', 'TIMED_OUT', 'FAILED'],
-      },
-    },
+    eventPattern: ended(props.machine, ['ABORTED', 'TIMED_OUT', 'FAILED']),
     targets: [target(props.stopRun.function, props.deadLetters)],
   });
+}
+
+/** The same for bakes: one that failed has cleaned up itself, unless that failed too. */
+export function cleanUpEndedBakes(
+  scope: Construct,
+  props: { machine: StateMachine; cleanUpBake: StepLambda; deadLetters: IQueue },
+): void {
+  new Rule(scope, 'BakeRule', {
+    description: 'Cleans up after bakes that were aborted, timed out, or failed',
+    eventPattern: ended(props.machine, ['ABORTED', 'TIMED_OUT', 'FAILED']),
+    targets: [target(props.cleanUpBake.function, props.deadLetters)],
+  });
+}
+
+function ended(machine: StateMachine, status: string[]): EventPattern {
+  return {
+    source: ['aws.states'],
+    detailType: ['Step Functions Execution Status Change'],
+    detail: { stateMachineArn: [machine.stateMachineArn], status },
+  };
 }

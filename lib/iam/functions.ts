@@ -156,6 +156,11 @@ export function joinOutputs(bucket: Bucket): Permission {
   return { actions: ['s3:ListMultipartUploadParts'], resources: [bucket.arnForObjects(`${RUN_PREFIX}*`)] };
 }
 
+/** Reads how a run ended. */
+export function readManifests(bucket: Bucket): Permission {
+  return { actions: ['s3:GetObject'], resources: [bucket.arnForObjects(`${RUN_PREFIX}*/${MANIFEST}`)] };
+}
+
 /** Reads manifests, and reads and writes the notes of sent notifications. */
 export function notifyRuns(bucket: Bucket, topicArn: string): Permission[] {
   return [
@@ -278,7 +283,7 @@ export function executionsOf(stack: Stack, machine: string): string {
   return stack.formatArn({ service: 'states', resource: 'execution', resourceName: `${machine}:*`, arnFormat });
 }
 
-function machineArn(stack: Stack, resourceName: string): string {
+export function machineArn(stack: Stack, resourceName: string): string {
   const arnFormat = ArnFormat.COLON_RESOURCE_NAME;
   return stack.formatArn({ service: 'states', resource: 'stateMachine', resourceName, arnFormat });
 }

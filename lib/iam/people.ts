@@ -33,6 +33,7 @@ import {
   startInstances,
   stopInstances,
 } from './functions.ts';
+import { manageImages } from './images.ts';
 import { type Permission, toPolicy } from './permission.ts';
 
 /** As runctl 0.1.0 wrote them; never to be changed. */
@@ -61,6 +62,7 @@ export function createManagedPolicies(
       ...watch,
       ...operateRuns(stack, bucket, assetBucket),
       ...manageSchedules(stack, bucket, scheduleRoleArn),
+      ...manageImages(stack),
     ],
   };
   for (const [key, permissions] of Object.entries(policies)) {

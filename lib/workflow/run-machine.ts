@@ -21,7 +21,7 @@ import { RUN_STATES } from '../../core/workflow/states.ts';
 import type { StepLambda } from '../functions/step-lambda.ts';
 import type { Steps } from '../functions/steps.ts';
 import { createMachine } from './machine.ts';
-import { catchAll, STEP_CONTEXT, stepTask } from './tasks.ts';
+import { catchAll, retryNested, STEP_CONTEXT, stepTask } from './tasks.ts';
 
 /** 2,000 polls at 20 s take 11 hours; a watch that lasts a day has hung. */
 const LONGEST_WATCH = Duration.hours(24);
@@ -351,19 +351,7 @@ export class RunMachine extends Construct {
       assign: { [job]: '{% $states.result.Output %}', watches: '{% $watches + 1 %}' },
       taskTimeout: Timeout.duration(LONGEST_WATCH),
     });
-    // 2 + 4 + 8 + 16 + 32 s, for faults of Step Functions.
-    task.addRetry({
-      errors: [
-        'StepFunctions.ThrottlingException',
-        'StepFunctions.ServiceUnavailable',
-        'StepFunctions.SdkClientException',
-        // What Step Functions calls a fault of its own in a nested call (Step Functions Developer Guide, "Error handling").
-        'StepFunctions.AWSStepFunctionsException',
-      ],
-      interval: Duration.seconds(2),
-      maxAttempts: 5,
-      backoffRate: 2,
-    });
+    retryNested(task);
     catchAll(task, this.plan);
     return task;
   }

@@ -1,6 +1,6 @@
 import { Duration } from 'aws-cdk-lib';
 import { type IChainable, JitterType, TaskInput, type TaskStateBase, Timeout } from 'aws-cdk-lib/aws-stepfunctions';
-import { LambdaInvoke } from 'aws-cdk-lib/aws-stepfunctions-tasks';
+import { LambdaInvoke, type StepFunctionsStartExecution } from 'aws-cdk-lib/aws-stepfunctions-tasks';
 import type { Construct } from 'constructs';
 import { ERRORS } from '../../core/errors.ts';
 import type { StepLambda } from '../functions/step-lambda.ts';
@@ -74,4 +74,20 @@ export function stepTask(
 export function catchAll(task: TaskStateBase, next: IChainable): void {
   task.addCatch(next, { errors: ['States.DataLimitExceeded'], assign: CAUGHT });
   task.addCatch(next, { errors: ['States.ALL'], assign: CAUGHT });
+}
+
+/** Faults of Step Functions itself: 2 + 4 + 8 + 16 + 32 s. The name of the nested execution is equal on a retry, so that it is found. */
+export function retryNested(task: StepFunctionsStartExecution): void {
+  task.addRetry({
+    errors: [
+      'StepFunctions.ThrottlingException',
+      'StepFunctions.ServiceUnavailable',
+      'StepFunctions.SdkClientException',
+      // What Step Functions calls a fault of its own in a nested call (Step Functions Developer Guide, "Error handling").
+      'StepFunctions.AWSStepFunctionsException',
+    ],
+    interval: Duration.seconds(2),
+    maxAttempts: 5,
+    backoffRate: 2,
+  });
 }

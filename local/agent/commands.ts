@@ -6,6 +6,7 @@ import type { Executor } from './executor.ts';
 import type { Faults } from './faults.ts';
 import type { Instance, ListInstances } from './instances.ts';
 import { type Command, Invocation } from './invocation.ts';
+import type { MachineVariables } from './machine.ts';
 import { checkParameters } from './parameters.ts';
 import { ServiceError } from './service-error.ts';
 import { Workers } from './workers.ts';
@@ -19,6 +20,8 @@ export interface CommandsOptions {
   readonly documents: Documents;
   readonly faults: Faults;
   readonly instances: ListInstances;
+  /** Added to the environment of an instance's commands. */
+  readonly variablesOf: (instance: Instance) => MachineVariables;
   readonly execute: Executor;
   readonly onError: (error: unknown) => void;
 }
@@ -35,11 +38,12 @@ export class Commands {
 
   /** SendCommand. If `answerLost` is true, the caller must not receive the answer. */
   async send(input: unknown): Promise<{ answer: object; answerLost: boolean }> {
-    const { documents, faults, instances } = this.#options;
+    const { documents, faults, instances, variablesOf } = this.#options;
     const request = sendCommandInput.parse(input);
     const { name, version, content } = documents.content(request.DocumentName, request.DocumentVersion);
     checkParameters(content, request.Parameters);
-    const targets = chooseInstances(await instances(), request);
+    const chosen = chooseInstances(await instances(), request);
+    const targets = chosen.map(({ id }) => id);
     const command: Command = {
       id: randomUUID(),
       documentName: name,
@@ -50,7 +54,7 @@ export class Commands {
       timeoutSeconds: request.TimeoutSeconds,
       requestedAt: new Date(),
     };
-    const invocations = targets.map((instanceId) => new Invocation(command, instanceId));
+    const invocations = chosen.map((one) => new Invocation(command, one.id, variablesOf(one)));
     this.#commands.set(command.id, { command, invocations });
     this.#forgetOldest();
     for (const invocation of invocations) this.#deliver(invocation);
@@ -146,7 +150,7 @@ export class Commands {
 function chooseInstances(
   all: readonly Instance[],
   request: { InstanceIds: readonly string[]; Targets: readonly { Key: string; Values: readonly string[] }[] },
-): string[] {
+): Instance[] {
   const running = all.filter((one) => one.state === 'running');
   const named = request.Targets.filter((target) => target.Key === 'InstanceIds').flatMap((target) => target.Values);
   const ids = [...request.InstanceIds, ...named];
@@ -160,10 +164,10 @@ function chooseInstances(
   const tagged = request.Targets.filter((target) => target.Key !== 'InstanceIds');
   if (tagged.length === 0) {
     if (ids.length === 0) throw new ServiceError('ValidationException', 'Either InstanceIds or Targets must be given.');
-    return [...new Set(ids)];
+    return running.filter(({ id }) => ids.includes(id));
   }
   const matching = running.filter((one) =>
     tagged.every(({ Key, Values }) => Key.startsWith('tag:') && Values.includes(one.tags[Key.slice(4)] ?? '')),
   );
-  return [...new Set([...ids, ...matching.map((one) => one.id)])];
+  return running.filter((one) => ids.includes(one.id) || matching.includes(one));
 }

@@ -26,10 +26,17 @@ function metadataAddress(instanceId: string, { AWS_ENDPOINT_URL: endpoint }: Ser
 /** The folder with the number of each instance's boots, in the agent's own variables. */
 export const BOOTS = 'RUNCTL_LOCAL_BOOTS';
 
-/** An instance that was stopped and started again has another boot id than this machine. */
-function ofBoot(instanceId: string, { [BOOTS]: folder }: ServiceAddresses): Record<string, string> {
+/**
+ * An instance that was stopped and started again has another boot id than this machine, and so has one with a system of
+ * its own from its first boot on: it may have the disk of another instance.
+ */
+function ofBoot(
+  { instanceId, variables }: Pick<CommandRequest, 'instanceId' | 'variables'>,
+  { [BOOTS]: folder }: ServiceAddresses,
+): Record<string, string> {
   const boots = folder === undefined ? 0 : countBoots(folder, instanceId);
-  return boots === 0 ? {} : { RUNCTL_BOOT_ID: `${instanceId}-boot-${boots + 1}` };
+  const isOwn = boots > 0 || 'RUNCTL_SYSTEM_ROOT' in variables;
+  return isOwn ? { RUNCTL_BOOT_ID: `${instanceId}-boot-${boots + 1}` } : {};
 }
 
 function countBoots(folder: string, instanceId: string): number {
@@ -47,7 +54,7 @@ export function noteStop(folder: string, instanceId: string): void {
 
 /** The environment of a command: what systemd and the agent set. It has no HOME and no USER. */
 export function bareEnvironment(
-  request: Pick<CommandRequest, 'commandId' | 'instanceId' | 'region'>,
+  request: Pick<CommandRequest, 'commandId' | 'instanceId' | 'region' | 'variables'>,
   services: ServiceAddresses,
   extra: unknown = undefined,
 ): Record<string, string> {
@@ -58,7 +65,8 @@ export function bareEnvironment(
     ...Object.fromEntries(added.map(([key, value]) => [key, String(value)])),
     ...ofServices(services),
     ...metadataAddress(request.instanceId, services),
-    ...ofBoot(request.instanceId, services),
+    ...request.variables,
+    ...ofBoot(request, services),
     SSM_COMMAND_ID: request.commandId,
     AWS_SSM_INSTANCE_ID: request.instanceId,
     AWS_SSM_REGION_NAME: request.region,

@@ -1,4 +1,5 @@
 import type { DocumentContent } from './document-content.ts';
+import type { MachineVariables } from './machine.ts';
 
 /** One command for one instance, as the agent on that instance receives it. */
 export interface CommandRequest {
@@ -8,6 +9,8 @@ export interface CommandRequest {
   readonly document: DocumentContent;
   /** The parameters of SendCommand, unchanged. */
   readonly parameters: Readonly<Record<string, readonly string[]>>;
+  /** Of the instance's machine, for the command's environment. */
+  readonly variables: MachineVariables;
 }
 
 export type EndStatus = 'Success' | 'Failed' | 'TimedOut' | 'Cancelled';

@@ -2,8 +2,8 @@ import { instanceInformationInput } from './command-input.ts';
 import type { Faults } from './faults.ts';
 import type { Instance } from './instances.ts';
 
-// Every instance of the emulator has an agent. If the instance is stopped, the agent's connection is lost;
-// terminated instances are not listed.
+// Every instance of the emulator has an agent. If the instance is stopped, the agent's connection is lost; those that are
+// pending or terminated are not listed.
 
 /** DescribeInstanceInformation. */
 export function instanceInformation(input: unknown, instances: readonly Instance[], faults: Faults) {
@@ -13,7 +13,7 @@ export function instanceInformation(input: unknown, instances: readonly Instance
     ...InstanceInformationFilterList.map(({ key, valueSet }) => ({ Key: key, Values: valueSet })),
   ];
   const list = instances
-    .filter((one) => one.state !== 'terminated' && one.state !== 'shutting-down')
+    .filter((one) => !['pending', 'terminated', 'shutting-down'].includes(one.state))
     .map((one) => ({ one, row: row(one, faults) }))
     .filter(({ one, row: shown }) =>
       filters.every(({ Key, Values }) => Values.some((value) => fits(Key, value, one, shown))),

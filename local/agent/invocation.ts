@@ -1,6 +1,7 @@
 import type { DocumentContent } from './document-content.ts';
 import type { CommandRequest, ExecutionResult, Executor, StepResult } from './executor.ts';
 import { corrupt, type FaultSubject, type Faults } from './faults.ts';
+import type { MachineVariables } from './machine.ts';
 import type { Workers } from './workers.ts';
 
 export type Status = 'Pending' | 'InProgress' | 'Cancelling' | 'Success' | 'Failed' | 'TimedOut' | 'Cancelled';
@@ -32,12 +33,14 @@ export class Invocation {
   status: Status = 'Pending';
   details = 'Pending';
   steps: readonly StepResult[] = [];
+  readonly #variables: MachineVariables;
   readonly #cancel = new AbortController();
   #lost = false;
 
-  constructor(command: Command, instanceId: string) {
+  constructor(command: Command, instanceId: string, variables: MachineVariables) {
     this.command = command;
     this.instanceId = instanceId;
+    this.#variables = variables;
     this.visibleAt = Date.now() + 50 + Math.random() * 50;
   }
 
@@ -71,6 +74,7 @@ export class Invocation {
         region: options.region,
         document: this.command.content,
         parameters: this.command.parameters,
+        variables: this.#variables,
       };
       let result = await options.execute(request, this.#cancel.signal);
       if (twice) result = await options.execute(request, this.#cancel.signal);

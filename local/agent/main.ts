@@ -10,7 +10,9 @@ import { Faults } from './faults.ts';
 import { imitation } from './imitation.ts';
 import { watchInstances } from './instance-watch.ts';
 import { instancesOf } from './instances.ts';
+import { machineVariables } from './machine.ts';
 import { agentOptions, credentialsFrom } from './options.ts';
+import { powerOffOf } from './power-off.ts';
 import { programExecutor } from './program-executor.ts';
 import { agentServer } from './server.ts';
 import { operations } from './service.ts';
@@ -24,12 +26,21 @@ mkdirSync(options.folder, { recursive: true });
 const faults = new Faults();
 const documents = new Documents(join(options.folder, 'documents.json'));
 const instances = instancesOf(options.upstream, options.region, credentials);
-const commands = new Commands({ region: options.region, documents, faults, instances, execute: executor(), onError });
+const commands = new Commands({
+  region: options.region,
+  documents,
+  faults,
+  instances,
+  variablesOf: (instance) => machineVariables(instance, options.folder),
+  execute: executor(),
+  onError,
+});
+const powerOff = powerOffOf(options.upstream, options.region, credentials);
 const stopped = async (instanceId: string) => {
   noteStop(options.folder, instanceId);
   await killInstanceProcesses(instanceId);
 };
-watchInstances({ commands, instances, kill: stopped, onError });
+watchInstances({ commands, instances, folder: options.folder, kill: stopped, powerOff, onError });
 const server = agentServer({
   upstream: options.upstream,
   operations: operations({ commands, documents, faults, instances }),

@@ -5,7 +5,7 @@ import { DescribeInstancesCommand, EC2Client, RunInstancesCommand } from '@aws-s
 import { localSettings } from './clients.ts';
 import type { CloudAccess } from './credentials.ts';
 import { LocalError } from './errors.ts';
-import type { StatePaths } from './paths.ts';
+import { packageCaches, type StatePaths } from './paths.ts';
 
 /** The demo's project: a run that names no instance uses the one with `tag:Project=<project>`. */
 export const demoProject = 'digits';
@@ -78,7 +78,7 @@ export async function registerInstance(access: CloudAccess, { name, project, fol
  * installs are complete, but only the first one downloads.
  */
 export async function keepPackageCaches(home: string, paths: StatePaths): Promise<void> {
-  const caches = join(paths.cache, 'instance');
+  const caches = packageCaches(paths);
   await mkdir(caches, { recursive: true });
   try {
     await symlink(caches, join(home, '.cache'));

@@ -4,7 +4,7 @@ import { cloudRequirements, ensureVenv, type Report } from '../tools/python-tool
 import type { CloudAccess, CloudCredentials } from './credentials.ts';
 import { cloudEnvironment } from './environment.ts';
 import { LocalError } from './errors.ts';
-import { projectRoot, type StatePaths } from './paths.ts';
+import { packageCaches, projectRoot, type StatePaths } from './paths.ts';
 import { isAlive, startBackground, tailOf } from './processes.ts';
 import { signedFetch } from './signed-fetch.ts';
 import type { ProcessRef } from './state.ts';
@@ -33,6 +33,9 @@ export async function startMinistack(venv: string, access: CloudAccess, paths: S
       ...cloudEnvironment(access, paths),
       GATEWAY_PORT: new URL(access.endpoint).port,
       GATEWAY_NOTICES: paths.notices,
+      GATEWAY_INSTANCES: paths.instance,
+      GATEWAY_IMAGES: paths.images,
+      GATEWAY_PACKAGES: packageCaches(paths),
       STATE_DIR: join(paths.local, 'ministack'),
       S3_DATA_DIR: join(paths.local, 'ministack-s3'),
       PYTHONUNBUFFERED: '1',

@@ -19,6 +19,8 @@ export interface StatePaths {
   readonly logs: string;
   /** The disks of its instances (`root` and `home` of the runner). `down` removes it. */
   readonly instance: string;
+  /** Copies of such disks, in images: `<image id>`. `down` removes it. */
+  readonly images: string;
   /** The SSM agent's own files: documents, and a folder for each instance with its scripts. */
   readonly agent: string;
   /** Notices of EC2 that the metadata service has for an instance: `<instance id>.json`. */
@@ -57,11 +59,17 @@ export function statePaths(base?: string): StatePaths {
     lock: join(folder, 'local.lock'),
     logs: join(local, 'logs'),
     instance: join(folder, 'instance'),
+    images: join(folder, 'images'),
     agent: join(local, 'agent'),
     notices: join(local, 'notices'),
     venvs: join(caches, 'venvs'),
     cache: join(caches, 'cache'),
   };
+}
+
+/** The downloads of uv and pip, which instances keep between clouds. */
+export function packageCaches({ cache }: StatePaths): string {
+  return join(cache, 'instance');
 }
 
 /** The command line of `runctl local <words>` for this cloud. */
@@ -76,6 +84,7 @@ export function localCommand(words: string, { base }: StatePaths): string {
  */
 export async function makePrivateFolders(paths: StatePaths): Promise<void> {
   await makeFolder(paths.local, 0o700);
+  await makeFolder(paths.images, 0o700);
   await makeFolder(paths.instance, process.getuid?.() === 0 ? 0o711 : 0o700);
 }
 

@@ -37,7 +37,8 @@ export async function endCloud(paths: StatePaths): Promise<number> {
   if (state !== undefined) await endGroup(state.ministack, 5_000);
   const jobs = await killJobs(paths);
   const rest = await killMarked((entry) => entry === `${markName}=${paths.local}`);
-  for (const folder of [paths.local, paths.instance]) await rm(folder, { recursive: true, force: true, maxRetries: 5 });
+  for (const folder of [paths.local, paths.instance, paths.images])
+    await rm(folder, { recursive: true, force: true, maxRetries: 5 });
   return jobs + rest + (state === undefined ? 0 : 1) + (state?.agent ? 1 : 0);
 }
 

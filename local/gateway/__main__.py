@@ -4,10 +4,14 @@ import asyncio
 import os
 from typing import Any, Dict, List, Optional, Tuple
 
+import templates
+from disks import Disks
 from guard import Guard, Scope
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
+from images import Images
 from imds import give_notices, use_sessions
+from launches import Launches
 from ministack.app import app
 from ministack.core.iam_evaluator import CredentialResolutionError, resolve_credential
 from ministack.services.s3 import _parse_multipart_form
@@ -46,6 +50,10 @@ def main() -> None:
 
     use_sessions()
     give_notices(os.environ["GATEWAY_NOTICES"])
+    templates.install()
+    folders = [os.environ[name] for name in ("GATEWAY_INSTANCES", "GATEWAY_IMAGES", "GATEWAY_PACKAGES")]
+    disks = Disks(*folders)
+    Launches(disks, Images(disks))
     settings: Dict[str, Any] = {"bind": ["%s:%d" % (HOST, port)], "keep_alive_timeout": 75}
     config = Config.from_mapping(settings)
     emulator = with_stopping(with_prices(with_ranges(app)))

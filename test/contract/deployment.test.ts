@@ -2,7 +2,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
-import { ENV, POWER_MACHINE, RUN_MACHINE, WATCH_MACHINE } from '../../core/names.ts';
+import { BAKE_MACHINE, ENV, POWER_MACHINE, RUN_MACHINE, WATCH_MACHINE } from '../../core/names.ts';
+import { BAKE_STATES } from '../../core/workflow/states.ts';
 import { lambdaNames } from '../../lib/functions/bundle.ts';
 import { CALLED } from '../support/lib/function-calls.ts';
 import { tasksOf } from '../support/lib/state-graph.ts';
@@ -43,16 +44,21 @@ const functions = new Map(
 );
 
 describe('states and handlers', () => {
-  const kebab = (state: string) => state.toLowerCase().replaceAll(' ', '-');
+  /** Two states of a bake start an instance. */
+  const SHARED: Readonly<Record<string, string>> = {
+    [BAKE_STATES.start]: 'start-image-instance',
+    [BAKE_STATES.startTest]: 'start-image-instance',
+  };
+  const kebab = (state: string) => SHARED[state] ?? state.toLowerCase().replaceAll(' ', '-');
 
   it('have one name: a file in lambdas/ for each state that calls a function', () => {
-    const states = [RUN_MACHINE, WATCH_MACHINE, POWER_MACHINE].flatMap((machine) => {
+    const states = [RUN_MACHINE, WATCH_MACHINE, POWER_MACHINE, BAKE_MACHINE].flatMap((machine) => {
       const tasks = tasksOf(aws.machine(machine)).filter(([, { Resource }]) => Resource?.endsWith(':lambda:invoke'));
       for (const [name, { Arguments }] of tasks) {
         const id = String(Arguments?.FunctionName).split('.')[0] ?? '';
         expect(aws.resources[id]?.Properties.FunctionName, name).toBe(`runctl-${kebab(name)}`);
       }
-      return tasks.map(([name]) => kebab(name));
+      return [...new Set(tasks.map(([name]) => kebab(name)))];
     });
     // Those that are no state: one starts the machine, one ends what it left, three report on it, one notes what EC2 announces, one sweeps.
     const others = [

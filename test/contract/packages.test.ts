@@ -23,7 +23,16 @@ function imported(path: string): string[] {
 
 describe('instance/runner', () => {
   it('has a package for each subject, and two modules that start them', () => {
-    expect(packages.sort()).toEqual(['checkpoints', 'collect', 'common', 'install', 'jobs', 'restore', 'sync']);
+    expect(packages.sort()).toEqual([
+      'checkpoints',
+      'collect',
+      'common',
+      'image',
+      'install',
+      'jobs',
+      'restore',
+      'sync',
+    ]);
     const modules = entries.filter((entry) => entry.isFile()).map(({ name }) => name);
     expect(modules.sort()).toEqual(['__main__.py', 'dispatch.py']);
   });

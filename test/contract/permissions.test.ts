@@ -5,9 +5,11 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { dataPrefix, manifestKey } from '../../core/checkpoints/keys.ts';
 import { environmentDataPrefix, environmentManifestKey } from '../../core/environments/keys.ts';
+import { IMAGE_TAGS, imageParameter } from '../../core/images/names.ts';
 import {
   ASSEMBLE_FUNCTION,
   archiveKey,
+  BAKE_MACHINE,
   fetchedKey,
   indexKey,
   interruptionKey,
@@ -86,6 +88,8 @@ const execution = (machine: string, name: string) => arn('states', `execution:${
 const RUN = execution(RUN_MACHINE, 'demo-1');
 const WATCH = execution(WATCH_MACHINE, watchName('demo-1-0123456789abcdef', 2));
 const POWER = arn('states', `stateMachine:${POWER_MACHINE}`);
+const BAKES = arn('states', `stateMachine:${BAKE_MACHINE}`);
+const BAKE = execution(BAKE_MACHINE, 'demo-image-1');
 const MACHINE = arn('states', `stateMachine:${RUN_MACHINE}`);
 const document = (name: string) => arn('ssm', `document/${name}`);
 const GROUP = arn('logs', `log-group:${RUN_LOG_GROUP}`);
@@ -108,6 +112,19 @@ const onManaged = (action: string): IamRequest => ({
   resource: arn('ec2', 'instance/i-0123456789abcdef0'),
   context: { 'ec2:ResourceTag/runctl': 'enabled', 'ec2:ResourceTag/runctl:power': 'managed' },
 });
+const ec2 = (resource: string) => arn('ec2', resource);
+/** Images and snapshots belong to no account in their ARNs. */
+const unowned = (resource: string) => ec2(resource).replace(':111122223333:', '::');
+const IMAGE = unowned('image/ami-0123456789abcdef0');
+const SNAPSHOT = unowned('snapshot/snap-0123456789abcdef0');
+const BUILDER = ec2('instance/i-0123456789abcdef0');
+const PARAMETER = arn('ssm', `parameter${imageParameter('demo')}`);
+const unownedParameter = arn('ssm', 'parameter/aws/service/ami').replace(':111122223333:', '::');
+const withContext = (context: Record<string, string>, action: string, ...resources: string[]): IamRequest[] =>
+  resources.map((resource) => ({ action, resource, context }));
+const ofBake = { 'ec2:ResourceTag/runctl:made-by': BAKE_MACHINE };
+const enabled = { 'ec2:ResourceTag/runctl': 'enabled' };
+const fromTemplate = { 'ec2:LaunchTemplate': ec2('launch-template/lt-0123456789abcdef0') };
 const measured = { action: 'cloudwatch:PutMetricData', resource: '*' };
 const read = (...keys: string[]) => keys.flatMap((key) => on('s3:GetObject', object(key)));
 const readVersion = (...keys: string[]) => keys.flatMap((key) => on('s3:GetObjectVersion', object(key)));
@@ -136,6 +153,8 @@ const READS: Readonly<Record<string, readonly string[]>> = {
   'assemble-archive': [patches, archives],
   'sync-code': [uploads, archives, indexes],
   'start-run': [uploads],
+  'prepare-image': [uploads, archives],
+  'publish-image': [runs],
 };
 const of = (table: typeof READS, name: string) => table[name] ?? [];
 const isPlan = (name: string) => name === 'plan-attempt';
@@ -184,6 +203,44 @@ const REQUESTS: Readonly<Record<string, (name: string) => IamRequest[]>> = {
   DescribeInstanceAttribute: () => [onManaged('ec2:DescribeInstanceAttribute')],
   StopInstances: () => [onManaged('ec2:StopInstances')],
   StartInstances: () => [onManaged('ec2:StartInstances')],
+  DescribeLaunchTemplates: () => on('ec2:DescribeLaunchTemplates', '*'),
+  DescribeLaunchTemplateVersions: () => [
+    ...on('ec2:DescribeLaunchTemplateVersions', '*'),
+    // Their images may be parameters.
+    ...on('ssm:GetParameters', PARAMETER, unownedParameter),
+  ],
+  DescribeImages: () => on('ec2:DescribeImages', '*'),
+  RunInstances: () => [
+    ...withContext(enabled, 'ec2:RunInstances', ec2('launch-template/lt-0123456789abcdef0')),
+    ...withContext({ ...fromTemplate, 'aws:RequestTag/runctl:made-by': BAKE_MACHINE }, 'ec2:RunInstances', BUILDER),
+    ...withContext(
+      fromTemplate,
+      'ec2:RunInstances',
+      IMAGE,
+      SNAPSHOT,
+      ...['volume', 'network-interface', 'subnet', 'security-group', 'key-pair', 'placement-group'].map((type) =>
+        ec2(`${type}/a-0123456789abcdef0`),
+      ),
+    ),
+    ...withContext({ 'ec2:CreateAction': 'RunInstances' }, 'ec2:CreateTags', BUILDER, ec2('volume/vol-1')),
+    ...withContext(
+      { 'iam:PassedToService': 'ec2.amazonaws.com' },
+      'iam:PassRole',
+      'arn:aws:iam::111122223333:role/runctl-instance',
+    ),
+  ],
+  TerminateInstances: () => withContext(ofBake, 'ec2:TerminateInstances', BUILDER),
+  CreateImage: () => [
+    ...withContext(ofBake, 'ec2:CreateImage', BUILDER),
+    ...on('ec2:CreateImage', IMAGE, SNAPSHOT),
+    ...withContext({ 'ec2:CreateAction': 'CreateImage' }, 'ec2:CreateTags', IMAGE, SNAPSHOT),
+  ],
+  CreateTags: () => withContext({ ...ofBake, 'aws:TagKeys': IMAGE_TAGS.published }, 'ec2:CreateTags', IMAGE),
+  DeregisterImage: () => withContext(ofBake, 'ec2:DeregisterImage', IMAGE),
+  DeleteSnapshot: () => withContext(ofBake, 'ec2:DeleteSnapshot', SNAPSHOT),
+  PutParameter: () => on('ssm:PutParameter', PARAMETER),
+  GetParameter: () => on('ssm:GetParameter', PARAMETER),
+  DeleteParameter: () => on('ssm:DeleteParameter', PARAMETER),
   GetProducts: () => on('pricing:GetProducts', '*'),
   DescribeSpotPriceHistory: () => on('ec2:DescribeSpotPriceHistory', '*'),
   DescribeInstanceInformation: () => on('ssm:DescribeInstanceInformation', '*'),
@@ -209,6 +266,7 @@ const REQUESTS: Readonly<Record<string, (name: string) => IamRequest[]>> = {
 function ofLambda(name: string): IamRequest[] {
   const stream = arn('logs', `log-group:/aws/lambda/${STACK_NAME}-${name}:log-stream:2026/11/26/[$LATEST]0123`);
   const isByEvent = [
+    'clean-up-bake',
     'expire-archives',
     'note-interruption',
     'notify-run',
@@ -239,6 +297,7 @@ const FOREIGN: readonly (readonly [RegExp, string])[] = [
   [/schedule\/(\w+)\/\w+-/, 'schedule/$1/other-'],
   [/role\/.*/, 'role/other'],
   [/stack\/\w+\//, 'stack/other/'],
+  [/parameter\/.*/, 'parameter/other'],
 ];
 
 function strangers({ action, resource, context }: IamRequest): IamRequest[] {
@@ -379,10 +438,19 @@ const OF_PEOPLE: Readonly<Record<string, readonly (readonly [readonly Policy[], 
   HeadBucket: [[WATCHERS, LIST]],
   ListObjectsV2: [[WATCHERS, LIST]],
   Invoke: [[WATCHERS, on('lambda:InvokeFunction', arn('lambda', `function:${ASSEMBLE_FUNCTION}`))]],
-  StartExecution: [[WATCHERS, on('states:StartExecution', MACHINE)]],
+  StartExecution: [
+    [WATCHERS, on('states:StartExecution', MACHINE)],
+    [OPERATORS, on('states:StartExecution', BAKES)],
+  ],
   ListExecutions: [[WATCHERS, on('states:ListExecutions', MACHINE)]],
-  DescribeExecution: [[WATCHERS, on('states:DescribeExecution', RUN, WATCH)]],
-  GetExecutionHistory: [[WATCHERS, on('states:GetExecutionHistory', RUN, WATCH)]],
+  DescribeExecution: [
+    [WATCHERS, on('states:DescribeExecution', RUN, WATCH)],
+    [OPERATORS, on('states:DescribeExecution', BAKE)],
+  ],
+  GetExecutionHistory: [
+    [WATCHERS, on('states:GetExecutionHistory', RUN, WATCH)],
+    [OPERATORS, on('states:GetExecutionHistory', BAKE)],
+  ],
   GetLogEvents: [[WATCHERS, on('logs:GetLogEvents', STREAM)]],
   DescribeInstances: [[WATCHERS, on('ec2:DescribeInstances', '*')]],
   DescribeInstanceInformation: [[WATCHERS, on('ssm:DescribeInstanceInformation', '*')]],
@@ -390,6 +458,19 @@ const OF_PEOPLE: Readonly<Record<string, readonly (readonly [readonly Policy[], 
   StartInstances: [[OPERATORS, [onManaged('ec2:StartInstances')]]],
   StopInstances: [[OPERATORS, [onManaged('ec2:StopInstances')]]],
   DescribeInstanceAttribute: [[OPERATORS, [onManaged('ec2:DescribeInstanceAttribute')]]],
+  DescribeImages: [[OPERATORS, on('ec2:DescribeImages', '*')]],
+  DescribeLaunchTemplates: [[OPERATORS, on('ec2:DescribeLaunchTemplates', '*')]],
+  DescribeLaunchTemplateVersions: [[OPERATORS, REQUESTS.DescribeLaunchTemplateVersions?.('') ?? []]],
+  CreateLaunchTemplateVersion: [
+    [OPERATORS, withContext(enabled, 'ec2:CreateLaunchTemplateVersion', ec2('launch-template/lt-0123456789abcdef0'))],
+  ],
+  ModifyLaunchTemplate: [
+    [OPERATORS, withContext(enabled, 'ec2:ModifyLaunchTemplate', ec2('launch-template/lt-0123456789abcdef0'))],
+  ],
+  DeregisterImage: [[OPERATORS, withContext(ofBake, 'ec2:DeregisterImage', IMAGE)]],
+  DeleteSnapshot: [[OPERATORS, withContext(ofBake, 'ec2:DeleteSnapshot', SNAPSHOT)]],
+  GetParameter: [[OPERATORS, on('ssm:GetParameter', PARAMETER)]],
+  DeleteParameter: [[OPERATORS, on('ssm:DeleteParameter', PARAMETER)]],
   DescribeDocument: [[OPERATORS, on('ssm:DescribeDocument', document(RUN_DOCUMENT), document(LOOK_DOCUMENT))]],
   GetDocument: [[OPERATORS, on('ssm:GetDocument', document(LOOK_DOCUMENT))]],
   SendCommand: [[OPERATORS, sendBy(LOOK_DOCUMENT)]],
@@ -436,7 +517,14 @@ describe('the managed policies', () => {
     const made = new Set(calls.filter((call) => sources.some((source) => source.includes(`new ${call}Command(`))));
     expect(calls).toContain('MultipartUpload');
     // Of the files in aws/ that the command line shares with the functions, these calls are the functions'.
-    const ofFunctions = ['PutObject'];
+    const ofFunctions = [
+      'PutObject',
+      'RunInstances',
+      'TerminateInstances',
+      'CreateImage',
+      'CreateTags',
+      'PutParameter',
+    ];
     const known = [...Object.keys(OF_PEOPLE), ...ofFunctions];
     expect([...made].filter((call) => !known.includes(call))).toEqual([]);
     expect(Object.keys(OF_PEOPLE).filter((call) => call !== 'MultipartUpload' && !made.has(call))).toEqual([]);

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { RunError } from '../../core/errors.ts';
-import type { JobName } from '../../core/names.ts';
+import { type JobName, VERBS_FOR_PEOPLE } from '../../core/names.ts';
 import { checkAnswer, type Verb } from '../../core/protocol/answers.ts';
 import {
   type CheckpointGrant,
@@ -18,6 +18,7 @@ import {
   type RequestBase,
   type RestoreRequest,
   type RunnerRequest,
+  type ScrubRequest,
   type StartRequest,
   type StopRequest,
   type SyncRequest,
@@ -148,7 +149,8 @@ const upload: UploadRequest = {
   parts: { 'outputs.tar.gz': parts },
 };
 const idle: Required<IdleRequest> = { ...base, verb: 'idle', quiet: 600, anyRun: false };
-const requests: Record<string, RunnerRequest> = { ...starts, poll, stop, collect, upload, release, idle };
+const scrub: Required<ScrubRequest> = { ...base, verb: 'scrub', image: { key: 'demo-1', base: 'ami-0' }, delay: 5 };
+const requests: Record<string, RunnerRequest> = { ...starts, poll, stop, collect, upload, release, idle, scrub };
 
 /** Keys that the runner can do without: it has a default, or reads them only when they are there. */
 const OPTIONAL = [
@@ -281,6 +283,19 @@ describe('requests', () => {
     ]);
   });
 
+  it('a scrub has names of what is made, and a delay within limits; no person may send one', () => {
+    const images = [{ key: 'a' }, { base: 'a' }, { key: 'a/b', base: 'a' }, { key: 'a'.repeat(129), base: 'a' }];
+    expect(understood(images.map((image) => ({ ...scrub, image })))).toEqual([
+      'image.base is missing',
+      'image.key is missing',
+      'image.key is not a name of 128 characters at most',
+      'image.key is not a name of 128 characters at most',
+    ]);
+    const limits = 'delay is not a number of seconds from 0 to 60';
+    expect(understood([0, 60, -1, 61].map((delay) => ({ ...scrub, delay })))).toEqual([null, null, limits, limits]);
+    expect(VERBS_FOR_PEOPLE).toEqual(['poll', 'probe', 'fetch']);
+  });
+
   it('a queue without its ttl is refused, with its name', () => {
     const asked = { ...starts.sync, queue: { ttl: 60 } };
     expect(understood([asked, { ...asked, queue: {} }])).toEqual([null, 'queue.ttl is missing']);
@@ -306,6 +321,7 @@ describe('answers', () => {
     upload: { state: 'uploaded', failed: { name: 'why' } },
     release: { released: true, jobs: {} },
     idle: { verdict: 'busy', reasons: ['ann is logged in (pts/0)'], idleSeconds: 1.5, bootId: 'b' },
+    scrub: { state: 'failed', reasons: ['an image must not have /home/a/key'], bootId: 'b' },
     fetch: { state: 'uploaded', files: 1, bytes: 1, sha256: SHA256, warnings: ['w'], failed: null },
   };
 

@@ -245,6 +245,17 @@ describe('the local cloud, to its own user', () => {
     expect((await fetch(url)).status).toBe(200);
     expect(await aws('stepfunctions', 'list-state-machines', '--output', 'text')).toContain('runctl-run');
     expect(await aws('logs', 'describe-log-groups', '--output', 'text')).toContain('/runctl/runs');
+    const base = ['--owners', '099720109477', '--filters', 'Name=name,Values=runctl-local'];
+    const described = await aws(
+      'ec2',
+      'describe-images',
+      ...base,
+      '--query',
+      'Images[].[ImageId,State]',
+      '--output',
+      'text',
+    );
+    expect(described).toBe('ami-00000000000000000\tavailable\n');
     await aws('ssm', 'put-parameter', '--name', '/cli/x', '--value', 'y', '--type', 'String', '--overwrite');
     expect(await aws('ssm', 'get-parameter', '--name', '/cli/x', '--output', 'text')).toContain('\ty');
     await expect(

@@ -88,6 +88,30 @@ def heard(root: str) -> str:
     return os.path.join(lease_folder(root), "heard")
 
 
+def image(root: str) -> str:
+    """What became of the scrub, also on the instances that were started from its image (common/image.py)."""
+    return os.path.join(root, "image.json")
+
+
+def scrub_work(root: str) -> str:
+    """Of the process that scrubs: what it has to do."""
+    return os.path.join(root, "scrub.json")
+
+
+def scrub_lock(root: str) -> str:
+    """Held by the process that scrubs."""
+    return os.path.join(root, "scrub.lock")
+
+
+def read_ahead(root: str) -> str:
+    """Of which boot the process that reads an image's files is, and of which user."""
+    return os.path.join(lease_folder(root), "read-ahead.json")
+
+
+#: Below a home: the files that the warm command of an image opened (instance/warm.py), one path a line.
+OPENED = ".runctl/image/opened.txt"
+
+
 def program_path() -> str:
     """Path of this program, to start it again in another process.
 

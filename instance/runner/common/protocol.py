@@ -9,10 +9,14 @@ if TYPE_CHECKING:
     from typing import Any, Mapping
 
 PROTOCOL = 1
-VERBS = ("start", "poll", "stop", "collect", "upload", "release", "probe", "fetch", "idle")
+VERBS = ("start", "poll", "stop", "collect", "upload", "release", "probe", "fetch", "idle", "scrub")
 JOBS = ("sync", "install", "restore", "train")
 #: Of attempts of a run.
 MAX_ATTEMPT = 1_000
+#: Of the names of an image.
+_MAX_IMAGE_NAME = 128
+#: Seconds before a scrub begins.
+_MAX_DELAY_S = 60
 #: SSM cuts a stream of 24,000 bytes; the document may add a line of its own.
 MAX_ANSWER_BYTES = 23_500
 #: Of raw log in one answer, when the request has no limit.
@@ -41,6 +45,7 @@ _OF_VERB = {
     "upload": {"wait": _NUMBER, "puts": (dict,)},
     "release": {},
     "idle": {"quiet": _NUMBER},
+    "scrub": {"image": (dict,), "delay": _NUMBER},
     "fetch": {"id": _TEXT, "wait": _NUMBER, "outputs": (list,), "maxBytes": _NUMBER},
 }
 #: A right to send checkpoints, with which a poll comes.
@@ -127,6 +132,8 @@ def parse(data: bytes | str) -> dict[str, Any]:
         _check_fetch(request)
     if request["verb"] == "idle" and type(request.setdefault("anyRun", False)) is not bool:
         raise Refusal("BadRequest", "anyRun is not true or false")
+    if request["verb"] == "scrub":
+        _check_scrub(request)
     if request["verb"] == "upload":
         _check_parts(request)
     if request["verb"] == "poll":
@@ -172,6 +179,16 @@ def _check_fetch(request: dict[str, Any]) -> None:
         raise Refusal("BadRequest", "outputs has the wrong type")
     if not _is_name(request["id"]) or len(request["id"]) > 32:
         raise Refusal("BadRequest", "id is not a name of 32 characters at most")
+
+
+def _check_scrub(request: dict[str, Any]) -> None:
+    """image: {key, base}: what it has and the AMI that it is made from. delay: seconds."""
+    _check(request["image"], {"key": _TEXT, "base": _TEXT}, "image.")
+    for name in ("key", "base"):
+        if not _is_name(request["image"][name]) or len(request["image"][name]) > _MAX_IMAGE_NAME:
+            raise Refusal("BadRequest", f"image.{name} is not a name of {_MAX_IMAGE_NAME} characters at most")
+    if not 0 <= request["delay"] <= _MAX_DELAY_S:
+        raise Refusal("BadRequest", f"delay is not a number of seconds from 0 to {_MAX_DELAY_S}")
 
 
 def _check_grant(request: dict[str, Any]) -> None:

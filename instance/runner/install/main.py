@@ -98,7 +98,11 @@ class Install:
             None
             if requirements.remote
             else records.key_of(
-                requirements, target, self._request["installer"], dict(self._request["env"], **self._request["secrets"])
+                requirements,
+                target,
+                self._request["installer"],
+                dict(self._request["env"], **self._request["secrets"]),
+                self._home,
             )
         )
         cached = self._restored(key, requirements, image, target) or self._cached(key, requirements, target)
@@ -107,9 +111,11 @@ class Install:
         log(f"installing {file.name} into {target.describe()} (Python {facts['version']})")
         before = target.visible()
         installer = self._work(target, file, requirements, env)
-        packages = records.needed(requirements, before, target.visible())
+        after = target.visible()
+        packages = records.needed(requirements, before, after)
+        changed = sum(before.get(name) != package for name, package in after.items())
         if self._request["environment"] == "shared":
-            self._warnings = self._records.conflicts(self._name, target, before, target.visible())
+            self._warnings = self._records.conflicts(self._name, target, before, after)
             for warning in self._warnings:
                 log(f"warning: {warning}")
         if key:
@@ -118,7 +124,7 @@ class Install:
             if self._own:
                 self._own.note_install()
         log(f"installed by {installer}: {len(packages)} packages in place, {self._progress.elapsed:.1f} s")
-        return self._result(installer, False, target, len(packages))
+        return self._result(installer, False, target, len(packages), changed)
 
     def _interpreter(self) -> Interpreter:
         try:
@@ -245,12 +251,14 @@ class Install:
         if disk_is_full([*failed.lines, str(failed)]):
             raise disk_full(self._home) from failed
 
-    def _result(self, installer: str, cached: bool, target: Target, packages: int) -> dict[str, Any]:
+    def _result(self, installer: str, cached: bool, target: Target, packages: int, changed: int = 0) -> dict[str, Any]:
+        """packages: that the install needs. changed: of all, those that it installed or replaced."""
         result = {
             "installer": installer,
             "cached": cached,
             "python": target.interpreter.path,
             "packages": packages,
+            "changed": changed,
             "seconds": round(self._progress.elapsed, 1),
             "warnings": self._warnings,
         }

@@ -43,20 +43,26 @@ _IRRELEVANT = (
 )
 
 
-def key_of(requirements: Requirements, target: Target, installer: str, spec_env: dict[str, str]) -> str:
+def key_of(requirements: Requirements, target: Target, installer: str, spec_env: dict[str, str], home: str) -> str:
     """A SHA-256 of what an install depends on: requirements, interpreter, platform, and the sources of packages.
 
-    installer: the run spec's. spec_env: the run spec's `env`, with the references of its secrets.
+    installer: the run spec's. spec_env: the run spec's `env`, with the references of its secrets. home: of the user;
+    an instance that is started from an image may have it elsewhere.
     """
     interpreter, facts = target.interpreter, target.facts
+    paths = [interpreter.path, os.path.realpath(interpreter.path), *target.own]
     parts = {
         "requirements": requirements.digest(),
-        "interpreter": [interpreter.path, os.path.realpath(interpreter.path), interpreter.kind, target.own],
+        "interpreter": [interpreter.kind, *(_below(home, path) for path in paths)],
         "python": [facts[name] for name in ("implementation", "version", "platform", "libc")],
         "installer": installer,
         "env": relevant_settings(spec_env),
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _below(home: str, path: str) -> str:
+    return "~" + path[len(home) :] if path.startswith(home + "/") else path
 
 
 def relevant_settings(env: dict[str, str]) -> dict[str, str]:

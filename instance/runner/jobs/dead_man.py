@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 COMMAND = "RUNCTL_SHUTDOWN"
 _SHUTDOWN = ["shutdown", "-h", "now"]
 #: Set in a local cloud: there the machine is somebody's.
-_LOCAL = ("AWS_ENDPOINT_URL", "AWS_EC2_METADATA_SERVICE_ENDPOINT", people.FACTS)
+LOCAL = ("AWS_ENDPOINT_URL", "AWS_EC2_METADATA_SERVICE_ENDPOINT", people.FACTS)
 _UNIT = "runctl-dead-man"
 _CHECK_INTERVAL_S = 15.0
 #: After a shutdown that did not end this process.
@@ -34,7 +34,7 @@ _GRACE_S = 2
 def note_request(root: str) -> None:
     """A request has come: written in place, so that it works on a full disk too. After a boot it starts the process."""
     with contextlib.suppress(OSError):
-        if not marker.is_locked(_lock_path(root)) and _command():
+        if not marker.is_locked(_lock_path(root)) and command():
             _launch(root)
     with contextlib.suppress(OSError):
         fd = os.open(paths.heard(root), os.O_WRONLY | os.O_NOFOLLOW)
@@ -49,7 +49,7 @@ def ensure(root: str, after: float) -> None:
 
     An error costs the shutdown alone, not the start that it is part of.
     """
-    if not _command():
+    if not command():
         return
     with contextlib.suppress(OSError):
         marker.write(_config_path(root), {"after": after}, durable=False)
@@ -79,7 +79,7 @@ def main(root: str) -> int:
         time.sleep(min(_CHECK_INTERVAL_S, config["after"] / 4))
         if is_due(root, config):
             with contextlib.suppress(subp.ProcessFailed):
-                subp.run(_command(), timeout=60)
+                subp.run(command(), timeout=60)
             time.sleep(_AGAIN_S)
 
 
@@ -104,12 +104,12 @@ def _silence(root: str) -> float:
         return 0.0
 
 
-def _command() -> list[str]:
-    """Empty: this machine must not be shut down."""
+def command() -> list[str]:
+    """What shuts the instance down. Empty: this machine must not be shut down."""
     replaced = os.environ.get(COMMAND)
     if replaced:
         return [str(word) for word in json.loads(replaced)]
-    is_machine = launch.has_systemd() and not any(name in os.environ for name in _LOCAL)
+    is_machine = launch.has_systemd() and not any(name in os.environ for name in LOCAL)
     return _SHUTDOWN if is_machine else []
 
 

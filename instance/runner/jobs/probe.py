@@ -10,7 +10,7 @@ import tempfile
 import time
 from typing import Any
 
-from common import accounts, disk, environment, interpreter, marker, paths
+from common import accounts, disk, environment, image, interpreter, marker, paths
 from common.protocol import Refusal
 from jobs import entry, launch, status, terminate
 
@@ -47,7 +47,14 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     kept["metadata"] = metadata.get("reason")
     kept["administratorGroups"] = accounts.administrator_groups(account) if os.geteuid() == 0 and account.uid else []
     kept["command"] = _find_command(request, account)
+    kept["image"] = _image(request["root"])
     return dict(kept, user=account.name, home=account.home, disk={"home": found["disk"], "root": root}, secrets=secrets)
+
+
+def _image(root: str) -> dict[str, str] | None:
+    """The image of runctl that the instance was started from; None: of none."""
+    found = image.read(root)
+    return None if found is None else {"key": found["key"], "state": found["state"]}
 
 
 def _find_command(request: dict[str, Any], account: accounts.Account) -> dict[str, str | None] | None:

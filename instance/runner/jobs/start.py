@@ -26,6 +26,10 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
 
             dead_man.ensure(request["root"], request["shutdown"]["after"])
         refusal = _begin(request, folder)
+        if refusal is None and request["job"] == "sync" and os.path.lexists(paths.image(request["root"])):
+            from jobs import read_ahead
+
+            read_ahead.begin(request)
     if refusal is not None:
         return refusal
     if request["job"] == "sync":

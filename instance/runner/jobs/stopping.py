@@ -10,7 +10,7 @@ import os
 import time
 from typing import Any
 
-from common import marker, paths, processes
+from common import image, marker, paths, processes
 
 #: The function stops the instance within its own time-out, 180 s, of the answer that marked it. After this time a mark
 #: means nothing: the stop was refused, and runs may start again.
@@ -28,6 +28,8 @@ def mark(root: str) -> None:
 
 
 def is_marked(root: str) -> bool:
+    if image.is_under_way(root):
+        return True  # for longer than a mark, and after its file has been removed
     found = _of_this_boot(_mark_path(root))
     return found is not None and uptime() - found["uptime"] < MARK_S
 

@@ -25,6 +25,7 @@ describe('the moments of a command', () => {
       documents: new Documents(join(folder, 'documents.json')),
       faults,
       instances: async () => [{ id: instanceId, state: 'running', windows: false, privateIp: '', tags: {} }],
+      variablesOf: () => ({}),
       execute: (...given) => execute(...given),
       onError: (error) => {
         throw error;

@@ -43,7 +43,7 @@ describe('what the imitated agent does beyond the recorded cases', () => {
     );
     const commandId = '11111111-2222-3333-4444-555555555555';
     return await run(
-      { commandId, instanceId, region: 'us-east-1', document, parameters },
+      { commandId, instanceId, region: 'us-east-1', document, parameters, variables: {} },
       new AbortController().signal,
     );
   }

@@ -194,6 +194,7 @@ export class ModelRunner {
       case 'release':
         return this.release(command, request.run);
       case 'fetch':
+      case 'scrub':
         throw new Error('no function sends it');
     }
   }

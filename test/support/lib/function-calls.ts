@@ -9,6 +9,7 @@ const FILES = ['PutObject', 'GetRunFile'];
 /** Reads the checkpoints of a lineage, and that their parts are there. */
 const CHECKPOINTS = ['GetCheckpoint', 'HeadCheckpoint', 'ListObjectsV2'];
 const PRICES = ['GetProducts', 'DescribeSpotPriceHistory'];
+const REMOVE_IMAGE = ['TerminateInstances', 'DescribeImages', 'DeregisterImage', 'DeleteSnapshot'];
 const JOIN = ['CreateMultipartUpload', 'ListParts', 'UploadPartCopy', 'CompleteMultipartUpload'];
 const END = [...COMMANDS, ...LOGS, ...FILES, 'HeadRunFile', ...JOIN, 'GetExecutionHistory'];
 
@@ -84,6 +85,15 @@ export const CALLED = new Map<string, readonly string[]>([
   ],
   ['finish-run', [...END, 'StartExecution']],
   ['stop-if-idle', [...JOB, 'StopInstances']],
+  [
+    'prepare-image',
+    ['GetObject', 'GetDocument', 'DescribeLaunchTemplateVersions', 'DescribeLaunchTemplates', 'DescribeImages'],
+  ],
+  ['start-image-instance', ['RunInstances', 'DescribeInstances', 'DescribeInstanceInformation']],
+  ['scrub-builder', JOB],
+  ['create-image', ['CreateImage', 'DescribeImages', 'TerminateInstances']],
+  ['publish-image', [...JOB, 'GetRunFile', 'CreateTags', 'PutParameter', ...REMOVE_IMAGE]],
+  ['clean-up-bake', ['DescribeInstances', ...REMOVE_IMAGE]],
   ['stop-run', [...END, 'StartExecution', 'DeleteObjects', 'StopExecution']],
   ['start-run', ['HeadObject', 'StartExecution']],
 ]);

@@ -49,6 +49,9 @@ function matches(statement: Statement, { action, resource, context = {} }: IamRe
 const OPERATORS: Readonly<Record<string, (value: string, wanted: string) => boolean>> = {
   StringEquals: (value, wanted) => value === wanted,
   StringLike: (value, wanted) => wildcard(wanted).test(value),
+  ArnLike: (value, wanted) => wildcard(wanted).test(value),
+  // Of one value.
+  'ForAllValues:StringEquals': (value, wanted) => value === wanted,
 };
 
 function wildcard(pattern: string): RegExp {
@@ -103,7 +106,17 @@ function statementsIn(aws: Synthesized, documents: readonly unknown[]): Statemen
     (document as { Statement: Statement[] }).Statement.map((statement) => ({
       ...statement,
       Resource: asList(statement.Resource).map((resource) => resolved(aws, resource)),
+      ...(statement.Condition ? { Condition: resolvedConditions(aws, statement.Condition) } : {}),
     })),
+  );
+}
+
+/** A condition's value may be an ARN of the stack's account. */
+function resolvedConditions(aws: Synthesized, conditions: NonNullable<Statement['Condition']>) {
+  const ofKeys = (keys: Readonly<Record<string, string | string[]>>) =>
+    Object.entries(keys).map(([key, value]) => [key, asList(value).map((one) => resolved(aws, one))]);
+  return Object.fromEntries(
+    Object.entries(conditions).map(([operator, keys]) => [operator, Object.fromEntries(ofKeys(keys))]),
   );
 }
 

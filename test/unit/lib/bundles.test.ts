@@ -5,8 +5,8 @@ import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { bundleLambdas, lambdaNames } from '../../../lib/functions/bundle.ts';
 
-/** The engine for expressions of people has 150 KB of those that read a spec, or a training's log. */
-const MOST_BYTES = 850 * 1024;
+/** The engine for expressions of people has 150 KB of those that read a spec, or a training's log; the client of EC2 has 150 KB. */
+const MOST_BYTES = 900 * 1024;
 let folder = '';
 
 beforeAll(async () => {

@@ -38,7 +38,7 @@ const ACCEPTED: readonly [finding: RegExp, reason: string][] = [
   [/^AwsSolutions-L1 /, 'nodejs22.x is a supported LTS runtime; a move to nodejs24.x is a change of its own.'],
   [/^AwsSolutions-SF2 /, 'Tracing costs per trace and shows what the execution history shows already.'],
   [
-    /^AwsSolutions-IAM5\[Resource::\*\] runctl\/(Steps|Notifier|RunCount|ArchiveExpiry)\//,
+    /^AwsSolutions-IAM5\[Resource::\*\] runctl\/(Steps|ImageSteps|Notifier|RunCount|ArchiveExpiry)\//,
     'Describe calls, GetCommandInvocation, ListSchedules and PutMetricData have no resource-level permissions.',
   ],
   [
@@ -54,7 +54,7 @@ const ACCEPTED: readonly [finding: RegExp, reason: string][] = [
     'The id of a stack is not known before it is there.',
   ],
   [
-    /^AwsSolutions-IAM5\[Resource::\*\] runctl\/(Run|Watch|Power)\/Machine\//,
+    /^AwsSolutions-IAM5\[Resource::\*\] runctl\/(Run|Watch|Power|Bake)\/Machine\//,
     'Log deliveries of Step Functions have no ARNs.',
   ],
   [
@@ -66,12 +66,28 @@ const ACCEPTED: readonly [finding: RegExp, reason: string][] = [
     'Which instances: the condition on the tag runctl=enabled says, and to start and stop them also runctl:power=managed.',
   ],
   [
+    /^AwsSolutions-IAM5\[Resource::arn:<AWS::Partition>:ec2:.*:(launch-template|volume|network-interface|subnet|security-group|key-pair|placement-group|image|snapshot)\/\*\] runctl\/(ImageSteps|Access-operator)/,
+    'Only from launch templates with the tag runctl=enabled, and only what a bake made.',
+  ],
+  [
+    /^AwsSolutions-IAM5\[Resource::arn:<AWS::Partition>:iam::<AWS::AccountId>:role\/runctl-instance\*\] /,
+    'The roles of instances that images may be made on are named so.',
+  ],
+  [
+    /^AwsSolutions-IAM5\[Resource::arn:<AWS::Partition>:ssm:.*:parameter\/(runctl\/images|aws\/service)\/\*\] /,
+    'Parameters are named after projects; those of AWS name its images.',
+  ],
+  [
+    /^AwsSolutions-IAM5\[Resource::<Uploads\w+\.Arn>\/runs\/\*\/manifest\.json\] runctl\/ImageSteps\//,
+    'Manifests: keys begin with the run, which is not known before.',
+  ],
+  [
     /^AwsSolutions-IAM5\[Resource::arn:<AWS::Partition>:logs:.*:log-group:\/runctl\/runs:\*\] /,
     'Streams are named after runs, which are not known before.',
   ],
   [
-    /^AwsSolutions-IAM5\[Resource::arn:<AWS::Partition>:states:.*:execution:runctl-(run|watch):\*\] /,
-    'Executions of these two machines.',
+    /^AwsSolutions-IAM5\[Resource::arn:<AWS::Partition>:states:.*:execution:runctl-(run|watch|bake):\*\] /,
+    'Executions of these machines.',
   ],
   [
     /^AwsSolutions-IAM5\[Resource::<Uploads\w+\.Arn>\/(runs|pieces|notified|interrupted|uploads|archives|patches|indexes|used|fetched|checkpoints|checkpoint-data|environments|environment-data)\/\*\] /,
@@ -82,11 +98,11 @@ const ACCEPTED: readonly [finding: RegExp, reason: string][] = [
     'One file of every run.',
   ],
   [
-    /^AwsSolutions-IAM5\[Resource::arn:<AWS::Partition>:states:.*:execution:\{.*\*\] runctl\/Run\/Machine\//,
+    /^AwsSolutions-IAM5\[Resource::arn:<AWS::Partition>:states:.*:execution:\{.*\*\] runctl\/(Run|Bake)\/Machine\//,
     'Executions of the nested machine, which get their names as they start.',
   ],
   [
-    /^AwsSolutions-IAM5\[Resource::<\w+Function\w+\.Arn>:\*\] runctl\/(Run|Watch|Power)\/Machine\//,
+    /^AwsSolutions-IAM5\[Resource::<\w+Function\w+\.Arn>:\*\] runctl\/(Run|Watch|Power|Bake)\/Machine\//,
     'Versions of the one function; the CDK grants them with it.',
   ],
 ];

@@ -2,8 +2,8 @@ import validate from 'asl-validator';
 import jsonata from 'jsonata';
 import { afterAll, describe, expect, it } from 'vitest';
 import { ERRORS } from '../../../core/errors.ts';
-import { POWER_MACHINE, RUN_MACHINE, runKey, WATCH_MACHINE } from '../../../core/names.ts';
-import { RUN_STATES, WATCH_STATES } from '../../../core/workflow/states.ts';
+import { BAKE_MACHINE, POWER_MACHINE, RUN_MACHINE, runKey, WATCH_MACHINE } from '../../../core/names.ts';
+import { BAKE_STATES, RUN_STATES, WATCH_STATES } from '../../../core/workflow/states.ts';
 import { reachable, tasksOf } from '../../support/lib/state-graph.ts';
 import { synthesize } from '../../support/lib/synth.ts';
 
@@ -13,7 +13,9 @@ afterAll(() => synthesized.remove());
 const run = synthesized.machine(RUN_MACHINE);
 const watch = synthesized.machine(WATCH_MACHINE);
 const power = synthesized.machine(POWER_MACHINE);
+const bake = synthesized.machine(BAKE_MACHINE);
 const both = [
+  [BAKE_MACHINE, bake],
   [POWER_MACHINE, power],
   [RUN_MACHINE, run],
   [WATCH_MACHINE, watch],
@@ -53,6 +55,7 @@ const LAMBDA_FAULTS = [
 it.each([
   [RUN_MACHINE, run, RUN_STATES],
   [WATCH_MACHINE, watch, WATCH_STATES],
+  [BAKE_MACHINE, bake, BAKE_STATES],
 ] as const)('%s has the states of core/workflow/states.ts and no others', (_, machine, states) => {
   expect(Object.keys(machine.States).sort()).toEqual(Object.values(states).sort());
 });

@@ -256,7 +256,7 @@ describe('the stack', () => {
 
   it('sets a retention on every log group', () => {
     const groups = aws.of('AWS::Logs::LogGroup');
-    expect(groups.length).toBe(lambdaNames().length + 4);
+    expect(groups.length).toBe(lambdaNames().length + 5);
     for (const { Properties } of groups)
       expect(Properties.RetentionInDays, String(Properties.LogGroupName)).toEqual(expect.any(Number));
     expect(
@@ -310,6 +310,9 @@ describe('permissions', () => {
       'ssm:GetCommandInvocation',
       'ssm:DescribeInstanceInformation',
       'ec2:DescribeInstances',
+      'ec2:DescribeImages',
+      'ec2:DescribeLaunchTemplates',
+      'ec2:DescribeLaunchTemplateVersions',
       'ec2:DescribeSpotPriceHistory',
       'pricing:GetProducts',
     ];

@@ -42,6 +42,7 @@ describe('a good gzip file', () => {
         files: [{ name: 'train.py', size: 3000 }],
         topFolder: null,
         captured: new Map(),
+        digests: new Map(),
         git: null,
       });
     }

@@ -1,0 +1,117 @@
+import { randomBytes } from 'node:crypto';
+import { executionsOver } from '../../aws/executions.ts';
+import { RunHistory } from '../../aws/run-history.ts';
+import { archiveUri, executionNameAt } from '../../core/names.ts';
+import type { SpecInput } from '../../core/spec/spec.ts';
+import { formatDuration } from '../../core/units.ts';
+import { retryNotes, retryUntilReachable } from '../account/retry.ts';
+import type { Context } from '../context.ts';
+import { EXIT, type ExitCode, setUpError, usageError } from '../errors.ts';
+import type { BakeOutput } from '../output/schemas.ts';
+import { pollUntil } from '../terminal/poll.ts';
+
+export interface BakeRequest {
+  readonly project: string;
+  readonly launchTemplate: string;
+  readonly templateVersion: string;
+  /** The run spec of the options. */
+  readonly spec: SpecInput;
+  readonly detach: boolean;
+  readonly yes: boolean;
+  readonly json: boolean;
+}
+
+/** The code whose requirements the image has. */
+export interface BakedCode {
+  /** In words. */
+  readonly description: string;
+  upload(): Promise<Parameters<typeof archiveUri>[0] & { readonly sha256?: string }>;
+}
+
+const LOOK_MS = 2_000;
+
+/** Asks, uploads the code, starts runctl-bake, and follows it. */
+export async function bakeImage(context: Context, request: BakeRequest, code: BakedCode): Promise<ExitCode> {
+  const { account, terminal, signal } = context;
+  const { project, launchTemplate, templateVersion } = request;
+  const machine = await account.output('bakeMachine');
+  terminal.note(`project    ${project}`);
+  terminal.note(`code       ${code.description}`);
+  terminal.note(
+    `instances  from the launch template ${launchTemplate}, version ${templateVersion}: one that is imaged, then one that tests the image`,
+  );
+  if (!request.yes && !terminal.isInteractive)
+    throw usageError('Nobody can confirm: this is not a terminal.', 'To start without a question: --yes');
+  if (!request.yes && !(await terminal.confirm('Make the image, unless there is one with these packages?', signal))) {
+    terminal.note('No image is made.');
+    return EXIT.succeeded;
+  }
+  const placed = await code.upload();
+  const digest = placed.sha256 === undefined ? {} : { sha256: placed.sha256 };
+  const name = executionNameAt(`${project}-image`, new Date(), randomBytes(2).toString('hex'));
+  const input = {
+    launchTemplate,
+    launchTemplateVersion: templateVersion,
+    spec: { ...request.spec, project, archive: archiveUri(placed), ...digest },
+  };
+  const notes = retryNotes((line) => terminal.note(line));
+  // Without the signal: an aborted call may have started it.
+  await retryUntilReachable(() => executionsOver(account.sfn).start(machine, name, input), notes, signal);
+  const executionArn = `${machine.replace(':stateMachine:', ':execution:')}:${name}`;
+  if (request.detach) {
+    print(context, request, { id: name, executionArn, image: null, key: null, base: null, made: null });
+    return EXIT.succeeded;
+  }
+  terminal.note(`bake       ${name}; Ctrl-C detaches, and the bake goes on`);
+  await follow(context, executionArn);
+  const ended = await executionsOver(account.sfn).describe(executionArn, signal);
+  if (ended?.status !== 'SUCCEEDED') throw failed(name, ended?.error ?? null, ended?.cause ?? null);
+  const output = JSON.parse(ended.output ?? '{}') as Omit<BakeOutput, 'id' | 'executionArn'>;
+  print(context, request, { ...output, id: name, executionArn });
+  return EXIT.succeeded;
+}
+
+/** Shows each state of the bake as it is entered. */
+async function follow(context: Context, executionArn: string): Promise<void> {
+  const { account, terminal, signal } = context;
+  const history = new RunHistory(account.sfn, executionArn);
+  const notes = retryNotes((line) => terminal.note(line));
+  let last = '';
+  const look = async () => {
+    const events = await retryUntilReachable(() => history.read(signal), notes, signal);
+    for (const { kind, state, at } of events) {
+      if (kind !== 'entered' || state === last || state.startsWith('Wait for')) continue;
+      last = state;
+      terminal.note(`${formatDuration((at - (history.startedAt ?? at)) / 1_000).padStart(7)}  ${state}`);
+    }
+    return history.ended ? true : undefined;
+  };
+  await pollUntil(LOOK_MS, look, signal);
+}
+
+function print({ terminal }: Context, { json, project }: BakeRequest, output: BakeOutput): void {
+  if (json) {
+    terminal.json(output);
+    return;
+  }
+  terminal.print(output.image ?? output.id);
+  if (output.made === false) terminal.note('There is an image with these packages already: nothing was made.');
+  if (output.image !== null)
+    terminal.note(`To start instances from it: runctl image use --project ${project} --launch-template lt-…`);
+  else terminal.note('It goes on; when it has ended: runctl image list');
+}
+
+function failed(name: string, error: string | null, cause: string | null) {
+  const read = parse(cause);
+  const message = typeof read?.message === 'string' ? read.message : (cause ?? 'Step Functions gives no reason.');
+  const next = typeof read?.next === 'string' ? read.next : 'See the execution in the Step Functions console.';
+  return setUpError(`The bake ${name} failed: ${error ?? 'it was stopped'}: ${message}`, next);
+}
+
+function parse(text: string | null): { message?: unknown; next?: unknown } | null {
+  try {
+    return JSON.parse(text ?? '') as { message?: unknown; next?: unknown };
+  } catch {
+    return null;
+  }
+}
