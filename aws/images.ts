@@ -4,7 +4,6 @@ import {
   DeleteSnapshotCommand,
   DeregisterImageCommand,
   DescribeImagesCommand,
-  DescribeInstancesCommand,
   DescribeLaunchTemplatesCommand,
   DescribeLaunchTemplateVersionsCommand,
   EC2Client,
@@ -14,7 +13,8 @@ import {
 } from '@aws-sdk/client-ec2';
 import type { LaunchTemplate } from '../core/images/data.ts';
 import type { FoundImage, Images, NewInstance } from '../core/images/ports.ts';
-import { errorName, unless, withAwsErrors } from './errors.ts';
+import { tagsOf } from '../core/workflow/choose-instance.ts';
+import { unless, withAwsErrors } from './errors.ts';
 import { refusalOf } from './power.ts';
 import { CLIENT_SETTINGS } from './settings.ts';
 
@@ -52,7 +52,7 @@ export function imagesOver(ec2: Pick<EC2Client, 'send'>): Images {
         id,
         version: String(one.VersionNumber ?? version),
         image: one.LaunchTemplateData?.ImageId ?? null,
-        tags: tagsOf(LaunchTemplates[0]),
+        tags: tagsOf(LaunchTemplates[0] ?? {}),
       };
     },
 
@@ -76,17 +76,12 @@ export function imagesOver(ec2: Pick<EC2Client, 'send'>): Images {
         Name: name,
         TagSpecifications: ['image' as const, 'snapshot' as const].map((type) => tagged(type, tags)),
       });
-      try {
-        return (await ec2.send(command)).ImageId ?? null;
-      } catch (error) {
-        // An earlier request made it, and its answer was lost.
-        if (errorName(error) !== 'InvalidAMIName.Duplicate') {
-          return await withAwsErrors(`ec2:CreateImage of ${instanceId}`, Promise.reject(error as Error));
-        }
-        const described = new DescribeImagesCommand({ Owners: ['self'], Filters: [{ Name: 'name', Values: [name] }] });
-        const { Images = [] } = await withAwsErrors('ec2:DescribeImages', ec2.send(described));
-        return Images[0]?.ImageId ?? null;
-      }
+      const made = await unless(['InvalidAMIName.Duplicate'], `ec2:CreateImage of ${instanceId}`, ec2.send(command));
+      if (made !== null) return made.ImageId ?? null;
+      // An earlier request made it, and its answer was lost.
+      const described = new DescribeImagesCommand({ Owners: ['self'], Filters: [{ Name: 'name', Values: [name] }] });
+      const { Images = [] } = await withAwsErrors('ec2:DescribeImages', ec2.send(described));
+      return Images[0]?.ImageId ?? null;
     },
 
     async tag(id, tags) {
@@ -117,14 +112,6 @@ export function imagesOver(ec2: Pick<EC2Client, 'send'>): Images {
         const sent = ec2.send(new TerminateInstancesCommand({ InstanceIds: [id] }));
         await unless(GONE, `ec2:TerminateInstances of ${id}`, sent);
       }
-    },
-
-    async instancesOf(tag, value) {
-      const command = new DescribeInstancesCommand({ Filters: [{ Name: `tag:${tag}`, Values: [value] }] });
-      const { Reservations = [] } = await withAwsErrors('ec2:DescribeInstances', ec2.send(command));
-      return Reservations.flatMap(({ Instances = [] }) => Instances)
-        .filter(({ State }) => State?.Name !== 'terminated')
-        .map(({ InstanceId = '' }) => InstanceId);
     },
   };
 }
@@ -159,8 +146,4 @@ function foundImage(image: Image): FoundImage {
     snapshots,
     gigabytes: sizes.reduce((sum, size) => sum + size, 0),
   };
-}
-
-function tagsOf(one: Pick<Image, 'Tags'> | undefined): Record<string, string> {
-  return Object.fromEntries((one?.Tags ?? []).map(({ Key = '', Value = '' }) => [Key, Value]));
 }

@@ -1,4 +1,5 @@
 import { createImages } from '../aws/images.ts';
+import { createInstances } from '../aws/instances.ts';
 import { type CleanUpPorts, cleanUpBake } from '../core/images/clean-up.ts';
 import type { CleanUpInput, CleanUpOutput } from '../core/images/data.ts';
 import { entry } from './adapters/entry.ts';
@@ -21,5 +22,5 @@ export function createCleanUpBake(ports: CleanUpPorts) {
 
 export const handler = entry(
   (event: CleanUpInput | StatusEvent) => ('detail' in event ? event.detail.name : event.execution.name),
-  () => createCleanUpBake({ images: createImages() }),
+  () => createCleanUpBake({ images: createImages(), instances: createInstances() }),
 );

@@ -22,7 +22,7 @@ import { InterruptionRule } from './functions/interruption-rule.ts';
 import { Notifier } from './functions/notifier.ts';
 import { RunCount } from './functions/run-count.ts';
 import { Steps } from './functions/steps.ts';
-import { cleanUpEndedBakes, stopEndedRuns } from './functions/stop-trigger.ts';
+import { cleanUpEnded } from './functions/stop-trigger.ts';
 import { Summarizer } from './functions/summarizer.ts';
 import { UploadTrigger } from './functions/upload-trigger.ts';
 import { createManagedPolicies } from './iam/people.ts';
@@ -74,11 +74,16 @@ export class RunctlStack extends Stack {
     const watch = new WatchMachine(this, 'Watch', steps);
     new PowerMachine(this, 'Power', steps);
     const { machine } = new RunMachine(this, 'Run', { steps, watch: watch.machine });
-    stopEndedRuns(this, { machine, stopRun: steps.stopRun, deadLetters });
+    cleanUpEnded(this, 'StopRule', { what: 'runs', machine, step: steps.stopRun, deadLetters });
     const imageSteps = new ImageSteps(this, { config, bucket, deadLetters, program: stored });
     imageSteps.node.addDependency(...documents);
     const bakes = new BakeMachine(this, 'Bake', { steps: imageSteps, run: machine });
-    cleanUpEndedBakes(this, { machine: bakes.machine, cleanUpBake: imageSteps.cleanUpBake, deadLetters });
+    cleanUpEnded(this, 'BakeRule', {
+      what: 'bakes',
+      machine: bakes.machine,
+      step: imageSteps.cleanUpBake,
+      deadLetters,
+    });
     const uploads = new UploadTrigger(this, { config, bucket, machine, deadLetters });
     new Notifier(this, { config, bucket, topic, deadLetters });
     new Summarizer(this, { config, bucket, deadLetters: summaryDeadLetters });

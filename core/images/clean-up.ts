@@ -1,11 +1,13 @@
 import { ERRORS, isErrorName, splitName } from '../errors.ts';
+import type { FoundInstance, InstanceSelector } from '../workflow/choose-instance.ts';
 import { BAKE_STATES } from '../workflow/states.ts';
 import type { CleanUpInput, CleanUpOutput } from './data.ts';
 import { bakeRunId, IMAGE_TAGS } from './names.ts';
 import type { Images } from './ports.ts';
 
 export interface CleanUpPorts {
-  readonly images: Pick<Images, 'instancesOf' | 'tagged' | 'remove' | 'terminate'>;
+  readonly images: Pick<Images, 'tagged' | 'remove' | 'terminate'>;
+  readonly instances: { find(selector: InstanceSelector): Promise<Pick<FoundInstance, 'id' | 'state'>[]> };
 }
 
 /** The states that run a nested run. */
@@ -14,11 +16,12 @@ const NEXT = 'Correct the cause, and start the bake again.';
 
 /** Removes what a bake made that did not end well: its instances, and its image. */
 export async function cleanUpBake(
-  { images }: CleanUpPorts,
+  { images, instances }: CleanUpPorts,
   { execution, failure }: CleanUpInput,
 ): Promise<CleanUpOutput> {
   const { name } = execution;
-  await images.terminate(await images.instancesOf(IMAGE_TAGS.bake, name));
+  const found = await instances.find({ tag: IMAGE_TAGS.bake, value: name });
+  await images.terminate(found.filter(({ state }) => state !== 'terminated').map(({ id }) => id));
   for (const image of await images.tagged({ [IMAGE_TAGS.bake]: name })) {
     if (image.tags[IMAGE_TAGS.published] === undefined) await images.remove(image);
   }

@@ -34,7 +34,7 @@ export interface LaunchTemplate {
 }
 
 export interface PrepareInput {
-  readonly execution: { readonly name: string; readonly arn: string };
+  readonly execution: { readonly name: string };
   /** The execution's input. */
   readonly input: unknown;
 }

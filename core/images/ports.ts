@@ -44,8 +44,6 @@ export interface Images {
   remove(image: Pick<FoundImage, 'id' | 'snapshots'>): Promise<void>;
   run(instance: NewInstance): Promise<{ readonly id: string } | StartRefusal>;
   terminate(ids: readonly string[]): Promise<void>;
-  /** Those with the tag that are not terminated. */
-  instancesOf(tag: string, value: string): Promise<string[]>;
 }
 
 export interface Parameters {

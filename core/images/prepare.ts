@@ -14,7 +14,7 @@ export interface PreparePorts {
   readonly images: Pick<Images, 'template' | 'find' | 'tagged'>;
 }
 
-/** Says what the bake makes, and whether there is such an image already. @throws RunError `LaunchTemplateNotFound`, `ImageFailed` */
+/** Says what the bake makes, and whether there is such an image already. @throws RunError `LaunchTemplateNotFound`, `LaunchTemplateNotEnabled` */
 export async function prepareBake(
   { images }: PreparePorts,
   about: {

@@ -48,11 +48,16 @@ export function foundInstance(instance: DescribedInstance): FoundInstance {
     platform: instance.Platform?.toLowerCase() === 'windows' ? 'windows' : 'linux',
     type: instance.InstanceType ?? 'unknown',
     image: instance.ImageId ?? 'unknown',
-    tags: Object.fromEntries((instance.Tags ?? []).map((tag) => [tag.Key ?? '', tag.Value ?? ''])),
+    tags: tagsOf(instance),
     priced: pricedInstance(instance),
     startedAt: instance.LaunchTime?.getTime() ?? null,
     reason: instance.StateReason?.Code ?? null,
   };
+}
+
+/** The tags of something of EC2, by their keys. */
+export function tagsOf({ Tags }: Pick<DescribedInstance, 'Tags'>): Record<string, string> {
+  return Object.fromEntries((Tags ?? []).map((tag) => [tag.Key ?? '', tag.Value ?? '']));
 }
 
 function pricedInstance(instance: DescribedInstance): PricedInstance {

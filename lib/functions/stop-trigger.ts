@@ -1,4 +1,4 @@
-import { type EventPattern, Rule } from 'aws-cdk-lib/aws-events';
+import { Rule } from 'aws-cdk-lib/aws-events';
 import type { IQueue } from 'aws-cdk-lib/aws-sqs';
 import type { StateMachine } from 'aws-cdk-lib/aws-stepfunctions';
 import type { Construct } from 'constructs';
@@ -6,36 +6,25 @@ import { target } from '../observability/dead-letters.ts';
 import type { StepLambda } from './step-lambda.ts';
 
 /**
- * An abort or a timeout runs no Catch, so an EventBridge event invokes stop-run. Such events are delivered on a best-effort basis: a run that
+ * An abort or a timeout runs no Catch, so an EventBridge event invokes the step. Such events are delivered on a best-effort basis: a run that
  * finds the instance held by an ended run invokes stop-run itself.
+ * @param what the executions, in the plural
  */
-export function stopEndedRuns(
+export function cleanUpEnded(
   scope: Construct,
-  props: { machine: StateMachine; stopRun: StepLambda; deadLetters: IQueue },
+  id: string,
+  props: { what: string; machine: StateMachine; step: StepLambda; deadLetters: IQueue },
 ): void {
-  new Rule(scope, 'StopRule', {
-    description: 'Cleans up after runs that were aborted, timed out, or failed',
-    eventPattern: ended(props.machine, ['ABORTED', 'TIMED_OUT', 'FAILED']),
-    targets: [target(props.stopRun.function, props.deadLetters)],
+  new Rule(scope, id, {
+    description: `Cleans up after ${props.what} that were aborted, timed out, or failed`,
+    eventPattern: {
+      source: ['aws.states'],
+      detailType: ['Step Functions Execution Status Change'],
+      detail: {
+        stateMachineArn: [props.machine.stateMachineArn],
+        status: ['ABORTED', 'TIMED_OUT', 'FAILED'],
+      },
+    },
+    targets: [target(props.step.function, props.deadLetters)],
   });
-}
-
-/** The same for bakes: one that failed has cleaned up itself, unless that failed too. */
-export function cleanUpEndedBakes(
-  scope: Construct,
-  props: { machine: StateMachine; cleanUpBake: StepLambda; deadLetters: IQueue },
-): void {
-  new Rule(scope, 'BakeRule', {
-    description: 'Cleans up after bakes that were aborted, timed out, or failed',
-    eventPattern: ended(props.machine, ['ABORTED', 'TIMED_OUT', 'FAILED']),
-    targets: [target(props.cleanUpBake.function, props.deadLetters)],
-  });
-}
-
-function ended(machine: StateMachine, status: string[]): EventPattern {
-  return {
-    source: ['aws.states'],
-    detailType: ['Step Functions Execution Status Change'],
-    detail: { stateMachineArn: [machine.stateMachineArn], status },
-  };
 }

@@ -4,6 +4,7 @@ import asyncio
 import os
 from typing import Any, Dict, List, Optional, Tuple
 
+import power
 import templates
 from disks import Disks
 from guard import Guard, Scope
@@ -16,7 +17,6 @@ from ministack.app import app
 from ministack.core.iam_evaluator import CredentialResolutionError, resolve_credential
 from ministack.services.s3 import _parse_multipart_form
 from peer import peer_uid
-from power import with_stopping
 from prices import with_prices
 from ranges import with_ranges
 
@@ -51,13 +51,13 @@ def main() -> None:
     use_sessions()
     give_notices(os.environ["GATEWAY_NOTICES"])
     templates.install()
+    power.install()
     folders = [os.environ[name] for name in ("GATEWAY_INSTANCES", "GATEWAY_IMAGES", "GATEWAY_PACKAGES")]
     disks = Disks(*folders)
     Launches(disks, Images(disks))
     settings: Dict[str, Any] = {"bind": ["%s:%d" % (HOST, port)], "keep_alive_timeout": 75}
     config = Config.from_mapping(settings)
-    emulator = with_stopping(with_prices(with_ranges(app)))
-    asyncio.run(serve(Guard(emulator, find_secret, parse_form, is_own_process), config))
+    asyncio.run(serve(Guard(with_prices(with_ranges(app)), find_secret, parse_form, is_own_process), config))
 
 
 main()

@@ -4,61 +4,35 @@ Meanwhile the local agent, which looks at the instances every second, ends what 
 """
 
 import time
-from typing import Awaitable, Callable, Dict, List, Tuple
-from urllib.parse import parse_qsl
+from typing import Dict, List
 
-from guard import App, Message, Receive, Scope, Send
+from ec2_calls import Answer, Params, Refusal, replace, text
+from ministack.services import ec2
 
 # EC2 takes half a minute or more.
 STOPPING_S = 5.0
-_ERROR = """<?xml version="1.0" encoding="UTF-8"?>
-<Response><Errors><Error><Code>IncorrectInstanceState</Code><Message>The instance '%s' is not in a state from which it \
-can be started.</Message></Error></Errors><RequestID>00000000-0000-0000-0000-000000000000</RequestID></Response>"""
 
 
-def with_stopping(app: App) -> App:
+def install() -> None:
     stopped: Dict[str, float] = {}
+    stop_instances, start_instances = (ec2._ACTION_MAP[name] for name in ("StopInstances", "StartInstances"))
 
-    async def with_states(scope: Scope, receive: Receive, send: Send) -> None:
-        authorization = dict(scope["headers"]).get(b"authorization", b"") if scope["type"] == "http" else b""
-        if b"/ec2/aws4_request" not in authorization:
-            await app(scope, receive, send)
-            return
-        messages = [await receive()]
-        while messages[-1]["type"] == "http.request" and messages[-1].get("more_body", False):
-            messages.append(await receive())
-        action, ids = _read(b"".join(message.get("body", b"") for message in messages))
+    def stop(p: Params) -> Answer:
         now = time.monotonic()
-        if action == "StopInstances":
-            stopped.update((one, now) for one in ids)
-        stopping = [one for one in ids if now - stopped.get(one, -STOPPING_S) < STOPPING_S]
-        if action == "StartInstances" and stopping:
-            await _refuse(send, stopping[0])
-            return
-        await app(scope, _replay(messages, receive), send)
+        stopped.update((one, now) for one in _instances(p))
+        return stop_instances(p)
 
-    return with_states
+    def start(p: Params) -> Answer:
+        now = time.monotonic()
+        for one in _instances(p):
+            if now - stopped.get(one, -STOPPING_S) < STOPPING_S:
+                message = "The instance '%s' is not in a state from which it can be started." % one
+                raise Refusal("IncorrectInstanceState", message)
+        return start_instances(p)
 
-
-def _read(body: bytes) -> Tuple[str, List[str]]:
-    """The action of an EC2 request, and the instances that it names."""
-    fields = parse_qsl(body.decode("utf-8", "replace"))
-    ids = [value for name, value in fields if name.startswith("InstanceId.")]
-    return dict(fields).get("Action", ""), ids
+    replace("StopInstances", stop)
+    replace("StartInstances", start)
 
 
-def _replay(messages: List[Message], receive: Receive) -> Callable[[], Awaitable[Message]]:
-    left = iter(messages)
-
-    async def replayed() -> Message:
-        message = next(left, None)
-        return await receive() if message is None else message
-
-    return replayed
-
-
-async def _refuse(send: Send, instance: str) -> None:
-    body = (_ERROR % instance).encode()
-    headers = [(b"content-type", b"text/xml;charset=UTF-8"), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": 400, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+def _instances(p: Params) -> List[str]:
+    return [text(p, name) for name in p if name.startswith("InstanceId.")]

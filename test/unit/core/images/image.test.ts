@@ -92,8 +92,14 @@ it('the two newest tested images are kept, and what older bakes left goes; a new
 });
 
 describe('a bake that failed', () => {
+  const instances = {
+    find: async () => [
+      { id: BUILDER, state: 'running' },
+      { id: 'i-1', state: 'terminated' },
+    ],
+  };
   const clean = async (failure: Parameters<typeof cleanUpBake>[1]['failure'], images = new FakeImages(image())) => {
-    const { error, cause } = await cleanUpBake({ images }, { execution: { name: bake.name }, failure });
+    const { error, cause } = await cleanUpBake({ images, instances }, { execution: { name: bake.name }, failure });
     return { images, error, cause: JSON.parse(cause) as Record<string, string> };
   };
 

@@ -86,6 +86,4 @@ export class FakeImages implements Images {
   async terminate(ids: readonly string[]) {
     this.terminated.push(...ids);
   }
-
-  instancesOf = async () => [BUILDER];
 }
