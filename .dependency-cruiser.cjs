@@ -73,7 +73,7 @@ module.exports = {
     ]),
     cli('schedules', 'archive', 'project'),
     cli('deploy'),
-    cli('images'),
+    cli('images', 'runs'),
     cli('doctor', 'archive', 'project'),
     only('cli-commands', 'cli/(commands/|[^/]+\\.ts$)', ['cli/', 'aws/', 'core/']),
     only('cli-terminal', 'cli/terminal/', ['cli/terminal/', 'cli/(errors|context)\\.ts$', 'core/']),

@@ -6,8 +6,7 @@ import { parseBakeInput } from '../core/images/input.ts';
 import { isReadByInstall } from '../core/images/key.ts';
 import { type PreparePorts, prepareBake } from '../core/images/prepare.ts';
 import { isRunId } from '../core/names.ts';
-import { CONFIG_FILE_BYTES, locateArchive, SPEC_FILE } from '../core/spec/archive-spec.ts';
-import { PACKAGE_FILE } from '../core/spec/package-file.ts';
+import { locateArchive, SPEC_SOURCES } from '../core/spec/archive-spec.ts';
 import { InvalidSpec } from '../core/spec/spec.ts';
 import type { RunProgram } from '../core/workflow/data.ts';
 import { entry } from './adapters/entry.ts';
@@ -40,7 +39,7 @@ export function createPrepare({ archives, caps, program, documentVersion, upload
     const location = { ...named, versionId: object.versionId };
     const report = await verifyArchive(object.body, {
       caps,
-      capture: { names: [SPEC_FILE, PACKAGE_FILE], maxBytes: CONFIG_FILE_BYTES },
+      capture: SPEC_SOURCES,
       digest: isReadByInstall,
     });
     const pinned = { ...program, documentVersion: await documentVersion(program.sha256) };

@@ -18,19 +18,17 @@ import {
 } from '../core/names.ts';
 import { believableSent } from '../core/sent.ts';
 import {
-  CONFIG_FILE_BYTES,
   deriveProject,
   locateArchive,
   packageText,
   projectFiles,
   readSpecFile,
   readSpecMetadata,
-  SPEC_FILE,
+  SPEC_SOURCES,
   withoutInclude,
 } from '../core/spec/archive-spec.ts';
 import { chooseEntry } from '../core/spec/choose-entry.ts';
 import { type DurationLimits, limitDurations } from '../core/spec/duration-limits.ts';
-import { PACKAGE_FILE } from '../core/spec/package-file.ts';
 import { defaultRequirements, missingRequirements } from '../core/spec/requirements.ts';
 import { secretLookingNames, secretWarning } from '../core/spec/secrets.ts';
 import { InvalidSpec, parseSpec, type RunSpec, resolveSpec } from '../core/spec/spec.ts';
@@ -85,7 +83,7 @@ export function createVerify({
     const fromMetadata = readSpecMetadata(object.metadata);
     const report = await verifyArchive(object.body, {
       caps,
-      capture: { names: [SPEC_FILE, PACKAGE_FILE], maxBytes: CONFIG_FILE_BYTES },
+      capture: SPEC_SOURCES,
     });
     for (const { sha256 } of [asked, fromMetadata]) {
       if (sha256 === undefined || sha256 === report.sha256) continue;

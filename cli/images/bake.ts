@@ -1,13 +1,13 @@
-import { randomBytes } from 'node:crypto';
 import { executionsOver } from '../../aws/executions.ts';
 import { RunHistory } from '../../aws/run-history.ts';
-import { archiveUri, executionNameAt } from '../../core/names.ts';
+import { archiveUri } from '../../core/names.ts';
 import type { SpecInput } from '../../core/spec/spec.ts';
 import { formatDuration } from '../../core/units.ts';
 import { retryNotes, retryUntilReachable } from '../account/retry.ts';
 import type { Context } from '../context.ts';
 import { EXIT, type ExitCode, setUpError, usageError } from '../errors.ts';
 import type { BakeOutput } from '../output/schemas.ts';
+import { startExecution } from '../runs/start.ts';
 import { pollUntil } from '../terminal/poll.ts';
 
 export interface BakeRequest {
@@ -48,16 +48,15 @@ export async function bakeImage(context: Context, request: BakeRequest, code: Ba
   }
   const placed = await code.upload();
   const digest = placed.sha256 === undefined ? {} : { sha256: placed.sha256 };
-  const name = executionNameAt(`${project}-image`, new Date(), randomBytes(2).toString('hex'));
   const input = {
     launchTemplate,
     launchTemplateVersion: templateVersion,
     spec: { ...request.spec, project, archive: archiveUri(placed), ...digest },
   };
   const notes = retryNotes((line) => terminal.note(line));
-  // Without the signal: an aborted call may have started it.
-  await retryUntilReachable(() => executionsOver(account.sfn).start(machine, name, input), notes, signal);
-  const executionArn = `${machine.replace(':stateMachine:', ':execution:')}:${name}`;
+  const check = () => 'To check: the executions of runctl-bake, in the Step Functions console.';
+  const execution = { what: 'bake', stem: `${project}-image`, input, check };
+  const { name, executionArn } = await startExecution(account.sfn, machine, execution, notes, signal);
   if (request.detach) {
     print(context, request, { id: name, executionArn, image: null, key: null, base: null, made: null });
     return EXIT.succeeded;

@@ -13,8 +13,7 @@ export interface StartedRun {
 }
 
 /**
- * Starts exactly one run, however often the call is repeated: its name is chosen here, and Step Functions accepts a name
- * only once.
+ * Starts exactly one run, however often the call is repeated.
  * @throws CliError, also when it is unknown whether the run has started
  */
 export async function startRun(
@@ -24,22 +23,45 @@ export async function startRun(
   notes: RetryNotes,
   signal: AbortSignal,
 ): Promise<StartedRun> {
+  const check = (runId: string) => `To check: runctl status ${runId}`;
+  const execution = { what: 'run', stem: spec.project, input: spec, check };
+  const { name, executionArn } = await startExecution(sfn, machineArn, execution, notes, signal);
+  return { runId: name, executionArn };
+}
+
+/**
+ * Starts exactly one execution, however often the call is repeated: its name is chosen here, and Step Functions accepts a name
+ * only once.
+ * @param execution what it is, in a word; the first part of its name; how to check whether it has started
+ * @throws CliError, also when it is unknown whether it has started
+ */
+export async function startExecution(
+  sfn: Pick<SFNClient, 'send'>,
+  machineArn: string,
+  execution: {
+    readonly what: string;
+    readonly stem: string;
+    readonly input: object;
+    readonly check: (name: string) => string;
+  },
+  notes: RetryNotes,
+  signal: AbortSignal,
+): Promise<{ readonly name: string; readonly executionArn: string }> {
   signal.throwIfAborted();
-  const runId = executionNameAt(spec.project, new Date(), randomBytes(2).toString('hex'));
-  const executionArn = `${machineArn.replace(':stateMachine:', ':execution:')}:${runId}`;
-  // Without the signal: an aborted call may have started the run.
-  const start = () => executionsOver(sfn).start(machineArn, runId, spec);
+  const { what, stem, input, check } = execution;
+  const name = executionNameAt(stem, new Date(), randomBytes(2).toString('hex'));
+  const executionArn = `${machineArn.replace(':stateMachine:', ':execution:')}:${name}`;
+  // Without the signal: an aborted call may have started it.
+  const start = () => executionsOver(sfn).start(machineArn, name, input);
   try {
-    // A name that is taken: an earlier attempt has started the run.
+    // A name that is taken: an earlier attempt has started it.
     await retryUntilReachable(start, notes, signal);
   } catch (error) {
     if (signal.aborted || isTransient(error))
-      throw setUpError(
-        `AWS did not answer, so it is unknown whether run ${runId} has started.`,
-        `To check: runctl status ${runId}`,
-        { cause: error },
-      );
+      throw setUpError(`AWS did not answer, so it is unknown whether ${what} ${name} has started.`, check(name), {
+        cause: error,
+      });
     throw error;
   }
-  return { runId, executionArn };
+  return { name, executionArn };
 }

@@ -1,5 +1,6 @@
 import { parse as parseToml } from 'smol-toml';
 import { parse as parseYaml } from 'yaml';
+import type { CaptureOptions } from '../archive/capture.ts';
 import { printable } from '../archive/printable.ts';
 import type { ArchiveReport } from '../archive/verify.ts';
 import { RunError } from '../errors.ts';
@@ -15,8 +16,8 @@ import { PACKAGE_FILE } from './package-file.ts';
 import { InvalidSpec, parseSpec, type SpecInput } from './spec.ts';
 
 export const SPEC_FILE = 'runctl.yaml';
-/** A run spec or a pyproject.toml is a few KB; the rest of such a file would not be one. */
-export const CONFIG_FILE_BYTES = 256 * 1024;
+/** The files of an archive that a spec is made of. They are a few KB; the rest of such a file would not be one. */
+export const SPEC_SOURCES: CaptureOptions = { names: [SPEC_FILE, PACKAGE_FILE], maxBytes: 256 * 1024 };
 export const DEFAULT_PROJECT = 'runctl';
 
 /** What a file of the archive and the metadata of an upload cannot say. */
