@@ -4,6 +4,7 @@ import { type ArchiveCaps, verifyArchive } from '../core/archive/verify.ts';
 import type { Bake, PrepareInput } from '../core/images/data.ts';
 import { parseBakeInput } from '../core/images/input.ts';
 import { isReadByInstall } from '../core/images/key.ts';
+import { MAX_BAKE_NAME } from '../core/images/names.ts';
 import { type PreparePorts, prepareBake } from '../core/images/prepare.ts';
 import { isRunId } from '../core/names.ts';
 import { locateArchive, SPEC_SOURCES } from '../core/spec/archive-spec.ts';
@@ -22,15 +23,12 @@ interface Ports extends PreparePorts {
   readonly uploadBucket: string;
 }
 
-/** The names of its runs are made of the bake's (core/images/names.ts). */
-const MAX_NAME = 70;
-
 /** Reads the archive for what an install depends on, and finds the image that is built upon. */
 export function createPrepare({ archives, caps, program, documentVersion, uploadBucket, ...ports }: Ports) {
   return async ({ execution: { name }, input: given }: PrepareInput): Promise<Bake> => {
-    if (!isRunId(name) || name.length > MAX_NAME) {
+    if (!isRunId(name) || name.length > MAX_BAKE_NAME) {
       throw new InvalidSpec(
-        `the name of the execution, ${JSON.stringify(name)}, must begin with a letter or digit and have at most ${MAX_NAME} of A-Z a-z 0-9 . _ -`,
+        `the name of the execution, ${JSON.stringify(name)}, must begin with a letter or digit and have at most ${MAX_BAKE_NAME} of A-Z a-z 0-9 . _ -`,
       );
     }
     const input = parseBakeInput(given);

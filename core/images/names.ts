@@ -32,6 +32,9 @@ export function imageName(bake: string): string {
   return `${STACK_NAME}-${bake}`;
 }
 
+/** So long may a bake's name be: those of its runs have 80 characters at most (core/names.ts). */
+export const MAX_BAKE_NAME = 80 - '-build'.length;
+
 /** The runs of a bake, on its builder and on the instance that tests the image. */
 export function bakeRunId(bake: string, which: 'build' | 'test'): string {
   return `${bake}-${which}`;

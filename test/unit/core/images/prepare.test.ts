@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { parseBakeInput } from '../../../../core/images/input.ts';
 import { imageKey, isReadByInstall } from '../../../../core/images/key.ts';
+import { bakeRunId, MAX_BAKE_NAME } from '../../../../core/images/names.ts';
 import { prepareBake } from '../../../../core/images/prepare.ts';
+import { executionNameAt, isRunId } from '../../../../core/names.ts';
 import { resolveSpec } from '../../../../core/spec/spec.ts';
 import { run } from '../../../support/fakes/samples.ts';
 import { BASE, FakeImages, IMAGE, image } from './support.ts';
@@ -63,6 +65,14 @@ it.each([
   ['text', "the execution's input"],
 ])('the input %j is refused', (input, message) => {
   expect(() => parseBakeInput(input)).toThrow(message);
+});
+
+it('the command names a bake so that its name, and those of its runs, are accepted, however long the project is', () => {
+  const name = executionNameAt(`${'p'.repeat(63)}-image`, new Date(), 'abcd');
+  expect(name.length).toBeLessThanOrEqual(MAX_BAKE_NAME);
+  const longest = 'p'.repeat(MAX_BAKE_NAME);
+  expect([bakeRunId(longest, 'build'), bakeRunId(longest, 'test')].every(isRunId)).toBe(true);
+  expect(isRunId(bakeRunId(`${longest}p`, 'build'))).toBe(false);
 });
 
 describe('the key of an image', () => {
