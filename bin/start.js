@@ -2,9 +2,14 @@ import { createHash } from 'node:crypto';
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
+import { getHeapCodeStatistics, setFlagsFromString } from 'node:v8';
 import { Script } from 'node:vm';
 
 const DIGEST_BYTES = 32;
+/** Of the number that says how much was compiled. */
+const SIZE_BYTES = 8;
+/** A run that has compiled so much more than was kept did something else: what it compiled is kept as well. */
+const MORE_BYTES = 16 * 1024;
 /** The exit code of a command that does not exist. */
 const USAGE = 2;
 /** Options before a command that have a value. */
@@ -18,17 +23,22 @@ const VALUED = ['--profile', '--region'];
  * @param {string} folder where compiled code is kept; made when it is missing
  */
 export async function start(bundle, folder) {
+  // What is not used for a while would be thrown away before it is kept.
+  setFlagsFromString('--no-flush-bytecode');
   const bytes = readFileSync(bundle);
   const source = bytes.latin1Slice(); // esbuild writes ASCII
   const file = isDisabled() ? null : compiledFile(folder, bytes);
-  const cachedData = file === null ? undefined : readCompiled(file);
+  const kept = file === null ? undefined : readCompiled(file);
   const script = new Script(`(function(exports,require,module,__filename,__dirname){${source}\n})`, {
     filename: bundle,
-    ...(cachedData === undefined ? {} : { cachedData }),
+    ...(kept === undefined ? {} : { cachedData: kept.code }),
   });
-  if (file !== null && (cachedData === undefined || script.cachedDataRejected))
+  const before = kept === undefined || script.cachedDataRejected ? 0 : kept.compiledBytes;
+  if (file !== null)
     process.once('exit', (code) => {
-      if (code !== USAGE) keepCompiled(file, script.createCachedData());
+      const compiledBytes = getHeapCodeStatistics().bytecode_and_metadata_size;
+      if (code !== USAGE && compiledBytes > before + MORE_BYTES)
+        keepCompiled(file, compiledBytes, script.createCachedData());
     });
   const module = { exports: {} };
   script.runInThisContext()(module.exports, createRequire(bundle), module, bundle, dirname(bundle));
@@ -53,22 +63,26 @@ function readCompiled(file) {
     const { uid, mode } = statSync(file);
     if (uid !== (process.getuid?.() ?? uid) || (mode & 0o022) !== 0) return undefined;
     const kept = readFileSync(file);
-    const code = kept.subarray(DIGEST_BYTES);
-    return digestOf(code).equals(kept.subarray(0, DIGEST_BYTES)) ? code : undefined;
+    const content = kept.subarray(DIGEST_BYTES);
+    if (!digestOf(content).equals(kept.subarray(0, DIGEST_BYTES))) return undefined;
+    return { compiledBytes: content.readDoubleLE(0), code: content.subarray(SIZE_BYTES) };
   } catch {
     return undefined; // the first time
   }
 }
 
 /** Without it, the next start takes longer: an error of the disk is none of the command. */
-function keepCompiled(file, code) {
+function keepCompiled(file, compiledBytes, code) {
   const folder = dirname(file);
   const draft = `${file}.${process.pid}`;
   try {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     const isOld = (name) => name.endsWith('.bin') && !file.startsWith(join(folder, name.slice(0, 16)));
     for (const name of readdirSync(folder).filter(isOld)) rmSync(join(folder, name), { force: true });
-    writeFileSync(draft, Buffer.concat([digestOf(code), code]), { mode: 0o600 });
+    const size = Buffer.alloc(SIZE_BYTES);
+    size.writeDoubleLE(compiledBytes);
+    const content = Buffer.concat([size, code]);
+    writeFileSync(draft, Buffer.concat([digestOf(content), content]), { mode: 0o600 });
     renameSync(draft, file);
   } catch {
     removeDraft(draft);

@@ -1,5 +1,4 @@
-import { mkdtemp, readFile, realpath, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ScriptNotFound } from '../../core/archive/choose-script.ts';
 import { ArchiveError } from '../../core/archive/verify.ts';
@@ -10,6 +9,7 @@ import { PACKAGE_FILE } from '../../core/spec/package-file.ts';
 import { defaultRequirements, missingRequirements } from '../../core/spec/requirements.ts';
 import { outputPatterns, type SpecInput, withoutDotSlash } from '../../core/spec/spec.ts';
 import { usageError } from '../errors.ts';
+import { withTemporary } from '../project/private-folder.ts';
 import type { Found } from '../project/project.ts';
 import type { Terminal } from '../terminal/terminal.ts';
 import { addIncluded } from './include.ts';
@@ -142,19 +142,18 @@ export async function withArchive<T>(
   options: { includeSecrets: boolean; signal: AbortSignal },
   use: (archive: LocalArchive, packed: Packed) => Promise<T>,
 ): Promise<T> {
-  const folder = await mkdtemp(join(tmpdir(), 'runctl-'));
   try {
-    const file = join(folder, 'code.tar.gz');
-    const source = (await findSource(await realpath(code.folder), code.listing)) ?? undefined;
-    return await withPackCache(code.folder, async (previous) => {
-      const packed = await packFiles(code.folder, code.listing, file, { ...options, source, cache: previous });
-      return await use({ ...packed.archive, file, previous, keep: packed.keep }, packed);
+    return await withTemporary(code.folder, async (folder) => {
+      const source = (await findSource(await realpath(code.folder), code.listing)) ?? undefined;
+      return await withPackCache(code.folder, async (previous) => {
+        const file = join(folder, 'code.tar.gz');
+        const packed = await packFiles(code.folder, code.listing, file, { ...options, source, cache: previous });
+        return await use({ ...packed.archive, file: packed.file, previous, keep: packed.keep }, packed);
+      });
     });
   } catch (error) {
     if (!(error instanceof ArchiveError)) throw error;
     throw usageError(error.message, 'Rename the file, or exclude it with .runctlignore.', { cause: error });
-  } finally {
-    await rm(folder, { recursive: true, force: true });
   }
 }
 

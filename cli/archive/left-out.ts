@@ -1,5 +1,4 @@
-import type { Dirent } from 'node:fs';
-import { readdir } from 'node:fs/promises';
+import { type Dirent, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { NEVER, PRIVATE } from './paths.ts';
 
@@ -20,9 +19,9 @@ const MAX_BYTES = 64 * 1024;
  * name with a slash at its end, and is not read. Folders that are never packed are not listed.
  * @param packed names of the packed files
  */
-export async function findLeftOut(folders: readonly PackedFolder[], packed: readonly string[]): Promise<string[]> {
+export function findLeftOut(folders: readonly PackedFolder[], packed: readonly string[]): string[] {
   const search = new Search(packed);
-  for (const { path, name } of folders) await search.visit(path, name);
+  for (const { path, name } of folders) search.visit(path, name);
   return shorten(search.leftOut.sort());
 }
 
@@ -39,9 +38,9 @@ class Search {
     }
   }
 
-  async visit(path: string, name: string): Promise<void> {
+  visit(path: string, name: string): void {
     const prefix = name === '' ? '' : `${name}/`;
-    const entries = await readdir(path, { withFileTypes: true }).catch(() => []);
+    const entries = entriesOf(path);
     const others: string[] = [];
     const inner: Dirent[] = [];
     for (const entry of entries) {
@@ -54,7 +53,16 @@ class Search {
       return;
     }
     this.leftOut.push(...others);
-    for (const entry of inner) await this.visit(join(path, entry.name), prefix + entry.name);
+    for (const entry of inner) this.visit(join(path, entry.name), prefix + entry.name);
+  }
+}
+
+/** Waiting for a folder takes longer than reading it. */
+function entriesOf(path: string): Dirent[] {
+  try {
+    return readdirSync(path, { withFileTypes: true });
+  } catch {
+    return [];
   }
 }
 

@@ -1,13 +1,11 @@
 import { createHash } from 'node:crypto';
-import { readSync } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
+import { type FileHandle, open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as z from 'zod/mini';
 import { COMPRESSOR } from '../../core/archive/compress.ts';
-import { type Member, memberStarts } from '../../core/archive/members.ts';
+import { type Member, memberDigest, memberStarts } from '../../core/archive/members.ts';
 import { type ArchiveLocation, archiveProject } from '../../core/names.ts';
-import { copyPrivate, PRIVATE_FOLDER, privatePath, readPrivate, writePrivate } from '../project/private-folder.ts';
-import type { StoredMember, WrittenArchive } from './member-writer.ts';
+import { linkPrivate, PRIVATE_FOLDER, privatePath, readPrivate, writePrivate } from '../project/private-folder.ts';
 import type { ProjectFile } from './walk.ts';
 
 /** In the project's private folder. */
@@ -20,6 +18,14 @@ const ARCHIVE_BYTES_MAX = 512 * 1024 * 1024;
  */
 const SETTLED_MS = 2_000;
 
+/** A whole archive on this machine. */
+export interface WrittenArchive {
+  /** Hex. */
+  readonly sha256: string;
+  readonly bytes: number;
+  readonly members: readonly Member[];
+}
+
 /** Members of the archive, by what they were made of. */
 export type Origins = ReadonlyMap<string, MemberRange>;
 
@@ -29,19 +35,29 @@ export interface MemberRange {
   readonly count: number;
 }
 
-/** A stream reads 64 KiB at once, and takes five times as long. */
-const READ_BYTES = 2 * 1024 * 1024;
+/** What is read at once: for each member alone it takes longer. */
+const PIECE_BYTES = 1024 * 1024;
 
-/** The lists are as they were written, since the digest of the text is right: to look at thousands of entries takes 20 ms. */
+/**
+ * The lists are as they were written, since the digest of the text is right: to look at thousands of entries takes 20 ms, and
+ * so does an object with thousands of keys.
+ */
 const indexSchema = z.strictObject({
   compressor: z.literal(COMPRESSOR),
   sha256: z.string(),
   members: z.custom<readonly [bytes: number, content: number, digest: string][]>(isArray),
-  origins: z.custom<Readonly<Record<string, readonly [first: number, count: number]>>>(isObject),
-  files: z.custom<Readonly<Record<string, string>>>(isObject),
+  origins: z.custom<readonly [origin: string, range: MemberRange][]>(isArray),
+  files: z.custom<readonly [name: string, digest: string][]>(isArray),
   /** Where the archive is stored whole; null or left out: not known. */
   stored: z.nullish(z.strictObject({ bucket: z.string(), key: z.string(), versionId: z.nullable(z.string()) })),
 });
+
+/** The archive that was packed last is not as it was written: all has to be made of the files. */
+export class DamagedArchive extends Error {
+  constructor() {
+    super(`the archive in ${PRIVATE_FOLDER} is damaged`);
+  }
+}
 
 /** The archive that was packed last, so that files that have not changed since are not compressed again. */
 export class PackCache {
@@ -60,7 +76,7 @@ export class PackCache {
     this.starts = memberStarts(archive.members);
   }
 
-  /** @returns null when there is none, or what is there is not whole */
+  /** @returns null when there is none, or its index is damaged. The archive itself is checked where it is read */
   static async open(folder: string): Promise<PackCache | null> {
     const file = await open(privatePath(folder, join(FOLDER, 'last.tar.gz'))).catch(() => null);
     if (file === null) return null;
@@ -72,14 +88,12 @@ export class PackCache {
   private static async read(folder: string, file: FileHandle): Promise<PackCache | null> {
     const index = (await readPrivate(folder, join(FOLDER, 'last.json'))) ?? '';
     const { sha256, members, origins, files, stored } = indexSchema.parse(JSON.parse(unsealed(index)));
-    if ((await digestOf(file)) !== sha256) return null;
     const archive = {
       sha256,
       bytes: members.reduce((sum, [bytes]) => sum + bytes, 0),
       members: members.map(([bytes, content, digest]) => ({ bytes, content, digest })),
     };
-    const ranges = Object.entries(origins).map(([key, [first, count]]) => [key, { first, count }] as const);
-    return new PackCache(archive, new Map(ranges), new Map(Object.entries(files)), stored ?? null, file, index);
+    return new PackCache(archive, new Map(origins), new Map(files), stored ?? null, file, index);
   }
 
   /** Where the archive is stored whole, if it is in this bucket and of this project. */
@@ -93,14 +107,68 @@ export class PackCache {
     return origin === null ? null : (this.origins.get(origin) ?? null);
   }
 
-  /** One member's description and bytes. @throws when the file has been cut off */
-  member(index: number): StoredMember {
-    const member = this.archive.members[index] as Member;
-    const bytes = Buffer.allocUnsafe(member.bytes);
-    // Waiting for a member takes longer than reading it.
-    if (readSync(this.file.fd, bytes, 0, bytes.length, this.starts[index] as number) !== bytes.length)
-      throw new Error(`the archive in ${PRIVATE_FOLDER} was cut off meanwhile`);
-    return { member, bytes };
+  /** The bytes of one member. @throws DamagedArchive when they are not what was packed */
+  async read(index: number): Promise<Buffer> {
+    const range = { first: index, count: 1 };
+    return this.checked(range, await this.load(range));
+  }
+
+  /** The bytes of members that follow each other, in pieces of which the next one is read meanwhile. @throws DamagedArchive */
+  async *pieces({ first, count }: MemberRange): AsyncGenerator<Buffer> {
+    let loading: { range: MemberRange; bytes: Promise<Buffer> } | null = null;
+    for (let at = first; at < first + count || loading !== null; ) {
+      const loaded: typeof loading = loading;
+      const range = this.pieceAt(at, first + count);
+      at += range.count;
+      loading = range.count === 0 ? null : { range, bytes: this.load(range) };
+      loading?.bytes.catch(() => undefined); // reported when its turn comes
+      if (loaded !== null) yield this.checked(loaded.range, await loaded.bytes);
+    }
+  }
+
+  /** As many members as are read at once. */
+  private pieceAt(first: number, end: number): MemberRange {
+    let count = 0;
+    for (let bytes = 0; first + count < end && bytes < PIECE_BYTES; count += 1)
+      bytes += (this.archive.members[first + count] as Member).bytes;
+    return { first, count };
+  }
+
+  private async load({ first, count }: MemberRange): Promise<Buffer> {
+    const length = this.membersOf({ first, count }).reduce((sum, { bytes }) => sum + bytes, 0);
+    const { bytesRead, buffer } = await this.file.read(Buffer.allocUnsafe(length), 0, length, this.starts[first] ?? 0);
+    if (bytesRead !== length) throw new DamagedArchive();
+    return buffer;
+  }
+
+  private checked(range: MemberRange, bytes: Buffer): Buffer {
+    let start = 0;
+    for (const member of this.membersOf(range)) {
+      if (memberDigest(bytes.subarray(start, start + member.bytes)) !== member.digest) throw new DamagedArchive();
+      start += member.bytes;
+    }
+    return bytes;
+  }
+
+  private membersOf({ first, count }: MemberRange): readonly Member[] {
+    return this.archive.members.slice(first, first + count);
+  }
+
+  /** Writes the archive to a file. @returns whether it is as it was packed */
+  async copyTo(path: string): Promise<boolean> {
+    await rm(path, { force: true });
+    const file = await open(path, 'wx');
+    try {
+      // Each writes on where the last one ended.
+      for await (const bytes of this.pieces({ first: 0, count: this.archive.members.length }))
+        await file.writeFile(bytes);
+      return true;
+    } catch (error) {
+      if (!(error instanceof DamagedArchive)) throw error;
+      return false;
+    } finally {
+      await file.close();
+    }
   }
 
   async close(): Promise<void> {
@@ -108,23 +176,8 @@ export class PackCache {
   }
 }
 
-async function digestOf(file: FileHandle): Promise<string> {
-  const hash = createHash('sha256');
-  const piece = Buffer.allocUnsafe(READ_BYTES);
-  for (let at = 0; ; ) {
-    const { bytesRead } = await file.read(piece, 0, piece.length, at);
-    if (bytesRead === 0) return hash.digest('hex');
-    hash.update(piece.subarray(0, bytesRead));
-    at += bytesRead;
-  }
-}
-
 function isArray(value: unknown): boolean {
   return Array.isArray(value);
-}
-
-function isObject(value: unknown): boolean {
-  return typeof value === 'object' && value !== null;
 }
 
 /** Text behind its digest: a changed number in the index would take other members for those of a file. */
@@ -166,8 +219,8 @@ export async function savePackCache(
     compressor: COMPRESSOR,
     sha256,
     members: members.map((member) => [member.bytes, member.content, member.digest]),
-    origins: Object.fromEntries([...origins].map(([key, { first, count }]) => [key, [first, count]])),
-    files: Object.fromEntries(files),
+    origins: [...origins],
+    files: [...files],
     stored: stored && { bucket: stored.bucket, key: stored.key, versionId: stored.versionId },
   };
   const text = sealed(JSON.stringify(index));
@@ -175,7 +228,7 @@ export async function savePackCache(
   if (isKept && text === previous.index) return;
   try {
     // A command that reads between the two finds a digest that does not match, and packs everything.
-    if (!isKept) await copyPrivate(folder, join(FOLDER, 'last.tar.gz'), file);
+    if (!isKept) await linkPrivate(folder, join(FOLDER, 'last.tar.gz'), file);
     await writePrivate(folder, join(FOLDER, 'last.json'), text);
   } catch {
     // The next packing takes longer.

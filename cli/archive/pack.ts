@@ -1,5 +1,5 @@
 import { createHash, type Hash } from 'node:crypto';
-import { open, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { Entries } from '../../core/archive/entries.ts';
 import { type GitState, gitComment } from '../../core/archive/git-state.ts';
 import { type ArchiveNote, noteComment } from '../../core/archive/note.ts';
@@ -10,8 +10,16 @@ import { Compressor } from './compressor.ts';
 import { type Content, chunksOf, isHandle, openFile } from './file-content.ts';
 import { findLeftOut } from './left-out.ts';
 import { isLfsPointer, pointerWarnings } from './lfs.ts';
-import { MemberWriter, type WrittenArchive } from './member-writer.ts';
-import { type MemberRange, type PackCache, savePackCache, withPackCache } from './pack-cache.ts';
+import { MemberWriter } from './member-writer.ts';
+import {
+  DamagedArchive,
+  type MemberRange,
+  type PackCache,
+  savePackCache,
+  type WrittenArchive,
+  withPackCache,
+} from './pack-cache.ts';
+import { PackError } from './pack-error.ts';
 import { type Commit, type Listing, type ListOptions, listFiles, nothingToPack } from './pack-list.ts';
 import { planPacking } from './pack-plan.ts';
 import { headerOf, type Part, type RecognizedUnit, recognize } from './recognize.ts';
@@ -40,6 +48,8 @@ export interface PackedFile {
 
 /** The result of packing. */
 export interface Packed {
+  /** The path of the archive. When it is the one that was packed before, it is only now made there. */
+  readonly file: () => Promise<string>;
   /** In the archive's order. */
   readonly files: readonly PackedFile[];
   /** Sum of the files' sizes. */
@@ -66,13 +76,13 @@ export interface PackOptions {
   readonly signal?: AbortSignal;
   /** Where the code comes from, for the instance to compare. */
   readonly source?: ArchiveNote['source'] | undefined;
-  /** The cache of the folder, which the caller closes. Default: it is opened and closed here. */
+  /** The cache of the folder, which the caller closes. Default: it is opened and closed here, with the archive in its file. */
   readonly cache?: PackCache | null;
   /** In ms since the epoch; files that changed just before are not recognized by the next packing. Default: the clock. */
   readonly now?: number;
 }
 
-/** Packs a project folder: {@link listFiles}, then {@link packFiles}. */
+/** Packs a project folder into the file `archive`: {@link listFiles}, then {@link packFiles}. */
 export async function packFolder(
   folder: string,
   archive: string,
@@ -95,11 +105,15 @@ export async function packFiles(
 ): Promise<Packed> {
   const { cache } = options;
   if (cache === undefined)
-    return await withPackCache(folder, (opened) => packFiles(folder, listing, archive, { ...options, cache: opened }));
+    return await withPackCache(folder, async (opened) => {
+      const packed = await packFiles(folder, listing, archive, { ...options, cache: opened });
+      await packed.file();
+      return packed;
+    });
   try {
     let git = listing.git;
     const listed = listing.files.map(({ name }) => name);
-    let leftOut = await findLeftOut(listing.folders, listed);
+    let leftOut = findLeftOut(listing.folders, listed);
     let packing = await writeArchive(listing.files, archive, { ...options, cache, git, leftOut });
     // The notes are at the archive's beginning, and what is left out while packing is known at its end.
     const names = new Set(packing.packed.map(({ name }) => name));
@@ -107,12 +121,25 @@ export async function packFiles(
       const missing = listing.files.filter(({ name, tracked }) => tracked && !names.has(name)).length;
       if (git !== null && missing > 0)
         git = { ...git, dirty: true, differences: [...git.differences, `${missing} tracked but not packed`] };
-      leftOut = await findLeftOut(listing.folders, [...names]);
+      leftOut = findLeftOut(listing.folders, [...names]);
       packing = await writeArchive(listing.files, archive, { ...options, cache, git, leftOut });
     }
     const { packed, written, origins } = packing;
     if (packed.length === 0) throw nothingToPack(folder);
+    let previous = cache;
+    let file: Promise<string> | null = null;
+    const make = async () => {
+      if (cache === null || written !== cache.archive || (await cache.copyTo(archive))) return archive;
+      previous = null;
+      const again = await packFiles(folder, listing, archive, { ...options, cache: null });
+      if (again.archive.sha256 !== written.sha256) throw filesChanged();
+      return archive;
+    };
     return {
+      file: () => {
+        file ??= make();
+        return file;
+      },
       files: packed,
       bytes: packed.reduce((sum, file) => sum + file.bytes, 0),
       archive: written,
@@ -122,12 +149,20 @@ export async function packFiles(
       leftOut,
       git,
       changedFiles: cache === null ? null : changedFiles(packing.digests, cache.files),
-      keep: (stored) => savePackCache(folder, archive, written, { origins, files: packing.digests }, stored, cache),
+      keep: (stored) => savePackCache(folder, archive, written, { origins, files: packing.digests }, stored, previous),
     };
   } catch (error) {
     await rm(archive, { force: true });
-    throw error;
+    if (!(error instanceof DamagedArchive)) throw error;
+    return await packFiles(folder, listing, archive, { ...options, cache: null });
   }
+}
+
+function filesChanged(): PackError {
+  return new PackError(
+    'Files changed while they were being packed.',
+    'Run the command again when nothing writes to them, or exclude them with .runctlignore.',
+  );
 }
 
 interface WriteOptions extends PackOptions {
@@ -141,16 +176,16 @@ type Written = Pick<Packing, 'packed' | 'secrets' | 'warnings' | 'pointers' | 'o
 };
 
 async function writeArchive(files: readonly ProjectFile[], archive: string, options: WriteOptions): Promise<Written> {
-  const file = await open(archive, 'w');
   const { cache, includeSecrets = false, now = Date.now() } = options;
   const units = planPacking(files).map((unit) => recognize(unit, { cache, includeSecrets, now }));
   const compressor = new Compressor(units.reduce((sum, { bytesToCompress }) => sum + bytesToCompress, 0));
+  const writer = new MemberWriter(archive, compressor, cache);
   try {
-    const packing = new Packing(new MemberWriter(file, compressor), options, checkFor(files, cache));
+    const packing = new Packing(writer, options, checkFor(files, cache));
     await packing.addAll(units);
     return Object.assign(packing, { written: await packing.end() });
   } finally {
-    await Promise.all([compressor.end(), file.close()]);
+    await Promise.all([compressor.end(), writer.close()]);
   }
 }
 
@@ -241,7 +276,7 @@ class Packing {
     if (small.stored !== null && large === unit.large) {
       for (const file of unit.small) this.noteStored(file);
       if (large !== null) this.check?.push(headerOf(large, large.bytes));
-      await this.addStored(small, small.stored);
+      this.addStored(small, small.stored);
       return;
     }
     const contents = small.stored === null ? read : await Promise.all(unit.small.map(openFile));
@@ -282,7 +317,7 @@ class Packing {
     this.check?.skip(file.bytes);
     if (large.stored !== null) {
       this.digests.set(file.name, this.cachedDigest(file));
-      await this.addStored(large, large.stored);
+      this.addStored(large, large.stored);
       return;
     }
     if (content === null) throw new Error(`the content of ${file.name} was not read`);
@@ -300,10 +335,9 @@ class Packing {
     if (large.origin !== null) this.origins.set(large.origin, { first, count: this.writer.count - first });
   }
 
-  private async addStored({ origin }: Part, { first, count }: MemberRange): Promise<void> {
+  private addStored({ origin }: Part, { first, count }: MemberRange): void {
     if (origin !== null) this.origins.set(origin, { first: this.writer.count, count });
-    for (let index = first; index < first + count; index += 1)
-      await this.writer.addStored((this.options.cache as PackCache).member(index));
+    this.writer.addStored({ first, count });
   }
 
   private cachedDigest({ name }: ProjectFile): string {

@@ -12,13 +12,14 @@ export interface NoAnswer {
 
 /** The folder of the repository that a folder is in. */
 export async function findTop(folder: string): Promise<string | NoAnswer | null> {
+  const top = await findDotGit(folder);
+  if (top === null) return null; // git, which takes longer to ask, would find none either
   try {
     const output = await git(folder, ['rev-parse', '--show-toplevel']);
     return output.toString('utf8').replace(/\r?\n$/, '');
   } catch (error) {
     if (!(error instanceof GitError)) throw error;
-    const top = await findDotGit(folder);
-    if (top === null || /must be run in a work tree/.test(error.message)) return null;
+    if (/must be run in a work tree/.test(error.message)) return null;
     if (error.isMissing) return { top, reason: 'git is not installed here' };
     if (/dubious ownership/.test(error.message)) throw foreignRepository(top, error);
     if (/not a git repository/.test(error.message))

@@ -6,7 +6,7 @@ import type { Context } from '../context.ts';
 import { TransferText } from '../terminal/transfer-text.ts';
 import type { AssembleNow } from './assemble-now.ts';
 import type { Packed } from './pack.ts';
-import { sendPatch } from './send-patch.ts';
+import { findBase, sendPatch } from './send-patch.ts';
 import {
   copyArchive,
   copyUpload,
@@ -114,15 +114,22 @@ async function withoutUpload(
   to: StoreTo,
   options: UploadOptions,
 ): Promise<{ found: Sent | null; wasted: number }> {
-  const existing = await findArchive(s3, archive, to, options);
+  // What has been edited needs a base. It is asked for beside the archive: an answer takes as long as its way.
+  const { previous, sha256 } = archive;
+  const isEdited = to.patch !== 'none' && previous !== null && previous.archive.sha256 !== sha256;
+  const [existing, base] = await Promise.all([
+    findArchive(s3, archive, to, options),
+    isEdited ? findBase(s3, previous, to, options) : null,
+  ]);
   if (existing) {
     const { bucket, key, versionId } = existing;
     const location = { bucket, key, versionId };
     const isShort = existing.isOld || (existing.expires && !to.expires);
-    const kept = isShort ? await copyArchive(s3, location, { ...to, sha256: archive.sha256 }) : location;
+    const kept = isShort ? await copyArchive(s3, location, { ...to, sha256 }) : location;
     return { found: { ...NOTHING_SENT, ...kept, stored: kept, reused: true }, wasted: 0 };
   }
-  const sent = to.patch === 'none' ? null : await sendPatch(s3, archive, to, options);
+  if (to.patch === 'none') return { found: null, wasted: 0 };
+  const sent = await sendPatch(s3, archive, base ?? (await findBase(s3, previous, to, options)), to, options);
   if (sent === null) return { found: null, wasted: 0 };
   const { bytes, ...patched } = sent;
   if (to.assemble === null)

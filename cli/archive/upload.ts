@@ -15,8 +15,7 @@ import {
 } from '../../core/names.ts';
 import { InvalidSpec, parseSpec, type SpecInput } from '../../core/spec/spec.ts';
 import { expires, isOld, KnownArchives, type StoredArchive, unlessMissing } from './known-archives.ts';
-import type { WrittenArchive } from './member-writer.ts';
-import type { PackCache } from './pack-cache.ts';
+import type { PackCache, WrittenArchive } from './pack-cache.ts';
 
 /** S3 takes 2 KB of metadata with an object, names included. */
 const METADATA_BYTES = 2_048;
@@ -25,7 +24,8 @@ const PART_BYTES = 8 * 1024 * 1024;
 
 /** A packed project on this machine. */
 export interface LocalArchive extends WrittenArchive {
-  readonly file: string;
+  /** The path of the archive, which may only now be made. */
+  readonly file: () => Promise<string>;
   /** The archive that was packed before from the same folder. */
   readonly previous: PackCache | null;
   /** Keeps the archive for the next packing of the folder. @param stored where it is stored; null: not known */
@@ -174,12 +174,14 @@ export async function findArchive(
   const { bucket } = to;
   const archives = new KnownArchives(s3, to, signal);
   const last = archive.previous?.archive.sha256 === archive.sha256 ? archive.previous.storedIn(to) : null;
-  const known =
-    (last && (await archives.check(last, archive.bytes))) ?? (await archives.find(archive.sha256, archive.bytes));
-  if (known) return known;
+  const checked = last && (await archives.check(last, archive.bytes));
+  if (checked) return checked;
   const key = archiveKey(to.project, archive.sha256);
-  const stored = await findStored(s3, archive, { bucket, key }, signal);
-  return stored === null ? null : { bucket, key, ...stored };
+  const [known, stored] = await Promise.all([
+    archives.find(archive.sha256, archive.bytes),
+    findStored(s3, archive, { bucket, key }, signal),
+  ]);
+  return known ?? (stored === null ? null : { bucket, key, ...stored });
 }
 
 /** The object at the archive's key, if S3 has computed the archive's checksum for it. Its metadata proves nothing: whoever uploads writes it. */
@@ -215,7 +217,7 @@ export async function checksumOf({
   for (let part = 0; part < parts; part += 1) {
     const hash = createHash('sha256');
     const range = { start: part * PART_BYTES, end: Math.min(bytes, (part + 1) * PART_BYTES) - 1 };
-    for await (const chunk of createReadStream(file, range)) hash.update(chunk as Buffer);
+    for await (const chunk of createReadStream(await file(), range)) hash.update(chunk as Buffer);
     all.update(hash.digest());
   }
   return `${all.digest('base64')}-${parts}`;
@@ -258,7 +260,7 @@ async function putOnce(
   to: PutTo,
   options: UploadOptions,
 ): Promise<string | null> {
-  const body = createReadStream(archive.file);
+  const body = createReadStream(await archive.file());
   try {
     return await putBytes(s3, body, { ...to, bytes: archive.bytes }, options);
   } finally {

@@ -178,7 +178,7 @@ export class Walk {
         return;
       }
     }
-    if (!this.#options.includeSecrets && [name, target].some(isSecretName)) {
+    if (!this.#options.includeSecrets && (isSecretName(name) || (target !== path && isSecretName(target)))) {
       this.secrets.push(name);
       return;
     }

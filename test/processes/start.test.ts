@@ -62,6 +62,25 @@ describe('what is compiled', () => {
     expect(files().map((path) => path.replace(/^.*-/, ''))).toEqual(['list.bin', 'push.bin']);
   });
 
+  it('is kept again with what another run has compiled, and then stays', () => {
+    // More than one function: the bundle has to compile a noticeable share of what is kept.
+    const others = Array.from({ length: 300 }, (_, index) => `const f${index} = (a) => a + ${index} * ${index + 1};`);
+    const calls = others.map((_, index) => `f${index}(1)`).join(';');
+    writeFileSync(
+      bundle,
+      `function more() { ${others.join('')} ${calls}; } if (process.env.MORE) more(); ${says('one')}`,
+    );
+    start();
+    const first = only();
+    start();
+    expect(only()).toEqual(first);
+    expect(start(['list'], { MORE: '1' })).toEqual(printed('one'));
+    const second = only();
+    expect(second.ino).not.toBe(first.ino);
+    for (const MORE of ['1', '']) expect(start(['list'], { MORE })).toEqual(printed('one'));
+    expect(only()).toEqual(second);
+  });
+
   it.each([
     ['damaged', (path: string) => writeFileSync(path, readFileSync(path).fill(7, 100, 108))],
     ['cut off', (path: string) => writeFileSync(path, readFileSync(path).subarray(0, 50))],

@@ -14,7 +14,7 @@ export const BASE = { key: 'archives/demo/base.tar.gz', versionId: 'v1' };
 export const LATER = () => ({ now: Date.now() + 10_000 });
 
 /** A packed project, and the archive's bytes. */
-export type PackedBytes = Packed & { readonly file: Buffer };
+export type PackedBytes = Omit<Packed, 'file'> & { readonly file: Buffer };
 
 /** What may happen to a project between two runs. */
 const edit = fc.oneof(

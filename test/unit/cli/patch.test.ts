@@ -1,9 +1,10 @@
+import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readFile, realpath, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { packFiles, packFolder } from '../../../cli/archive/pack.ts';
+import { type Packed, packFiles, packFolder } from '../../../cli/archive/pack.ts';
 import { PackCache } from '../../../cli/archive/pack-cache.ts';
 import { listFiles } from '../../../cli/archive/pack-list.ts';
 import { lengthOf, planParts, segmentsOf } from '../../../core/archive/assemble.ts';
@@ -100,6 +101,79 @@ describe('a patch', () => {
     }
   });
 
+  /** Packs with the last archive, as a push does, and passes the result to `use` before it is closed. */
+  const packWithCache = async (archive: string, use: (packed: Packed, cache: PackCache) => Promise<void>) => {
+    const cache = await PackCache.open(project);
+    if (cache === null) throw new Error('there is no last archive');
+    try {
+      await use(await packFiles(project, await listFiles(project), archive, { ...LATER(), cache }), cache);
+    } finally {
+      await cache.close();
+    }
+  };
+  const flip = async (at: number) => {
+    const cached = join(project, '.runctl/archive/last.tar.gz');
+    const bytes = await readFile(cached);
+    bytes[at] = (bytes[at] as number) ^ 1;
+    await writeFile(cached, bytes);
+  };
+
+  it('makes the archive of unchanged files only when it is needed, also from a copy that is damaged', async () => {
+    await writeFile(join(project, 'train.py'), 'print(1)\n');
+    await writeFile(join(project, 'large.bin'), content(300_000, 1));
+    const first = await packFolder(project, join(work, 'a.tar.gz'), LATER());
+    const expected = await readFile(join(work, 'a.tar.gz'));
+    await first.keep(null);
+    const archive = join(work, 'b.tar.gz');
+    await packWithCache(archive, async (packed) => {
+      expect(packed.archive).toEqual(first.archive);
+      expect(existsSync(archive)).toBe(false);
+      expect(await packed.file()).toBe(archive);
+      expect(await readFile(archive)).toEqual(expected);
+    });
+    await flip(expected.length - 100);
+    await packWithCache(archive, async (packed) => {
+      expect(await readFile(await packed.file())).toEqual(expected);
+      await packed.keep(null);
+    });
+    expect(await readFile(join(project, '.runctl/archive/last.tar.gz'))).toEqual(expected);
+  });
+
+  it('is refused when the copy is damaged and the files have changed since they were packed', async () => {
+    await writeFile(join(project, 'train.py'), 'print(1)\n');
+    await (await packFolder(project, join(work, 'a.tar.gz'), LATER())).keep(null);
+    await flip(20);
+    await packWithCache(join(work, 'b.tar.gz'), async (packed) => {
+      await writeFile(join(project, 'train.py'), 'print(2)\n');
+      await expect(packed.file()).rejects.toThrow('Files changed while they were being packed');
+    });
+  });
+
+  it('takes nothing from a copy whose other members are damaged', async () => {
+    await writeFile(join(project, 'a.py'), content(200_000, 1));
+    await writeFile(join(project, 'train.py'), 'print(1)\n');
+    await writeFile(join(project, 'z.bin'), content(200_000, 2));
+    await (await packFolder(project, join(work, 'a.tar.gz'), LATER())).keep(null);
+    await writeFile(join(project, 'train.py'), 'print(2)\n');
+    const whole = await packFiles(project, await listFiles(project), join(work, 'w.tar.gz'), { cache: null });
+    await flip(1_000);
+    await packWithCache(join(work, 'b.tar.gz'), async (packed) => {
+      expect(packed.archive).toEqual(whole.archive);
+      expect(await readFile(await packed.file())).toEqual(await readFile(join(work, 'w.tar.gz')));
+    });
+  });
+
+  it('leaves the kept archive alone when the next one is written to the same path', async () => {
+    await writeFile(join(project, 'train.py'), 'print(1)\n');
+    const archive = join(work, 'a.tar.gz');
+    await (await packFolder(project, archive, LATER())).keep(null);
+    const kept = await readFile(join(project, '.runctl/archive/last.tar.gz'));
+    await writeFile(join(project, 'train.py'), 'print(2)\n');
+    await packFolder(project, archive, LATER());
+    expect(await readFile(join(project, '.runctl/archive/last.tar.gz'))).toEqual(kept);
+    expect(await readFile(archive)).not.toEqual(kept);
+  });
+
   it('of an archive whose cached index has another digit is made of the files', async () => {
     await writeFile(join(project, 'train.py'), 'print(1)\n');
     await writeFile(join(project, 'large.bin'), content(200_000, 1));
@@ -108,7 +182,7 @@ describe('a patch', () => {
     await first.keep(null);
     const index = join(project, '.runctl/archive/last.json');
     const text = await readFile(index, 'latin1');
-    const origin = /("[\w-]{22}":\[)(\d)/;
+    const origin = /("[\w-]{22}",\{"first":)(\d)/;
     expect(text).toMatch(origin);
     await writeFile(
       index,

@@ -6,6 +6,7 @@ import type { LambdaClient } from '@aws-sdk/client-lambda';
 import type { S3Client } from '@aws-sdk/client-s3';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { AssembleNow } from '../../../cli/archive/assemble-now.ts';
+import { DamagedArchive, type PackCache } from '../../../cli/archive/pack-cache.ts';
 import { startUpload, storeArchive } from '../../../cli/archive/send-archive.ts';
 import { checksumOf } from '../../../cli/archive/upload.ts';
 import { executionNameForUpload } from '../../../core/names.ts';
@@ -25,7 +26,14 @@ function archive(data: Uint8Array) {
   writeFileSync(file, data);
   const members = [{ bytes: data.length, content: data.length, digest: '' }];
   const keep = () => Promise.resolve();
-  return { file, previous: null, sha256: sha256(data).toString('hex'), bytes: data.length, members, keep };
+  return {
+    file: async () => file,
+    previous: null,
+    sha256: sha256(data).toString('hex'),
+    bytes: data.length,
+    members,
+    keep,
+  };
 }
 
 describe('an archive that is there already', () => {
@@ -223,7 +231,7 @@ describe('an archive that no run follows', () => {
     const previous = {
       archive: { sha256: 'a'.repeat(64), bytes: content.length, members: [members[0]] },
       storedIn: () => base,
-      member: () => ({ content: 3, bytes: Promise.resolve(content) }),
+      read: async () => content,
     };
     return { ...local, members, previous } as unknown as Parameters<typeof storeArchive>[1];
   }
@@ -275,6 +283,24 @@ describe('an archive that no run follows', () => {
       patch: `s3://mine/patches/demo/${local.sha256}`,
       sha256: local.sha256,
     });
+  });
+
+  it('is assembled also when the copy of what was replaced is damaged', async () => {
+    const { previous, ...local } = edited();
+    const replaced = { bytes: 10, content: 3, digest: 'e'.repeat(32) };
+    const members = [...(previous?.archive.members ?? []), replaced];
+    let reads = 0;
+    const damaged = {
+      storedIn: () => base,
+      archive: { ...previous?.archive, members },
+      read: () => {
+        reads += 1;
+        return Promise.reject(new DamagedArchive());
+      },
+    } as unknown as PackCache;
+    const { puts, stored } = store(made({ versionId: 'v9', bytes: local.bytes }));
+    expect(await stored({ ...local, previous: damaged })).toMatchObject({ versionId: 'v9' });
+    expect([reads, puts]).toEqual([1, ['patches']]);
   });
 
   it.each<[string, object | Error]>([

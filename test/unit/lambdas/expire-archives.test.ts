@@ -86,7 +86,7 @@ class World {
     writeFileSync(path, data);
     const sha256 = createHash('sha256').update(data).digest('hex');
     const archive = {
-      file: path,
+      file: async () => path,
       sha256,
       bytes: data.length,
       members: [],
