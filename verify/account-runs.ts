@@ -9,7 +9,8 @@ import { errorName } from '../aws/errors.ts';
 import type { Account } from '../cli/account/account.ts';
 import { readCode, withArchive } from '../cli/archive/code.ts';
 import { storeArchive } from '../cli/archive/send-archive.ts';
-import { type StartedRun, startRun } from '../cli/runs/start.ts';
+import type { BakeOutput } from '../cli/output/schemas.ts';
+import { type StartedRun, startExecution, startRun } from '../cli/runs/start.ts';
 import { archiveUri, type JobName, logStream, MANIFEST, runFileKey } from '../core/names.ts';
 import { type Manifest, manifestSchema } from '../core/outcome/manifest-schema.ts';
 import type { SpecInput } from '../core/spec/spec.ts';
@@ -18,6 +19,9 @@ import { type RunEnding, readEnding } from '../core/workflow/run-ending.ts';
 /** The project of these runs. Its folder stays on the instance, with one small file. */
 export const PROJECT = 'runctl-verify';
 const FOLDER = fileURLToPath(new URL('project/', import.meta.url));
+/** The project of the image that is baked and removed. */
+const IMAGE_PROJECT = 'runctl-verify-image';
+const IMAGE_FOLDER = fileURLToPath(new URL('packages/', import.meta.url));
 const POLL_MS = 2_000;
 /** Longer than any of these runs takes, including the cold starts of a new stack. */
 const TIMEOUT_MS = 15 * 60_000;
@@ -28,6 +32,15 @@ export interface EndedRun extends StartedRun {
   readonly ending: RunEnding;
 }
 
+export interface EndedBake {
+  readonly project: string;
+  readonly status: string;
+  readonly error: string | null;
+  readonly output: Partial<Pick<BakeOutput, 'image' | 'made'>>;
+}
+
+const QUIET = { failed: () => undefined, recovered: () => undefined };
+
 /** Starts runs on an account and reads their logs and files. */
 export class AccountRuns {
   readonly #archive: Promise<string>;
@@ -35,19 +48,22 @@ export class AccountRuns {
   constructor(
     readonly account: Account,
     readonly instanceId: string,
-    private readonly signal: AbortSignal,
+    /** For images; null: none are made. */
+    private readonly launchTemplate: string | null,
+    readonly signal: AbortSignal,
   ) {
-    this.#archive = this.#uploadArchive();
+    this.#archive = this.#uploadArchive(FOLDER, PROJECT);
+    this.#archive.catch(() => undefined); // reported when it is needed
   }
 
-  async #uploadArchive(): Promise<string> {
+  async #uploadArchive(folder: string, project: string): Promise<string> {
     const bucket = await this.account.output('bucket');
-    const code = await readCode(FOLDER, { includeSecrets: false });
+    const code = await readCode(folder, { includeSecrets: false });
     return await withArchive(code, { includeSecrets: false, signal: this.signal }, async (archive) =>
       archiveUri(
         await storeArchive(this.account.s3, archive, {
           bucket,
-          project: PROJECT,
+          project,
           patch: 'none',
           expires: true,
           assemble: null,
@@ -67,8 +83,24 @@ export class AccountRuns {
       script: 'train.py',
       args: [...args],
     };
-    const quiet = { failed: () => undefined, recovered: () => undefined };
-    return await startRun(this.account.sfn, machine, input, quiet, this.signal);
+    return await startRun(this.account.sfn, machine, input, QUIET, this.signal);
+  }
+
+  /** Makes an image, and waits for it. @param withinMs how long that may take */
+  async bake(withinMs: number): Promise<EndedBake> {
+    const archive = await this.#uploadArchive(IMAGE_FOLDER, IMAGE_PROJECT);
+    const machine = await this.account.output('bakeMachine');
+    const check = () => 'To check: the executions of runctl-bake, in the Step Functions console.';
+    const input = { launchTemplate: this.launchTemplate, spec: { project: IMAGE_PROJECT, archive } };
+    const execution = { what: 'bake' as const, stem: `${IMAGE_PROJECT}-image`, input, check };
+    const { executionArn } = await startExecution(this.account.sfn, machine, execution, QUIET, this.signal);
+    const { status, error, output } = await this.#ended(executionArn, 'the bake', withinMs);
+    return {
+      project: IMAGE_PROJECT,
+      status: status ?? '',
+      error: error ?? null,
+      output: JSON.parse(output ?? '{}') as EndedBake['output'],
+    };
   }
 
   async stop({ executionArn }: StartedRun): Promise<void> {
@@ -76,22 +108,23 @@ export class AccountRuns {
   }
 
   async waitForEnd(run: StartedRun): Promise<EndedRun> {
-    const execution = await this.#waitFor(`the end of ${run.runId}`, async () => {
-      const found = await this.#describe(run);
-      return found.status === 'RUNNING' ? null : found;
-    });
+    const execution = await this.#ended(run.executionArn, run.runId);
     const { status = '', error = null, cause = null, output = null } = execution;
     const ending = readEnding({ status, error, cause, output });
     return { ...run, status, error, ending };
   }
 
-  async #describe({ executionArn }: StartedRun): Promise<DescribeExecutionOutput> {
-    return await this.account.sfn.send(new DescribeExecutionCommand({ executionArn }));
+  async #ended(executionArn: string, name: string, withinMs = TIMEOUT_MS): Promise<DescribeExecutionOutput> {
+    const look = async () => {
+      const found = await this.account.sfn.send(new DescribeExecutionCommand({ executionArn }));
+      return found.status === 'RUNNING' ? null : found;
+    };
+    return await this.waitFor(`the end of ${name}`, look, withinMs);
   }
 
   /** Waits until the training's log in CloudWatch contains a text. */
   async waitForLog(run: StartedRun, text: string): Promise<void> {
-    await this.#waitFor(`"${text}" in the log of ${run.runId}`, async () =>
+    await this.waitFor(`"${text}" in the log of ${run.runId}`, async () =>
       (await this.log(run, 'train')).includes(text) ? true : null,
     );
   }
@@ -117,7 +150,7 @@ export class AccountRuns {
   }
 
   async manifest({ runId }: StartedRun): Promise<Manifest> {
-    return await this.#waitFor(`the manifest of ${runId}`, async () => {
+    return await this.waitFor(`the manifest of ${runId}`, async () => {
       const body = await this.file(runId, MANIFEST);
       return body === null ? null : manifestSchema.parse(JSON.parse(body.toString('utf8')));
     });
@@ -142,17 +175,18 @@ export class AccountRuns {
 
   /** Waits for a file of a run that is written after its end. */
   async awaitFile(runId: string, name: string): Promise<Buffer> {
-    return await this.#waitFor(`${name} of ${runId}`, () => this.file(runId, name));
+    return await this.waitFor(`${name} of ${runId}`, () => this.file(runId, name));
   }
 
-  async #waitFor<T>(what: string, find: () => Promise<T | null>): Promise<T> {
-    const deadline = Date.now() + TIMEOUT_MS;
+  /** @throws when it was not found in time */
+  async waitFor<T>(what: string, find: () => Promise<T | null>, withinMs = TIMEOUT_MS): Promise<T> {
+    const deadline = Date.now() + withinMs;
     while (Date.now() < deadline) {
       const found = await find();
       if (found !== null) return found;
       await setTimeout(POLL_MS, undefined, { signal: this.signal });
     }
-    throw new Error(`${what} was not found within ${TIMEOUT_MS / 60_000} minutes`);
+    throw new Error(`${what} was not found within ${withinMs / 60_000} minutes`);
   }
 }
 

@@ -1,18 +1,10 @@
 import assert from 'node:assert/strict';
 import { REPORT_FILE, SUMMARY_FILE } from '../core/results/files.ts';
 import { readSummary } from '../core/results/summary-schema.ts';
-import { type AccountRuns, sha256 } from './account-runs.ts';
+import { sha256 } from './account-runs.ts';
+import type { Claim } from './claim.ts';
+import { INSTANCE_CLAIMS } from './instance-claims.ts';
 import { checkPermissions } from './permissions.ts';
-
-/** A statement about runctl, and a check of it on an account. */
-export interface Claim {
-  readonly name: string;
-  readonly statement: string;
-  /** Not checked on a local cloud, which lacks the service or does not enforce permissions. */
-  readonly onAwsOnly: boolean;
-  /** @returns a short summary of the evidence @throws AssertionError if the statement is false */
-  check(runs: AccountRuns): Promise<string>;
-}
 
 /** The lines that train.py prints. */
 function lines(): string {
@@ -24,6 +16,7 @@ export const CLAIMS: readonly Claim[] = [
     name: 'success',
     statement: 'A run whose script exits with 0 succeeds. CloudWatch and S3 have identical copies of its log.',
     onAwsOnly: false,
+    minutes: { instance: 2 },
     async check(runs) {
       const run = await runs.waitForEnd(await runs.start(['lines', '']));
       assert.deepEqual([run.status, run.ending.outcome, run.ending.exitCode ?? 0], ['SUCCEEDED', 'succeeded', 0]);
@@ -38,6 +31,7 @@ export const CLAIMS: readonly Claim[] = [
     statement:
       'A run whose script exits with 3 fails with TrainingFailed and exit code 3. Its report and its summary are stored.',
     onAwsOnly: false,
+    minutes: { instance: 2 },
     async check(runs) {
       const run = await runs.waitForEnd(await runs.start(['exit', '3']));
       assert.deepEqual([run.status, run.error, run.ending.exitCode], ['FAILED', 'TrainingFailed', 3]);
@@ -53,6 +47,7 @@ export const CLAIMS: readonly Claim[] = [
     statement:
       'A second run waits for the instance. When the first is stopped, it gets SIGTERM and its checkpoint is kept.',
     onAwsOnly: false,
+    minutes: { instance: 2 },
     async check(runs) {
       const first = await runs.start(['wait', '1800']);
       await runs.waitForLog(first, 'waiting');
@@ -70,6 +65,7 @@ export const CLAIMS: readonly Claim[] = [
     name: 'skip',
     statement: 'A run with ifBusy: skip does not train on a busy instance.',
     onAwsOnly: false,
+    minutes: { instance: 2 },
     async check(runs) {
       const first = await runs.start(['wait', '1800']);
       try {
@@ -88,6 +84,8 @@ export const CLAIMS: readonly Claim[] = [
     statement:
       'The role of start-training may send only the runctl documents, and only to instances tagged runctl=enabled.',
     onAwsOnly: true,
+    minutes: { instance: 0 },
     check: (runs) => checkPermissions(runs),
   },
+  ...INSTANCE_CLAIMS,
 ];

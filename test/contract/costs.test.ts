@@ -4,7 +4,9 @@ import { describe, expect, it } from 'vitest';
 import { costCap } from '../../core/cost/cost-cap.ts';
 import { LIST_PRICES_OF, listPrice } from '../../core/cost/list-prices.ts';
 import type { Price } from '../../core/cost/price.ts';
+import { bakeCost, environmentMonth, idleCost, imageMonth } from '../../core/outcome/around-runs.ts';
 import { estimateCost, metricsCost, pollsIn, summaryCost } from '../../core/outcome/cost.ts';
+import { DEFAULT_STOP_AFTER_S } from '../../core/power/watch-power.ts';
 import { SUMMARIZE_MEMORY_MIB, SUMMARIZE_S } from '../../core/results/caps.ts';
 import { formatDuration } from '../../core/units.ts';
 import { LONGEST_WAIT } from '../../core/workflow/poll-timing.ts';
@@ -53,6 +55,37 @@ describe('docs/reference/costs.md', () => {
       return seconds === 0 ? 'the run ends before its training' : formatDuration(seconds);
     };
     expect(page).toContain(`| ${maxCost} | ${text('g5.xlarge')} | ${text('p5.48xlarge')} |`);
+  });
+
+  const priceOf = (type: string) => listPrice({ type, zone: 'us-east-1a', isSpot: false, isPlain: true }) as Price;
+  const inDollars = (usd: (price: Price) => number) =>
+    ['g5.xlarge', 'p5.48xlarge'].map((type) => usd(priceOf(type)).toFixed(2)).join(' | ');
+
+  it('has what an instance costs until it is stopped', () => {
+    const { seconds } = idleCost(priceOf('g5.xlarge'), DEFAULT_STOP_AFTER_S);
+    expect(page).toContain(
+      `| after its last run, until it is stopped (\`stopAfter\` of ${DEFAULT_STOP_AFTER_S / 60} min) | ${seconds / 60} min | ${inDollars((price) => idleCost(price, DEFAULT_STOP_AFTER_S).usd)} |`,
+    );
+  });
+
+  it.each([
+    ['of small packages', 10, 6],
+    ['of torch, or what compiles', 30, 12],
+  ])('has what a bake costs %s', (packages, builder, test) => {
+    const usd = inDollars((price) => bakeCost(price, { builder: builder * 60, test: test * 60 }));
+    expect(page).toContain(`| a bake ${packages} | ${builder} + ${test} min | ${usd} |`);
+  });
+
+  it.each([30, 100])('has what the snapshots of an image of %d GB cost', (gigabytes) => {
+    expect(page).toContain(`| snapshots of an image, ${gigabytes} GB in use | $${imageMonth(gigabytes).toFixed(2)} |`);
+  });
+
+  it.each([
+    ['scikit-learn', 0.3],
+    ['torch with CUDA', 6],
+  ])('has what the stored environment of %s costs', (packages, gigabytes) => {
+    const usd = environmentMonth(gigabytes).toFixed(2);
+    expect(page).toContain(`| stored environment, ${packages}, ${gigabytes} GB | $${usd} |`);
   });
 
   it('has the date of the table', () => {

@@ -13,7 +13,10 @@ it('verify:aws passes on the local cloud, without the claims that need AWS', asy
     cwd: projectRoot,
     env: await shellEnvironment(),
   });
-  const checked = CLAIMS.filter(({ onAwsOnly }) => !onAwsOnly);
+  const given = { managed: false, launchTemplate: null };
+  const checked = CLAIMS.filter(({ onAwsOnly, missing }) => !onAwsOnly && (missing?.(given) ?? null) === null);
+  expect(checked).toHaveLength(4);
   expect(stdout.match(/^passed {2}/gm)).toHaveLength(checked.length);
-  expect(stdout).toContain('not checked: permissions');
+  expect(stdout).toContain('not checked: permissions: it needs AWS');
+  expect(stdout).toContain('not checked: power: the instance has no tag runctl:power=managed');
 });
