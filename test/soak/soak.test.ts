@@ -7,9 +7,9 @@ import { Totals } from './totals.ts';
 
 describe('in schedules of faults nothing happens twice, nothing is lost, and nothing false is reported', () => {
   it.each([
-    { level: 'model', schedules: 500 },
-    { level: 'power', schedules: 100 },
-    { level: 'processes', schedules: 16 },
+    { level: 'model', schedules: 320 },
+    { level: 'power', schedules: 60 },
+    { level: 'processes', schedules: 8 },
   ] as const)('$schedules of them, over $level', async ({ level, schedules }) => {
     const totals = new Totals(level);
     const problems: string[] = [];
