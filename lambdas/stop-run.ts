@@ -20,6 +20,11 @@ export interface StopEvent {
 
 /** The function's own time is 15 minutes; no request is begun in the last three. */
 const BEGIN_WITHIN_MS = 12 * 60_000;
+/**
+ * An event may come before DescribeExecution shows the end: "The results are best effort and may not reflect very recent updates" (API
+ * reference). Pauses between looks, ms.
+ */
+const LOOK_AGAIN_MS = [1_000, 2_000, 4_000, 8_000];
 /** Requests without an answer, 20 s apart: an agent that restarts, a reboot. */
 const MAX_SILENT = 15;
 /** The run has ended, and every other sender of its log has finished: polls of this function may take long. */
@@ -62,7 +67,12 @@ export function createStop(ports: Ports) {
   /** null: a forged event, or an execution that runs again. */
   async function describe(arn: string): Promise<Execution | null> {
     if (!arn.startsWith(`${ports.runMachineArn.replace(':stateMachine:', ':execution:')}:`)) return null;
-    const execution = await ports.executions.describe(arn);
+    let execution = await ports.executions.describe(arn);
+    for (const pause of LOOK_AGAIN_MS) {
+      if (execution === null || !isRunning(execution)) break;
+      await ports.sleep(pause);
+      execution = await ports.executions.describe(arn);
+    }
     return execution !== null && !isRunning(execution) ? execution : null;
   }
 

@@ -127,6 +127,19 @@ describe('stop-run', () => {
     expect(files.objects.size).toBe(0);
   });
 
+  it('ends a run whose end Step Functions shows later than it reports it', async () => {
+    const { call, executions } = stop([stopped, collected, released, ended('')]);
+    const shown = executions.states.get(run.arn);
+    const describe = executions.describe.bind(executions);
+    let looks = 0;
+    executions.describe = async (arn) => {
+      if (arn === run.arn) looks += 1;
+      return shown && arn === run.arn && looks < 4 ? { ...shown, status: 'RUNNING' } : await describe(arn);
+    };
+    expect(await call()).toEqual({ outcome: 'stopped' });
+    expect(looks).toBe(4);
+  });
+
   it('touches no instance when none was found yet', async () => {
     const { call, commands, files } = stop([], { events: [exited('Verify archive', verified)] });
     expect(await call()).toEqual({ outcome: 'stopped' });
