@@ -9,8 +9,9 @@ import { errorName } from '../aws/errors.ts';
 import type { Account } from '../cli/account/account.ts';
 import { readCode, withArchive } from '../cli/archive/code.ts';
 import { storeArchive } from '../cli/archive/send-archive.ts';
+import { startBake } from '../cli/images/bake.ts';
 import type { BakeOutput } from '../cli/output/schemas.ts';
-import { type StartedRun, startExecution, startRun } from '../cli/runs/start.ts';
+import { type StartedRun, startRun } from '../cli/runs/start.ts';
 import { archiveUri, type JobName, logStream, MANIFEST, runFileKey } from '../core/names.ts';
 import { type Manifest, manifestSchema } from '../core/outcome/manifest-schema.ts';
 import type { SpecInput } from '../core/spec/spec.ts';
@@ -33,7 +34,6 @@ export interface EndedRun extends StartedRun {
 }
 
 export interface EndedBake {
-  readonly project: string;
   readonly status: string;
   readonly error: string | null;
   readonly output: Partial<Pick<BakeOutput, 'image' | 'made'>>;
@@ -48,8 +48,6 @@ export class AccountRuns {
   constructor(
     readonly account: Account,
     readonly instanceId: string,
-    /** For images; null: none are made. */
-    private readonly launchTemplate: string | null,
     readonly signal: AbortSignal,
   ) {
     this.#archive = this.#uploadArchive(FOLDER, PROJECT);
@@ -87,16 +85,13 @@ export class AccountRuns {
   }
 
   /** Makes an image, and waits for it. @param withinMs how long that may take */
-  async bake(withinMs: number): Promise<EndedBake> {
+  async bake(launchTemplate: string, withinMs: number): Promise<EndedBake> {
     const archive = await this.#uploadArchive(IMAGE_FOLDER, IMAGE_PROJECT);
     const machine = await this.account.output('bakeMachine');
-    const check = () => 'To check: the executions of runctl-bake, in the Step Functions console.';
-    const input = { launchTemplate: this.launchTemplate, spec: { project: IMAGE_PROJECT, archive } };
-    const execution = { what: 'bake' as const, stem: `${IMAGE_PROJECT}-image`, input, check };
-    const { executionArn } = await startExecution(this.account.sfn, machine, execution, QUIET, this.signal);
+    const input = { launchTemplate, spec: { project: IMAGE_PROJECT, archive } };
+    const { executionArn } = await startBake(this.account.sfn, machine, input, QUIET, this.signal);
     const { status, error, output } = await this.#ended(executionArn, 'the bake', withinMs);
     return {
-      project: IMAGE_PROJECT,
       status: status ?? '',
       error: error ?? null,
       output: JSON.parse(output ?? '{}') as EndedBake['output'],

@@ -11,7 +11,7 @@ export interface Claim {
   /** What the check needs and was not given; null: nothing. Left out: it needs nothing. */
   readonly missing?: (given: Given) => string | null;
   /** @returns a short summary of the evidence @throws AssertionError if the statement is false */
-  check(runs: AccountRuns): Promise<string>;
+  check(runs: AccountRuns, given: Given): Promise<string>;
 }
 
 /** What a check may need. */

@@ -1,13 +1,11 @@
 import assert from 'node:assert/strict';
-import { imagesOver } from '../aws/images.ts';
-import { parametersOver } from '../aws/parameters.ts';
-import { oneInstance } from '../cli/instance/status.ts';
+import { removeImage } from '../cli/images/remove.ts';
+import { again, oneInstance } from '../cli/instance/status.ts';
 import { stopInstance } from '../cli/instance/stop.ts';
+import type { Terminal } from '../cli/terminal/terminal.ts';
 import { costOf } from '../core/cost/cost-cap.ts';
-import { dollars, priceText } from '../core/cost/price.ts';
-import { imageParameter } from '../core/images/names.ts';
+import { dollars, priceText, readSource } from '../core/cost/price.ts';
 import { formatDuration } from '../core/units.ts';
-import type { AccountRuns } from './account-runs.ts';
 import type { Claim } from './claim.ts';
 
 const STOP_AFTER = { text: '1m', seconds: 60 };
@@ -18,6 +16,14 @@ const PRICE_AGE_MS = 3_600_000;
 const USD_PRECISION = 1e-5;
 /** A bake takes several times as long as a run. */
 const BAKE_MS = 90 * 60_000;
+
+/** The claims print their evidence alone. */
+const SILENT: Pick<Terminal, 'working' | 'print' | 'note' | 'json'> = {
+  working: (_, work) => work(() => undefined),
+  print: () => undefined,
+  note: () => undefined,
+  json: () => undefined,
+};
 
 /** Claims about prices, power and images. */
 export const INSTANCE_CLAIMS: readonly Claim[] = [
@@ -35,7 +41,7 @@ export const INSTANCE_CLAIMS: readonly Claim[] = [
       assert.ok(['pricing', 'spot-history'].includes(instance.source), `the price is from ${instance.source}`);
       assert.ok(Date.now() - Date.parse(instance.at) < PRICE_AGE_MS, `the price is of ${instance.at}`);
       assert.ok(Math.abs(instance.usd - costOf(instance, instance.seconds)) < USD_PRECISION, 'the arithmetic');
-      return `${run.runId}: ${dollars(instance.usd)} at ${priceText({ ...instance, source: 'pricing' })}`;
+      return `${run.runId}: ${dollars(instance.usd)} at ${priceText({ ...instance, source: readSource(instance.source) })}`;
     },
   },
   {
@@ -46,15 +52,17 @@ export const INSTANCE_CLAIMS: readonly Claim[] = [
     minutes: { instance: 0, others: 30 },
     missing: ({ launchTemplate }) =>
       launchTemplate === null ? 'it needs --launch-template lt-…, with the tag runctl=enabled' : null,
-    async check(runs) {
-      const first = await runs.bake(BAKE_MS);
+    async check(runs, { launchTemplate }) {
+      const bake = () => runs.bake(launchTemplate ?? '', BAKE_MS);
+      const first = await bake();
       try {
         assert.deepEqual([first.status, first.output.made], ['SUCCEEDED', true], first.error ?? 'the bake');
-        const second = await runs.bake(BAKE_MS);
+        const second = await bake();
         assert.deepEqual([second.output.made, second.output.image], [false, first.output.image], 'the second bake');
         return `${first.output.image}, and nothing for the same packages`;
       } finally {
-        await removeImage(runs, first.output.image ?? null, first.project);
+        const { image } = first.output;
+        if (image) await removeImage({ account: runs.account, terminal: SILENT }, image, { force: true, json: false });
       }
     },
   },
@@ -68,12 +76,12 @@ export const INSTANCE_CLAIMS: readonly Claim[] = [
     async check(runs) {
       const { account, instanceId, signal } = runs;
       const instance = await oneInstance(account, { value: instanceId, from: '--instance' });
-      await stopInstance(account, { working: (_, work) => work(() => undefined) }, instance, { signal });
+      await stopInstance(account, SILENT, instance, { signal });
       const run = await runs.waitForEnd(await runs.start(['lines', ''], { stopAfter: STOP_AFTER.text }));
       assert.equal(run.status, 'SUCCEEDED', run.error ?? 'the run');
       const endedAt = Date.now();
       await runs.waitFor(`the stop of ${instanceId}`, async () => {
-        const { state } = await oneInstance(account, { value: instanceId, from: '--instance' });
+        const { state } = await again(account, instance);
         return state === 'stopped' ? state : null;
       });
       const lasted = (Date.now() - endedAt) / 1_000;
@@ -82,10 +90,3 @@ export const INSTANCE_CLAIMS: readonly Claim[] = [
     },
   },
 ];
-
-async function removeImage({ account }: AccountRuns, id: string | null, project: string): Promise<void> {
-  const found = id === null ? null : await imagesOver(account.ec2).find(id);
-  if (!found) return;
-  await parametersOver(account.ssm).remove(imageParameter(project));
-  await imagesOver(account.ec2).remove(found);
-}

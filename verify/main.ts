@@ -93,13 +93,13 @@ const program = new Command('verify:aws')
         terminal.note('Nothing was started. Without a terminal, give --yes.');
         return EXIT.usage;
       }
-      const runs = new AccountRuns(account, id, given.launchTemplate, signal);
+      const runs = new AccountRuns(account, id, signal);
       let failures = 0;
       for (const claim of claims) {
         const startedAt = performance.now();
         let line: string;
         try {
-          line = `${terminal.colors.green('passed')}  ${claim.name}: ${await claim.check(runs)}`;
+          line = `${terminal.colors.green('passed')}  ${claim.name}: ${await claim.check(runs, given)}`;
         } catch (error) {
           if (signal.aborted) throw error;
           failures += 1;

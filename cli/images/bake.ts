@@ -3,7 +3,7 @@ import { RunHistory } from '../../aws/run-history.ts';
 import { archiveUri } from '../../core/names.ts';
 import type { SpecInput } from '../../core/spec/spec.ts';
 import { formatDuration } from '../../core/units.ts';
-import { retryNotes, retryUntilReachable } from '../account/retry.ts';
+import { type RetryNotes, retryNotes, retryUntilReachable } from '../account/retry.ts';
 import type { Context } from '../context.ts';
 import { EXIT, type ExitCode, setUpError, usageError } from '../errors.ts';
 import type { BakeOutput } from '../output/schemas.ts';
@@ -54,9 +54,7 @@ export async function bakeImage(context: Context, request: BakeRequest, code: Ba
     spec: { ...request.spec, project, archive: archiveUri(placed), ...digest },
   };
   const notes = retryNotes((line) => terminal.note(line));
-  const check = () => 'To check: the executions of runctl-bake, in the Step Functions console.';
-  const execution = { what: 'bake', stem: `${project}-image`, input, check };
-  const { name, executionArn } = await startExecution(account.sfn, machine, execution, notes, signal);
+  const { name, executionArn } = await startBake(account.sfn, machine, input, notes, signal);
   if (request.detach) {
     print(context, request, { id: name, executionArn, image: null, key: null, base: null, made: null });
     return EXIT.succeeded;
@@ -68,6 +66,26 @@ export async function bakeImage(context: Context, request: BakeRequest, code: Ba
   const output = JSON.parse(ended.output ?? '{}') as Omit<BakeOutput, 'id' | 'executionArn'>;
   print(context, request, { ...output, id: name, executionArn });
   return EXIT.succeeded;
+}
+
+/** The input of runctl-bake, as far as the command gives it. */
+interface BakeInput {
+  readonly launchTemplate: string;
+  readonly launchTemplateVersion?: string;
+  readonly spec: SpecInput & { readonly project: string };
+}
+
+/** Starts exactly one bake. @throws CliError, also when it is unknown whether it has started */
+export async function startBake(
+  sfn: Context['account']['sfn'],
+  machine: string,
+  input: BakeInput,
+  notes: RetryNotes,
+  signal: AbortSignal,
+): ReturnType<typeof startExecution> {
+  const check = () => 'To check: the executions of runctl-bake, in the Step Functions console.';
+  const execution = { what: 'bake', stem: `${input.spec.project}-image`, input, check };
+  return await startExecution(sfn, machine, execution, notes, signal);
 }
 
 /** Shows each state of the bake as it is entered. */

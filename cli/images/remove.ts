@@ -3,10 +3,11 @@ import { parametersOver } from '../../aws/parameters.ts';
 import { IMAGE_TAGS, imageParameter } from '../../core/images/names.ts';
 import type { Context } from '../context.ts';
 import { EXIT, type ExitCode, usageError } from '../errors.ts';
+import type { Terminal } from '../terminal/terminal.ts';
 
 /** Deregisters an image that a bake made, and deletes its snapshots. Instances that were started from it go on. */
 export async function removeImage(
-  { account, terminal }: Context,
+  { account, terminal }: Pick<Context, 'account'> & { readonly terminal: Pick<Terminal, 'json' | 'note' | 'print'> },
   id: string,
   { force, json }: { readonly force: boolean; readonly json: boolean },
 ): Promise<ExitCode> {
