@@ -6,18 +6,11 @@ import { COMPRESSOR } from '../../core/archive/compress.ts';
 import { type Member, memberDigest, memberStarts } from '../../core/archive/members.ts';
 import { type ArchiveLocation, archiveProject } from '../../core/names.ts';
 import { linkPrivate, PRIVATE_FOLDER, privatePath, readPrivate, writePrivate } from '../project/private-folder.ts';
-import type { ProjectFile } from './walk.ts';
 
 /** In the project's private folder. */
 const FOLDER = 'archive';
 /** A copy of a larger archive is not worth its room on the disk. */
 const ARCHIVE_BYTES_MAX = 512 * 1024 * 1024;
-/**
- * A file that was changed so shortly before it was read may have been changed again at the same time stamp, as in git's
- * index. The coarsest time stamps of a file system are those of FAT: 2 s.
- */
-const SETTLED_MS = 2_000;
-
 /** A whole archive on this machine. */
 export interface WrittenArchive {
   /** Hex. */
@@ -114,24 +107,33 @@ export class PackCache {
   }
 
   /** The bytes of members that follow each other, in pieces of which the next one is read meanwhile. @throws DamagedArchive */
-  async *pieces({ first, count }: MemberRange): AsyncGenerator<Buffer> {
-    let loading: { range: MemberRange; bytes: Promise<Buffer> } | null = null;
-    for (let at = first; at < first + count || loading !== null; ) {
-      const loaded: typeof loading = loading;
-      const range = this.pieceAt(at, first + count);
-      at += range.count;
-      loading = range.count === 0 ? null : { range, bytes: this.load(range) };
-      loading?.bytes.catch(() => undefined); // reported when its turn comes
-      if (loaded !== null) yield this.checked(loaded.range, await loaded.bytes);
+  async *pieces(range: MemberRange): AsyncGenerator<Buffer> {
+    const pieces = this.divided(range);
+    const load = (index: number) => {
+      const piece = pieces[index];
+      const bytes = piece === undefined ? null : this.load(piece);
+      bytes?.catch(() => undefined); // reported when its turn comes
+      return bytes;
+    };
+    let next = load(0);
+    for (const [index, piece] of pieces.entries()) {
+      const bytes = await (next as Promise<Buffer>);
+      next = load(index + 1);
+      yield this.checked(piece, bytes);
     }
   }
 
-  /** As many members as are read at once. */
-  private pieceAt(first: number, end: number): MemberRange {
-    let count = 0;
-    for (let bytes = 0; first + count < end && bytes < PIECE_BYTES; count += 1)
-      bytes += (this.archive.members[first + count] as Member).bytes;
-    return { first, count };
+  /** Ranges of as many members as are read at once. */
+  private divided({ first, count }: MemberRange): MemberRange[] {
+    const ranges: MemberRange[] = [];
+    let [start, bytes] = [first, 0];
+    for (let at = first; at < first + count; at += 1) {
+      bytes += (this.archive.members[at] as Member).bytes;
+      if (bytes < PIECE_BYTES && at < first + count - 1) continue;
+      ranges.push({ first: start, count: at + 1 - start });
+      [start, bytes] = [at + 1, 0];
+    }
+    return ranges;
   }
 
   private async load({ first, count }: MemberRange): Promise<Buffer> {
@@ -227,24 +229,10 @@ export async function savePackCache(
   const isKept = previous?.archive.sha256 === sha256;
   if (isKept && text === previous.index) return;
   try {
-    // A command that reads between the two finds a digest that does not match, and packs everything.
+    // A command that reads between the two finds members whose digests do not match, and packs everything.
     if (!isKept) await linkPrivate(folder, join(FOLDER, 'last.tar.gz'), file);
     await writePrivate(folder, join(FOLDER, 'last.json'), text);
   } catch {
     // The next packing takes longer.
   }
-}
-
-/**
- * What identifies the content of files that were not read: names, sizes, times and inodes. Null when one of them has changed
- * too recently.
- * @param kind which members are made of the files; @param now ms since the epoch
- */
-export function originOf(kind: string, files: readonly ProjectFile[], now: number): string | null {
-  if (files.some(({ changedAt }) => changedAt > now - SETTLED_MS)) return null;
-  const stamps = files.map(({ name, executable, stamp }) => [name, executable, stamp]);
-  return createHash('sha256')
-    .update(JSON.stringify([kind, stamps]))
-    .digest('base64url')
-    .slice(0, 22);
 }

@@ -1,7 +1,14 @@
-import { type MemberRange, originOf, type PackCache } from './pack-cache.ts';
+import { createHash } from 'node:crypto';
+import type { MemberRange, PackCache } from './pack-cache.ts';
 import type { PackUnit } from './pack-plan.ts';
 import { fileHeader } from './tar-headers.ts';
 import type { ProjectFile } from './walk.ts';
+
+/**
+ * A file that was changed so shortly before it was read may have been changed again at the same time stamp, as in git's
+ * index. The coarsest time stamps of a file system are those of FAT: 2 s.
+ */
+const SETTLED_MS = 2_000;
 
 /** A part of a unit: its small files, or its large one. */
 export interface Part {
@@ -40,4 +47,18 @@ export function recognize(
 /** The blocks before a file's content. */
 export function headerOf({ name, executable }: ProjectFile, size: number): Buffer {
   return fileHeader({ name, size, executable });
+}
+
+/**
+ * What identifies the content of files that were not read: names, sizes, times and inodes. Null when one of them has changed
+ * too recently.
+ * @param kind which members are made of the files; @param now ms since the epoch
+ */
+function originOf(kind: string, files: readonly ProjectFile[], now: number): string | null {
+  if (files.some(({ changedAt }) => changedAt > now - SETTLED_MS)) return null;
+  const stamps = files.map(({ name, executable, stamp }) => [name, executable, stamp]);
+  return createHash('sha256')
+    .update(JSON.stringify([kind, stamps]))
+    .digest('base64url')
+    .slice(0, 22);
 }

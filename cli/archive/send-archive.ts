@@ -5,14 +5,13 @@ import type { SpecInput } from '../../core/spec/spec.ts';
 import type { Context } from '../context.ts';
 import { TransferText } from '../terminal/transfer-text.ts';
 import type { AssembleNow } from './assemble-now.ts';
+import { findArchive, mayReuse } from './find-archive.ts';
 import type { Packed } from './pack.ts';
 import { findBase, sendPatch } from './send-patch.ts';
 import {
   copyArchive,
   copyUpload,
-  findArchive,
   type LocalArchive,
-  mayReuse,
   putArchive,
   specMetadata,
   type UploadOptions,
@@ -129,7 +128,8 @@ async function withoutUpload(
     return { found: { ...NOTHING_SENT, ...kept, stored: kept, reused: true }, wasted: 0 };
   }
   if (to.patch === 'none') return { found: null, wasted: 0 };
-  const sent = await sendPatch(s3, archive, base ?? (await findBase(s3, previous, to, options)), to, options);
+  const found = isEdited ? base : await findBase(s3, previous, to, options);
+  const sent = await sendPatch(s3, archive, found, to, options);
   if (sent === null) return { found: null, wasted: 0 };
   const { bytes, ...patched } = sent;
   if (to.assemble === null)

@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import type { Readable } from 'node:stream';
 import { CopyObjectCommand, HeadObjectCommand, type S3Client } from '@aws-sdk/client-s3';
@@ -14,13 +14,12 @@ import {
   UPLOAD_PREFIX,
 } from '../../core/names.ts';
 import { InvalidSpec, parseSpec, type SpecInput } from '../../core/spec/spec.ts';
-import { expires, isOld, KnownArchives, type StoredArchive, unlessMissing } from './known-archives.ts';
 import type { PackCache, WrittenArchive } from './pack-cache.ts';
 
 /** S3 takes 2 KB of metadata with an object, names included. */
 const METADATA_BYTES = 2_048;
-/** Four parts are held in memory and on their way at once; 10,000 of them are 80 GB. */
-const PART_BYTES = 8 * 1024 * 1024;
+/** Four parts are held in memory and on their way at once; 10,000 of them are 80 GB. The checksum depends on it. */
+export const PART_BYTES = 8 * 1024 * 1024;
 
 /** A packed project on this machine. */
 export interface LocalArchive extends WrittenArchive {
@@ -88,24 +87,6 @@ export async function copyUpload(
   return { bucket, key, versionId, runId: executionNameForUpload({ bucket, key, version: versionId ?? '' }) };
 }
 
-/** Whether the person may read archives: who may only upload gets the same answer for one that exists and one that does not. */
-export async function mayReuse(
-  s3: Pick<S3Client, 'send'>,
-  { sha256 }: Pick<LocalArchive, 'sha256'>,
-  to: { readonly bucket: string; readonly project: string },
-  { signal }: UploadOptions = {},
-): Promise<boolean> {
-  const head = new HeadObjectCommand({ Bucket: to.bucket, Key: archiveKey(to.project, sha256) });
-  try {
-    await s3.send(head, signal ? { abortSignal: signal } : {});
-    return true;
-  } catch (error) {
-    if (httpStatus(error) === 403) return false;
-    if (httpStatus(error) === 404) return true;
-    throw error;
-  }
-}
-
 /**
  * Uploads a whole archive to where it starts nothing. An object that is at its key already is left alone: the archive gets a
  * key of its own.
@@ -162,65 +143,6 @@ export async function copyArchive(
 /** A key that nobody can know before. */
 export function ownArchiveKey(project: string, sha256: string): string {
   return archiveKey(project, `${sha256.slice(0, 12)}${randomBytes(2).toString('hex')}`);
-}
-
-/** The same archive, where it was stored before; null when it was not. */
-export async function findArchive(
-  s3: S3Client,
-  archive: LocalArchive,
-  to: { readonly bucket: string; readonly project: string },
-  { signal }: UploadOptions = {},
-): Promise<StoredArchive | null> {
-  const { bucket } = to;
-  const archives = new KnownArchives(s3, to, signal);
-  const last = archive.previous?.archive.sha256 === archive.sha256 ? archive.previous.storedIn(to) : null;
-  const checked = last && (await archives.check(last, archive.bytes));
-  if (checked) return checked;
-  const key = archiveKey(to.project, archive.sha256);
-  const [known, stored] = await Promise.all([
-    archives.find(archive.sha256, archive.bytes),
-    findStored(s3, archive, { bucket, key }, signal),
-  ]);
-  return known ?? (stored === null ? null : { bucket, key, ...stored });
-}
-
-/** The object at the archive's key, if S3 has computed the archive's checksum for it. Its metadata proves nothing: whoever uploads writes it. */
-async function findStored(
-  s3: S3Client,
-  archive: LocalArchive,
-  { bucket, key }: { bucket: string; key: string },
-  signal?: AbortSignal,
-): Promise<Omit<StoredArchive, 'bucket' | 'key'> | null> {
-  const head = await unlessMissing(
-    s3.send(
-      new HeadObjectCommand({ Bucket: bucket, Key: key, ChecksumMode: 'ENABLED' }),
-      signal ? { abortSignal: signal } : {},
-    ),
-  );
-  if (head?.ContentLength !== archive.bytes) return null;
-  if (head.ChecksumSHA256 !== (await checksumOf(archive))) return null;
-  return { versionId: head.VersionId ?? null, expires: expires(head), isOld: isOld(head) };
-}
-
-/**
- * The checksum that S3 shows for the archive as `put` sends it: of an object in one part base64 of its SHA-256, of one in several parts
- * base64 of the SHA-256 of the parts' digests, and their number (S3 User Guide, "Checking object integrity", composite checksums).
- */
-export async function checksumOf({
-  file,
-  sha256,
-  bytes,
-}: Pick<LocalArchive, 'file' | 'sha256' | 'bytes'>): Promise<string> {
-  if (bytes <= PART_BYTES) return Buffer.from(sha256, 'hex').toString('base64');
-  const all = createHash('sha256');
-  const parts = Math.ceil(bytes / PART_BYTES);
-  for (let part = 0; part < parts; part += 1) {
-    const hash = createHash('sha256');
-    const range = { start: part * PART_BYTES, end: Math.min(bytes, (part + 1) * PART_BYTES) - 1 };
-    for await (const chunk of createReadStream(await file(), range)) hash.update(chunk as Buffer);
-    all.update(hash.digest());
-  }
-  return `${all.digest('base64')}-${parts}`;
 }
 
 /** @returns the version; null in a bucket without versions. */

@@ -6,10 +6,10 @@ import type { LambdaClient } from '@aws-sdk/client-lambda';
 import type { S3Client } from '@aws-sdk/client-s3';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { AssembleNow } from '../../../cli/archive/assemble-now.ts';
+import { checksumOf } from '../../../cli/archive/find-archive.ts';
 import { DamagedArchive, type PackCache } from '../../../cli/archive/pack-cache.ts';
 import { startUpload, storeArchive } from '../../../cli/archive/send-archive.ts';
-import { checksumOf } from '../../../cli/archive/upload.ts';
-import { executionNameForUpload } from '../../../core/names.ts';
+import { executionNameForUpload, INDEX_METADATA } from '../../../core/names.ts';
 import { fakeClient } from '../../support/fakes/sdk-client.ts';
 
 const sha256 = (data: Uint8Array) => createHash('sha256').update(data).digest();
@@ -47,6 +47,18 @@ describe('an archive that is there already', () => {
       }),
     });
     expect(await storeArchive(client as S3Client, local, TO)).toMatchObject({ reused: true, versionId: 'v1' });
+  });
+
+  it('is not read when a function has verified it', async () => {
+    const local = { ...archive(Buffer.alloc(9 * 1024 * 1024)), file: () => Promise.reject(new Error('it was made')) };
+    const { client } = fakeClient<S3Client>({
+      HeadObjectCommand: ({ Key }) =>
+        String(Key).startsWith('indexes/')
+          ? { Metadata: { [INDEX_METADATA.key]: 'archives/demo/a.tar.gz', [INDEX_METADATA.versionId]: 'v7' } }
+          : { ContentLength: local.bytes, ChecksumSHA256: 'x-2', VersionId: 'v1' },
+    });
+    const found = await storeArchive(client as S3Client, local, TO);
+    expect(found).toMatchObject({ reused: true, key: 'archives/demo/a.tar.gz', versionId: 'v7' });
   });
 
   it.each([
@@ -283,6 +295,24 @@ describe('an archive that no run follows', () => {
       patch: `s3://mine/patches/demo/${local.sha256}`,
       sha256: local.sha256,
     });
+  });
+
+  it('is sent whole when there is no base any more, which is asked once', async () => {
+    const lists: unknown[] = [];
+    const missing = Object.assign(new Error('no'), { $metadata: { httpStatusCode: 404 } });
+    const { client } = fakeClient<S3Client>({
+      HeadObjectCommand: () => missing,
+      ListObjectsV2Command: (input) => {
+        lists.push(input);
+        return {};
+      },
+      PutObjectCommand: () => ({ VersionId: 'v2' }),
+    });
+    Object.assign(client, CONFIG);
+    const { client: lambda } = fakeClient<LambdaClient>({});
+    const to = { ...TO, patch: 'at-once', assemble: new AssembleNow(lambda) } as const;
+    expect(await storeArchive(client as S3Client, edited(), to)).toMatchObject({ versionId: 'v2', patch: null });
+    expect(lists).toHaveLength(1);
   });
 
   it('is assembled also when the copy of what was replaced is damaged', async () => {
