@@ -4,8 +4,9 @@ import { createPrices, type Prices } from '../aws/prices.ts';
 import { assertAffordable } from '../core/cost/limit.ts';
 import { priceMs } from '../core/cost/price.ts';
 import { RunError } from '../core/errors.ts';
+import { MADE_BY_BAKE } from '../core/images/names.ts';
 import { nameAfterStart, powerInput, type WatchPower } from '../core/power/watch-power.ts';
-import { chooseInstance, foundOf, parseSelector } from '../core/workflow/choose-instance.ts';
+import { chooseInstance, type FoundInstance, foundOf, parseSelector } from '../core/workflow/choose-instance.ts';
 import type { FindInput, FindOutput, Instance } from '../core/workflow/data.ts';
 import { BOOT_S, isBooting, startInstance } from '../core/workflow/start-instance.ts';
 import { entry } from './adapters/entry.ts';
@@ -39,7 +40,7 @@ export function createFind({ instances, prices, power, watchPower, now }: Ports)
     ]);
     // Before an instance is started for it, too.
     if (ping === 'Online' || starting === null) assertAffordable(spec, instance, price);
-    if (ping === 'Online') return { ...instance, price, ...(await mayShutDown({ power }, instance)) };
+    if (ping === 'Online') return { ...instance, price, ...(await mayShutDown({ power }, instance, one)) };
     if (!isRunning || (mayWait && isBooting(one, now()))) {
       const start = async (id: string) => {
         // First of all: whatever becomes of this run, the instance is stopped again.
@@ -58,12 +59,13 @@ export function createFind({ instances, prices, power, watchPower, now }: Ports)
   };
 }
 
-/** Not known: then nothing shuts it down from inside. */
+/** Of one that is managed, or that a bake made. Not known: then nothing shuts it down from inside. */
 async function mayShutDown(
   { power }: Pick<Ports, 'power'>,
   { id, managed }: Instance,
+  { tags }: FoundInstance,
 ): Promise<{ mayShutDown?: true }> {
-  if (!managed) return {};
+  if (!managed && tags[MADE_BY_BAKE.key] !== MADE_BY_BAKE.value) return {};
   try {
     return (await power.stopsAtShutdown(id)) ? { mayShutDown: true } : {};
   } catch (error) {

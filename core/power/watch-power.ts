@@ -28,9 +28,11 @@ const MARGIN_S = 60;
 
 /** When the instance shuts itself down, because no request came for so many seconds; null: never. */
 export function shutdownAfter(about: Parameters<typeof powerInput>[0]): { readonly after: number } | null {
-  const input = powerInput(about);
-  if (input === null || !about.instance.mayShutDown) return null;
-  return { after: Math.max(input.stopAfter, SILENCE_S) + MARGIN_S };
+  const { managed, mayShutDown } = about.instance;
+  if (!mayShutDown) return null;
+  // Nothing but its bake uses an instance that a bake made.
+  const quiet = managed ? powerInput(about)?.stopAfter : SILENCE_S;
+  return quiet === undefined ? null : { after: Math.max(quiet, SILENCE_S) + MARGIN_S };
 }
 
 /** After the end of a run. */

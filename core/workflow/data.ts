@@ -178,7 +178,7 @@ export interface Instance {
   readonly managed?: true;
   /** Of a managed one, its tag: seconds. Left out: it has none that can be read. */
   readonly stopAfter?: number | 'never';
-  /** A shutdown from inside stops it, and does not terminate it. */
+  /** It may shut itself down: it is managed, or a bake made it, and that stops it and does not terminate it. */
   readonly mayShutDown?: true;
 }
 

@@ -16,6 +16,7 @@ from launches import Launches
 from ministack.app import app
 from ministack.core.iam_evaluator import CredentialResolutionError, resolve_credential
 from ministack.services.s3 import _parse_multipart_form
+from notices import Notices
 from peer import peer_uid
 from prices import with_prices
 from ranges import with_ranges
@@ -49,12 +50,13 @@ def main() -> None:
         return client[0] == HOST and peer_uid(client[1], port) == os.getuid()
 
     use_sessions()
-    give_notices(os.environ["GATEWAY_NOTICES"])
+    notices = Notices(os.environ["GATEWAY_NOTICES"])
+    give_notices(notices)
     templates.install()
-    power.install()
+    power.install(notices)
     folders = [os.environ[name] for name in ("GATEWAY_INSTANCES", "GATEWAY_IMAGES", "GATEWAY_PACKAGES")]
     disks = Disks(*folders)
-    Launches(disks, Images(disks))
+    Launches(disks, Images(disks), notices)
     settings: Dict[str, Any] = {"bind": ["%s:%d" % (HOST, port)], "keep_alive_timeout": 75}
     config = Config.from_mapping(settings)
     asyncio.run(serve(Guard(with_prices(with_ranges(app)), find_secret, parse_form, is_own_process), config))

@@ -1,11 +1,10 @@
 """What the emulator's instance metadata service lacks: valid credentials, and notices of EC2."""
 
 import hashlib
-import json
-import os
 from typing import Any, Callable, Dict
 
 from ministack.services import imds, sts
+from notices import Notices
 
 ROLE = "arn:aws:sts::000000000000:assumed-role/ministack-instance-role/local"
 
@@ -41,8 +40,8 @@ NOTICES = {
 }
 
 
-def give_notices(folder: str) -> None:
-    """Answers with the notices in `<folder>/<instance id>.json`, and with 404 when there are none, as EC2 does."""
+def give_notices(notices: Notices) -> None:
+    """Answers with the notices of the instance, and with 404 when there are none, as EC2 does."""
     handle = imds.handle_request
 
     async def with_notices(
@@ -50,18 +49,10 @@ def give_notices(folder: str) -> None:
     ) -> Any:
         key = NOTICES.get(path)
         if key is not None and method == "GET" and imds._check_token(headers):
-            notice = _notices(folder, headers.get("x-runctl-instance", "")).get(key)
+            notice = notices.of(headers.get("x-runctl-instance", "")).get(key)
             if notice is not None:
                 return imds._json_resp(notice)
         return await handle(method, path, headers, body, query_params)
 
     imds.handle_request = with_notices
 
-
-def _notices(folder: str, instance: str) -> Dict[str, Any]:
-    try:
-        with open(os.path.join(folder, os.path.basename(instance) + ".json"), "rb") as file:
-            found = json.load(file)
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}

@@ -5,12 +5,14 @@ import time
 from functools import partial
 from typing import Any, Dict, List, Tuple
 
+import power
 import templates
 from disks import Disks
 from ec2_calls import Answer, Params, Refusal, missing, refuse_dry_run, replace, scope, tags_of, text
 from images import BASE, Images
 from ministack.core.responses import new_uuid
 from ministack.services import ec2
+from notices import Notices
 
 _BEHAVIORS = ("stop", "terminate")
 # The agent ends the processes of a terminated instance within a second or two.
@@ -19,9 +21,10 @@ _ATTRIBUTE = "instanceInitiatedShutdownBehavior"
 
 
 class Launches:
-    def __init__(self, disks: Disks, images: Images) -> None:
+    def __init__(self, disks: Disks, images: Images, notices: Notices) -> None:
         self._disks = disks
         self._images = images
+        self._notices = notices
         # What was launched with a client token, and by which request.
         self._tokens: Dict[Tuple[str, ...], Tuple[Params, List[Dict[str, Any]]]] = {}
         # No image here is a container's: none of these calls needs Docker.
@@ -48,6 +51,8 @@ class Launches:
             message = "Value (%s) for parameter instanceInitiatedShutdownBehavior is invalid." % behavior
             raise Refusal("InvalidParameterValue", message)
         refuse_dry_run(p)
+        notice = self._notices.of(templates.named(p))
+        power.check_capacity(notice)
         # The emulator would start a container of an image that it knows.
         answer = ec2._run_instances({**request, "ImageId": [BASE]})
         if answer[0] != 200:
@@ -58,7 +63,12 @@ class Launches:
             instance.update(ImageId=image_id, ShutdownBehavior=behavior)
             for mapping in instance["BlockDeviceMappings"]:
                 _add_tags(mapping["Ebs"]["VolumeId"], _tags(p, template, "volume"))
-            self._give_disk(instance, _tags(p, template, "instance"))
+            tags = _tags(p, template, "instance")
+            if notice.get("capacity") == power.WITHDRAWN:
+                _add_tags(instance["InstanceId"], tags)
+                power.withdraw(instance, power.TERMINATED)
+            else:
+                self._give_disk(instance, tags)
         if token[-1]:
             self._tokens[token] = (p, instances)
         return _reservation(instances)

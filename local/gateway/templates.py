@@ -22,12 +22,19 @@ def install() -> None:
 
 def launch_data(p: Params) -> Dict[str, Any]:
     """The data of the template that RunInstances names. Empty if it names none."""
-    if not any(name.startswith("LaunchTemplate.") for name in p):
+    if not named(p):
         return {}
     template = _find(p, "LaunchTemplate.")
     number = _number(template, text(p, "LaunchTemplate.Version") or "$Default")
     versions = [one for one in template["Versions"] if one["VersionNumber"] == number]
     return versions[0]["LaunchTemplateData"]
+
+
+def named(p: Params) -> str:
+    """The id of the template that RunInstances names. Empty if it names none."""
+    if not any(name.startswith("LaunchTemplate.") for name in p):
+        return ""
+    return str(_find(p, "LaunchTemplate.")["LaunchTemplateId"])
 
 
 def resolve(image: str) -> str:

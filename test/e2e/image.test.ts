@@ -9,10 +9,13 @@ import {
   RunInstancesCommand,
   TerminateInstancesCommand,
 } from '@aws-sdk/client-ec2';
+import { ListExecutionsCommand, SFNClient } from '@aws-sdk/client-sfn';
 import { afterAll, beforeAll, expect, inject, it } from 'vitest';
 import type { BakeOutput, ImagesOutput } from '../../cli/output/schemas.ts';
+import { OUTPUTS } from '../../core/names.ts';
 import { statePaths } from '../../local/cloud/paths.ts';
 import { Cloud } from '../support/cloud/cloud.ts';
+import { giveNotice } from '../support/cloud/notice.ts';
 import { projectFolder, runctl, shellEnvironment } from '../support/cloud/runctl.ts';
 import { waitFor } from '../support/instance/processes.ts';
 
@@ -28,18 +31,20 @@ const FILES = {
 let cloud: Cloud;
 let ec2: EC2Client;
 let env: Record<string, string>;
+let template: string;
 const launched: string[] = [];
 beforeAll(async () => {
   cloud = await Cloud.connect();
   ec2 = cloud.client(EC2Client);
   env = await shellEnvironment();
-  await ec2.send(
+  const created = await ec2.send(
     new CreateLaunchTemplateCommand({
       LaunchTemplateName: PROJECT,
       LaunchTemplateData: { ImageId: BASE, InstanceType: 't3.small' },
       TagSpecifications: [{ ResourceType: 'launch-template', Tags: [{ Key: 'runctl', Value: 'enabled' }] }],
     }),
   );
+  template = created.LaunchTemplate?.LaunchTemplateId ?? '';
 });
 afterAll(async () => {
   if (launched.length > 0) await ec2.send(new TerminateInstancesCommand({ InstanceIds: launched }));
@@ -58,6 +63,16 @@ async function builders(): Promise<string[]> {
   const { Reservations = [] } = await ec2.send(new DescribeInstancesCommand({ Filters }));
   const instances = Reservations.flatMap(({ Instances = [] }) => Instances);
   return instances.filter(({ State }) => State?.Name !== 'terminated').map(({ InstanceId = '' }) => InstanceId);
+}
+
+/** Whether a bake that is under way has found no capacity. */
+async function waitsForCapacity(): Promise<true | null> {
+  const sfn = cloud.client(SFNClient);
+  const stateMachineArn = cloud.output(OUTPUTS.bakeMachine);
+  const { executions = [] } = await sfn.send(new ListExecutionsCommand({ stateMachineArn, statusFilter: 'RUNNING' }));
+  const histories = await Promise.all(executions.map(({ executionArn = '' }) => cloud.history(executionArn)));
+  sfn.destroy();
+  return JSON.stringify(histories).includes('EC2 has no capacity now') || null;
 }
 
 it('an image is made once, has nothing that an image must not have, and an instance from it installs nothing', async () => {
@@ -114,11 +129,16 @@ it('an image is made once, has nothing that an image must not have, and an insta
   expect((await ec2.send(new DescribeImagesCommand({ Owners: ['self'], Filters }))).Images).toEqual([]);
 }, 600_000);
 
-it('a bake that cannot install leaves nothing, and says which log to read', async () => {
+it('a bake waits for capacity; when it cannot install, it leaves nothing and says which log to read', async () => {
   const folder = projectFolder(PROJECT, { ...FILES, 'requirements.txt': 'runctl-there-is-no-such-package==1\n' });
   // Its first version: the default one may have an image that was removed.
   const args = ['image', 'bake', ...TEMPLATE, '--template-version', '1', '--yes', '--json'];
-  const { code, stdout } = await runctl(folder, args, env);
+  const paths = statePaths(inject('cloudFolder'));
+  giveNotice(paths, template, { capacity: 'refused' });
+  const baking = runctl(folder, args, env);
+  await waitFor(waitsForCapacity, 120);
+  giveNotice(paths, template, {});
+  const { code, stdout } = await baking;
   expect(code).toBe(3);
   const { error } = JSON.parse(stdout) as { error: { message: string; next: string } };
   expect(error.message).toContain('InstallFailed');

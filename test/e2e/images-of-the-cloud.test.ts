@@ -261,13 +261,8 @@ describe('an image of an instance', () => {
     await expect(image(ImageId)).rejects.toEqual(refusedAs('InvalidAMIID.NotFound'));
     await expect(launch({})).rejects.toEqual(refusedAs('InvalidAMIID.NotFound'));
 
-    await waitFor(async () => {
-      const started = ec2.send(new StartInstancesCommand({ InstanceIds: [builder] }));
-      return await started.then(
-        () => true,
-        () => null,
-      ); // for a few seconds after a stop it is refused
-    }, 30);
+    await ec2.send(new StartInstancesCommand({ InstanceIds: [builder] }));
+    await inState(builder, 'running');
     expect((await onInstance(builder, 'echo "$RUNCTL_BOOT_ID"')).trim()).not.toBe(boot);
     await ec2.send(new StopInstancesCommand({ InstanceIds: [builder] }));
   });

@@ -154,6 +154,9 @@ describe('Find instance, of one that runctl may start', () => {
     expect(await online(true)).toMatchObject({ mayShutDown: true });
     expect(await online(false)).not.toHaveProperty('mayShutDown');
     expect(await online(null)).not.toHaveProperty('mayShutDown');
+    const of = (tags: object) => find({ tags: { ...foundInstance.tags, ...tags } }, { ping: 'Online', stops: true });
+    expect(await of({ 'runctl:made-by': 'runctl-bake' }).answer).toMatchObject({ mayShutDown: true });
+    expect(await of({}).answer).not.toHaveProperty('mayShutDown');
   });
 
   it('starts nothing for a run that maxCost does not pay for', async () => {
@@ -230,6 +233,8 @@ describe('Sync code', () => {
     expect(await shutdownOf(may, { stopAfter: 0 })).toEqual({ after: 660 });
     expect(await shutdownOf(may, { stopAfter: 'never' })).toBeUndefined();
     expect([await shutdownOf({ managed: true }), await shutdownOf({})]).toEqual([undefined, undefined]);
+    // One that a bake made: no run of a person uses it, whatever stopAfter the project asks for.
+    expect(await shutdownOf({ mayShutDown: true }, { stopAfter: 'never' })).toEqual({ after: 660 });
   });
 
   it('ends with an error of its own on a managed instance, too', async () => {
