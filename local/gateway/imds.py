@@ -55,4 +55,3 @@ def give_notices(notices: Notices) -> None:
         return await handle(method, path, headers, body, query_params)
 
     imds.handle_request = with_notices
-

@@ -1,3 +1,5 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { type TestInstance, type TestRun, useInstances } from '../support/instance/test-instance.ts';
 
@@ -36,6 +38,23 @@ describe('the queue', () => {
     await here.release(holder);
     expect(await start(here, stopped)).toMatchObject({ state: 'refused', reason: 'closed' });
     expect((await start(here, last)).state).not.toBe('busy');
+  });
+
+  it('counts the seconds of a ticket since the boot: a clock that is set neither voids it nor keeps it', async () => {
+    const here = instance();
+    here.giveLease(here.run());
+    const [first, second] = [here.run(), here.run()];
+    await start(here, first, { queue: { ttl: 1e8 } }); // longer than this machine is up
+    const file = join(here.root, 'lease', 'queue', `${first.key}.json`);
+    const ticket = JSON.parse(readFileSync(file, 'utf8'));
+    const place = async (changes: { uptime?: number; bootId?: string; renewedAt?: number }) => {
+      const { renewedAt = ticket.renewedAt, ...renewed } = changes;
+      writeFileSync(file, JSON.stringify({ ...ticket, renewedAt, renewed: { ...ticket.renewed, ...renewed } }));
+      return (await start(here, second)).queue?.place;
+    };
+    expect(await place({ renewedAt: 1 })).toBe(2); // the clock was set forward since
+    expect(await place({ uptime: -1e9, bootId: 'the boot before' })).toBe(2);
+    expect(await place({ renewedAt: 1e12, uptime: -1e9 })).toBe(1); // the clock was set back since
   });
 
   it('of thirty that ask at once gives it to one after another, in the order in which they came', async () => {

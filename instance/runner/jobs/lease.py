@@ -12,7 +12,7 @@ import os
 import time
 from typing import Any, Callable, Container, Iterator
 
-from common import marker, paths
+from common import marker, paths, processes
 from common.protocol import Refusal
 from jobs import stopping
 
@@ -114,6 +114,7 @@ def _renew(
         "arrivedAt": arrived,
         "renewedAt": now,
         "ttl": ttl,
+        "renewed": stopping.now(),
     }
     marker.write(_ticket_path(root, run["key"]), ticket)
     return ticket
@@ -148,12 +149,19 @@ def _tickets(root: str, ended: Container[str]) -> list[dict[str, Any]]:
         ticket = None if name.startswith(".") else marker.read(os.path.join(_queue_folder(root), name))
         if ticket is None:
             continue
-        # After the clock was set back, a time may be in the future: that ticket stays valid, and is renewed soon.
-        if ticket["arn"] in ended or time.time() > ticket["renewedAt"] + ticket["ttl"]:
+        if ticket["arn"] in ended or _age(ticket) > ticket["ttl"]:
             marker.remove(os.path.join(_queue_folder(root), name))
         else:
             found.append(ticket)
     return sorted(found, key=_order)
+
+
+def _age(ticket: dict[str, Any]) -> float:
+    """Seconds since it was renewed, whatever was done to the clock. In an earlier boot: since this one began."""
+    renewed = ticket.get("renewed")
+    if renewed is None:
+        return time.time() - ticket["renewedAt"]  # of an earlier version
+    return stopping.uptime() - (renewed["uptime"] if renewed["bootId"] == processes.boot_id() else 0)
 
 
 def _order(ticket: dict[str, Any]) -> tuple[float, str]:

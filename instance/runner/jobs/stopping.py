@@ -22,9 +22,14 @@ def uptime() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
+def now() -> dict[str, Any]:
+    """{bootId, uptime}: the time, as a fact of this boot."""
+    return {"bootId": processes.boot_id(), "uptime": uptime()}
+
+
 def mark(root: str) -> None:
     """From now on no job starts, until the next boot. Raises OSError."""
-    marker.write(_mark_path(root), {"bootId": processes.boot_id(), "uptime": uptime()})
+    marker.write(_mark_path(root), now())
 
 
 def is_marked(root: str) -> bool:
@@ -37,7 +42,7 @@ def is_marked(root: str) -> bool:
 def note_use(root: str, key: str) -> None:
     """A run has got the lease, or has given it back. A full disk costs the note alone."""
     with contextlib.suppress(OSError):
-        marker.write(_use_path(root), {"bootId": processes.boot_id(), "uptime": uptime(), "key": key}, durable=False)
+        marker.write(_use_path(root), dict(now(), key=key), durable=False)
 
 
 def last_use(root: str) -> tuple[str | None, float]:

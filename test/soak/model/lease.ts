@@ -16,6 +16,8 @@ interface Ticket extends ModelRun {
 export class ModelLease {
   holder: (ModelRun & { readonly since: number }) | null = null;
   readonly tickets = new Map<string, Ticket>();
+  /** A boot counts as a renewal of all tickets. */
+  bootedAt = 0;
   private readonly now: () => number;
   private readonly noteUse: (key: string) => void;
 
@@ -66,7 +68,8 @@ export class ModelLease {
   /** The valid tickets, oldest first. Expired ones are removed. */
   valid(ended: readonly string[] = []): Ticket[] {
     for (const ticket of this.tickets.values()) {
-      if (ended.includes(ticket.arn) || this.now() > ticket.renewedAt + ticket.ttl) this.tickets.delete(ticket.key);
+      if (ended.includes(ticket.arn) || this.now() > Math.max(ticket.renewedAt, this.bootedAt) + ticket.ttl)
+        this.tickets.delete(ticket.key);
     }
     return [...this.tickets.values()].sort(compare);
   }

@@ -123,6 +123,7 @@ export class ModelRunner {
       for (const job of jobs.values()) this.cutOff(job, soft);
     }
     this.bootId = `boot-${Number(this.bootId.slice(5)) + 1}`;
+    this.lease.bootedAt = this.now();
     this.power.boots();
   }
 
