@@ -1,14 +1,22 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** Polls until the result is not null. @throws after `seconds` */
+const SHORTEST_PAUSE_MS = 30;
+const LONGEST_PAUSE_MS = 100;
+
+/**
+ * Polls until the result is not null, and the less often the longer it takes: each poll is a request to the emulator, or a
+ * process of the runner, and the tests that wait would leave no processor to those that work.
+ * @throws after `seconds`
+ */
 export async function waitFor<T>(ask: () => Promise<T | null> | T | null, seconds = 60): Promise<T> {
-  const deadline = performance.now() + seconds * 1000;
+  const began = performance.now();
+  const deadline = began + seconds * 1000;
   for (;;) {
     const found = await ask();
     if (found !== null) return found;
     if (performance.now() > deadline) throw new Error(`not within ${seconds} s`);
-    await sleep(30);
+    await sleep(Math.min(LONGEST_PAUSE_MS, Math.max(SHORTEST_PAUSE_MS, (performance.now() - began) / 10)));
   }
 }
 
