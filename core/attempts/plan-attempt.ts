@@ -2,7 +2,7 @@ import { newestOf } from '../checkpoints/find-resume.ts';
 import { lineageOf } from '../checkpoints/resume.ts';
 import type { CheckpointStore } from '../checkpoints/store.ts';
 import { heldFor, isAffordable } from '../cost/limit.ts';
-import { decideOutcome, readFailure } from '../outcome/decide-outcome.ts';
+import { ATTEMPT_OPEN, decideOutcome, readFailure } from '../outcome/decide-outcome.ts';
 import { endedAttempt } from '../outcome/ended-attempt.ts';
 import type { AttemptPlan, EndedAttempt, PlanInput, ResumePlan, Run, VerifyOutput } from '../workflow/data.ts';
 import { RUN_STATES } from '../workflow/states.ts';
@@ -31,6 +31,7 @@ export async function planAttempt(ports: PlanPorts, input: PlanInput): Promise<A
   const { run, spec, instance, plan: before } = input;
   if (!run || !spec || !instance) return end(input, null);
   const reached: Reached = { ...input, run, spec, instance };
+  if (isEarlierOpen(input)) return waitForEarlier(ports, reached);
   const isWaiting = before?.next === 'wait';
   const ended = isWaiting && before.ended !== null ? before.ended : endOf(reached, ports.now());
   const decision = decide({ run, spec }, ended, input.attempts);
@@ -54,6 +55,22 @@ export async function planAttempt(ports: PlanPorts, input: PlanInput): Promise<A
   if (!isAffordable(spec, place.instance.price, add(run.spentUsd, ended.usd)))
     return end(input, 'There was no further attempt: what is left of maxCost does not pay for one.');
   return await nextAttempt(ports, reached, { ended, place, fallback: decision.fallback, visits });
+}
+
+/**
+ * The attempt begins when the instance has no job of an earlier one any more: its start, or that job's, got no answer,
+ * so that the run knows of no job that it could watch.
+ */
+function waitForEarlier({ now }: PlanPorts, input: Reached): AttemptPlan {
+  const { spec, plan: before } = input;
+  const visits = (before?.visits ?? 0) + 1;
+  const since = before?.since ?? now() / 1_000;
+  const plan = { ...base(input, visits), since };
+  if (before?.next === 'wait' && before.ended === null) return { ...plan, next: 'attempt' };
+  const waited = now() / 1_000 - since;
+  if (waited > spec.maxWait || visits > MAX_VISITS)
+    return end(input, 'A job of an earlier attempt did not end within maxWait.');
+  return { ...plan, next: 'wait', wait: waitSeconds(waited) };
 }
 
 async function nextAttempt(
@@ -105,6 +122,10 @@ async function resumeOf(
 /** The training may have begun: starting it is idempotent, and only another start of the same one shows that. */
 function isUnanswered({ failure, train }: PlanInput): boolean {
   return train === null && failure?.state === RUN_STATES.start;
+}
+
+function isEarlierOpen({ sync, failure }: PlanInput): boolean {
+  return failure === null && sync?.state === 'refused' && sync.reason === ATTEMPT_OPEN;
 }
 
 /** How the attempt ended. One whose instance was away, and that then was found without its training, ended by that. */

@@ -8,6 +8,8 @@ import { RUN_STATES } from '../workflow/states.ts';
 
 /** Stands for the run's id in what to do next. */
 const RUN_ID_PLACEHOLDER = '<run id>';
+/** Why the runner refuses a start while a job of an earlier attempt runs (instance/CONTRACT.md). */
+export const ATTEMPT_OPEN = 'attempt-open';
 const LAST_LINES = 20;
 const LAST_LINES_BYTES = 4_096;
 const MESSAGE_CHARACTERS = 8_000;
@@ -125,6 +127,10 @@ function judgeJob(step: JobSnapshot, fallback: ErrorName, state: string): Verdic
       return { name: 'RunSkipped', message: `${held}, and the spec has ifBusy: skip.`, step: null };
     const waited = waiting?.over === 'max-wait' ? ', and this run has waited for as long as maxWait allows' : '';
     return { name: 'InstanceBusy', message: `${held}${waited}.`, step: null };
+  }
+  if (step.state === 'refused' && step.reason === ATTEMPT_OPEN) {
+    const message = 'The instance is busy with a job of an earlier attempt of this run.';
+    return { name: 'InstanceBusy', message, step: null };
   }
   if (step.state === 'refused') {
     return {

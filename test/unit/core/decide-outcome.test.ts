@@ -120,6 +120,12 @@ const rows: [what: string, changes: Partial<FinishInput>, outcome: string, error
     'StartRefused',
   ],
   [
+    'a job of an earlier attempt that does not end',
+    { sync: jobStep('sync', { state: 'refused', reason: 'attempt-open' }), install: null, train: null },
+    'busy',
+    'InstanceBusy',
+  ],
+  [
     'the training refused',
     { train: jobStep('train', { state: 'refused', reason: 'closed' }) },
     'internal',

@@ -225,6 +225,23 @@ describe('a lost instance', () => {
     expect(second).toMatchObject({ next: 'attempt', startedAgain: false, attempts: [{ outcome: 'instance-lost' }] });
   });
 
+  it('on which a job of an earlier attempt still runs is asked again until that has ended, and no attempt is counted', async () => {
+    const sync = jobStep('sync', { state: 'refused', reason: 'attempt-open', ok: false });
+    const second = input({ run: { ...run, attempt: 2 }, sync, train: null }, undefined);
+    const waiting = await planAttempt(ports(), second);
+    expect(waiting).toMatchObject({ next: 'wait', wait: 15, since: NOW / 1_000, attempts: [] });
+    const later = NOW + 15_000;
+    const again = await planAttempt(ports(later), { ...second, plan: waiting });
+    expect(again).toMatchObject({ next: 'attempt', run: { attempt: 2 }, since: NOW / 1_000, attempts: [] });
+    const hour = NOW + 3_600_000;
+    expect(await planAttempt(ports(hour), { ...second, plan: again })).toMatchObject({ next: 'wait', wait: 180 });
+    const over = NOW + (spec.maxWait + 1) * 1_000;
+    expect(await planAttempt(ports(over), { ...second, plan: again })).toMatchObject({
+      next: 'finish',
+      why: 'A job of an earlier attempt did not end within maxWait.',
+    });
+  });
+
   it('that was terminated before it answered a start is replaced by another one', async () => {
     instances = [
       { ...foundInstance, state: 'terminated' },
