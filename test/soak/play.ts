@@ -6,10 +6,12 @@ import { type Clock, ScaledClock, VirtualClock } from './clock.ts';
 import type { Definitions } from './definitions.ts';
 import { Random } from './random.ts';
 import { checkWorld, type Findings, outcomeOf } from './world/check.ts';
+import { drawLostStarts, type LostStarts, losing, withLineages } from './world/lineage.ts';
 import { ModelInstance } from './world/model-instance.ts';
 import { drawPower, type PowerPlan } from './world/power.ts';
 import { BucketServer, RealInstance } from './world/real-instance.ts';
 import { type Abilities, drawSchedule, jobsOf, type RunPlan, type Schedule } from './world/schedule.ts';
+import { CALM } from './world/weather.ts';
 import { World } from './world/world.ts';
 
 const EPOCH = Date.parse('2026-11-24T00:00:00Z');
@@ -76,14 +78,24 @@ export async function playPower(seed: number, definitions: Definitions): Promise
   const drawn = drawSchedule(seed, MODEL);
   // EC2 does not take it, and does not terminate it: a person stops it, which the plan says.
   const incidents = drawn.incidents.filter(({ deed }) => deed.kind !== 'notice' && deed.kind !== 'stop-instance');
-  return await playInModel(
-    { ...drawn, incidents },
-    definitions,
-    drawPower(new Random(seed).fork('power'), MODEL.longest),
-  );
+  return await playInModel({ ...drawn, incidents }, definitions, {
+    power: drawPower(new Random(seed).fork('power'), MODEL.longest),
+  });
 }
 
-async function playInModel(schedule: Schedule, definitions: Definitions, power?: PowerPlan): Promise<Played> {
+/** As level (a), with runs that go on from others, and starts of further attempts that get no answer. */
+export async function playLineage(seed: number, definitions: Definitions): Promise<Played> {
+  const random = new Random(seed).fork('lineage');
+  const resuming = withLineages(drawSchedule(seed, MODEL), random.fork('runs'), MODEL.longest);
+  const { schedule, lost } = drawLostStarts(resuming, random.fork('lost'));
+  return await playInModel(schedule, definitions, { lost });
+}
+
+async function playInModel(
+  schedule: Schedule,
+  definitions: Definitions,
+  { power, lost = [] }: { readonly power?: PowerPlan; readonly lost?: readonly LostStarts[] } = {},
+): Promise<Played> {
   const clock = new VirtualClock(EPOCH);
   const plans = new Map([...schedule.runs, LAST].map((run) => [run.id, run]));
   const planned = (runId: string) => {
@@ -111,6 +123,8 @@ async function playInModel(schedule: Schedule, definitions: Definitions, power?:
         onStart: (runId, job) => made.jobBegan(runId, job),
       }),
   });
+  const loses = losing(lost, () => clock.now());
+  world.ssm.loses = (request) => world.weather !== CALM && loses(request);
   // A start that was running at an abort may leave a ticket, which expires unless it is renewed.
   return finish(world, clock, 72 * HOUR_MS, () => pass(clock, TICKET_MS));
 }

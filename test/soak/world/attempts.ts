@@ -22,8 +22,16 @@ interface Planned {
   readonly resume: ResumePlan | null;
 }
 
+/** Where a run comes from. `base` null: it is the first of its lineage. */
+interface Origin {
+  readonly lineage: string;
+  readonly base: number | null;
+}
+
 /** Numbers of an attempt's checkpoints (core/checkpoints/resume.ts). */
 const BLOCK = 10_000;
+/** latest.json is written a little later than its checkpoint. */
+const LATEST_MS = 120_000;
 /** Of a spec without the key `retries`. */
 const DEFAULT = { on: ['instance-lost', 'interrupted'], times: 3 };
 
@@ -39,8 +47,14 @@ export class AttemptWatch {
 
   private readonly planned = new Map<string, Planned>();
   private readonly planAt = new Map<string, number>();
-  /** The first number of an attempt → the attempt. */
-  private readonly blocks = new Map<string, number>();
+  /** Of a run that names another one: when it began. */
+  private readonly beganAt = new Map<string, number>();
+  /** Of a run that goes on from another one: its lineage, and the number that it goes on from. */
+  private readonly origins = new Map<string, Origin>();
+  /** Of a run that goes on from another one: when its first training began. */
+  private readonly wentOnAt = new Map<string, number>();
+  /** The lineage and the block of an attempt's numbers → its run and attempt. */
+  private readonly blocks = new Map<string, string>();
 
   constructor(
     private readonly clock: Clock,
@@ -51,11 +65,69 @@ export class AttemptWatch {
   /** A run's execution enters a state. */
   entered(execution: Execution, state: string): void {
     const { name } = execution.about;
+    if (state === RUN_STATES.verify && !this.beganAt.has(name)) this.beganAt.set(name, this.clock.now());
+    if (state === RUN_STATES.find && !this.origins.has(name)) this.verified(name, execution.variable('run') as Run);
     if (state === RUN_STATES.plan) this.planAt.set(name, this.clock.now());
     if (state !== RUN_STATES.sync) return;
     const { attempt = 1, resume = null } = execution.variable('run') as Run;
     const id = `${name} ${attempt}`;
-    if (!this.planned.has(id)) this.planned.set(id, { at: this.planAt.get(name) ?? 0, resume });
+    if (!this.planned.has(id))
+      this.planned.set(id, { at: this.planAt.get(name) ?? this.beganAt.get(name) ?? 0, resume });
+  }
+
+  /** Verify archive has decided what a run goes on from that names another one. */
+  private verified(run: string, { resume }: Run): void {
+    const named = this.namedBy(run);
+    if (named === null || !resume) return;
+    const { lineage, checkpoint } = resume;
+    this.origins.set(run, { lineage, base: checkpoint?.seq ?? null });
+    const what = `${run}, which names ${named}, is to go on from ${lineage} ${checkpoint?.seq}`;
+    const from = named === 'latest' ? lineage : named;
+    if (this.originOf(from).lineage !== lineage) this.findings.falseRestores.push(`${what}, another lineage`);
+    const then = this.beganAt.get(run) ?? 0;
+    const newest = this.newestBefore(from, then);
+    const isVisible = this.visibleTo(from).some(({ manifest: { seq } }) => seq === checkpoint?.seq);
+    if (!isVisible) this.findings.falseRestores.push(`${what}, which that run did not save or go on from`);
+    if (newest !== null && (checkpoint?.seq ?? 0) < newest)
+      this.findings.lostProgress.push(`${what}, and checkpoint ${newest} is whole`);
+    if (named !== 'latest') return;
+    const last = this.checkpoints.commits.findLast(({ at }) => at < then - LATEST_MS)?.manifest.lineage;
+    const since = this.checkpoints.commits.some(
+      ({ manifest, at }) => manifest.lineage === lineage && at >= then - LATEST_MS,
+    );
+    if (last !== undefined && last !== lineage && !since)
+      this.findings.lostProgress.push(`${what}, and ${last} saved a checkpoint last`);
+  }
+
+  /** Whether a run that names another one may find that this has nothing to go on from. */
+  mayFindNothing(run: string): boolean {
+    const named = this.namedBy(run);
+    if (named === null) return false;
+    if (this.origins.has(run)) return !this.visibleTo(run).some(({ manifest }) => this.checkpoints.isThere(manifest));
+    const then = this.beganAt.get(run) ?? 0;
+    // That it goes on from another one is written down when its checkpoint is restored.
+    const isKnown = (this.wentOnAt.get(named) ?? Number.POSITIVE_INFINITY) < then;
+    const own = this.checkpoints.commits.filter(({ manifest }) => manifest.run.id === named);
+    const all = named === 'latest' ? this.checkpoints.commits : isKnown ? this.visibleTo(named) : own;
+    return !all.some(({ manifest, at }) => at < then && this.checkpoints.isThere(manifest));
+  }
+
+  private namedBy(run: string): string | null {
+    const resume = this.runs.find(({ id }) => id === run)?.spec.resume ?? 'auto';
+    return ['auto', 'never'].includes(resume) ? null : resume;
+  }
+
+  private originOf(run: string): Origin {
+    return this.origins.get(run) ?? { lineage: run, base: null };
+  }
+
+  /** The checkpoints that a run has saved, and those that it went on from. */
+  private visibleTo(run: string): CheckpointWatch['commits'] {
+    const { lineage, base } = this.originOf(run);
+    return this.checkpoints.commits.filter(
+      ({ manifest }) =>
+        manifest.lineage === lineage && (manifest.run.id === run || base === null || manifest.seq <= base),
+    );
   }
 
   /** A job `restore` has ended well. */
@@ -63,6 +135,11 @@ export class AttemptWatch {
     const what = `${run} attempt ${attempt} restored ${restored.name}`;
     if (this.sourceOf(run, restored) === null)
       this.findings.falseRestores.push(`${what}, which was not committed: ${restored.content.slice(0, 60)}`);
+    const isInherited = this.visibleTo(run).some(
+      ({ manifest, content }) =>
+        manifest.run.id !== run && manifest.name === restored.name && content === restored.content,
+    );
+    if (isInherited) return;
     const plan = this.planOf(run);
     const saves = Array.from({ length: attempt - 1 }, (_, before) => jobsOf(plan, before + 1).train.saves ?? []).flat();
     if (!saves.some(({ name, content }) => name === restored.name && content === restored.content))
@@ -74,7 +151,8 @@ export class AttemptWatch {
     const { checkpoints, resumeFrom = null } = train;
     const what = `${run} attempt ${attempt}`;
     if (checkpoints) this.claims(run, attempt, checkpoints.firstSeq);
-    if (attempt === 1) return;
+    if (attempt === 1 && !this.origins.has(run)) return;
+    if (!this.wentOnAt.has(run)) this.wentOnAt.set(run, this.clock.now());
     if (resumeFrom !== (restored?.name ?? null))
       this.findings.falseRestores.push(`${what} goes on from ${resumeFrom}, and ${restored?.name} was restored`);
     const planned = this.planned.get(`${run} ${attempt}`);
@@ -112,32 +190,32 @@ export class AttemptWatch {
 
   /** The number of the committed checkpoint of the run's lineage that has these bytes. */
   private sourceOf(run: string, { name, content }: Restored): number | null {
-    const found = this.checkpoints.commits.findLast(
-      ({ manifest, content: committed }) => manifest.lineage === run && manifest.name === name && committed === content,
+    const found = this.visibleTo(run).findLast(
+      ({ manifest, content: committed }) => manifest.name === name && committed === content,
     );
     return found?.manifest.seq ?? null;
   }
 
   /** The newest checkpoint that was committed before then and is whole. */
   private newestBefore(run: string, then: number): number | null {
-    const seqs = this.checkpoints.commits
-      .filter(({ manifest, at }) => manifest.lineage === run && at < then && this.checkpoints.isThere(manifest))
+    const seqs = this.visibleTo(run)
+      .filter(({ manifest, at }) => at < then && this.checkpoints.isThere(manifest))
       .map(({ manifest }) => manifest.seq);
     return seqs.length === 0 ? null : Math.max(...seqs);
   }
 
   private claims(run: string, attempt: number, firstSeq: number): void {
-    const id = `${run} ${Math.floor(firstSeq / BLOCK)}`;
-    const other = this.blocks.get(id);
-    if (other !== undefined && other !== attempt)
-      this.findings.numbersTwice.push(`${run}: attempts ${other} and ${attempt} number from ${firstSeq} on`);
-    this.blocks.set(id, attempt);
+    const id = `${this.originOf(run).lineage} ${Math.floor(firstSeq / BLOCK)}`;
+    const own = `${run} ${attempt}`;
+    const other = this.blocks.get(id) ?? own;
+    if (other !== own) this.findings.numbersTwice.push(`attempts ${other} and ${own} number from ${firstSeq} on`);
+    this.blocks.set(id, own);
   }
 
   private hasSaved(run: string, attempt: number): boolean {
-    const block = [...this.blocks].find(([id, of]) => id.startsWith(`${run} `) && of === attempt)?.[0];
+    const block = [...this.blocks].find(([, own]) => own === `${run} ${attempt}`)?.[0];
     return this.checkpoints.commits.some(
-      ({ manifest: { lineage, seq } }) => lineage === run && `${run} ${Math.floor(seq / BLOCK)}` === block,
+      ({ manifest: { lineage, seq } }) => `${lineage} ${Math.floor(seq / BLOCK)}` === block,
     );
   }
 

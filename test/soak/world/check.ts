@@ -216,8 +216,10 @@ class RunCheck {
         return unless(this.wasOut(0, this.world.stops) || this.wasOut(SILENCE_MS));
       case 'instance-unavailable':
         return unless(this.wasOut(0) || this.gaveUp());
+      case 'rejected':
+        return unless(train === undefined && this.world.attempts.mayFindNothing(this.plan.id));
       case 'internal':
-        return unless(this.gaveUp());
+        return unless(this.gaveUp() && !this.execution.cause?.includes('(attempt-open)'));
       default:
         return says;
     }

@@ -98,8 +98,14 @@ export class CheckpointWatch {
 
   /** Of its series, fewer than `keep` are newer. */
   private isKept({ lineage, seq, name }: CheckpointManifest): boolean {
-    const checkpoints = parseObject(JSON.stringify(this.runs.find(({ id }) => id === lineage)?.spec.checkpoints ?? {}));
-    const keep = Number(checkpoints?.keep ?? 3);
+    // Each run keeps as many as its own spec says, of all that its lineage has.
+    const runs = new Set(
+      this.commits.filter((one) => one.manifest.lineage === lineage).map((one) => one.manifest.run.id),
+    );
+    const keeps = this.runs
+      .filter(({ id }) => runs.has(id))
+      .map(({ spec }) => Number(parseObject(JSON.stringify(spec.checkpoints ?? {}))?.keep ?? 3));
+    const keep = Math.min(...keeps);
     const newer = new Set(
       this.commits
         .map(({ manifest }) => manifest)

@@ -164,13 +164,26 @@ function handlers(services: Services, invocation: Invocation): Readonly<Record<s
 function heldVerify(clock: Clock, ports: Parameters<typeof createVerify>[0]): ReturnType<typeof createVerify> {
   return async (event) => {
     let release = () => {};
+    // What a run goes on from is read after the archive, by calls that take their time.
+    const { read, list, head } = ports.checkpoints;
+    const free =
+      <A extends unknown[], T>(call: (...args: A) => T) =>
+      (...args: A): T => {
+        release();
+        return call.apply(ports.checkpoints, args);
+      };
+    const checkpoints: typeof ports.checkpoints = { read: free(read), list: free(list), head: free(head) };
     const open: ArchiveStore['open'] = async (location) => {
       const opened = await ports.archives.open(location);
-      release = clock.hold();
+      const end = clock.hold();
+      release = () => {
+        release = () => {};
+        end();
+      };
       return opened;
     };
     try {
-      return await createVerify({ ...ports, archives: { ...ports.archives, open } })(event);
+      return await createVerify({ ...ports, checkpoints, archives: { ...ports.archives, open } })(event);
     } finally {
       release();
     }

@@ -57,6 +57,8 @@ export class Ssm {
   state: 'running' | 'stopped' | 'terminated' | 'stopping' | 'pending' = 'running';
   /** Of a managed instance: EC2's answers to what starts and stops it. */
   power: { answer(command: string): object | null; readonly reason: string | null } | null = null;
+  /** Which requests are done, and never answered; null: none. */
+  loses: ((request: RunnerRequest) => boolean) | null = null;
   /** When EC2 started the instance last, ms. */
   launchedAt = 0;
   private pingedAt = 0;
@@ -304,6 +306,7 @@ export class Ssm {
   private finish(delivery: Delivery, status: Status, output: string): void {
     this.working.delete(delivery);
     this.serve();
+    if (this.loses?.(delivery.request)) return;
     const { random, weather } = this.ports;
     const { misreported, garbled } = weather().command;
     if (random.chance(misreported)) {
