@@ -37,7 +37,7 @@ export function createPlan(ports: Ports) {
     const goesOn = plan.next === 'attempt' || plan.next === 'start' || plan.next === 'watch';
     // The name of a nested watch is used once.
     const watches = goesOn && WATCH_STATE_NAMES.has(failure?.state ?? '') ? given.watches + 1 : given.watches;
-    const jobs = { sync, install, restore, train: plan.next === 'watch' && train ? withUnsettledLog(train) : train };
+    const jobs = { sync, install, restore, train: plan.next === 'watch' && train ? asAnswering(train) : train };
     const heldSince = heldFrom(given, plan.next, ports.now());
     return { plan, heldSince, warnings, ...jobs, failure: goesOn ? null : failure, watches };
   };
@@ -62,10 +62,13 @@ function heldFrom({ heldSince, plan }: PlanInput, next: PlanOutput['plan']['next
   return new Date(Date.parse(heldSince) + now - plan.since * 1_000).toISOString();
 }
 
-/** The state that failed may have shipped log that its snapshot does not know: the next one reads back what is there. */
-function withUnsettledLog(train: JobSnapshot): JobSnapshot {
+/**
+ * Its instance is online again: a silence counts from now on. The state that failed may have shipped log that its snapshot does not
+ * know: the next one reads back what is there.
+ */
+function asAnswering(train: JobSnapshot): JobSnapshot {
   const { cursor } = train;
-  return { ...train, cursor: { ...cursor, unsettled: cursor.unsettled ?? 0 } };
+  return { ...train, silentSince: null, cursor: { ...cursor, unsettled: cursor.unsettled ?? 0 } };
 }
 
 /** null: there is none, or it is not one of this version. */

@@ -47,7 +47,7 @@ export async function planAttempt(ports: PlanPorts, input: PlanInput): Promise<A
     const { startedAgain = false } = before ?? {};
     return { ...base(input, visits), next: 'wait', wait: waitSeconds(waited), since, startedAgain, ended };
   }
-  if (place.kind === 'same-training') return { ...base(input, visits), next: 'watch', ended };
+  if (place.kind === 'same-training') return watchFurther(reached, { ended, visits, before, now: ports.now() });
   if (isUnanswered(input) && place.instance.id === instance.id) {
     if (before?.startedAgain) return end(input, `${instance.id} did not answer whether the training has begun.`);
     return { ...base(input, visits), next: 'start', startedAgain: true, ended };
@@ -55,6 +55,24 @@ export async function planAttempt(ports: PlanPorts, input: PlanInput): Promise<A
   if (!isAffordable(spec, place.instance.price, add(run.spentUsd, ended.usd)))
     return end(input, 'There was no further attempt: what is left of maxCost does not pay for one.');
   return await nextAttempt(ports, reached, { ended, place, fallback: decision.fallback, visits });
+}
+
+/** A watch that ends so soon had no answer all the while: it gives up after 30 minutes (core/job/poll-job.ts). Seconds. */
+const SILENT_WATCH_S = 2_700;
+
+/** The instance is online. Whether it answers, the watch finds out: for maxWait, if it never does. */
+function watchFurther(
+  input: Reached,
+  about: { ended: EndedAttempt; visits: number; before: AttemptPlan | null; now: number },
+): AttemptPlan {
+  const { ended, visits, before, now } = about;
+  const at = now / 1_000;
+  const wasSilent =
+    before?.next === 'watch' && before.ended && at - Date.parse(before.ended.endedAt) / 1_000 < SILENT_WATCH_S;
+  const since = (wasSilent ? before.since : null) ?? at;
+  if (at - since > input.spec.maxWait)
+    return end(input, `${input.instance.id} is online, and did not answer within maxWait.`);
+  return { ...base(input, visits), next: 'watch', since, ended };
 }
 
 /**

@@ -34,7 +34,7 @@ export function describe(
   job: ModelJob,
   state: JobState,
   request: { offset: number; maxBytes: number },
-  about: { now: number; bootId: string },
+  about: { now: number; bootId: string; checkpoints?: JobStatus['checkpoints'] },
 ): JobStatus {
   const { exit, identity, log } = job;
   const ended = state !== 'running' && state !== 'absent';
@@ -53,6 +53,7 @@ export function describe(
     reason: exit?.reason ?? null,
     result: exit?.result ?? null,
     tail: ended ? tail(log) : null,
+    ...(about.checkpoints ? { checkpoints: about.checkpoints } : {}),
   };
   const room = ANSWER_BYTES - JSON.stringify(status).length - 100;
   const { bytes, data } = pack(log.subarray(offset, offset + request.maxBytes), room);

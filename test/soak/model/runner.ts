@@ -333,7 +333,10 @@ export class ModelRunner {
   // poll
 
   private poll(request: PollRequest): JobStatus {
-    const status = this.withCheckpoints(request);
+    const keeper = this.jobOf(request)?.keeper;
+    const isRunning = this.stateOf(request) === 'running';
+    const report = keeper && request.checkpoints ? keeper.poll(request.checkpoints, isRunning) : null;
+    const status = this.status(request, report);
     const { put } = request;
     const log = this.jobOf(request)?.log;
     const { offset, bytes, size } = status.log;
@@ -345,18 +348,11 @@ export class ModelRunner {
     return { ...status, log: { ...status.log, bytes: piece.length, data: '', put: sha256 } };
   }
 
-  private withCheckpoints(request: PollRequest): JobStatus {
-    const status = this.status(request);
-    const keeper = this.jobOf(request)?.keeper;
-    if (!keeper || !request.checkpoints) return status;
-    return { ...status, checkpoints: keeper.poll(request.checkpoints, status.state === 'running') };
-  }
-
-  private status(request: StartRequest | PollRequest): JobStatus {
+  private status(request: StartRequest | PollRequest, checkpoints: JobStatus['checkpoints'] = null): JobStatus {
     const existing = this.jobOf(request);
     const state = findState(existing, this.bootId);
     return existing
-      ? describe(existing, state, request, { now: this.now(), bootId: this.bootId })
+      ? describe(existing, state, request, { now: this.now(), bootId: this.bootId, checkpoints })
       : this.blank(request.job, state);
   }
 

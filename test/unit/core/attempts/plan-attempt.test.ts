@@ -198,6 +198,20 @@ describe('a lost instance', () => {
     });
   });
 
+  it('that is online and never answers is watched for maxWait at most', async () => {
+    const facts = { train: saved, failure: lost };
+    const first = await planAttempt(ports(), input(facts, undefined));
+    const at = (s: number) => ports(NOW + s * 1_000);
+    const second = await planAttempt(at(1_900), input({ ...facts, plan: first }, undefined));
+    expect(second).toMatchObject({ next: 'watch', since: NOW / 1_000, visits: 2 });
+    // It answered for an hour, and was lost again.
+    const later = await planAttempt(at(5_500), input({ ...facts, plan: second }, undefined));
+    expect(later).toMatchObject({ next: 'watch', since: NOW / 1_000 + 5_500 });
+    const earlier = NOW / 1_000 - spec.maxWait;
+    const last = await planAttempt(at(10), input({ ...facts, plan: { ...first, since: earlier } }, undefined));
+    expect(last).toMatchObject({ next: 'finish', why: expect.stringContaining('did not answer within maxWait') });
+  });
+
   it('whose training is gone when it answers ended by the loss, not by its reboot', async () => {
     const watched = await planAttempt(ports(), input({ train: saved, failure: lost }, undefined));
     const gone = { ...saved, state: 'vanished' as const, ended: true };
