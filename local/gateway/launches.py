@@ -41,7 +41,7 @@ class Launches:
                 message = "The request uses the same client token as a previous, but non-identical request."
                 raise Refusal("IdempotentParameterMismatch", message)
             return _reservation(before[1])
-        template = templates.launch_data(p)
+        template_id, template = templates.launch_data(p)
         request = _merge(p, template)
         if not text(request, "ImageId"):
             raise missing("ImageId")
@@ -51,7 +51,7 @@ class Launches:
             message = "Value (%s) for parameter instanceInitiatedShutdownBehavior is invalid." % behavior
             raise Refusal("InvalidParameterValue", message)
         refuse_dry_run(p)
-        notice = self._notices.of(templates.named(p))
+        notice = self._notices.of(template_id)
         power.check_capacity(notice)
         # The emulator would start a container of an image that it knows.
         answer = ec2._run_instances({**request, "ImageId": [BASE]})

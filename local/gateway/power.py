@@ -32,51 +32,56 @@ Instance = Dict[str, Any]
 
 
 def install(notices: Notices) -> None:
-    stop_instances, start_instances = (ec2._ACTION_MAP[name] for name in ("StopInstances", "StartInstances"))
     instance_xml = ec2._instance_xml
 
-    def stop(p: Params) -> Answer:
-        known = _instances(p)
-        for one in known:
-            if one["State"]["Name"] in ("terminated", "shutting-down"):
-                raise _wrong_state(one, "stopped")
-        before = [(one, one["State"]) for one in known]
-        answer = stop_instances(p)
-        if answer[0] != 200:
-            return answer
-        for one, state in before:
-            one["State"] = state
-            if state["Name"] in ("pending", "running"):
-                at = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M:%S GMT")
-                one[_REASON] = ("User initiated (%s)" % at, "Client.UserInitiatedShutdown", "User initiated shutdown")
-                _move(one, _STOPPING, _STOPPED, _STOPPING_S)
-        return _changes("StopInstances", before)
+    def may_stop(instance: Instance) -> None:
+        if instance["State"]["Name"] in ("terminated", "shutting-down"):
+            raise _wrong_state(instance, "stopped")
 
-    def start(p: Params) -> Answer:
-        known = _instances(p)
-        for one in known:
-            if one["State"]["Name"] not in ("pending", "running", "stopped"):
-                raise _wrong_state(one, "started")
-            if one["State"]["Name"] == "stopped":
-                check_capacity(notices.of(one["InstanceId"]))
-        before = [(one, one["State"]) for one in known]
-        answer = start_instances(p)
-        if answer[0] != 200:
-            return answer
-        for one, state in before:
-            one["State"] = state
-            if state["Name"] == "stopped":
-                one["LaunchTime"] = ec2._now_ts()
-                one.pop(_REASON, None)
-                if notices.of(one["InstanceId"]).get("capacity") == WITHDRAWN:
-                    withdraw(one, _STOPPED)
-                else:
-                    _move(one, _PENDING, _RUNNING, _PENDING_S)
-        return _changes("StartInstances", before)
+    def stop(instance: Instance) -> None:
+        if instance["State"]["Name"] in ("pending", "running"):
+            at = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M:%S GMT")
+            instance[_REASON] = ("User initiated (%s)" % at, "Client.UserInitiatedShutdown", "User initiated shutdown")
+            _move(instance, _STOPPING, _STOPPED, _STOPPING_S)
 
-    replace("StopInstances", stop)
-    replace("StartInstances", start)
+    def may_start(instance: Instance) -> None:
+        if instance["State"]["Name"] not in ("pending", "running", "stopped"):
+            raise _wrong_state(instance, "started")
+        if instance["State"]["Name"] == "stopped":
+            check_capacity(notices.of(instance["InstanceId"]))
+
+    def start(instance: Instance) -> None:
+        if instance["State"]["Name"] != "stopped":
+            return
+        instance["LaunchTime"] = ec2._now_ts()
+        instance.pop(_REASON, None)
+        if notices.of(instance["InstanceId"]).get("capacity") == WITHDRAWN:
+            withdraw(instance, _STOPPED)
+        else:
+            _move(instance, _PENDING, _RUNNING, _PENDING_S)
+
+    _replace("StopInstances", may_stop, stop)
+    _replace("StartInstances", may_start, start)
     ec2._instance_xml = lambda instance: _with_reason(instance, instance_xml(instance))
+
+
+def _replace(action: str, check: Callable[[Instance], None], change: Callable[[Instance], None]) -> None:
+    """Has a call change instances by `change`, once all pass `check` and what the emulator itself refuses."""
+    emulated = ec2._ACTION_MAP[action]
+
+    def handle(p: Params) -> Answer:
+        before = [(one, one["State"]) for one in _instances(p)]
+        for one, _ in before:
+            check(one)
+        answer = emulated(p)
+        if answer[0] != 200:
+            return answer
+        for one, state in before:
+            one["State"] = state
+            change(one)
+        return _changes(action, before)
+
+    replace(action, handle)
 
 
 def check_capacity(notice: Dict[str, Any]) -> None:

@@ -1,7 +1,7 @@
 """Launch templates, with what the emulator lets pass: unknown ones and versions, and images named by a parameter."""
 
 import re
-from typing import Any, Dict
+from typing import Any, Dict, Tuple
 from xml.sax.saxutils import escape
 
 from ec2_calls import Answer, Params, Refusal, missing, replace, text
@@ -20,21 +20,14 @@ def install() -> None:
     replace("DeleteLaunchTemplate", _delete)
 
 
-def launch_data(p: Params) -> Dict[str, Any]:
-    """The data of the template that RunInstances names. Empty if it names none."""
-    if not named(p):
-        return {}
+def launch_data(p: Params) -> Tuple[str, Dict[str, Any]]:
+    """(id, data) of the template that RunInstances names. Empty if it names none."""
+    if not any(name.startswith("LaunchTemplate.") for name in p):
+        return "", {}
     template = _find(p, "LaunchTemplate.")
     number = _number(template, text(p, "LaunchTemplate.Version") or "$Default")
     versions = [one for one in template["Versions"] if one["VersionNumber"] == number]
-    return versions[0]["LaunchTemplateData"]
-
-
-def named(p: Params) -> str:
-    """The id of the template that RunInstances names. Empty if it names none."""
-    if not any(name.startswith("LaunchTemplate.") for name in p):
-        return ""
-    return str(_find(p, "LaunchTemplate.")["LaunchTemplateId"])
+    return template["LaunchTemplateId"], versions[0]["LaunchTemplateData"]
 
 
 def resolve(image: str) -> str:
