@@ -1,15 +1,10 @@
 import { GetObjectCommand, S3Client } from '@aws-sdk/client-s3';
-import {
-  DescribeExecutionCommand,
-  GetExecutionHistoryCommand,
-  type HistoryEvent,
-  ListExecutionsCommand,
-  SFNClient,
-} from '@aws-sdk/client-sfn';
+import { DescribeExecutionCommand, type HistoryEvent, ListExecutionsCommand, SFNClient } from '@aws-sdk/client-sfn';
 import { MANIFEST, OUTPUTS, runFileKey } from '../../../core/names.ts';
 import { type Manifest, manifestSchema } from '../../../core/outcome/manifest-schema.ts';
 import { localSettings } from '../../../local/cloud/clients.ts';
 import type { LocalState } from '../../../local/cloud/state.ts';
+import { historyOf } from '../../support/cloud/history.ts';
 import { waitFor } from '../../support/instance/processes.ts';
 
 const EVERY_MS = 300;
@@ -67,16 +62,7 @@ export class RunView {
   }
 
   async history(): Promise<HistoryEvent[]> {
-    const events: HistoryEvent[] = [];
-    let nextToken: string | undefined;
-    do {
-      const page = await this.sfn.send(
-        new GetExecutionHistoryCommand({ executionArn: this.arn, nextToken, maxResults: 1_000 }),
-      );
-      events.push(...(page.events ?? []));
-      nextToken = page.nextToken;
-    } while (nextToken);
-    return events;
+    return await historyOf(this.sfn, this.arn);
   }
 
   close(): void {

@@ -7,7 +7,6 @@ import { GetObjectCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3
 import {
   DescribeExecutionCommand,
   type DescribeExecutionOutput,
-  GetExecutionHistoryCommand,
   type HistoryEvent,
   paginateListExecutions,
   SFNClient,
@@ -24,6 +23,7 @@ import { statePaths } from '../../../local/cloud/paths.ts';
 import { signedFetch } from '../../../local/cloud/signed-fetch.ts';
 import { type LocalState, readState } from '../../../local/cloud/state.ts';
 import { processesWith, waitFor } from '../instance/processes.ts';
+import { historyOf } from './history.ts';
 import { type OwnInstance, ownInstance } from './own-instance.ts';
 
 export interface EndedRun {
@@ -210,16 +210,7 @@ export class Cloud {
   }
 
   async history(arn: string): Promise<HistoryEvent[]> {
-    const events: HistoryEvent[] = [];
-    let nextToken: string | undefined;
-    do {
-      const page = await this.sfn.send(
-        new GetExecutionHistoryCommand({ executionArn: arn, nextToken, maxResults: 1000 }),
-      );
-      events.push(...(page.events ?? []));
-      nextToken = page.nextToken;
-    } while (nextToken);
-    return events;
+    return await historyOf(this.sfn, arn);
   }
 
   /** The messages of a job's stream, concatenated. */
