@@ -26,7 +26,7 @@ const SILENCE_S = 600;
 /** runctl-power stops it before that. */
 const MARGIN_S = 60;
 
-/** When the instance shuts itself down, because no request came for so many seconds; null: never. */
+/** When the instance shuts itself down, because nobody has used it for so many seconds; null: never. */
 export function shutdownAfter(about: Parameters<typeof powerInput>[0]): { readonly after: number } | null {
   const { managed, mayShutDown } = about.instance;
   if (!mayShutDown) return null;

@@ -180,7 +180,7 @@ export type StartRequest = RequestBase &
     readonly queue: { readonly ttl: number } | null;
     /** Of install: start a job that was interrupted again, once. Of restore: also one that failed, three times. Left out: false. */
     readonly again?: boolean;
-    /** Of sync: the instance shuts itself down when no request came for so many seconds and nobody uses it; left out or null: never. */
+    /** Of sync: the instance shuts itself down when nobody has used it for so many seconds; left out or null: never. */
     readonly shutdown?: { readonly after: number } | null;
     /** Jobs may reach the instance metadata service; left out: false. */
     readonly imds?: boolean;

@@ -37,11 +37,17 @@ def answer(request: bytes | str) -> int:
 
 def _handle(data: bytes | str) -> dict[str, Any]:
     request = protocol.parse(data)
-    verb = request["verb"]
-    if os.path.lexists(paths.heard(request["root"])):
-        from jobs import dead_man
+    try:
+        return _answer(request)
+    finally:
+        if os.path.lexists(paths.heard(request["root"])):
+            from jobs import dead_man
 
-        dead_man.note_request(request["root"])
+            dead_man.note_request(request)
+
+
+def _answer(request: dict[str, Any]) -> dict[str, Any]:
+    verb = request["verb"]
     if verb == "probe":
         from jobs import probe
 

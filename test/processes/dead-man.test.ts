@@ -74,6 +74,30 @@ describe('an instance whose functions are gone', () => {
     await waitFor(async () => isDown() || null);
   });
 
+  it('does so while nothing comes but looks whether it may be stopped, and requests of runs that have ended', async () => {
+    const { here, isDown } = quietInstance();
+    const run = here.run();
+    await begin(here, run);
+    await here.ended(run, 'sync');
+    await here.release(run);
+    await waitFor(async () => {
+      await here.send({ ...here.common('idle', run), quiet: 600 });
+      await here.poll(run, 'sync');
+      return isDown() || null;
+    });
+  });
+
+  it('does so while starts come too late, although its lease was never given back', async () => {
+    const { here, isDown } = quietInstance();
+    const run = here.run();
+    await begin(here, run);
+    await here.ended(run, 'sync');
+    await waitFor(async () => {
+      await here.start(run, { sync: {} }, { wait: 0, notAfter: 1, shutdown: { after: AFTER } });
+      return isDown() || null;
+    });
+  });
+
   it('goes on while requests come, a person is logged in, or a run waits', async () => {
     const { here, set, isDown } = quietInstance();
     const [run, waiting] = [here.run(), here.run()];
@@ -87,6 +111,9 @@ describe('an instance whose functions are gone', () => {
     await sleep(3 * AFTER * 1_000);
     expect(isDown()).toBe(false);
     set([]);
+    // The time begins anew when a person has left.
+    await sleep(AFTER * 500);
+    expect(isDown()).toBe(false);
     await here.start(waiting, { sync: {} }, { wait: 0, queue: { ttl: 600 } });
     await sleep(3 * AFTER * 1_000);
     expect(isDown()).toBe(false);

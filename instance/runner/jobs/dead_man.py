@@ -31,21 +31,37 @@ _AGAIN_S = 600.0
 _GRACE_S = 2
 
 
-def note_request(root: str) -> None:
-    """A request has come: written in place, so that it works on a full disk too. After a boot it starts the process."""
+def note_request(request: dict[str, Any]) -> None:
+    """A request has been handled. After a boot it starts the process."""
+    root = request["root"]
     with contextlib.suppress(OSError):
         if not marker.is_locked(_lock_path(root)) and command():
             _launch(root)
-    with contextlib.suppress(OSError):
-        fd = os.open(paths.heard(root), os.O_WRONLY | os.O_NOFOLLOW)
-        try:
-            os.pwrite(fd, _stamp(), 0)
-        finally:
-            os.close(fd)
+    with contextlib.suppress(OSError, marker.Untrusted):
+        if _is_use(request):
+            _note_use(root)
+
+
+def _is_use(request: dict[str, Any]) -> bool:
+    """Whether it is of a run that has the instance or waits for it.
+
+    Others are a look whether the instance may be stopped, or come again from SSM after their run: so do late starts.
+    """
+    is_late = time.time() > request.get("notAfter", float("inf"))
+    return not is_late and "run" in request and request["run"]["key"] in lease.keys(request["root"])
+
+
+def _note_use(root: str) -> None:
+    """Written in place, so that it works on a full disk too. Raises OSError."""
+    fd = os.open(paths.heard(root), os.O_WRONLY | os.O_NOFOLLOW)
+    try:
+        os.pwrite(fd, b"%020.3f\n" % stopping.uptime(), 0)
+    finally:
+        os.close(fd)
 
 
 def ensure(root: str, after: float) -> None:
-    """Has the instance shut down when no request came for `after` seconds and nobody uses it.
+    """Has the instance shut down when nobody has used it for `after` seconds.
 
     An error costs the shutdown alone, not the start that it is part of.
     """
@@ -69,9 +85,8 @@ def main(root: str) -> int:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return 0  # another one is there
-    fd = os.open(paths.heard(root), os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-    os.pwrite(fd, _stamp(), 0)
-    os.close(fd)
+    os.close(os.open(paths.heard(root), os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600))
+    _note_use(root)
     while True:
         config = marker.read(_config_path(root))
         if config is None:
@@ -88,15 +103,21 @@ def is_due(root: str, config: dict[str, Any]) -> bool:
     if _silence(root) < config["after"]:
         return False
     with lease.locked(root):
+        if _silence(root) < config["after"]:
+            return False
         # A holder that has no process and is not heard of has lost its functions: it does not count.
-        if _silence(root) < config["after"] or lease.has_tickets(root) or idle.living(root) or people.reasons():
+        if lease.has_tickets(root):
+            return False
+        if idle.living(root) or people.reasons():
+            with contextlib.suppress(OSError):
+                _note_use(root)
             return False
         stopping.mark(root)
     return True
 
 
 def _silence(root: str) -> float:
-    """Seconds since the last request. What cannot be read has just come."""
+    """Seconds since the last sign of use. What cannot be read has just come."""
     try:
         with open(paths.heard(root), "rb") as file:
             return stopping.uptime() - float(file.read())
@@ -111,10 +132,6 @@ def command() -> list[str]:
         return [str(word) for word in json.loads(replaced)]
     is_machine = launch.has_systemd() and not any(name in os.environ for name in LOCAL)
     return _SHUTDOWN if is_machine else []
-
-
-def _stamp() -> bytes:
-    return b"%020.3f\n" % stopping.uptime()
 
 
 def _config_path(root: str) -> str:

@@ -45,18 +45,19 @@ export class ModelPower {
     this.isWatching = false;
   }
 
-  /** A request has come. */
-  heard(): void {
-    this.heardAt = this.ports.now();
+  /** A request has been handled. @param isOfUser of a run that has the instance or waits for it */
+  heard(isOfUser: boolean): void {
+    if (isOfUser) this.heardAt = this.ports.now();
     if (this.after === null || this.isWatching) return;
+    this.heardAt = this.ports.now();
     this.isWatching = true;
     this.watch(this.ports.bootId());
   }
 
-  /** As jobs/dead_man.py. @param after seconds without a request */
+  /** As jobs/dead_man.py. @param after seconds without use */
   ensure(after: number): void {
     this.after = after;
-    this.heard();
+    this.heard(false);
   }
 
   private watch(bootId: string): void {
@@ -73,7 +74,10 @@ export class ModelPower {
 
   private isDue(after: number): boolean {
     const { now, tickets, living, people } = this.ports;
-    return now() - this.heardAt >= after && tickets() === 0 && living().length === 0 && people().length === 0;
+    if (now() - this.heardAt < after || tickets() > 0) return false;
+    if (living().length === 0 && people().length === 0) return true;
+    this.heardAt = now();
+    return false;
   }
 
   noteUse(key: string): void {

@@ -79,6 +79,8 @@ export class ModelRunner {
   readonly power: ModelPower;
   readonly runs = new Map<string, RunFolder>();
   bootId = 'boot-1';
+  /** A request has come in this boot. */
+  isReached = false;
   /** What the instance metadata service says. */
   notice: SpotNotice | null = null;
   private readonly lock = new Lock();
@@ -106,13 +108,17 @@ export class ModelRunner {
   /** The runner's answer as it prints it. */
   async answer(command: Command, request: RunnerRequest): Promise<string> {
     await command.spend(this.ports.random.between(30, 120));
-    this.power.heard();
+    this.isReached = true;
     try {
       return JSON.stringify({ ...(await this.handle(command, request)), ok: true, protocol: PROTOCOL });
     } catch (error) {
       if (!(error instanceof ModelRefusal)) throw error;
       const { name, message } = error;
       return JSON.stringify({ ok: false, error: { name, message }, protocol: PROTOCOL });
+    } finally {
+      const { key } = request.run;
+      const isLate = 'notAfter' in request && this.now() > request.notAfter;
+      this.power.heard(!isLate && (this.lease.isHolder(key) || this.lease.tickets.has(key)));
     }
   }
 
@@ -125,6 +131,7 @@ export class ModelRunner {
     this.bootId = `boot-${Number(this.bootId.slice(5)) + 1}`;
     this.lease.bootedAt = this.now();
     this.power.boots();
+    this.isReached = false;
   }
 
   /** Runs with a process. */

@@ -40,6 +40,8 @@ export interface InstanceTruth {
   readonly doubledAttempts: readonly string[];
   /** Processes of any run that are still running. */
   readonly living: readonly string[];
+  /** A request has come in this boot. */
+  readonly isReached: boolean;
 }
 
 export type Victim = 'process' | 'supervisor' | 'both' | 'memory';

@@ -87,7 +87,16 @@ export class ModelInstance implements SoakInstance {
       .filter(({ job: { process, supervisor } }) => process?.alive || supervisor?.alive)
       .map(({ run, job }) => `${run.id} ${job.name}`);
     const { overlaps, doubledAttempts } = this;
-    return { holder: this.runner.lease.holder?.id ?? null, tickets, jobs, overlaps, doubledAttempts, living };
+    const { isReached } = this.runner;
+    return {
+      holder: this.runner.lease.holder?.id ?? null,
+      tickets,
+      jobs,
+      overlaps,
+      doubledAttempts,
+      living,
+      isReached,
+    };
   }
 
   remove(): Promise<void> {

@@ -75,8 +75,6 @@ export class Ec2Power {
   private readonly began: number;
   /** It was started for a run, or a run had it, in this boot: nobody stops one that people started and no run has used. */
   private hasWorked = false;
-  /** A request has come to it in this boot: without one it has no process of ours that could end it while no function works. */
-  private isReached = false;
   private idleSince: number | null = null;
   private isReported = false;
   private readonly ports: PowerPorts;
@@ -194,9 +192,7 @@ export class Ec2Power {
     const isOn = ssm.state === 'running' || ssm.state === 'pending';
     const isBooting = now - ssm.launchedAt < BOOT_MS;
     if (!isOn) this.hasWorked = false;
-    // A reboot ends the dead man's switch, until the next request.
-    if (!isOn || !ssm.up) this.isReached = false;
-    if (ssm.up && this.ports.truth().holder !== null) this.hasWorked = this.isReached = true;
+    if (ssm.up && this.ports.truth().holder !== null) this.hasWorked = true;
     if (!this.hasWorked || isBooting || this.isUsed()) {
       this.idleSince = null;
       this.isReported = false;
@@ -211,8 +207,9 @@ export class Ec2Power {
   private isUsed(): boolean {
     const { ssm } = this.ports;
     if (!ssm.online || !ssm.up || this.people().length > 0) return true;
-    const { living, holder } = this.ports.truth();
-    if (living.length > 0 || (this.isGone && !this.isReached)) return true;
+    const { living, holder, isReached } = this.ports.truth();
+    // A reboot ends the dead man's switch, until the next request.
+    if (living.length > 0 || (this.isGone && !isReached)) return true;
     // Not while no function works: then a run is not heard of, and stop-run does not clean up after it.
     return !this.isGone && (this.ports.running().size > 0 || (holder !== null && this.ports.isCleaningUp()));
   }

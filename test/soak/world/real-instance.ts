@@ -184,6 +184,7 @@ export class RealInstance implements SoakInstance {
       // Two attempts that train at once overlap, too.
       doubledAttempts: [],
       living: this.here.processes().map((pid) => `process ${pid}`),
+      isReached: true,
     };
   }
 
