@@ -1,5 +1,6 @@
 import { executionsOver } from '../../aws/executions.ts';
 import { RunHistory } from '../../aws/run-history.ts';
+import type { BakeOutput as StateOutput } from '../../core/images/data.ts';
 import { archiveUri } from '../../core/names.ts';
 import type { SpecInput } from '../../core/spec/spec.ts';
 import { formatDuration } from '../../core/units.ts';
@@ -88,22 +89,35 @@ export async function startBake(
   return await startExecution(sfn, machine, execution, notes, signal);
 }
 
-/** Shows each state of the bake as it is entered. */
+/** Shows each state of the bake as it is entered, and what it waits for. */
 async function follow(context: Context, executionArn: string): Promise<void> {
   const { account, terminal, signal } = context;
   const history = new RunHistory(account.sfn, executionArn);
   const notes = retryNotes((line) => terminal.note(line));
-  let last = '';
+  const last = { state: '', waitsFor: '' };
   const look = async () => {
     const events = await retryUntilReachable(() => history.read(signal), notes, signal);
-    for (const { kind, state, at } of events) {
-      if (kind !== 'entered' || state === last || state.startsWith('Wait for')) continue;
-      last = state;
-      terminal.note(`${formatDuration((at - (history.startedAt ?? at)) / 1_000).padStart(7)}  ${state}`);
+    for (const { kind, state, at, output } of events) {
+      const show = (text: string) =>
+        terminal.note(`${formatDuration((at - (history.startedAt ?? at)) / 1_000).padStart(7)}  ${text}`);
+      if (kind === 'entered' && state !== last.state && !state.startsWith('Wait for')) {
+        last.state = state;
+        show(state);
+      }
+      const waiting = kind === 'exited' ? waitsFor(output) : null;
+      if (waiting === null || waiting === last.waitsFor) continue;
+      last.waitsFor = waiting;
+      show(`  ${waiting}`);
     }
     return history.ended ? true : undefined;
   };
   await pollUntil(LOOK_MS, look, signal);
+}
+
+/** What a state waits for that will be entered again. null: it was left for another reason. */
+function waitsFor(output: string | null): string | null {
+  const waiting = (parse(output) as Partial<StateOutput> | null)?.waiting;
+  return typeof waiting?.message === 'string' ? waiting.message : null;
 }
 
 function print({ terminal }: Context, { json, project }: BakeRequest, output: BakeOutput): void {
@@ -125,9 +139,9 @@ function failed(name: string, error: string | null, cause: string | null) {
   return setUpError(`The bake ${name} failed: ${error ?? 'it was stopped'}: ${message}`, next);
 }
 
-function parse(text: string | null): { message?: unknown; next?: unknown } | null {
+function parse(text: string | null): Record<string, unknown> | null {
   try {
-    return JSON.parse(text ?? '') as { message?: unknown; next?: unknown };
+    return JSON.parse(text ?? '') as Record<string, unknown>;
   } catch {
     return null;
   }

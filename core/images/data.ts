@@ -23,6 +23,8 @@ export interface Bake {
   readonly scrubbing?: true;
   readonly image: string | null;
   readonly tester: string | null;
+  /** EC2 had agreed to start the builder or the tester, and took it back. Left out: it did not, or the instance is up. */
+  readonly withdrawn?: { readonly times: number /** Epoch seconds of the first. */; readonly since: number };
   /** There is an image of this key already. */
   readonly exists: boolean;
 }

@@ -16,7 +16,7 @@ const RETRY_WAIT_S = 15;
 /** Starts that EC2 accepts, and after which the instance is stopped again. */
 const MOST_STARTS = 3;
 /** EC2 found out after it had accepted a start (EC2 User Guide, "Troubleshoot instance launch issues"). */
-const NO_CAPACITY = /^Server\.Insufficient\w*Capacity/;
+export const NO_CAPACITY = /^Server\.Insufficient\w*Capacity/;
 
 /** Why EC2 does not start an instance. */
 export interface StartRefusal {

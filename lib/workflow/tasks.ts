@@ -1,5 +1,12 @@
 import { Duration } from 'aws-cdk-lib';
-import { type IChainable, JitterType, TaskInput, type TaskStateBase, Timeout } from 'aws-cdk-lib/aws-stepfunctions';
+import {
+  type IChainable,
+  JitterType,
+  type RetryProps,
+  TaskInput,
+  type TaskStateBase,
+  Timeout,
+} from 'aws-cdk-lib/aws-stepfunctions';
 import { LambdaInvoke, type StepFunctionsStartExecution } from 'aws-cdk-lib/aws-stepfunctions-tasks';
 import type { Construct } from 'constructs';
 import { ERRORS } from '../../core/errors.ts';
@@ -89,5 +96,16 @@ export function retryNested(task: StepFunctionsStartExecution): void {
     interval: Duration.seconds(2),
     maxAttempts: 5,
     backoffRate: 2,
+  });
+}
+
+/** Faults of EC2, and of Step Functions as it calls it: 10 + 20 + 40 + 60 + 60 s. */
+export function retryEc2(task: { addRetry(props: RetryProps): unknown }): void {
+  task.addRetry({
+    errors: ['Ec2.SdkClientException', 'Ec2.Ec2Exception', 'States.Timeout'],
+    interval: Duration.seconds(10),
+    maxAttempts: 5,
+    backoffRate: 2,
+    maxDelay: Duration.seconds(60),
   });
 }

@@ -9,6 +9,11 @@ import {
   RunInstancesCommand,
   TerminateInstancesCommand,
 } from '@aws-sdk/client-ec2';
+import {
+  GetFunctionConfigurationCommand,
+  LambdaClient,
+  UpdateFunctionConfigurationCommand,
+} from '@aws-sdk/client-lambda';
 import { ListExecutionsCommand, SFNClient } from '@aws-sdk/client-sfn';
 import { afterAll, beforeAll, expect, inject, it } from 'vitest';
 import type { BakeOutput, ImagesOutput } from '../../cli/output/schemas.ts';
@@ -65,14 +70,14 @@ async function builders(): Promise<string[]> {
   return instances.filter(({ State }) => State?.Name !== 'terminated').map(({ InstanceId = '' }) => InstanceId);
 }
 
-/** Whether a bake that is under way has found no capacity. */
-async function waitsForCapacity(): Promise<true | null> {
+/** Whether the history of a bake that is under way has a text. */
+async function isInHistory(text: string): Promise<true | null> {
   const sfn = cloud.client(SFNClient);
   const stateMachineArn = cloud.output(OUTPUTS.bakeMachine);
   const { executions = [] } = await sfn.send(new ListExecutionsCommand({ stateMachineArn, statusFilter: 'RUNNING' }));
   const histories = await Promise.all(executions.map(({ executionArn = '' }) => cloud.history(executionArn)));
   sfn.destroy();
-  return JSON.stringify(histories).includes('EC2 has no capacity now') || null;
+  return JSON.stringify(histories).includes(text) || null;
 }
 
 it('an image is made once, has nothing that an image must not have, and an instance from it installs nothing', async () => {
@@ -129,20 +134,46 @@ it('an image is made once, has nothing that an image must not have, and an insta
   expect((await ec2.send(new DescribeImagesCommand({ Owners: ['self'], Filters }))).Images).toEqual([]);
 }, 600_000);
 
+const NOT_INSTALLABLE = { ...FILES, 'requirements.txt': 'runctl-there-is-no-such-package==1\n' };
+// Its first version: the default one may have an image that was removed.
+const BAKE = ['image', 'bake', ...TEMPLATE, '--template-version', '1', '--yes', '--json'];
+
 it('a bake waits for capacity; when it cannot install, it leaves nothing and says which log to read', async () => {
-  const folder = projectFolder(PROJECT, { ...FILES, 'requirements.txt': 'runctl-there-is-no-such-package==1\n' });
-  // Its first version: the default one may have an image that was removed.
-  const args = ['image', 'bake', ...TEMPLATE, '--template-version', '1', '--yes', '--json'];
+  const folder = projectFolder(PROJECT, NOT_INSTALLABLE);
   const paths = statePaths(inject('cloudFolder'));
   giveNotice(paths, template, { capacity: 'refused' });
-  const baking = runctl(folder, args, env);
-  await waitFor(waitsForCapacity, 120);
+  const baking = runctl(folder, BAKE, env);
+  await waitFor(() => isInHistory('EC2 has no capacity now'), 120);
+  giveNotice(paths, template, { capacity: 'withdrawn' });
+  await waitFor(() => isInHistory('EC2 had no capacity after all'), 120);
   giveNotice(paths, template, {});
-  const { code, stdout } = await baking;
+  const { code, stdout, stderr } = await baking;
   expect(code).toBe(3);
+  expect(stderr).toMatch(/EC2 has no capacity now: [\s\S]*EC2 had no capacity after all: i-/);
   const { error } = JSON.parse(stdout) as { error: { message: string; next: string } };
   expect(error.message).toContain('InstallFailed');
   expect(error.next).toMatch(/runctl logs image-image-.*-build/);
+  expect(await builders()).toEqual([]);
+}, 300_000);
+
+it('a bake whose functions are gone leaves no instance', async () => {
+  const folder = projectFolder(PROJECT, NOT_INSTALLABLE);
+  const lambda = cloud.client(LambdaClient);
+  const setHandlers = async (Handler: string) => {
+    for (const FunctionName of ['runctl-start-image-instance', 'runctl-clean-up-bake'])
+      await lambda.send(new UpdateFunctionConfigurationCommand({ FunctionName, Handler }));
+  };
+  const before = await lambda.send(new GetFunctionConfigurationCommand({ FunctionName: 'runctl-clean-up-bake' }));
+  try {
+    const baking = runctl(folder, BAKE, env);
+    await waitFor(async () => (await builders()).length > 0 || null, 120);
+    await setHandlers('index.gone');
+    const { code, stdout } = await baking;
+    expect(code, stdout).toBe(3);
+  } finally {
+    await setHandlers(before.Handler ?? '');
+    lambda.destroy();
+  }
   expect(await builders()).toEqual([]);
 }, 300_000);
 

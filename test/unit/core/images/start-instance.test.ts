@@ -4,8 +4,14 @@ import { startInstance } from '../../../../core/images/start-instance.ts';
 import { foundInstance } from '../../../support/fakes/samples.ts';
 import { BASE, BUILDER, bake, FakeImages, IMAGE, STARTED } from './support.ts';
 
-function ports({ state = 'running', ping = 'Online' as string | null, after = 0, images = new FakeImages() } = {}) {
-  const found = state === 'gone' ? [] : [{ ...foundInstance, id: BUILDER, state }];
+function ports({
+  state = 'running',
+  reason = null as string | null,
+  ping = 'Online' as string | null,
+  after = 0,
+  images = new FakeImages(),
+} = {}) {
+  const found = state === 'gone' ? [] : [{ ...foundInstance, id: BUILDER, state, reason }];
   const instances = { find: async () => found, ping: async () => ping };
   return { images, instances, now: () => STARTED + after * 1_000 };
 }
@@ -44,6 +50,26 @@ describe('the builder', () => {
     await expect(late).rejects.toMatchObject({ name: 'AgentOffline' });
     const stopped = startInstance(ports({ state: 'terminated' }), { bake: started, waiting }, 'builder');
     await expect(stopped).rejects.toMatchObject({ name: 'InstanceStartFailed' });
+  });
+
+  it('is asked for again when EC2 takes it back for lack of capacity, two hours at most', async () => {
+    const reason = 'Server.InsufficientInstanceCapacity: Insufficient capacity.';
+    const lacking = (after: number) => ports({ state: 'terminated', reason, after });
+    const started = await startInstance(ports(), { bake, waiting: null }, 'builder');
+    const first = await startInstance(lacking(20), { ...started }, 'builder');
+    expect(first).toMatchObject({
+      bake: { builder: null, withdrawn: { times: 1 } },
+      waiting: { message: expect.stringContaining('no capacity after all') },
+    });
+    const given = ports({ after: 30 });
+    await startInstance(ports({ images: given.images }), { bake, waiting: null }, 'builder');
+    const second = await startInstance(given, first, 'builder');
+    const [one, other] = given.images.started;
+    expect(second.bake).toMatchObject({ builder: BUILDER, withdrawn: { times: 1 } });
+    expect(other?.token).not.toBe(one?.token);
+    const online = await startInstance(ports({ after: 60 }), second, 'builder');
+    expect(online).toEqual({ bake: { ...bake, builder: BUILDER }, waiting: null });
+    await expect(startInstance(lacking(7_300), second, 'builder')).rejects.toMatchObject({ name: 'NoCapacity' });
   });
 
   it('waits for capacity, two hours at most; any other refusal ends the bake', async () => {
