@@ -2,6 +2,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { fail } from '../cli/failure.ts';
 import { busyWarning, compare, parseResults, type Results, thisMachine } from './compare.ts';
+import { PACKAGES, type PackageName } from './environments.ts';
 import { measure, PARTS, type Part } from './measure.ts';
 import { showProgress } from './progress.ts';
 import { reached, tableOf } from './report.ts';
@@ -30,6 +31,7 @@ interface Options {
   readonly only: readonly Part[];
   readonly compare?: readonly string[];
   readonly checkpointMb: number;
+  readonly install: PackageName;
 }
 
 function megabytes(text: string): number {
@@ -57,6 +59,11 @@ function optionsOf(argv: readonly string[]): Options {
         .default(Object.keys(PARTS), 'all'),
     )
     .option('--checkpoint-mb <number>', 'size of the file that is sent as a checkpoint', megabytes, 1_000)
+    .addOption(
+      new Option('--install <package>', 'of the environment that is stored; torch needs 25 GB of disk and of memory')
+        .choices(Object.keys(PACKAGES))
+        .default('scikit-learn'),
+    )
     .option('--json <file>', 'write the numbers to a file as well')
     .option(
       '--compare <files...>',
@@ -72,17 +79,17 @@ function optionsOf(argv: readonly string[]): Options {
 }
 
 async function main(): Promise<void> {
-  const { json, only, compare: files = [], checkpointMb } = optionsOf(process.argv);
+  const { json, only, compare: files = [], ...options } = optionsOf(process.argv);
   const [before, after] = await Promise.all(
     files.map(async (file) => parseResults(await readFile(file, 'utf8'), file)),
   );
   if (before && after) return console.log(compare(before, after).join('\n'));
-  const results = await run(only, checkpointMb);
+  const results = await run(only, options);
   if (json !== undefined) await writeFile(json, `${JSON.stringify(results, null, 2)}\n`);
   if (before) console.log(['', ...compare(before, results)].join('\n'));
 }
 
-async function run(parts: readonly Part[], checkpointMb: number): Promise<Results> {
+async function run(parts: readonly Part[], options: Pick<Options, 'checkpointMb' | 'install'>): Promise<Results> {
   const controller = new AbortController();
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => controller.abort());
   const progress = showProgress(process.stderr);
@@ -92,7 +99,7 @@ async function run(parts: readonly Part[], checkpointMb: number): Promise<Result
     if (busy !== null) progress.say(busy);
     const results = {
       ...machine,
-      sections: await measure(parts, { say: progress.say, signal: controller.signal, checkpointMb }),
+      sections: await measure(parts, { ...options, say: progress.say, signal: controller.signal }),
     };
     progress.stop();
     console.log(`\n${results.sections.flatMap(tableOf).join('\n')}`);

@@ -7,7 +7,7 @@ import { up } from '../local/commands/up.ts';
 import { benchArchive } from './archive.ts';
 import { benchCheckpoints } from './checkpoints.ts';
 import { BenchCloud } from './cloud.ts';
-import { benchEnvironments } from './environments.ts';
+import { benchEnvironments, type PackageName } from './environments.ts';
 import { benchBurst } from './log-burst.ts';
 import { benchLatency } from './log-latency.ts';
 import { benchPatches } from './patch.ts';
@@ -30,6 +30,8 @@ interface Bench {
   readonly signal: AbortSignal;
   /** Of the file that is sent as a checkpoint. */
   readonly checkpointMb: number;
+  /** Of the environment that is stored. */
+  readonly install: PackageName;
 }
 
 interface CloudBench extends Bench {
@@ -98,7 +100,7 @@ export const PARTS = {
     inCloud: ({ say, signal, ...bench }: CloudBench) => benchCheckpoints(bench, bench, say, signal),
   },
   environments: {
-    what: 'scikit-learn on a new instance: restored from S3, beside an install',
+    what: 'scikit-learn, or torch, on a new instance: restored from S3, beside an install',
     inCloud: async ({ work, say, signal, ...bench }: CloudBench) => [await benchEnvironments(bench, work, say, signal)],
   },
 } as const satisfies Record<
@@ -113,7 +115,7 @@ export type Part = keyof typeof PARTS;
 /** Measures in a separate local cloud, which does not affect the person's own and is removed at the end. */
 export async function measure(
   parts: readonly Part[],
-  { say, signal, checkpointMb }: Omit<Bench, 'work'>,
+  { say, signal, checkpointMb, install }: Omit<Bench, 'work'>,
 ): Promise<Section[]> {
   const paths = statePaths(join(statePaths().base, 'bench'));
   const work = join(paths.base, 'work');
@@ -125,7 +127,7 @@ export async function measure(
   try {
     for (const [, part] of asked) {
       signal.throwIfAborted();
-      if ('alone' in part) sections.push(...(await part.alone({ work, say, signal, checkpointMb })));
+      if ('alone' in part) sections.push(...(await part.alone({ work, say, signal, checkpointMb, install })));
     }
     const inCloud = asked.flatMap(([, part]) => ('inCloud' in part ? [part.inCloud] : []));
     if (inCloud.length === 0) return sections;
@@ -133,7 +135,7 @@ export async function measure(
     const { state } = await up(paths, { agentCommand: null, deploy: 'changed', signal, output: 'progress' });
     cloud = new BenchCloud(state);
     for (const part of inCloud)
-      sections.push(...(await part({ work, say, signal, checkpointMb, paths, state, cloud })));
+      sections.push(...(await part({ work, say, signal, checkpointMb, install, paths, state, cloud })));
     return sections;
   } finally {
     cloud?.close();
