@@ -160,7 +160,7 @@ export async function playProcesses(seed: number, definitions: Definitions): Pro
       keepsCheckpoints: true,
       instance: () => instance,
     });
-    return await finish(world, clock, HOUR_MS);
+    return await finish(world, clock, 4 * HOUR_MS); // a run of 100 attempts takes more than one
   } finally {
     await instance.remove();
     await server.close();
