@@ -80,6 +80,8 @@ async function createVenv(
       'install',
       '--disable-pip-version-check',
       '--no-input',
+      // Most modules are never loaded; Python compiles the others as it loads them.
+      '--no-compile',
       '--progress-bar',
       'off',
       '-r',

@@ -27,8 +27,10 @@ function quietInstance() {
   return { here, set, isDown: () => existsSync(join(base, 'shut down')) };
 }
 
-const begin = (here: TestInstance, run: TestRun) =>
-  here.start(run, { sync: {} }, { wait: 0, shutdown: { after: AFTER } });
+/** A sync that fails at once. */
+const SYNC = { sync: { url: 'none:' } };
+const begin = (here: TestInstance, run: TestRun, fields: object = {}) =>
+  here.start(run, SYNC, { wait: 0, shutdown: { after: AFTER }, ...fields });
 
 describe('an instance whose functions are gone', () => {
   it('shuts itself down when its run has ended, and starts nothing any more', async () => {
@@ -63,7 +65,7 @@ describe('an instance whose functions are gone', () => {
   it('does so after a reboot, too: the next request starts its watch again', async () => {
     const { here, isDown } = quietInstance();
     const run = here.run();
-    await here.start(run, { sync: {} }, { wait: 0, shutdown: { after: 600 } });
+    await begin(here, run, { shutdown: { after: 600 } });
     await here.ended(run, 'sync');
     const config = join(here.root, 'lease', 'dead-man.json');
     await waitFor(async () => existsSync(join(here.root, 'lease', 'heard')) || null);
@@ -93,7 +95,7 @@ describe('an instance whose functions are gone', () => {
     await begin(here, run);
     await here.ended(run, 'sync');
     await waitFor(async () => {
-      await here.start(run, { sync: {} }, { wait: 0, notAfter: 1, shutdown: { after: AFTER } });
+      await begin(here, run, { notAfter: 1 });
       return isDown() || null;
     });
   });

@@ -56,4 +56,5 @@ export async function leaveInstances(): Promise<void> {
     client.destroy();
     for (const id of InstanceIds) await killInstanceProcesses(id);
   }
+  own.clear();
 }
