@@ -83,6 +83,14 @@ export async function playPower(seed: number, definitions: Definitions): Promise
   });
 }
 
+/** A run without faults on a managed instance that is stopped right after it, and another one that is started `at` ms after it. */
+export async function playArrival(at: number, definitions: Definitions): Promise<Played> {
+  const first = { ...LAST, id: 'first' };
+  const runs = [first, { ...first, id: 'second', at }];
+  const power = { stopAfterMs: 0, isStopped: false, people: [], full: [], gone: [], stops: [] };
+  return await playInModel({ seed: at, weather: CALM, runs, incidents: [] }, definitions, { power });
+}
+
 /** As level (a), with runs that go on from others, and starts of further attempts that get no answer. */
 export async function playLineage(seed: number, definitions: Definitions): Promise<Played> {
   const random = new Random(seed).fork('lineage');
