@@ -6,14 +6,9 @@ import {
 } from '@aws-sdk/client-ssm';
 import { RunError } from '../core/errors.ts';
 import { type InstanceCommands, isRefusedWith } from '../core/job/instance-commands.ts';
-import {
-  type BringRequest,
-  MAX_REQUEST_BYTES,
-  parseAnswer,
-  type RunnerRequest,
-  UnreadableAnswer,
-} from '../core/protocol/messages.ts';
+import { type BringRequest, MAX_REQUEST_BYTES, type RunnerRequest } from '../core/protocol/messages.ts';
 import type { ProbeRequest } from '../core/protocol/probe.ts';
+import { parseAnswer, UnreadableAnswer } from '../core/protocol/read-answer.ts';
 import type { RunProgram } from '../core/workflow/data.ts';
 import { errorName, toAwsError, withSignal } from './errors.ts';
 import type { Instances } from './instances.ts';

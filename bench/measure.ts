@@ -113,10 +113,8 @@ export const PARTS = {
 export type Part = keyof typeof PARTS;
 
 /** Measures in a separate local cloud, which does not affect the person's own and is removed at the end. */
-export async function measure(
-  parts: readonly Part[],
-  { say, signal, checkpointMb, install }: Omit<Bench, 'work'>,
-): Promise<Section[]> {
+export async function measure(parts: readonly Part[], options: Omit<Bench, 'work'>): Promise<Section[]> {
+  const { say, signal } = options;
   const paths = statePaths(join(statePaths().base, 'bench'));
   const work = join(paths.base, 'work');
   await rm(work, { recursive: true, force: true });
@@ -127,15 +125,14 @@ export async function measure(
   try {
     for (const [, part] of asked) {
       signal.throwIfAborted();
-      if ('alone' in part) sections.push(...(await part.alone({ work, say, signal, checkpointMb, install })));
+      if ('alone' in part) sections.push(...(await part.alone({ ...options, work })));
     }
     const inCloud = asked.flatMap(([, part]) => ('inCloud' in part ? [part.inCloud] : []));
     if (inCloud.length === 0) return sections;
     say('starting a local cloud');
     const { state } = await up(paths, { agentCommand: null, deploy: 'changed', signal, output: 'progress' });
     cloud = new BenchCloud(state);
-    for (const part of inCloud)
-      sections.push(...(await part({ work, say, signal, checkpointMb, install, paths, state, cloud })));
+    for (const part of inCloud) sections.push(...(await part({ ...options, work, paths, state, cloud })));
     return sections;
   } finally {
     cloud?.close();

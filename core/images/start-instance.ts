@@ -69,8 +69,8 @@ export async function startInstance(
 /** Another instance is asked for; the time without capacity goes on. */
 function withdraw(bake: Bake, which: 'builder' | 'tester', at: number, message: string): BakeOutput {
   const { times, since } = bake.withdrawn ?? { times: 0, since: at };
-  const before = { since, wait: 0, message };
-  return again({ ...bake, [which]: null, withdrawn: { times: times + 1, since } }, before, at, message, CAPACITY);
+  const without = { ...bake, [which]: null, withdrawn: { times: times + 1, since } };
+  return again(without, { since }, at, message, CAPACITY);
 }
 
 /** Equal for every attempt of the state: EC2 then starts one instance, until it takes that back. 64 characters at most. */

@@ -24,7 +24,7 @@ export function done(bake: Bake): BakeOutput {
  */
 export function again(
   bake: Bake,
-  before: Waiting | null,
+  before: Pick<Waiting, 'since'> | null,
   at: number,
   message: string,
   { longest, error }: Patience,

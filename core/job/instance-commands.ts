@@ -1,7 +1,8 @@
 import { isErrorName, RunError } from '../errors.ts';
 import { type AnswerTo, checkAnswer, type Verb } from '../protocol/answers.ts';
-import { isRefusal, PROTOCOL, type RequestBase, type RunnerRequest } from '../protocol/messages.ts';
+import { PROTOCOL, type RequestBase, type RunnerRequest } from '../protocol/messages.ts';
 import type { ProbeRequest } from '../protocol/probe.ts';
+import { isRefusal } from '../protocol/read-answer.ts';
 import type { Instance, Run, RunProgram } from '../workflow/data.ts';
 
 /** Speaks with the program on an instance. Implemented on SSM in aws/run-command.ts. */

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { gunzipSync } from 'node:zlib';
 import { type JobName, logChunkKey } from '../names.ts';
 import type { JobStatus } from '../protocol/answers.ts';
-import { UnreadableAnswer } from '../protocol/messages.ts';
+import { UnreadableAnswer } from '../protocol/read-answer.ts';
 import type { JobSnapshot } from '../workflow/data.ts';
 
 /** Raw bytes requested in an answer: its own limit, 23,500 bytes compressed, is reached long before for most logs. */

@@ -1,7 +1,7 @@
 import { RunError } from '../errors.ts';
 import { logStream } from '../names.ts';
 import type { JobStatus } from '../protocol/answers.ts';
-import { UnreadableAnswer } from '../protocol/messages.ts';
+import { UnreadableAnswer } from '../protocol/read-answer.ts';
 import type { JobInput, JobSnapshot, StepContext } from '../workflow/data.ts';
 import { type JobPorts, requestJobStatus } from './job-status.ts';
 import { needsChunk, readLog } from './log-chunks.ts';

@@ -1,10 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { ArnFormat, Duration, Stack } from 'aws-cdk-lib';
+import { Duration, Stack } from 'aws-cdk-lib';
 import {
   Choice,
   Condition,
-  CustomState,
   Fail,
   type IChainable,
   IntegrationPattern,
@@ -17,9 +16,8 @@ import {
   Wait,
   WaitTime,
 } from 'aws-cdk-lib/aws-stepfunctions';
-import { CallAwsService, type LambdaInvoke, StepFunctionsStartExecution } from 'aws-cdk-lib/aws-stepfunctions-tasks';
+import { type LambdaInvoke, StepFunctionsStartExecution } from 'aws-cdk-lib/aws-stepfunctions-tasks';
 import { Construct } from 'constructs';
-import { IMAGE_TAGS } from '../../core/images/names.ts';
 import { BAKE_MACHINE } from '../../core/names.ts';
 import { BAKE_STATES } from '../../core/workflow/states.ts';
 import type { ImageSteps } from '../functions/image-steps.ts';
@@ -27,7 +25,8 @@ import type { StepLambda } from '../functions/step-lambda.ts';
 import { terminateBuilders } from '../iam/images.ts';
 import { toStatement } from '../iam/permission.ts';
 import { createMachine } from './machine.ts';
-import { CAUGHT, catchAll, retryEc2, retryNested, stepTask } from './tasks.ts';
+import { catchAll, retryNested, stepTask } from './tasks.ts';
+import { terminateLeft } from './terminate-left.ts';
 
 const WARM = fileURLToPath(new URL('../../instance/warm.py', import.meta.url));
 /** Of a run on the builder or on the test instance: install and training have limits of their own. */
@@ -42,7 +41,6 @@ const OF_A_BAKE = {
   ifBusy: 'refuse',
   maxDuration: '2h',
 };
-const EC2_CALL = Duration.seconds(60);
 const EXECUTION = {
   name: '{% $states.context.Execution.Name %}',
   arn: '{% $states.context.Execution.Id %}',
@@ -83,6 +81,7 @@ export class BakeMachine extends Construct {
       comment: "Makes images with a project's packages",
       start: begin.next(this.createPrepare(this.createSteps())),
     });
+    // Of terminateLeft; the other calls bring their permissions.
     this.machine.addToRolePolicy(toStatement(terminateBuilders(Stack.of(this))));
   }
 
@@ -203,55 +202,9 @@ export class BakeMachine extends Construct {
         'What the bake made may still be there: images, and instances that are not terminated, with its tag runctl:bake.',
     });
     lost.next(failed);
-    catchAll(task, this.createTermination(lost));
+    catchAll(task, terminateLeft(this, EXECUTION.name, lost));
     task.next(failed);
     return task;
-  }
-
-  /** Terminates the bake's instances where no function works: nothing of ours may be on them yet that would stop them. */
-  private createTermination(next: IChainable): IChainable {
-    const found = CallAwsService.jsonata(this, BAKE_STATES.findLeft, {
-      comment: 'The clean-up failed: looks for the instances of the bake without a function.',
-      service: 'ec2',
-      action: 'describeInstances',
-      parameters: {
-        Filters: [
-          { Name: `tag:${IMAGE_TAGS.bake}`, Values: [EXECUTION.name] },
-          { Name: 'instance-state-name', Values: ['pending', 'running', 'stopping', 'stopped'] },
-        ],
-      },
-      outputs: { ids: '{% [$states.result.Reservations.Instances.InstanceId] %}' },
-      iamAction: 'ec2:DescribeInstances',
-      iamResources: ['*'],
-      taskTimeout: Timeout.duration(EC2_CALL),
-    });
-    retryEc2(found);
-    catchAll(found, next);
-    // A CallAwsService would permit the call without its condition on the tag.
-    const terminate = new CustomState(this, BAKE_STATES.terminateLeft, {
-      stateJson: {
-        Type: 'Task',
-        Resource: Stack.of(this).formatArn({
-          service: 'states',
-          region: '',
-          account: '',
-          resource: 'aws-sdk',
-          resourceName: 'ec2:terminateInstances',
-          arnFormat: ArnFormat.COLON_RESOURCE_NAME,
-        }),
-        Arguments: { InstanceIds: '{% $states.input.ids %}' },
-        Output: {},
-        TimeoutSeconds: EC2_CALL.toSeconds(),
-      },
-    });
-    retryEc2(terminate);
-    for (const errors of [['States.DataLimitExceeded'], ['States.ALL']])
-      terminate.addCatch(next, { errors, assign: CAUGHT });
-    const left = Choice.jsonata(this, BAKE_STATES.left)
-      .when(Condition.jsonata('{% $count($states.input.ids) > 0 %}'), terminate)
-      .otherwise(next);
-    terminate.next(next);
-    return found.next(left);
   }
 }
 

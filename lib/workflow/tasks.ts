@@ -1,12 +1,5 @@
 import { Duration } from 'aws-cdk-lib';
-import {
-  type IChainable,
-  JitterType,
-  type RetryProps,
-  TaskInput,
-  type TaskStateBase,
-  Timeout,
-} from 'aws-cdk-lib/aws-stepfunctions';
+import { type CatchProps, type IChainable, JitterType, TaskInput, Timeout } from 'aws-cdk-lib/aws-stepfunctions';
 import { LambdaInvoke, type StepFunctionsStartExecution } from 'aws-cdk-lib/aws-stepfunctions-tasks';
 import type { Construct } from 'constructs';
 import { ERRORS } from '../../core/errors.ts';
@@ -78,7 +71,7 @@ export function stepTask(
 }
 
 /** Every error leads to the clean-up. States.ALL does not include DataLimitExceeded. */
-export function catchAll(task: TaskStateBase, next: IChainable): void {
+export function catchAll(task: { addCatch(next: IChainable, props: CatchProps): unknown }, next: IChainable): void {
   task.addCatch(next, { errors: ['States.DataLimitExceeded'], assign: CAUGHT });
   task.addCatch(next, { errors: ['States.ALL'], assign: CAUGHT });
 }
@@ -96,16 +89,5 @@ export function retryNested(task: StepFunctionsStartExecution): void {
     interval: Duration.seconds(2),
     maxAttempts: 5,
     backoffRate: 2,
-  });
-}
-
-/** Faults of EC2, and of Step Functions as it calls it: 10 + 20 + 40 + 60 + 60 s. */
-export function retryEc2(task: { addRetry(props: RetryProps): unknown }): void {
-  task.addRetry({
-    errors: ['Ec2.SdkClientException', 'Ec2.Ec2Exception', 'States.Timeout'],
-    interval: Duration.seconds(10),
-    maxAttempts: 5,
-    backoffRate: 2,
-    maxDelay: Duration.seconds(60),
   });
 }

@@ -2,7 +2,7 @@ import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { keepUnsettled } from '../../../core/job/shipping-attempt.ts';
-import { UnreadableAnswer } from '../../../core/protocol/messages.ts';
+import { UnreadableAnswer } from '../../../core/protocol/read-answer.ts';
 import type { JobSnapshot, StepContext } from '../../../core/workflow/data.ts';
 import { FakeLogStore } from '../../support/fakes/log-store.ts';
 import { ENTERED, exit, firstTry, jobStatus, jobStep, secondTry } from '../../support/fakes/samples.ts';
